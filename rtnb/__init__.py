@@ -5,10 +5,12 @@ The public names, loaded when first used, so that `import rtnb` costs next to no
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-# Public name → the module it lives in.
+# Public name → the module it lives in, and its name there where that differs.
 _HOME = {
     "AudioError": "errors",
     "Clip": "audio",
@@ -21,7 +23,7 @@ _HOME = {
     "find_key": "keys",
     "join": "audio",
     "language": "ui.language",
-    "practice": "practice",
+    "practice": "practice.server:start",
     "prices": "costs",
     "record": "ui.recorder",
     "run": "background",
@@ -33,10 +35,26 @@ __all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
 
+class _House(ModuleType):
+    """The package itself, in which a public function wins over the module of the same name.
+
+    The import system binds every imported submodule as an attribute of its package, so that after
+    `from rtnb.ask import ask` somewhere, `rtnb.ask` would be a module and could no longer be called.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _House
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'rtnb' has no attribute {name!r}")
-    value = getattr(import_module(f"rtnb.{_HOME[name]}"), name)
+    module, _, there = _HOME[name].partition(":")
+    value = getattr(import_module(f"rtnb.{module}"), there or name)
     globals()[name] = value
     return value
 
