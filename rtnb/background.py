@@ -1,0 +1,73 @@
+"""The one I/O thread on which every socket lives.
+
+A notebook's own event loop stands still whenever a cell blocks, and a socket on it would miss the server's pings (one
+every 20 s) and be dropped. Sockets therefore live on a loop of their own in a daemon thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["io_loop", "on_io_thread", "run", "submit"]
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+
+
+def io_loop() -> asyncio.AbstractEventLoop:
+    """Give the I/O thread's loop, starting the thread if need be (also after a fork, which copies no threads)."""
+    global _loop, _thread
+    with _lock:
+        if _loop is None or _thread is None or not _thread.is_alive():
+            _loop = asyncio.new_event_loop()
+            started = threading.Event()
+            _thread = threading.Thread(target=_serve, args=(_loop, started), name="rtnb-io", daemon=True)
+            _thread.start()
+            started.wait()
+        return _loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
+    asyncio.set_event_loop(loop)
+    loop.call_soon(started.set)
+    loop.run_forever()
+
+
+def on_io_thread() -> bool:
+    """Tell whether the caller runs on the I/O thread, where waiting would stop every socket."""
+    return threading.current_thread() is _thread
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Start a coroutine on the I/O thread at once."""
+    return asyncio.run_coroutine_threadsafe(coroutine, io_loop())
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, from a script or from any cell, also where a loop is running already.
+
+    Args:
+        coroutine: For example `main()` of an `async def main()`.
+
+    Returns:
+        What the coroutine returns.
+
+    Raises:
+        Exception: Whatever the coroutine raises.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # Only here: nest_asyncio patches asyncio for the whole process, which a library must not do unasked.
+    import nest_asyncio
+
+    nest_asyncio.apply(loop)
+    return loop.run_until_complete(coroutine)

@@ -1,0 +1,177 @@
+"""The log: every event both ways with its time, and the sound in them kept outside memory.
+
+A minute of speech is 2.9 MB of PCM16 and 3.8 MB of base64, and an hour of a recording must not live in memory twice.
+So the sound of an event goes, decoded, to a spool that spills to disk, and the event gets it back, to the letter, when
+somebody looks.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, overload
+
+from . import wire
+
+__all__ = ["Entry", "Log", "Spool"]
+
+_IN_MEMORY_BYTES = 2 << 20
+
+# Which field of which event is sound.
+_SOUND_FIELD = {
+    "input_audio_buffer.append": "audio",
+    "response.output_audio.delta": "delta",
+    "response.audio.delta": "delta",
+}
+
+
+class Spool:
+    """Bytes written in order by one thread and read anywhere by any; the first 2 MB in memory, the rest on disk."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - lives as long as we
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Add bytes at the end; gives the offset at which they begin."""
+        with self._lock:
+            start = self.size
+            self._file.seek(start)
+            self._file.write(data)
+            self.size += len(data)
+            return start
+
+    def read(self, start: int, end: int) -> bytes:
+        """Give the bytes from `start` up to `end`, both clamped to what is there."""
+        start, end = max(0, start), min(end, self.size)
+        if end <= start:
+            return b""
+        with self._lock:
+            self._file.seek(start)
+            return self._file.read(end - start)
+
+
+class _SoundAt(NamedTuple):
+    field: str
+    spool: Spool
+    start: int
+    end: int
+
+
+class Entry:
+    """One event of the log.
+
+    Attributes:
+        at_seconds: When it was sent or received, in seconds since the log began.
+        direction: `"sent"` or `"received"`.
+        type: The event's type, by its present-day name.
+        sound_bytes: How many bytes of sound it carries, decoded; 0 for an event without.
+    """
+
+    __slots__ = ("_event", "_sound", "at_seconds", "direction", "type")
+
+    def __init__(
+        self, at_seconds: float, direction: Literal["sent", "received"], event: wire.Event, sound: _SoundAt | None
+    ) -> None:
+        self.at_seconds = at_seconds
+        self.direction = direction
+        self.type: str = event["type"]
+        self._event = event
+        self._sound = sound
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event as it was on the wire, its sound included."""
+        if self._sound is None:
+            return self._event
+        return {**self._event, self._sound.field: wire.encode_audio(self.sound)}
+
+    @property
+    def brief(self) -> dict[str, Any]:
+        """The event with the sound left out."""
+        if self._sound is None:
+            return self._event
+        return {**self._event, self._sound.field: f"<{self.sound_bytes} bytes of sound>"}
+
+    @property
+    def sound(self) -> bytes:
+        """The sound it carries, decoded; empty for an event without."""
+        return b"" if self._sound is None else self._sound.spool.read(self._sound.start, self._sound.end)
+
+    @property
+    def sound_bytes(self) -> int:
+        return 0 if self._sound is None else self._sound.end - self._sound.start
+
+    def __repr__(self) -> str:
+        arrow = "→" if self.direction == "sent" else "←"
+        return f"{self.at_seconds:8.3f} s {arrow} {self.type}"
+
+
+class Log(Sequence[Entry]):
+    """Every event both ways, in order.
+
+    Attributes:
+        heard: What was appended to the input buffer over the whole session, as bytes on the wire.
+        spoken: What came in audio deltas, decoded, in the order of arrival.
+    """
+
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self.heard = Spool()
+        self.spoken = Spool()
+
+    def sent(self, event: wire.Event, at_seconds: float) -> Entry:
+        """Keep a client event."""
+        return self._add(at_seconds, "sent", event, self.heard, None)
+
+    def appended(self, event_id: str, pcm: bytes, at_seconds: float) -> Entry:
+        """Keep an `input_audio_buffer.append` whose sound is still at hand decoded."""
+        event = {"type": "input_audio_buffer.append", "event_id": event_id, "audio": ""}
+        return self._add(at_seconds, "sent", event, self.heard, pcm)
+
+    def received(self, event: wire.Event, at_seconds: float, pcm: bytes | None = None) -> Entry:
+        """Keep a server event; `pcm` is its sound where it was decoded already."""
+        return self._add(at_seconds, "received", event, self.spoken, pcm)
+
+    def _add(
+        self,
+        at_seconds: float,
+        direction: Literal["sent", "received"],
+        event: wire.Event,
+        spool: Spool,
+        pcm: bytes | None,
+    ) -> Entry:
+        sound = None
+        field = _SOUND_FIELD.get(event["type"])
+        if field is not None and isinstance(event.get(field), str):
+            if pcm is None:
+                try:
+                    pcm = wire.decode_audio(event[field])
+                except ValueError:
+                    pcm = None  # not base64: the event is kept as it came
+            if pcm is not None:
+                start = spool.write(pcm)
+                sound = _SoundAt(field, spool, start, start + len(pcm))
+                event = {**event, field: ""}
+        entry = Entry(at_seconds, direction, event, sound)
+        self._entries.append(entry)
+        return entry
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __repr__(self) -> str:
+        sent = sum(entry.direction == "sent" for entry in self._entries)
+        return f"Log({sent} events sent, {len(self) - sent} received)"
