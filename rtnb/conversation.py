@@ -585,7 +585,7 @@ class Conversation:
     # responses
 
     def _response(self, response_id: str) -> Response:
-        return self.responses.setdefault(response_id, Response(response_id))
+        return self.responses.setdefault(response_id, Response(response_id, conversation_id="default"))
 
     def _take_over(self, data: Mapping[str, Any]) -> Response:
         response = self._response(data.get("id") or "")
@@ -594,7 +594,7 @@ class Conversation:
         response.output = data.get("output") or response.output
         response.usage = data.get("usage") or response.usage
         response.metadata = data.get("metadata") or response.metadata
-        response.conversation_id = data.get("conversation_id", "default")
+        response.conversation_id = data.get("conversation_id", response.conversation_id)
         return response
 
     def _response_created(self, event: dict[str, Any], at: float) -> Iterable[Update]:
@@ -607,6 +607,12 @@ class Conversation:
         if response.active:  # some servers leave the status out
             response.status = "completed"
         response.ended_at = at
+        for item_id in response.item_ids:
+            # Servers that speak the protocol in part never say `conversation.item.added` for their own items.
+            turn = self._items[item_id]
+            if response.conversation_id is not None and not turn.in_conversation:
+                turn.in_conversation = True
+                self._place(turn, None)
         for item in response.output:
             if item.get("type") == "function_call":
                 yield from self._call(event, at, response.id, item.get("id") or "", item)
