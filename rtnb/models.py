@@ -1,6 +1,6 @@
 """Models, voices, prices, limits and servers as data, read from `models.toml` beside this file.
 
-Nothing here talks to a server. Every fact carries its date and its source in the data file, and a name that is
+Nothing here talks to a server. Every fact carries its date and its source in the data file. A name that is
 not there is not an error: servers may serve any model under any name.
 """
 
@@ -68,7 +68,7 @@ class Prices:
         text: US dollars per million text tokens.
         audio: US dollars per million audio tokens.
         image: US dollars per million image tokens.
-        per_minute_usd: US dollars per minute of audio, for models billed by time. None where billed by tokens.
+        per_minute_usd: US dollars per minute of audio, for models billed by time. None: by tokens.
         source: Where the prices were read.
     """
 
