@@ -1,8 +1,9 @@
-"""From the server's `usage` to money: what a response cost, what a talk will cost, and a stop before it costs more.
+"""From the server's `usage` to money: what was spent, what will be, and a stop before it is too much.
 
-The arithmetic is the one OpenAI bills by: for each modality, input tokens that were not cached, cached input tokens
-and output tokens, each at its own price. Cached tokens are part of the input tokens; reasoning tokens are part of the
-output's text tokens (OpenAI docs, guide realtime-costs; recorded usage objects agree).
+The arithmetic is the one OpenAI bills by: for each modality, input tokens that were not cached, cached
+input tokens and output tokens, each at its own price. Cached tokens are part of the input tokens; reasoning
+tokens are part of the output's text tokens (OpenAI docs, guide realtime-costs; recorded usage objects
+agree).
 """
 
 from __future__ import annotations
@@ -111,12 +112,12 @@ class Usage:
         """Read the usage out of what a server sent.
 
         Args:
-            event: A `response.done` event, its `response`, or the `usage` inside it. None, and fields that are missing
-                or null, count as no tokens.
+            event: A `response.done` event, its `response`, or the `usage` inside it. None, and fields that
+                are missing or null, count as no tokens.
 
         Returns:
-            The tokens. Input that no modality claims counts as text. Where the server tells how much was cached but
-            not of what, text is taken to be cached first, for that saves least.
+            The tokens. Input that no modality claims counts as text. Where the server tells how much was
+            cached but not of what, text is taken to be cached first, for that saves least.
         """
         event = event or {}
         event = event.get("response") or event
@@ -304,7 +305,8 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
         on: The day whose prices to use. None means the newest.
 
     Returns:
-        The cost, a line for each kind of token that was used. Its `usd` is None where the model's price is unknown.
+        The cost, a line for each kind of token that was used. Its `usd` is None where the model's price is
+        unknown.
     """
     used = usage if isinstance(usage, Usage) else Usage.from_event(usage)
     about = _model(model)
@@ -357,14 +359,14 @@ def cost_of_transcription(
     """What the transcription of a person's words cost. It is billed apart from the response.
 
     Args:
-        usage: The `usage` of `conversation.item.input_audio_transcription.completed`: `{"type": "tokens", …}` or
-            `{"type": "duration", "seconds": …}`. None, as some servers send, costs nothing.
+        usage: The `usage` of `conversation.item.input_audio_transcription.completed`: `{"type": "tokens",
+            …}` or `{"type": "duration", "seconds": …}`. None, as some servers send, costs nothing.
         model: The transcription model's name.
         on: The day whose prices to use. None means the newest.
 
     Returns:
-        The cost; its `usd` is None where no price is known. Where the server counts tokens and the price is per
-        minute, or the other way round, 600 audio tokens are a minute.
+        The cost; its `usd` is None where no price is known. Where the server counts tokens and the price is
+        per minute, or the other way round, 600 audio tokens are a minute.
     """
     usage = usage or {}
     about = _model(model)
@@ -381,7 +383,7 @@ def cost_of_transcription(
     return cost(used, about, on=on)
 
 
-# ------------------------------------------------------------------------------------------------------------- budgets
+# --- budgets ------------------------------------------------------------------------------------------------
 
 
 class Budget:
@@ -389,8 +391,8 @@ class Budget:
 
     Args:
         limit_usd: US dollars that may be spent, more than 0.
-        parent: A wider budget that everything spent here counts against too. None means that of the whole kernel,
-            where `limit_kernel` set one.
+        parent: A wider budget that everything spent here counts against too. None means that of the whole
+            kernel, where `limit_kernel` set one.
 
     Raises:
         InputError: `limit_usd` is not a number above 0.
@@ -403,7 +405,7 @@ class Budget:
             and 0 < limit_usd < math.inf
         ):
             raise InputError(
-                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars above 0, for example budget=0.25.",
+                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars above 0, as in budget=0.25.",
                 limit_usd=limit_usd,
             )
         self.limit_usd = float(limit_usd)
@@ -437,7 +439,7 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """US dollars neither spent nor held for responses under way, here and in every wider budget; 0 or more."""
+        """US dollars neither spent nor held for responses under way, here and in wider budgets; 0 or more."""
         own = max(0.0, self.limit_usd - self._spent - self._held)
         return own if self.parent is None else min(own, self.parent.left)
 
@@ -445,7 +447,8 @@ class Budget:
         """Refuse what would not fit. Call it before each response.
 
         Args:
-            next_estimate: What the next response may cost, in US dollars. None and an unknown price count as nothing.
+            next_estimate: What the next response may cost, in US dollars. None and an unknown price count
+                as nothing.
 
         Raises:
             BudgetExceeded: It does not fit into what is left, or nothing is left.
@@ -455,8 +458,8 @@ class Budget:
             raise BudgetExceeded(
                 f"Your budget of {money(self.limit_usd)} does not cover this: {money(self._spent)} is spent"
                 + (f", {money(self._held)} is held for responses under way" if self._held else "")
-                + f" and the next response may cost {money(usd)}. Raise budget=, or start a new conversation: "
-                "a long one pays for its whole history at every turn.",
+                + f" and the next response may cost {money(usd)}. Raise budget=, or start afresh: "
+                "a long talk pays for its whole history at every turn.",
                 limit_usd=self.limit_usd,
                 spent_usd=self._spent,
             )
@@ -464,7 +467,7 @@ class Budget:
             self.parent.check_before(usd)
 
     def add(self, spent: Cost | float | None) -> None:
-        """Count what was spent. Call it after each `response.done`; the money is counted even where this raises.
+        """Count what was spent, after each `response.done`; it is counted even where this raises.
 
         Args:
             spent: The cost. A price that is not known cannot be counted, which is told once.
@@ -477,7 +480,7 @@ class Budget:
             unknown = sorted({line.model for line in spent.lines if line.usd is None})
             warnings.warn(
                 RtnbWarning(
-                    f"Your budget cannot watch {', '.join(unknown) or 'this model'}: its price is not known here, so it "
+                    f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
                     "counts as nothing. Watch the account's usage page instead."
                 ),
                 stacklevel=2,
@@ -554,7 +557,7 @@ def kernel_budget() -> Budget | None:
     return _kernel
 
 
-# ---------------------------------------------------------------------------------------- before: tables and estimates
+# --- before: tables and estimates --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -601,8 +604,8 @@ class PriceTable:
         ]
 
     _note: ClassVar[str] = (
-        "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute spoken 1,200; "
-        "every turn bills the talk before it again, mostly at the cached price."
+        "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute spoken "
+        "1,200; every turn bills the talk before it again, in part at the cached price."
     )
 
     def __repr__(self) -> str:
@@ -627,8 +630,8 @@ def prices(*names: str, gone: bool = True) -> PriceTable:
 
     Args:
         *names: Models to show. None given means all whose price is known, newest first.
-        gone: Whether to show prices of the past too: of models that were shut down, and earlier prices of models,
-            those of the launch on 2024-10-01 among them.
+        gone: Whether to show prices of the past too: of models that were shut down, and earlier prices of
+            models, those of the launch on 2024-10-01 among them.
 
     Returns:
         A table; it shows itself in a notebook and prints as text.
@@ -704,8 +707,8 @@ def estimate(
 ) -> Estimate:
     """What a talk is likely to cost, before it is held.
 
-    Every answer bills the whole talk before it as input once more. How much of that comes from the server's cache
-    nobody can promise, so the estimate is a range.
+    Every answer bills the whole talk before it as input once more. How much of that comes from the server's
+    cache nobody can promise, so the estimate is a range.
 
     Args:
         seconds_in: Seconds of speech sent, in the whole talk.
@@ -713,7 +716,8 @@ def estimate(
         turns: Answers, at least 1; speech is spread over them evenly.
         model: The model's name. None means the default one.
         text_in_tokens: Text typed in the whole talk (a word is about 1.3 tokens).
-        instructions_tokens: Instructions and tools, which every turn carries. None means the default instructions.
+        instructions_tokens: Instructions and tools, which every turn carries. None means the default
+            instructions.
         text_only: Whether the answers are text: then `seconds_out` counts as its words only.
         transcription: Model that transcribes the speech sent, billed apart. None means none.
         on: The day whose prices to use. None means the newest.
@@ -738,8 +742,8 @@ def estimate(
     words = seconds_out * of.text_out_tokens_per_second_spoken / turns
     spoken = 0.0 if text_only else seconds_out / 60 * of.audio_out_tokens_per_minute / turns
 
-    # At turn k the model reads the instructions, k persons' turns and k - 1 answers of its own. The sum of 1…turns,
-    # and of 0…turns-1:
+    # At turn k the model reads the instructions, k persons' turns and k - 1 answers of its own. The sum of
+    # 1…turns, and of 0…turns-1:
     asked, answered = turns * (turns + 1) / 2, turns * (turns - 1) / 2
     text_read = fixed * turns + typed * asked + words * answered
     audio_read = heard * asked

@@ -1,0 +1,374 @@
+"""Find the API key, and never show it.
+
+A key is looked for where people keep theirs: the argument, Colab's secrets, the environment, a `.env` file,
+and, only when asked for, a prompt that hides what is typed. The value lives in a `Key`, which shows itself
+masked wherever it is printed, formatted or logged, and cannot be pickled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rtnb.errors import InputError, KeyMissing
+
+__all__ = ["Key", "find_key", "lookup"]
+
+# The article this package grew out of called its Colab secret `openai`; many notebooks still have it.
+COLAB_NAMES = ("OPENAI_API_KEY", "openai")
+
+
+class Key:
+    """An API key that does not show itself.
+
+    Args:
+        value: The key as it was found; spaces and line breaks around it are dropped.
+        source: Where it came from, for people: `"the environment (OPENAI_API_KEY)"`.
+
+    Attributes:
+        source: Where it came from.
+
+    Raises:
+        InputError: The value cannot be a key: it is empty, has spaces, line breaks or quotes inside, or
+            characters that an HTTP header cannot carry. The message says which, and never quotes it.
+    """
+
+    # The value sits in a closure, not in a dict or a slot: what walks over an object's attributes (variable
+    # inspectors, IPython's verbose tracebacks, vars(), a debugger's pretty printer) meets a function and no
+    # text.
+    __slots__ = ("_reveal", "source")
+
+    _reveal: Callable[[], str]
+    source: str
+
+    def __init__(self, value: str | Key, source: str = "the key= argument") -> None:
+        if isinstance(value, Key):
+            source = value.source
+            value = value.reveal()
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            value = ""
+            raise InputError(f"Your key is a {kind}, not text. Give the key as a string, or leave key= out.")
+        secret, value = value.strip(), ""
+        problem = _problem(secret)
+        if problem is not None:
+            # Tracebacks can show local variables; this one must have nothing left to show.
+            secret = ""
+            raise InputError(
+                f"Your key from {source} cannot be an API key: it {problem}. Copy it again from where it was "
+                "made, without quotes and in one piece.",
+                source=source,
+                problem=problem,
+            )
+        object.__setattr__(self, "_reveal", lambda: secret)
+        object.__setattr__(self, "source", source)
+
+    def reveal(self) -> str:
+        """The key itself. Only for the header that carries it to the server."""
+        return self._reveal()
+
+    @property
+    def kind(self) -> str:
+        """`"ephemeral"` for `ek_…` secrets, else `"project"`, `"service"`, `"admin"` or `"api"`."""
+        value = self.reveal()
+        for prefix, kind in (("ek_", "ephemeral"), ("sk-proj-", "project"), ("sk-svcacct-", "service")):
+            if value.startswith(prefix):
+                return kind
+        return "admin" if value.startswith("sk-admin-") else "api"
+
+    def __repr__(self) -> str:
+        return f"Key({_mask(self.reveal())}, from {self.source})"
+
+    def __str__(self) -> str:
+        return _mask(self.reveal())
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        import hmac
+
+        if not isinstance(other, Key):
+            return NotImplemented
+        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+
+    def __hash__(self) -> int:
+        return hash(("rtnb.Key", self.reveal()))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("Your key cannot be changed in place. Make another one.")
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            "Your key does not go into files: it cannot be pickled. Find it again with find_key()."
+        )
+
+    def __copy__(self) -> Key:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Key:
+        return self
+
+
+def _mask(value: str) -> str:
+    # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
+    match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", value)
+    return f"{match[0] if match else ''}…"
+
+
+def _problem(value: str) -> str | None:
+    """What keeps `value` from being a key, in words that do not quote it; None for nothing."""
+    if not value:
+        return "is empty"
+    if value[0] in "'\"`“”‘’«»" or value[-1] in "'\"`“”‘’«»":
+        return "has quotation marks around it"
+    if "\n" in value or "\r" in value:
+        return "has a line break in it"
+    if any(character.isspace() for character in value):
+        return "has a space in it"
+    if not value.isascii():
+        return "has a character in it that no key has (a long dash, or a letter of another alphabet)"
+    if not value.isprintable():
+        return "has an invisible character in it"
+    if re.match(r"bearer\b", value, re.IGNORECASE):
+        return "begins with 'Bearer', which belongs to the header, not to the key"
+    if re.fullmatch(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)=.*", value):
+        return "begins with the name of a variable and '='"
+    if "*" in value or "…" in value or re.search(r"\.{3}|x{8}|X{8}", value):
+        return "is a masked or placeholder copy"
+    if re.fullmatch(r"(?:your|my|insert|paste)[-_ ].*|<.*>", value, re.IGNORECASE):
+        return "is a placeholder"
+    return None
+
+
+def find_key(
+    key: str | Key | None = None,
+    *,
+    ask: bool = False,
+    provider: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Key:
+    """Find the API key.
+
+    Looked for in this order: the argument; on Colab, its secrets (`OPENAI_API_KEY`, then `openai`); the
+    environment; a `.env` file in the folder or one above it; and, with `ask=True`, a prompt that hides what
+    is typed.
+
+    Args:
+        key: The key, if you have it at hand. None means look for it.
+        ask: Whether to ask the person when it is nowhere else. A cell that asks waits for an answer.
+        provider: Whose key: a provider's name as in `models.toml`, for example `"azure"`, whose key is
+            `AZURE_OPENAI_API_KEY`. None means OpenAI's.
+        environ: The environment. None means that of this process.
+        folder: Where to begin to look for `.env`. None means the current directory.
+
+    Returns:
+        The key, which shows itself masked.
+
+    Raises:
+        KeyMissing: There is none; the message says where it was looked for and, on Colab, whether there is
+            no such secret, this notebook has no access to it, or Colab did not answer.
+        InputError: What was found cannot be a key, or the provider is not known.
+    """
+    found, looked = _look(key, ask=ask, provider=provider, environ=environ, folder=folder)
+    key = None
+    if found is not None:
+        return found
+    names = _names(provider)
+    remedy = _remedy(names[0] if names else "OPENAI_API_KEY", looked)
+    places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
+    raise KeyMissing(f"Your API key was not found. Looked in {places}. {remedy}", looked=tuple(looked))
+
+
+def lookup(
+    key: str | Key | None = None,
+    *,
+    provider: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Key | None:
+    """Find the API key, or None where there is none. It never asks; the rest is as in `find_key`.
+
+    Raises:
+        InputError: What was found cannot be a key: a broken key is not the same as none.
+    """
+    return _look(key, ask=False, provider=provider, environ=environ, folder=folder)[0]
+
+
+def _names(provider: str | None) -> tuple[str, ...]:
+    if provider is None:
+        return ("OPENAI_API_KEY",)
+    from rtnb.models import provider as provider_named
+
+    return provider_named(provider).key_names
+
+
+def _look(
+    key: str | Key | None,
+    *,
+    ask: bool,
+    provider: str | None,
+    environ: Mapping[str, str] | None,
+    folder: str | os.PathLike[str] | None,
+) -> tuple[Key | None, list[tuple[str, str]]]:
+    looked: list[tuple[str, str]] = []
+    if key is not None:
+        given, key = [key], None
+        # `pop` so that this frame holds the text no longer than the call that takes it.
+        return Key(given.pop()), looked
+    names = _names(provider)
+
+    userdata = _colab_userdata()
+    if userdata is not None:
+        for name in dict.fromkeys((*names, *(COLAB_NAMES if provider in (None, "openai") else ()))):
+            found, outcome = _colab_secret(userdata, name)
+            if found is not None:
+                return found, looked
+            looked.append((f"Colab's secret {name}", outcome))
+            if outcome.startswith("Colab did not answer"):
+                break  # It would not answer for the next name either, and each try takes ten seconds.
+
+    environ = os.environ if environ is None else environ
+    for name in names:
+        if environ.get(name, "").strip():
+            return Key(environ[name], f"the environment ({name})"), looked
+        looked.append((f"the environment ({name})", "empty" if name in environ else "not set"))
+
+    path = _dotenv(Path(folder) if folder is not None else Path.cwd())
+    if path is None:
+        looked.append((".env", "no such file here or above"))
+    else:
+        for name in names:
+            found, outcome = _from_dotenv(path, name)
+            if found is not None:
+                return found, looked
+            looked.append((f"{path.name} in {path.parent}", outcome))
+
+    if ask:
+        found, outcome = _ask(names[0] if names else "API key")
+        if found is not None:
+            return found, looked
+        looked.append(("a prompt", outcome))
+    return None, looked
+
+
+def _colab_userdata() -> Any | None:
+    """Colab's module for secrets, or None outside Colab."""
+    # Importing `google.colab` anywhere else may find an old package of that name; a Colab kernel has it
+    # loaded.
+    if "google.colab" not in sys.modules and "COLAB_RELEASE_TAG" not in os.environ:
+        return None
+    try:
+        from google.colab import userdata
+    except ImportError:
+        return None
+    return userdata
+
+
+def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
+    """One of Colab's secrets, or None and why not.
+
+    The exceptions are told apart by name, since the module that defines them exists on Colab only:
+    SecretNotFoundError, NotebookAccessError, TimeoutException (googlecolab/colabtools,
+    google/colab/userdata.py).
+    """
+    try:
+        value = userdata.get(name)
+    except Exception as error:
+        kind = type(error).__name__
+        if kind == "SecretNotFoundError":
+            return None, "there is no such secret"
+        if kind == "NotebookAccessError":
+            return None, "it exists, but this notebook has no access to it"
+        if kind == "TimeoutException":
+            return None, "Colab did not answer; secrets work only in Colab's own page, with the tab open"
+        return None, f"Colab did not give it ({kind})"
+    if not isinstance(value, str) or not value.strip():
+        return None, "it is empty"
+    held, value = [value], ""
+    return Key(held.pop(), f"Colab's secret {name}"), ""
+
+
+def _dotenv(folder: Path) -> Path | None:
+    """The nearest `.env` in `folder` or above it, as far as the home folder or the root."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        home = None
+    for place in (folder, *folder.parents):
+        path = place / ".env"
+        try:
+            if path.is_file():
+                return path
+        except OSError:
+            return None
+        if place == home:
+            return None
+    return None
+
+
+def _from_dotenv(path: Path, name: str) -> tuple[Key | None, str]:
+    """The value of `name` in a `.env` file: `export` before, quotes around, comments after."""
+    # Only one line of one file is wanted, and nothing may be put into os.environ, where it would be
+    # inherited by every command a cell starts: so no dependency on a package that loads the whole file.
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return None, f"cannot be read ({type(error).__name__})"
+    pattern = re.compile(rf"\s*(?:export\s+)?{re.escape(name)}\s*=\s*(?P<value>.*?)\s*$")
+    held = [match["value"] for match in map(pattern.match, lines) if match]
+    del lines
+    if not held:
+        return None, f"has no {name}"
+    # The last one counts, as in a shell.
+    quoted = re.match(r"(?P<quote>['\"])(?P<inside>.*?)(?P=quote)\s*(?:#.*)?$", held[-1])
+    held = [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])]
+    del quoted
+    if not held[0].strip():
+        return None, f"{name} is empty"
+    return Key(held.pop(), f"{path.name} ({name})"), ""
+
+
+def _ask(name: str) -> tuple[Key | None, str]:
+    """Ask the person, hiding what is typed; in notebooks the front end shows its own password box."""
+    import getpass
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            # Where what is typed cannot be hidden, getpass warns and shows it. Then rather not ask at all.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            held = [getpass.getpass(f"{name}: ")]
+    except (EOFError, getpass.GetPassWarning):
+        return None, "nobody is there to answer, or what is typed cannot be hidden"
+    except Exception as error:
+        # ipykernel raises its StdinNotImplementedError where a notebook runs without a person (nbclient,
+        # papermill).
+        if type(error).__name__ != "StdinNotImplementedError":
+            raise
+        return None, "nobody is there to answer"
+    if not held[0].strip():
+        return None, "nothing was typed"
+    return Key(held.pop(), "the prompt"), ""
+
+
+def _remedy(name: str, looked: list[tuple[str, str]]) -> str:
+    outcomes = " ".join(outcome for _, outcome in looked)
+    if "has no access" in outcomes:
+        return "Open the key symbol in Colab's left bar and switch on 'Notebook access' beside the secret."
+    if "Colab did not answer" in outcomes:
+        return "Open the notebook in Colab's own page and run the cell again, or pass key=."
+    if "no such secret" in outcomes:
+        return (
+            f"Open the key symbol in Colab's left bar, add a secret named {name} and switch on 'Notebook "
+            "access'; a key is made at https://platform.openai.com/api-keys."
+        )
+    return (
+        f"Set {name} in the environment or in a .env file beside the notebook, pass key=, or call "
+        "find_key(ask=True); without a key, practice=True works."
+    )
