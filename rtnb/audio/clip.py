@@ -1,0 +1,352 @@
+"""`Clip`: a piece of sound as a value. Read it from anything, cut it, join it, save it, hear it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtnb.audio.stream import RATE_HZ, Resampler, Source, open_stream, to_int16
+from rtnb.errors import AudioError, InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rtnb.audio.check import Check
+
+__all__ = ["Clip", "join"]
+
+
+def _rate(rate_hz: int) -> int:
+    if isinstance(rate_hz, bool) or not 1_000 <= rate_hz <= 768_000:
+        raise AudioError(
+            f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example 24000.",
+            problem="rate_hz",
+        )
+    return int(rate_hz)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Clip:
+    """A piece of sound: 16-bit mono samples at one rate.
+
+    Make one with `Clip.read`, `Clip.from_pcm`, `Clip.from_array` or `Clip.silence`. A clip never changes; every
+    operation gives a new one.
+
+    Attributes:
+        array: The samples, `int16`, shape `(n,)`, read-only.
+        rate_hz: Samples per second, 1,000–768,000.
+        name: What to call it, usually the file's name.
+        recorded_hz: Samples per second of the recording it was read from. None where that is not known.
+
+    Examples:
+        >>> tone = Clip.from_array(np.zeros(24_000, np.int16), rate_hz=24_000, name="pause")
+        >>> tone
+        Clip(pause, 1.0 s)
+        >>> tone[0.25:0.75].seconds
+        0.5
+    """
+
+    array: npt.NDArray[np.int16]
+    rate_hz: int = RATE_HZ
+    name: str = "clip"
+    recorded_hz: int | None = None
+    _encoded: dict[str, bytes] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray) or self.array.dtype != np.int16 or self.array.ndim != 1:
+            raise InputError("Your array is not int16 of shape (n,). Use Clip.from_array(array, rate_hz=…).")
+        view = self.array.view()
+        view.flags.writeable = False
+        object.__setattr__(self, "array", view)
+        object.__setattr__(self, "rate_hz", _rate(self.rate_hz))
+
+    # -- making one -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, source: Source, *, name: str | None = None, rate_hz: int | None = RATE_HZ) -> Clip:
+        """Read a recording of any common kind; its content decides, not the ending of its name.
+
+        wav of every kind, flac, mp3, ogg, opus, m4a, aac, webm, mp4 and other video with sound, aiff, au, caf, wma
+        and amr are read without ffmpeg being installed. Channels are averaged. Resampling is band-limited.
+
+        Args:
+            source: A path, the bytes of a file, or a binary file object (read from its beginning and left open).
+            name: What to call it. None takes the file's name.
+            rate_hz: Samples per second of the clip. None keeps the recording's own.
+
+        Returns:
+            The clip. A recording whose end is cut off gives what it holds, with an `RtnbWarning` that says how much
+            is missing.
+
+        Raises:
+            AudioError: The source is missing, empty, damaged or no sound; the message says which, and what can be
+                read.
+        """
+        if isinstance(source, Clip):
+            return source if rate_hz in (None, source.rate_hz) else source.resample(rate_hz or RATE_HZ)
+        with open_stream(source, rate_hz=rate_hz, name=name) as stream:  # type: ignore[arg-type]
+            pcm = b"".join(stream)
+            array = np.frombuffer(pcm, "<i2").astype(np.int16, copy=False)
+            return cls(array, stream.rate_hz, stream.name, stream.recorded_hz or None)
+
+    @classmethod
+    def from_pcm(
+        cls, pcm: bytes | bytearray | memoryview, *, rate_hz: int, channels: int = 1, name: str | None = None
+    ) -> Clip:
+        """Take headerless samples: signed 16-bit little-endian, as the Realtime API sends and takes them.
+
+        Args:
+            pcm: The samples; channels interleaved. A last half sample is dropped.
+            rate_hz: Samples per second and channel, 1,000–768,000. Bare samples do not say, so you must.
+            channels: How many channels are interleaved, 1–64; they are averaged.
+            name: What to call it. None means "clip".
+
+        Raises:
+            AudioError: The bytes are a whole file with a header, or `rate_hz` or `channels` makes no sense.
+        """
+        if not 1 <= channels <= 64:
+            raise AudioError(f"Your channels={channels} cannot be. Give 1 for mono or 2 for stereo.", problem="channels")
+        if bytes(pcm[:4]) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
+            raise AudioError(
+                f"Your bytes begin with {bytes(pcm[:4]).decode()!r}: they are a whole file, not bare samples. "
+                "Use Clip.read(data).",
+                name=name or "clip",
+                problem="not bare samples",
+            )
+        whole = len(pcm) // (2 * channels) * (2 * channels)
+        array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
+        if channels > 1:
+            array = np.rint(array.reshape(-1, channels).mean(axis=1)).astype(np.int16)
+        return cls(array, _rate(rate_hz), name or "clip")
+
+    @classmethod
+    def from_array(cls, array: npt.ArrayLike, *, rate_hz: int, name: str | None = None) -> Clip:
+        """Take samples from an array.
+
+        Args:
+            array: Shape `(n,)`, `(n, channels)` or `(channels, n)` (the shorter side is the channels, which are
+                averaged). Floats in [-1.0, 1.0] (a little beyond is clipped), or `int16`, `int32`, `uint8` over their
+                whole range.
+            rate_hz: Samples per second, 1,000–768,000.
+            name: What to call it. None means "clip".
+
+        Raises:
+            AudioError: The array has another type or shape, or its floats are not in [-1.0, 1.0].
+        """
+        given = np.asarray(array)
+        if given.ndim == 2:
+            given = given.T if given.shape[0] > given.shape[1] else given
+            if given.shape[0] > 64:
+                raise _not_sound(f"its shape {np.shape(array)} would mean {given.shape[0]} channels")
+        elif given.ndim != 1:
+            raise _not_sound(f"its shape is {given.shape}")
+        if given.dtype == np.int16 and given.ndim == 1:
+            return cls(given.copy(), _rate(rate_hz), name or "clip")
+        if given.dtype in (np.int16, np.int32):
+            floats = given.astype(np.float64) / -float(np.iinfo(given.dtype).min)
+        elif given.dtype == np.uint8:
+            floats = (given.astype(np.float64) - 128) / 128
+        elif given.dtype.kind == "f":
+            floats = given.astype(np.float64)
+            peak = float(np.nanmax(np.abs(floats))) if floats.size else 0.0
+            if peak > 4:
+                raise _not_sound(f"its floats reach {peak:.6g}, and floats mean -1.0 to 1.0 (divide them, or pass int16)")
+        else:
+            raise _not_sound(f"its type is {given.dtype}")
+        if floats.ndim == 2:
+            floats = floats.mean(axis=0)
+        return cls(to_int16(floats), _rate(rate_hz), name or "clip")
+
+    @classmethod
+    def silence(cls, seconds: float, *, rate_hz: int = RATE_HZ) -> Clip:
+        """A pause of `seconds` (0 or more)."""
+        if not 0 <= seconds < 1e6:
+            raise InputError(f"Your seconds={seconds} is no length. Give 0 or more.")
+        return cls(np.zeros(round(seconds * rate_hz), np.int16), rate_hz, "silence")
+
+    # -- looking at it --------------------------------------------------------------------------------------------
+
+    @property
+    def pcm(self) -> bytes:
+        """The samples as signed 16-bit little-endian bytes, as the Realtime API takes them at 24 kHz."""
+        return self.array.astype("<i2", copy=False).tobytes()
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return len(self.array) / self.rate_hz
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    __iter__ = None  # `for x in clip` would mean seconds by the look of clip[1.5:3.0] and samples by len(clip)
+
+    def __repr__(self) -> str:
+        return f"Clip({self.name}, {self.seconds:.1f} s)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Clip):
+            return NotImplemented
+        return self.rate_hz == other.rate_hz and np.array_equal(self.array, other.array)
+
+    def __hash__(self) -> int:
+        return hash((self.rate_hz, len(self.array), self.array[:256].tobytes()))
+
+    def _repr_html_(self) -> str:
+        from rtnb import html
+
+        if not len(self):
+            return html.notice(f"{self.name}: an empty clip, 0 s", "info")
+        return html.player(self.encode("opus"), self.peaks(), self.seconds, self.name)
+
+    def peaks(self, count: int = 96) -> list[float]:
+        """The loudest sample in each of `count` equal stretches, 0.0–1.0; what a waveform is drawn from."""
+        if not len(self):
+            return [0.0] * count
+        edges = np.linspace(0, len(self), count + 1).astype(int)[:-1]
+        loudest = np.maximum.reduceat(np.abs(self.array.astype(np.int32)), np.minimum(edges, len(self) - 1))
+        return [float(peak) / 32_768 for peak in loudest]
+
+    def check(self) -> Check:
+        """Say what the model will hear: level, clipping, silence, length, a rate that looks wrong."""
+        from rtnb.audio.check import check
+
+        return check(self)
+
+    # -- making another from it -----------------------------------------------------------------------------------
+
+    def resample(self, rate_hz: int) -> Clip:
+        """The same sound at another rate, band-limited (aliases below -98 dB).
+
+        Args:
+            rate_hz: Samples per second, 1,000–768,000.
+        """
+        if _rate(rate_hz) == self.rate_hz:
+            return self
+        resample, step = Resampler(self.rate_hz, rate_hz), self.rate_hz * 10
+        parts = [
+            resample(self.array[at : at + step].astype(np.float32) / np.float32(32_768))
+            for at in range(0, len(self.array), step)
+        ]
+        parts.append(resample(np.zeros(0, np.float32), last=True))
+        return Clip(np.concatenate(parts), rate_hz, self.name, self.recorded_hz or self.rate_hz)
+
+    def __getitem__(self, key: slice) -> Clip:
+        if not isinstance(key, slice) or key.step is not None:
+            raise InputError("Your index is not a stretch of time. Slice a clip in seconds: clip[1.5:3.0].")
+        at = slice(*(None if edge is None else round(edge * self.rate_hz) for edge in (key.start, key.stop)))
+        return Clip(self.array[at], self.rate_hz, self.name, self.recorded_hz)
+
+    def __add__(self, other: Clip) -> Clip:
+        if not isinstance(other, Clip):
+            return NotImplemented
+        return join([self, other])
+
+    # -- giving it away -------------------------------------------------------------------------------------------
+
+    def encode(self, format: str = "opus") -> bytes:
+        """The clip as the bytes of a file.
+
+        Args:
+            format: "opus" (ogg with Opus at 24 kbit/s: one minute is 180 kB), "wav", "flac", "mp3", "ogg" (the same
+                as "opus"), "m4a", "aac", "webm", "aiff", "au" or "caf".
+
+        Raises:
+            AudioError: `format` is another.
+        """
+        from rtnb.audio.encode import encode, kind_of
+
+        kind = kind_of(format)
+        if kind not in ("opus", "mp3"):
+            return encode(self.array, self.rate_hz, kind)
+        # A clip may be shown many times (a cell run again, a table): the costly encodings are kept.
+        if kind not in self._encoded:
+            self._encoded[kind] = encode(self.array, self.rate_hz, kind)
+        return self._encoded[kind]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the clip to a file, in the format its ending names.
+
+        Args:
+            path: Where to. Folders on the way are made. The ending is one of .wav, .flac, .mp3, .ogg, .oga, .opus,
+                .m4a, .mp4, .aac, .webm, .aiff, .aif, .au, .caf.
+
+        Returns:
+            The path written.
+
+        Raises:
+            AudioError: The ending names no format, or the place cannot be written to.
+        """
+        from rtnb.audio.encode import kind_of
+
+        target = Path(path).expanduser()
+        data = self.encode(kind_of(target.suffix))
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        except OSError as error:
+            raise AudioError(
+                f"The file {target} cannot be written: {error.strerror}. Choose another place.",
+                name=str(target),
+                problem=str(error.strerror),
+            ) from error
+        return target
+
+    def download(self, name: str | None = None) -> None:
+        """Offer the clip as a download: Colab's own in Colab, the browser's elsewhere.
+
+        Args:
+            name: The file's name, whose ending decides the format. None means the clip's name with `.mp3`: it plays
+                everywhere, and the notebook, which stores what it offers, stays small.
+
+        Raises:
+            AudioError: The ending names no format.
+        """
+        from rtnb.audio.download import download
+
+        download(self, name or f"{Path(self.name).stem or 'clip'}.mp3")
+
+    def to_pydub(self) -> Any:
+        """The clip as a `pydub.AudioSegment`."""
+        import warnings
+
+        with warnings.catch_warnings():
+            # pydub warns on import that ffmpeg is missing, which nothing here needs, and of its own old syntax.
+            warnings.simplefilter("ignore")
+            from pydub import AudioSegment
+
+        return AudioSegment(data=self.pcm, sample_width=2, frame_rate=self.rate_hz, channels=1)
+
+
+def _not_sound(problem: str) -> AudioError:
+    return AudioError(
+        f"Your array is no sound: {problem}. Give floats from -1.0 to 1.0 or int16, with shape (n,) or (n, channels).",
+        name="array",
+        problem=problem,
+    )
+
+
+def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = None) -> Clip:
+    """Put clips one after another.
+
+    Args:
+        clips: At least one. Clips at another rate than the first are resampled to the first one's.
+        gap_seconds: Silence between two clips, 0 or more.
+        name: What to call the result. None takes the first clip's name.
+
+    Raises:
+        InputError: There is no clip, one is no `Clip`, or the gap is negative.
+    """
+    all_clips = list(clips)
+    if not all_clips or not all(isinstance(clip, Clip) for clip in all_clips):
+        raise InputError("Your list to join is empty or holds something that is no Clip. Give clips: join([a, b]).")
+    first = all_clips[0]
+    gap = Clip.silence(gap_seconds, rate_hz=first.rate_hz).array
+    parts = [first.array]
+    for clip in all_clips[1:]:
+        parts += [gap, clip.resample(first.rate_hz).array]
+    return Clip(np.concatenate(parts), first.rate_hz, name or first.name, first.recorded_hz)

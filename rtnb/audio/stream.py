@@ -1,0 +1,433 @@
+"""Decode any recording, a block at a time, to what a Realtime model hears: 16-bit mono at one rate.
+
+One path for every format and length: the file is recognised by its content (`formats`), decoded by the FFmpeg that
+PyAV carries (nothing on PATH is used), mixed down, resampled band-limited by soxr. `Clip.read` joins the blocks;
+a session sends them as they come.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
+
+import numpy as np
+
+from rtnb.audio.formats import READABLE, Shape, looks_like, shape_of, sniff, wav_header
+from rtnb.errors import AudioError, RtnbWarning
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+__all__ = ["RATE_HZ", "Source", "Stream", "open_stream"]
+
+#: The one PCM rate of the Realtime API (OpenAI docs: `audio/pcm` is 24 kHz, 16-bit, mono, little-endian).
+RATE_HZ = 24_000
+
+#: What a recording may come as: a path, the bytes of a file, or a binary file object.
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+
+_FIRST_SECONDS = 0.1
+_BLOCK_SECONDS = 0.5
+_SPOOL_BYTES = 8 << 20
+
+
+@runtime_checkable
+class Sampled(Protocol):
+    """Sound already decoded; what `Clip` looks like from here."""
+
+    name: str
+    rate_hz: int
+
+    @property
+    def array(self) -> npt.NDArray[np.int16]:
+        """The samples, shape `(n,)`."""
+
+
+def fail(name: str, problem: str, remedy: str = "") -> AudioError:
+    """Make the error for a recording that cannot be read."""
+    return AudioError(
+        f"The file {name} cannot be read as sound: {problem}. "
+        + (remedy or f"rtnb reads {READABLE}; save the recording as one of these and try again."),
+        name=name,
+        problem=problem,
+    )
+
+
+class Resampler:
+    """Turns float blocks at one rate into int16 blocks at another, without a seam between the blocks."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        self.from_hz = from_hz
+        self._stream = None
+        if from_hz != to_hz:
+            import soxr
+
+            # Band-limited: what the new rate cannot carry is removed rather than folded back (aliases below -98 dB).
+            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+
+    def __call__(self, block: npt.NDArray[np.float32], *, last: bool = False) -> npt.NDArray[np.int16]:
+        if self._stream is not None:
+            block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
+        return to_int16(block)
+
+
+def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    """Round float samples in [-1.0, 1.0] to 16 bits; what lies outside is clipped, and what is no number is silent."""
+    scaled = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0) * 32_768.0
+    rounded: npt.NDArray[np.int16] = np.clip(np.rint(scaled), -32_768, 32_767).astype(np.int16)
+    return rounded
+
+
+class Stream:
+    """A recording that decodes itself as it is iterated, never holding more than a block.
+
+    Iterating gives `bytes`: signed 16-bit little-endian mono PCM at `rate_hz`. The first block is about 0.1 s long,
+    later ones about 0.5 s and never over 1 s.
+
+    Attributes:
+        name: The file's name, or what to call it.
+        seconds: How long the recording says it is; an estimate. None where it does not say (live webm).
+        rate_hz: Samples per second of the blocks.
+        recorded_hz: Samples per second of the recording itself.
+        channels: How many channels it has; they are averaged, none is dropped.
+        missing_seconds: How much had been cut off the end, known once the iteration ends; 0.0 where nothing is
+            missing, None where the end is missing and nothing says how much.
+    """
+
+    def __init__(self, source: Source | Sampled, *, rate_hz: int | None = RATE_HZ, name: str | None = None) -> None:
+        if rate_hz is not None and not 1_000 <= rate_hz <= 768_000:
+            raise AudioError(
+                f"Your rate_hz={rate_hz} is no sample rate. Give samples per second, for example 24000.",
+                name=name or "",
+                problem="rate_hz",
+            )
+        self.missing_seconds: float | None = 0.0
+        self.seconds: float | None
+        self._container: Any = None
+        self._file: BinaryIO | None = None
+        self._spent = False
+        if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and isinstance(source, Sampled):
+            self.name = name or source.name
+            self.recorded_hz, self.channels = source.rate_hz, 1
+            self.rate_hz = rate_hz or source.rate_hz
+            self.seconds = len(source.array) / source.rate_hz
+            self._blocks = self._sampled(source)
+            return
+        self._file, self._owned, self.name = _open(source, name)
+        try:
+            self._probe(rate_hz)
+        except BaseException:
+            self.close()
+            raise
+        self._blocks = self._decoded()
+
+    def __repr__(self) -> str:
+        length = "unknown length" if self.seconds is None else f"{self.seconds:.1f} s"
+        return f"Stream({self.name}, {length})"
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._blocks)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. Further iteration ends at once. Closing twice does nothing."""
+        container, self._container = getattr(self, "_container", None), None
+        file, self._file = getattr(self, "_file", None), None
+        if container is not None:
+            with suppress(Exception):
+                container.close()
+        if file is not None and self._owned:
+            file.close()
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _probe(self, rate_hz: int | None) -> None:
+        import av
+
+        file = self._file
+        assert file is not None
+        demuxer = sniff(file)
+        if demuxer is None:
+            what = looks_like(file)
+            raise fail(
+                self.name,
+                "it is empty" if what == "empty" else f"it is {what}",
+                ""
+                if what != "no sound file that rtnb knows"
+                else f"rtnb reads {READABLE}; if these are bare samples without a header, use "
+                "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats.",
+            )
+        options = {"probesize": "16384", "analyzeduration": "0"}
+        if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):
+            options = {"probesize": "2000000", "analyzeduration": "2000000"}  # no header: streams show up as they come
+        self._shape: Shape = shape_of(file, demuxer)
+        if demuxer == "wav":
+            wav = wav_header(file)
+            if wav.rate_hz is None or wav.present_bytes == 0:
+                raise fail(self.name, "it ends before any sound" if wav.rate_hz else "it ends within its header")
+            if not 0 < (wav.channels or 0) <= 64:
+                raise fail(self.name, f"its header says {wav.channels} channels")
+            if wav.length_is_wrong:
+                options["ignore_length"] = "1"
+        file.seek(0)
+        try:
+            self._container = av.open(file, format=demuxer, options=options, metadata_errors="ignore")
+        except Exception as error:
+            problem = self._shape.fault or f"it begins like a {demuxer} file but is damaged or cut off ({_words(error)})"
+            raise fail(self.name, problem) from error
+        audio = list(self._container.streams.audio)
+        if not audio:
+            raise fail(self.name, self._shape.fault or "there is no sound in it")
+        self._track = self._container.streams.best("audio") if hasattr(self._container.streams, "best") else audio[0]
+        self._track = self._track or audio[0]
+        context = self._track.codec_context
+        if context is None:
+            raise fail(self.name, "its kind of compression is unknown")
+        with suppress(Exception):
+            context.thread_count = 1
+        with suppress(Exception):
+            for other in self._container.streams:
+                if other.index != self._track.index:
+                    other.discard = "all"
+        self.recorded_hz = int(context.sample_rate or 0)
+        self.channels = int(getattr(context, "channels", 0) or 0)
+        if demuxer == "wav" or self.recorded_hz:
+            _check_rate(self.name, self.recorded_hz)
+        self.rate_hz = rate_hz or self.recorded_hz or RATE_HZ
+        self.seconds = self._declared()
+
+    def _declared(self) -> float | None:
+        track, container = self._track, self._container
+        seconds: float | None = None
+        if track.duration and track.time_base:
+            seconds = float(track.duration * track.time_base)
+        elif container.duration:
+            seconds = container.duration / 1_000_000
+        return seconds if seconds and 0 < seconds < 400_000 else None
+
+    def _sampled(self, source: Sampled) -> Iterator[bytes]:
+        resample = Resampler(source.rate_hz, self.rate_hz)
+        yield from self._regrouped(resample, self._slices(source.array, source.rate_hz))
+
+    @staticmethod
+    def _slices(array: npt.NDArray[np.int16], rate_hz: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        step = max(rate_hz // 10, 1)
+        for start in range(0, len(array), step):
+            yield rate_hz, array[start : start + step].astype(np.float32) / 32_768.0
+
+    def _regrouped(
+        self, resample: Resampler, parts: Iterator[tuple[int, npt.NDArray[np.float32]]]
+    ) -> Iterator[bytes]:
+        """Resample decoded parts and gather them into blocks."""
+        held: list[npt.NDArray[np.int16]] = []
+        count, wanted, longest = 0, int(self.rate_hz * _FIRST_SECONDS), self.rate_hz
+
+        def blocks(*, flush: bool = False) -> Iterator[bytes]:
+            nonlocal count, wanted
+            if not count or (count < wanted and not flush):
+                return
+            whole = held[0] if len(held) == 1 else np.concatenate(held)
+            held.clear()
+            count, wanted = 0, int(self.rate_hz * _BLOCK_SECONDS)
+            for start in range(0, len(whole), longest):
+                yield whole[start : start + longest].astype("<i2", copy=False).tobytes()
+
+        def hold(samples: npt.NDArray[np.int16]) -> None:
+            nonlocal count
+            if len(samples):
+                held.append(samples)
+                count += len(samples)
+
+        for from_hz, part in parts:
+            if from_hz != resample.from_hz:  # the rate changes on the way: HE-AAC, chained ogg
+                hold(resample(np.zeros(0, np.float32), last=True))
+                resample = Resampler(from_hz, self.rate_hz)
+            hold(resample(part))
+            yield from blocks()
+        hold(resample(np.zeros(0, np.float32), last=True))
+        yield from blocks(flush=True)
+
+    def _decoded(self) -> Iterator[bytes]:
+        yield from self._regrouped(Resampler(self.recorded_hz or RATE_HZ, self.rate_hz), self._frames())
+        self._tell(self._got_seconds, self._bad_packets, self._last_error)
+
+    _got_seconds = 0.0
+    _bad_packets = 0
+    _last_error = ""
+
+    def _frames(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        import av
+
+        foreign = (av.FFmpegError, ValueError, EOFError)
+        packets = iter(self._container.demux(self._track))
+        while self._container is not None:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except foreign as error:
+                self._bad_packets, self._last_error = self._bad_packets + 1, _words(error)
+                break
+            try:
+                frames = packet.decode()
+            except foreign as error:
+                if packet.size:  # the empty last packet only flushes
+                    self._bad_packets, self._last_error = self._bad_packets + 1, _words(error)
+                continue
+            for frame in frames:
+                rate_hz = frame.sample_rate
+                _check_rate(self.name, rate_hz)
+                self._got_seconds += frame.samples / rate_hz
+                if frame.samples:
+                    yield rate_hz, _mono(frame)
+        if not self._got_seconds:
+            raise fail(
+                self.name,
+                self._shape.fault
+                or ("its sound is damaged: " + self._last_error if self._last_error else "there is no sound in it"),
+            )
+
+    def _tell(self, got: float, bad: int, words: str) -> None:
+        """Warn of what is missing, now that all there is has been decoded."""
+        shape, declared = self._shape, self.seconds
+        missing: float | None = 0.0
+        if shape.missing is not None:
+            missing = got * shape.missing / (1 - shape.missing) if shape.missing < 1 else 0.0
+        elif shape.certain_end and declared:
+            missing = declared - got
+        elif shape.fault:
+            missing = None
+        if missing is not None and missing < max(0.1, 0.002 * got):
+            missing = 0.0
+        self.missing_seconds = missing
+        if missing is None:
+            said = f"{shape.fault}, and nothing says how much; {got:.1f} s were read"
+        elif missing:
+            said = f"the last {missing:.1f} of {got + missing:.1f} s are missing; {got:.1f} s were read"
+        elif bad:
+            said = f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({words}); {got:.1f} s were read"
+        else:
+            return
+        warnings.warn(
+            f"The file {self.name} is not whole: {said}. Copy or download it again if you need the rest.",
+            RtnbWarning,
+            stacklevel=2,
+        )
+
+
+def open_stream(source: Source | Sampled, *, rate_hz: int = RATE_HZ, name: str | None = None) -> Stream:
+    """Open a recording of any length for reading a block at a time.
+
+    Args:
+        source: A path, the bytes of a file, a binary file object (read from its beginning), or a `Clip`.
+        rate_hz: Samples per second of the blocks, 1,000–768,000.
+        name: What to call it in messages. None takes the file's name.
+
+    Returns:
+        A `Stream`: an iterator of PCM blocks with `.seconds`, `.name` and `.close()`.
+
+    Raises:
+        AudioError: The source cannot be read as sound; at once or on the first `next()`.
+    """
+    return Stream(source, rate_hz=rate_hz, name=name)
+
+
+def _check_rate(name: str, rate_hz: int) -> None:
+    if not 1_000 <= rate_hz <= 768_000:
+        raise fail(name, f"its header says {rate_hz} samples per second")
+
+
+def _words(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__).strip().rstrip(".").lower()
+
+
+_SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
+
+
+def _mono(frame: Any) -> npt.NDArray[np.float32]:
+    """The average of a frame's channels as float samples in [-1.0, 1.0], shape `(n,)`."""
+    kind = frame.format.name
+    raw = frame.to_ndarray()
+    channels = raw if frame.format.is_planar else raw.reshape(-1, _channels_of(frame)).T
+    scale = _SCALE[kind.removesuffix("p")]
+    if kind.startswith("u8"):
+        channels = channels.astype(np.float32) - 128
+    if len(channels) == 1:
+        return np.asarray(channels[0] * np.float32(scale), np.float32)
+    mean = channels.mean(axis=0, dtype=np.float64 if kind[:3] in ("s32", "s64", "dbl") else np.float32)
+    return np.asarray(mean * scale, np.float32)
+
+
+def _channels_of(frame: Any) -> int:
+    layout = frame.layout
+    return int(getattr(layout, "nb_channels", 0) or len(layout.channels))
+
+
+def _open(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
+    """Turn whatever was given into a seekable binary file: the file, whether we close it, and its name."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(source), True, name or "(bytes)"
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source).expanduser()
+        name = name or path.name or str(path)
+        if "://" in str(source):
+            raise fail(name, f"{source} is an address, not a file", "Download it first, then give the path.")
+        try:
+            if path.is_dir():
+                raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
+            if path.exists() and not path.is_file():
+                raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
+            return path.open("rb"), True, name
+        except FileNotFoundError as error:
+            raise fail(
+                name, f"there is no file at {path}", f"Check the path (the current folder is {Path.cwd()})."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise fail(name, f"it cannot be opened ({_words(error)})", "Check the path and its permissions.") from error
+    if not hasattr(source, "read"):
+        raise AudioError(
+            f"Your {type(source).__name__} is no recording. Give a path, the bytes of a file or an open binary file; "
+            "for samples in memory use Clip.from_array(array, rate_hz=…) or Clip.from_pcm(data, rate_hz=…).",
+            name=name or type(source).__name__,
+            problem="not a recording",
+        )
+    given = getattr(source, "name", None)
+    name = name or (Path(given).name if isinstance(given, str) and given else "(file object)")
+    try:
+        if source.seekable():
+            source.seek(0)
+            if isinstance(source.read(0), str):
+                raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
+            return source, False, name
+    except AttributeError:
+        pass  # no seekable(): a minimal reader, such as an upload of a web framework
+    except (OSError, ValueError) as error:
+        raise fail(name, f"it cannot be read ({_words(error)})", "Open it anew and try again.") from error
+    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+    while piece := source.read(1 << 16):
+        if isinstance(piece, str):
+            spool.close()
+            raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
+        spool.write(piece)
+    return spool, True, name  # type: ignore[return-value]
