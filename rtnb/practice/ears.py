@@ -220,7 +220,9 @@ class Detector:
 
         self._vad = _new_vad()
         self._resample = (
-            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="int16", quality="LQ") if rate_hz != _RATE_HZ else None
+            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="int16", quality="LQ")
+            if rate_hz != _RATE_HZ
+            else None
         )
         self._odd = b""
         self._rest = np.zeros(0, np.int16)
@@ -302,7 +304,9 @@ def _pieces(probabilities: Sequence[float], longest: int) -> list[tuple[int, int
             runs[0] = (cut, last)
             continue
         upto = fits[-1]
-        if upto + 1 < len(runs):  # more follows: end at the longest pause of the second half, where there is one
+        if upto + 1 < len(
+            runs
+        ):  # more follows: end at the longest pause of the second half, where there is one
             late = [i for i in fits if runs[i][1] - start >= longest // 3] or [upto]
             upto = max(late, key=lambda i: runs[i + 1][0] - runs[i][1])
         pieces.append((start, runs[upto][1]))
@@ -391,7 +395,9 @@ class Listener:
 
         self._language = language
         self._vad = _new_vad()
-        self._resample = soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="float32") if rate_hz != _RATE_HZ else None
+        self._resample = (
+            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="float32") if rate_hz != _RATE_HZ else None
+        )
         self._odd = b""
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames

@@ -1,0 +1,52 @@
+"""What a brain is asked and what it may answer: the values between the practice server and whatever thinks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["Brain", "Call", "Request", "Say"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One response to think of.
+
+    Attributes:
+        instructions: The session's or the response's instructions; "" for none.
+        items: Conversation items in order, in the API's own form. User audio parts carry the recognised words as
+            `transcript`.
+        tools: Function tools in the API's own form (`type`, `name`, `description`, `parameters`).
+        tool_choice: `"auto"`, `"none"`, `"required"`, or `{"type": "function", "name": …}`.
+        modalities: `("audio",)` or `("text",)`.
+        prompt_language: ISO 639-1 code of what the user speaks, where the session says so. None: find out.
+    """
+
+    instructions: str = ""
+    items: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | Mapping[str, Any] = "auto"
+    modalities: Sequence[str] = ("audio",)
+    prompt_language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One sentence of the answer, without the space to the next."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function the model wants called, with its arguments already parsed."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class Brain(Protocol):
+    """Whatever thinks: `brain.think` as it stands, or a `brain.Remote`."""
+
+    def __call__(self, request: Request) -> Iterator[Say | Call]: ...
