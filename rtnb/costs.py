@@ -405,7 +405,7 @@ class Budget:
             and 0 < limit_usd < math.inf
         ):
             raise InputError(
-                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars above 0, as in budget=0.25.",
+                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25.",
                 limit_usd=limit_usd,
             )
         self.limit_usd = float(limit_usd)
@@ -604,8 +604,8 @@ class PriceTable:
         ]
 
     _note: ClassVar[str] = (
-        "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute spoken "
-        "1,200; every turn bills the talk before it again, in part at the cached price."
+        "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute "
+        "spoken 1,200; every turn bills the talk before it again, in part at the cached price."
     )
 
     def __repr__(self) -> str:
