@@ -1,0 +1,409 @@
+// Sound in the page: PCM goes in as it arrives, comes out without gaps or clicks, and every sample played is counted.
+//
+// Shared by the streaming player and the call. anywidget modules cannot import their neighbours from disk, so Python
+// puts this text in front of theirs (`rtnb.ui.frontend.esm("playback.js", "call.js")`) and the names below are simply there.
+//
+//   const context = openAudioContext();                       // 24 kHz where the browser lets us choose
+//   const playback = await createPlayback(context);           // connected to context.destination
+//   playback.push(buffer, item_id);                           // DataView | ArrayBuffer | Int16Array, s16le mono
+//   playback.end(item_id);                                    // no more will come for this item: do not wait for it
+//   playback.onPlayed(({itemId, played_ms, queued_ms, playing, ended}) => …);   // about 25 times a second
+//   playback.playedMs(item_id);                               // what has left the loudspeaker, in milliseconds
+//   const {itemId, played_ms, cut} = await playback.silence();  // within one audio block; the queue is thrown away
+//   playback.close();                                         // the context stays yours to close
+
+/**
+ * @typedef {object} Played  Where playback stands.
+ * @property {string | null} itemId     the item now playing, or the last one played
+ * @property {number} played_ms         how much of it has been played
+ * @property {number} queued_ms         sound that waits to be played, over all items
+ * @property {boolean} playing          false while it waits for more sound
+ * @property {boolean} ended            everything pushed has been played and the item was ended
+ * @property {number} underruns         how often the queue ran dry in the middle of an item
+ *
+ * @typedef {object} Silenced  What `silence()` stopped.
+ * @property {string | null} itemId     the item that was playing (or next to play); null if there was none
+ * @property {number} played_ms         how much of it was played: use it for `conversation.item.truncate`
+ * @property {{itemId: string, played_ms: number}[]} cut   every item that was not played to its end, in order
+ *
+ * @typedef {object} Playback
+ * @property {(pcm: ArrayBuffer | ArrayBufferView, itemId: string) => void} push
+ *     Queue s16le mono sound; any number of bytes, an odd one is kept for the next push. Sound pushed for an item
+ *     after `silence()` stopped it is dropped: it was on its way when the person spoke.
+ * @property {(itemId: string) => void} end   Say that an item is complete.
+ * @property {() => Promise<Silenced>} silence
+ * @property {(itemId: string) => number} playedMs   Less the time sound takes to the loudspeaker; 0 for unknown items.
+ * @property {(listener: (played: Played) => void) => (() => void)} onPlayed   Returns what ends it.
+ * @property {() => Played} now
+ * @property {AudioNode} node            connect a meter here
+ * @property {"worklet" | "script"} kind  "script" where the page allows no AudioWorklet
+ * @property {() => void} close
+ */
+
+/**
+ * The queue between the messages and the loudspeaker. It runs on the audio thread; its source text is sent there, so it
+ * uses nothing from outside itself.
+ */
+class PlaybackQueue {
+  /**
+   * @param {number} rate_hz  of the sound pushed
+   * @param {number} out_hz   of the audio context
+   * @param {number} lead_ms  sound gathered before playing starts; grows when the queue runs dry
+   */
+  constructor(rate_hz, out_hz, lead_ms) {
+    this.rate_hz = rate_hz;
+    this.out_hz = out_hz;
+    this.lead = Math.round((lead_ms / 1000) * out_hz);
+    /** @type {{itemId: string, samples: Float32Array, at: number}[]} */
+    this.chunks = [];
+    this.queued = 0;
+    /** @type {Map<string, {played: number, pushed: number, ended: boolean, silenced: boolean, odd: number | null, tail: Float32Array, phase: number}>} */
+    this.items = new Map();
+    /** @type {string | null} */
+    this.current = null;
+    this.playing = false;
+    this.underruns = 0;
+    // A step between two neighbouring samples is heard as a click. Wherever sound is cut or set in, the step is added
+    // back as an offset that dies away within a few milliseconds.
+    this.offset = 0;
+    this.fade = Math.exp(-1 / (0.0015 * out_hz));
+    this.last = 0;
+    this.table = rate_hz === out_hz ? null : PlaybackQueue.sinc(16, 512);
+  }
+
+  /** Windowed-sinc weights for each of `phases` positions between two samples. */
+  static sinc(taps, phases) {
+    const table = [];
+    for (let phase = 0; phase < phases; phase++) {
+      const weights = new Float32Array(taps);
+      let sum = 0;
+      for (let i = 0; i < taps; i++) {
+        const x = i - (taps / 2 - 1) - phase / phases;
+        const sinc = x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
+        weights[i] = sinc * (0.5 + 0.5 * Math.cos((2 * Math.PI * x) / (taps + 1)));
+        sum += weights[i];
+      }
+      for (let i = 0; i < taps; i++) weights[i] /= sum;
+      table.push(weights);
+    }
+    return table;
+  }
+
+  /** @param {string} itemId */
+  item(itemId) {
+    let item = this.items.get(itemId);
+    if (!item) {
+      const tail = new Float32Array(this.table ? this.table[0].length - 1 : 0);
+      // The first output sample stands half a filter before the first input sample is complete around it.
+      item = { played: 0, pushed: 0, ended: false, silenced: false, odd: null, tail, phase: tail.length ? (tail.length + 1) / 2 : 0 };
+      this.items.set(itemId, item);
+    }
+    return item;
+  }
+
+  /**
+   * @param {string} itemId
+   * @param {Uint8Array} bytes  s16le mono
+   */
+  push(itemId, bytes) {
+    const item = this.item(itemId);
+    if (item.silenced || item.ended) return;
+    if (item.odd !== null) {
+      const joined = new Uint8Array(bytes.length + 1);
+      joined[0] = item.odd;
+      joined.set(bytes, 1);
+      bytes = joined;
+      item.odd = null;
+    }
+    if (bytes.length % 2) item.odd = bytes[bytes.length - 1];
+    const count = bytes.length >> 1;
+    const samples = new Float32Array(count);
+    for (let i = 0; i < count; i++) samples[i] = (((bytes[2 * i] | (bytes[2 * i + 1] << 8)) << 16) >> 16) / 32768;
+    this.queue(itemId, item, this.table ? this.resample(item, samples) : samples);
+  }
+
+  queue(itemId, item, samples) {
+    if (!samples.length) return;
+    item.pushed += samples.length;
+    this.queued += samples.length;
+    this.chunks.push({ itemId, samples, at: 0 });
+  }
+
+  resample(item, samples) {
+    const taps = this.table[0].length;
+    const all = new Float32Array(item.tail.length + samples.length);
+    all.set(item.tail);
+    all.set(samples, item.tail.length);
+    const step = this.rate_hz / this.out_hz;
+    const out = [];
+    let at = item.phase; // index into `all` of the window's left edge
+    for (; Math.floor(at) + taps <= all.length; at += step) {
+      const left = Math.floor(at);
+      const weights = this.table[Math.min(this.table.length - 1, Math.round((at - left) * this.table.length))];
+      let sum = 0;
+      for (let i = 0; i < taps; i++) sum += weights[i] * all[left + i];
+      out.push(sum);
+    }
+    const keep = Math.min(Math.floor(at), all.length);
+    item.tail = all.slice(keep);
+    item.phase = at - keep;
+    return Float32Array.from(out);
+  }
+
+  /** @param {string} itemId */
+  end(itemId) {
+    const item = this.item(itemId);
+    if (item.ended) return;
+    if (this.table && !item.silenced) this.queue(itemId, item, this.resample(item, new Float32Array(this.table[0].length / 2)));
+    item.ended = true;
+  }
+
+  silence() {
+    /** @type {string[]} */
+    const ids = [];
+    if (this.current !== null && (this.playing || this.chunks[0]?.itemId === this.current)) ids.push(this.current);
+    // An item between two deltas is cut as well: the person spoke into its pause.
+    else if (this.current !== null && !this.items.get(this.current)?.ended && !this.items.get(this.current)?.silenced) ids.push(this.current);
+    for (const chunk of this.chunks) if (!ids.includes(chunk.itemId)) ids.push(chunk.itemId);
+    for (const id of ids) this.item(id).silenced = true;
+    this.chunks = [];
+    this.queued = 0;
+    if (this.playing) this.offset = this.last;
+    this.playing = false;
+    const cut = ids.map((itemId) => ({ itemId, played_ms: this.ms(this.items.get(itemId).played) }));
+    return { itemId: cut.length ? cut[0].itemId : null, played_ms: cut.length ? cut[0].played_ms : 0, cut };
+  }
+
+  ms(samples) {
+    return (samples * 1000) / this.out_hz;
+  }
+
+  /** Fill one block. @param {Float32Array} out */
+  pull(out) {
+    if (!this.playing && this.chunks.length) {
+      const last = this.chunks[this.chunks.length - 1];
+      if (this.queued >= this.lead || this.items.get(last.itemId).ended) {
+        this.playing = true;
+        this.offset = this.last - this.chunks[0].samples[this.chunks[0].at];
+      }
+    }
+    for (let i = 0; i < out.length; i++) {
+      let sample = 0;
+      if (this.playing) {
+        const chunk = this.chunks[0];
+        if (chunk) {
+          const item = this.items.get(chunk.itemId);
+          this.current = chunk.itemId;
+          sample = chunk.samples[chunk.at++];
+          item.played++;
+          this.queued--;
+          if (chunk.at === chunk.samples.length) this.chunks.shift();
+        } else {
+          this.playing = false;
+          this.offset = this.last;
+          if (!this.items.get(this.current).ended) {
+            this.underruns++;
+            this.lead = Math.min(Math.max(this.lead * 2, 0.06 * this.out_hz), 0.3 * this.out_hz);
+          }
+        }
+      }
+      if (this.offset !== 0) {
+        sample += this.offset;
+        this.offset *= this.fade;
+        if (Math.abs(this.offset) < 1e-5) this.offset = 0;
+      }
+      out[i] = sample;
+      this.last = sample;
+    }
+  }
+
+  state() {
+    const item = this.current === null ? null : this.items.get(this.current);
+    return {
+      itemId: this.current,
+      played_ms: item ? this.ms(item.played) : 0,
+      queued_ms: this.ms(this.queued),
+      playing: this.playing,
+      ended: !this.playing && !this.chunks.length && (!item || item.ended || item.silenced),
+      underruns: this.underruns,
+    };
+  }
+}
+
+const PLAYBACK_WORKLET = `
+${PlaybackQueue}
+registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
+  constructor({ processorOptions: o }) {
+    super();
+    this.queue = new PlaybackQueue(o.rate_hz, sampleRate, o.lead_ms);
+    this.next = 0;
+    this.told = "";
+    this.alive = true;
+    this.port.onmessage = ({ data: [what, a, b] }) => {
+      if (what === "push") this.queue.push(a, b);
+      else if (what === "end") this.queue.end(a);
+      else if (what === "silence") { this.port.postMessage(["silenced", a, this.queue.silence()]); this.next = 0; }
+      else if (what === "close") this.alive = false;
+    };
+  }
+  process(inputs, outputs) {
+    const [first, ...others] = outputs[0];
+    this.queue.pull(first);
+    for (const other of others) other.set(first);
+    // About 25 reports a second while it plays, one more whenever it starts, stops or ends.
+    const state = this.queue.state();
+    const key = state.itemId + state.playing + state.ended;
+    if (key !== this.told || (state.playing && currentTime >= this.next)) {
+      this.told = key;
+      this.next = currentTime + 0.04;
+      this.port.postMessage(["played", currentTime + first.length / sampleRate, state]);
+    }
+    return this.alive;
+  }
+});`;
+
+/**
+ * Open an audio context at the rate of the API's sound, so that the browser resamples it for the device and not we.
+ * @param {number} [rate_hz]
+ * @returns {AudioContext}
+ */
+export function openAudioContext(rate_hz = 24000) {
+  const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
+  try {
+    return new Context({ sampleRate: rate_hz, latencyHint: "interactive" });
+  } catch {
+    return new Context(); // an older browser, or a device that refuses the rate: the queue resamples
+  }
+}
+
+/**
+ * Start playing into an audio context.
+ * @param {AudioContext} context
+ * @param {{rate_hz?: number, lead_ms?: number, destination?: AudioNode}} [options]
+ * @returns {Promise<Playback>}
+ */
+export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, destination = context.destination } = {}) {
+  /** @type {Set<(played: Played) => void>} */
+  const listeners = new Set();
+  /** @type {Map<string, number>} */
+  const playedOf = new Map();
+  /** @type {Played} */
+  let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0 };
+  let stateTime = 0;
+  const report = (/** @type {number} */ time, /** @type {Played} */ played) => {
+    state = played;
+    stateTime = time;
+    if (played.itemId !== null) playedOf.set(played.itemId, played.played_ms);
+    for (const listener of [...listeners]) listener(played);
+  };
+  const bytesOf = (/** @type {ArrayBuffer | ArrayBufferView} */ pcm) =>
+    // A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread.
+    ArrayBuffer.isView(pcm) ? new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength).slice() : new Uint8Array(pcm.slice(0));
+
+  /** @type {Omit<Playback, "playedMs" | "onPlayed" | "now">} */
+  let engine;
+  try {
+    engine = await workletEngine(context, { rate_hz, lead_ms }, bytesOf, report, () => state);
+  } catch {
+    engine = scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report);
+  }
+  engine.node.connect(destination);
+  return {
+    ...engine,
+    now: () => state,
+    onPlayed(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    playedMs(itemId) {
+      if (itemId !== state.itemId) return playedOf.get(itemId) ?? 0;
+      const since_ms = state.playing ? Math.min((context.currentTime - stateTime) * 1000, state.queued_ms) : 0;
+      const underway_ms = state.playing ? (context.outputLatency || 0) * 1000 : 0;
+      return Math.max(0, state.played_ms + since_ms - underway_ms);
+    },
+    close() {
+      listeners.clear();
+      engine.close();
+    },
+  };
+}
+
+/** Playback on the audio thread. Throws where the page allows none. */
+async function workletEngine(context, options, bytesOf, report, now) {
+  // Absent on insecure pages (http:// on a classroom's server).
+  if (!context.audioWorklet) throw new Error("no AudioWorklet");
+  const blob = URL.createObjectURL(new Blob([PLAYBACK_WORKLET], { type: "text/javascript" }));
+  try {
+    await context.audioWorklet.addModule(blob);
+  } catch {
+    // A content security policy may forbid blob: and still allow data:.
+    await context.audioWorklet.addModule("data:text/javascript;charset=utf-8," + encodeURIComponent(PLAYBACK_WORKLET));
+  } finally {
+    URL.revokeObjectURL(blob);
+  }
+  const node = new AudioWorkletNode(context, "rtnb-playback", {
+    numberOfInputs: 0,
+    outputChannelCount: [1],
+    processorOptions: options,
+  });
+  /** @type {Map<number, (silenced: Silenced) => void>} */
+  const waiting = new Map();
+  let asked = 0;
+  node.port.onmessage = ({ data: [what, key, value] }) => {
+    if (what === "played") report(key, value);
+    else if (what === "silenced") waiting.get(key)?.(value);
+  };
+  return {
+    kind: "worklet",
+    node,
+    push(pcm, itemId) {
+      const bytes = bytesOf(pcm);
+      node.port.postMessage(["push", itemId, bytes], [bytes.buffer]);
+    },
+    end: (itemId) => node.port.postMessage(["end", itemId]),
+    silence() {
+      const number = ++asked;
+      node.port.postMessage(["silence", number]);
+      return new Promise((resolve) => {
+        // A suspended context may not answer; nothing has moved since its last report then.
+        const { itemId, played_ms } = now();
+        const late = setTimeout(() => waiting.get(number)?.({ itemId, played_ms, cut: itemId ? [{ itemId, played_ms }] : [] }), 400);
+        waiting.set(number, (silenced) => {
+          clearTimeout(late);
+          waiting.delete(number);
+          resolve(silenced);
+        });
+      });
+    },
+    close() {
+      node.port.postMessage(["close"]);
+      node.disconnect();
+    },
+  };
+}
+
+/** The same queue on the page's own thread, for pages that allow no AudioWorklet: a busy page may be heard. */
+function scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report) {
+  const queue = new PlaybackQueue(rate_hz, context.sampleRate, Math.max(lead_ms, 60));
+  const node = context.createScriptProcessor(1024, 0, 1);
+  let told = "";
+  node.onaudioprocess = (event) => {
+    const out = event.outputBuffer.getChannelData(0);
+    queue.pull(out);
+    const state = queue.state();
+    const key = state.itemId + state.playing + state.ended;
+    if (state.playing || key !== told) report(event.playbackTime + out.length / context.sampleRate, state);
+    told = key;
+  };
+  return {
+    kind: "script",
+    node,
+    push: (pcm, itemId) => queue.push(itemId, bytesOf(pcm)),
+    end: (itemId) => queue.end(itemId),
+    silence: async () => queue.silence(),
+    close() {
+      node.onaudioprocess = null;
+      node.disconnect();
+    },
+  };
+}
