@@ -7,6 +7,8 @@ is imported when the first tool is made. Docstrings are read by docstring-parser
 Google's, NumPy's and Sphinx's styles.
 """
 
+# ruff: noqa: ASYNC109 - `timeout` is the tool's limit, and the model is told.
+
 from __future__ import annotations
 
 import asyncio
@@ -132,8 +134,8 @@ class Tool:
         name = name or str(getattr(plain, "__name__", type(plain).__name__))
         if not _NAME.fullmatch(name):
             raise InputError(
-                f"Your tool {name!r} needs a name of letters, digits, _ and - (64 at most). Define it with def, or "
-                "use Tool.from_function(function, name='…').",
+                f"Your tool {name!r} needs a name of letters, digits, _ and - (64 at most). Define it with "
+                "def, or use Tool.from_function(function, name='…').",
                 tool=name,
             )
         doc = _docstring(function)
@@ -198,8 +200,8 @@ class Tool:
             if f"p{place}" in read.model_fields_set
         }
 
-    async def call(  # noqa: ASYNC109 - it is a parameter of the call, told apart from the caller's own limit
-        self, arguments: str | Mapping[str, Any], *, timeout: float | None | EllipsisType = ...
+    async def call(
+        self, arguments: str | Mapping[str, Any], *, timeout: float | EllipsisType | None = ...
     ) -> str:
         """Call the function with what the model wrote.
 
@@ -234,8 +236,8 @@ class Tool:
         except Exception as error:
             raise self._failed(f"its result cannot be told ({_in_words(error)})", written) from error
 
-    async def run(  # noqa: ASYNC109
-        self, arguments: str, *, call_id: str = "", timeout: float | None | EllipsisType = ...
+    async def run(
+        self, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...
     ) -> ToolCall:
         """Call the function and tell how it went, whatever happens.
 
@@ -264,9 +266,7 @@ class Tool:
 
     async def _run(self, values: dict[str, Any]) -> Any:
         plain = _unwrapped(self.function)
-        is_async = inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(
-            getattr(plain, "__call__", None)
-        )  # noqa: B004
+        is_async = inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__)
         args, kwargs = _bound(self.function, values)
         if is_async:
             return await self.function(*args, **kwargs)
@@ -277,7 +277,7 @@ class Tool:
 
     def _failed(self, what: str, arguments: str) -> ToolFailed:
         return ToolFailed(
-            f"Your tool {self.name} failed: {what}. Look at Reply.tool_calls for the error; the model was told.",
+            f"Your tool {self.name} failed: {what}. The model was told; look at Reply.tool_calls.",
             tool=self.name,
             arguments=arguments,
             problem=what,
@@ -315,7 +315,7 @@ class Toolbox:
                 self._all.append(tool)
             if name in names:
                 raise InputError(
-                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(function, name='…').",
+                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').",
                     tool=name,
                 )
             names.add(name)
@@ -324,13 +324,13 @@ class Toolbox:
         """All tools as `session.tools` takes them, in the order they were given."""
         return [tool.definition() if isinstance(tool, Tool) else tool for tool in self._all]
 
-    async def run(  # noqa: ASYNC109
+    async def run(
         self,
         name: str,
         arguments: str,
         *,
         call_id: str = "",
-        timeout: float | None | EllipsisType = ...,
+        timeout: float | EllipsisType | None = ...,
     ) -> ToolCall:
         """Call a tool by name and tell how it went, whatever happens.
 
@@ -389,15 +389,15 @@ def _check_definition(given: Mapping[str, Any]) -> str:
             )
         if not any(given.get(where) for where in ("server_url", "connector_id", "tunnel_id")):
             raise InputError(
-                f"Your MCP tool {given['server_label']!r} does not say where its server is. Give 'server_url', "
-                "'connector_id' or 'tunnel_id'."
+                f"Your MCP tool {given['server_label']!r} does not say where its server is. Give "
+                "'server_url', 'connector_id' or 'tunnel_id'."
             )
         return f"mcp:{given['server_label']}"
     if kind == "function":
         if isinstance(given.get("function"), Mapping):
             raise InputError(
-                "Your tool has Chat Completions' shape, with its name inside 'function'. The Realtime API takes it "
-                "flat: {'type': 'function', 'name': …, 'description': …, 'parameters': …}."
+                "Your tool has Chat Completions' shape, with its name inside 'function'. The Realtime API "
+                "takes it flat: {'type': 'function', 'name': …, 'description': …, 'parameters': …}."
             )
         if not _NAME.fullmatch(str(given.get("name") or "")):
             raise InputError("Your tool has no usable 'name'. Give letters, digits, _ and -, 64 at most.")
@@ -428,8 +428,7 @@ def _as_text(result: Any) -> str:
     return to_json(result, fallback=str, inf_nan_mode="constants").decode()
 
 
-# ------------------------------------------------------------------------------------------- from signature
-# to schema
+# --- from signature to schema -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -474,8 +473,8 @@ def _hints(plain: Callable[..., Any], name: str) -> dict[str, Any]:
         return typing.get_type_hints(inspect.unwrap(target), include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
         raise InputError(
-            f"Your tool {name} has an annotation that cannot be read ({error}). Define its types at the top of the "
-            "notebook, not inside a function.",
+            f"Your tool {name} has an annotation that cannot be read ({error}). Define its types at the top "
+            "of the notebook, not inside a function.",
             tool=name,
         ) from error
 
@@ -502,7 +501,7 @@ def _model_of(
         parameters = _parameters(function)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed parameters.",
+            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.",
             tool=name,
         ) from error
     hints = _hints(plain, name)
@@ -539,8 +538,8 @@ def _model_of(
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"Your tool {name} has a parameter of a type that JSON cannot carry ({reason}). Use text, numbers, "
-            "lists, dicts, dates, enums, dataclasses or pydantic models.",
+            f"Your tool {name} has a parameter of a type that JSON cannot carry ({reason}). Use text, "
+            "numbers, lists, dicts, dates, enums, dataclasses or pydantic models.",
             tool=name,
         ) from error
     return model, tuple(parameter.name for parameter in parameters)
@@ -586,8 +585,7 @@ def _schema(model: Any) -> dict[str, Any]:
     return short
 
 
-# -------------------------------------------------------------------------------------------------------------
-# calling
+# --- calling ------------------------------------------------------------------------------------------------
 
 
 def _bound(function: Callable[..., Any], values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -606,8 +604,8 @@ def _bound(function: Callable[..., Any], values: dict[str, Any]) -> tuple[tuple[
 async def _in_thread(function: Callable[[], Any]) -> Any:
     """Run a blocking function in a thread of its own and await its result.
 
-    Not `asyncio.to_thread`: its threads are joined when Python ends, so that one function that hangs would keep the
-    process from ending. Nobody can stop a thread, so on a timeout this one is left to itself.
+    Not `asyncio.to_thread`: its threads are joined when Python ends, so that one function that hangs would
+    keep the process from ending. Nobody can stop a thread, so on a timeout this one is left to itself.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Any] = loop.create_future()
