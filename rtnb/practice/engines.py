@@ -1,0 +1,272 @@
+"""Ears, brain and voice at work beside the loop: requests of the state machine in, answers out, never blocking."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import threading
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rtnb.practice.outputs import Called, Detect, Hear, Listen, Said, Speak, Stop, Think
+
+__all__ = ["Engines", "Workers", "canned", "installed"]
+
+
+class Listener(Protocol):
+    """Streaming recognition of one utterance."""
+
+    def feed(self, pcm: bytes) -> str | None:
+        """The words so far, or None where nothing new was heard."""
+
+    def finish(self) -> str:
+        """All the words."""
+
+
+class Detector(Protocol):
+    """Speech probabilities of one session's sound."""
+
+    def feed(self, pcm: bytes) -> list[float]:
+        """One probability per finished 32 ms frame."""
+
+
+@dataclass(frozen=True)
+class Engines:
+    """What hears, thinks and speaks.
+
+    Attributes:
+        hear: A whole recording (s16le 24 kHz mono) and a language or None → its words.
+        listen: A language or None → a new `Listener`.
+        detector: → a new `Detector`.
+        think: What was asked → `Said`s and `Called`s.
+        speak: What to say → pieces of s16le 24 kHz mono.
+        names: What each is, for people; "" where one is missing.
+    """
+
+    hear: Callable[[bytes, str | None], str]
+    listen: Callable[[str | None], Listener]
+    detector: Callable[[], Detector]
+    think: Callable[[Think], Iterable[Said | Called]]
+    speak: Callable[[Speak], Iterable[bytes]]
+    names: dict[str, str]
+
+
+def installed(think: Callable[[Think], Iterable[Said | Called]] | None = None) -> Engines:
+    """The engines of this package, with whatever recogniser and voice are installed here."""
+    from rtnb.practice import ears, voice
+
+    return Engines(
+        hear=lambda pcm, language: ears.hear(pcm, language=language),
+        listen=lambda language: ears.Listener(language=language),
+        detector=ears.Detector,
+        think=think or _thinks,
+        speak=lambda wanted: voice.speak(
+            wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language
+        ),
+        names={"ears": ears.engine() or "", "voice": voice.engine() or ""},
+    )
+
+
+def _thinks(asked: Think) -> Iterator[Said | Called]:
+    from rtnb.practice import brain
+
+    yield from said(brain.think(_request(asked)))
+
+
+def _request(asked: Think) -> Any:
+    from rtnb.practice import brain
+
+    return brain.Request(
+        instructions=asked.instructions,
+        items=asked.items,
+        tools=asked.tools,
+        tool_choice=asked.tool_choice,
+        modalities=asked.modalities,
+    )
+
+
+def said(pieces: Iterable[Any]) -> Iterator[Said | Called]:
+    """The brain's own pieces in the machine's words."""
+    for piece in pieces:
+        yield Said(piece.text) if hasattr(piece, "text") else Called(piece.name, piece.arguments)
+
+
+def remote(base_url: str, model: str, key: str | None = None) -> Callable[[Think], Iterator[Said | Called]]:
+    """Think with any server that speaks OpenAI's chat completions."""
+    from rtnb.practice import brain
+
+    mind = brain.Remote(base_url, model, key)
+    return lambda asked: said(mind.think(_request(asked)))
+
+
+# ---------------------------------------------------------------------- without engines
+
+
+class _Loudness:
+    """A detector for canned speech only: how loud a frame is."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, pcm: bytes) -> list[float]:
+        pcm = self._rest + pcm
+        cut = len(pcm) // 1536 * 1536
+        self._rest = pcm[cut:]
+        frames = (array("h", pcm[at : at + 1536]) for at in range(0, cut, 1536))
+        return [min(1.0, max(map(abs, frame[::16])) / 4_000) for frame in frames]
+
+
+class _Silent:
+    """A listener that hears nothing."""
+
+    def feed(self, pcm: bytes) -> str | None:
+        return None
+
+    def finish(self) -> str:
+        return ""
+
+
+_CANNED_SECOND: list[bytes] = []
+
+
+def _canned_second() -> bytes:
+    if not _CANNED_SECOND:
+        wave = (
+            int(6_000 * math.sin(at * 0.03) * math.sin(at * 0.0011) ** 2 + 900 * math.sin(at * 0.21))
+            for at in range(24_000)
+        )
+        _CANNED_SECOND.append(array("h", wave).tobytes())
+    return _CANNED_SECOND[0]
+
+
+def canned(text: str = "This is canned speech, said without any engine.") -> Engines:
+    """Engines that do no work: nothing is heard, the answer is `text`, its sound a hum of a reading's length."""
+
+    def speak(wanted: Speak) -> Iterator[bytes]:
+        words = len(re.findall(r"\w+", wanted.text)) or 1
+        size = int(words / 2.5 / wanted.speed * 48_000) // 2 * 2
+        for at in range(0, size, 48_000):
+            yield _canned_second()[: min(48_000, size - at)]
+
+    return Engines(
+        hear=lambda pcm, language: "",
+        listen=lambda language: _Silent(),
+        detector=_Loudness,
+        think=lambda asked: iter([Said(text)]),
+        speak=speak,
+        names={"ears": "", "voice": "canned"},
+    )
+
+
+# ---------------------------------------------------------------------- workers
+
+
+class Workers:
+    """Runs one session's requests on shared threads and brings the answers back.
+
+    Sound to detect and to listen to is taken strictly in order; the rest runs as threads are free.
+
+    Args:
+        engines: What does the work.
+        pool: The threads, shared between sessions.
+        answer: Called from a worker thread with the state machine's method and its arguments, e.g.
+            `answer("heard", job, text)`. Must be quick and safe to call from any thread.
+    """
+
+    def __init__(self, engines: Engines, pool: ThreadPoolExecutor, answer: Callable[..., None]) -> None:
+        self._engines = engines
+        self._pool = pool
+        self._answer = answer
+        self._stopped: set[str] = set()
+        self._running: set[str] = set()
+        self._listeners: dict[str, Listener] = {}
+        self._detector: Detector | None = None
+        self._queue: deque[Detect | Listen] = deque()
+        self._working = False
+        self._lock = threading.Lock()
+
+    def submit(self, asked: Hear | Listen | Detect | Think | Speak | Stop) -> None:
+        """Begin a piece of work (or give one up). Never blocks."""
+        if isinstance(asked, Stop):
+            if asked.job in self._running:
+                self._stopped.add(asked.job)
+            if asked.job in self._listeners:
+                self.submit(Listen(asked.job, b"", last=True))
+        elif isinstance(asked, Detect | Listen):
+            with self._lock:
+                self._queue.append(asked)
+                if self._working:
+                    return
+                self._working = True
+            self._start(self._in_order)
+        else:
+            self._running.add(asked.job)
+            self._start(self._work, asked)
+
+    def close(self) -> None:
+        """Give up everything that is under way."""
+        with self._lock:
+            self._queue.clear()
+        self._stopped |= self._running
+
+    def _start(self, act: Callable[..., None], *args: Any) -> None:
+        try:
+            self._pool.submit(act, *args)
+        except RuntimeError:  # the pool has been shut down with the server
+            self._running.clear()
+
+    def _in_order(self) -> None:
+        while True:
+            with self._lock:
+                if not self._queue:
+                    self._working = False
+                    return
+                asked = self._queue.popleft()
+            try:
+                self._judge(asked) if isinstance(asked, Detect) else self._listen(asked)
+            except Exception as error:
+                if isinstance(asked, Listen):
+                    self._answer("heard", asked.job, error)
+
+    def _judge(self, asked: Detect) -> None:
+        if self._detector is None or asked.first:
+            self._detector = self._engines.detector()
+        probabilities = self._detector.feed(asked.pcm)
+        if probabilities:
+            self._answer("detected", probabilities)
+
+    def _listen(self, asked: Listen) -> None:
+        listener = self._listeners.get(asked.job)
+        if listener is None:
+            listener = self._listeners[asked.job] = self._engines.listen(asked.language)
+        partial = listener.feed(asked.pcm) if asked.pcm else None
+        if asked.last:
+            del self._listeners[asked.job]
+            self._answer("heard", asked.job, listener.finish())
+        elif partial:
+            self._answer("partly_heard", asked.job, partial)
+
+    def _work(self, asked: Hear | Think | Speak) -> None:
+        engines = self._engines
+        try:
+            if isinstance(asked, Hear):
+                if asked.job not in self._stopped:
+                    self._answer("heard", asked.job, engines.hear(asked.pcm, asked.language))
+                return
+            name = "thought" if isinstance(asked, Think) else "spoke"
+            pieces = engines.think(asked) if isinstance(asked, Think) else engines.speak(asked)
+            for piece in itertools.chain(pieces, [None]):
+                if asked.job in self._stopped:
+                    break
+                self._answer(name, asked.job, piece)
+        except Exception as error:
+            name = {Hear: "heard", Think: "thought", Speak: "spoke"}[type(asked)]
+            self._answer(name, asked.job, error)
+        finally:
+            self._running.discard(asked.job)
+            self._stopped.discard(asked.job)

@@ -1,0 +1,121 @@
+"""What goes in and out of the protocol's state machine besides client events: plain values, no behaviour."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Called", "Close", "Detect", "Hear", "Ids", "Listen", "Output", "Said", "Send", "Speak", "Stop", "Think"]
+
+
+@dataclass(frozen=True)
+class Send:
+    """A server event, due at `at` (seconds on the clock the machine is given)."""
+
+    at: float
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Close:
+    """End the socket with this code and reason."""
+
+    at: float
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Hear:
+    """Recognise a whole recording (s16le 24 kHz mono); the answer comes back by `heard(job, text)`."""
+
+    job: str
+    pcm: bytes
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Feed a streaming recogniser; `last` ends it. Answers: `partly_heard(job, text)`, then `heard(job, text)`."""
+
+    job: str
+    pcm: bytes
+    last: bool = False
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Detect:
+    """Judge the next sound for speech; the answer comes back by `detected(probabilities)`, in order."""
+
+    pcm: bytes
+    first: bool = False
+
+
+@dataclass(frozen=True)
+class Think:
+    """Find an answer; it comes back by `thought(job, piece)`: `Said`s and `Called`s, then None."""
+
+    job: str
+    instructions: str
+    items: list[dict[str, Any]]
+    tools: list[dict[str, Any]]
+    tool_choice: Any
+    modalities: list[str]
+
+
+@dataclass(frozen=True)
+class Speak:
+    """Say a sentence; s16le 24 kHz pieces come back by `spoke(job, pcm)`, then None."""
+
+    job: str
+    text: str
+    voice: str
+    speed: float = 1.0
+    language: str | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Nobody waits for this job any more."""
+
+    job: str
+
+
+Output = Send | Close | Hear | Listen | Detect | Think | Speak | Stop
+
+
+@dataclass(frozen=True)
+class Said:
+    """The brain says a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Called:
+    """The brain calls a function."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Ids:
+    """Ids and padding of the recorded forms, from a random source that is given."""
+
+    def __init__(self, source: random.Random) -> None:
+        self._source = source
+
+    def new(self, prefix: str) -> str:
+        """`event_`, `sess_`, `conv_`, `resp_`, `item_` + 21 characters; `call_` + 16 (recorded)."""
+        length = 16 if prefix == "call" else 21
+        return f"{prefix}_{''.join(self._source.choices(_BASE62, k=length))}"
+
+    def padding(self, delta: str) -> str:
+        """The `obfuscation` of a delta: together a multiple of 16 characters (recorded for deltas up to 16)."""
+        return "".join(self._source.choices(_BASE62, k=-len(delta) % 16))

@@ -1,0 +1,121 @@
+"""What a response costs in tokens: the API's arithmetic for sound, a plain estimate for text.
+
+OpenAI docs: one token per 100 ms of the user's sound, one per 50 ms of the assistant's; recorded: both rounded
+down (2796 ms → 27), the whole conversation counted again for every response, cached tokens in multiples of 64.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rtnb.practice.items import Item
+
+__all__ = ["Count", "assistant_audio_tokens", "count_input", "split_tokens", "usage", "user_audio_tokens"]
+
+# Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
+# scripts without spaces sign by sign.
+_TOKEN = re.compile(r"\s*[぀-ヿ㐀-鿿가-힯]|\s*[^\W_]{1,10}|\s*[^\w\s]|\s*_+|\s+")
+_PER_ITEM = 4
+_CACHE_STEP = 64
+_IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
+
+
+def split_tokens(text: str) -> list[str]:
+    """Cut text into the pieces that deltas carry; joined they are the text again."""
+    return _TOKEN.findall(text)
+
+
+def user_audio_tokens(ms: float) -> int:
+    """Tokens of the user's sound: one per 100 ms, rounded down."""
+    return int(ms // 100)
+
+
+def assistant_audio_tokens(ms: float) -> int:
+    """Tokens of the assistant's sound: one per 50 ms, rounded down."""
+    return int(ms // 50)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Input tokens by modality."""
+
+    text: int = 0
+    audio: int = 0
+    image: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.text + self.audio + self.image
+
+
+def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[Item]) -> Count:
+    """Count what a response reads: instructions, tools and every item, again each time."""
+    text = len(split_tokens(instructions)) + _PER_ITEM if instructions else 0
+    if tools:
+        text += len(split_tokens(json.dumps(tools)))
+    audio = image = 0
+    for item in items:
+        text += _PER_ITEM
+        shown = item.shown
+        for part in shown.get("content", ()):
+            if part["type"] == "input_audio":
+                continue
+            if part["type"] == "input_image":
+                image += _IMAGE_TOKENS[part["detail"]]
+            elif item.truncated_ms is None:
+                text += len(split_tokens(part.get("text") or part.get("transcript") or ""))
+        for name in ("arguments", "output", "name"):
+            text += len(split_tokens(shown.get(name, "")))
+        if shown.get("role") == "user":
+            audio += user_audio_tokens(item.sound_ms)
+        elif item.sound:
+            spoken_ms = item.sound_ms if item.truncated_ms is None else item.truncated_ms
+            audio += assistant_audio_tokens(spoken_ms)
+    return Count(text, audio, image)
+
+
+def usage(
+    read: Count, *, text_out: int, audio_out: int, reasoning: int | None, cacheable: int
+) -> dict[str, Any]:
+    """The `usage` object of `response.done`.
+
+    Args:
+        read: Input tokens.
+        text_out: Text tokens written, transcript and reasoning among them.
+        audio_out: Audio tokens spoken.
+        reasoning: Reasoning tokens inside `text_out`; None leaves the field out (1.x models, recorded).
+        cacheable: How many tokens of the context were there before; rounded down to a multiple of 64.
+    """
+    cached = min(cacheable, read.total) // _CACHE_STEP * _CACHE_STEP
+    cached_text = min(cached, read.text)
+    cached_audio = min(cached - cached_text, read.audio)
+    wrote: dict[str, Any] = {"text_tokens": text_out, "audio_tokens": audio_out}
+    if reasoning is not None:
+        wrote["reasoning_tokens"] = reasoning
+    return {
+        "total_tokens": read.total + text_out + audio_out,
+        "input_tokens": read.total,
+        "output_tokens": text_out + audio_out,
+        "input_token_details": {
+            "text_tokens": read.text,
+            "audio_tokens": read.audio,
+            "image_tokens": read.image,
+            "cached_tokens": cached,
+            "cached_tokens_details": {
+                "text_tokens": cached_text,
+                "audio_tokens": cached_audio,
+                "image_tokens": cached - cached_text - cached_audio,
+            },
+        },
+        "output_token_details": wrote,
+    }
+
+
+def total(counted: Mapping[str, Any]) -> int:
+    """All tokens of a `usage` object."""
+    return int(counted["total_tokens"])
