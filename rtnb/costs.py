@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from typing import Any, ClassVar
 
-from rtnb import models
-from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
-from rtnb.models import Model, Prices, Rate
+from . import html, models
+from .errors import BudgetExceeded, InputError, RtnbWarning
+from .models import Model, Prices, Rate
 
 __all__ = [
     "Budget",
@@ -53,7 +53,8 @@ def money(usd: float | None) -> str:
         return "$0"
     # Two digits that say something, two decimals at least, six at most.
     decimals = min(6, max(2, 1 - math.floor(math.log10(abs(usd)))))
-    return f"{'-' if usd < 0 else ''}${abs(usd):,.{decimals}f}"
+    whole, _, fraction = f"{abs(usd):,.{decimals}f}".partition(".")
+    return f"{'-' if usd < 0 else ''}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
 def _count(value: object) -> int:
@@ -131,9 +132,7 @@ class Usage:
         out_text, out_audio = (_count(wrote.get(f"{kind}_tokens")) for kind in ("text", "audio"))
         out_text += max(0, _count(usage.get("output_tokens")) - out_text - out_audio)
 
-        of_text, of_audio, of_image = (
-            _count(cached.get(f"{kind}_tokens")) for kind in ("text", "audio", "image")
-        )
+        of_text, of_audio, of_image = (_count(cached.get(f"{kind}_tokens")) for kind in ("text", "audio", "image"))
         rest = max(0, _count(read.get("cached_tokens")) - of_text - of_audio - of_image)
         # A part is never larger than its whole, whatever a server says: the cost must not go below nothing.
         of_text = min(text, of_text + rest)
@@ -175,22 +174,14 @@ class Usage:
         return f"Usage({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
         rows = [
             [
                 "in",
-                *(
-                    f"{n:,}"
-                    for n in (self.input_text_tokens, self.input_audio_tokens, self.input_image_tokens)
-                ),
+                *(f"{n:,}" for n in (self.input_text_tokens, self.input_audio_tokens, self.input_image_tokens)),
             ],
             [
                 "of them cached",
-                *(
-                    f"{n:,}"
-                    for n in (self.cached_text_tokens, self.cached_audio_tokens, self.cached_image_tokens)
-                ),
+                *(f"{n:,}" for n in (self.cached_text_tokens, self.cached_audio_tokens, self.cached_image_tokens)),
             ],
             ["out", f"{self.output_text_tokens:,}", f"{self.output_audio_tokens:,}", ""],
             ["of them reasoning", f"{self.reasoning_tokens:,}", "", ""],
@@ -254,9 +245,7 @@ class Cost:
             position = (line.what, line.unit, line.unit_usd, line.model)
             lines[position] = lines.get(position, 0) + line.quantity
         return Cost(
-            tuple(
-                Line(what, quantity, unit, usd, model) for (what, unit, usd, model), quantity in lines.items()
-            )
+            tuple(Line(what, quantity, unit, usd, model) for (what, unit, usd, model), quantity in lines.items())
         )
 
     __radd__ = __add__
@@ -272,11 +261,7 @@ class Cost:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
-        return html.table(
-            ["", "quantity", "price", "US dollars"], [*self._rows(), ["in all", "", "", str(self)]]
-        )
+        return html.table(["", "quantity", "price", "US dollars"], [*self._rows(), ["in all", "", "", str(self)]])
 
     def _rows(self) -> list[list[str]]:
         return [
@@ -344,18 +329,10 @@ def cost_of_minutes(seconds: float, model: str | Model, *, on: date | None = Non
     of = about.prices_on(on)
     if not seconds:
         return Cost()
-    return Cost(
-        (
-            Line(
-                "audio, by the minute", seconds / 60, "minutes", of.per_minute_usd if of else None, about.name
-            ),
-        )
-    )
+    return Cost((Line("audio, by the minute", seconds / 60, "minutes", of.per_minute_usd if of else None, about.name),))
 
 
-def cost_of_transcription(
-    usage: Mapping[str, Any] | None, model: str | Model, *, on: date | None = None
-) -> Cost:
+def cost_of_transcription(usage: Mapping[str, Any] | None, model: str | Model, *, on: date | None = None) -> Cost:
     """What the transcription of a person's words cost. It is billed apart from the response.
 
     Args:
@@ -399,11 +376,7 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
-        if not (
-            isinstance(limit_usd, int | float)
-            and not isinstance(limit_usd, bool)
-            and 0 < limit_usd < math.inf
-        ):
+        if not (isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool) and 0 < limit_usd < math.inf):
             raise InputError(
                 f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25.",
                 limit_usd=limit_usd,
@@ -612,17 +585,12 @@ class PriceTable:
         cells = [list(self.HEADERS), *self._cells()]
         widths = [max(len(row[column]) for row in cells) for column in range(len(self.HEADERS))]
         lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in cells
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
         ]
         return "\n".join([*lines, "", f"As of {self.known_on}. {self._note}"])
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
-        return html.table(list(self.HEADERS), self._cells()) + html.notice(
-            f"As of {self.known_on}. {self._note}", "info"
-        )
+        return html.table(self.HEADERS, self._cells(), caption=f"As of {self.known_on}. {self._note}")
 
 
 def prices(*names: str, gone: bool = True) -> PriceTable:
@@ -644,8 +612,7 @@ def prices(*names: str, gone: bool = True) -> PriceTable:
         history = model.history if gone else model.history[-1:]
         # A dated snapshot costs what its model does; only where it does not is it worth a row of its own.
         if not names and any(
-            model.name.startswith(shown.name + "-") and set(history) <= set(shown.history)
-            for shown, _ in rows
+            model.name.startswith(shown.name + "-") and set(history) <= set(shown.history) for shown, _ in rows
         ):
             continue
         rows += [(model, of) for of in reversed(history)]
@@ -683,8 +650,6 @@ class Estimate:
         return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
         rows = [
             *self.high._rows(),
             ["at most", "", "", str(self.high)],
@@ -795,13 +760,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         width = max((len(name) for name, _ in self.rows), default=0)
-        return "\n".join(
-            f"{name.ljust(width)}  {amount:>10}  {times}" for name, amount, times in self._cells()
-        )
+        return "\n".join(f"{name.ljust(width)}  {amount:>10}  {times}" for name, amount, times in self._cells())
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
         return html.table(["model", "the same talk", ""], self._cells())
 
     def __getitem__(self, name: str) -> Cost:

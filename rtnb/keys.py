@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rtnb.errors import InputError, KeyMissing
+from .errors import InputError, KeyMissing
 
 __all__ = ["Key", "find_key", "lookup"]
 
@@ -103,9 +103,7 @@ class Key:
         raise AttributeError("Your key cannot be changed in place. Make another one.")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(
-            "Your key does not go into files: it cannot be pickled. Find it again with find_key()."
-        )
+        raise TypeError("Your key does not go into files: it cannot be pickled. Find it again with find_key().")
 
     def __copy__(self) -> Key:
         return self
@@ -203,7 +201,7 @@ def lookup(
 def _names(provider: str | None) -> tuple[str, ...]:
     if provider is None:
         return ("OPENAI_API_KEY",)
-    from rtnb.models import provider as provider_named
+    from .models import provider as provider_named
 
     return provider_named(provider).key_names
 

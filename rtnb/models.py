@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, cast
 
-from rtnb.errors import InputError, RtnbWarning
+from .errors import InputError, RtnbWarning
 
 __all__ = [
     "DEFAULT",
@@ -84,9 +84,7 @@ class Prices:
         """US dollars for a minute of speech sent (600 tokens), cached nowhere. None where unknown."""
         if self.per_minute_usd is not None:
             return self.per_minute_usd
-        return (
-            None if self.audio.input is None else self.audio.input * limits().audio_in_tokens_per_minute / 1e6
-        )
+        return None if self.audio.input is None else self.audio.input * limits().audio_in_tokens_per_minute / 1e6
 
     @property
     def audio_out_per_minute_usd(self) -> float | None:
@@ -265,9 +263,7 @@ class Provider:
 class Models(Mapping[str, Model]):
     """All known models by name, in the order of the data file: newest and recommended first."""
 
-    def __init__(
-        self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]
-    ) -> None:
+    def __init__(self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]) -> None:
         self._models = models
         self.default = default
         """Name of the model used when none is asked for."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
-from rtnb.errors import InputError, ToolFailed, mask_secrets
+from .errors import InputError, ToolFailed, mask_secrets
 
 __all__ = ["TIMEOUT_SECONDS", "Tool", "ToolCall", "Toolbox"]
 
@@ -200,9 +200,7 @@ class Tool:
             if f"p{place}" in read.model_fields_set
         }
 
-    async def call(
-        self, arguments: str | Mapping[str, Any], *, timeout: float | EllipsisType | None = ...
-    ) -> str:
+    async def call(self, arguments: str | Mapping[str, Any], *, timeout: float | EllipsisType | None = ...) -> str:
         """Call the function with what the model wrote.
 
         A sync function runs in a thread of its own, so that it may block; an async one on the loop this is
@@ -236,9 +234,7 @@ class Tool:
         except Exception as error:
             raise self._failed(f"its result cannot be told ({_in_words(error)})", written) from error
 
-    async def run(
-        self, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...
-    ) -> ToolCall:
+    async def run(self, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...) -> ToolCall:
         """Call the function and tell how it went, whatever happens.
 
         Args:
@@ -370,10 +366,7 @@ class Toolbox:
         return len(self._all)
 
     def __repr__(self) -> str:
-        names = [
-            tool.name if isinstance(tool, Tool) else tool.get("name") or tool.get("server_label")
-            for tool in self
-        ]
+        names = [tool.name if isinstance(tool, Tool) else tool.get("name") or tool.get("server_label") for tool in self]
         return f"Toolbox({', '.join(str(name) for name in names)})"
 
 
@@ -384,9 +377,7 @@ def _check_definition(given: Mapping[str, Any]) -> str:
         # SDK, realtime_tools_config_union.py: server_label is required, and one of the three that say where
         # it is.
         if not given.get("server_label"):
-            raise InputError(
-                "Your MCP tool has no 'server_label'. Name it, as in {'server_label': 'docs', …}."
-            )
+            raise InputError("Your MCP tool has no 'server_label'. Name it, as in {'server_label': 'docs', …}.")
         if not any(given.get(where) for where in ("server_url", "connector_id", "tunnel_id")):
             raise InputError(
                 f"Your MCP tool {given['server_label']!r} does not say where its server is. Give "
@@ -452,9 +443,7 @@ def _docstring(function: Callable[..., Any]) -> _Doc:
         parsed = docstring_parser.parse(text)
     except docstring_parser.ParseError:
         return _Doc(text, {})
-    arguments = {
-        argument.arg_name: " ".join((argument.description or "").split()) for argument in parsed.params
-    }
+    arguments = {argument.arg_name: " ".join((argument.description or "").split()) for argument in parsed.params}
     said = "\n\n".join(part.strip() for part in (parsed.short_description, parsed.long_description) if part)
     return _Doc(said, arguments)
 
@@ -484,8 +473,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [
         parameter
         for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        and parameter.name not in fixed
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and parameter.name not in fixed
     ]
 
 
