@@ -109,7 +109,7 @@ class Clip:
             AudioError: The bytes are a whole file with a header, or `rate_hz` or `channels` makes no sense.
         """
         if not 1 <= channels <= 64:
-            raise AudioError(f"Your channels={channels} cannot be. Give 1 for mono or 2 for stereo.", problem="channels")
+            raise AudioError(f"Your channels={channels} cannot be. Give 1 or 2.", problem="channels")
         if bytes(pcm[:4]) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
             raise AudioError(
                 f"Your bytes begin with {bytes(pcm[:4]).decode()!r}: they are a whole file, not bare samples. "
@@ -154,7 +154,7 @@ class Clip:
             floats = given.astype(np.float64)
             peak = float(np.nanmax(np.abs(floats))) if floats.size else 0.0
             if peak > 4:
-                raise _not_sound(f"its floats reach {peak:.6g}, and floats mean -1.0 to 1.0 (divide them, or pass int16)")
+                raise _not_sound(f"it has floats up to {peak:.6g}, and they mean -1.0 to 1.0 (divide, or pass int16)")
         else:
             raise _not_sound(f"its type is {given.dtype}")
         if floats.ndim == 2:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     out = io.BytesIO()
     try:
         with av.open(out, "w", format=recipe.muxer) as container:
-            track = container.add_stream(recipe.encoder, rate=to_hz, layout="mono", options=dict(recipe.options))
+            track: Any = container.add_stream(recipe.encoder, rate=to_hz, layout="mono", options=dict(recipe.options))
             if recipe.bits_per_second:
                 track.bit_rate = recipe.bits_per_second
             fifo = _Framed(track, to_hz)
@@ -109,7 +109,7 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
             for start in range(0, len(array), rate_hz * 10):
                 block = array[start : start + rate_hz * 10]
                 if to_hz != rate_hz:
-                    block = resample(block.astype(np.float32) / 32_768)
+                    block = resample(block.astype(np.float32) / np.float32(32_768))
                 container.mux(fifo.take(block))
             if to_hz != rate_hz:
                 container.mux(fifo.take(resample(np.zeros(0, np.float32), last=True)))
@@ -124,17 +124,17 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
 class _Framed:
     """Hands blocks to an encoder in the sample format it wants, with the running time it needs."""
 
-    def __init__(self, track: object, rate_hz: int) -> None:
+    def __init__(self, track: Any, rate_hz: int) -> None:
         from av import AudioResampler
 
         self._track = track
         self._rate_hz = rate_hz
         self._at = 0
-        context = track.codec_context  # type: ignore[attr-defined]
+        context = track.codec_context
         # Only converts the sample format here (int16 to float, say); the rate is already right.
         self._convert = AudioResampler(format=context.format, layout="mono", rate=rate_hz)
 
-    def take(self, block: npt.NDArray[np.int16]) -> list[object]:
+    def take(self, block: npt.NDArray[np.int16]) -> list[Any]:
         from av import AudioFrame
 
         if not len(block):
@@ -143,7 +143,7 @@ class _Framed:
         frame.sample_rate = self._rate_hz
         frame.pts = self._at
         self._at += len(block)
-        packets: list[object] = []
+        packets: list[Any] = []
         for part in self._convert.resample(frame):
-            packets += self._track.encode(part)  # type: ignore[attr-defined]
+            packets += self._track.encode(part)
         return packets

@@ -13,9 +13,7 @@ from typing import BinaryIO
 
 __all__ = ["READABLE", "Shape", "WavHeader", "looks_like", "shape_of", "sniff", "wav_header"]
 
-READABLE = (
-    "wav, flac, mp3, ogg, opus, m4a, aac, mp4 and other video with sound, webm, aiff, au, caf, wma and amr"
-)
+READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, mp4 and other video with sound, webm, aiff, au, caf, wma and amr"
 
 _MOV_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid", b"sidx"}
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")

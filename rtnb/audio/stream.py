@@ -194,7 +194,8 @@ class Stream:
         try:
             self._container = av.open(file, format=demuxer, options=options, metadata_errors="ignore")
         except Exception as error:
-            problem = self._shape.fault or f"it begins like a {demuxer} file but is damaged or cut off ({_words(error)})"
+            broken = f"it begins like a {demuxer} file but is damaged or cut off ({_words(error)})"
+            problem = self._shape.fault or broken
             raise fail(self.name, problem) from error
         audio = list(self._container.streams.audio)
         if not audio:
@@ -234,11 +235,9 @@ class Stream:
     def _slices(array: npt.NDArray[np.int16], rate_hz: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         step = max(rate_hz // 10, 1)
         for start in range(0, len(array), step):
-            yield rate_hz, array[start : start + step].astype(np.float32) / 32_768.0
+            yield rate_hz, array[start : start + step].astype(np.float32) / np.float32(32_768)
 
-    def _regrouped(
-        self, resample: Resampler, parts: Iterator[tuple[int, npt.NDArray[np.float32]]]
-    ) -> Iterator[bytes]:
+    def _regrouped(self, resample: Resampler, parts: Iterator[tuple[int, npt.NDArray[np.float32]]]) -> Iterator[bytes]:
         """Resample decoded parts and gather them into blocks."""
         held: list[npt.NDArray[np.int16]] = []
         count, wanted, longest = 0, int(self.rate_hz * _FIRST_SECONDS), self.rate_hz

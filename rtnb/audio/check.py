@@ -1,0 +1,238 @@
+"""What the model will hear: measure a clip, and say in plain sentences what may go wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rtnb.audio.clip import Clip
+
+__all__ = ["Check", "check"]
+
+_FRAME_SECONDS = 0.02
+# Below this no recogniser takes it for speech; a quiet room is at about -60 dBFS, speech at -35 to -15.
+_SILENT_DB = -55.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was measured, and what it means.
+
+    Attributes:
+        clip: The clip.
+        peak_db: The loudest sample in dB below full scale, 0.0 at most; -inf for digital silence.
+        speech_db: The level of its louder parts (95th percentile of 20 ms frames, RMS) in dB below full scale.
+        clipped: The part of the samples that stand in a flat top at the clip's own peak, 0.0–1.0.
+        silent_seconds: How much of it is silence.
+        pitch_hz: The median pitch of its voiced parts. None where there are too few of them.
+        bandwidth_hz: The frequency below which lies practically all of its energy.
+        problems: What may spoil the answer, each a sentence with what to do. Empty where all is well.
+    """
+
+    clip: Clip
+    peak_db: float
+    speech_db: float
+    clipped: float
+    silent_seconds: float
+    pitch_hz: float | None
+    bandwidth_hz: float
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that may spoil the answer."""
+        return not self.problems
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What was measured, as pairs of a name and a value in words."""
+        clip = self.clip
+        pairs = [
+            ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
+            ("level", f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})"),
+            ("clipped", f"{self.clipped:.2%} of the samples"),
+            ("rate", f"{clip.rate_hz} Hz" + _recorded(clip)),
+            ("frequencies", f"up to about {self.bandwidth_hz / 1000:.1f} kHz"),
+        ]
+        if self.pitch_hz:
+            pairs.append(("pitch of the voice", f"about {self.pitch_hz:.0f} Hz"))
+        return pairs
+
+    def __repr__(self) -> str:
+        lines = [f"{self.clip!r}: " + ("sounds fine" if self.ok else "look at this before you send it")]
+        lines += [f"  {name}: {value}" for name, value in self.facts()]
+        return "\n".join(lines + [f"  ! {problem}" for problem in self.problems])
+
+    def _repr_html_(self) -> str:
+        from rtnb import html
+
+        clip = self.clip
+        wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
+        told = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
+            "Sounds fine: the model will hear it well.", "ok"
+        )
+        return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + told))
+
+
+def _db(value: float) -> str:
+    return "silence" if value == -np.inf else f"{value:.0f} dB"
+
+
+def _recorded(clip: Clip) -> str:
+    return f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz and clip.recorded_hz != clip.rate_hz else ""
+
+
+def check(clip: Clip) -> Check:
+    """Measure a clip. An hour is judged by its first ten minutes.
+
+    Args:
+        clip: Any clip, an empty one too.
+    """
+    samples = clip.array[: clip.rate_hz * 600].astype(np.float32) / np.float32(32_768)
+    size = max(int(clip.rate_hz * _FRAME_SECONDS), 1)
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
+    with np.errstate(divide="ignore"):
+        levels = 10 * np.log10(np.square(frames).mean(axis=1)) if len(frames) else np.array([-np.inf])
+        peak = float(np.abs(samples).max()) if len(samples) else 0.0
+        peak_db = float(20 * np.log10(peak))
+    speech_db = float(np.sort(levels)[int(len(levels) * 0.95) - (len(levels) > 1)])
+    silent = float((levels < max(_SILENT_DB, speech_db - 40)).mean()) if len(samples) else 1.0
+    clipped = _flat_tops(samples, peak)
+    bandwidth_hz = _bandwidth(samples, clip.rate_hz)
+    pitch_hz = None
+    if speech_db > _SILENT_DB:
+        pitch_hz = _pitch(samples, clip.rate_hz, levels > speech_db - 20, size)
+    measured = Check(clip, peak_db, speech_db, clipped, silent * clip.seconds, pitch_hz, bandwidth_hz, problems=())
+    return Check(**{**vars(measured), "problems": tuple(_problems(measured, samples))})
+
+
+def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
+    clip, told = found.clip, []
+    if not len(clip):
+        return ["It is empty. Record or choose another clip."]
+    if found.speech_db < _SILENT_DB:
+        what = "only silence" if found.peak_db == -np.inf else "next to nothing"
+        return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
+    if clip.seconds < 0.1:
+        told.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
+    elif clip.seconds < 0.5:
+        told.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
+    if clip.seconds > 1500:
+        told.append(
+            f"It lasts {clip.seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is "
+            "limited. Cut it: clip[0:600]."
+        )
+    if found.clipped > 0.001:
+        told.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
+    if found.speech_db < -42:
+        told.append("It is very quiet. Record closer to the microphone or with more gain.")
+    if abs(float(samples.mean())) > 0.05:
+        told.append("Its samples do not swing around zero. Was it read with another sample format than recorded?")
+    if _is_noise(samples):
+        told.append(
+            "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
+            "little-endian, how many channels."
+        )
+    elif found.pitch_hz and found.pitch_hz > 330:
+        told.append(
+            f"The voice is very high ({found.pitch_hz:.0f} Hz): is {clip.rate_hz} Hz the right rate? It sounds as if "
+            "recorded at a lower one, or as one channel when there are two."
+        )
+    elif found.pitch_hz and found.pitch_hz < 68:
+        told.append(
+            f"The voice is very low ({found.pitch_hz:.0f} Hz): is {clip.rate_hz} Hz the right rate? It sounds as if "
+            "recorded at a higher one."
+        )
+    if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
+        told.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
+    return told
+
+
+def _flat_tops(samples: npt.NDArray[np.float32], peak: float) -> float:
+    """The part of the samples in runs of three or more at the peak; a sound wave never stands still there."""
+    if peak < 0.05 or len(samples) < 3:
+        return 0.0
+    top = np.abs(samples) >= peak * 0.999
+    runs = top[:-2] & top[1:-1] & top[2:]
+    held = np.zeros(len(samples), bool)
+    for offset in range(3):
+        held[offset : len(samples) - 2 + offset] |= runs
+    return float(held.mean())
+
+
+def _spectrum(samples: npt.NDArray[np.float32], size: int = 2048) -> npt.NDArray[np.float64]:
+    """The mean power spectrum, of at most 2,000 frames spread over the whole."""
+    if len(samples) < size:
+        samples = np.pad(samples, (0, size - len(samples)))
+    starts = np.linspace(0, len(samples) - size, min(2000, max(1, len(samples) // size))).astype(int)
+    window = np.hanning(size)
+    power = np.zeros(size // 2 + 1)
+    for start in starts:
+        power += np.abs(np.fft.rfft(samples[start : start + size] * window)) ** 2
+    return power / len(starts)
+
+
+def _bandwidth(samples: npt.NDArray[np.float32], rate_hz: int) -> float:
+    power = _spectrum(samples)
+    whole = power.sum()
+    if not whole:
+        return 0.0
+    # Where the energy above is a hundred-thousandth of all: past the last overtone, before the recorder's own hiss.
+    above = np.flatnonzero(np.cumsum(power[::-1])[::-1] > whole * 1e-5)
+    return float(above[-1] / (len(power) - 1) * rate_hz / 2)
+
+
+def _is_noise(samples: npt.NDArray[np.float32]) -> bool:
+    """Loud, and flat both over frequency and over time, as misread samples are and speech never is."""
+    power = _spectrum(samples, 512)[1:]
+    if not power.all():
+        return False
+    flatness = float(np.exp(np.log(power).mean()) / power.mean())
+    parts = samples[: len(samples) // 2048 * 2048].reshape(-1, 2048)
+    if len(parts) < 4:
+        return False
+    loudness = np.sqrt(np.square(parts).mean(axis=1))
+    return flatness > 0.5 and float(loudness.std()) < 0.35 * float(loudness.mean())
+
+
+def _pitch(samples: npt.NDArray[np.float32], rate_hz: int, loud: npt.NDArray[np.bool_], size: int) -> float | None:
+    """The median pitch of the voiced frames, by autocorrelation between 40 and 600 Hz."""
+    window = int(rate_hz * 0.06)
+    starts = np.flatnonzero(loud) * size
+    starts = starts[starts + window <= len(samples)]
+    if len(starts) > 400:
+        starts = starts[np.linspace(0, len(starts) - 1, 400).astype(int)]
+    shortest, longest = int(rate_hz / 600), int(rate_hz / 40)
+    if longest >= window:
+        return None
+    found = []
+    for start in starts:
+        frame = samples[start : start + window] * np.hanning(window)
+        spectrum = np.fft.rfft(frame, 2 * window)
+        likeness = np.fft.irfft(np.abs(spectrum) ** 2)[:window]
+        if likeness[0] <= 0:
+            continue
+        # The window makes late lags look weaker than they are; divide that out, so that the true period wins.
+        likeness = likeness[:longest] / likeness[0] / _window_likeness(window)[:longest]
+        best = float(likeness[shortest:].max())
+        if best < 0.6:
+            continue
+        # The first lag nearly as good as the best one: later ones are its multiples, an octave too low.
+        inner = likeness[shortest:]
+        tops = (
+            np.flatnonzero((inner[1:-1] >= inner[:-2]) & (inner[1:-1] >= inner[2:]) & (inner[1:-1] > 0.85 * best)) + 1
+        )
+        if len(tops):
+            found.append(rate_hz / (shortest + int(tops[0])))
+    return float(np.median(found)) if len(found) >= 5 else None
+
+
+def _window_likeness(window: int) -> npt.NDArray[np.float64]:
+    spectrum = np.fft.rfft(np.hanning(window), 2 * window)
+    likeness = np.fft.irfft(np.abs(spectrum) ** 2)[:window]
+    scaled: npt.NDArray[np.float64] = likeness / likeness[0]
+    return scaled

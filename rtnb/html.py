@@ -1,0 +1,176 @@
+"""How values look in a notebook: plain values in, a piece of HTML out. No state, no script to load, nothing fetched.
+
+Colours are Jupyter's own variables with a fallback for pages that have none (Colab, VS Code, a saved page), so that
+light and dark both read well. Everything a caller passes is escaped; `Safe` marks what is HTML already. What is shown
+works without JavaScript; an inline handler only adds the playhead, and a page that strips it loses nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Literal
+
+__all__ = ["Safe", "audio", "card", "notice", "player", "table", "waveform"]
+
+
+class Safe(str):
+    """Text that is HTML already and must not be escaped again."""
+
+
+# Light by default; dark where Jupyter's theme says so (its variables) or, outside Jupyter, where the page does.
+_CSS = """<style>
+.rtnb{--fg:var(--jp-content-font-color1,var(--vscode-editor-foreground,var(--colab-primary-text-color,#1f2328)));
+--dim:var(--jp-content-font-color2,var(--vscode-descriptionForeground,#59636e));
+--line:var(--jp-border-color2,var(--vscode-panel-border,#8c959f66));--soft:var(--jp-layout-color2,#8080801a);
+--accent:var(--jp-brand-color1,var(--vscode-textLink-foreground,#0969da));
+color:var(--fg);font:14px/1.45 var(--jp-ui-font-family,system-ui,sans-serif);max-width:44rem}
+.rtnb audio{width:100%;height:36px;display:block}
+.rtnb svg{display:block;width:100%;height:40px;color:var(--accent)}
+.rtnb figure{margin:.25rem 0;padding:.5rem .75rem;border:1px solid var(--line);border-radius:8px}
+.rtnb figcaption{display:flex;justify-content:space-between;gap:1rem}
+.rtnb .dim{color:var(--dim)}
+.rtnb .wave{position:relative;margin:.25rem 0}
+.rtnb .wave::after{content:"";position:absolute;inset:0 auto 0 0;width:calc(var(--played,0)*100%);
+border-right:2px solid var(--fg);opacity:var(--moving,0)}
+.rtnb table{border-collapse:collapse;margin:.25rem 0;width:100%}
+.rtnb caption{text-align:left;color:var(--dim);padding:.25rem 0}
+.rtnb th,.rtnb td{text-align:left!important;vertical-align:middle;padding:.3rem .6rem;
+border-bottom:1px solid var(--line)}
+.rtnb td audio{width:15rem;max-width:40vw}
+.rtnb .num{text-align:right!important;font-variant-numeric:tabular-nums}
+.rtnb .note{border-left:4px solid var(--accent);background:var(--soft);padding:.4rem .75rem;margin:.25rem 0;
+white-space:pre-wrap;overflow-wrap:anywhere}
+.rtnb .note.warning{border-color:var(--jp-warn-color1,#bf8700)}
+.rtnb .note.error{border-color:var(--jp-error-color1,#cf222e)}
+.rtnb .note.ok{border-color:var(--jp-success-color1,#1a7f37)}
+.rtnb dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.4rem 0}
+.rtnb dt{color:var(--dim)}.rtnb dd{margin:0;overflow-wrap:anywhere}
+@media (prefers-color-scheme:dark){.rtnb{--fg:var(--jp-content-font-color1,var(--vscode-editor-foreground,
+var(--colab-primary-text-color,inherit)));--dim:var(--jp-content-font-color2,var(--vscode-descriptionForeground,inherit))}}
+@media (prefers-reduced-motion:no-preference){.rtnb .wave::after{transition:width .25s linear}}
+@media (forced-colors:active){.rtnb svg{color:CanvasText}}
+</style>"""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, Safe) else escape(str(value), quote=True)
+
+
+def _page(body: str) -> str:
+    return f'{_CSS}<div class="rtnb">{body}</div>'
+
+
+def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:
+    """An audio element with the sound in it.
+
+    Args:
+        sound: The bytes of a file browsers play.
+        label: What a screen reader calls it.
+        kind: Its MIME type.
+        handlers: Further attributes, as HTML.
+    """
+    data = base64.b64encode(sound).decode()
+    return (
+        f'<audio controls preload="metadata" aria-label="{_text(label)}" '
+        f'src="data:{_text(kind)};base64,{data}"{handlers}>'
+        "This page cannot play sound.</audio>"
+    )
+
+
+def waveform(peaks: Sequence[float], label: str) -> str:
+    """A waveform as a picture made of one path.
+
+    Args:
+        peaks: Loudness of equal stretches, 0.0–1.0, any number of them; values outside are cut off.
+        label: What a screen reader says of it.
+    """
+    # The square root lifts quiet speech to where it can be seen; a hair's breadth remains of silence.
+    heights = [max(1, round(36 * min(max(peak, 0.0), 1.0) ** 0.5)) for peak in peaks]
+    lines = "".join(f"M{4 * n + 2} {20 - height / 2:g}v{height}" for n, height in enumerate(heights))
+    return (
+        f'<svg role="img" aria-label="{_text(label)}" viewBox="0 0 {max(4 * len(heights), 4)} 40" '
+        f'preserveAspectRatio="none"><path d="{lines}" stroke="currentColor" stroke-width="2.4" fill="none"/></svg>'
+    )
+
+
+# The waveform's frame takes the audio element's time as a number from 0 to 1, and a click on it seeks.
+_MOVE = (
+    " ontimeupdate=\"var w=this.parentNode.querySelector('.wave');"
+    "w.style.setProperty('--played',this.currentTime/this.duration||0);w.style.setProperty('--moving',1)\""
+)
+_SEEK = (
+    " onclick=\"var a=this.parentNode.querySelector('audio'),b=this.getBoundingClientRect();"
+    'if(a.duration)a.currentTime=a.duration*(event.clientX-b.left)/b.width"'
+)
+
+
+def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> str:
+    """A small player with a waveform; the sound is in it once.
+
+    Args:
+        ogg: The sound as an Ogg/Opus file.
+        peaks: Loudness of equal stretches, 0.0–1.0.
+        seconds: How long it lasts.
+        label: What it is called.
+    """
+    length = _length(seconds)
+    return _page(
+        f'<figure role="group" aria-label="{_text(label)}, {length}">'
+        f'<figcaption><span>{_text(label)}</span><span class="dim">{length}</span></figcaption>'
+        f'<div class="wave"{_SEEK}>{waveform(peaks, f"Waveform of {label}, {length}")}</div>'
+        f"{audio(ogg, f'Play {label}', handlers=_MOVE)}</figure>"
+    )
+
+
+def _length(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+
+
+def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
+    """A table.
+
+    Args:
+        headers: The columns' titles.
+        rows: The cells; numbers (`int`, `float`) stand to the right.
+        caption: A line above it. "" leaves it out.
+    """
+    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in headers)
+    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    title = f"<caption>{_text(caption)}</caption>" if caption else ""
+    return _page(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _cell(value: object) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f'<td class="num">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
+
+
+def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
+    """A framed block: a title, named facts, and whatever belongs below them.
+
+    Args:
+        title: The first line.
+        facts: Pairs of a name and a value.
+        body: Text below, or `Safe` HTML. "" leaves it out.
+    """
+    pairs = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
+    below = f"<div>{_text(body)}</div>" if body else ""
+    return _page(
+        f"<figure><figcaption><strong>{_text(title)}</strong></figcaption>"
+        f"{f'<dl>{pairs}</dl>' if pairs else ''}{below}</figure>"
+    )
+
+
+def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info") -> str:
+    """One thing a person should read.
+
+    Args:
+        text: What to say; line breaks are kept.
+        kind: "info", "ok", "warning" or "error"; the last two are announced to screen readers.
+    """
+    role = "alert" if kind in ("warning", "error") else "note"
+    return _page(f'<div class="note {_text(kind)}" role="{role}">{_text(text)}</div>')
