@@ -85,6 +85,7 @@ class Turn:
     spoken: bool = False
     _pcm: list[bytes] = field(default_factory=list, repr=False)
     _pcm_bytes: int = 0
+    _odd: bytes = field(default=b"", repr=False)
     _heard: Callable[[], bytes] | None = field(default=None, repr=False)
 
     @property
@@ -292,7 +293,10 @@ class Words(Update):
 
 @dataclass(frozen=True)
 class Sound(Update):
-    """Sound of the model: s16le mono 24 kHz that begins `start_ms` into its item."""
+    """Sound of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
+
+    Its `event` has the base64 left out; the log has it.
+    """
 
     response_id: str
     item_id: str
@@ -425,17 +429,20 @@ class Conversation:
                 return response
         return None
 
-    def apply(self, event: dict[str, Any], at_seconds: float = 0.0) -> list[Update]:
+    def apply(self, event: dict[str, Any], at_seconds: float = 0.0, pcm: bytes | None = None) -> list[Update]:
         """Fold one server event.
 
         Args:
             event: The event as it came; Beta names are understood.
             at_seconds: When it came.
+            pcm: The sound of an audio delta where it was decoded already; its base64 may then be left out.
 
         Returns:
             What changed, in order; never empty.
         """
         event = wire.to_ga(event)
+        if event["type"] == "response.output_audio.delta":
+            return [self._sound(event, at_seconds, pcm)]
         fold = _FOLDS.get(event["type"])
         updates = list(fold(self, event, at_seconds)) if fold else []
         return updates or [Other(event, at_seconds)]
@@ -665,17 +672,21 @@ class Conversation:
         if piece:
             yield Words(event, at, turn.response_id or "", turn.item_id, piece, joined, spoken)
 
-    def _sound(self, event: dict[str, Any], at: float) -> Iterable[Update]:
+    def _sound(self, event: dict[str, Any], at: float, pcm: bytes | None) -> Update:
         turn = self._spoken_turn(event)
-        pcm = wire.decode_audio(event.get("delta") or "")
-        start_ms = turn.audio_ms
+        if pcm is None:
+            pcm = wire.decode_audio(event.get("delta") or "")
+        start_ms = (turn._pcm_bytes - len(turn._odd)) / BYTES_PER_MS
         turn.spoken = True
         turn._pcm.append(pcm)
         turn._pcm_bytes += len(pcm)
+        # Deltas may end in the middle of a sample; whoever plays them as they come wants whole ones.
+        pcm = turn._odd + pcm
+        turn._odd, pcm = pcm[len(pcm) // 2 * 2 :], pcm[: len(pcm) // 2 * 2]
         response = self._response(turn.response_id or "")
         if response.first_sound_at is None:
             response.first_sound_at = at
-        yield Sound(event, at, response.id, turn.item_id, pcm, start_ms)
+        return Sound(event, at, response.id, turn.item_id, pcm, start_ms)
 
     def _sound_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         yield SoundDone(event, at, event.get("response_id") or "", event.get("item_id") or "")
@@ -731,7 +742,6 @@ _FOLDS: dict[str, _Fold] = {
     "response.output_text.done": Conversation._words,
     "response.output_audio_transcript.delta": Conversation._words,
     "response.output_audio_transcript.done": Conversation._words,
-    "response.output_audio.delta": Conversation._sound,
     "response.output_audio.done": Conversation._sound_done,
     "response.function_call_arguments.done": Conversation._call_done,
 }

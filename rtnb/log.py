@@ -14,12 +14,12 @@ from typing import Any, Literal, NamedTuple, overload
 
 from . import wire
 
-__all__ = ["Entry", "Log", "Spool"]
+__all__ = ["SOUND_FIELD", "Entry", "Log", "Spool"]
 
 _IN_MEMORY_BYTES = 2 << 20
 
 # Which field of which event is sound.
-_SOUND_FIELD = {
+SOUND_FIELD = {
     "input_audio_buffer.append": "audio",
     "response.output_audio.delta": "delta",
     "response.audio.delta": "delta",
@@ -67,7 +67,6 @@ class Entry:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
         type: The event's type, by its present-day name.
-        sound_bytes: How many bytes of sound it carries, decoded; 0 for an event without.
     """
 
     __slots__ = ("_event", "_sound", "at_seconds", "direction", "type")
@@ -89,6 +88,11 @@ class Entry:
         return {**self._event, self._sound.field: wire.encode_audio(self.sound)}
 
     @property
+    def silent(self) -> dict[str, Any]:
+        """The event with its sound taken out, in memory anyway."""
+        return self._event
+
+    @property
     def brief(self) -> dict[str, Any]:
         """The event with the sound left out."""
         if self._sound is None:
@@ -102,6 +106,7 @@ class Entry:
 
     @property
     def sound_bytes(self) -> int:
+        """How many bytes of sound it carries, decoded."""
         return 0 if self._sound is None else self._sound.end - self._sound.start
 
     def __repr__(self) -> str:
@@ -144,7 +149,7 @@ class Log(Sequence[Entry]):
         pcm: bytes | None,
     ) -> Entry:
         sound = None
-        field = _SOUND_FIELD.get(event["type"])
+        field = SOUND_FIELD.get(event["type"])
         if field is not None and isinstance(event.get(field), str):
             if pcm is None:
                 try:

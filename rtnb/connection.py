@@ -1,0 +1,243 @@
+"""The socket and what is on it: one writer, one reader, the log, and who waits for which answer.
+
+Runs on the I/O thread. It knows events but no turns: those are the session's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as open_socket
+
+from . import refusals, wire
+from .address import Address
+from .conversation import Conversation, Update
+from .errors import mask_secrets
+from .log import SOUND_FIELD, Log
+
+__all__ = ["Connection"]
+
+# One append or delta may be 15 MiB of sound, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
+_MAX_FRAME_BYTES = 64 << 20
+
+
+@dataclass
+class _Expectation:
+    """A client event whose answer somebody waits for."""
+
+    answers: Callable[[dict[str, Any]], bool]
+    future: asyncio.Future[dict[str, Any]]
+    doing: str
+
+
+class Connection:
+    """One client socket at a time, with everything that goes over it kept in the log.
+
+    Args:
+        where: Whom to connect to.
+        tell: Called with every update, on the I/O thread.
+        verbose: Whether to print every event.
+
+    Attributes:
+        conversation: The state folded from the events.
+        log: Every event both ways.
+        unsent_bytes: Appended sound that waits for the socket.
+    """
+
+    def __init__(self, where: Address, tell: Callable[[Update], None], *, verbose: bool = False) -> None:
+        self.log = Log()
+        self.conversation = Conversation(self.log.heard.read)
+        self.unsent_bytes = 0
+        self._where = where
+        self._tell = tell
+        self._verbose = verbose
+        # What is printed from the I/O thread belongs to the cell that opened the session.
+        self._context = contextvars.copy_context()
+        self._born = time.perf_counter()
+        self._socket: ClientConnection | None = None
+        self._outgoing: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue()  # frames, and the sound bytes in them
+        self._room = asyncio.Event()
+        self._expected: dict[str, _Expectation] = {}
+
+    @property
+    def seconds(self) -> float:
+        """The log's clock: seconds since the connection was asked for."""
+        return time.perf_counter() - self._born
+
+    async def run(self) -> tuple[int | None, str]:
+        """Connect and receive until the socket ends.
+
+        Returns:
+            The close code (None where there was none) and the server's words.
+
+        Raises:
+            KeyRefused: If the server does not accept the key.
+            ConnectionFailed: If no session came about.
+        """
+        url = mask_secrets(self._where.url)
+        try:
+            socket = await open_socket(
+                self._where.url,
+                additional_headers=self._where.headers,
+                compression=None,  # deflate costs about ten times the rest on base64 audio
+                max_size=_MAX_FRAME_BYTES,
+                max_queue=256,
+                open_timeout=refusals.OPEN_TIMEOUT_SECONDS,
+                ping_interval=20,
+                ping_timeout=20,
+                close_timeout=3,
+                proxy=None if self._where.local else True,
+            )
+        except websockets.InvalidStatus as refused:
+            raise refusals.at_handshake(refused, url) from None  # its traceback would show the headers
+        except (OSError, TimeoutError, websockets.WebSocketException, EOFError) as broken:
+            raise refusals.unreachable(broken, url) from broken
+        self._socket = socket
+        writing = asyncio.ensure_future(self._write(socket))
+        complaint: dict[str, Any] | None = None
+        try:
+            while True:
+                event = self._receive(await socket.recv(decode=False))
+                if event is not None and event["type"] == "error" and not self.conversation.session:
+                    complaint = event
+        except websockets.ConnectionClosed:
+            code, reason = socket.close_code, socket.close_reason or ""
+            if complaint is not None:
+                raise refusals.in_session(complaint, code, reason, url) from None
+            return code, reason
+        finally:
+            self._socket = None
+            writing.cancel()
+            with contextlib.suppress(Exception):
+                await socket.close()
+
+    async def close(self) -> None:
+        """Say goodbye (1000) and wait for the server's."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    # --- out
+
+    async def _write(self, socket: ClientConnection) -> None:
+        """The one writer, so that events go out in the order they were given."""
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                frame, sound_bytes = await self._outgoing.get()
+                await socket.send(frame, text=True)
+                self.unsent_bytes -= sound_bytes
+                self._outgoing.task_done()
+                self._room.set()
+
+    def put(self, event: dict[str, Any]) -> None:
+        """Send an event. What is in the log and what is on the wire are the same, in the same order."""
+        self.conversation.sent(event)
+        entry = self.log.sent(event, self.seconds)
+        if event["type"] == "input_audio_buffer.append":
+            self.conversation.appended(entry.sound_bytes)
+        if self._verbose:
+            self._print("→", entry.brief)
+        on_wire = wire.to_beta(event) if self._where.provider.beta_names else event
+        self._outgoing.put_nowait((wire.dumps(on_wire), 0))
+
+    def append(self, pcm: bytes) -> None:
+        """Send sound."""
+        event_id = wire.new_event_id()
+        self.unsent_bytes += len(pcm)
+        entry = self.log.appended(event_id, pcm, self.seconds)
+        self.conversation.appended(len(pcm))
+        if self._verbose:
+            self._print("→", entry.brief)
+        self._outgoing.put_nowait((wire.append_frame(event_id, pcm), len(pcm)))
+
+    async def drained(self, at_most_bytes: int = 0) -> None:
+        """Wait until no more than this many bytes of sound wait for the socket."""
+        while self.unsent_bytes > at_most_bytes:
+            self._room.clear()
+            await self._room.wait()
+
+    async def flushed(self) -> None:
+        """Wait until everything given so far is on the wire."""
+        await self._outgoing.join()
+
+    def expect(
+        self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
+    ) -> asyncio.Future[dict[str, Any]]:
+        """Send an event now; the future is the event that answers it.
+
+        Args:
+            event: The client event, with an `event_id`.
+            answers: Tells whether a server event is the answer.
+            doing: What is being asked, for "The server refused …".
+
+        Returns:
+            A future that fails with `ServerError` if an `error` names the event.
+        """
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._expected[event["event_id"]] = _Expectation(answers, future, doing)
+        future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
+        self.put(event)
+        return future
+
+    def fail_expected(self, error: BaseException) -> None:
+        """Tell everybody who waits that no answer will come."""
+        for expectation in list(self._expected.values()):
+            if not expectation.future.done():
+                expectation.future.set_exception(error)
+                expectation.future.exception()  # somebody may have stopped waiting
+
+    # --- in
+
+    def _receive(self, frame: bytes | str) -> dict[str, Any] | None:
+        """Log one frame, fold it, and tell. None for a frame that is no event, which is logged and changes nothing."""
+        at = self.seconds
+        try:
+            event = wire.loads(frame)
+        except ValueError:
+            self.log.received({"type": "rtnb.malformed", "bytes": len(frame)}, at)
+            return None
+        pcm = None
+        field = SOUND_FIELD.get(event["type"])
+        if field is not None and isinstance(event.get(field), str):
+            try:
+                pcm = wire.decode_audio(event[field])
+            except ValueError:
+                self.log.received({**event, "type": "rtnb.malformed", "was": event["type"]}, at)
+                return None
+        entry = self.log.received(event, at, pcm)
+        if pcm is not None:
+            event = entry.silent  # so that nobody keeps the base64 alive
+        if self._verbose:
+            self._print("←", entry.brief)
+        updates = self.conversation.apply(event, at, pcm)
+        self._settle(updates[0].event)
+        for update in updates:
+            self._tell(update)
+        return updates[0].event
+
+    def _settle(self, event: dict[str, Any]) -> None:
+        """Hand an event to whoever waits for it; the first who asked comes first."""
+        if event["type"] == "error":
+            expectation = self._expected.get((event.get("error") or {}).get("event_id") or "")
+            if expectation is not None and not expectation.future.done():
+                expectation.future.set_exception(wire.error_from(event, expectation.doing))
+            return
+        for expectation in self._expected.values():
+            if not expectation.future.done() and expectation.answers(event):
+                expectation.future.set_result(event)
+                return
+
+    def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
+        shown = wire.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
+        if len(shown) > 160:
+            shown = shown[:159] + "…"
+        line = mask_secrets(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")
+        with contextlib.suppress(Exception):  # a front end that is gone must not end the session
+            self._context.run(print, line, flush=True)

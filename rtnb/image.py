@@ -1,0 +1,114 @@
+"""Pictures for the model: read a file, a matplotlib figure, a PIL image, or bytes, and send it as a data URL."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from .errors import InputError
+
+__all__ = ["Image"]
+
+_KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A PNG or JPEG picture; the API takes no other (reference of `input_image`).
+
+    Attributes:
+        data: The file's bytes.
+        kind: `"png"` or `"jpeg"`.
+        name: What to call it.
+        detail: How closely the model looks: `"auto"`, `"low"` (cheaper) or `"high"`.
+    """
+
+    data: bytes
+    kind: str
+    name: str = "picture"
+    detail: Literal["auto", "low", "high"] = "auto"
+
+    @classmethod
+    def read(
+        cls, source: Any, *, name: str | None = None, detail: Literal["auto", "low", "high"] = "auto"
+    ) -> Image:
+        """Read a picture.
+
+        Args:
+            source: A path, the bytes of a file, a PIL image, or a matplotlib figure (or anything with `savefig`).
+            name: What to call it. None: the file's name.
+            detail: How closely the model looks.
+
+        Raises:
+            InputError: If it is no picture, or a kind that needs Pillow to be read and Pillow is not installed.
+        """
+        if detail not in ("auto", "low", "high"):
+            raise InputError(f"Your detail={detail!r} is not known. Give 'auto', 'low' or 'high'.", detail=detail)
+        if hasattr(source, "savefig"):
+            buffer = io.BytesIO()
+            source.savefig(buffer, format="png", bbox_inches="tight")
+            return cls(buffer.getvalue(), "png", name or "figure", detail)
+        if hasattr(source, "save") and hasattr(source, "mode"):
+            return cls(_png(source), "png", name or "picture", detail)
+        if isinstance(source, str | os.PathLike):
+            path = Path(source).expanduser()
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise InputError(f"The picture {path.name} cannot be read: {error.strerror}. Check the path.") from error
+            name = name or path.name
+        elif isinstance(source, bytes | bytearray | memoryview):
+            data = bytes(source)
+        else:
+            raise InputError(
+                f"Your picture is a {type(source).__name__}, which cannot be read. Give a path, bytes, a PIL image or a figure."
+            )
+        for magic, kind in _KINDS.items():
+            if data.startswith(magic):
+                return cls(data, kind, name or "picture", detail)
+        try:
+            from PIL import Image as pillow
+
+            with pillow.open(io.BytesIO(data)) as picture:
+                return cls(_png(picture), "png", name or "picture", detail)
+        except ImportError:
+            problem = "is neither PNG nor JPEG, and Pillow, which reads the rest, is not installed"
+        except Exception:
+            problem = "is no picture that can be read"
+        raise InputError(f"The picture {name or '(bytes)'} {problem}. Give a PNG or JPEG.")
+
+    @classmethod
+    def of(cls, part: Any) -> Image | None:
+        """Read `part` if it is plainly a picture. None if it is something else."""
+        if isinstance(part, cls):
+            return part
+        if hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size")):
+            return cls.read(part)
+        if isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES:
+            return cls.read(part)
+        if isinstance(part, bytes) and any(part.startswith(magic) for magic in _KINDS):
+            return cls.read(part)
+        return None
+
+    def content(self) -> dict[str, Any]:
+        """The API's content part: `input_image` with a data URL."""
+        text = base64.b64encode(self.data).decode()
+        part = {"type": "input_image", "image_url": f"data:image/{self.kind};base64,{text}"}
+        return part if self.detail == "auto" else {**part, "detail": self.detail}
+
+    def __repr__(self) -> str:
+        return f"Image({self.name}, {self.kind}, {len(self.data) / 1024:.0f} KB)"
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {f"image/{self.kind}": base64.b64encode(self.data).decode(), "text/plain": repr(self)}
+
+
+def _png(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    (picture if picture.mode in ("RGB", "RGBA", "L") else picture.convert("RGBA")).save(buffer, format="PNG")
+    return buffer.getvalue()
