@@ -46,6 +46,9 @@ class Key:
     source: str
 
     def __init__(self, value: str | Key, source: str = "the key= argument") -> None:
+        # Set before anything can fail: a traceback prints `self` too.
+        object.__setattr__(self, "_reveal", str)
+        object.__setattr__(self, "source", source)
         if isinstance(value, Key):
             source = value.source
             value = value.reveal()
@@ -231,11 +234,12 @@ def _look(
             if outcome.startswith("Colab did not answer"):
                 break  # It would not answer for the next name either, and each try takes ten seconds.
 
-    environ = os.environ if environ is None else environ
     for name in names:
-        if environ.get(name, "").strip():
-            return Key(environ[name], f"the environment ({name})"), looked
-        looked.append((f"the environment ({name})", "empty" if name in environ else "not set"))
+        held, outcome = _from_environment(environ, name)
+        if held:
+            environ = None
+            return Key(held.pop(), f"the environment ({name})"), looked
+        looked.append((f"the environment ({name})", outcome))
 
     path = _dotenv(Path(folder) if folder is not None else Path.cwd())
     if path is None:
@@ -253,6 +257,18 @@ def _look(
             return found, looked
         looked.append(("a prompt", outcome))
     return None, looked
+
+
+def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[list[str], str]:
+    """The variable's value in a list of its own, or an empty list and why.
+
+    In a frame that is gone before a bad key is refused: tracebacks that show locals would show the environment.
+    """
+    variables = os.environ if environ is None else environ
+    value = variables.get(name, "")
+    if not value.strip():
+        return [], "empty" if name in variables else "not set"
+    return [value], ""
 
 
 def _colab_userdata() -> Any | None:
