@@ -1,0 +1,159 @@
+"""The strip that speaks an answer in the page while it is still coming.
+
+Sound goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
+from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again,
+so nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+import traitlets
+
+from rtnb.ui import frontend, language
+
+__all__ = ["StreamPlayer"]
+
+_log = logging.getLogger("rtnb")
+
+_BYTES_PER_SECOND = 48_000
+# A page that still loads its widget code misses what comes before, and cannot say so while a cell runs on older
+# kernels. What was sent is therefore sent again after these seconds, unless the page has said that it is there.
+_AGAIN_AFTER_SECONDS = (0.5, 1.5, 4.0)
+
+
+class Strip(anywidget.AnyWidget):
+    """The widget itself; `StreamPlayer` is what one talks to."""
+
+    _esm = frontend.esm("playback.js", "words.js", "player.js", texts=("player",))
+    _css = frontend.css("theme.css", "player.css")
+    key = traitlets.Unicode().tag(sync=True)
+    language = traitlets.Unicode().tag(sync=True)
+
+
+class StreamPlayer:
+    """Plays PCM in the page as it is pushed.
+
+    Args:
+        on_played: Called once, on any thread, when everything was played or stopped, or must have been by now.
+
+    Attributes:
+        widget: What to display.
+        seconds: How much sound was pushed.
+    """
+
+    def __init__(self, on_played: Callable[[], None]) -> None:
+        self.widget = Strip(key=uuid.uuid4().hex, language=language.chosen())
+        self.widget.on_msg(self._hear)
+        self._on_played = on_played
+        self._lock = threading.RLock()
+        self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
+        self._bytes = 0
+        self._began: float | None = None
+        self._ready = False
+        self._held = False
+        self._over = False
+        self._closed = False
+        self._timers: list[threading.Timer] = []
+
+    @property
+    def seconds(self) -> float:
+        """How much sound was pushed."""
+        return self._bytes / _BYTES_PER_SECOND
+
+    def push(self, item_id: str, pcm: bytes) -> None:
+        """Play on. Thread-safe, never waits.
+
+        Args:
+            item_id: Which item it belongs to.
+            pcm: s16le, 24 kHz, mono.
+        """
+        with self._lock:
+            self._bytes += len(pcm)
+            self._send({"kind": "sound", "item": item_id}, [pcm])
+
+    def end(self, item_id: str) -> None:
+        """Say that an item is complete, so that its last samples do not wait for more."""
+        with self._lock:
+            self._send({"kind": "end", "item": item_id})
+
+    def over(self) -> None:
+        """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            self._send({"kind": "over"})
+            self._await_played()
+
+    def close(self) -> None:
+        """End the sound and forget it."""
+        with self._lock:
+            self._closed = True
+            self._sent.clear()
+            for timer in self._timers:
+                timer.cancel()
+        self.widget.close()
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self._closed:
+            return
+        if self._began is None:
+            self._began = time.monotonic()
+            for seconds in _AGAIN_AFTER_SECONDS:
+                self._later(seconds, self._again)
+        content["n"] = len(self._sent) + 1
+        self._sent.append((content, buffers))
+        self._out(content, buffers)
+
+    def _out(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+        try:
+            self.widget.send(content, buffers)
+        except Exception:  # the front end went away; the reply goes on
+            _log.debug("sound could not be sent to the page", exc_info=True)
+
+    def _again(self, *, force: bool = False) -> None:
+        with self._lock:
+            if not self._closed and (force or not self._ready):
+                for content, buffers in self._sent:
+                    self._out(content, buffers)
+
+    def _await_played(self) -> None:
+        began = self._began or time.monotonic()
+        left = self.seconds - (time.monotonic() - began)
+        self._later(max(0.0, left) + 3.0, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        with self._lock:
+            if self._held or self._closed:
+                return
+        self._on_played()
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, what)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+    def _hear(self, _: Any, content: Any, buffers: Any = None) -> None:
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "ready":
+            # Where it comes so late that all is over, the finished answer stands there already: no sound out of the past.
+            late = self._over and not self._ready
+            self._ready = True
+            if not late:
+                self._again(force=True)
+        elif kind == "held":
+            with self._lock:
+                self._held = bool(content.get("held"))
+                if not self._held and self._over:
+                    self._await_played()
+        elif kind == "played":
+            self._on_played()
