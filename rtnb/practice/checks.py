@@ -10,7 +10,19 @@ from typing import Any
 
 from rtnb.practice import problems
 
-__all__ = ["Check", "anything", "array", "boolean", "choice", "integer", "nullable", "number", "record", "string", "tagged"]
+__all__ = [
+    "Check",
+    "anything",
+    "array",
+    "boolean",
+    "choice",
+    "integer",
+    "nullable",
+    "number",
+    "record",
+    "string",
+    "tagged",
+]
 
 Check = Callable[[Any, str], Any]
 

@@ -173,8 +173,7 @@ def admit(
 def _no_model(name: str) -> Refusal:
     if not name:
         message = (
-            "You must provide a model parameter, for example "
-            "wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
+            "You must provide a model parameter, for example wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
         )
         return Refusal(Problem(message, code="missing_model"), 4000)
     message = f'Model "{name}" is not supported in realtime mode.'

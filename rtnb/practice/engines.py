@@ -65,9 +65,7 @@ def installed(think: Callable[[Think], Iterable[Said | Called]] | None = None) -
         listen=lambda language: ears.Listener(language=language),
         detector=ears.Detector,
         think=think or _thinks,
-        speak=lambda wanted: voice.speak(
-            wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language
-        ),
+        speak=lambda wanted: voice.speak(wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language),
         names={"ears": ears.engine() or "", "voice": voice.engine() or ""},
     )
 

@@ -6,21 +6,26 @@ be woken at, or None to wait for an engine. Cancelling closes the generator and 
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
+
+import pybase64
 
 from rtnb.practice import usage as counting
-from rtnb.practice.items import Conversation, Item
-from rtnb.practice.outputs import Called, Ids, Output, Said, Speak, Stop, Think
+from rtnb.practice.items import Item
+from rtnb.practice.outputs import Called, Said, Speak, Stop, Think
 from rtnb.practice.settings import Model
 from rtnb.practice.sound import BYTES_PER_MS, Encoder, bytes_per_ms
+from rtnb.practice.stage import Stage
 
-__all__ = ["Plan", "Response", "Stage"]
+__all__ = ["Plan", "Response"]
+
+_Steps = Generator[float | None, None, None]
+_Awaited = Generator[float | None, None, Any]
 
 # Derived from recordings: about 250 ms a delta on gpt-realtime, about 400 ms on gpt-realtime-2.1-mini.
 _DELTA_MS = {False: 250, True: 400}
@@ -30,28 +35,6 @@ _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms 
 _REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
 
 
-class Stage(Protocol):
-    """What a response needs of the session it runs in."""
-
-    now: float
-    ids: Ids
-    model: Model
-    conversation: Conversation
-    pace: float
-
-    def send(self, type: str, **fields: Any) -> None:
-        """Send a server event that is due now."""
-
-    def want(self, output: Output) -> None:
-        """Ask something of the world."""
-
-    def job(self, owner: Response) -> str:
-        """A new job whose answers go to `owner`."""
-
-    def ended(self, response: Response) -> None:
-        """The response has sent its `response.done`."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a response was asked to be: the session's settings with the overrides of `response.create`.
@@ -59,6 +42,9 @@ class Plan:
     Attributes:
         context: The items it answers to, oldest first.
         conversation_id: None for an out-of-band response.
+        truncation: The session's `truncation`: what to do when the context is full.
+        one_call: At most one function call (`parallel_tool_calls` false).
+        effort: Reasoning effort that was asked for, or None.
         cacheable: How many tokens of its input an earlier response has read already.
         failure: An error to fail with at once (`{"type", "code", "message"}`), or None.
         odd_last_chunk: Whether the last audio delta is cut in the middle of a sample.
@@ -75,6 +61,8 @@ class Plan:
     metadata: dict[str, str] | None
     context: list[Item]
     conversation_id: str | None
+    truncation: Any = "auto"
+    one_call: bool = False
     effort: str | None = None
     cacheable: int = 0
     failure: dict[str, Any] | None = None
@@ -88,6 +76,10 @@ class Plan:
 
 class _Full(Exception):
     """The response has written as many tokens as it may."""
+
+
+class _EngineFailed(Exception):
+    """An engine could not do its work."""
 
 
 @dataclass
@@ -120,10 +112,12 @@ class Response:
         self.read = counting.Count()
         self.sound_seconds = 0.0
         self._stage = stage
+        self._context = plan.context
         self._details: dict[str, Any] | None = None
         self._output: list[Item] = []
         self._message: _Message | None = None
         self._call: Item | None = None
+        self._calls = 0
         self._thoughts: deque[Said | Called | BaseException | None] = deque()
         self._sounds: deque[bytes | BaseException | None] = deque()
         self._jobs: dict[str, deque[Any]] = {}
@@ -187,7 +181,7 @@ class Response:
 
     # ------------------------------------------------------------------ the order of events
 
-    def _perform(self) -> Iterator[float | None]:
+    def _perform(self) -> _Steps:
         stage, plan = self._stage, self.plan
         stage.send("response.created", response=self.shown())
         if plan.failure is not None:
@@ -195,24 +189,34 @@ class Response:
             self._finish("failed", {"type": "failed", "error": plan.failure})
             return
         while any(item.awaiting for item in plan.context):
-            yield None
-        self.read = counting.count_input(plan.instructions, plan.tools, plan.context)
+            yield None  # the ears are at work
         try:
+            self._context, self.read = counting.fit(
+                plan.instructions, plan.tools, plan.context, stage.model.context_tokens, plan.truncation
+            )
             yield from self._answer()
         except _Full:
             self._finish("incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
+        except counting.ContextFull as full:
+            error: dict[str, Any] = {
+                "type": "invalid_request_error",
+                "code": "context_length_exceeded",
+                "message": str(full),
+            }
+            self._finish("failed", {"type": "failed", "error": error})
         except _EngineFailed as failed:
             error = {"type": "server_error", "code": None, "message": str(failed)}
             self._finish("failed", {"type": "failed", "error": error})
         else:
             self._finish("completed", None)
 
-    def _answer(self) -> Iterator[float | None]:
-        yield from self._think()
+    def _answer(self) -> _Steps:
+        self._think()
         piece = yield from self._next(self._thoughts)
         while piece is not None:
             if isinstance(piece, Called):
-                yield from self._write_call(piece)
+                if not (self.plan.one_call and self._calls):
+                    yield from self._write_call(piece)
                 piece = yield from self._next(self._thoughts)
                 continue
             # 2.x marks what it says before a call as commentary (recorded), so where a call may follow we look ahead.
@@ -231,10 +235,10 @@ class Response:
             yield from self._rest_of_sound(self._message)
             self._end_message(self._message, "completed")
 
-    def _think(self) -> Iterator[float | None]:
+    def _think(self) -> None:
         stage, plan = self._stage, self.plan
         items = []
-        for item in plan.context:
+        for item in self._context:
             shown = copy.deepcopy(item.shown)
             for part in shown.get("content", ()):
                 if part["type"] == "input_audio":
@@ -242,23 +246,20 @@ class Response:
                 elif item.truncated_ms is not None:
                     part["transcript"] = ""
             items.append(shown)
-        job = stage.job(self)
+        job = stage.job_for(self)
         self._jobs[job] = self._thoughts
-        stage.want(
-            Think(job, plan.instructions, items, plan.tools, plan.tool_choice, list(plan.modalities))
-        )
-        yield from ()
+        stage.want(Think(job, plan.instructions, items, plan.tools, plan.tool_choice, list(plan.modalities)))
 
     def _may_call(self) -> bool:
         return bool(self.plan.tools) and self.plan.tool_choice != "none"
 
-    def _next(self, box: deque[Any]) -> Iterator[float | None]:
+    def _next(self, box: deque[Any]) -> _Awaited:
         while not box:
             yield None
         piece = box.popleft()
         if isinstance(piece, BaseException):
             raise _EngineFailed(str(piece) or type(piece).__name__) from piece
-        return piece  # type: ignore[return-value]
+        return piece
 
     # ------------------------------------------------------------------ words and sound
 
@@ -287,7 +288,7 @@ class Response:
             **fields,
         )
 
-    def _write(self, text: str) -> Iterator[float | None]:
+    def _write(self, text: str) -> _Steps:
         message = self._message
         assert message is not None
         for token in counting.split_tokens((" " if message.text else "") + text):
@@ -297,11 +298,11 @@ class Response:
             if self._stage.pace:
                 yield self._stage.now + _TOKEN_SECONDS / self._stage.pace
 
-    def _speak(self, text: str) -> Iterator[float | None]:
+    def _speak(self, text: str) -> _Steps:
         message = self._message
         assert message is not None
         stage = self._stage
-        job = stage.job(self)
+        job = stage.job_for(self)
         self._sounds.clear()
         self._jobs[job] = self._sounds
         voice = self.plan.voice if isinstance(self.plan.voice, str) else self.plan.voice["id"]
@@ -321,7 +322,7 @@ class Response:
                 self._transcribe(message, _TOKENS_BETWEEN_SOUND)
         self._transcribe(message, len(message.owed))
 
-    def _rest_of_sound(self, message: _Message) -> Iterator[float | None]:
+    def _rest_of_sound(self, message: _Message) -> _Steps:
         if message.encoder is None:
             return
         message.unsent += message.encoder.feed(b"", last=True)
@@ -333,7 +334,7 @@ class Response:
         if rest:
             yield from self._sound(message, rest)
 
-    def _sound(self, message: _Message, piece: bytes) -> Iterator[float | None]:
+    def _sound(self, message: _Message, piece: bytes) -> _Steps:
         stage = self._stage
         if stage.pace:
             if self._next_sound_at > stage.now:
@@ -345,7 +346,7 @@ class Response:
         if cut:
             message.sent += len(cut)
             self._audio_bytes += len(cut)
-            delta = base64.b64encode(cut).decode("ascii")
+            delta = pybase64.b64encode(cut).decode("ascii")
             self._part_event("response.output_audio.delta", message, delta=delta)
         if len(cut) < len(piece):
             raise _Full
@@ -380,7 +381,7 @@ class Response:
 
     # ------------------------------------------------------------------ function calls
 
-    def _write_call(self, called: Called) -> Iterator[float | None]:
+    def _write_call(self, called: Called) -> _Steps:
         stage = self._stage
         if self._message is not None:
             yield from self._rest_of_sound(self._message)
@@ -397,15 +398,14 @@ class Response:
         )
         index = self._add(item)
         self._call = item
+        self._calls += 1
         where = {"response_id": self.id, "item_id": item.id, "output_index": index, "call_id": call_id}
         written = ""
         for token in counting.split_tokens(_arguments(called.arguments, stage.model)):
             self._spend(1)
             written += token
             item.shown["arguments"] = written
-            stage.send(
-                "response.function_call_arguments.delta", **where, delta=token, obfuscation=self._padding(token)
-            )
+            stage.send("response.function_call_arguments.delta", **where, delta=token, obfuscation=self._padding(token))
             if stage.pace:
                 yield stage.now + _TOKEN_SECONDS / stage.pace
         # Recorded on 2.1: what was said beside the call ends after the call's last delta.
@@ -425,9 +425,7 @@ class Response:
         )
         if self.in_conversation:
             previous = self._stage.conversation.add(item)
-            self._stage.send(
-                "conversation.item.added", previous_item_id=previous, item=copy.deepcopy(item.shown)
-            )
+            self._stage.send("conversation.item.added", previous_item_id=previous, item=copy.deepcopy(item.shown))
         return index
 
     def _end_item(self, item: Item, index: int, status: str) -> None:
@@ -438,9 +436,7 @@ class Response:
             # Recorded quirk: null when the item before is the first of the conversation, though `added` named it.
             if previous is not None and conversation.previous_of(previous) is None:
                 previous = None
-            self._stage.send(
-                "conversation.item.done", previous_item_id=previous, item=copy.deepcopy(item.shown)
-            )
+            self._stage.send("conversation.item.done", previous_item_id=previous, item=copy.deepcopy(item.shown))
         self._stage.send(
             "response.output_item.done", response_id=self.id, output_index=index, item=copy.deepcopy(item.shown)
         )
@@ -497,10 +493,6 @@ class Response:
             reasoning=reasoning,
             cacheable=self.plan.cacheable,
         )
-
-
-class _EngineFailed(Exception):
-    """An engine could not do its work."""
 
 
 def _arguments(arguments: Mapping[str, Any], model: Model) -> str:

@@ -13,19 +13,15 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Any
 
-import orjson
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from rtnb.errors import InputError
-from rtnb.practice import settings
 from rtnb.practice.doors import Admission, Refusal, Secrets, admit
 from rtnb.practice.engines import Engines, Workers, canned, installed
 from rtnb.practice.live import Live, Outlet, encode
 from rtnb.practice.outputs import Close, Ids, Send
-from rtnb.practice.problems import Problem
 from rtnb.practice.script import Options, Script
 
 __all__ = ["Practice", "start"]
@@ -82,7 +78,9 @@ class Practice:
     def __enter__(self) -> Practice:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Practice:

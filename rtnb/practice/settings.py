@@ -29,7 +29,10 @@ from rtnb.practice.problems import Problem
 __all__ = [
     "BETA_MODELS",
     "FORMAT",
+    "MAX_OUTPUT_TOKENS",
+    "MODALITIES",
     "MODELS",
+    "REASONING",
     "TOOL",
     "TOOL_CHOICE",
     "VOICES",
@@ -187,6 +190,9 @@ def TRACING(value: Any, path: str) -> Any:
     return record({"workflow_name": string(), "group_id": string(), "metadata": anything})(value, path)
 
 
+REASONING: Check = record({"effort": choice("minimal", "low", "medium", "high", "xhigh")})
+"""2.x only; there is no "none" (SDK)."""
+
 _SERVER_VAD = {
     "type": anything,
     "threshold": number(0, 1),
@@ -264,7 +270,7 @@ _REALTIME = record(
         "tools": array(TOOL, 128),
         "tool_choice": TOOL_CHOICE,
         "parallel_tool_calls": nullable(boolean),
-        "reasoning": nullable(record({"effort": choice("minimal", "low", "medium", "high", "xhigh")})),
+        "reasoning": nullable(REASONING),
         "max_output_tokens": MAX_OUTPUT_TOKENS,
         "tracing": TRACING,
         "truncation": TRUNCATION,
@@ -365,8 +371,7 @@ def update(
     if patch["type"] not in ("realtime", "transcription"):
         raise problems.invalid_value(patch["type"], ("realtime", "transcription"), "session.type")
     if patch["type"] != kind:
-        article = "a" if kind == "realtime" else "a"
-        message = f"Passing a {patch['type']} session update event to {article} {kind} session is not allowed."
+        message = f"Passing a {patch['type']} session update event to a {kind} session is not allowed."
         raise Problem(message, code="invalid_parameter", param="session.type")
     checked = (_REALTIME if kind == "realtime" else _TRANSCRIBING)(patch, "session")
     merged = copy.deepcopy(session)
@@ -390,8 +395,6 @@ def update(
         merged["audio"]["output"][name] = _filled_format(value) if name == "format" else value
     checked.pop("type")
     merged.update(checked)
-    if merged.get("tools") is not None:
-        merged["tools"] = [_filled_tool(tool) for tool in merged["tools"]]
     _check_choice(merged)
     return merged, silent
 
@@ -407,10 +410,6 @@ def _check_choice(session: Mapping[str, Any]) -> None:
 
 def _filled_format(given: dict[str, Any]) -> dict[str, Any]:
     return {"type": "audio/pcm", "rate": 24_000} if given["type"] == "audio/pcm" else dict(given)
-
-
-def _filled_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    return {**tool}
 
 
 def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, model: Model | None) -> None:
@@ -434,7 +433,9 @@ def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, mode
         raise Problem(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
     streams = heard and heard["model"] in ("gpt-realtime-whisper", "gpt-live-transcribe")
     if kind == "transcription" and streams and into["turn_detection"] is not None:
-        message = f"Turn detection is not supported for {heard['model']}; set turn_detection to null and commit manually."
+        message = (
+            f"Turn detection is not supported for {heard['model']}; set turn_detection to null and commit manually."
+        )
         raise Problem(message, code="invalid_parameter", param="session.audio.input.turn_detection")
 
 

@@ -84,27 +84,30 @@ def _resampler(from_hz: int, to_hz: int) -> Any:
 
 
 class InputBuffer:
-    """What the client has appended and nobody has committed, with positions from the session's first byte."""
+    """What the client has appended and nobody has committed, with positions from the session's first byte.
+
+    Positions and lengths are bytes of s16le 24 kHz mono, whatever the format the client sends.
+    """
 
     def __init__(self, format: dict[str, Any]) -> None:
         self._format = format
         self._decoder = Decoder(format)
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were here once
-        self._fresh = 0  # bytes of the client's own format since the last commit or clear
+        self._ms = 0.0
 
     def __len__(self) -> int:
         return len(self._pcm)
 
     @property
     def end(self) -> int:
-        """Bytes of s16le ever appended."""
+        """The position after the last byte appended."""
         return self._dropped + len(self._pcm)
 
     @property
-    def fresh_ms(self) -> float:
-        """How much sound came since the last commit or clear."""
-        return self._fresh / bytes_per_ms(self._format)
+    def ms(self) -> float:
+        """How much sound is here, by the bytes the client sent (a resampler holds a little of it back)."""
+        return self._ms
 
     def use(self, format: dict[str, Any]) -> None:
         """Read what comes from now on as this format."""
@@ -116,37 +119,40 @@ class InputBuffer:
         """Take the next bytes; gives them as s16le 24 kHz."""
         pcm = self._decoder.feed(sound)
         self._pcm += pcm
-        self._fresh += len(sound)
+        self._ms += len(sound) / bytes_per_ms(self._format)
         return pcm
 
-    def take(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Hand over the sound between two positions (bytes) and forget everything up to the second."""
-        if end is None:
-            self._pcm += self._decoder.feed(b"", last=True)
-            self._decoder = Decoder(self._format)
-            self._fresh = 0
-        upto = len(self._pcm) if end is None else max(0, min(end - self._dropped, len(self._pcm)))
-        since = 0 if start is None else max(0, min(start - self._dropped, upto))
-        taken = bytes(memoryview(self._pcm)[since:upto])
-        self._forget(upto)
-        if end is not None:
-            self._fresh = len(self._pcm) * bytes_per_ms(self._format) // BYTES_PER_MS
-        return taken
+    def all(self) -> bytes:
+        """A copy of everything that is here."""
+        return bytes(self._pcm)
 
     def between(self, start: int, end: int) -> bytes:
         """A copy of the sound between two positions, as far as it is still here."""
         return bytes(memoryview(self._pcm)[max(0, start - self._dropped) : max(0, end - self._dropped)])
 
+    def take(self, start: int, end: int) -> bytes:
+        """Hand over the sound between two positions and forget everything up to the second."""
+        taken = self.between(start, end)
+        self.keep_from(end)
+        return taken
+
+    def take_all(self) -> bytes:
+        """Hand over everything, with what the resampler held back."""
+        self._pcm += self._decoder.feed(b"", last=True)
+        taken = bytes(self._pcm)
+        self.clear()
+        return taken
+
     def keep_from(self, position: int) -> None:
         """Forget what lies before a position."""
-        self._forget(max(0, min(position - self._dropped, len(self._pcm))))
+        count = max(0, min(position - self._dropped, len(self._pcm)))
+        del self._pcm[:count]
+        self._dropped += count
+        self._ms = max(0.0, self._ms - count / BYTES_PER_MS)
 
     def clear(self) -> None:
         """Forget everything that was appended."""
         self._decoder = Decoder(self._format)
-        self._forget(len(self._pcm))
-        self._fresh = 0
-
-    def _forget(self, count: int) -> None:
-        del self._pcm[:count]
-        self._dropped += count
+        self._dropped += len(self._pcm)
+        self._pcm = bytearray()
+        self._ms = 0.0

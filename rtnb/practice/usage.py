@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rtnb.practice.items import Item
 
-__all__ = ["Count", "assistant_audio_tokens", "count_input", "split_tokens", "usage", "user_audio_tokens"]
+__all__ = [
+    "ContextFull",
+    "Count",
+    "assistant_audio_tokens",
+    "count_input",
+    "fit",
+    "split_tokens",
+    "total",
+    "usage",
+    "user_audio_tokens",
+]
 
 # Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
 # scripts without spaces sign by sign.
@@ -79,9 +89,50 @@ def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[
     return Count(text, audio, image)
 
 
-def usage(
-    read: Count, *, text_out: int, audio_out: int, reasoning: int | None, cacheable: int
-) -> dict[str, Any]:
+class ContextFull(Exception):
+    """The conversation does not fit the model, and truncation is disabled."""
+
+
+def fit(
+    instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], limit: int, truncation: Any
+) -> tuple[list[Item], Count]:
+    """Drop the oldest items from what a response reads until it fits (OpenAI docs: `truncation`).
+
+    Args:
+        instructions: As the response has them.
+        tools: As the response has them.
+        items: The context, oldest first.
+        limit: The model's context in tokens.
+        truncation: "auto", "disabled" or a retention ratio, as in the session.
+
+    Returns:
+        The items it reads, and their count.
+
+    Raises:
+        ContextFull: It does not fit and `truncation` is "disabled".
+    """
+    kept = list(items)
+    count = count_input(instructions, tools, kept)
+    if isinstance(truncation, dict):
+        # SDK: post_instructions bounds the conversation alone; the ratio says how much stays once it is too long.
+        bound = (truncation.get("token_limits") or {}).get("post_instructions")
+        if bound is not None:
+            limit = min(limit, bound + count_input(instructions, tools, []).total)
+    if count.total <= limit:
+        return kept, count
+    if truncation == "disabled":
+        raise ContextFull(f"The conversation has {count.total} tokens, more than the {limit} this model takes.")
+    target = limit * truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else limit
+    sizes = [count_input("", [], [item]).total for item in kept]
+    excess, dropped = count.total - target, 0
+    while excess > 0 and dropped < len(kept):
+        excess -= sizes[dropped]
+        dropped += 1
+    kept = kept[dropped:]
+    return kept, count_input(instructions, tools, kept)
+
+
+def usage(read: Count, *, text_out: int, audio_out: int, reasoning: int | None, cacheable: int) -> dict[str, Any]:
     """The `usage` object of `response.done`.
 
     Args:

@@ -1,0 +1,200 @@
+"""Who has the floor: the input buffer and its turn detection, from appended bytes to committed items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtnb.practice.outputs import Detect, Hear
+from rtnb.practice.problems import Problem
+from rtnb.practice.sound import BYTES_PER_MS, InputBuffer
+from rtnb.practice.stage import Stage
+from rtnb.practice.transcripts import Transcripts
+from rtnb.practice.turns import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
+
+__all__ = ["Floor"]
+
+_COMMIT_MINIMUM_MS = 100
+_PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
+_SLACK_MS = 4 * FRAME_MS
+
+
+class Floor:
+    """The user's side of a conversation.
+
+    Args:
+        stage: The session it belongs to.
+        transcripts: The session's ears.
+    """
+
+    def __init__(self, stage: Stage, transcripts: Transcripts) -> None:
+        self._stage = stage
+        self._transcripts = transcripts
+        self._buffer = InputBuffer(self._heard["format"])
+        self._turns: Turns | None = None
+        self._speech_item: str | None = None
+        self._pauses: dict[str, int] = {}
+        self._idle_from_ms: int | None = None
+        self._reply_played_at: float | None = None
+
+    @property
+    def _heard(self) -> dict[str, Any]:
+        heard: dict[str, Any] = self._stage.session["audio"]["input"]
+        return heard
+
+    @property
+    def _vad(self) -> dict[str, Any] | None:
+        vad: dict[str, Any] | None = self._heard["turn_detection"]
+        return vad
+
+    @property
+    def held_bytes(self) -> int:
+        """How much sound waits to be committed, as s16le 24 kHz."""
+        return len(self._buffer)
+
+    def settings_changed(self) -> None:
+        """The session has been updated."""
+        self._buffer.use(self._heard["format"])
+        if self._vad is None:
+            self._turns = None
+            self._speech_item = None
+            self._transcripts.drop()
+
+    def reply_ends_playing(self, at: float) -> None:
+        """SDK docstring: the idle timer starts when the reply has been played."""
+        self._reply_played_at = at
+        self._idle_from_ms = None
+
+    # ------------------------------------------------------------------ client events
+
+    def append(self, sound: bytes) -> None:
+        """More sound, in the session's input format."""
+        pcm = self._buffer.append(sound)
+        if not self._transcripts.feed(pcm) and self._vad is None and self._transcripts.streams:
+            self._transcripts.begin(self._buffer.all())
+        if self._vad is not None:
+            self._detect(pcm)
+
+    def commit(self) -> None:
+        """Everything appended becomes an item. SDK docstring: no speech_stopped when it comes during speech.
+
+        Raises:
+            Problem: There is less than 100 ms of it.
+        """
+        ms = self._buffer.ms
+        if ms < _COMMIT_MINIMUM_MS:
+            message = (
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+                f"but buffer only has {ms:.2f}ms of audio."
+            )
+            raise Problem(message, code="input_audio_buffer_commit_empty")
+        item_id = self._speech_item or self._transcripts.streaming_item_id
+        sound = self._buffer.take_all()
+        self._forget_turn()
+        self._stage.commit(sound, item_id)
+
+    def clear(self) -> None:
+        """Everything appended is forgotten."""
+        self._buffer.clear()
+        self._forget_turn()
+        self._transcripts.drop()
+
+    # ------------------------------------------------------------------ the detector's answers
+
+    def detected(self, probabilities: list[float]) -> None:
+        """Judge the next frames."""
+        for probability in probabilities:
+            vad = self._vad
+            if vad is None or self._turns is None:
+                return
+            happened = self._turns.feed(probability, vad)
+            if isinstance(happened, Started):
+                self._started(happened)
+            elif isinstance(happened, Stopped):
+                self._stopped(happened)
+            elif isinstance(happened, Pause):
+                self._ask_whether_finished(happened)
+            elif not self._turns.speaking:
+                self._look_at_idle(vad, self._turns)
+        self._trim()
+
+    def pause_heard(self, job: str, text: str | BaseException) -> bool:
+        """The words before a pause; gives whether the job was one of these."""
+        if job not in self._pauses:
+            return False
+        asked_for = self._pauses.pop(job)
+        finished = isinstance(text, str) and sounds_finished(text)
+        if finished and self._turns is not None and self._turns.start_ms == asked_for:
+            self._turns.finish()
+        return True
+
+    def _detect(self, pcm: bytes) -> None:
+        first = self._turns is None
+        if self._turns is None:
+            # The grid of frames counts from the first byte ever appended, also where detection starts later.
+            start = self._buffer.end - len(pcm)
+            frame = -(-start // FRAME_BYTES)
+            self._turns = Turns(frame)
+            pcm = pcm[frame * FRAME_BYTES - start :]
+        if pcm or first:
+            self._stage.want(Detect(pcm, first=first))
+
+    def _started(self, started: Started) -> None:
+        self._speech_item = self._stage.ids.new("item")
+        self._idle_from_ms = None
+        self._reply_played_at = None
+        self._stage.send(
+            "input_audio_buffer.speech_started", audio_start_ms=started.audio_start_ms, item_id=self._speech_item
+        )
+        if self._transcripts.streams:
+            spoken = self._buffer.between(started.audio_start_ms * BYTES_PER_MS, self._buffer.end)
+            self._transcripts.begin(spoken, self._speech_item)
+        self._stage.interrupt()
+
+    def _stopped(self, stopped: Stopped) -> None:
+        item_id, self._speech_item = self._speech_item, None
+        self._stage.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
+        start, end = stopped.audio_start_ms * BYTES_PER_MS, stopped.audio_end_ms * BYTES_PER_MS
+        self._stage.commit(self._buffer.take(start, end), item_id)
+        self._stage.answer_turn()
+
+    def _ask_whether_finished(self, pause: Pause) -> None:
+        job = self._stage.new_job()
+        self._pauses[job] = pause.audio_start_ms
+        sound = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)
+        self._stage.want(Hear(job, sound, self._transcripts.language))
+
+    def _look_at_idle(self, vad: Mapping[str, Any], turns: Turns) -> None:
+        """The idle timeout counts the sound that flows in once the last reply has been played."""
+        limit_ms = vad.get("idle_timeout_ms")
+        played = self._reply_played_at is not None and self._stage.now >= self._reply_played_at
+        if not limit_ms or not played:
+            return
+        if self._idle_from_ms is None:
+            self._idle_from_ms = turns.now_ms - FRAME_MS
+        start_ms, end_ms = self._idle_from_ms, turns.now_ms
+        if end_ms - start_ms < limit_ms:
+            return
+        self._idle_from_ms = None
+        self._reply_played_at = None
+        item_id = self._stage.ids.new("item")
+        self._stage.send(
+            "input_audio_buffer.timeout_triggered", audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id
+        )
+        self._stage.nudge()
+        self._stage.commit(self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
+        self._stage.respond({})
+
+    def _forget_turn(self) -> None:
+        if self._turns is not None:
+            self._turns.ignore_until(-(-self._buffer.end // FRAME_BYTES))
+        self._speech_item = None
+        self._idle_from_ms = None
+
+    def _trim(self) -> None:
+        """Between turns keep only what the next turn's padding may reach back for."""
+        turns, vad = self._turns, self._vad
+        if turns is None or vad is None or turns.speaking or self._idle_from_ms is not None:
+            return
+        kept_ms = turns.now_ms - vad.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
+        self._buffer.keep_from(kept_ms * BYTES_PER_MS)
