@@ -159,9 +159,7 @@ def guess(text: str, default: str = "en") -> str:
     if scripts["ja"]:  # kana between Chinese characters make it Japanese
         scripts["ja"] += scripts.pop("zh", 0)
     # One Chinese character stands for a word, which Latin writes with about four letters.
-    weights = {
-        script: count * (4 if script in ("zh", "ja", "ko") else 1) for script, count in scripts.items()
-    }
+    weights = {script: count * (4 if script in ("zh", "ja", "ko") else 1) for script, count in scripts.items()}
     top = max(weights, key=lambda script: weights[script])
     if top:
         return _sharpen(top, text)
@@ -187,9 +185,7 @@ def runs(text: str, language: str) -> list[tuple[str, str]]:
         (language, text) pairs which joined give the text again. Latin words inside another script stay where they
         are, as most voices of such languages read them.
     """
-    home = {"uk": "ru", "be": "ru", "sr": "ru", "kk": "ru", "bg": "ru", "ur": "ar", "fa": "ar"}.get(
-        language, language
-    )
+    home = {"uk": "ru", "be": "ru", "sr": "ru", "kk": "ru", "bg": "ru", "ur": "ar", "fa": "ar"}.get(language, language)
     found: list[tuple[str, str]] = []
     for character in text:
         script = _script(character)
