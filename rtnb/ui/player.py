@@ -145,7 +145,7 @@ class StreamPlayer:
     def _hear(self, _: Any, content: Any, buffers: Any = None) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "ready":
-            # Where it comes so late that all is over, the finished answer stands there already: no sound out of the past.
+            # Where it comes when all is over, the finished answer stands there already: no sound out of the past.
             late = self._over and not self._ready
             self._ready = True
             if not late:

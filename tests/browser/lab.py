@@ -83,11 +83,7 @@ def chromium(
         "--disable-dev-shm-usage",
         "--use-fake-device-for-media-stream",
     ]
-    flags += [
-        "--autoplay-policy=no-user-gesture-required"
-        if autoplay
-        else "--autoplay-policy=user-gesture-required"
-    ]
+    flags += ["--autoplay-policy=no-user-gesture-required" if autoplay else "--autoplay-policy=user-gesture-required"]
     flags += ["--use-fake-ui-for-media-stream" if allow_microphone else "--deny-permission-prompts"]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
@@ -105,9 +101,7 @@ def chromium(
             browser.close()
 
 
-def page(
-    browser: Any, *, width: int = 1200, height: int = 900, dark: bool = False, locale: str = "en-US"
-) -> Any:
+def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = False, locale: str = "en-US") -> Any:
     """A new page in a context of its own; what it writes to the console is kept in `page.console`."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -299,9 +293,7 @@ def server(
                     break
             except OSError:
                 if time.monotonic() > deadline:
-                    raise TimeoutError(
-                        f"The {app} server did not answer:\n{log.read_text()[-3000:]}"
-                    ) from None
+                    raise TimeoutError(f"The {app} server did not answer:\n{log.read_text()[-3000:]}") from None
                 time.sleep(0.1)
         yield jupyter
     finally:
