@@ -176,8 +176,9 @@ def find_key(
             no such secret, this notebook has no access to it, or Colab did not answer.
         InputError: What was found cannot be a key, or the provider is not known.
     """
-    found, looked = _look(key, ask=ask, provider=provider, environ=environ, folder=folder)
-    key = None
+    # Handed over in a list that is emptied, so that no frame holds the text when a bad key is refused.
+    given, key = [key], None
+    found, looked = _look(given, ask=ask, provider=provider, environ=environ, folder=folder)
     if found is not None:
         return found
     names = _names(provider)
@@ -198,7 +199,8 @@ def lookup(
     Raises:
         InputError: What was found cannot be a key: a broken key is not the same as none.
     """
-    return _look(key, ask=False, provider=provider, environ=environ, folder=folder)[0]
+    given, key = [key], None
+    return _look(given, ask=False, provider=provider, environ=environ, folder=folder)[0]
 
 
 def _names(provider: str | None) -> tuple[str, ...]:
@@ -210,7 +212,7 @@ def _names(provider: str | None) -> tuple[str, ...]:
 
 
 def _look(
-    key: str | Key | None,
+    given: list[str | Key | None],
     *,
     ask: bool,
     provider: str | None,
@@ -218,10 +220,8 @@ def _look(
     folder: str | os.PathLike[str] | None,
 ) -> tuple[Key | None, list[tuple[str, str]]]:
     looked: list[tuple[str, str]] = []
-    if key is not None:
-        given, key = [key], None
-        # `pop` so that this frame holds the text no longer than the call that takes it.
-        return Key(given.pop()), looked
+    if given[0] is not None:
+        return Key(given.pop() or ""), looked
     names = _names(provider)
 
     userdata = _colab_userdata()

@@ -275,7 +275,7 @@ def _no_terminal(path: str, *args: object) -> int:
     ],
 )
 def test_what_cannot_be_a_key_is_told_without_quoting_it(value: str, why: str):
-    with pytest.raises(InputError, match="^Your key from the key= argument cannot be an API key: it") as error:
+    with pytest.raises(InputError, match=r"^Your key from the key= argument cannot be an API key: it") as error:
         find_key(value)
     assert why in str(error.value)
     assert "Zq7" not in str(error.value)
