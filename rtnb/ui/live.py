@@ -186,9 +186,9 @@ def _facts(reply: Reply) -> str:
 
 
 def _money(reply: Reply) -> str:
-    if reply.source == "practice":
-        return text("live.cost_free")
     cost = reply.cost
+    if reply.source in ("practice", "replay"):
+        return text("live.cost_free") if cost.usd is None else text("live.cost_elsewhere", cost=cost)
     return text("live.cost_unknown") if cost.usd is None else str(cost)
 
 
@@ -217,7 +217,7 @@ def _trouble(reply: Reply) -> str:
 
 
 def _headline(reply: Reply) -> str:
-    return _frame(f'<div class="dim">{escape(repr(reply).split("): ")[0])} · {escape(text("live.see_above"))}</div>')
+    return _frame(f'<div class="dim">{escape(repr(reply).split("): ")[0].removesuffix(")") + ")")} · {escape(text("live.see_above"))}</div>')
 
 
 # --- in a notebook ---------------------------------------------------------------------------------------------------
@@ -278,8 +278,7 @@ class _NotebookView:
         background.io_loop().call_soon_threadsafe(self._tick)
 
     def _expects_sound(self) -> bool:
-        settings = getattr(self._reply.session, "modalities", None)
-        return settings is None or "audio" in settings
+        return "text" not in (self._reply.session.settings.get("output_modalities") or ())
 
     # --- on the I/O thread
 
