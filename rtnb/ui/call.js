@@ -1,0 +1,927 @@
+/**
+ * The live call, in the page: one engine a widget (microphone, playback, line to the kernel), any number of views of it.
+ *
+ * The kernel's end is `call.py`. It says what the server says; this side knows what was really played.
+ */
+
+const CALL_TEXTS = {
+  en: {
+    title: "Live call",
+    call: "Start the call",
+    callAgain: "Call again",
+    reconnect: "Reconnect",
+    withoutMicrophone: "Go on without a microphone",
+    ready: "Ready",
+    readyHint: "One click, and you talk.",
+    readyHoldHint: "One click, then hold the button or the space bar to talk.",
+    asking: "Waiting for the microphone",
+    askingHint: "Your browser asks whether this page may hear you.",
+    connecting: "Connecting",
+    connectingHint: "You may speak already; nothing is lost.",
+    listening: "Listening",
+    listeningHint: "Speak whenever you like, also over the answer.",
+    hearing: "Hearing you",
+    hearingHint: "",
+    thinking: "Thinking",
+    thinkingHint: "",
+    speaking: "Speaking",
+    speakingHint: "Just speak to interrupt.",
+    speakingHoldHint: "Hold to interrupt.",
+    muted: "Muted",
+    mutedHint: "The microphone hears you, nobody else does.",
+    holding: "Hold to talk",
+    holdingHint: "Hold the round button or the space bar.",
+    sending: "Release to send",
+    typing: "Type or send a recording",
+    typingHint: "No microphone in this call.",
+    closed: "The call is over",
+    elsewhere: "The call runs in another tab or window of this notebook.",
+    mute: "Mute",
+    unmute: "Unmute",
+    hangup: "Hang up",
+    stop: "Stop",
+    stopTitle: "Stop the answer (Esc)",
+    you: "You",
+    voice: "Voice",
+    tool: "Tool",
+    hears: "being transcribed…",
+    unintelligible: "(no words)",
+    interrupted: "interrupted",
+    typeHere: "Or type here",
+    send: "Send",
+    recording: "Send a recording",
+    badRecording: "This file could not be read as sound. Choose a wav, mp3, m4a, ogg or webm file.",
+    level: "Microphone level",
+    elapsed: "Time",
+    cost: "Cost so far",
+    practiceCost: "What this would have cost at OpenAI; the practice server is free",
+    practice: "practice voice",
+    conversation: "Conversation",
+    busy: (s) => `The kernel is busy with a cell. ${s} s of your voice wait and will be sent when it is free.`,
+    busyShort: "The kernel is busy with a cell; it will take your click when it is free.",
+    lost: "The kernel is gone: it was restarted, stopped, or the connection broke. The microphone is off. If it was restarted, run the cell again to call.",
+    found: "The kernel is back. The call has ended; reconnect to go on.",
+    hole: (n) => `${n} messages from the kernel were lost on the way; a piece of the answer may be missing.`,
+    too_short: "That was too short to be heard. Hold the button while you speak.",
+    not_transcribed: "Your words could not be written down; the answer is not affected.",
+    server: (text) => `The server complains: ${text}`,
+    failed: (text) => `The answer failed. The server said: ${text}`,
+    quota: "Your account has no credit left. Add some under Billing at platform.openai.com, then reconnect.",
+    rate: "You reached a limit of your account. Wait a little and go on.",
+    incomplete: "The answer was cut off by the server.",
+    ends: {
+      hung_up: "You hung up.",
+      output: "The cell's output was closed, so the call was ended.",
+      page: "The page with the call was closed or reloaded, so the call was ended.",
+      silent: "The page lost the kernel for a while, so the call was ended.",
+      microphone: "The microphone went away, so the call was ended.",
+    },
+  },
+  "zh-Hans": {
+    title: "实时通话",
+    call: "开始通话",
+    callAgain: "再次通话",
+    reconnect: "重新连接",
+    withoutMicrophone: "不用麦克风继续",
+    ready: "准备就绪",
+    readyHint: "点一下就可以说话。",
+    readyHoldHint: "点一下，然后按住按钮或空格键说话。",
+    asking: "等待麦克风",
+    askingHint: "浏览器在询问是否允许此页面使用麦克风。",
+    connecting: "正在连接",
+    connectingHint: "现在就可以说话，不会丢失。",
+    listening: "正在听",
+    listeningHint: "随时可以说话，也可以打断回答。",
+    hearing: "听到您在说话",
+    hearingHint: "",
+    thinking: "思考中",
+    thinkingHint: "",
+    speaking: "正在回答",
+    speakingHint: "直接说话即可打断。",
+    speakingHoldHint: "按住即可打断。",
+    muted: "已静音",
+    mutedHint: "您的声音没有发送出去。",
+    holding: "按住说话",
+    holdingHint: "按住圆形按钮或空格键。",
+    sending: "松开发送",
+    typing: "请打字或发送录音",
+    typingHint: "此通话没有麦克风。",
+    closed: "通话已结束",
+    elsewhere: "通话正在此笔记本的另一个标签页或窗口中进行。",
+    mute: "静音",
+    unmute: "取消静音",
+    hangup: "挂断",
+    stop: "停止",
+    stopTitle: "停止回答（Esc）",
+    you: "您",
+    voice: "语音",
+    tool: "工具",
+    hears: "正在转写…",
+    unintelligible: "（没有文字）",
+    interrupted: "已打断",
+    typeHere: "也可以在此打字",
+    send: "发送",
+    recording: "发送录音",
+    badRecording: "无法读取此文件中的声音。请选择 wav、mp3、m4a、ogg 或 webm 文件。",
+    level: "麦克风音量",
+    elapsed: "时间",
+    cost: "目前费用",
+    practiceCost: "在 OpenAI 上的费用估算；练习服务器免费",
+    practice: "练习语音",
+    conversation: "对话",
+    busy: (s) => `内核正忙于运行单元格。您有 ${s} 秒的语音在等待，内核空闲后会发送。`,
+    busyShort: "内核正忙于运行单元格，空闲后会处理您的点击。",
+    lost: "内核已断开：它被重启、停止，或连接中断。麦克风已关闭。如果内核已重启，请重新运行此单元格。",
+    found: "内核已恢复。通话已结束，请重新连接以继续。",
+    hole: (n) => `来自内核的 ${n} 条消息丢失，回答可能缺少一段。`,
+    too_short: "太短了，听不到。说话时请按住按钮。",
+    not_transcribed: "您的话未能转写成文字，不影响回答。",
+    server: (text) => `服务器报告：${text}`,
+    failed: (text) => `回答失败。服务器说：${text}`,
+    quota: "您的账户余额已用完。请在 platform.openai.com 的 Billing 中充值，然后重新连接。",
+    rate: "已达到账户限制。请稍等片刻再继续。",
+    incomplete: "回答被服务器截断了。",
+    ends: {
+      hung_up: "您已挂断。",
+      output: "单元格的输出被关闭，通话已结束。",
+      page: "通话所在的页面被关闭或重新加载，通话已结束。",
+      silent: "页面一度失去与内核的联系，通话已结束。",
+      microphone: "麦克风断开，通话已结束。",
+    },
+  },
+};
+
+const CALL_ICONS = {
+  phone: '<path d="M6.6 10.8a15 15 0 0 0 6.6 6.6l2.2-2.2c.3-.3.7-.4 1-.2 1.2.4 2.4.6 3.6.6.6 0 1 .4 1 1V20c0 .6-.4 1-1 1A17 17 0 0 1 3 4c0-.6.4-1 1-1h3.5c.6 0 1 .4 1 1 0 1.3.2 2.5.6 3.6.1.4 0 .7-.3 1z"/>',
+  hangup: '<path d="M12 9c-1.6 0-3.2.3-4.6.7v3.1c0 .4-.2.7-.6.9-1 .5-1.9 1.1-2.7 1.9-.2.2-.4.3-.7.3-.3 0-.5-.1-.7-.3L.3 13.1a1 1 0 0 1-.3-.7c0-.3.1-.5.3-.7A17 17 0 0 1 12 7c4.5 0 8.7 1.8 11.7 4.7.2.2.3.4.3.7 0 .3-.1.5-.3.7l-2.5 2.5a1 1 0 0 1-.7.3c-.3 0-.5-.1-.7-.3-.8-.7-1.7-1.4-2.7-1.9a1 1 0 0 1-.6-.9V10C15.2 9.3 13.6 9 12 9z"/>',
+  microphone: '<path d="M12 14.5a3.5 3.5 0 0 0 3.5-3.5V5.5a3.5 3.5 0 0 0-7 0V11a3.5 3.5 0 0 0 3.5 3.5z"/><path d="M18.5 10.5V11a6.5 6.5 0 0 1-13 0v-.5M12 17.5V21.5M8.5 21.5h7" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"/>',
+  muted: '<path d="M15.5 11V5.5a3.5 3.5 0 0 0-6.8-1.2zM8.5 9.7V11a3.5 3.5 0 0 0 4.7 3.3z"/><path d="M3.5 3.5l17 17M18.5 11a6.5 6.5 0 0 1-.8 3.1M5.5 11a6.5 6.5 0 0 0 9.5 5.8M12 17.5V21.5M8.5 21.5h7" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"/>',
+  stop: '<rect x="6" y="6" width="12" height="12" rx="2"/>',
+  keyboard: '<path d="M4 12h13M12 6.5l6 5.5-6 5.5" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>',
+  file: '<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 15v3.5A1.5 1.5 0 0 0 6.5 20h11a1.5 1.5 0 0 0 1.5-1.5V15" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/>',
+  wait: '<path d="M12 3a9 9 0 1 0 9 9" fill="none" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>',
+};
+
+const callIcon = (name) => `<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false" fill="currentColor">${CALL_ICONS[name]}</svg>`;
+
+/** Which of the languages we have: the one asked for, else the browser's. */
+function callLanguage(model) {
+  const wanted = String(model.get("language") || navigator.languages?.[0] || navigator.language || "en").toLowerCase();
+  return wanted.startsWith("zh") ? "zh-Hans" : "en";
+}
+
+/** Everything of a call that outlives a view: a cell may be scrolled away, shown twice, or laid out anew. */
+class CallEngine {
+  constructor(model) {
+    this.model = model;
+    this.setup = model.get("setup");
+    this.views = new Set();
+    this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
+    this.asking = false;
+    this.elsewhere = false;
+    this.reason = "";
+    this.reasonText = "";
+    this.failure = null; // why there is no microphone: a reason of `microphoneTexts`
+    this.notices = []; // {code, text, kind}
+    /** @type {Map<string, any>} the lines of the conversation by item id; order is in `order` */
+    this.turns = new Map();
+    this.order = [];
+    this.money = "";
+    this.source = "";
+    this.muted = false;
+    this.held = false;
+    this.speech = false; // the server hears the person
+    this.thinking = false;
+    this.played = { itemId: null, played_ms: 0, playing: false };
+    this.playedMs = new Map();
+    this.receivedBytes = new Map();
+    this.endedSound = new Set();
+    this.level = 0;
+    this.busy = { busy: false, seconds: 0 };
+    this.lost = false;
+    this.seconds = 0;
+    this.since = null;
+    this.line = new Line(model, {
+      onMessage: (message, buffers) => this.told(message, buffers),
+      onBusy: (busy) => {
+        this.busy = busy;
+        this.changed();
+      },
+      onLost: () => this.kernelLost(),
+      onFound: () => this.kernelFound(),
+      onHole: (count) => this.notice("hole", CALL_TEXTS[callLanguage(model)].hole(count)),
+    });
+    // A page that goes away must not leave the line open: the browser lets a last message out.
+    this.bye = () => this.inCall && this.hangUp("page");
+    addEventListener("pagehide", this.bye);
+    this.beat = setInterval(() => this.inCall && !this.mic && this.line.send("here"), 2000);
+    this.line.send("hello");
+  }
+
+  get inCall() {
+    return (this.state === "connecting" || this.state === "open") && !this.elsewhere && !this.lost;
+  }
+
+  /** The one word that says what is going on. */
+  get status() {
+    if (this.lost) return "closed";
+    if (this.asking) return "asking";
+    if (this.state === "new") return "ready";
+    if (this.state !== "open") return this.state;
+    if (this.played.playing) return "speaking";
+    if (this.setup.hold && this.held) return "sending";
+    if (this.speech && !this.muted) return "hearing";
+    if (this.thinking) return "thinking";
+    if (!this.mic) return "typing";
+    if (this.setup.hold) return "holding";
+    return this.muted ? "muted" : "listening";
+  }
+
+  changed() {
+    for (const view of this.views) view.update();
+  }
+
+  notice(code, text, kind = "warning") {
+    this.notices = this.notices.filter((notice) => notice.code !== code);
+    this.notices.push({ code, text, kind });
+    this.changed();
+    if (kind === "warning") {
+      setTimeout(() => {
+        this.notices = this.notices.filter((notice) => notice.text !== text);
+        this.changed();
+      }, 12000);
+    }
+  }
+
+  // --- what the person does
+
+  /** Start, or reconnect. Called in a click, so that the browser lets sound in and out. */
+  async start({ microphone = true } = {}) {
+    if (this.asking || this.inCall || this.lost) return;
+    this.failure = null;
+    this.notices = [];
+    this.asking = microphone;
+    this.changed();
+    try {
+      this.context ??= openAudioContext();
+      const playing = this.context.resume().then(() => this.openPlayback());
+      if (microphone) {
+        this.mic = await openMicrophone({
+          context: this.context,
+          onSound: (sound) => this.heardSound(sound),
+          onEnd: () => this.hangUp("microphone", "gone"),
+        });
+      }
+      await playing;
+    } catch (error) {
+      this.asking = false;
+      this.release();
+      this.failure = error instanceof MicrophoneError ? error.reason : "other";
+      console.warn("rtnb: no microphone:", error?.cause ?? error);
+      this.changed();
+      return;
+    }
+    this.asking = false;
+    if (!this.views.size) return this.release(); // closed while the browser asked
+    this.muted = this.held = this.speech = this.thinking = false;
+    this.preroll = [];
+    this.state = "connecting";
+    this.line.send("start");
+    this.changed();
+  }
+
+  async openPlayback() {
+    this.playback?.close();
+    this.playback = await createPlayback(this.context);
+    this.playback.onPlayed((played) => {
+      const before = this.played;
+      this.played = played;
+      if (played.itemId) this.playedMs.set(played.itemId, played.played_ms);
+      if (played.playing) this.thinking = false;
+      if (played.playing !== before.playing || played.itemId !== before.itemId) this.changed();
+      else for (const view of this.views) view.updateSpoken(played.itemId);
+    });
+  }
+
+  /** 40 ms from the microphone. */
+  heardSound({ pcm, level }) {
+    this.level = level;
+    if (!this.inCall || this.sendingRecording) return;
+    if (!this.setup.hold) {
+      // A server that listens for the end of a turn must go on hearing silence.
+      this.line.send("sound", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
+    } else if (this.held) {
+      this.line.send("sound", {}, pcm);
+    } else {
+      // People press a button with the first word on their lips: keep the last 200 ms.
+      this.preroll.push(pcm);
+      if (this.preroll.length > 5) this.preroll.shift();
+    }
+  }
+
+  mute(on = !this.muted) {
+    if (!this.inCall || this.setup.hold || !this.mic) return;
+    this.muted = on;
+    this.changed();
+  }
+
+  /** Push to talk: pressed. */
+  hold() {
+    if (!this.inCall || !this.setup.hold || this.held || !this.mic) return;
+    this.held = true;
+    this.heldAt = performance.now();
+    this.stopPlaying("stop");
+    for (const pcm of this.preroll.splice(0)) this.line.send("sound", {}, pcm);
+    this.changed();
+  }
+
+  /** Push to talk: let go. `send` false throws it away. */
+  letGo(send = true) {
+    if (!this.held) return;
+    this.held = false;
+    const heldMs = performance.now() - this.heldAt;
+    if (send && heldMs > 250) {
+      this.line.send("commit");
+      this.thinking = true;
+    } else {
+      this.line.send("clear");
+      if (send) this.notice("too_short", this.text("too_short"));
+    }
+    this.changed();
+  }
+
+  /** Silence the answer at once and say how much of it was played. @param {"cut" | "stop"} kind */
+  async stopPlaying(kind) {
+    if (!this.playback) return;
+    const asked = performance.now();
+    const { cut } = await this.playback.silence();
+    this.silencedMs = performance.now() - asked;
+    for (const { itemId, played_ms } of cut) this.playedMs.set(itemId, played_ms);
+    const items = cut.map(({ itemId, played_ms }) => ({ item: itemId, played_ms: Math.floor(played_ms) }));
+    this.line.send(kind, { items });
+  }
+
+  stop() {
+    if (!this.inCall) return;
+    this.thinking = false;
+    this.stopPlaying("stop");
+    this.changed();
+  }
+
+  say(text) {
+    if (this.state !== "open" || !this.inCall || !text.trim()) return;
+    if (this.played.playing) this.stopPlaying("stop");
+    this.line.send("say", { text });
+    this.thinking = true;
+    this.changed();
+  }
+
+  /** A sound file instead of a microphone; read by the browser, sent as if it had been spoken. @param {File} file */
+  async sendRecording(file) {
+    if (this.state !== "open" || !this.inCall) return;
+    let buffer;
+    try {
+      buffer = await new OfflineAudioContext(1, 1, 24000).decodeAudioData(await file.arrayBuffer());
+    } catch {
+      this.notice("badRecording", this.text("badRecording"));
+      return;
+    }
+    this.sendingRecording = true;
+    try {
+      if (this.played.playing) await this.stopPlaying("stop");
+      const pcm = new Int16Array(buffer.length);
+      const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
+      for (let i = 0; i < pcm.length; i++) {
+        let sum = 0;
+        for (const channel of channels) sum += channel[i];
+        pcm[i] = Math.max(-32768, Math.min(32767, Math.round((sum / channels.length) * 32768)));
+      }
+      if (this.setup.hold) this.line.send("clear");
+      for (let at = 0; at < pcm.length; at += 24000) this.line.send("sound", {}, pcm.slice(at, at + 24000).buffer);
+      this.line.send("recorded");
+      this.thinking = true;
+    } finally {
+      this.sendingRecording = false;
+      this.changed();
+    }
+  }
+
+  /** @param {string} why @param {string} [failure] */
+  hangUp(why = "person", failure) {
+    const was = this.inCall || this.asking;
+    this.release();
+    if (failure) this.failure = failure;
+    if (was) {
+      this.line.forgetSound();
+      this.line.send("hangup", { why });
+      this.close(why === "person" ? "hung_up" : why);
+    }
+  }
+
+  close(reason, text = "") {
+    if (this.since !== null) this.seconds += (performance.now() - this.since) / 1000;
+    this.since = null;
+    this.state = "closed";
+    this.reason = reason;
+    this.reasonText = text;
+    this.speech = this.thinking = this.held = false;
+    this.changed();
+  }
+
+  /** Give the microphone and the loudspeaker back. */
+  release() {
+    this.mic?.close();
+    this.mic = null;
+    this.level = 0;
+    this.playback?.close();
+    this.playback = null;
+    this.played = { itemId: null, played_ms: 0, playing: false };
+    this.context?.close();
+    this.context = null;
+  }
+
+  /** The last view is gone. */
+  end() {
+    this.hangUp("output");
+    clearInterval(this.beat);
+    removeEventListener("pagehide", this.bye);
+    this.ended = true;
+    // The last message needs a moment to leave.
+    setTimeout(() => this.line.close(), 300);
+  }
+
+  // --- what the kernel says
+
+  text(code, ...args) {
+    const text = CALL_TEXTS[callLanguage(this.model)][code];
+    return typeof text === "function" ? text(...args) : text;
+  }
+
+  told(message, buffers) {
+    switch (message.kind) {
+      case "welcome":
+        this.turns.clear();
+        this.order = [];
+        this.elsewhere = message.elsewhere;
+        this.source = message.source;
+        this.seconds = message.seconds;
+        if (!this.inCall || !this.mic) this.standing(message);
+        break;
+      case "state":
+        this.elsewhere = (message.state === "connecting" || message.state === "open") && message.owner !== undefined && message.owner !== this.line.page;
+        this.source = message.source;
+        this.standing(message);
+        break;
+      case "turn":
+        this.turn(message);
+        for (const view of this.views) view.updateTurn(message.item);
+        return;
+      case "sound": {
+        const { item } = message;
+        this.receivedBytes.set(item, (this.receivedBytes.get(item) ?? 0) + buffers[0].byteLength);
+        this.playback?.push(buffers[0], item);
+        return;
+      }
+      case "sound_end":
+        this.endedSound.add(message.item);
+        this.playback?.end(message.item);
+        return;
+      case "speech":
+        this.speech = message.on;
+        if (message.on && message.silence) this.stopPlaying("cut");
+        break;
+      case "committed":
+        this.thinking = true;
+        break;
+      case "response":
+        this.thinking = message.on;
+        if (!message.on) this.responseEnded(message);
+        break;
+      case "money":
+        this.money = message.text;
+        this.source = message.source;
+        break;
+      case "notice":
+        this.notice(message.code, message.code === "server" ? this.text("server", message.text) : this.text(message.code));
+        break;
+    }
+    this.changed();
+  }
+
+  standing({ state, reason, text, seconds }) {
+    if (state === "open" && this.state !== "open") this.since = performance.now();
+    if (state === "closed" && this.state !== "closed") {
+      this.release();
+      this.seconds = seconds;
+      this.since = null;
+      this.speech = this.thinking = this.held = false;
+    }
+    this.state = state;
+    this.reason = reason;
+    this.reasonText = text;
+  }
+
+  responseEnded({ status, code, text }) {
+    if (status === "failed") {
+      if (code === "insufficient_quota") this.notice("failed", this.text("quota"), "error");
+      else if (code.includes("rate_limit")) this.notice("failed", this.text("rate"), "error");
+      else this.notice("failed", this.text("failed", text), "error");
+    } else if (status === "incomplete") this.notice("incomplete", this.text("incomplete"));
+  }
+
+  turn(turn) {
+    const known = this.turns.get(turn.item);
+    this.turns.set(turn.item, { ...known, ...turn });
+    const right = turn.after === null ? 0 : this.order.indexOf(turn.after) + 1;
+    const at = this.order.indexOf(turn.item);
+    if (at === right && at >= 0) return;
+    if (at >= 0) this.order.splice(at, 1);
+    const after = turn.after === null ? -1 : this.order.indexOf(turn.after);
+    // Its neighbour has not been shown (yet): to the end, where new lines belong.
+    this.order.splice(turn.after !== null && after < 0 ? this.order.length : after + 1, 0, turn.item);
+  }
+
+  /** How many letters of a spoken line have been heard. */
+  lettersHeard(turn) {
+    const { text, item } = turn;
+    if (turn.role !== "assistant" || !turn.spoken) return text.length;
+    const cut = turn.heard_ms ?? null;
+    const played = cut ?? this.playedMs.get(item);
+    const total = Math.max(turn.sound_ms ?? 0, (this.receivedBytes.get(item) ?? 0) / 48);
+    if (played === undefined) return this.receivedBytes.has(item) || (this.inCall && turn.open) ? 0 : text.length;
+    const whole = this.endedSound.has(item) || cut !== null || !turn.open;
+    let letters = whole ? (total ? (text.length * played) / total : 0) : Math.min((text.length * played) / (total || 1), played * 0.016);
+    if (whole && played >= total - 60) return text.length;
+    letters = Math.round(letters);
+    const end = text.slice(letters).search(/[\s，。！？、]|$/); // to the end of the word
+    return Math.min(text.length, letters + Math.max(0, end));
+  }
+
+  kernelLost() {
+    const was = this.inCall || this.asking;
+    this.release();
+    if (was || this.state === "connecting" || this.state === "open") this.close("lost");
+    this.lost = true;
+    this.busy = { busy: false, seconds: 0 };
+    this.changed();
+  }
+
+  kernelFound() {
+    this.lost = false;
+    this.line.send("hangup", { why: "silent" });
+    this.close("silent");
+    this.changed();
+  }
+}
+
+/** One view of a call in one output. */
+class CallView {
+  constructor(engine, el) {
+    this.engine = engine;
+    this.el = el;
+    this.lines = new Map();
+    this.build();
+    this.frame = requestAnimationFrame(() => this.draw());
+    this.update();
+    for (const item of engine.order) this.updateTurn(item);
+  }
+
+  t(code, ...args) {
+    return this.engine.text(code, ...args);
+  }
+
+  build() {
+    const { t } = { t: (code) => this.t(code) };
+    const root = document.createElement("section");
+    root.className = "rtnb-ui rtnb-call";
+    root.lang = callLanguage(this.engine.model);
+    root.setAttribute("aria-label", t("title"));
+    root.setAttribute("data-lm-suppress-shortcuts", "true"); // Jupyter's own keys would cut cells here
+    root.innerHTML = `
+      <div class="rtnb-call-top">
+        <button type="button" class="rtnb-call-main">
+          <span class="rtnb-call-ring" aria-hidden="true"></span><span class="rtnb-call-icon"></span>
+        </button>
+        <div class="rtnb-call-says">
+          <div class="rtnb-call-status"><span class="rtnb-call-word"></span><span class="rtnb-call-wave" aria-hidden="true"><i></i><i></i><i></i><i></i></span></div>
+          <div class="rtnb-call-hint"></div>
+        </div>
+        <div class="rtnb-call-facts">
+          <div class="rtnb-call-figures"><span class="rtnb-call-time"></span><span class="rtnb-call-money"></span></div>
+          <div class="rtnb-call-who"></div>
+        </div>
+      </div>
+      <div class="rtnb-call-notices"></div>
+      <div class="rtnb-call-captions" role="log" aria-live="off" tabindex="0" hidden></div>
+      <div class="rtnb-call-bar">
+        <div class="rtnb-call-level" role="meter" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"><i></i></div>
+        <button type="button" class="rtnb-call-mute"></button>
+        <button type="button" class="rtnb-call-stop"></button>
+        <button type="button" class="rtnb-call-hangup"></button>
+        <form class="rtnb-call-form">
+          <input type="text" class="rtnb-call-input" autocomplete="off" enterkeyhint="send">
+          <button type="submit" class="rtnb-call-send"></button>
+          <label class="rtnb-call-file"><input type="file" accept="audio/*,video/webm,video/mp4" class="rtnb-call-pick"></label>
+        </form>
+      </div>
+      <div class="rtnb-call-aloud" role="status"></div>`;
+    const find = (name) => root.querySelector(`.rtnb-call-${name}`);
+    this.root = root;
+    this.parts = Object.fromEntries(
+      "main ring icon word hint time money who notices captions bar level mute stop hangup form input send file pick aloud wave figures".split(" ").map((name) => [name, find(name)]),
+    );
+    const p = this.parts;
+    p.captions.setAttribute("aria-label", t("conversation"));
+    p.level.setAttribute("aria-label", t("level"));
+    p.stop.innerHTML = `${callIcon("stop")}<span>${t("stop")}</span>`;
+    p.stop.title = t("stopTitle");
+    p.stop.setAttribute("aria-keyshortcuts", "Escape");
+    p.hangup.innerHTML = `${callIcon("hangup")}<span>${t("hangup")}</span>`;
+    p.input.placeholder = t("typeHere");
+    p.input.setAttribute("aria-label", t("typeHere"));
+    p.send.innerHTML = callIcon("keyboard");
+    p.send.title = t("send");
+    p.send.setAttribute("aria-label", t("send"));
+    p.file.insertAdjacentHTML("afterbegin", callIcon("file"));
+    p.file.title = t("recording");
+    p.pick.setAttribute("aria-label", t("recording"));
+    this.listen();
+    this.el.replaceChildren(root);
+  }
+
+  listen() {
+    const { engine } = this;
+    const p = this.parts;
+    p.main.addEventListener("click", () => {
+      if (engine.inCall && engine.setup.hold) return; // held, not clicked
+      if (engine.inCall) engine.mute();
+      else if (!engine.elsewhere) engine.start({ microphone: this.microphoneWanted() });
+    });
+    p.main.addEventListener("pointerdown", (event) => {
+      if (!engine.inCall || !engine.setup.hold || event.button) return;
+      p.main.setPointerCapture(event.pointerId);
+      engine.hold();
+    });
+    for (const name of ["pointerup", "pointercancel"]) {
+      p.main.addEventListener(name, () => engine.held && engine.letGo(name === "pointerup"));
+    }
+    p.mute.addEventListener("click", () => engine.mute());
+    p.stop.addEventListener("click", () => engine.stop());
+    p.hangup.addEventListener("click", () => {
+      engine.hangUp();
+      p.main.focus();
+    });
+    p.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      engine.say(p.input.value);
+      if (engine.state === "open") p.input.value = "";
+    });
+    p.pick.addEventListener("change", () => {
+      if (p.pick.files[0]) engine.sendRecording(p.pick.files[0]);
+      p.pick.value = "";
+    });
+    this.root.addEventListener("keydown", (event) => {
+      const typing = event.target === p.input;
+      if (event.key === "Escape" && engine.inCall) {
+        if (engine.held) engine.letGo(false);
+        else engine.stop();
+        event.preventDefault();
+      } else if (event.key === " " && !typing && engine.inCall && engine.setup.hold && !event.target.closest(".rtnb-call-bar button, .rtnb-call-file")) {
+        event.preventDefault();
+        if (!event.repeat) engine.hold();
+      } else if (event.key.toLowerCase() === "m" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        engine.mute();
+      }
+      event.stopPropagation();
+    });
+    this.root.addEventListener("keyup", (event) => {
+      if (event.key === " " && engine.held) {
+        event.preventDefault();
+        engine.letGo();
+      }
+      event.stopPropagation();
+    });
+    // A space bar that is let go elsewhere is let go all the same.
+    this.root.addEventListener("focusout", (event) => {
+      if (engine.held && !this.root.contains(event.relatedTarget)) engine.letGo();
+    });
+  }
+
+  /** After a refusal that no second try can change, the button calls without. */
+  microphoneWanted() {
+    const { failure } = this.engine;
+    return !["vscode", "insecure", "unsupported", "policy"].includes(failure ?? microphoneHindrance());
+  }
+
+  update() {
+    const { engine } = this;
+    const p = this.parts;
+    const { status } = engine;
+    const hold = engine.setup.hold;
+    const before = this.root.dataset.status;
+    this.root.dataset.status = engine.elsewhere ? "elsewhere" : status;
+    this.root.dataset.incall = engine.inCall;
+    this.root.classList.toggle("rtnb-call-held", engine.held);
+    this.root.classList.toggle("rtnb-call-is-muted", engine.muted && engine.inCall);
+
+    // what is going on, in one word and one line
+    p.word.textContent = engine.elsewhere ? this.t("title") : this.t(status);
+    let hint = this.t(`${status}Hint`) ?? "";
+    if (hold && status === "ready") hint = this.t("readyHoldHint");
+    if (hold && status === "speaking") hint = this.t("speakingHoldHint");
+    if (status === "speaking" && !engine.mic) hint = "";
+    if (status === "closed") hint = engine.lost ? "" : (CALL_TEXTS[callLanguage(engine.model)].ends[engine.reason] ?? "");
+    if (engine.elsewhere) hint = this.t("elsewhere");
+    p.hint.textContent = hint;
+
+    // the round button
+    const before_ = !engine.inCall;
+    let label;
+    let icon;
+    if (engine.asking || status === "connecting") [icon, label] = ["wait", this.t(status)];
+    else if (before_) [icon, label] = ["phone", this.t(engine.turns.size || status === "closed" ? "reconnect" : "call")];
+    else if (!engine.mic) [icon, label] = ["keyboard", this.t("typing")];
+    else if (hold) [icon, label] = ["microphone", this.t("holding")];
+    else [icon, label] = engine.muted ? ["muted", this.t("unmute")] : ["microphone", this.t("mute")];
+    if (this.iconName !== icon) p.icon.innerHTML = callIcon((this.iconName = icon));
+    p.main.setAttribute("aria-label", label);
+    p.main.title = label;
+    if (engine.inCall && hold) p.main.setAttribute("aria-keyshortcuts", "Space");
+    else if (engine.inCall && engine.mic) p.main.setAttribute("aria-keyshortcuts", "M");
+    else p.main.removeAttribute("aria-keyshortcuts");
+    if (engine.inCall && engine.mic && !hold) p.main.setAttribute("aria-pressed", String(engine.muted));
+    else p.main.removeAttribute("aria-pressed");
+    p.main.disabled = engine.asking || engine.elsewhere || engine.lost || (engine.inCall && !engine.mic);
+
+    // who, how long, how much
+    const who = [engine.setup.model, engine.setup.voice].filter(Boolean);
+    if (engine.source === "practice" || engine.setup.practice) who.unshift(this.t("practice"));
+    p.who.textContent = who.join(" · ");
+    p.money.textContent = engine.money && engine.since !== null || engine.turns.size ? engine.money : "";
+    p.money.title = engine.source === "practice" ? this.t("practiceCost") : this.t("cost");
+    p.money.classList.toggle("rtnb-call-free", engine.source === "practice");
+    p.time.title = this.t("elapsed");
+    this.drawTime();
+
+    // the lower bar
+    p.bar.hidden = !engine.inCall;
+    p.mute.hidden = hold || !engine.mic;
+    p.mute.innerHTML = `${callIcon(engine.muted ? "muted" : "microphone")}<span>${this.t(engine.muted ? "unmute" : "mute")}</span>`;
+    p.mute.setAttribute("aria-pressed", String(engine.muted));
+    p.level.hidden = !engine.mic;
+    const answering = engine.inCall && (engine.played.playing || engine.thinking);
+    p.stop.disabled = !answering;
+    p.input.disabled = p.send.disabled = p.pick.disabled = engine.state !== "open";
+    this.updateNotices();
+    if (before !== this.root.dataset.status) this.announce();
+  }
+
+  updateNotices() {
+    const { engine } = this;
+    const notices = [];
+    if (engine.lost) notices.push({ kind: "error", text: this.t("lost") });
+    else if (engine.state === "closed" && !CALL_TEXTS.en.ends[engine.reason] && engine.reasonText) {
+      notices.push({ kind: "error", text: engine.reasonText });
+    }
+    if (engine.busy.busy && !engine.lost) {
+      const seconds = engine.busy.seconds;
+      notices.push({ kind: "busy", text: seconds >= 0.5 ? this.t("busy", seconds.toFixed(seconds < 10 ? 1 : 0)) : this.t("busyShort") });
+    }
+    const failure = engine.failure ?? (engine.state === "ready" && microphoneHindrance());
+    if (failure && !engine.inCall && !engine.lost) {
+      const [what, remedy] = (microphoneTexts[callLanguage(engine.model)][failure] ?? microphoneTexts.en.other);
+      notices.push({ kind: "error", text: what, remedy, offer: true });
+    }
+    notices.push(...engine.notices);
+    const key = JSON.stringify(notices);
+    if (key === this.noticesKey) return;
+    this.noticesKey = key;
+    this.parts.notices.replaceChildren(
+      ...notices.map(({ kind, text, remedy, offer }) => {
+        const box = document.createElement("div");
+        box.className = `rtnb-call-notice rtnb-call-${kind}`;
+        if (kind === "error") box.setAttribute("role", "alert");
+        const what = document.createElement("span");
+        what.textContent = text;
+        box.append(what);
+        if (remedy) {
+          const how = document.createElement("strong");
+          how.textContent = ` ${remedy}`;
+          box.append(how);
+        }
+        if (offer) {
+          const button = document.createElement("button");
+          button.type = "button";
+          button.className = "rtnb-call-without";
+          button.textContent = this.t("withoutMicrophone");
+          button.addEventListener("click", () => this.engine.start({ microphone: false }));
+          box.append(button);
+        }
+        return box;
+      }),
+    );
+  }
+
+  /** One line of the conversation. @param {string} item */
+  updateTurn(item) {
+    const { engine } = this;
+    const turn = engine.turns.get(item);
+    if (!turn) return;
+    const captions = this.parts.captions;
+    const atEnd = captions.scrollHeight - captions.scrollTop - captions.clientHeight < 40;
+    captions.hidden = false;
+    let line = this.lines.get(item);
+    if (!line) {
+      line = document.createElement("div");
+      line.innerHTML = '<span class="rtnb-call-name"></span><span class="rtnb-call-text"><span class="rtnb-call-heard"></span><span class="rtnb-call-coming"></span><span class="rtnb-call-mark"></span></span>';
+      this.lines.set(item, line);
+    }
+    line.className = `rtnb-call-line rtnb-call-${turn.role}`;
+    line.dataset.item = item;
+    line.dataset.role = turn.role;
+    line.dataset.open = turn.open;
+    const name = { user: "you", assistant: "voice", tool: "tool" }[turn.role];
+    line.querySelector(".rtnb-call-name").textContent = name ? this.t(name) : turn.role;
+    const at = engine.order.indexOf(item);
+    const next = engine.order.slice(at + 1).map((id) => this.lines.get(id)).find(Boolean) ?? null;
+    if (line.nextSibling !== next || line.parentNode !== captions) captions.insertBefore(line, next);
+    this.updateSpoken(item);
+    if (atEnd) captions.scrollTop = captions.scrollHeight;
+  }
+
+  updateSpoken(item) {
+    const { engine } = this;
+    const turn = engine.turns.get(item);
+    const line = this.lines.get(item);
+    if (!turn || !line) return;
+    const heard = engine.lettersHeard(turn);
+    const cut = turn.heard_ms !== null && turn.heard_ms !== undefined && heard < turn.text.length;
+    const mark = cut ? this.t("interrupted") : turn.role === "user" && !turn.text ? this.t(turn.open && engine.setup.captions ? "hears" : "unintelligible") : "";
+    const key = `${heard}|${turn.text.length}|${mark}`;
+    if (line.dataset.key === key && line.dataset.text === turn.text) return;
+    line.dataset.key = key;
+    line.dataset.text = turn.text;
+    line.classList.toggle("rtnb-call-cut", cut);
+    line.querySelector(".rtnb-call-heard").textContent = turn.text.slice(0, heard);
+    line.querySelector(".rtnb-call-coming").textContent = turn.text.slice(heard);
+    line.querySelector(".rtnb-call-mark").textContent = mark;
+  }
+
+  drawTime() {
+    const { engine } = this;
+    const seconds = engine.seconds + (engine.since !== null ? (performance.now() - engine.since) / 1000 : 0);
+    const text = engine.since !== null || seconds ? `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}` : "";
+    if (this.parts.time.textContent !== text) this.parts.time.textContent = text;
+  }
+
+  /** The meters, once a frame; everything else changes when something happens. */
+  draw() {
+    this.frame = requestAnimationFrame(() => this.draw());
+    const { engine } = this;
+    if (!engine.inCall) return;
+    // -60 dB … -10 dB over the width, as loudness is heard
+    const wanted = engine.muted || !engine.mic ? 0 : Math.max(0, Math.min(1, (20 * Math.log10(engine.level + 1e-6) + 60) / 50));
+    this.shown = Math.max(wanted, (this.shown ?? 0) * 0.9);
+    this.root.style.setProperty("--rtnb-level", this.shown.toFixed(3));
+    const now = performance.now();
+    if (now - (this.saidLevelAt ?? 0) > 500) {
+      this.saidLevelAt = now;
+      this.parts.level.setAttribute("aria-valuenow", String(Math.round(this.shown * 100)));
+      this.drawTime();
+    }
+  }
+
+  /** For screen readers: what goes on, not the words, which are heard. */
+  announce() {
+    const { engine } = this;
+    if (["hearing", "speaking", "sending"].includes(engine.status)) return;
+    this.parts.aloud.textContent = `${this.parts.word.textContent}. ${this.parts.hint.textContent}`;
+  }
+
+  remove() {
+    cancelAnimationFrame(this.frame);
+    if (this.engine.held) this.engine.letGo(false);
+    this.engine.views.delete(this);
+  }
+}
+
+const callEngines = (globalThis.__rtnbCalls ??= new Map());
+
+export default {
+  render({ model, el }) {
+    const id = model.get("setup").id;
+    let engine = callEngines.get(id);
+    if (!engine || engine.ended || engine.model.comm_live === false) callEngines.set(id, (engine = new CallEngine(model)));
+    const view = new CallView(engine, el);
+    engine.views.add(view);
+    return () => {
+      view.remove();
+      // Jupyter may lay an output out anew: only a call that nobody shows any more is over.
+      setTimeout(() => {
+        if (engine.views.size || engine.ended) return;
+        engine.end();
+        callEngines.delete(id);
+      }, 600);
+    };
+  },
+};
