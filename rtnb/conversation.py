@@ -642,10 +642,11 @@ class Conversation:
     def _spoken_turn(self, event: Mapping[str, Any]) -> Turn:
         """The turn a delta belongs to; servers that leave out the events before it still get one."""
         item_id, response_id = event.get("item_id") or "", event.get("response_id") or ""
-        turn = self._items.get(item_id)
+        turn, response = self._items.get(item_id), self._response(response_id)
         if turn is None:
-            turn = self._item({"id": item_id, "type": "message", "role": "assistant"}, None, response_id=response_id)
-        response = self._response(response_id)
+            item = {"id": item_id, "type": "message", "role": "assistant"}
+            talk = response.conversation_id is not None
+            turn = self._item(item, None, in_conversation=talk, response_id=response_id)
         if item_id not in response.item_ids:
             response.item_ids.append(item_id)
         turn.response_id = turn.response_id or response_id

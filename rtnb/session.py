@@ -227,6 +227,7 @@ class Session:
         self._side_replies: dict[str, Reply] = {}
         self._turn_tasks: weakref.WeakKeyDictionary[Reply, asyncio.Task[None]] = weakref.WeakKeyDictionary()
         self._closing = False
+        self._refused: ServerError | None = None
         self._overspent: BudgetExceeded | None = None
         self._told = 0  # how much of the log belongs to turns that are over
         self._loop = background.io_loop()
@@ -602,8 +603,8 @@ class Session:
         opening = self._loop.create_task(self._configure())
         try:
             ended = await self._line.run()
-            if opening.done() and not opening.cancelled() and (refused := opening.exception()) is not None:
-                raise refused
+            if self._refused is not None:
+                raise self._refused
             return ended
         finally:
             opening.cancel()
@@ -628,9 +629,9 @@ class Session:
                 await self._seed([(t.role, t.words) for t in list(self.turns) if t.words and t.type == "message"])
         except ServerError as refused:
             # Nothing of a refused configuration holds, answering voice detection included: not a session to talk in.
-            self._ready._fail(refused)
+            self._refused = refused
             await self._line.close()
-            raise
+            return
         self._state = "open"
         self._configured.set()
         self._ready._finish(self)

@@ -161,6 +161,7 @@ async def _respond(
     session: Session, reply: Reply, settings: Mapping[str, Any], refusals: Sequence[asyncio.Task[Any]] = ()
 ) -> None:
     """Ask for a response and wait until it has begun; whatever the server refused before that is raised first."""
+    tries = 0
     while True:
         session._waiting = reply
         reply._asked_at = session.seconds
@@ -182,11 +183,11 @@ async def _respond(
         if not (isinstance(error, ServerError) and error.code == "conversation_already_has_active_response"):
             raise error
         # Somebody else's response is under way, for instance one the server began by itself.
-        active = session.conversation.active_response()
-        async with _updates(session) as updates:
-            if active is None:
-                raise error
-            await _ended(active, updates)
+        if (active := session.conversation.active_response()) is not None:
+            async with _updates(session) as updates:
+                await _ended(active, updates)
+        elif (tries := tries + 1) > 3:
+            raise error
 
 
 async def _let_it_hear(

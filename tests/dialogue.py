@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -68,6 +69,10 @@ class Talk:
         wanted = self.expect("session.update")["session"]
         self.say({"type": "session.updated", "session": {**created, **wanted}})
         return wanted
+
+    def drop(self) -> None:
+        """End the connection without a word, as a dead network does."""
+        self.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def take_message(self, item_id: str = "item_user") -> dict[str, Any]:
         item = {**self.expect("conversation.item.create")["item"], "id": item_id, "status": "completed"}
@@ -162,13 +167,13 @@ def serve(*scripts: Callable[[Talk], None]) -> Iterator[str]:
     failures: list[BaseException] = []
     waiting = list(scripts)
 
-    def handle(socket: ServerConnection) -> None:
+    def handle(connection: ServerConnection) -> None:
         script = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         try:
-            script(Talk(socket))
+            script(Talk(connection))
             with contextlib.suppress(ConnectionClosed, TimeoutError):
                 while True:
-                    socket.recv(timeout=TIMEOUT_SECONDS)
+                    connection.recv(timeout=TIMEOUT_SECONDS)
         except ConnectionClosed:
             pass
         except BaseException as failure:

@@ -1,0 +1,19 @@
+"""What every test may count on: no key, no colours, no front end but the one a test brings along."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+KEY_VARIABLES = [
+    name for name in os.environ if name.endswith("_API_KEY") or name in ("HF_TOKEN",) or name.startswith("COLAB_")
+]
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test may use a key of whoever runs it, nor find a .env on the way up from the working folder."""
+    for name in KEY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
