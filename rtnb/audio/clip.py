@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtnb.audio.stream import RATE_HZ, Resampler, Source, open_stream, to_int16
+from rtnb.audio.pcm import Resampler, finite, to_int16
+from rtnb.audio.source import Source
+from rtnb.audio.stream import RATE_HZ, open_stream
 from rtnb.errors import AudioError, InputError
 
 if TYPE_CHECKING:
@@ -151,8 +153,8 @@ class Clip:
         elif given.dtype == np.uint8:
             floats = (given.astype(np.float64) - 128) / 128
         elif given.dtype.kind == "f":
-            floats = given.astype(np.float64)
-            peak = float(np.nanmax(np.abs(floats))) if floats.size else 0.0
+            floats = finite(given.astype(np.float64))
+            peak = float(np.max(np.abs(floats))) if floats.size else 0.0
             if peak > 4:
                 raise _not_sound(f"it has floats up to {peak:.6g}, and they mean -1.0 to 1.0 (divide, or pass int16)")
         else:

@@ -24,6 +24,8 @@ _STREAMED_FROM = 0x7FFF_0000
 
 
 def _at(file: BinaryIO, position: int, count: int) -> bytes:
+    if position >= 1 << 60:  # a broken length; some systems refuse even to seek there
+        return b""
     file.seek(position)
     return file.read(count)
 
@@ -39,7 +41,8 @@ def sniff(file: BinaryIO) -> str | None:
         file: A seekable binary file; its position is moved.
 
     Returns:
-        The name of FFmpeg's demuxer for it, such as `"wav"` or `"mov"`. None where nothing is recognised.
+        The name of FFmpeg's demuxer for it, such as `"wav"` or `"mov"`, or "rifx" for a big-endian wav. None where
+        nothing is recognised.
     """
     head = _at(file, 0, 16)
     start = 0
@@ -47,7 +50,9 @@ def sniff(file: BinaryIO) -> str | None:
         length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         start += 10 + length + (10 if head[5] & 0x10 else 0)
         head = _at(file, start, 16)
-    if head[:4] in (b"RIFF", b"RF64", b"RIFX", b"BW64"):
+    if head[:4] == b"RIFX":
+        return "rifx" if head[8:12] == b"WAVE" else None
+    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         return {b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
     if head[:4] == b"FORM":
         return "aiff" if head[8:12] in (b"AIFF", b"AIFC") else None
@@ -153,12 +158,15 @@ def looks_like(file: BinaryIO) -> str:
         if head.startswith(magic):
             return what
     try:
+        # A character may be cut in two where the head ends.
         text = head.decode("utf-8", "strict" if len(head) < 1024 else "ignore").lstrip("\ufeff \t\r\n").lower()
     except UnicodeDecodeError:
         return "no sound file that rtnb knows"
     if text.startswith(("<!doctype html", "<html", "<head", "<body")) or "<html" in text[:300]:
         return "a web page, not a recording (often a login or an error page saved under the recording's name)"
-    if "\0" not in text and len(text) > 0.9 * len(head):
+    if not any(character < " " and character not in "\t\r\n\f\x1b" for character in text) and len(
+        text.encode()
+    ) > 0.7 * len(head):
         if text.startswith("version https://git-lfs"):
             return "a Git LFS pointer: the recording itself was not downloaded"
         return "JSON text" if text[0:1] in "{[" else "XML" if text.startswith("<") else "plain text"
@@ -238,9 +246,11 @@ def shape_of(file: BinaryIO, demuxer: str) -> Shape:
         demuxer: What `sniff` said it is.
     """
     end = _size(file)
-    if demuxer == "wav":
+    if demuxer in ("wav", "rifx"):
         wav = wav_header(file)
         return _from_sizes(wav.data_bytes, wav.present_bytes)
+    if demuxer == "w64":
+        return _chunks64(file, end)
     if demuxer == "au":
         head = _at(file, 4, 8)
         if len(head) == 8:
@@ -283,6 +293,20 @@ def _chunked(file: BinaryIO, end: int, demuxer: str) -> Shape:
             streamed = size >= (_STREAMED_FROM if width == 4 else 1 << 62)
             return _from_sizes(None if streamed else size, end - at - 4 - width)
         at += 4 + width + size + (size & 1 if demuxer == "aiff" else 0)
+    return Shape()
+
+
+def _chunks64(file: BinaryIO, end: int) -> Shape:
+    """The `data` chunk of a Wave64: 16-byte names, 64-bit lengths that count their own header, steps of 8 bytes."""
+    at = 40
+    for _ in range(1000):
+        head = _at(file, at, 24)
+        size = int.from_bytes(head[16:24], "little")
+        if len(head) < 24 or size < 24:
+            break
+        if head[:4] == b"data":
+            return _from_sizes(None if size >= 1 << 62 else size - 24, end - at - 24)
+        at += size + 7 & ~7
     return Shape()
 
 

@@ -7,18 +7,17 @@ a session sends them as they come.
 
 from __future__ import annotations
 
-import io
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 
 from rtnb.audio.formats import READABLE, Shape, looks_like, shape_of, sniff, wav_header
+from rtnb.audio.pcm import Resampler, channels_of, finite
+from rtnb.audio.source import Source, fail, open_source, words_of
 from rtnb.errors import AudioError, RtnbWarning
 
 if TYPE_CHECKING:
@@ -29,12 +28,8 @@ __all__ = ["RATE_HZ", "Source", "Stream", "open_stream"]
 #: The one PCM rate of the Realtime API (OpenAI docs: `audio/pcm` is 24 kHz, 16-bit, mono, little-endian).
 RATE_HZ = 24_000
 
-#: What a recording may come as: a path, the bytes of a file, or a binary file object.
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
-
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
-_SPOOL_BYTES = 8 << 20
 
 
 @runtime_checkable
@@ -47,41 +42,6 @@ class Sampled(Protocol):
     @property
     def array(self) -> npt.NDArray[np.int16]:
         """The samples, shape `(n,)`."""
-
-
-def fail(name: str, problem: str, remedy: str = "") -> AudioError:
-    """Make the error for a recording that cannot be read."""
-    return AudioError(
-        f"The file {name} cannot be read as sound: {problem}. "
-        + (remedy or f"rtnb reads {READABLE}; save the recording as one of these and try again."),
-        name=name,
-        problem=problem,
-    )
-
-
-class Resampler:
-    """Turns float blocks at one rate into int16 blocks at another, without a seam between the blocks."""
-
-    def __init__(self, from_hz: int, to_hz: int) -> None:
-        self.from_hz = from_hz
-        self._stream = None
-        if from_hz != to_hz:
-            import soxr
-
-            # Band-limited: what the new rate cannot carry is removed rather than folded back (aliases below -98 dB).
-            self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
-
-    def __call__(self, block: npt.NDArray[np.float32], *, last: bool = False) -> npt.NDArray[np.int16]:
-        if self._stream is not None:
-            block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
-        return to_int16(block)
-
-
-def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
-    """Round float samples in [-1.0, 1.0] to 16 bits; what lies outside is clipped, and what is no number is silent."""
-    scaled = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0) * 32_768.0
-    rounded: npt.NDArray[np.int16] = np.clip(np.rint(scaled), -32_768, 32_767).astype(np.int16)
-    return rounded
 
 
 class Stream:
@@ -119,7 +79,7 @@ class Stream:
             self.seconds = len(source.array) / source.rate_hz
             self._blocks = self._sampled(source)
             return
-        self._file, self._owned, self.name = _open(source, name)
+        self._file, self._owned, self.name = open_source(source, name)
         try:
             self._probe(rate_hz)
         except BaseException:
@@ -182,19 +142,24 @@ class Stream:
         if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):
             options = {"probesize": "2000000", "analyzeduration": "2000000"}  # no header: streams show up as they come
         self._shape: Shape = shape_of(file, demuxer)
+        if demuxer == "rifx":
+            self._probe_rifx(rate_hz)
+            return
         if demuxer == "wav":
             wav = wav_header(file)
             if wav.rate_hz is None or wav.present_bytes == 0:
                 raise fail(self.name, "it ends before any sound" if wav.rate_hz else "it ends within its header")
             if not 0 < (wav.channels or 0) <= 64:
                 raise fail(self.name, f"its header says {wav.channels} channels")
+            _check_rate(self.name, wav.rate_hz)
             if wav.length_is_wrong:
                 options["ignore_length"] = "1"
+            options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
         file.seek(0)
         try:
-            self._container = av.open(file, format=demuxer, options=options, metadata_errors="ignore")
+            self._container = av.open(file, "r", format=demuxer, options=options, metadata_errors="ignore")
         except Exception as error:
-            broken = f"it begins like a {demuxer} file but is damaged or cut off ({_words(error)})"
+            broken = f"it begins like a {demuxer} file but is damaged or cut off ({words_of(error)})"
             problem = self._shape.fault or broken
             raise fail(self.name, problem) from error
         audio = list(self._container.streams.audio)
@@ -217,6 +182,29 @@ class Stream:
             _check_rate(self.name, self.recorded_hz)
         self.rate_hz = rate_hz or self.recorded_hz or RATE_HZ
         self.seconds = self._declared()
+
+    def _probe_rifx(self, rate_hz: int | None) -> None:
+        """FFmpeg takes the samples of a big-endian wav for little-endian ones; libsndfile knows better."""
+        import soundfile
+
+        assert self._file is not None
+        self._file.seek(0)
+        try:
+            self._container = soundfile.SoundFile(self._file)
+        except soundfile.LibsndfileError as error:
+            raise fail(self.name, f"it begins like a wav file but is damaged ({words_of(error)})") from error
+        self.recorded_hz, self.channels = self._container.samplerate, self._container.channels
+        _check_rate(self.name, self.recorded_hz)
+        self.rate_hz = rate_hz or self.recorded_hz
+        self.seconds = self._container.frames / self.recorded_hz
+        self._frames = self._rifx_frames  # type: ignore[method-assign]
+
+    def _rifx_frames(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+        while len(part := self._container.read(self.recorded_hz // 10, dtype="float32", always_2d=True)):
+            self._got_seconds += len(part) / self.recorded_hz
+            yield self.recorded_hz, self._mix([finite(part.T)])
+        if not self._got_seconds:
+            raise fail(self.name, "there is no sound in it")
 
     def _declared(self) -> float | None:
         track, container = self._track, self._container
@@ -274,38 +262,75 @@ class Stream:
     _got_seconds = 0.0
     _bad_packets = 0
     _last_error = ""
+    _only: int | None = None  # the one channel to use where all together cancel
 
     def _frames(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         import av
 
         foreign = (av.FFmpegError, ValueError, EOFError)
         packets = iter(self._container.demux(self._track))
+        held: list[npt.NDArray[np.float32]] = []
+        held_hz, count = 0, 0
         while self._container is not None:
             try:
                 packet = next(packets)
             except StopIteration:
                 break
             except foreign as error:
-                self._bad_packets, self._last_error = self._bad_packets + 1, _words(error)
+                self._bad_packets, self._last_error = self._bad_packets + 1, words_of(error)
                 break
             try:
                 frames = packet.decode()
             except foreign as error:
                 if packet.size:  # the empty last packet only flushes
-                    self._bad_packets, self._last_error = self._bad_packets + 1, _words(error)
+                    self._bad_packets, self._last_error = self._bad_packets + 1, words_of(error)
                 continue
             for frame in frames:
-                rate_hz = frame.sample_rate
+                if not frame.samples:
+                    continue
+                rate_hz, channels = frame.sample_rate, channels_of(frame)
                 _check_rate(self.name, rate_hz)
                 self._got_seconds += frame.samples / rate_hz
-                if frame.samples:
-                    yield rate_hz, _mono(frame)
+                # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
+                if held and (rate_hz != held_hz or len(channels) != len(held[0])):
+                    yield held_hz, self._mix(held)
+                    held, count = [], 0
+                held.append(channels)
+                held_hz, count = rate_hz, count + frame.samples
+                if count >= rate_hz * _FIRST_SECONDS:
+                    yield held_hz, self._mix(held)
+                    held, count = [], 0
+        if held:
+            yield held_hz, self._mix(held)
         if not self._got_seconds:
             raise fail(
                 self.name,
                 self._shape.fault
                 or ("its sound is damaged: " + self._last_error if self._last_error else "there is no sound in it"),
             )
+
+    def _mix(self, parts: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Average the channels, which can neither lose one nor clip: shapes `(channels, n)` to one of `(n,)`."""
+        channels = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        if len(channels) == 1:
+            return channels[0]
+        if self._only is None:
+            share = np.full(len(channels), 1 / len(channels), np.float32)
+            products = channels @ channels.T / channels.shape[1]
+            power = products.diagonal()
+            if share @ products @ share > 1e-4 * power.mean() or power.mean() < 1e-6:
+                mono: npt.NDArray[np.float32] = share @ channels
+                return mono
+            # One channel is the other upside down, as a wrongly wired microphone records it: together they are
+            # silence, and a model would be sent nothing.
+            self._only = int(power.argmax())
+            warnings.warn(
+                f"The file {self.name} has channels that cancel each other, so only channel {self._only + 1} is "
+                "used. Record in mono to be sure.",
+                RtnbWarning,
+                stacklevel=2,
+            )
+        return channels[min(self._only, len(channels) - 1)]
 
     def _tell(self, got: float, bad: int, words: str) -> None:
         """Warn of what is missing, now that all there is has been decoded."""
@@ -355,78 +380,3 @@ def open_stream(source: Source | Sampled, *, rate_hz: int = RATE_HZ, name: str |
 def _check_rate(name: str, rate_hz: int) -> None:
     if not 1_000 <= rate_hz <= 768_000:
         raise fail(name, f"its header says {rate_hz} samples per second")
-
-
-def _words(error: BaseException) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).strip().rstrip(".").lower()
-
-
-_SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
-
-
-def _mono(frame: Any) -> npt.NDArray[np.float32]:
-    """The average of a frame's channels as float samples in [-1.0, 1.0], shape `(n,)`."""
-    kind = frame.format.name
-    raw = frame.to_ndarray()
-    channels = raw if frame.format.is_planar else raw.reshape(-1, _channels_of(frame)).T
-    scale = _SCALE[kind.removesuffix("p")]
-    if kind.startswith("u8"):
-        channels = channels.astype(np.float32) - 128
-    if len(channels) == 1:
-        return np.asarray(channels[0] * np.float32(scale), np.float32)
-    mean = channels.mean(axis=0, dtype=np.float64 if kind[:3] in ("s32", "s64", "dbl") else np.float32)
-    return np.asarray(mean * scale, np.float32)
-
-
-def _channels_of(frame: Any) -> int:
-    layout = frame.layout
-    return int(getattr(layout, "nb_channels", 0) or len(layout.channels))
-
-
-def _open(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
-    """Turn whatever was given into a seekable binary file: the file, whether we close it, and its name."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(source), True, name or "(bytes)"
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
-        name = name or path.name or str(path)
-        if "://" in str(source):
-            raise fail(name, f"{source} is an address, not a file", "Download it first, then give the path.")
-        try:
-            if path.is_dir():
-                raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
-            if path.exists() and not path.is_file():
-                raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
-            return path.open("rb"), True, name
-        except FileNotFoundError as error:
-            raise fail(
-                name, f"there is no file at {path}", f"Check the path (the current folder is {Path.cwd()})."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise fail(name, f"it cannot be opened ({_words(error)})", "Check the path and its permissions.") from error
-    if not hasattr(source, "read"):
-        raise AudioError(
-            f"Your {type(source).__name__} is no recording. Give a path, the bytes of a file or an open binary file; "
-            "for samples in memory use Clip.from_array(array, rate_hz=…) or Clip.from_pcm(data, rate_hz=…).",
-            name=name or type(source).__name__,
-            problem="not a recording",
-        )
-    given = getattr(source, "name", None)
-    name = name or (Path(given).name if isinstance(given, str) and given else "(file object)")
-    try:
-        if source.seekable():
-            source.seek(0)
-            if isinstance(source.read(0), str):
-                raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
-            return source, False, name
-    except AttributeError:
-        pass  # no seekable(): a minimal reader, such as an upload of a web framework
-    except (OSError, ValueError) as error:
-        raise fail(name, f"it cannot be read ({_words(error)})", "Open it anew and try again.") from error
-    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
-    while piece := source.read(1 << 16):
-        if isinstance(piece, str):
-            spool.close()
-            raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
-        spool.write(piece)
-    return spool, True, name  # type: ignore[return-value]

@@ -1,0 +1,129 @@
+"""What a person sees: escaped, readable in light and dark, understandable without eyes or scripts."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from rtnb import html
+
+EVIL = '<script>alert("x")</script>" onload="y'
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("path",):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes something else"
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def first(self, name: str) -> dict[str, str | None]:
+        return next(attributes for tag, attributes in self.tags if tag == name)
+
+
+def every_kind(word: str) -> list[str]:
+    return [
+        html.player(b"Ogg", [0.1, 1.0], 2.0, word),
+        html.table([word], [[word]], caption=word),
+        html.card(word, [(word, word)], body=word),
+        html.notice(word, "error"),
+        html.audio(b"x", word, kind=word),
+        html.waveform([0.5], word),
+    ]
+
+
+def test_whatever_is_passed_in_comes_out_as_text_and_never_as_markup():
+    for page in every_kind(EVIL):
+        seen = Tags(page)
+        assert "script" not in [tag for tag, _ in seen.tags]
+        assert not any("onload" in attributes for _, attributes in seen.tags)
+
+
+def test_every_tag_that_opens_closes():
+    for page in every_kind("plain"):
+        assert Tags(page).open == []
+
+
+def test_html_that_is_marked_as_such_stays():
+    assert "<code>a</code>" in html.table(["x"], [[html.Safe("<code>a</code>")]])
+
+
+def test_the_player_holds_the_sound_once_and_says_what_it_is():
+    sound = bytes(range(256))
+    page = html.player(sound, [0.0, 0.5, 1.0], 3.21, "question.m4a")
+    seen = Tags(page)
+    kind, data = seen.first("audio")["src"].split(";base64,")
+    assert kind == "data:audio/ogg"
+    assert base64.b64decode(data) == sound
+    assert page.count("base64,") == 1
+    assert seen.first("audio")["aria-label"] == "Play question.m4a"
+    assert seen.first("svg")["role"] == "img"
+    assert seen.first("svg")["aria-label"] == "Waveform of question.m4a, 3.2 s"
+    assert "controls" in seen.first("audio")
+    assert "question.m4a" in seen.text
+    assert "3.2 s" in seen.text
+
+
+def test_a_long_clip_shows_minutes():
+    assert "61:01 min" in html.player(b"", [], 3661.4, "long")
+
+
+def test_the_waveform_draws_one_bar_for_each_peak_and_the_loudest_fills_it():
+    path = Tags(html.waveform([0.0, 0.25, 1.0, 7.0, -1.0], "w")).first("path")["d"]
+    bars = [int(height) for height in re.findall(r"v(\d+)", path)]
+    assert bars == [1, 18, 36, 36, 1]
+
+
+def test_a_waveform_of_nothing_is_still_a_picture():
+    assert Tags(html.waveform([], "w")).first("svg")["viewbox"] == "0 0 4 40"
+
+
+def test_colours_are_those_of_jupyter_with_a_fallback_and_nothing_is_fetched():
+    page = html.notice("hello")
+    for variable in re.findall(r"var\((--(?:jp|vscode|colab)[\w-]+)(.)", page):
+        assert variable[1] == ",", f"{variable[0]} has no fallback"
+    assert "prefers-reduced-motion" in page
+    assert "prefers-color-scheme:dark" in page
+    assert "http" not in page
+    assert "url(" not in page
+
+
+def test_numbers_stand_to_the_right_and_truth_values_do_not():
+    page = html.table(["a", "b", "c"], [[1.5, "x", True]])
+    assert '<td class="num">1.5</td>' in page
+    assert "<td>True</td>" in page
+    assert page.count('scope="col"') == 3
+
+
+@pytest.mark.parametrize(("kind", "role"), [("info", "note"), ("ok", "note"), ("warning", "alert"), ("error", "alert")])
+def test_what_must_be_heard_is_announced(kind, role):
+    assert Tags(html.notice("text", kind)).tags[-1][1]["role"] == role
+
+
+def test_a_notice_keeps_its_lines():
+    assert "one\ntwo" in Tags(html.notice("one\ntwo")).text
+
+
+def test_a_card_without_facts_has_no_empty_list():
+    assert "<dl>" not in html.card("Title")
+    assert "<dd>9 kB</dd>" in html.card("Title", [("size", "9 kB")])
