@@ -39,7 +39,7 @@ _STOP = frozenset(
     " will would shall should can could may might must and or but if then else so as of in on at by for with about"
     " to from into over under up down out off than too very not no nor only just also there here please tell say"
     " said let get got give gave make made some any all each both more most other such own same again once now today"
-    " s t don re ve ll m d well oh um uh yes okay ok hello hi hey thank thanks like know one".split()
+    " s t don re ve ll m d well every across while until since because though although after before never always still even much many few lot very oh um uh yes okay ok hello hi hey thank thanks like know one".split()
 )
 
 
@@ -94,11 +94,12 @@ def keywords(text: str, count: int) -> list[str]:
     """The words a text uses most, as they are written in it, in the order of their first use."""
     seen: dict[str, str] = {}
     tally: Counter[str] = Counter()
+    first = {found[0] for sentence in sentences(text) if (found := words(sentence))}
     for word in words(text):
         if word.casefold().replace("’", "'") in _STOP or (len(word) < 3 and word.isascii()) or word.isdigit():
             continue
         seen.setdefault(stem(word), word)
-        tally[stem(word)] += 2 if word[:1].isupper() else 1
+        tally[stem(word)] += 2 if word[:1].isupper() and word not in first else 1
     order = list(seen)
     top = sorted(order, key=lambda root: (-tally[root], -len(root), order.index(root)))[:count]
     return [seen[root].strip(".'") for root in order if root in top]
