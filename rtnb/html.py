@@ -38,7 +38,7 @@ border-right:2px solid var(--fg);opacity:var(--moving,0)}
 .rtnb caption{text-align:left;color:var(--dim);padding:.25rem 0}
 .rtnb th,.rtnb td{text-align:left!important;vertical-align:middle;padding:.3rem .6rem;
 border-bottom:1px solid var(--line)}
-.rtnb td audio{width:15rem;max-width:40vw}
+.rtnb td code{white-space:nowrap}.rtnb td audio{width:15rem;max-width:40vw}
 .rtnb .num{text-align:right!important;font-variant-numeric:tabular-nums}
 .rtnb .note{border-left:4px solid var(--accent);background:var(--soft);padding:.4rem .75rem;margin:.25rem 0;
 white-space:pre-wrap;overflow-wrap:anywhere}

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -343,7 +344,7 @@ def test_the_dialogue_has_two_voices_that_take_turns():
     voices = [samples().voices[clip.name] for clip in dialogue]
     assert len(dialogue) >= 4
     assert len(set(voices)) == 2
-    assert all(one != next_one for one, next_one in zip(voices, voices[1:], strict=False))
+    assert all(one != next_one for one, next_one in pairwise(voices))
     assert len(set(samples().voices.values())) >= 4
 
 

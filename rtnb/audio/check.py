@@ -131,7 +131,9 @@ def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
     if found.speech_db < -42:
         told.append("It is very quiet. Record closer to the microphone or with more gain.")
     if abs(float(samples.mean())) > 0.05:
-        told.append("Its samples do not swing around zero. Was it read with another sample format than recorded?")
+        told.append(
+            "Its samples do not swing around zero. They may have been read in another format than recorded: check it."
+        )
     if _is_noise(samples):
         told.append(
             "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
@@ -139,13 +141,13 @@ def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
         )
     elif found.pitch_hz and found.pitch_hz > 330:
         told.append(
-            f"The voice is very high ({found.pitch_hz:.0f} Hz): is {clip.rate_hz} Hz the right rate? It sounds as if "
-            "recorded at a lower one, or as one channel when there are two."
+            f"The voice is very high ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
+            "It sounds as if recorded at a lower one, or as two channels read as one: check it."
         )
     elif found.pitch_hz and found.pitch_hz < 68:
         told.append(
-            f"The voice is very low ({found.pitch_hz:.0f} Hz): is {clip.rate_hz} Hz the right rate? It sounds as if "
-            "recorded at a higher one."
+            f"The voice is very low ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
+            "It sounds as if recorded at a higher one: check it."
         )
     if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
         told.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
