@@ -8,12 +8,13 @@ import re
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rtnb.practice.outputs import Called, Detect, Hear, Listen, Said, Speak, Stop, Think
+from rtnb.practice.outputs import Detect, Hear, Listen, Speak, Stop, Think
+from rtnb.practice.thoughts import Brain, Say
 
 __all__ = ["Engines", "Workers", "canned", "installed"]
 
@@ -43,63 +44,43 @@ class Engines:
         hear: A whole recording (s16le 24 kHz mono) and a language or None → its words.
         listen: A language or None → a new `Listener`.
         detector: → a new `Detector`.
-        think: What was asked → `Said`s and `Called`s.
+        think: A `thoughts.Request` → `Say`s and `Call`s.
         speak: What to say → pieces of s16le 24 kHz mono.
         names: What each is, for people; "" where one is missing.
+        warm_up: Loads what takes long to load, so that the first answer does not wait for it.
     """
 
     hear: Callable[[bytes, str | None], str]
     listen: Callable[[str | None], Listener]
     detector: Callable[[], Detector]
-    think: Callable[[Think], Iterable[Said | Called]]
+    think: Brain
     speak: Callable[[Speak], Iterable[bytes]]
-    names: dict[str, str]
+    names: Mapping[str, str]
+    warm_up: Callable[[], None] = lambda: None
 
 
-def installed(think: Callable[[Think], Iterable[Said | Called]] | None = None) -> Engines:
-    """The engines of this package, with whatever recogniser and voice are installed here."""
+def installed(brain: Brain | None = None) -> Engines:
+    """The engines of this package, with whatever recogniser and voice are installed here.
+
+    Args:
+        brain: What thinks instead of the package's own rules, or None.
+    """
     from rtnb.practice import ears, voice
+    from rtnb.practice.brain import think
+
+    def warm_up() -> None:
+        ears.warm_up()
+        voice.warm_up()
 
     return Engines(
         hear=lambda pcm, language: ears.hear(pcm, language=language),
         listen=lambda language: ears.Listener(language=language),
         detector=ears.Detector,
-        think=think or _thinks,
+        think=brain or think,
         speak=lambda wanted: voice.speak(wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language),
         names={"ears": ears.engine() or "", "voice": voice.engine() or ""},
+        warm_up=warm_up,
     )
-
-
-def _thinks(asked: Think) -> Iterator[Said | Called]:
-    from rtnb.practice import brain
-
-    yield from said(brain.think(_request(asked)))
-
-
-def _request(asked: Think) -> Any:
-    from rtnb.practice import brain
-
-    return brain.Request(
-        instructions=asked.instructions,
-        items=asked.items,
-        tools=asked.tools,
-        tool_choice=asked.tool_choice,
-        modalities=asked.modalities,
-    )
-
-
-def said(pieces: Iterable[Any]) -> Iterator[Said | Called]:
-    """The brain's own pieces in the machine's words."""
-    for piece in pieces:
-        yield Said(piece.text) if hasattr(piece, "text") else Called(piece.name, piece.arguments)
-
-
-def remote(base_url: str, model: str, key: str | None = None) -> Callable[[Think], Iterator[Said | Called]]:
-    """Think with any server that speaks OpenAI's chat completions."""
-    from rtnb.practice import brain
-
-    mind = brain.Remote(base_url, model, key)
-    return lambda asked: said(mind.think(_request(asked)))
 
 
 # ---------------------------------------------------------------------- without engines
@@ -155,7 +136,7 @@ def canned(text: str = "This is canned speech, said without any engine.") -> Eng
         hear=lambda pcm, language: "",
         listen=lambda language: _Silent(),
         detector=_Loudness,
-        think=lambda asked: iter([Said(text)]),
+        think=lambda asked: iter([Say(text)]),
         speak=speak,
         names={"ears": "", "voice": "canned"},
     )
@@ -257,7 +238,7 @@ class Workers:
                     self._answer("heard", asked.job, engines.hear(asked.pcm, asked.language))
                 return
             name = "thought" if isinstance(asked, Think) else "spoke"
-            pieces = engines.think(asked) if isinstance(asked, Think) else engines.speak(asked)
+            pieces = engines.think(asked.request) if isinstance(asked, Think) else engines.speak(asked)
             for piece in itertools.chain(pieces, [None]):
                 if asked.job in self._stopped:
                     break

@@ -8,12 +8,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from rtnb.practice.engines import Workers
+from rtnb.practice.faults import Drop, Frame, Line
 from rtnb.practice.outputs import Close, Output, Send
+from rtnb.practice.tape import Tape
 
 __all__ = ["Live", "Outlet"]
 
@@ -22,45 +23,64 @@ _BACKLOG_BYTES = 64 * 1024 * 1024  # about 17 minutes of speech that a client ha
 
 
 class Outlet:
-    """What goes out by one socket, in order, without ever making the session wait for a slow reader."""
+    """What goes out by one socket, in order, without ever making the session wait for a slow reader.
 
-    def __init__(self, connection: ServerConnection) -> None:
-        self.connection = connection
-        self._frames: deque[str | bytes | Close] = deque()
+    Args:
+        connection: The socket.
+        line: Its faults.
+        tape: Where what goes out is written down, or None.
+        backlog_bytes: How much may wait for a reader before its socket is dropped.
+    """
+
+    def __init__(
+        self, connection: ServerConnection, line: Line, tape: Tape | None = None, *, backlog_bytes: int = _BACKLOG_BYTES
+    ) -> None:
+        self._connection = connection
+        self._line = line
+        self._tape = tape
+        self._backlog_bytes = backlog_bytes
+        self._waiting: deque[Frame | Drop | Close] = deque()
         self._bytes = 0
+        self._loop = asyncio.get_running_loop()
         self._more = asyncio.Event()
         self._task = asyncio.ensure_future(self._run())
 
-    def send(self, frame: str | bytes | Close) -> None:
-        """Put a text frame (as str or UTF-8 bytes) or a close in the queue."""
-        self._frames.append(frame)
-        self._bytes += 0 if isinstance(frame, Close) else len(frame)
+    def send(self, output: Send | Close) -> None:
+        """Put an output of the state machine in the queue."""
+        for frame in self._line.send(output):
+            self._waiting.append(frame)
+            if isinstance(frame, Frame):
+                self._bytes += len(frame.text)
         self._more.set()
-        if self._bytes > _BACKLOG_BYTES:
-            _log.warning("a client has not read %d MB; its socket is dropped", self._bytes >> 20)
-            self.drop()
-
-    def drop(self) -> None:
-        """End the socket without a closing handshake."""
-        self._frames.clear()
-        self.connection.transport.abort()
+        if self._bytes > self._backlog_bytes:
+            _log.warning("A client has not read %d MB: its socket is dropped.", self._bytes >> 20)
+            self._waiting.clear()
+            self._bytes = 0
+            self._connection.transport.abort()
 
     async def finish(self) -> None:
-        """Wait until everything has gone out or the socket has ended."""
-        self._more.set()
+        """The socket has ended: send no more."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         try:
             while True:
-                while self._frames:
-                    frame = self._frames.popleft()
-                    if isinstance(frame, Close):
-                        await self.connection.close(frame.code, frame.reason[:123])
+                while self._waiting:
+                    frame = self._waiting.popleft()
+                    wait = frame.at - self._loop.time()
+                    if wait > 0:
+                        await asyncio.sleep(wait)
+                    if isinstance(frame, Drop):
+                        self._connection.transport.abort()
                         return
-                    self._bytes -= len(frame)
-                    await self.connection.send(frame, text=True)
+                    if isinstance(frame, Close):
+                        await self._connection.close(frame.code, frame.reason[:120])
+                        return
+                    self._bytes -= len(frame.text)
+                    if self._tape is not None:
+                        self._tape.write("server", frame.text, self._loop.time())
+                    await self._connection.send(frame.text, text=True)
                 self._more.clear()
                 await self._more.wait()
         except ConnectionClosed:
@@ -71,24 +91,17 @@ class Live:
     """Drives one state machine.
 
     Args:
-        script: The state machine (`Script` or anything with its methods).
+        script: The state machine: `Script`, `BetaScript` or `TranslationScript`.
         workers: Makes the workers, given where answers go.
-        send: Called with every `Send` and `Close` that is due.
     """
 
-    def __init__(
-        self,
-        script: Any,
-        workers: Callable[[Callable[..., None]], Workers],
-        send: Callable[[Send | Close], None],
-    ) -> None:
+    def __init__(self, script: Any, workers: Callable[[Callable[..., None]], Workers]) -> None:
         self.script = script
+        self.outlets: list[Outlet] = []
         self._loop = asyncio.get_running_loop()
-        self._send = send
         self._timer: asyncio.TimerHandle | None = None
         self._workers = workers(self._answer_from_thread)
-        self.outlets: list[Outlet] = []
-        self.over = False
+        self._over = False
 
     def begin(self) -> None:
         """The socket is open."""
@@ -96,23 +109,26 @@ class Live:
 
     def take(self, frame: str | bytes) -> None:
         """A frame has come from a client."""
-        self._absorb(self.script.receive(frame, self._loop.time()))
+        if not self._over:
+            self._absorb(self.script.receive(frame, self._loop.time()))
 
     def end(self) -> None:
         """The session is over: nothing is due and nobody waits for an engine."""
-        self.over = True
+        self._over = True
         if self._timer is not None:
             self._timer.cancel()
         self._workers.close()
 
     def _answer_from_thread(self, method: str, *args: Any) -> None:
+        if self._over:
+            return
         try:
             self._loop.call_soon_threadsafe(self._answer, method, *args)
         except RuntimeError:  # the loop has been closed with the server
-            self.over = True
+            self._over = True
 
     def _answer(self, method: str, *args: Any) -> None:
-        if not self.over:
+        if not self._over:
             self._absorb(getattr(self.script, method)(*args, self._loop.time()))
 
     def _advance(self) -> None:
@@ -122,17 +138,13 @@ class Live:
     def _absorb(self, outputs: list[Output]) -> None:
         for output in outputs:
             if isinstance(output, Send | Close):
-                self._send(output)
+                for outlet in self.outlets:
+                    outlet.send(output)
             else:
                 self._workers.submit(output)
         due = self.script.due
         if self._timer is not None and (due is None or due != self._timer.when()):
             self._timer.cancel()
             self._timer = None
-        if due is not None and self._timer is None and not self.over:
+        if due is not None and self._timer is None and not self._over:
             self._timer = self._loop.call_at(due, self._advance)
-
-
-def encode(event: dict[str, Any]) -> bytes:
-    """An event as its text frame."""
-    return orjson.dumps(event)

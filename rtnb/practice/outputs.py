@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Called", "Close", "Detect", "Hear", "Ids", "Listen", "Output", "Said", "Send", "Speak", "Stop", "Think"]
+from rtnb.practice.thoughts import Request
+
+__all__ = ["Close", "Detect", "Hear", "Ids", "Listen", "Output", "Send", "Speak", "Stop", "Think"]
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,10 @@ class Detect:
 
 @dataclass(frozen=True)
 class Think:
-    """Find an answer; it comes back by `thought(job, piece)`: `Said`s and `Called`s, then None."""
+    """Find an answer; it comes back by `thought(job, piece)`: `Say`s and `Call`s, then None."""
 
     job: str
-    instructions: str
-    items: list[dict[str, Any]]
-    tools: list[dict[str, Any]]
-    tool_choice: Any
-    modalities: list[str]
+    request: Request
 
 
 @dataclass(frozen=True)
@@ -85,21 +82,6 @@ class Stop:
 
 
 Output = Send | Close | Hear | Listen | Detect | Think | Speak | Stop
-
-
-@dataclass(frozen=True)
-class Said:
-    """The brain says a sentence."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Called:
-    """The brain calls a function."""
-
-    name: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -17,10 +17,11 @@ import pybase64
 
 from rtnb.practice import usage as counting
 from rtnb.practice.items import Item
-from rtnb.practice.outputs import Called, Said, Speak, Stop, Think
+from rtnb.practice.outputs import Speak, Stop, Think
 from rtnb.practice.settings import Model
 from rtnb.practice.sound import BYTES_PER_MS, Encoder, bytes_per_ms
 from rtnb.practice.stage import Stage
+from rtnb.practice.thoughts import Call, Request, Say
 
 __all__ = ["Plan", "Response"]
 
@@ -118,7 +119,7 @@ class Response:
         self._message: _Message | None = None
         self._call: Item | None = None
         self._calls = 0
-        self._thoughts: deque[Said | Called | BaseException | None] = deque()
+        self._thoughts: deque[Say | Call | BaseException | None] = deque()
         self._sounds: deque[bytes | BaseException | None] = deque()
         self._jobs: dict[str, deque[Any]] = {}
         self._text_tokens = 0
@@ -214,7 +215,7 @@ class Response:
         self._think()
         piece = yield from self._next(self._thoughts)
         while piece is not None:
-            if isinstance(piece, Called):
+            if isinstance(piece, Call):
                 if not (self.plan.one_call and self._calls):
                     yield from self._write_call(piece)
                 piece = yield from self._next(self._thoughts)
@@ -224,11 +225,11 @@ class Response:
             looked = self._may_call()
             if looked:
                 following = yield from self._next(self._thoughts)
-                if isinstance(following, Called) and not self._stage.model.second_generation:
+                if isinstance(following, Call) and not self._stage.model.second_generation:
                     piece = following  # recorded: 1.x calls without a word
                     continue
             if self._message is None:
-                self._open_message("commentary" if isinstance(following, Called) else "final_answer")
+                self._open_message("commentary" if isinstance(following, Call) else "final_answer")
             yield from (self._speak(piece.text) if self.plan.spoken else self._write(piece.text))
             piece = following if looked else (yield from self._next(self._thoughts))
         if self._message is not None:
@@ -248,7 +249,8 @@ class Response:
             items.append(shown)
         job = stage.job_for(self)
         self._jobs[job] = self._thoughts
-        stage.want(Think(job, plan.instructions, items, plan.tools, plan.tool_choice, list(plan.modalities)))
+        request = Request(plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities)
+        stage.want(Think(job, request))
 
     def _may_call(self) -> bool:
         return bool(self.plan.tools) and self.plan.tool_choice != "none"
@@ -381,7 +383,7 @@ class Response:
 
     # ------------------------------------------------------------------ function calls
 
-    def _write_call(self, called: Called) -> _Steps:
+    def _write_call(self, called: Call) -> _Steps:
         stage = self._stage
         if self._message is not None:
             yield from self._rest_of_sound(self._message)

@@ -23,10 +23,11 @@ from rtnb.practice.checks import anything, record, string
 from rtnb.practice.events import read_append, read_event
 from rtnb.practice.floor import Floor
 from rtnb.practice.items import Conversation, Item, read_item
-from rtnb.practice.outputs import Called, Close, Ids, Output, Said, Send, Stop
+from rtnb.practice.outputs import Close, Ids, Output, Send, Stop
 from rtnb.practice.problems import Problem, above_maximum
 from rtnb.practice.responses import Plan, Response
 from rtnb.practice.sound import BYTES_PER_MS
+from rtnb.practice.thoughts import Call, Say
 from rtnb.practice.transcripts import Transcripts
 
 __all__ = ["Options", "Script"]
@@ -195,7 +196,7 @@ class Script:
             self._transcripts.partly_heard(job, text)
         return self._given()
 
-    def thought(self, job: str, piece: Said | Called | BaseException | None, now: float) -> list[Output]:
+    def thought(self, job: str, piece: Say | Call | BaseException | None, now: float) -> list[Output]:
         """The brain's next piece; None at its end."""
         return self._answer(job, piece, now)
 

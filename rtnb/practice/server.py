@@ -1,75 +1,97 @@
-"""The practice server: sockets and HTTP around the protocol's state machine, on a thread and a loop of its own."""
+"""The practice server to start and to stop: `start()` in a program, `rtnb practice` on the command line."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import itertools
-import logging
-import random
+import ipaddress
+import os
+import signal
+import ssl
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
+from rtnb import html
+from rtnb.errors import InputError
+from rtnb.practice import tls as certificates
+from rtnb.practice.engines import Engines, canned, installed
+from rtnb.practice.faults import FAULTS, read_faults
+from rtnb.practice.remote import Remote
+from rtnb.practice.script import Options
+from rtnb.practice.serving import House, Serving
 
-from rtnb.practice.doors import Admission, Refusal, Secrets, admit
-from rtnb.practice.engines import Engines, Workers, canned, installed
-from rtnb.practice.live import Live, Outlet, encode
-from rtnb.practice.outputs import Close, Ids, Send
-from rtnb.practice.script import Options, Script
-
-__all__ = ["Practice", "start"]
-
-_log = logging.getLogger("rtnb.practice")
-_PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
-_FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
+__all__ = ["Practice", "add_arguments", "main", "start"]
 
 
 class Practice:
-    """A running practice server. Close it, or use it in a `with` or `async with`.
+    """A running practice server, on a thread and a loop of its own. Close it, or use it in a `with` or `async with`.
 
     Attributes:
-        url: `ws://127.0.0.1:PORT/v1/realtime`, for WebSocket clients.
-        base_url: `http://127.0.0.1:PORT/v1`, for OpenAI's own clients.
+        certificate: The PEM certificate that clients must trust, where one was made on the spot; "" otherwise.
     """
 
-    def __init__(self, host: str, port: int, options: Options, engines: Engines, *, seed: int | None) -> None:
-        self._host = host
-        self._port = port
-        self._options = options
+    def __init__(self, house: House, engines: Engines, *, certificate: str = "") -> None:
+        self.certificate = certificate
+        self._house = house
         self._engines = engines
-        self._seed = seed
-        self._number = itertools.count()
-        self._secrets = Secrets()
-        self._key: str | None = None
-        self._beta = False
-        self._lives: dict[str, Live] = {}
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="rtnb-practice-engine")
+        self._pool = ThreadPoolExecutor(4 + (os.cpu_count() or 1), thread_name_prefix="rtnb-practice-engine")
+        self._serving = Serving(house, engines, self._pool)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._ready: Future[int] = Future()
-        self._thread = threading.Thread(target=self._run, name="rtnb-practice", daemon=True)
+        ready: Future[int] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="rtnb-practice", daemon=True)
         self._thread.start()
-        self._port = self._ready.result()
+        try:
+            self._port = ready.result()
+        except OSError as error:
+            self._pool.shutdown()
+            raise InputError(
+                f"The address {house.host}:{house.port} cannot be listened on: {error.strerror or error}. "
+                "Choose another port, or 0 for a free one.",
+                host=house.host,
+                port=house.port,
+            ) from error
+        self._pool.submit(engines.warm_up)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
 
     @property
     def url(self) -> str:
-        """For WebSocket clients."""
-        return f"ws://{self._host}:{self._port}/v1/realtime"
+        """`ws://HOST:PORT/v1/realtime` (or `wss://`), for WebSocket clients."""
+        return f"{'wss' if self._house.tls else 'ws'}://{self._address}/v1/realtime"
 
     @property
     def base_url(self) -> str:
-        """For OpenAI's own clients."""
-        return f"http://{self._host}:{self._port}/v1"
+        """`http://HOST:PORT/v1` (or `https://`), for OpenAI's own clients."""
+        return f"{'https' if self._house.tls else 'http'}://{self._address}/v1"
+
+    @property
+    def _address(self) -> str:
+        host = self._house.host
+        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+
+    @property
+    def engines(self) -> dict[str, str]:
+        """What hears and what speaks, by name; "" where none is installed."""
+        return dict(self._engines.names)
+
+    @property
+    def session_ids(self) -> list[str]:
+        """The sessions that are open now."""
+        return list(self._serving.lives)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return not self._thread.is_alive()
 
     def close(self) -> None:
-        """End every session (clients see 1001) and the server with it. Safe to call twice."""
+        """End every session (its client sees 1001) and the server. Safe to call twice."""
         if self._thread.is_alive() and self._loop is not None and self._stop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
@@ -86,111 +108,203 @@ class Practice:
     async def __aenter__(self) -> Practice:
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await asyncio.to_thread(self.close)
 
+    def _told(self) -> str:
+        names = self.engines
+        told = [f"ears: {names.get('ears') or 'none'}", f"voice: {names.get('voice') or 'none'}"]
+        return ", ".join([*told, *(["closed"] if self.closed else [])])
+
     def __repr__(self) -> str:
-        state = "" if self._thread.is_alive() else ", closed"
-        return f"Practice({self.url}{state})"
+        return f"Practice({self.url}, {self._told()})"
 
-    def _run(self) -> None:
-        asyncio.run(self._main())
+    def _repr_html_(self) -> str:
+        names = self.engines
+        facts = [("for WebSocket clients", self.url), ("for OpenAI's clients", self.base_url)]
+        facts += [(what, names.get(what) or "none") for what in ("ears", "voice")]
+        return html.card("Practice server" + (" (closed)" if self.closed else ""), facts)
 
-    async def _main(self) -> None:
+    def _run(self, ready: Future[int]) -> None:
+        try:
+            asyncio.run(self._main(ready))
+        except OSError as error:
+            if not ready.done():
+                ready.set_exception(error)
+
+    async def _main(self, ready: Future[int]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        try:
-            server = await serve(
-                self._serve,
-                self._host,
-                self._port,
-                process_request=self._http,
-                select_subprotocol=_subprotocol,
-                compression=None,
-                max_size=_FRAME_BYTES,
-                ping_interval=_PING_SECONDS,
-                ping_timeout=_PING_SECONDS,
-                close_timeout=2,
-            )
-        except OSError as error:
-            self._ready.set_exception(error)
-            return
-        async with server:
-            self._ready.set_result(next(iter(server.sockets)).getsockname()[1])
-            await self._stop.wait()
-            for live in list(self._lives.values()):
-                live.end()
-            server.close()
-            await server.wait_closed()
-
-    def _http(self, connection: ServerConnection, request: Request) -> Response | None:
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            return None
-        return connection.respond(HTTPStatus.UPGRADE_REQUIRED, "This is a WebSocket server.\n")
-
-    async def _serve(self, connection: ServerConnection) -> None:
-        request = connection.request
-        assert request is not None
-        try:
-            admission = admit(
-                request.path,
-                request.headers,
-                _offered(request.headers),
-                key=self._key,
-                given=self._secrets,
-                now=time.time(),
-                beta=self._beta,
-            )
-        except Refusal as refusal:
-            ids = Ids(random.Random())
-            event = {"type": "error", "event_id": ids.new("event"), "error": refusal.problem.error()}
-            await connection.send(encode(event), text=True)
-            await connection.close(refusal.close_code, refusal.reason)
-            return
-        await self._converse(connection, admission)
-
-    async def _converse(self, connection: ServerConnection, admission: Admission) -> None:
-        number = next(self._number)
-        ids = Ids(random.Random() if self._seed is None else random.Random(f"{self._seed}/{number}"))
-        loop = asyncio.get_running_loop()
-        script = Script(
-            ids,
-            now=loop.time(),
-            unix_seconds=time.time(),
-            kind=admission.kind,
-            model=admission.model,
-            options=self._options,
-        )
-        outlet = Outlet(connection)
-
-        def send(output: Send | Close) -> None:
-            outlet.send(output if isinstance(output, Close) else encode(output.event))
-
-        live = Live(script, lambda answer: Workers(self._engines, self._pool, answer), send)
-        self._lives[script.session["id"]] = live
-        try:
-            live.begin()
-            async for frame in connection:
-                live.take(frame)
-        except ConnectionClosed:
-            pass
-        finally:
-            live.end()
-            del self._lives[script.session["id"]]
-            await outlet.finish()
+        await self._serving.run(ready.set_result, self._stop)
 
 
-def _offered(headers: Headers) -> list[str]:
-    return [name.strip() for value in headers.get_all("Sec-WebSocket-Protocol") for name in value.split(",")]
-
-
-def _subprotocol(connection: ServerConnection, offered: Any) -> Any:
-    return "realtime" if "realtime" in offered else None
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def start(
-    *, host: str = "127.0.0.1", port: int = 0, engines: bool | Engines = True, seed: int | None = None, **options: Any
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    key: str | None = None,
+    beta: bool = False,
+    faults: str = "",
+    seed: int | None = None,
+    pace: float = 12.0,
+    session_seconds: float = 3600.0,
+    engines: bool | Engines = True,
+    brain: str | None = None,
+    brain_model: str | None = None,
+    brain_key: str | None = None,
+    record: str | os.PathLike[str] | None = None,
+    models: tuple[str, ...] = (),
+    tls: bool = False,
+    tls_cert: str | os.PathLike[str] | None = None,
+    tls_key: str | os.PathLike[str] | None = None,
 ) -> Practice:
-    """Start a practice server beside your program."""
-    built = engines if isinstance(engines, Engines) else installed() if engines else canned()
-    return Practice(host, port, Options(**options), built, seed=seed)
+    """Start a practice server beside your program: the Realtime API on this computer, without a key or a network.
+
+    Args:
+        host: The address to listen on. Anything beyond this computer asks for `key`.
+        port: The port; 0 takes a free one.
+        key: The key that clients must bring. None takes any key, but not none: the real server asks for one too.
+        beta: Also speak the Beta interface of 2024 to clients that send its header.
+        faults: What goes wrong in every session, e.g. `"delay:0.2,drop:40"`; a client can ask for more by `?fault=`.
+            `rtnb.practice.faults.FAULTS` lists them.
+        seed: Makes ids and faults repeat from run to run. None makes each run different.
+        pace: Sound goes out this many times faster than it plays (the real server: about 12); 0 sends it all at once.
+        session_seconds: How long a session may last.
+        engines: True hears, thinks and speaks with what is installed; False with nothing (canned words and a hum);
+            or engines of your own.
+        brain: The base URL of any OpenAI-compatible chat server to think with, e.g. `http://localhost:11434/v1`.
+        brain_model: The model to ask it for. Needed with `brain`.
+        brain_key: Its key; None where it asks for none.
+        record: A directory in which every session is written down, one JSON line an event. None writes nothing.
+        models: Model names to serve besides the API's own.
+        tls: Serve `wss://` with a certificate made on the spot (`Practice.certificate`).
+        tls_cert: Serve `wss://` with this PEM certificate.
+        tls_key: Its PEM key. None where the certificate's file holds it too.
+
+    Returns:
+        The running server.
+
+    Raises:
+        InputError: The arguments do not go together, or the address cannot be listened on.
+    """
+    if not _is_loopback(host) and not key:
+        raise InputError(
+            f"The address {host} can be reached from other computers, and no key protects the server. "
+            "Give a key, or listen on 127.0.0.1.",
+            host=host,
+        )
+    if not 0 <= pace <= 10_000:
+        raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
+    if session_seconds <= 0:
+        raise InputError(f"A session cannot last {session_seconds} seconds. Give a number above 0.")
+    if brain is not None and not brain_model:
+        raise InputError("The chat server in `brain` needs to know which model to use. Give `brain_model` too.")
+    mind = Remote(brain, brain_model, brain_key) if brain is not None and brain_model else None
+    if not isinstance(engines, Engines):
+        engines = installed(mind) if engines else canned()
+    certificate = ""
+    context: ssl.SSLContext | None = None
+    if tls_cert is not None:
+        context = certificates.given(Path(tls_cert), None if tls_key is None else Path(tls_key))
+    elif tls:
+        context, certificate = certificates.self_signed(host)
+    house = House(
+        host=host,
+        port=port,
+        key=key,
+        beta=beta,
+        options=Options(pace=pace, session_seconds=session_seconds),
+        faults=read_faults(faults),
+        seed=seed,
+        record=None if record is None else Path(record),
+        models=tuple(models),
+        tls=context,
+    )
+    return Practice(house, engines, certificate=certificate)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtnb practice` to a parser."""
+    faults = "\n".join(f"  {name:17} {what}" for name, what in FAULTS.items())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"faults, separated by commas (also by URL: ?fault=…&seed=…):\n{faults}"
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
+    parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
+    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
+    parser.add_argument("--seed", type=int, help="make ids and faults repeat")
+    parser.add_argument("--pace", type=float, default=12.0, help="times faster than sound plays (default: %(default)s)")
+    parser.add_argument(
+        "--session-seconds", type=float, default=3600.0, help="a session's length (default: %(default)s)"
+    )
+    parser.add_argument("--no-engines", action="store_true", help="neither hear nor speak: canned words and a hum")
+    parser.add_argument("--brain", metavar="URL", help="think with this OpenAI-compatible chat server")
+    parser.add_argument("--brain-model", metavar="NAME", help="the model to ask it for")
+    parser.add_argument("--brain-key", metavar="KEY", help="its key; the variable RTNB_BRAIN_KEY does the same")
+    parser.add_argument("--record", metavar="DIR", help="write every session down there, one JSON line an event")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="serve this model name too")
+    parser.add_argument("--tls", action="store_true", help="wss:// with a certificate made on the spot")
+    parser.add_argument("--tls-cert", metavar="FILE", help="wss:// with this PEM certificate")
+    parser.add_argument("--tls-key", metavar="FILE", help="its PEM key")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until Ctrl+C or SIGTERM.
+
+    Args:
+        args: What `add_arguments`' parser read.
+
+    Returns:
+        The exit status: 0 after a clean end, 2 where the options make no sense.
+    """
+    try:
+        server = start(
+            host=args.host,
+            port=args.port,
+            key=args.key or os.environ.get("RTNB_PRACTICE_KEY"),
+            beta=args.beta,
+            faults=",".join(args.fault),
+            seed=args.seed,
+            pace=args.pace,
+            session_seconds=args.session_seconds,
+            engines=not args.no_engines,
+            brain=args.brain,
+            brain_model=args.brain_model,
+            brain_key=args.brain_key or os.environ.get("RTNB_BRAIN_KEY"),
+            record=args.record,
+            models=tuple(args.model),
+            tls=args.tls,
+            tls_cert=args.tls_cert,
+            tls_key=args.tls_key,
+        )
+    except InputError as error:
+        print(error)
+        return 2
+    with server:
+        print(f"Practice server: {server.url}  ({server._told()})")
+        print("Try it:")
+        print(f"  OPENAI_API_KEY=practice rtnb demo --url {server.url}")
+        print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=practice python your_program.py")
+        if server.certificate:
+            print(f"Clients must trust this certificate:\n{server.certificate}", end="")
+        print("Ctrl+C ends it.", flush=True)
+        over = threading.Event()
+        before = signal.signal(signal.SIGTERM, lambda *_: over.set())
+        try:
+            while not over.wait(0.5):
+                pass
+        except KeyboardInterrupt:
+            print()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return 0

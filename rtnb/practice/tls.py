@@ -1,0 +1,92 @@
+"""`wss://` for clients that refuse plain `ws://`: a given certificate, or one made on the spot for this machine."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+import tempfile
+from pathlib import Path
+
+from rtnb.errors import InputError
+
+__all__ = ["given", "self_signed"]
+
+
+def given(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """A server context from PEM files.
+
+    Args:
+        certificate: The certificate (with its chain).
+        key: Its private key; None where the certificate's file holds it too.
+
+    Raises:
+        InputError: They cannot be read or do not belong together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise InputError(
+            f"The certificate {certificate} cannot be used: {error}. Give a PEM certificate and its PEM key.",
+            path=str(certificate),
+        ) from error
+    return context
+
+
+def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
+    """A server context with a certificate made now, good for a week.
+
+    Args:
+        host: The name or address clients will use.
+
+    Returns:
+        The context, and the certificate as PEM, which a client must trust.
+
+    Raises:
+        InputError: `cryptography`, which makes it, is not installed.
+    """
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import NameOID
+    except ImportError as error:
+        raise InputError(
+            "The package cryptography, which makes certificates, is not installed. "
+            "Run: pip install cryptography, or give --tls-cert and --tls-key."
+        ) from error
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    try:
+        address = x509.IPAddress(ipaddress.ip_address(host))
+        if address not in names:
+            names.append(address)
+    except ValueError:
+        if host != "localhost":
+            names.append(x509.DNSName(host))
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(days=7))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    # The ssl module reads a key from a file only; it is gone again at once.
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "pair.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(secret + pem)
+        context = given(path, None)
+    return context, pem.decode("ascii")

@@ -1,0 +1,150 @@
+"""The little HTTP beside the sockets: `POST /v1/realtime/client_secrets`, `GET /v1/models`, a page that says hello."""
+
+from __future__ import annotations
+
+import json
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from rtnb.practice import settings
+from rtnb.practice.checks import anything, choice, integer, nullable, record
+from rtnb.practice.doors import Refusal, Secrets, bearer, check_key
+from rtnb.practice.outputs import Ids
+from rtnb.practice.problems import Problem, missing
+
+__all__ = ["Connection", "answer"]
+
+_HEAD_LIMIT = 64 * 1024
+_BODY_LIMIT = 1024 * 1024
+
+
+class Connection(ServerConnection):
+    """A connection that also takes POST requests.
+
+    websockets reads GET requests only, which is all a handshake needs. A POST is held back until its body is here,
+    and shown to websockets as a GET; `posted` keeps the body for `answer`.
+    """
+
+    posted: bytes | None = None
+    _head: bytearray | None = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the network."""
+        if self._head is None:
+            super().data_received(data)
+            return
+        if self._head == b"":
+            self._head = bytearray()
+        self._head += data
+        if not b"POST ".startswith(self._head[:5]):
+            self._pass_on(bytes(self._head))
+            return
+        head, blank, body = bytes(self._head).partition(b"\r\n\r\n")
+        if not blank:
+            if len(head) > _HEAD_LIMIT:
+                self.transport.abort()
+            return
+        lines = head.split(b"\r\n")
+        length = 0
+        for line in lines[1:]:
+            name, _, value = line.partition(b":")
+            if name.strip().lower() == b"content-length" and value.strip().isdigit():
+                length = int(value)
+        if length > _BODY_LIMIT:
+            self.transport.abort()
+        elif len(body) >= length:
+            self.posted = body[:length]
+            kept = [
+                line for line in lines[1:] if not line.lower().startswith((b"content-length", b"transfer-encoding"))
+            ]
+            self._pass_on(b"\r\n".join([b"GET" + lines[0][4:], *kept, b"", b""]))
+
+    def _pass_on(self, data: bytes) -> None:
+        self._head = None
+        super().data_received(data)
+
+
+def answer(
+    request: Request, posted: bytes | None, *, key: str | None, given: Secrets, ids: Ids, session_seconds: float
+) -> Response:
+    """Answer a request that is no handshake."""
+    path = urlsplit(request.path).path.rstrip("/")
+    if path in ("", "/v1", "/v1/realtime") and posted is None:
+        return _text("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
+    try:
+        check_key(bearer(request.headers, ()), wanted=key, given=given, now=time.time())
+    except Refusal as refusal:
+        return _problem(refusal.problem, HTTPStatus.UNAUTHORIZED)
+    if path == "/v1/models" and posted is None:
+        models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
+        return _json({"object": "list", "data": models})
+    if path == "/v1/realtime/client_secrets" and posted is not None:
+        try:
+            return _json(_client_secret(posted, given, ids, session_seconds))
+        except Problem as problem:
+            return _problem(problem, HTTPStatus.BAD_REQUEST)
+    message = f"Invalid URL ({'GET' if posted is None else 'POST'} {path})"
+    return _problem(Problem(message), HTTPStatus.NOT_FOUND)
+
+
+_SECRET = record(
+    {
+        "expires_after": nullable(
+            record({"anchor": choice("created_at"), "seconds": integer(10, 7_200)})  # SDK: 10 to 7200, default 600
+        ),
+        "session": nullable(anything),
+    }
+)
+
+
+def _client_secret(posted: bytes, given: Secrets, ids: Ids, session_seconds: float) -> dict[str, Any]:
+    try:
+        asked = json.loads(posted or b"{}")
+    except ValueError as error:
+        raise Problem("We could not parse the JSON body of your request.", code="invalid_json") from error
+    checked = _SECRET(asked, "")
+    wanted = checked.get("session") or {"type": "realtime"}
+    if not isinstance(wanted, dict) or "type" not in wanted:
+        raise missing("session.type")
+    kind = choice("realtime", "transcription")(wanted["type"], "session.type")
+    model = None
+    if kind == "realtime":
+        name = wanted.get("model", "gpt-realtime-2.1")
+        model = settings.MODELS.get(name) if isinstance(name, str) else None
+        if model is None:
+            raise Problem(
+                f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param="session.model"
+            )
+    session = settings.defaults(kind, session_id=ids.new("sess"), expires_at=0, model=model)
+    session, _ = settings.update(session, wanted, model=model)
+    seconds = (checked.get("expires_after") or {}).get("seconds", 600)
+    expires_at = int(time.time()) + seconds
+    return {"value": given.give(session, expires_at), "expires_at": expires_at, "session": session}
+
+
+def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
+    headers = Headers()
+    headers["Content-Type"] = content_type
+    headers["Content-Length"] = str(len(body))
+    headers["Connection"] = "close"
+    return Response(status.value, status.phrase, headers, body)
+
+
+def _json(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return _response(status, "application/json", json.dumps(value).encode())
+
+
+def _text(text: str) -> Response:
+    return _response(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
+
+
+def _problem(problem: Problem, status: HTTPStatus) -> Response:
+    error = problem.error()
+    del error["event_id"]
+    return _json({"error": error}, status)
