@@ -699,22 +699,22 @@ def estimate(
             "estimate(seconds_in=60, seconds_out=60, turns=6).",
             turns=turns,
         )
-    name = model or models.DEFAULT
-    of = models.limits()
+    about = models.get(model or models.DEFAULT)
+    name, of = about.name, models.limits()
     fixed = of.text_in_tokens_per_turn if instructions_tokens is None else instructions_tokens
     heard = seconds_in / 60 * of.audio_in_tokens_per_minute / turns
     typed = text_in_tokens / turns
     words = seconds_out * of.text_out_tokens_per_second_spoken / turns
     spoken = 0.0 if text_only else seconds_out / 60 * of.audio_out_tokens_per_minute / turns
+    thought = of.reasoning_tokens_per_turn if about.reasoning else 0
 
-    # At turn k the model reads the instructions, k persons' turns and k - 1 answers of its own. The sum of
-    # 1…turns, and of 0…turns-1:
+    # At turn k the model reads the instructions, k turns of the person and k - 1 answers of its own: sums of 1…turns
+    # and of 0…turns-1. Reasoning is not read again. Where nobody knows how answers are, the dearer way is taken.
     asked, answered = turns * (turns + 1) / 2, turns * (turns - 1) / 2
     text_read = fixed * turns + typed * asked + words * answered
-    audio_read = heard * asked
-    # New at each turn: what the person adds. All else was read, or written, in an earlier turn.
-    text_new = fixed + typed * turns
-    audio_new = heard * turns
+    audio_read = heard * asked + (0 if about.rereads_audio is False else spoken * answered)
+    # New is what the person adds at each turn. All else was read, or said, in an earlier one.
+    text_new, audio_new = fixed + typed * turns, heard * turns
 
     def used(cached: bool) -> Usage:
         return Usage(
@@ -722,8 +722,9 @@ def estimate(
             input_audio_tokens=round(audio_read),
             cached_text_tokens=round(text_read - text_new) if cached else 0,
             cached_audio_tokens=round(audio_read - audio_new) if cached else 0,
-            output_text_tokens=round(words * turns),
+            output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
             output_audio_tokens=round(spoken * turns),
+            reasoning_tokens=round(thought * turns),
         )
 
     apart = (

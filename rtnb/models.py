@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, cast
 
 from .errors import InputError, RtnbWarning
@@ -107,6 +107,7 @@ class Model:
         voice: The voice it speaks with when none is asked for. None where unknown.
         silence_duration_ms: Silence after which its server turn detection ends a turn. None where unknown.
         images: Whether it takes pictures. None where unknown.
+        rereads_audio: Whether its earlier answers are billed again as sound, or only as words. None where unknown.
         since: First day it was served. None where unknown.
         shutdown: Day on which it stops being served. None where none is announced.
         successor: The model to move to. None where none is named.
@@ -124,6 +125,7 @@ class Model:
     voice: str | None = None
     silence_duration_ms: int | None = None
     images: bool | None = None
+    rereads_audio: bool | None = None
     since: date | None = None
     shutdown: date | None = None
     successor: str | None = None
@@ -194,6 +196,8 @@ class Limits:
         ping_seconds: How often OpenAI's server pings.
         audio_in_tokens_per_minute: Tokens in a minute of speech sent.
         audio_out_tokens_per_minute: Tokens in a minute of speech received.
+        text_out_tokens_per_turn: Text tokens billed for any answer, however short (measured).
+        reasoning_tokens_per_turn: Text tokens a 2.x model spends on reasoning (measured, at its default effort).
         text_out_tokens_per_second_spoken: Text tokens billed beside a second of speech received (measured).
         text_in_tokens_per_turn: Text tokens a session carries before anything is said (measured).
     """
@@ -210,6 +214,8 @@ class Limits:
     ping_seconds: float
     audio_in_tokens_per_minute: int
     audio_out_tokens_per_minute: int
+    text_out_tokens_per_turn: int
+    reasoning_tokens_per_turn: int
     text_out_tokens_per_second_spoken: float
     text_in_tokens_per_turn: int
 
@@ -287,7 +293,7 @@ class Models(Mapping[str, Model]):
 
 @cache
 def _data() -> dict[str, Any]:
-    return tomllib.loads(files("rtnb").joinpath("models.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
 
 
 def _rate(numbers: list[Any] | None) -> Rate:
@@ -368,6 +374,8 @@ def limits() -> Limits:
         ping_seconds=table["ping_seconds"],
         audio_in_tokens_per_minute=tokens["audio_in_per_minute"],
         audio_out_tokens_per_minute=tokens["audio_out_per_minute"],
+        text_out_tokens_per_turn=tokens["text_out_per_turn"],
+        reasoning_tokens_per_turn=tokens["reasoning_out_per_turn"],
         text_out_tokens_per_second_spoken=tokens["text_out_per_second_spoken"],
         text_in_tokens_per_turn=tokens["text_in_per_turn"],
     )

@@ -337,26 +337,42 @@ def test_the_table_can_leave_the_past_out_or_show_one_model():
 
 
 def test_one_turn_has_no_history():
-    # In: 60 text + 10 s × 10 = 100 audio tokens. Out: 10 s × 20 = 200 audio, 10 s × 4.1 = 41 text tokens.
-    # 60 × 0.6 + 100 × 10 + 41 × 2.4 + 200 × 20 = 36 + 1000 + 98.4 + 4000 = 5134.4 millionths
+    # In: 140 text (the default instructions) and 10 s × 10 = 100 audio tokens.
+    # Out: 10 s × 20 = 200 audio; text 10 s × 3 + 12 + 30 of reasoning = 72.
+    # 140 × 0.6 + 100 × 10 + 72 × 2.4 + 200 × 20 = 84 + 1000 + 172.8 + 4000 = 5256.8 millionths
     guess = estimate(seconds_in=10, seconds_out=10, model="gpt-realtime-2.1-mini")
-    assert guess.usd == pytest.approx(5134.4e-6)
+    assert guess.usd == pytest.approx(5256.8e-6)
     assert guess.low.usd == guess.high.usd
-    assert str(guess) == "$0.0051"
+    assert str(guess) == "$0.0053"
+    assert guess.usage.reasoning_tokens == 30
 
 
 def test_every_turn_bills_the_talk_before_it_again():
     guess = estimate(seconds_in=30, seconds_out=30, turns=3, model="gpt-realtime-2.1-mini", instructions_tokens=0)
-    # Each turn: 100 audio tokens heard; said: 200 audio + 41 text. Read at turn 1, 2, 3:
-    #   audio 100 + 200 + 300 = 600;  text 0 + 41 + 82 = 123
+    # Each turn: 100 audio tokens heard; 200 audio, 30 words, 12 + 30 more text said. Answers are read again as words.
+    # Read at turn 1, 2, 3: audio 100 + 200 + 300 = 600; text 0 + 30 + 60 = 90
     assert guess.usage.input_audio_tokens == 600
-    assert guess.usage.input_text_tokens == 123
+    assert guess.usage.input_text_tokens == 90
     assert guess.usage.output_audio_tokens == 600
-    assert guess.usage.output_text_tokens == 123
-    # Nothing cached: 600 × 10 + 123 × 0.6 + 123 × 2.4 + 600 × 20 = 6000 + 73.8 + 295.2 + 12,000 = 18,369
-    assert guess.high.usd == pytest.approx(18369e-6)
-    # All of the past cached: new are 300 audio tokens; 300 × 10 + 300 × 0.3 + 123 × 0.06 + 295.2 + 12,000
-    assert guess.low.usd == pytest.approx((3000 + 90 + 7.38 + 295.2 + 12_000) * 1e-6)
+    assert guess.usage.output_text_tokens == 216
+    # Nothing cached: 600 × 10 + 90 × 0.6 + 216 × 2.4 + 600 × 20 = 6000 + 54 + 518.4 + 12,000
+    assert guess.high.usd == pytest.approx(18572.4e-6)
+    # All of the past cached: new are 300 audio tokens; 300 × 10 + 300 × 0.3 + 90 × 0.06 + 518.4 + 12,000
+    assert guess.low.usd == pytest.approx((3000 + 90 + 5.4 + 518.4 + 12_000) * 1e-6)
+
+
+def test_an_older_model_hears_its_own_answers_again():
+    guess = estimate(seconds_in=30, seconds_out=30, turns=3, model="gpt-realtime", instructions_tokens=0)
+    # As above, and its own 200 audio tokens once at turn 2 and twice at turn 3: 600 + 600
+    assert guess.usage.input_audio_tokens == 1200
+    assert guess.usage.reasoning_tokens == 0
+
+
+def test_the_recorded_second_turn_is_what_the_arithmetic_says():
+    # Recorded, gpt-realtime-2.1-mini: an answer of 16 audio tokens, then 5120 ms of sound in: 51 audio tokens read.
+    guess = estimate(seconds_in=5.12, seconds_out=0.8, turns=1, model="gpt-realtime-2.1-mini")
+    assert guess.usage.input_audio_tokens == 51
+    assert guess.usage.output_audio_tokens == 16
 
 
 def test_a_long_talk_costs_more_than_its_turns_apart():
