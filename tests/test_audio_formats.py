@@ -350,3 +350,27 @@ def test_a_stdlib_wav(tmp_path):
         file.setframerate(48_000)
         file.writeframes(np.repeat((tone(48_000) * 32_767).astype("<i2"), 2).tobytes())
     hears_the_tone(Clip.read(path))
+
+
+def test_recordings_put_one_behind_the_other_are_all_read():
+    """An internet radio's ogg is a chain of ogg streams; two mp3s copied into one file are one mp3."""
+    out = io.BytesIO()
+    soundfile.write(out, tone(24_000), 24_000, format="OGG", subtype="OPUS")
+    hears_the_tone(Clip.read(out.getvalue() * 2), seconds=2 * SECONDS)
+    mp3 = encoded("mp3", "libmp3lame", id3v2_version="0", write_xing="0")
+    assert Clip.read(mp3 * 2).seconds > 2.9
+
+
+@pytest.mark.parametrize(("container", "mark", "width"), [("AU", b".snd", 4), ("CAF", b"data", 8)])
+def test_a_streamed_au_or_caf_of_unknown_length_is_read_to_its_end(container, mark, width):
+    data = bytearray(written(container, "PCM_16"))
+    at = data.index(mark) + (8 if container == "AU" else 4)
+    data[at : at + width] = b"\xff" * width
+    hears_the_tone(Clip.read(bytes(data)), slack=0.001)
+
+
+def test_floats_that_are_no_numbers_do_not_ruin_the_rest():
+    sound = tone(48_000)
+    sound[1_000:1_010] = [np.nan, np.inf, -np.inf, np.nan, 9.0, -9.0, 0, 0, 0, 0]
+    clip = Clip.read(wav(sound.astype("<f4"), rate_hz=48_000, tag=3))
+    hears_the_tone(clip[0.1:], seconds=SECONDS - 0.1)
