@@ -210,9 +210,9 @@ def doctor(
     findings = check_python(sys.version_info[:3], platform.system(), platform.machine())
     findings += check_packages(_versions(_WATCHED), sys.version_info[:2])
     findings += check_frontend(_frontend(), _versions(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
-    found, looked = check_key(
-        lambda: keys.lookup(key, provider=None if kind.name in ("openai", "other") else kind.name)
-    )
+    given, key = [key], None  # handed over, so that this frame holds no key when something else goes wrong
+    whose = None if kind.name in ("openai", "other") else kind.name
+    found, looked = check_key(lambda: keys.lookup(given.pop(), provider=whose))
     if found is None and not kind.needs_key:
         looked = [Finding("key", "ok", f"none, and {kind.title} needs none")]
     findings += looked

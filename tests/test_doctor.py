@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import shutil
 import socket
 import ssl
 import sys
@@ -665,3 +666,25 @@ def test_the_issuer_is_read_out_of_the_bytes_and_junk_gives_nothing():
     assert _issuer_in(ssl.PEM_cert_to_DER_cert(CERTIFICATE)) == "Example School Filter"
     for junk in (b"", b"0", b"\x30\x80", os.urandom(64), ssl.PEM_cert_to_DER_cert(CERTIFICATE)[:40]):
         assert _issuer_in(junk) == ""
+
+
+@pytest.mark.browser
+def test_the_browser_says_whether_there_is_a_microphone(tmp_path: Path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    page_file = tmp_path / "report.html"
+    shown = Report((Finding("sound", "unknown", "the browser is asked"),))._repr_html_()
+    page_file.write_text(f"<!doctype html><meta charset=utf-8>{shown}", encoding="utf-8")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"],
+        )
+        page = browser.new_page()
+        page.goto(page_file.as_uri())
+        page.wait_for_function("document.querySelector('.rtnb-sound').textContent !== 'the browser is asked'")
+        said = page.inner_text(".rtnb-sound")
+        browser.close()
+    assert said == "a microphone, it will ask first; sound can be played"
