@@ -225,7 +225,10 @@ def doctor(
     else:
         findings += check_access(lambda: _open_session(name, url, found, timeout * 2), name, kind)
     findings += check_shutdown(name, date.today())
-    findings += check_price(talk or costs.estimate(seconds_in=300, seconds_out=300, turns=20, model=name), learners)
+    if kind.needs_key or talk is not None:
+        findings += check_price(talk or costs.estimate(seconds_in=300, seconds_out=300, turns=20, model=name), learners)
+    else:
+        findings.append(Finding("price", "note", f"none that is known here: {kind.title}"))
     findings += check_sound(_frontend())
     return Report(tuple(findings), time.monotonic() - begun)
 

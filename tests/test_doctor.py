@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -604,8 +605,23 @@ def test_with_nothing_there_it_says_so_within_seconds():
         "price",
         "sound",
     }
+    assert report["price"].symptom == "none that is known here: a server that speaks the Realtime protocol"
     with pytest.raises(KeyError):
         report["weather"]
+
+
+@pytest.mark.usefixtures("_alone")
+def test_openai_without_internet_without_a_key(monkeypatch: pytest.MonkeyPatch):
+    def unknown(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr("rtnb.doctor.check_network", functools.partial(check_network, resolve=unknown))
+    report = doctor(model="gpt-realtime-2.1", learners=30)
+    assert report.seconds < 3
+    assert report["network"].symptom == "api.openai.com: no such name"
+    assert report["key"].symptom == "none found"
+    assert "for 30 people" in report["price"].symptom
+    assert report.line.count("\n") == 0
 
 
 @pytest.mark.usefixtures("_alone")
