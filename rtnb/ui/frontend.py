@@ -82,7 +82,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
         if sys.stderr is not None and sys.stderr.isatty():
             return Frontend("terminal", False, False, False, True, "stderr is a terminal")
         return Frontend("none", False, False, False, False, "no IPython, no terminal")
-    live = takes_live_messages()
+    live = _takes_live_messages()
     # VS Code's Jupyter extension puts the notebook's path into the namespace, also where the kernel is Colab's.
     namespace = getattr(getattr(it, "shell", None), "user_ns", None) or {}
     if "__vsc_ipynb_file__" in namespace:
@@ -112,7 +112,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
     return Frontend("headless", False, False, live, False, "a kernel without a server's session")
 
 
-def takes_live_messages() -> bool:
+def _takes_live_messages() -> bool:
     # Measured with a page that sends while a cell awaits: they come at once on 7.4.0, only afterwards on 6.17.1.
     from importlib.metadata import PackageNotFoundError, version
 

@@ -1,8 +1,8 @@
 """The strip that speaks an answer in the page while it is still coming.
 
 Sound goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
-from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again,
-so nothing waits for them.
+from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again
+(on older kernels), so nothing waits for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from rtnb.ui import frontend, language
+from rtnb.ui import frontend, language, waiting
 
 __all__ = ["StreamPlayer"]
 
@@ -52,6 +52,7 @@ class StreamPlayer:
     def __init__(self, on_played: Callable[[], None]) -> None:
         self.widget = Strip(key=uuid.uuid4().hex, language=language.chosen())
         self.widget.on_msg(self._hear)
+        waiting.hear_while_busy(self.widget)
         self._on_played = on_played
         self._lock = threading.RLock()
         self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []

@@ -1,7 +1,7 @@
 // The upload box: drop, paste or choose recordings; they go to the kernel in small numbered pieces.
 //
 // To the kernel: {kind: "begin", id, name, bytes, pieces}   {kind: "piece", id, i, sha256 | crc32} + buffer
-//                {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
+//                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
 // From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, problem}
 //                  {kind: "sound", id} + buffer;   and the trait `state`: what is there, for every page alike.
 //
@@ -360,6 +360,7 @@ function render({ model, el }) {
   model.on("comm_live_update", lose);
   el.append(root);
   draw();
+  model.send({ kind: "hello" });
   return () => {
     quiet();
     for (const it of sending) it.end("");

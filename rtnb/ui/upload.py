@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtnb.errors import AudioError, InputError
-from rtnb.ui import frontend, language
+from rtnb.ui import frontend, language, waiting
 from rtnb.ui.language import text
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = Fal
         multiple: Whether it takes several files.
         sample: The shipped recording that stands in until somebody has uploaded: True for the talk, or a name from
             `rtnb.samples().names`. False for none.
-        wait: Whether to wait until somebody has uploaded, where that can work: with Colab's own upload button there, in
-            the box on kernels that take widget messages meanwhile (ipykernel 6, or 7.4 and later). It ends at once where
-            nobody is there to upload.
+        wait: Whether to wait until somebody has uploaded, where that can work: with Colab's own upload button there,
+            elsewhere in the box, if kernel and page can talk while a cell runs. It ends at once where they cannot and
+            where nobody is there to upload; the sample stands then.
 
     Returns:
         The box: `.clip`, `.clips`, `.files`, and it can be handed to `ask` as it is.
@@ -111,6 +111,7 @@ class UploadBox:
         if sample is not False:
             self._sample = samples()["talk" if sample is True else sample]
         self._lock = threading.RLock()
+        self._hearing = threading.Lock()  # the page's messages one at a time, whichever threads they come on
         self._files: dict[str, UploadedFile] = {}
         self._checking: dict[str, UploadedFile] = {}
         self._arriving: dict[str, _Arriving] = {}
@@ -119,6 +120,7 @@ class UploadBox:
         self._shown_in: int | None = None
         self._waiting = False
         self._went_on = False
+        self._heard = False  # any word of a page
 
     # --- what is in it
 
@@ -210,6 +212,7 @@ class UploadBox:
                 language=language.chosen(), multiple=self._multiple, state=self._state_for_page()
             )
             self._widget.on_msg(self._hear)
+            waiting.hear_while_busy(self._widget)
         return self._widget
 
     def _state_for_page(self) -> dict[str, Any]:
@@ -235,11 +238,18 @@ class UploadBox:
     # --- what the page says
 
     def _hear(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
+        """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
         if not isinstance(content, Mapping):
             return
+        with self._hearing:
+            self._obey(content, buffers)
+
+    def _obey(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         kind, key = content.get("kind"), str(content.get("id", ""))
         try:
-            if kind == "begin":
+            if kind == "hello":
+                self._heard = True
+            elif kind == "begin":
                 self._begin(key, content)
             elif kind == "piece":
                 self._piece(key, content, buffers)
@@ -351,15 +361,14 @@ class UploadBox:
             return
         from IPython.display import display
 
-        from rtnb.ui import waiting
-
-        self._waiting = waiting.can_serve()
+        self._waiting = True
         display(self)
         self._shown_in = _cell()
-        if not self._waiting:
-            return
         try:
-            waiting.serve_until(lambda: self._went_on or (bool(self._files) and not self._checking))
+            waiting.serve_until(
+                lambda: self._went_on or (bool(self._files) and not self._checking and not self._arriving),
+                there=lambda: self._heard,
+            )
         finally:
             self._waiting = False
             self._tell_page()

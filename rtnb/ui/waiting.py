@@ -1,8 +1,11 @@
-"""Taking widget messages while a cell runs, for the one call that waits for a person.
+"""Taking widget messages while a cell runs.
 
-A kernel runs one request after the other, so while a cell runs, what the page says lies in a queue. On ipykernel 6 that
-queue can be emptied by hand; ipykernel 7.4 takes widget messages whenever its loop turns, so it is enough to turn it. In
-between (7.0 to 7.3) a cell holds a lock that keeps all messages back, and waiting would wait for ever.
+A kernel runs one request after the other, so while a cell runs, what the page says lies in a queue. Two ways round it:
+
+- ipykernel 7 has subshells, threads that serve a page beside the running cell, and JupyterLab (4.4 and later) sends
+  widget messages to one. From 7.4 on the kernel sends them back to the main thread all the same, if the widget was made
+  there, so that an awaiting cell gets them in its own thread; `hear_while_busy` lets them go where the page sent them.
+- on ipykernel 6 the queue can be emptied by hand, for the one call that waits for a person.
 """
 
 from __future__ import annotations
@@ -14,51 +17,67 @@ from typing import Any
 
 from rtnb.ui import frontend
 
-__all__ = ["can_serve", "serve_until"]
+__all__ = ["hear_while_busy", "serve_until"]
 
 _COMM = frozenset({"comm_open", "comm_msg", "comm_close"})
 _PAUSE_SECONDS = 0.03
 
 
-def can_serve() -> bool:
-    """Whether this kernel can take widget messages while a cell runs."""
-    kernel = frontend.kernel()
-    return kernel is not None and (hasattr(kernel, "msg_queue") or frontend.takes_live_messages())
+def hear_while_busy(widget: Any) -> bool:
+    """Let a widget's messages be handled on the thread the page asked for, also while a cell blocks the kernel.
 
-
-def serve_until(done: Callable[[], bool], *, timeout: float | None = None) -> bool:
-    """Take widget messages until something is the case. Interrupting the cell ends it as usual.
+    Measured on ipykernel 7.4.0 with JupyterLab 4.6 and Notebook 7.6: messages sent during `time.sleep` are handled at
+    once, on a thread named `subshell-…`. Without it they wait for the cell. Its `on_msg` callbacks must be thread-safe.
 
     Args:
-        done: Asked after each round.
-        timeout: Seconds to wait at most. None for no limit.
+        widget: Any ipywidgets widget that has its comm already.
 
     Returns:
-        Whether it is the case; False at once where this kernel cannot, and after `timeout`.
+        Whether this kernel has subshells; False changes nothing. The page may still not use them.
     """
     kernel = frontend.kernel()
-    if kernel is None or not can_serve():
-        return done()
-    import nest_asyncio
-
-    # A cell that waits without `await` stands inside the running loop; only nest_asyncio lets that loop turn further.
-    loop = asyncio.get_event_loop()
-    nest_asyncio.apply(loop)
-    round_ = _take_queued(kernel) if hasattr(kernel, "msg_queue") else _turn
-    end = None if timeout is None else time.monotonic() + timeout
-    while not done():
-        if end is not None and time.monotonic() > end:
-            return False
-        loop.run_until_complete(round_())
+    if kernel is None or not getattr(kernel, "_supports_kernel_subshells", False):
+        return False
+    # The kernel asks the comm which subshell its messages belong to; ours leaves it to the page.
+    widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
     return True
 
 
-async def _turn() -> None:
-    await asyncio.sleep(_PAUSE_SECONDS)
+def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds: float = 6.0) -> bool:
+    """Take widget messages in a running cell until something is the case. Interrupting the cell ends it as usual.
+
+    Args:
+        done: Asked every few milliseconds.
+        there: Whether the page has been heard of. A page that is not heard of at first never will be before the cell
+            ends (no subshells in it, or nobody has it open), and then this gives up.
+        seconds: How long to wait for the page's first word.
+
+    Returns:
+        Whether it is the case; False where this kernel and page cannot talk while a cell runs.
+    """
+    kernel = frontend.kernel()
+    if kernel is None:
+        return done()
+    take = _taking(kernel) if hasattr(kernel, "msg_queue") else _pause
+    end = time.monotonic() + seconds
+    while not done():
+        if not there() and time.monotonic() > end:
+            return False
+        take()
+    return True
 
 
-def _take_queued(kernel: Any) -> Callable[[], Any]:
+def _pause() -> None:
+    time.sleep(_PAUSE_SECONDS)
+
+
+def _taking(kernel: Any) -> Callable[[], None]:
     """One round on ipykernel 6: widget messages are handled, all others keep their place."""
+    import nest_asyncio
+
+    # The cell stands inside the running loop; only nest_asyncio lets that loop turn further.
+    loop = asyncio.get_event_loop()
+    nest_asyncio.apply(loop)
     ident, parent = kernel._parent_ident["shell"], kernel.get_parent("shell")
 
     async def round_() -> None:
@@ -77,7 +96,7 @@ def _take_queued(kernel: Any) -> Callable[[], Any]:
         for entry in others:
             kernel.msg_queue.put_nowait(entry)
 
-    return round_
+    return lambda: loop.run_until_complete(round_())
 
 
 def _kind(kernel: Any, message: Any) -> str:
