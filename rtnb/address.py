@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from . import models
 from .errors import InputError
 
-__all__ = ["Address", "resolve"]
+__all__ = ["OPENAI", "Address", "resolve"]
 
-_OPENAI = "wss://api.openai.com/v1/realtime"
+OPENAI = "wss://api.openai.com/v1/realtime"
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -56,11 +56,11 @@ def resolve(
     Raises:
         InputError: If the address is not one a socket can be opened to.
     """
-    parts = urlsplit((url or _OPENAI).strip())
+    parts = urlsplit((url or OPENAI).strip())
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not parts.hostname:
         raise InputError(
-            f"Your url {url!r} is not a WebSocket address. Give one like {_OPENAI} or ws://localhost:8000/v1/realtime.",
+            f"Your url {url!r} is not a WebSocket address. Give one like {OPENAI} or ws://localhost:8000/v1/realtime.",
             url=url,
         )
     kind = models.provider(provider) if provider else models.provider_of(url)

@@ -66,6 +66,7 @@ class Connection:
         self._outgoing: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue()  # frames, and the sound bytes in them
         self._room = asyncio.Event()
         self._expected: dict[str, _Expectation] = {}
+        self._lost = 0  # how often frames were dropped because their socket had gone
 
     @property
     def seconds(self) -> float:
@@ -119,6 +120,16 @@ class Connection:
             with contextlib.suppress(Exception):
                 await socket.close()
 
+    def renew(self) -> None:
+        """Get ready for another socket: what waited for the old one is dropped, for nothing may be sent twice."""
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait()
+            self._outgoing.task_done()
+            self._lost += 1
+        self.unsent_bytes = 0
+        self._room.set()
+        self.conversation.renew()
+
     async def close(self) -> None:
         """Say goodbye (1000) and wait for the server's."""
         if self._socket is not None:
@@ -131,10 +142,15 @@ class Connection:
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
                 frame, sound_bytes = await self._outgoing.get()
-                await socket.send(frame, text=True)
-                self.unsent_bytes -= sound_bytes
-                self._outgoing.task_done()
-                self._room.set()
+                try:
+                    await socket.send(frame, text=True)
+                except websockets.ConnectionClosed:
+                    self._lost += 1
+                    raise
+                finally:
+                    self.unsent_bytes -= sound_bytes
+                    self._outgoing.task_done()
+                    self._room.set()
 
     def put(self, event: dict[str, Any]) -> None:
         """Send an event. What is in the log and what is on the wire are the same, in the same order."""
@@ -164,8 +180,15 @@ class Connection:
             await self._room.wait()
 
     async def flushed(self) -> None:
-        """Wait until everything given so far is on the wire."""
+        """Wait until everything given so far is on the wire.
+
+        Raises:
+            ConnectionFailed: If the socket went before it was.
+        """
+        lost = self._lost
         await self._outgoing.join()
+        if self._lost != lost:
+            raise refusals.ended(None, "", mask_secrets(self._where.url))
 
     def expect(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
@@ -234,10 +257,13 @@ class Connection:
                 expectation.future.set_result(event)
                 return
 
+    def say(self, sentence: str) -> None:
+        """Print a sentence into the cell that opened the session."""
+        with contextlib.suppress(Exception):  # a front end that is gone must not end the session
+            self._context.run(print, mask_secrets(sentence), flush=True)
+
     def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
         shown = wire.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
         if len(shown) > 160:
             shown = shown[:159] + "…"
-        line = mask_secrets(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")
-        with contextlib.suppress(Exception):  # a front end that is gone must not end the session
-            self._context.run(print, line, flush=True)
+        self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")

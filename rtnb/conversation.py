@@ -95,6 +95,15 @@ class Turn:
             return f"{self.item.get('name', '')}({self.item.get('arguments', '')})"
         if self.type == "function_call_output":
             return str(self.item.get("output", ""))
+        if self.type in ("mcp_call", "mcp_approval_request"):
+            call = f"{self.item.get('server_label', '')}.{self.item.get('name', '')}({self.item.get('arguments', '')})"
+            told = self.item.get("output") or (self.item.get("error") or {}).get("message")
+            return f"{call} → {told}" if told else call + ("?" if self.type == "mcp_approval_request" else "")
+        if self.type == "mcp_approval_response":
+            return "yes" if self.item.get("approve") else "no"
+        if self.type == "mcp_list_tools":
+            names = ", ".join(tool.get("name", "") for tool in self.item.get("tools") or ())
+            return f"{self.item.get('server_label', '')}: {names}"
         return " ".join(part for part in (self.text, self.transcript) if part)
 
     @property
@@ -371,7 +380,7 @@ class Other(Update):
     """An event that changes nothing here."""
 
 
-# --- the fold ----------------------------------------------------------------------------------------------------------
+# --- the fold ---------------------------------------------------------------------------------------------------------
 
 
 class Conversation:
@@ -386,6 +395,7 @@ class Conversation:
         turns: The items in the order of the conversation.
         responses: Every response by its id, in the order they began.
         rate_limits: What `rate_limits.updated` said last; empty until then.
+        rate_limits_at: When it did, on the log's clock. None until then.
         transcription_usage: `(item_id, usage)` for every transcription of the person's sound, which is billed apart.
     """
 
@@ -394,6 +404,7 @@ class Conversation:
         self.turns = Turns()
         self.responses: dict[str, Response] = {}
         self.rate_limits: list[dict[str, Any]] = []
+        self.rate_limits_at: float | None = None
         self.transcription_usage: list[tuple[str, dict[str, Any]]] = []
         self._items: dict[str, Turn] = {}
         self._parts: dict[tuple[str, str, int], str] = {}
@@ -404,6 +415,29 @@ class Conversation:
         self._clears: list[int] = []
         self._speech: dict[str, list[int | None]] = {}  # item id → [start ms, end ms]
         self._called: set[str] = set()
+        self._origin = 0  # bytes appended before the present server session: its offsets count from here
+        self._seeds: list[Turn] = []  # turns given to the server again, whose items it will announce
+        self._seeded: set[str] = set()  # and the ids under which it did
+
+    def renew(self) -> None:
+        """A new server session begins: turns stay, what the old one left open is closed."""
+        self.session = {}
+        self._origin = self._buffer_from = self._appended
+        self._commits.clear()
+        self._clears.clear()
+        self._speech.clear()
+        self._seeds.clear()
+        for response in self.responses.values():
+            if response.active:
+                response.status = "incomplete"
+                response.status_details = {"type": "incomplete", "reason": "connection_lost"}
+        for turn in self._items.values():
+            if turn.status == "in_progress":
+                turn.status = "incomplete"
+
+    def seeding(self, turn: Turn) -> None:
+        """Take note that `turn` is given to the server again: the item it announces next of this kind is that turn."""
+        self._seeds.append(turn)
 
     # What we send matters only for knowing which sound became which item.
 
@@ -441,10 +475,16 @@ class Conversation:
             What changed, in order; never empty.
         """
         event = wire.to_ga(event)
+        updates: list[Update] = []
+        if (response_id := event.get("response_id")) and response_id not in self.responses:
+            # A server that speaks the protocol in part, and never said `response.created`.
+            response = self._response(response_id)
+            response.started_at = at_seconds
+            updates.append(ResponseStarted(event, at_seconds, response))
         if event["type"] == "response.output_audio.delta":
-            return [self._sound(event, at_seconds, pcm)]
+            return [*updates, self._sound(event, at_seconds, pcm)]
         fold = _FOLDS.get(event["type"])
-        updates = list(fold(self, event, at_seconds)) if fold else []
+        updates += list(fold(self, event, at_seconds)) if fold else []
         return updates or [Other(event, at_seconds)]
 
     # session
@@ -454,7 +494,7 @@ class Conversation:
         yield (SessionStarted if event["type"] == "session.created" else SessionUpdated)(event, at, self.session)
 
     def _limits(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        self.rate_limits = event.get("rate_limits") or []
+        self.rate_limits, self.rate_limits_at = event.get("rate_limits") or [], at
         yield RateLimits(event, at, self.rate_limits)
 
     def _error(self, event: dict[str, Any], at: float) -> Iterable[Update]:
@@ -483,11 +523,11 @@ class Conversation:
         turn.spoken = True
         speech = self._speech.pop(item_id, None)
         if speech is not None and speech[1] is not None:
-            start, end = (speech[0] or 0) * BYTES_PER_MS, speech[1] * BYTES_PER_MS
+            start, end = ((ms or 0) * BYTES_PER_MS + self._origin for ms in speech)
         else:
             start = self._buffer_from
             if speech is not None and speech[0] is not None:
-                start = speech[0] * BYTES_PER_MS
+                start = speech[0] * BYTES_PER_MS + self._origin
             end = self._commits.pop(0) if self._commits else self._appended
         self._buffer_from = end
         if self._heard is not None:
@@ -521,10 +561,17 @@ class Conversation:
     # items
 
     def _item(
-        self, item: Mapping[str, Any], previous: str | None, *, in_conversation: bool = True, response_id: str | None = None
+        self,
+        item: Mapping[str, Any],
+        previous: str | None,
+        *,
+        in_conversation: bool = True,
+        response_id: str | None = None,
     ) -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
+        if (seed := self._seed_of(item)) is not None:
+            return seed
         turn = self._items.get(item_id)
         if turn is None:
             turn = self._items[item_id] = Turn(item_id, in_conversation=in_conversation)
@@ -540,6 +587,25 @@ class Conversation:
         turn.response_id = response_id or turn.response_id
         turn.item = {**turn.item, **item}
         self._read_content(turn, item.get("content") or ())
+        return turn
+
+    def _seed_of(self, item: Mapping[str, Any]) -> Turn | None:
+        """The earlier turn this item is a copy of; it keeps its own words and sound. None for a new one.
+
+        We give the item its old id, which OpenAI's server takes over (recorded); servers that make one up are followed.
+        """
+        item_id = item.get("id") or ""
+        if item_id in self._seeded and item_id in self._items:
+            return self._items[item_id]
+        if not self._seeds or not item_id:
+            return None
+        turn, role = self._seeds[0], item.get("role")
+        if item_id != turn.item_id and (item_id in self._items or (role and role != turn.role)):
+            return None
+        self._seeds.pop(0)
+        self._seeded.add(item_id)
+        self._items[item_id] = turn
+        turn.item_id = item_id
         return turn
 
     def _place(self, turn: Turn, previous: str | None) -> None:
@@ -695,7 +761,8 @@ class Conversation:
     def _call_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         turn = self._items.get(event.get("item_id") or "")
         # The Beta interface left the name out; the item has it.
-        item = {**(turn.item if turn else {}), **{k: v for k, v in event.items() if k in ("name", "call_id", "arguments")}}
+        told = {k: v for k, v in event.items() if k in ("name", "call_id", "arguments")}
+        item = {**(turn.item if turn else {}), **told}
         if turn is not None:
             turn.item = {**turn.item, **item}
         if item.get("name"):

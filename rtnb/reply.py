@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from .audio import Clip
     from .costs import Cost, Usage
     from .session import Session
+    from .timeline import Timeline
     from .tools import ToolCall
 
-__all__ = ["Finished", "Piece", "Reply"]
+__all__ = ["Approval", "Finished", "Piece", "Reply"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,26 @@ class Piece:
 
     def __str__(self) -> str:
         return self.text
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The question whether an MCP server's tool may be called.
+
+    Attributes:
+        id: The server's id of the question.
+        server_label: Which MCP server.
+        name: Which tool.
+        arguments: With what, as JSON the model wrote.
+    """
+
+    id: str
+    server_label: str
+    name: str
+    arguments: str
+
+    def __str__(self) -> str:
+        return f"{self.server_label}.{self.name}({self.arguments})"
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,7 @@ class Reply(Handle["Reply"]):
         session: The session it belongs to.
         responses: Its responses, in order.
         tool_calls: The functions that were called, in order, with what they gave.
+        approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
         progress: `(seconds sent, seconds in all)` of the person's sound; the second is None while unknown.
         warnings: Plain sentences about what was odd but stopped nothing.
     """
@@ -70,13 +92,16 @@ class Reply(Handle["Reply"]):
         self.session = session
         self.responses: list[c.Response] = []
         self.tool_calls: list[ToolCall] = []
+        self.approvals: list[Approval] = []
         self.progress: tuple[float, float | None] = (0.0, 0.0)
         self.warnings: list[str] = []
         self._label = label
         self._item_ids: set[str] = set()  # the person's items of this turn
+        self._begun = False  # whether anything of it was sent
         self._begin = 0  # where its events begin in the log
         self._end: int | None = None
         self._asked_at: float | None = None
+        self._asked: str | None = None  # the event_id of its last response.create
         self._cancelled = False
         self._updates: list[Any] = []
         self._listeners: list[_Listener] = []
@@ -193,6 +218,12 @@ class Reply(Handle["Reply"]):
                 problem="no sound",
             )
         return audio.save(path)
+
+    def timeline(self) -> Timeline:
+        """Draw this turn over time: person, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
+        from .timeline import Timeline
+
+        return Timeline.of_reply(self)
 
     def subscribe(self, listener: _Listener) -> Callable[[], None]:
         """Hear of every update of this turn: first what came already, then what comes, last `Finished`.

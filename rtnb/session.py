@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import weakref
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import address as addresses
-from . import background, costs, keys, models, refusals, settings, turn, wire
+from . import background, costs, keys, limits, models, refusals, settings, turn, wire
 from . import conversation as c
 from .connection import Connection
 from .errors import (
@@ -31,10 +32,13 @@ from .errors import (
 )
 from .handle import Handle
 from .parts import read_parts
-from .reply import Finished, Piece, Reply
+from .reply import Approval, Finished, Piece, Reply
 from .tools import Toolbox
 
-__all__ = ["Closed", "Piece", "Reply", "Session", "connect"]
+if TYPE_CHECKING:
+    from .timeline import Timeline
+
+__all__ = ["Closed", "Piece", "Reconnecting", "Reply", "Session", "connect"]
 
 _log = logging.getLogger("rtnb")
 
@@ -50,6 +54,13 @@ BENIGN_CODES = frozenset(
 )
 # What the OpenAI SDK 3.54.0 counts as worth a new try.
 _RECOVERABLE = {1001, 1005, 1006, 1011, 1012, 1013, 1015}
+# What no new session mends; going on would be a loop of sessions that die at once (reported against LiveKit).
+_HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "billing_hard_limit_reached")
+_TRIES = 5
+# A session that lasted this long counts as recovered: the next break has all its tries again.
+_RECOVERED_SECONDS = 30.0
+# How long an unknown server may take to say `session.updated`, which some never do.
+_UPDATE_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -67,14 +78,29 @@ class Closed:
     error: BaseException | None
 
 
+@dataclass(frozen=True)
+class Reconnecting:
+    """The connection is gone, and rtnb goes on in a new session with the history as text.
+
+    Attributes:
+        code: The close code. None where there was none.
+        reason: The server's words; "" for none.
+        seconds: In how many seconds the next try begins.
+    """
+
+    code: int | None
+    reason: str
+    seconds: float
 
 
 def connect(
     *,
     model: str | None = None,
     voice: str | None = None,
+    speed: float | None = None,
     instructions: str | None = None,
     tools: Sequence[Any] = (),
+    approve: Callable[[Approval], Any] | None = None,
     modalities: Literal["audio", "text"] | None = None,
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = None,
     transcription: bool | str | Mapping[str, Any] | None = None,
@@ -83,6 +109,7 @@ def connect(
     provider: str | None = None,
     practice: bool = False,
     replay: str | Path | None = None,
+    replay_speed: float = 1.0,
     budget: float | costs.Budget | None = None,
     session: Mapping[str, Any] | None = None,
     reconnect: bool = False,
@@ -98,8 +125,12 @@ def connect(
     Args:
         model: The model's name. None: `gpt-realtime-2.1-mini`.
         voice: One of `rtnb.models.VOICES`, or a custom voice's id (`"voice_…"`). None: the model's own.
+        speed: How fast it speaks, 0.25–1.5. None: 1.0.
         instructions: How the model should behave. None: the server's default; "" for none at all.
-        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts.
+        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
+            servers among them.
+        approve: Asked before the server calls an MCP tool that needs approval; called with an `Approval`, gives whether
+            it may (sync or async). None: the reply ends with the question, see `approve()`.
         modalities: `"audio"` (sound and its transcript) or `"text"`; the API gives never both. None: audio.
         turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
             server listens for it, right for a microphone. A dict is the API's own object.
@@ -110,6 +141,7 @@ def connect(
         provider: The kind of server by its name in `models.toml`, where its address does not tell.
         practice: Use the practice server, whatever keys there are.
         replay: A session saved with `save()`, to be played back instead of calling anybody.
+        replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
         budget: US dollars this session may cost, or a budget shared with others. None: no limit.
         session: Further fields of the API's session object, laid over what the other arguments say.
         reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
@@ -127,27 +159,63 @@ def connect(
             f"Your modalities={modalities!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",
             modalities=modalities,
         )
+    if replay is not None and model is None:
+        from . import recording
+
+        model = recording.open_recording(replay).model
     model = model or models.DEFAULT
-    where = _where(model, key=key, url=url, provider=provider, practice=practice, replay=replay)
+    where = find_server(
+        model, key=key, url=url, provider=provider, practice=practice, replay=replay, replay_speed=replay_speed
+    )
     if where.source == "openai":
         models.warn_shutdown(model, stacklevel=3)
     if turn_detection is None and not where.provider.commit:
         turn_detection = "server_vad"  # nobody can end a turn by hand there
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    wanted = settings.of_session(voice, instructions, toolbox, modalities, turn_detection, transcription, session or {})
-    return Session(where, model, wanted, toolbox, costs.Budget.of(budget), reconnect=reconnect, verbose=verbose)
+    wanted = settings.of_session(
+        voice, instructions, toolbox, modalities, turn_detection, transcription, session or {}, speed=speed
+    )
+    spending = costs.Budget.of(budget)
+    return Session(where, model, wanted, toolbox, spending, approve=approve, reconnect=reconnect, verbose=verbose)
 
 
-def _where(
-    model: str, *, key: str | None, url: str | None, provider: str | None, practice: bool, replay: str | Path | None
+def find_server(
+    model: str | None,
+    *,
+    key: str | None = None,
+    url: str | None = None,
+    provider: str | None = None,
+    practice: bool = False,
+    replay: str | Path | None = None,
+    replay_speed: float = 1.0,
+    door: str = "",
 ) -> addresses.Address:
-    """Decide who answers. With a key it is never silently the practice server."""
+    """Decide who answers. With a key it is never silently the practice server.
+
+    Args:
+        model: The model to ask for in the address. None where the address names none.
+        key: As in `connect`, and so the next five.
+        url: Another server.
+        provider: Its kind.
+        practice: Whether it is the practice server.
+        replay: A saved session.
+        replay_speed: How fast it is played back.
+        door: What stands behind `/v1/realtime` for other kinds of session: `"?intent=transcription"` or
+            `"/translations"`.
+
+    Raises:
+        InputError: If the address is none.
+        KeyMissing: If a key is needed and none is found.
+        ReplayError: If the saved session cannot be read.
+    """
     if replay is not None:
         from . import recording
 
-        return addresses.resolve(recording.serve(replay), model, source="replay", provider="practice")
+        local = recording.serve(replay, replay_speed) + door
+        return addresses.resolve(local, model, source="replay", provider="practice")
     if practice:
-        return addresses.resolve(_practice_url(), model, key="practice", source="practice", provider="practice")
+        local = _practice_url() + door
+        return addresses.resolve(local, model, key="practice", source="practice", provider="practice")
     if url is not None:
         kind = models.provider(provider) if provider else models.provider_of(url)
         # OpenAI's key is for OpenAI: an address nobody knows gets a key only where one was given for it.
@@ -158,11 +226,11 @@ def _where(
     found = keys.lookup(key)
     if found is None:
         print(
-            "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no cost. "
-            "For OpenAI set the secret or variable OPENAI_API_KEY."
+            "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no "
+            "cost. For OpenAI set the secret or variable OPENAI_API_KEY."
         )
-        return _where(model, key=None, url=None, provider=None, practice=True, replay=None)
-    return addresses.resolve(None, model, key=found.reveal(), provider=provider)
+        return find_server(model, practice=True, door=door)
+    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal(), provider=provider)
 
 
 _practice: Any = None
@@ -191,6 +259,7 @@ class Session:
         settings: The session object that was asked for.
         tools: The functions the model may call.
         budget: The budget it spends from. None without one.
+        warnings: Plain sentences about what was odd but stopped nothing.
         error: Why it ended. None while it runs and after an orderly end.
     """
 
@@ -202,6 +271,7 @@ class Session:
         tools: Toolbox | None = None,
         budget: costs.Budget | None = None,
         *,
+        approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
         verbose: bool = False,
     ) -> None:
@@ -211,8 +281,10 @@ class Session:
         self.settings = wanted
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
+        self.warnings: list[str] = []
         self.error: BaseException | None = None
         self._where = where
+        self._approve = approve
         self._reconnect = reconnect
         self._line = Connection(where, self._tell, verbose=verbose)
         self.log = self._line.log
@@ -226,6 +298,9 @@ class Session:
         self._waiting: Reply | None = None  # the reply whose response.created comes next
         self._side_replies: dict[str, Reply] = {}
         self._turn_tasks: weakref.WeakKeyDictionary[Reply, asyncio.Task[None]] = weakref.WeakKeyDictionary()
+        self._early: list[bytes] = []  # sound appended while there is no session to take it
+        self._unanswered: set[str] = set()  # items of turns that a break ended; asking again sends them again
+        self._own_detection: dict[str, Any] | None = None  # where a server turned out to take no commit
         self._closing = False
         self._refused: ServerError | None = None
         self._overspent: BudgetExceeded | None = None
@@ -295,7 +370,12 @@ class Session:
     @property
     def unsent_bytes(self) -> int:
         """How much appended sound has not gone out yet."""
-        return self._line.unsent_bytes
+        return self._line.unsent_bytes + sum(map(len, self._early))
+
+    @property
+    def limits(self) -> limits.Limits:
+        """How many tokens and requests the account may still use, as the server told last."""
+        return limits.Limits.of(self.conversation.rate_limits)
 
     @property
     def seconds(self) -> float:
@@ -311,10 +391,8 @@ class Session:
         return f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}"
 
     def _cost_of(self, responses: Iterable[c.Response], item_ids: Iterable[str] | None) -> costs.Cost:
+        # Of the practice server and of a replay nobody is billed: the figure says what the same would cost at OpenAI.
         total = costs.Cost()
-        if self.source in ("practice", "replay"):
-            # Nobody is billed; the figure says what the same turn would cost at OpenAI.
-            pass
         for response in responses:
             if response.usage:
                 total = total + costs.cost(costs.Usage.from_event(response.usage), self.model)
@@ -397,6 +475,27 @@ class Session:
         self._take(reply, lambda: turn.take_side(self, reply, settings))
         return reply
 
+    def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
+        """Answer the question whether an MCP tool may be called, and follow how the model goes on.
+
+        Args:
+            what: An approval of `reply.approvals`, several, or the reply for all of its.
+            yes: Whether it may.
+            reason: Why, for the model to know.
+
+        Returns:
+            A `Reply` that has started.
+
+        Raises:
+            InputError: If there is nothing to approve.
+        """
+        asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
+        if not asked:
+            raise InputError("Your reply asks for no approval. Look at reply.approvals.")
+        reply = Reply(self, label=f"{'approved' if yes else 'refused'} {', '.join(map(str, asked))}")
+        self._take(reply, lambda: turn.take_approved(self, reply, asked, yes, reason))
+        return reply
+
     def _take(self, reply: Reply, taking: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._loop.call_soon_threadsafe(lambda: self._begin(reply, taking()))
 
@@ -414,7 +513,7 @@ class Session:
         """Add sound to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
         if not pcm:
             return
-        self._loop.call_soon_threadsafe(self._line.append, bytes(pcm))
+        self._loop.call_soon_threadsafe(self._append, bytes(pcm))
 
     def commit(self) -> Handle[dict[str, Any]]:
         """Turn the sound in the input buffer into an item; gives `input_audio_buffer.committed`."""
@@ -435,7 +534,7 @@ class Session:
 
     def update(self, **session: Any) -> Handle[dict[str, Any]]:
         """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`."""
-        return self._submit(self._update({"type": self.settings.get("type", "realtime"), **session}))
+        return self._submit(self._update_and_keep({"type": self.settings.get("type", "realtime"), **session}))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
         """Stop the response under way; gives its `response.done`, or None where none was running."""
@@ -446,11 +545,12 @@ class Session:
         turn = self.conversation.turn(item_id)
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = wire.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
-        return self._request(event, _is("conversation.item.truncated", item_id), "to truncate the answer")
+        return self._request(event, _is("conversation.item.truncated", item_id=item_id), "to truncate the answer")
 
     def delete(self, item_id: str) -> Handle[dict[str, Any]]:
         """Take an item out of the conversation."""
-        return self._request(wire.delete(item_id), _is("conversation.item.deleted", item_id), "to delete the item")
+        answers = _is("conversation.item.deleted", item_id=item_id)
+        return self._request(wire.delete(item_id), answers, "to delete the item")
 
     def retrieve(self, item_id: str) -> Handle[dict[str, Any]]:
         """Ask for an item as the server has it, its sound included."""
@@ -466,7 +566,7 @@ class Session:
         Sound cannot be given back: the API takes no sound for the assistant's side.
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
-        return self._submit(self._seed([(role, words) for role, words in pairs if words]))
+        return self._submit(self._seed_when_open([_message(role, words) for role, words in pairs if words]))
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Every server event from the very first on, none lost between sending and here; ends with the session.
@@ -512,15 +612,28 @@ class Session:
 
         return unsubscribe
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, sound: Literal["flac", "opus"] = "flac") -> Path:
         """Save the session: every event both ways with its time, the sound once and compressed, no secrets.
+
+        Args:
+            path: Where to, for example `"lesson.rtnb"`.
+            sound: `"flac"` keeps every sample; `"opus"` sounds the same and is about a tenth as large.
 
         Returns:
             The path written; `rtnb.connect(replay=path)` plays it back.
+
+        Raises:
+            InputError: If the place cannot be written to.
         """
         from . import recording
 
-        return recording.save(self, path)
+        return recording.save(self, path, sound=sound)
+
+    def timeline(self) -> Timeline:
+        """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
+        from .timeline import Timeline
+
+        return Timeline.of_session(self)
 
     def close(self) -> Handle[None]:
         """Hang up. Safe to call twice; the handle is done when the socket is closed."""
@@ -554,11 +667,29 @@ class Session:
 
     async def _live(self) -> None:
         """The session's whole life: connect, receive until the end, and again where the person asked for it."""
+        try:
+            async with limits.slot(self._say):
+                code, reason, error = await self._live_on()
+        except asyncio.CancelledError:  # closed while waiting for a place
+            code, reason, error = None, "", None
+        self.error = None if self._closing and self._ready.done and not isinstance(error, KeyRefused) else error
+        self._state = "closed"
+        self._early.clear()
+        gone = error or ConnectionFailed(
+            "You closed the session before this was done. Open a new one with rtnb.connect().", url=self.url
+        )
+        self._ready._fail(gone)
+        self._fail_pending(gone)
+        self._tell(Closed(code, reason, self.error))
+        self._ended._finish(None)
+
+    async def _live_on(self) -> tuple[int | None, str, BaseException | None]:
         code: int | None = None
         reason = ""
         error: BaseException | None = None
         tries = 0
         while True:
+            begun = self.seconds
             try:
                 code, reason = await self._connected()
                 error = self._ending(code, reason)
@@ -569,35 +700,50 @@ class Session:
             except Exception as raised:
                 _log.exception("rtnb: the session's own code failed")
                 error = ConnectionFailed(
-                    f"rtnb failed while receiving: {type(raised).__name__}: {raised}. What came is kept; please report it.",
+                    f"rtnb failed while receiving: {type(raised).__name__}: {raised}. What came is kept.",
                     reason=str(raised),
                     url=self.url,
                 )
-            again = self._reconnect and not self._closing and self._ready.done and code in _RECOVERABLE
-            if again and tries < 5 and error is not None:
-                tries += 1
-                self._fail_pending(error)
-                self._state = "connecting"
-                self._configured.clear()
-                await asyncio.sleep(min(8.0, 0.25 * 2**tries))
-                continue
-            break
-        self.error = None if self._closing and self._ready.done and not isinstance(error, KeyRefused) else error
-        self._state = "closed"
-        gone = error or ConnectionFailed(
-            "You closed the session before this was done. Open a new one with rtnb.connect().", url=self.url
-        )
-        self._ready._fail(gone)
-        self._fail_pending(gone)
-        self._tell(Closed(code, reason, self.error))
-        self._ended._finish(None)
+            if self._state == "open" and self.seconds - begun > _RECOVERED_SECONDS:
+                tries = 0
+            if not isinstance(error, ConnectionFailed) or tries >= _TRIES or not self._may_go_on(code):
+                return code, reason, error
+            tries += 1
+            self._state = "connecting"
+            self._configured.clear()
+            self._fail_pending(error, begun=True)
+            self._line.renew()
+            seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
+            self._say(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
+            self._tell(Reconnecting(code, reason, seconds))
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                return code, reason, None
 
-    def _fail_pending(self, error: BaseException) -> None:
+    def _may_go_on(self, code: int | None) -> bool:
+        """Whether a new session may take over: it was asked for, there was one, and the reason is one that passes."""
+        wanted = self._reconnect and not self._closing and not self._where.sideband
+        opened = self._ready.done and self._ready.error is None
+        # No code: a try to connect again came to nothing, which may pass as well.
+        return wanted and opened and (code is None or code in _RECOVERABLE) and not self._said(*_HOPELESS)
+
+    def _fail_pending(self, error: BaseException, *, begun: bool = False) -> None:
+        """Tell whoever waits; with `begun`, only those turns of which something was sent."""
         self._line.fail_expected(error)
-        for task in list(self._turn_tasks.values()):
-            task.cancel()
         for reply in list(self._replies):
+            if begun and not reply._begun:
+                continue
+            if (task := self._turn_tasks.get(reply)) is not None:
+                task.cancel()
+            self._unanswered |= reply._item_ids
+            self._unanswered.update(item_id for response in reply.responses for item_id in response.item_ids)
             self._close_reply(reply, error)
+
+    def _say(self, sentence: str) -> None:
+        """Tell the person something that stops nothing."""
+        self.warnings.append(sentence)
+        self._line.say(sentence)
 
     async def _connected(self) -> tuple[int | None, str]:
         opening = self._loop.create_task(self._configure())
@@ -614,9 +760,9 @@ class Session:
             return None
         return refusals.ended(code, reason, self.url, expired=self._said("session_expired"))
 
-    def _said(self, code: str) -> bool:
+    def _said(self, *codes: str) -> bool:
         tail = self.log[-5:]
-        return any(e.type == "error" and (e.event.get("error") or {}).get("code") == code for e in tail)
+        return any(e.type == "error" and (e.event.get("error") or {}).get("code") in codes for e in tail)
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and open the doors."""
@@ -626,15 +772,24 @@ class Session:
         try:
             await self._update(self.settings, expect=self._where.provider.answers_update)
             if self._ready.done:
-                await self._seed([(t.role, t.words) for t in list(self.turns) if t.words and t.type == "message"])
+                await self._give_history()
         except ServerError as refused:
             # Nothing of a refused configuration holds, answering voice detection included: not a session to talk in.
             self._refused = refused
             await self._line.close()
             return
         self._state = "open"
+        for pcm in self._early:
+            self._line.append(pcm)
+        self._early.clear()
         self._configured.set()
         self._ready._finish(self)
+
+    def _append(self, pcm: bytes) -> None:
+        if self._state == "open":
+            self._line.append(pcm)
+        elif self._state == "connecting":  # sent now, it would meet the server's defaults: voice detection that answers
+            self._early.append(pcm)
 
     async def _next_update(self) -> None:
         news = asyncio.Event()
@@ -651,7 +806,8 @@ class Session:
 
     async def _opened(self) -> None:
         if self._state == "closed":
-            raise self.error or ConnectionFailed("Your session is closed. Open a new one with rtnb.connect().", url=self.url)
+            closed = ConnectionFailed("Your session is closed. Open a new one with rtnb.connect().", url=self.url)
+            raise self.error or closed
         await self._configured.wait()
 
     def _request(
@@ -683,13 +839,55 @@ class Session:
         if not expect:
             self._line.put(event)
             return {}
-        return await self._line.expect(event, _is("session.updated"), "the session's configuration")
+        answers = _is("session.updated", "transcription_session.updated")
+        answer = self._line.expect(event, answers, "the session's configuration")
+        if self._where.provider.name != "other":
+            return await answer
+        try:
+            return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)
+        except TimeoutError:
+            self._say("The server did not confirm the session's configuration, so it may have its own.")
+            return {}
 
-    async def _seed(self, pairs: Sequence[tuple[str, str]]) -> None:
-        for role, words in pairs:
-            kind = "output_text" if role == "assistant" else "input_text"
-            event = wire.item_create(wire.message(role, [{"type": kind, "text": words}]))
-            await self._line.expect(event, _is("conversation.item.added"), "an earlier turn")
+    async def _update_and_keep(self, session: dict[str, Any]) -> dict[str, Any]:
+        await self._opened()
+        answer = await self._update(session, expect=self._where.provider.answers_update)
+        self.settings = settings.merge(self.settings, session)  # a new session after a break is to be like this one
+        return answer
+
+    async def _seed_when_open(self, items: Sequence[dict[str, Any]]) -> None:
+        await self._opened()
+        await self._seed(items)
+
+    async def _seed(self, items: Sequence[dict[str, Any]]) -> None:
+        # Servers that speak the protocol in part never announce an item.
+        if not self._where.provider.answers_update:
+            for item in items:
+                self._line.put(wire.item_create(item))
+            return
+        added = _is("conversation.item.added")
+        await asyncio.gather(*[self._line.expect(wire.item_create(i), added, "an earlier turn") for i in items])
+
+    async def _give_history(self) -> None:
+        """Give a new session the talk so far as text, under the items' old ids, so that no turn is there twice."""
+        items = []
+        answered = {t.item.get("call_id") for t in self.turns if t.type == "function_call_output"}
+        for turn_ in list(self.turns):
+            if turn_.item_id in self._unanswered:
+                continue
+            if turn_.type == "message" and (words := _heard_words(turn_)):
+                item = _message(turn_.role, words)
+            elif turn_.type.startswith("function_call") and turn_.item.get("call_id") in answered:
+                kept = ("type", "name", "call_id", "arguments", "output")
+                item = {name: turn_.item[name] for name in kept if name in turn_.item}
+            else:
+                continue
+            self.conversation.seeding(turn_)
+            items.append({"id": turn_.item_id, **item})
+        try:
+            await self._seed(items)
+        except ServerError as refused:
+            self._say(f"The talk goes on without all of its history. {refused}")
 
     async def _cancel(self, response_id: str | None) -> dict[str, Any] | None:
         await self._opened()
@@ -758,6 +956,7 @@ class Session:
             await self._opened()
             reply._begin = self._told
             self._current = reply
+            reply._begun = True
             try:
                 yield
             finally:
@@ -766,6 +965,8 @@ class Session:
 
     def _turn_detection(self) -> dict[str, Any] | None:
         """The turn detection in force: what the server says, or what was asked where it says nothing."""
+        if self._own_detection is not None:
+            return self._own_detection
         told = self.conversation.session or self.settings
         heard = (told.get("audio") or {}).get("input") or {}
         if "turn_detection" in heard:
@@ -809,7 +1010,8 @@ class Session:
             self._replies.remove(reply)
         if self._waiting is reply:
             self._waiting = None
-        if isinstance(error, ResponseFailed | BudgetExceeded | ConnectionFailed) and getattr(error, "reply", None) is None:
+        tells = isinstance(error, ResponseFailed | BudgetExceeded | ConnectionFailed)
+        if tells and getattr(error, "reply", None) is None:
             # One exception object may end several replies; each caller finds its own in what it awaited.
             error.reply = reply  # type: ignore[union-attr]
         reply._close(error)
@@ -828,5 +1030,18 @@ class Session:
         self._loop.call_soon_threadsafe(go)
 
 
-def _is(type_: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:
-    return lambda event: event["type"] == type_ and (item_id is None or event.get("item_id") == item_id)
+def _is(*types: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:
+    return lambda event: event["type"] in types and (item_id is None or event.get("item_id") == item_id)
+
+
+def _message(role: str, words: str) -> dict[str, Any]:
+    """An earlier turn as an item; the API takes no sound for the assistant's side."""
+    return wire.message(role, [{"type": "output_text" if role == "assistant" else "input_text", "text": words}])
+
+
+def _heard_words(turn_: c.Turn) -> str:
+    """The words of a turn; of one that was spoken over, about those that were heard."""
+    if turn_.truncated_ms is None or not turn_.audio_ms:
+        return turn_.words
+    words = turn_.words.split()
+    return " ".join(words[: round(len(words) * turn_.truncated_ms / turn_.audio_ms)])

@@ -8,7 +8,7 @@ from typing import Any
 from .errors import InputError
 from .tools import Toolbox
 
-__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "of_response", "of_session"]
+__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "of_response", "of_session"]
 
 RATE_HZ = 24_000
 # Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
@@ -24,13 +24,17 @@ def of_session(
     turn_detection: Any,
     transcription: Any,
     extra: Mapping[str, Any],
+    *,
+    speed: float | None = None,
 ) -> dict[str, Any]:
     """Write the arguments of `connect` as the API's session object."""
+    if speed is not None and not 0.25 <= speed <= 1.5:
+        raise InputError(f"Your speed={speed!r} is out of range. Give a number from 0.25 to 1.5.", speed=speed)
     if isinstance(turn_detection, str):
         if turn_detection not in ("server_vad", "semantic_vad"):
             raise InputError(
-                f"Your turn_detection={turn_detection!r} is not one the API knows. Give 'server_vad', 'semantic_vad', the "
-                "API's own object as a dict, or None to end turns yourself.",
+                f"Your turn_detection={turn_detection!r} is not one the API knows. Give 'server_vad', 'semantic_vad', "
+                "the API's own object as a dict, or None to end turns yourself.",
                 turn_detection=turn_detection,
             )
         turn_detection = {"type": turn_detection}
@@ -42,6 +46,8 @@ def of_session(
     spoken: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE_HZ}}
     if voice is not None:
         spoken["voice"] = {"id": voice} if voice.startswith("voice_") else voice
+    if speed is not None:
+        spoken["speed"] = speed
     settings: dict[str, Any] = {"type": "realtime", "audio": {"input": heard, "output": spoken}}
     if modalities:
         settings["output_modalities"] = [modalities]
@@ -49,27 +55,29 @@ def of_session(
         settings["instructions"] = instructions
     if tools:
         settings["tools"] = tools.definitions()
-    merged = _merge(settings, extra)
+    merged = merge(settings, extra)
     for side in ("input", "output"):
         if merged["audio"][side].get("format", {}).get("type", "audio/pcm") != "audio/pcm":
             raise InputError(
-                f"Your session asks for {merged['audio'][side]['format']['type']} as {side} format; rtnb speaks audio/pcm "
-                "at 24 kHz only. Leave the format out."
+                f"Your session asks for {merged['audio'][side]['format']['type']} as {side} format; rtnb speaks "
+                "audio/pcm at 24 kHz only. Leave the format out."
             )
     return merged
 
 
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one object over another, dicts inside included."""
     merged = dict(base)
     for name, value in over.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merge(merged[name], value) if both else value
+        merged[name] = merge(merged[name], value) if both else value
     return merged
 
 
 def of_response(
     instructions: str | None, modalities: str | None, voice: str | None, extra: Mapping[str, Any] | None
 ) -> dict[str, Any]:
+    """Write the arguments of `ask` as the `response` of the API's `response.create`."""
     settings: dict[str, Any] = {}
     if instructions is not None:
         settings["instructions"] = instructions

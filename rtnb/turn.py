@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import conversation as c
-from . import wire
+from . import limits, wire
 from .audio import open_stream
 from .costs import Usage, cost
 from .errors import ResponseFailed, ServerError
 from .parts import Message, Recording, Step
+from .reply import Approval
 
 if TYPE_CHECKING:
     from .reply import Reply
     from .session import Session
 
-__all__ = ["next_input_cost", "take_side", "take_turn"]
+__all__ = ["next_input_cost", "take_approved", "take_side", "take_turn"]
 
 TOOL_ROUNDS = 8
 # A server that detects turns must hear the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
@@ -31,6 +33,10 @@ _TRAILING_SILENCE_MS = {"server_vad": 700, "semantic_vad": 4000}
 _SPEECH_WAIT_SECONDS = 4.0
 # How many bytes of sound may wait for the socket before reading on in a file.
 _AHEAD_BYTES = 256 << 10
+# After an MCP call the model goes on by itself (docs, guide realtime-mcp); how long to wait for it to.
+_GOES_ON_SECONDS = 5.0
+# How long an unknown server may take to say whether it knows `input_audio_buffer.commit`.
+_COMMIT_WAIT_SECONDS = 5.0
 
 
 async def take_turn(session: Session, reply: Reply, steps: Sequence[Step], settings: Mapping[str, Any]) -> None:
@@ -48,9 +54,16 @@ async def take_turn(session: Session, reply: Reply, steps: Sequence[Step], setti
         detection = session._turn_detection()
         refusals: list[asyncio.Task[Any]] = []
         if detection is None:
-            for step in steps:
+            for count, step in enumerate(steps, 1):
                 refusals += await _send(session, reply, step)
-            await _respond(session, reply, settings, refusals)
+                if isinstance(step, Recording) and not await _takes_commits(session, reply, refusals):
+                    for rest in steps[count:]:
+                        refusals += await _send(session, reply, rest, ending=False)
+                    detection = session._turn_detection() or {}
+                    await _let_it_hear(session, reply, detection, settings, updates, refusals)
+                    break
+            else:
+                await _respond(session, reply, settings, refusals)
             reply.progress = (reply.progress[0], reply.progress[0])
         else:
             # Words first: what the server hears end is what makes it answer.
@@ -73,7 +86,7 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
         BudgetExceeded: If the budget does not cover it.
     """
     await session._opened()
-    reply._begin = len(session.log)
+    reply._begin, reply._begun = len(session.log), True
     session._check_budget(reply)
     event = wire.respond(settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
@@ -94,6 +107,81 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
         session._side_replies.pop(event["event_id"], None)
 
 
+async def take_approved(
+    session: Session, reply: Reply, approvals: Sequence[Approval], yes: bool, reason: str = ""
+) -> None:
+    """Say whether MCP tools may be called, and follow how the model goes on.
+
+    Raises:
+        ServerError: If the server refuses the answer.
+        ResponseFailed: If the response that follows fails.
+        BudgetExceeded: If the budget does not cover it.
+        ConnectionFailed: If the session ends before it is over.
+    """
+    async with session._turn(reply), _updates(session) as updates:
+        session._check_budget(reply)
+        refusals = [_approve(session, reply, approval, yes, reason) for approval in approvals]
+        if not await _goes_on(session, reply):
+            await _respond(session, reply, {}, refusals)
+        await _follow(session, reply, {}, updates)
+
+
+def _approve(session: Session, reply: Reply, approval: Approval, yes: bool, reason: str = "") -> asyncio.Task[Any]:
+    item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
+    event = wire.item_create({**item, "reason": reason} if reason else item)
+    return _task(session, reply, event, _added("mcp_approval_response"), "an approval", _item_id)
+
+
+def _added(type_: str) -> Any:
+    return lambda e: e["type"] == "conversation.item.added" and (e.get("item") or {}).get("type") == type_
+
+
+def _item_id(event: Mapping[str, Any]) -> str | None:
+    return (event.get("item") or {}).get("id")
+
+
+async def _goes_on(session: Session, reply: Reply) -> bool:
+    """Wait for a response the server begins by itself. False if none comes."""
+    session._waiting = reply
+    reply._asked_at = session.seconds
+    count = len(reply.responses)
+    try:
+        async with asyncio.timeout(_GOES_ON_SECONDS), _updates(session) as updates:
+            while len(reply.responses) == count:
+                await updates.get()
+    except TimeoutError:
+        return False
+    finally:
+        if session._waiting is reply:
+            session._waiting = None
+    return True
+
+
+async def _takes_commits(session: Session, reply: Reply, sent: Sequence[asyncio.Task[Any]]) -> bool:
+    """Whether the server took our commit; one that does not know the event gets `server_vad` by itself.
+
+    Known servers are known to take it; of an unknown one it is found out with the first recording.
+    """
+    if session._where.provider.name != "other":
+        return True
+    await asyncio.wait({sent[-1]}, timeout=_COMMIT_WAIT_SECONDS)
+    refused = sent[-1].exception() if sent[-1].done() else None
+    if not isinstance(refused, ServerError) or refused.code == "input_audio_buffer_commit_empty":
+        return True
+    said = str(refused).lower()
+    if refused.param != "type" and not any(word in said for word in ("unknown", "unsupported", "not supported")):
+        return True
+    session._own_detection = {"type": "server_vad"}
+    session._line.put(
+        wire.session_update({"type": "realtime", "audio": {"input": {"turn_detection": session._own_detection}}})
+    )
+    sent[-1].cancel()
+    if isinstance(sent, list):
+        sent.pop()
+    reply.warnings.append("The server takes no commit, so its own turn detection ends the recording.")
+    return False
+
+
 @asynccontextmanager
 async def _updates(session: Session) -> AsyncIterator[asyncio.Queue[Any]]:
     queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -104,7 +192,7 @@ async def _updates(session: Session) -> AsyncIterator[asyncio.Queue[Any]]:
         end()
 
 
-# --- sending -----------------------------------------------------------------------------------------------------------
+# --- sending ----------------------------------------------------------------------------------------------------------
 
 
 async def _send(session: Session, reply: Reply, step: Step, *, ending: bool = True) -> list[asyncio.Task[Any]]:
@@ -163,9 +251,12 @@ async def _respond(
     """Ask for a response and wait until it has begun; whatever the server refused before that is raised first."""
     tries = 0
     while True:
+        await _wait_for_room(session, reply)
         session._waiting = reply
         reply._asked_at = session.seconds
-        asked = session._line.expect(wire.respond(settings), lambda e: e["type"] == "response.created", "to answer")
+        event = wire.respond(settings)
+        reply._asked = event["event_id"]
+        asked = session._line.expect(event, _begins(session), "to answer")
         try:
             await asyncio.wait({asked})
         finally:
@@ -190,6 +281,32 @@ async def _respond(
             raise error
 
 
+def _begins(session: Session) -> Any:
+    """What tells that a response has begun; some servers leave `response.created` out."""
+    if session._where.provider.answers_update:
+        return lambda e: e["type"] == "response.created"
+    return lambda e: e["type"] == "response.created" or (
+        e.get("response_id") and (r := session.conversation.responses.get(e["response_id"])) is not None and r.active
+    )
+
+
+async def _wait_for_room(session: Session, reply: Reply) -> None:
+    """Wait where the server told that the next response would go beyond the account's allowance."""
+    told, at = session.conversation.rate_limits, session.conversation.rate_limits_at
+    if not told or at is None:
+        return
+    tokens = next_input_usage(session, reply.progress[0]).input_tokens
+    if seconds := limits.wait_before(told, session.seconds - at, tokens):
+        _say_waiting(session, reply, seconds, "Your account's limit is nearly reached")
+        await asyncio.sleep(seconds)
+
+
+def _say_waiting(session: Session, reply: Reply, seconds: float, why: str) -> None:
+    sentence = f"{why}: rtnb waits {seconds:.1f} s and asks again by itself."
+    reply.warnings.append(sentence)
+    session._line.say(sentence)
+
+
 async def _let_it_hear(
     session: Session,
     reply: Reply,
@@ -212,6 +329,11 @@ async def _let_it_hear(
         try:
             update = await asyncio.wait_for(updates.get(), None if heard else max(0.01, deadline - loop.time()))
         except TimeoutError:
+            if session._own_detection is not None or not session._where.provider.commit:
+                raise ServerError(
+                    "The server heard no speech in this recording, and only its own detection can end a turn there. "
+                    "Send a louder recording, or words."
+                ) from None
             reply.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
             refusals = [
                 *refusals,
@@ -219,6 +341,8 @@ async def _let_it_hear(
             ]
             await _respond(session, reply, settings, refusals)
             return
+        if isinstance(update, c.Errored) and update.error.get("code") == wire.NOT_RECORDED:
+            raise wire.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted):
             heard = speaking = True
             reply._item_ids.add(update.item_id)
@@ -234,23 +358,44 @@ async def _let_it_hear(
             return
 
 
-# --- following ----------------------------------------------------------------------------------------------------------
+# --- following --------------------------------------------------------------------------------------------------------
 
 
-async def _ended(response: c.Response, updates: asyncio.Queue[Any]) -> None:
-    while response.active:
-        await updates.get()
+async def _ended(response: c.Response, updates: asyncio.Queue[Any], asked: str | None = None) -> bool:
+    """Wait until a response is over. False if the server refused the event `asked` because of this very response.
+
+    A response the server began by itself may come between our `response.create` and its refusal, and look like ours.
+    """
+    while response.active or not updates.empty():
+        update = await updates.get()
+        if isinstance(update, c.Errored) and asked is not None and update.error.get("event_id") == asked:
+            return False
+    return True
 
 
 async def _follow(
     session: Session, reply: Reply, settings: Mapping[str, Any], updates: asyncio.Queue[Any]
 ) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
-    rounds = 0
+    rounds = tries = 0
     while True:
         response = reply.responses[-1]
-        await _ended(response, updates)
+        if not await _ended(response, updates, reply._asked):
+            reply.responses.remove(response)
+            await _ended(response, updates)
+            await _respond(session, reply, settings)
+            continue
         details = response.status_details or {}
+        if response.status == "failed" and not reply._cancelled:
+            tries += 1
+            seconds = limits.wait_after(details.get("error") or {}, session.conversation.rate_limits, tries)
+            if seconds is not None:
+                # The question is in the conversation already: only the answer is asked for once more.
+                _say_waiting(session, reply, seconds, "Your account's limit is reached")
+                await asyncio.sleep(seconds)
+                session._check_budget(reply)
+                await _respond(session, reply, settings)
+                continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not reply._cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
             session._waiting = reply
@@ -260,16 +405,24 @@ async def _follow(
             continue
         _judge(reply)
         calls = _calls(response)
-        if not calls or response.status != "completed" or reply._cancelled:
+        if response.status != "completed" or reply._cancelled:
             return
-        if not await _answer_calls(session, reply, calls):
+        if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:
+            if await _ask_for_approval(session, reply, response) and await _goes_on(session, reply):
+                continue
+            return
+        if not calls:
+            return
+        refusals = await _answer_calls(session, reply, calls)
+        if refusals is None:
             return
         rounds += 1
         session._check_budget(reply)
         last = rounds >= TOOL_ROUNDS
         if last:
             reply.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
-        await _respond(session, reply, {**settings, "tool_choice": "none"} if last else _after_call(settings))
+        again = {**settings, "tool_choice": "none"} if last else _after_call(settings)
+        await _respond(session, reply, again, refusals)
 
 
 def _after_call(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,11 +434,38 @@ def _calls(response: c.Response) -> list[dict[str, Any]]:
     return [item for item in response.output if item.get("type") == "function_call"]
 
 
-async def _answer_calls(session: Session, reply: Reply, calls: Sequence[Mapping[str, Any]]) -> bool:
-    """Run the functions of one response, all at once, and give back what they said. False if none was ours to run."""
+async def _ask_for_approval(session: Session, reply: Reply, response: c.Response) -> bool:
+    """Ask whoever decides whether MCP tools may be called. False where a person has to be asked, or nothing follows."""
+    asked = [
+        Approval(item.get("id") or "", *(str(item.get(name) or "") for name in ("server_label", "name", "arguments")))
+        for item in response.output
+        if item.get("type") == "mcp_approval_request"
+    ]
+    if not asked:
+        # It called a tool that needs no approval; having said its last word, it does not go on.
+        return response.output[-1].get("type") == "mcp_call"
+    if session._approve is None:
+        reply.approvals += asked
+        reply.warnings.append(
+            f"The model asks whether it may call {', '.join(map(str, asked))}. Answer with chat.approve(reply) or "
+            "chat.approve(reply, False)."
+        )
+        return False
+    for approval in asked:
+        # A function that waits for a person must not stop the sockets.
+        said = await asyncio.to_thread(session._approve, approval)
+        yes = bool(await said if inspect.isawaitable(said) else said)
+        _approve(session, reply, approval, yes)
+    return True
+
+
+async def _answer_calls(
+    session: Session, reply: Reply, calls: Sequence[Mapping[str, Any]]
+) -> list[asyncio.Task[Any]] | None:
+    """Run the functions of one response, all at once, and give back what they said. None if none was ours to run."""
     ours = [call for call in calls if call.get("name") in session.tools]
     if not ours:
-        return False
+        return None
     # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
     # model made up is answered too; only a definition without a function is the person's own to answer.
     defined = {tool.get("name") for tool in session.tools if isinstance(tool, Mapping)}
@@ -296,16 +476,10 @@ async def _answer_calls(session: Session, reply: Reply, calls: Sequence[Mapping[
             if call.get("name") not in defined
         )
     )
-    for call in done:
-        reply.tool_calls.append(call)
-        output = wire.item_create(wire.function_call_output(call.call_id, call.output or ""))
-        await session._line.expect(
-            output,
-            lambda e: e["type"] == "conversation.item.added"
-            and (e.get("item") or {}).get("type") == "function_call_output",
-            "a tool's result",
-        )
-    return True
+    reply.tool_calls += done
+    outputs = [wire.item_create(wire.function_call_output(call.call_id, call.output or "")) for call in done]
+    added = _added("function_call_output")
+    return [_task(session, reply, event, added, "a tool's result", _item_id) for event in outputs]
 
 
 def _judge(reply: Reply) -> None:
@@ -333,8 +507,8 @@ def _judge(reply: Reply) -> None:
 
 _REMEDY = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
 _REMEDIES = {
-    "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing, then ask again.",
-    "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for fewer at a time.",
+    "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing.",
+    "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for less.",
     "inference_rate_limit_exceeded": "The model is busy for your account: wait a little and ask again.",
 }
 
@@ -344,12 +518,16 @@ def next_input_cost(session: Session, seconds_of_sound: float) -> float | None:
 
     The whole conversation is billed as input for each response (OpenAI docs, guide realtime-costs).
     """
+    return cost(next_input_usage(session, seconds_of_sound), session.model).usd
+
+
+def next_input_usage(session: Session, seconds_of_sound: float) -> Usage:
+    """Estimate the tokens the next response reads."""
     last = next((r for r in reversed(session.conversation.responses.values()) if r.usage), None)
     history = Usage.from_event(last.usage) if last is not None else Usage()
     tokens = int(seconds_of_sound * 10)
-    again = Usage(
+    return Usage(
         input_text_tokens=history.input_text_tokens + history.output_text_tokens,
         input_audio_tokens=history.input_audio_tokens + history.output_audio_tokens + tokens,
         input_image_tokens=history.input_image_tokens,
     )
-    return cost(again, session.model).usd

@@ -13,10 +13,11 @@ from typing import Any
 import orjson
 import pybase64
 
-from .errors import ServerError
+from .errors import ReplayError, RtnbError, ServerError
 
 __all__ = [
     "BETA_SERVER_EVENTS",
+    "NOT_RECORDED",
     "append",
     "append_frame",
     "cancel",
@@ -157,7 +158,11 @@ def retrieve(item_id: str) -> Event:
     return _event("conversation.item.retrieve", item_id=item_id)
 
 
-def error_from(event: Mapping[str, Any], doing: str) -> ServerError:
+NOT_RECORDED = "not_recorded"
+"""The code with which a replay says that its recording does not hold what was asked."""
+
+
+def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
     """Turn an `error` event into the exception it is.
 
     Args:
@@ -166,6 +171,8 @@ def error_from(event: Mapping[str, Any], doing: str) -> ServerError:
     """
     error = event.get("error") or {}
     code, text = error.get("code"), error.get("message") or "no reason given"
+    if code == NOT_RECORDED:
+        return ReplayError(text, code=code, event=dict(event))
     where = f" (field {error['param']})" if error.get("param") else ""
     named = f" [{code}]" if code else ""
     return ServerError(
@@ -216,6 +223,11 @@ def to_beta(event: Event) -> Event:
         return {**event, "session": _beta_settings(event["session"])}
     if event["type"] == "response.create" and "response" in event:
         return {**event, "response": _beta_settings(event["response"])}
+    item = event.get("item") or {}
+    if event["type"] == "conversation.item.create" and item.get("role") == "assistant":
+        ga = {name: beta for beta, name in _BETA_CONTENT.items()}
+        content = [{**part, "type": ga.get(part.get("type"), part.get("type"))} for part in item.get("content") or ()]
+        return {**event, "item": {**item, "content": content}}
     return event
 
 

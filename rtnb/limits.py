@@ -1,0 +1,170 @@
+"""How much the account may still do: read from the server's words, and how long to wait before asking again.
+
+Limits are per organisation and model. `rate_limits.updated` tells of tokens only (recorded), so a limit on requests is
+seen first when a response fails; its message says how long to wait, or that the day's allowance is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CODES", "MAX_SESSIONS", "Limit", "Limits", "slot", "wait_after", "wait_before"]
+
+CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
+"""Codes of a failed response that mean "later", not "never"."""
+
+MAX_SESSIONS = 50
+"""How many sessions one process holds at a time; the next one waits for its turn. No number is documented today, the
+preview of 2024 allowed about 100 for the whole account."""
+
+_TRIES = 3
+_LONGEST_SECONDS = 60.0
+_AGAIN = re.compile(r"try again in ((?:[\d.]+\s*(?:ms|h|m|s)\s*)+)", re.IGNORECASE)
+_PART = re.compile(r"([\d.]+)\s*(ms|h|m|s)", re.IGNORECASE)
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One allowance.
+
+    Attributes:
+        name: What it counts: `"tokens"` or `"requests"`.
+        limit: How many there are in all.
+        remaining: How many are left.
+        reset_seconds: In how many seconds they will all be there again.
+    """
+
+    name: str
+    limit: float
+    remaining: float
+    reset_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.remaining:,.0f} of {self.limit:,.0f} {self.name} left, all again in {self.reset_seconds:.3g} s"
+
+
+class Limits(tuple[Limit, ...]):
+    """The allowances as the server last told them; empty where it never did."""
+
+    @classmethod
+    def of(cls, told: Iterable[Mapping[str, Any]]) -> Limits:
+        """Read the `rate_limits` of a `rate_limits.updated` event; what is no number counts as 0."""
+        return cls(
+            Limit(
+                str(entry.get("name") or ""),
+                *(_number(entry.get(name)) for name in ("limit", "remaining", "reset_seconds")),
+            )
+            for entry in told
+        )
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self)) or "The server has told of no limits."
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:
+    """How long to wait before a response so that it is not refused.
+
+    Args:
+        told: The `rate_limits` the server told last.
+        age_seconds: How long ago it told them.
+        tokens: How many tokens the next response will read.
+
+    Returns:
+        Seconds, 0.0–60.0; 0.0 where there is room, or where nothing is known.
+    """
+    waits = [0.0]
+    for limit in Limits.of(told):
+        needed = tokens if limit.name == "tokens" else 1
+        # A response larger than the whole allowance is not helped by waiting.
+        if limit.remaining < needed <= limit.limit:
+            waits.append(limit.reset_seconds - age_seconds)
+    return _jittered(min(max(waits), _LONGEST_SECONDS)) if max(waits) > 0 else 0.0
+
+
+def wait_after(error: Mapping[str, Any], told: Iterable[Mapping[str, Any]], tries: int) -> float | None:
+    """How long to wait after a response failed at a limit, before asking again.
+
+    Args:
+        error: The `status_details.error` of the failed response.
+        told: The `rate_limits` the server told last.
+        tries: How often this response was asked for already, at least 1.
+
+    Returns:
+        Seconds. None where waiting is no use: another kind of failure, the day's allowance, more than a minute, nothing
+        that says how long, or after three tries.
+    """
+    code = str(error.get("code") or error.get("type") or "")
+    said = str(error.get("message") or "")
+    if code not in CODES or tries >= _TRIES or "per day" in said or "(RPD)" in said:
+        return None
+    if match := _AGAIN.search(said):
+        seconds = sum(float(n) * _UNIT_SECONDS[unit.lower()] for n, unit in _PART.findall(match[1]))
+    elif resets := [limit.reset_seconds for limit in Limits.of(told) if not limit.remaining]:
+        seconds = max(resets)
+    else:
+        return None
+    return _jittered(seconds) if seconds <= _LONGEST_SECONDS else None
+
+
+def _jittered(seconds: float) -> float:
+    """A little longer, each time by another amount, so that thirty learners do not come back at the same moment."""
+    return seconds * (1 + random.random() / 4) + random.random() * 0.1
+
+
+# --- sessions at a time, on the I/O thread only ---------------------------------------------------------------------
+
+_open = 0
+_queue: deque[asyncio.Future[None]] = deque()
+
+
+@asynccontextmanager
+async def slot(tell: Callable[[str], None]) -> AsyncIterator[None]:
+    """Hold one of the places for sessions, waiting for it where all are taken.
+
+    Args:
+        tell: Called with a plain sentence where it must wait.
+    """
+    global _open
+    if _open >= MAX_SESSIONS:
+        tell(
+            f"You have {_open} sessions open, so this one waits until another ends. Close those you no longer need "
+            "with their close()."
+        )
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        _queue.append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine in _queue:
+                _queue.remove(mine)
+            elif mine.done() and not mine.cancelled():
+                _pass_on()
+            raise
+    else:
+        _open += 1
+    try:
+        yield
+    finally:
+        _pass_on()
+
+
+def _pass_on() -> None:
+    """Give a place that becomes free to whoever waits longest."""
+    global _open
+    while _queue:
+        if not (waiting := _queue.popleft()).done():
+            waiting.set_result(None)
+            return
+    _open -= 1
