@@ -1,0 +1,319 @@
+"""The course: one source per notebook, remade into an English and a Chinese notebook that stay in step.
+
+A source in `notebooks/source/` is text. `%% en` and `%% zh` begin the two languages of one Markdown cell, `%% code` a
+cell both share; so the code of both languages is the same by construction. `python -m rtnb.course` runs every notebook
+on the practice server, with no key, and writes `notebooks/NAME.ipynb` and `notebooks/zh/NAME.ipynb` with what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["LANGUAGES", "Cell", "Source", "compose", "execute", "main", "read", "target", "tidy"]
+
+LANGUAGES = ("en", "zh")
+# Where the notebooks are read on GitHub and opened in Colab.
+REPOSITORY = "rtnb/rtnb"
+BRANCH = "main"
+
+_INSTALL = """try:
+    import rtnb
+except ImportError:
+    %pip install -q "rtnb[practice]"
+    import rtnb"""
+
+# What a notebook must not carry from one run to the next.
+_SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
+_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a source.
+
+    Attributes:
+        kind: `"markdown"` or `"code"`.
+        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}`.
+        line: The line of the source on which it begins.
+    """
+
+    kind: str
+    texts: dict[str, str]
+    line: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A notebook's source.
+
+    Attributes:
+        name: The notebook's name without its ending, for example `"01_walkthrough"`.
+        minutes: How long a learner will take.
+        cells: The cells in order.
+    """
+
+    name: str
+    minutes: int
+    cells: tuple[Cell, ...]
+
+
+def read(path: Path) -> Source:
+    """Read a source.
+
+    Raises:
+        ValueError: If a Markdown cell lacks one of the languages, or a line before the first cell is not understood.
+    """
+    minutes, blocks = 0, list[tuple[str, list[str], int]]()
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if match := re.fullmatch(r"%% (en|zh|code)\s*", line):
+            blocks.append((match[1], [], number))
+        elif match := re.fullmatch(r"%% minutes: (\d+)\s*", line):
+            minutes = int(match[1])
+        elif blocks:
+            blocks[-1][1].append(line)
+        elif line.strip() and not line.startswith("<!--"):
+            raise ValueError(f"{path.name}:{number}: {line!r} stands before the first cell")
+    cells, waiting = list[Cell](), dict[str, str]()
+    for kind, lines, number in blocks:
+        text = "\n".join(lines).strip("\n")
+        if kind == "code":
+            if waiting:
+                raise ValueError(f"{path.name}:{number}: the Markdown cell before lacks a language")
+            cells.append(Cell("code", dict.fromkeys(LANGUAGES, text), number))
+            continue
+        if kind in waiting or (kind == "zh" and "en" not in waiting):
+            raise ValueError(f"{path.name}:{number}: English and Chinese must take turns")
+        waiting[kind] = text
+        if len(waiting) == len(LANGUAGES):
+            cells.append(Cell("markdown", waiting, number))
+            waiting = {}
+    if waiting:
+        raise ValueError(f"{path.name}: the last Markdown cell lacks a language")
+    return Source(path.stem, minutes, tuple(cells))
+
+
+def target(name: str, language: str) -> str:
+    """The notebook's path below `notebooks/`."""
+    return f"{name}.ipynb" if language == "en" else f"{language}/{name}.ipynb"
+
+
+def compose(source: Source, language: str, cents: str = "…") -> Any:
+    """Put a source together as a notebook without outputs.
+
+    Args:
+        source: The source.
+        language: `"en"` or `"zh"`.
+        cents: What a run costs at OpenAI, in US cents, as text; `{{cents}}` stands for it.
+
+    Returns:
+        A notebook of `nbformat`.
+    """
+    import nbformat.v4 as v4
+
+    url = (
+        f"https://colab.research.google.com/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
+    )
+    words = {
+        "colab": f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})",
+        "install": _INSTALL,
+        "language": language,
+        "minutes": str(source.minutes),
+        "cents": cents,
+    }
+    cells, seen = [], dict[str, int]()
+    for cell in source.cells:
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: words[match[1]], cell.texts[language])
+        # An id from the English text: the same in both languages, and unchanged where the cell is.
+        stem = hashlib.sha256(cell.texts["en"].encode()).hexdigest()[:8]
+        seen[stem] = seen.get(stem, 0) + 1
+        made = (v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell)(text)
+        made["id"] = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
+        cells.append(made)
+    notebook = v4.new_notebook(cells=cells)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "colab": {"provenance": []},
+    }
+    return notebook
+
+
+@contextlib.contextmanager
+def _kernel(python: str, environment: dict[str, str]) -> Iterator[Any]:
+    """A kernel manager for an interpreter, whatever kernels are installed."""
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    with tempfile.TemporaryDirectory() as folder:
+        spec = Path(folder) / "rtnb"
+        spec.mkdir()
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        about = {"argv": argv, "display_name": "rtnb", "language": "python", "env": environment}
+        (spec / "kernel.json").write_text(json.dumps(about))
+        specs = KernelSpecManager(kernel_dirs=[folder], ensure_native_kernel=False)
+        yield AsyncKernelManager(kernel_name="rtnb", kernel_spec_manager=specs)
+
+
+# Run before and after the cells: every session is remembered, so that the sum of what they cost can be told.
+_BEFORE = """
+import rtnb.session as _session
+_made, _begin = [], _session.Session.__init__
+def _remember(self, *given, **named):
+    _begin(self, *given, **named)
+    _made.append(self)
+_session.Session.__init__ = _remember
+"""
+_AFTER = "print(sum(each.cost.known_usd for each in _made))"
+
+
+def execute(
+    notebook: Any,
+    *,
+    python: str | None = None,
+    seconds_per_cell: float = 180.0,
+    environment: dict[str, str] | None = None,
+) -> float:
+    """Run a notebook from top to bottom with no key, in an empty folder; its outputs are filled in.
+
+    Args:
+        notebook: A notebook of `nbformat`; changed in place.
+        python: The interpreter whose kernel runs it. None: this one.
+        seconds_per_cell: After which a cell counts as stuck.
+        environment: Variables to add to the kernel's.
+
+    Returns:
+        What the run would have cost at OpenAI, in US dollars.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: If a cell fails.
+    """
+    return asyncio.run(_execute(notebook, python or sys.executable, seconds_per_cell, environment or {}))
+
+
+async def _execute(notebook: Any, python: str, seconds_per_cell: float, environment: dict[str, str]) -> float:
+    from nbclient import NotebookClient
+    from nbformat.v4 import new_code_cell
+
+    clean = dict.fromkeys(_SECRETS, "") | environment
+    with tempfile.TemporaryDirectory() as folder, _kernel(python, clean) as manager:
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=seconds_per_cell,
+            resources={"metadata": {"path": folder}},
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
+            allow_errors=False,
+        )
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        count, (before, after) = len(notebook.cells), (new_code_cell(_BEFORE), new_code_cell(_AFTER))
+        notebook.cells += [before, after]  # nbclient runs only cells that are in the notebook
+        try:
+            async with client.async_setup_kernel():
+                for index in (count, *range(count), count + 1):
+                    await client.async_execute_cell(notebook.cells[index], index)
+        finally:
+            del notebook.cells[count:]
+    return float(after.outputs[0]["text"])
+
+
+def tidy(notebook: Any) -> Any:
+    """Take out of a run notebook what differs from run to run or cannot be shown without its kernel.
+
+    Widgets die with their kernel: where an output also has HTML or text, that stays.
+    """
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    count = 0
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)
+        count += 1
+        cell.execution_count = count
+        kept = []
+        for output in cell.outputs:
+            if output.get("output_type") == "execute_result":
+                output["execution_count"] = count
+            if "data" in output:
+                output["data"].pop(_VIEW, None)
+                if not output["data"] or (set(output["data"]) == {"text/plain"} and not output["data"]["text/plain"]):
+                    continue
+                output.get("metadata", {}).pop(_VIEW, None)
+                output.pop("transient", None)
+            if output.get("output_type") == "stream":
+                output["text"] = _last_lines(output["text"])
+                if output["name"] == "stderr" and not output["text"].strip():
+                    continue
+            kept.append(output)
+        cell.outputs = kept
+    return notebook
+
+
+def _last_lines(text: str) -> str:
+    """A terminal's carriage returns done: of a line written over and over, its last form."""
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return "\n".join(re.sub(r"/tmp/ipykernel_\d+/\d+\.py", "<cell>", line) for line in lines)
+
+
+def cents(usd: float) -> str:
+    """US dollars as cents to read: one digit that says something."""
+    if usd >= 0.0095:
+        return f"{usd * 100:.0f}"
+    return "0" if usd <= 0 else f"{usd * 100:.1g}"
+
+
+def sources(folder: Path) -> list[Path]:
+    """The sources below `notebooks/`, in the order of the course."""
+    return sorted((folder / "source").glob("[0-9][0-9]_*.md"))
+
+
+def _remake(folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None) -> None:
+    import nbformat
+
+    for path in sources(folder):
+        if names and not any(path.stem.startswith(name) for name in names):
+            continue
+        source = read(path)
+        for language in languages:
+            notebook = compose(source, language)
+            usd = execute(notebook, python=python)
+            tidy(notebook)
+            for cell, composed in zip(notebook.cells, compose(source, language, cents(usd)).cells, strict=True):
+                cell.source = composed.source
+            nbformat.validate(notebook)
+            made = folder / target(source.name, language)
+            made.parent.mkdir(exist_ok=True)
+            # One space of indentation and sorted keys, as Jupyter itself saves them.
+            made.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
+            print(f"{made.relative_to(folder)}: {made.stat().st_size / 1000:.0f} kB, {usd * 100:.2f} cents", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m rtnb.course [NAME …]`: run the notebooks and write them with their outputs."""
+    parser = argparse.ArgumentParser(prog="python -m rtnb.course", description=main.__doc__)
+    parser.add_argument("names", nargs="*", help="the beginnings of names, for example 01 03; all without any")
+    parser.add_argument("--folder", type=Path, default=Path("notebooks"), help="where notebooks/ is")
+    parser.add_argument("--language", choices=LANGUAGES, action="append", help="one language only")
+    parser.add_argument("--python", default=os.environ.get("RTNB_KERNEL_PYTHON"), help="whose kernel runs them")
+    given = parser.parse_args(arguments)
+    _remake(given.folder, given.names, given.language or LANGUAGES, given.python)
+
+
+if __name__ == "__main__":
+    main()
