@@ -36,6 +36,7 @@ _FULL = 32_768.0
 _BEGIN, _END = 0.5, 0.35
 _SHORTEST_FRAMES = 3  # a click can light up one or two frames; the shortest word lasts longer than 96 ms
 _MARGIN_FRAMES = 8  # 256 ms kept on each side: soft consonants begin before the detector is sure
+_ROOM_SECONDS = 0.5  # silence laid around a piece; chosen by the word error rate over 80 synthesised sentences
 _LONGEST_SECONDS = 15.0  # what a recogniser gets at once; cut at the longest pause before it
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
@@ -220,9 +221,7 @@ class Detector:
 
         self._vad = _new_vad()
         self._resample = (
-            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="int16", quality="LQ")
-            if rate_hz != _RATE_HZ
-            else None
+            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="int16", quality="LQ") if rate_hz != _RATE_HZ else None
         )
         self._odd = b""
         self._rest = np.zeros(0, np.int16)
@@ -304,9 +303,7 @@ def _pieces(probabilities: Sequence[float], longest: int) -> list[tuple[int, int
             runs[0] = (cut, last)
             continue
         upto = fits[-1]
-        if upto + 1 < len(
-            runs
-        ):  # more follows: end at the longest pause of the second half, where there is one
+        if upto + 1 < len(runs):  # more follows: end at the longest pause of the second half, where there is one
             late = [i for i in fits if runs[i][1] - start >= longest // 3] or [upto]
             upto = max(late, key=lambda i: runs[i + 1][0] - runs[i][1])
         pieces.append((start, runs[upto][1]))
@@ -339,15 +336,16 @@ def _recognise(samples: Samples, language: str | None) -> str:
     found = _recogniser()
     if found is None or not len(samples):
         return ""
+    # Recognisers learned from sound with room around it: without, "Hello" at the very start is heard as "Allow".
+    room = np.zeros(int(_ROOM_SECONDS * _RATE_HZ), np.float32)
     with _busy:
-        return _tidy(found.transcribe(samples, language))
+        return _tidy(found.transcribe(np.concatenate([room, samples, room]), language))
 
 
 def _hear(samples: Samples, probabilities: Sequence[float], language: str | None) -> str:
     longest = int(_LONGEST_SECONDS * 1000 / FRAME_MS)
     heard = [
-        _recognise(samples[first * _FRAME : last * _FRAME], language)
-        for first, last in _pieces(probabilities, longest)
+        _recognise(samples[first * _FRAME : last * _FRAME], language) for first, last in _pieces(probabilities, longest)
     ]
     return " ".join(words for words in heard if words)
 
@@ -388,16 +386,12 @@ class Listener:
         interval_seconds: At least this much new sound between two hearings.
     """
 
-    def __init__(
-        self, *, rate_hz: int = 24_000, language: str | None = None, interval_seconds: float = 0.5
-    ) -> None:
+    def __init__(self, *, rate_hz: int = 24_000, language: str | None = None, interval_seconds: float = 0.5) -> None:
         import soxr
 
         self._language = language
         self._vad = _new_vad()
-        self._resample = (
-            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="float32") if rate_hz != _RATE_HZ else None
-        )
+        self._resample = soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="float32") if rate_hz != _RATE_HZ else None
         self._odd = b""
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames
@@ -420,8 +414,10 @@ class Listener:
         samples = np.frombuffer(pcm[:whole], "<i2").astype(np.float32) / _FULL
         if self._resample is not None:
             samples = self._resample.resample_chunk(samples, last=last)
-        self._samples = np.concatenate([self._samples, samples])
         self._new_seconds += len(samples) / _RATE_HZ
+        self._samples = np.concatenate([self._samples, samples])
+        if last:  # the last frame is filled up with silence
+            self._samples = np.pad(self._samples, (0, -len(self._samples) % _FRAME))
         while len(self._samples) - len(self._probabilities) * _FRAME >= _FRAME:
             at = len(self._probabilities) * _FRAME
             self._probabilities.append(self._vad(self._samples[at : at + _FRAME]))
@@ -485,14 +481,8 @@ class Listener:
             The whole transcript, which begins with every partial one; "" where nothing was said.
         """
         self._take(b"", last=True)
-        if self._samples.size:
-            count = -(-len(self._samples) // _FRAME)
-            self._samples = np.pad(self._samples, (0, count * _FRAME - len(self._samples)))
-            self._take(b"", last=False) if self._resample is None else None
-            while len(self._probabilities) < count:
-                at = len(self._probabilities) * _FRAME
-                self._probabilities.append(self._vad(self._samples[at : at + _FRAME]))
-            self._settle(count)
+        if self._probabilities:
+            self._settle(len(self._probabilities))
         return self.text
 
 

@@ -1,0 +1,176 @@
+"""espeak-ng as the practice server's voice: about a hundred languages, 10 MB, more than 100 × real time.
+
+espeak-ng is free software under GPL-3, and rtnb is not: that is why it comes in by the extra `practice` only, as a
+library of its own which this file loads at run time, and why nothing else in rtnb needs it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["VOICES", "Espeak", "Voice"]
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How one of the API's voices is spoken by espeak-ng.
+
+    Attributes:
+        variant: espeak-ng's voice variant, the timbre.
+        accent: espeak-ng's English, for example `"en-us"`; other languages take their own voice with this timbre.
+        pitch: 0 to 99, espeak-ng's scale; 50 is the variant's own.
+        range: 0 to 99, how much the pitch moves; 50 is the variant's own.
+        words_per_minute: At speed 1.
+    """
+
+    variant: str
+    accent: str = "en-us"
+    pitch: int = 50
+    range: int = 50
+    words_per_minute: int = 160
+
+
+# The API's ten voices (OpenAI docs: voice options). Which timbre stands for which was chosen by ear of a recogniser:
+# of some 100 variants and accents these ten differ from each other and have the lowest word error rates.
+VOICES: dict[str, Voice] = {
+    "alloy": Voice("f2", pitch=45),
+    "ash": Voice("m3", pitch=45),
+    "ballad": Voice("m1", "en-gb", pitch=52),
+    "coral": Voice("f4", pitch=55),
+    "echo": Voice("m7", pitch=50),
+    "sage": Voice("f1", pitch=50),
+    "shimmer": Voice("f3", pitch=60),
+    "verse": Voice("m4", pitch=55),
+    "marin": Voice("f5", pitch=50),
+    "cedar": Voice("m8", pitch=40),
+}
+
+# ISO 639-1 codes that espeak-ng calls otherwise.
+_ESPEAK = {"zh": "cmn", "no": "nb", "en": "en-us", "pt": "pt-br", "vi": "vi", "zh-hk": "yue", "fr": "fr-fr"}
+
+
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: sound goes to the callback, within the call, and to no device
+_DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: an error must not end the process
+_UTF8, _ENDPAUSE = 1, 0x1000  # espeakCHARS_UTF8, espeakENDPAUSE
+_RATE, _PITCH, _RANGE, _WORDGAP = 1, 3, 4, 7  # espeak_PARAMETER
+_SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
+
+
+class Espeak:
+    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a lock."""
+
+    name = "espeak-ng"
+
+    def __init__(self) -> None:
+        loader = importlib.import_module("espeakng_loader")
+        self._lib = ctypes.CDLL(loader.get_library_path())
+        self._lib.espeak_Synth.argtypes = [
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.c_uint,
+            ctypes.c_int,
+            ctypes.c_uint,
+            ctypes.c_uint,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        ]
+        self._rate_hz = int(self._lib.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
+        if self._rate_hz <= 0:
+            raise OSError("espeak-ng cannot read its voices")
+        self._lock = threading.Lock()
+        self._sound: list[bytes] = []
+        self._callback = _CALLBACK(self._collect)  # kept, or it would be freed while C still calls it
+        self._lib.espeak_SetSynthCallback(self._callback)
+
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
+        if samples and count > 0:
+            self._sound.append(ctypes.string_at(samples, count * 2))
+        return 0
+
+    def speaks(self, language: str) -> bool:
+        """It has a voice for every language rtnb can tell, and an English one for the rest."""
+        return True
+
+    def rate_hz(self, voice: str, language: str) -> int:
+        """Sample rate of what `synthesise` gives."""
+        return self._rate_hz
+
+    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[bytes]:
+        """Speak one sentence.
+
+        Args:
+            text: What to say, without control characters.
+            voice: One of the API's names.
+            speed: 0.25 to 1.5.
+            language: ISO 639-1 code.
+            more: Whether another sentence follows, so that a pause belongs behind this one.
+
+        Yields:
+            s16le mono at `rate_hz`.
+        """
+        manner = VOICES.get(voice) or _unknown(voice)
+        tongue = manner.accent if language == "en" else _ESPEAK.get(language, language)
+        words_per_minute = round(manner.words_per_minute * speed)
+        data = text.encode()
+        with self._lock:
+            for name in (f"{tongue}+{manner.variant}", f"{manner.accent}+{manner.variant}", "en-us"):
+                if self._lib.espeak_SetVoiceByName(name.encode()) == 0:
+                    break
+            self._lib.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
+            self._lib.espeak_SetParameter(_PITCH, manner.pitch, 0)
+            self._lib.espeak_SetParameter(_RANGE, manner.range, 0)
+            self._sound = []
+            # No SSML and no [[phonemes]]: what looks like markup is read out as the text it is.
+            self._lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)
+            sound, self._sound = b"".join(self._sound), []
+        if words_per_minute < _SLOWEST_WPM and sound:
+            sound = _stretch(sound, self._rate_hz, words_per_minute / _SLOWEST_WPM)
+        yield sound
+
+
+def _short(path: str) -> bytes:
+    """A path espeak-ng can take: it has room for 160 bytes, and a deep virtual environment has more."""
+    if len(os.fsencode(path)) < 120:
+        return os.fsencode(path)
+    link = Path(tempfile.mkdtemp(prefix="rtnb-")) / "espeak-ng-data"
+    link.symlink_to(path)
+    return os.fsencode(link)
+
+
+def _unknown(voice: str) -> Voice:
+    """A voice of another name, or a custom one: some timbre, always the same for the same name."""
+    return list(VOICES.values())[sum(voice.encode()) % len(VOICES)]
+
+
+def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
+    """Slow speech down without lowering it, for speeds below what espeak-ng can do."""
+    import av
+
+    graph = av.filter.Graph()
+    source = graph.add_abuffer(sample_rate=rate_hz, format="s16", layout="mono")
+    tempo_filter = graph.add("atempo", f"{max(tempo, 0.5):.4f}")
+    sink = graph.add("abuffersink")
+    source.link_to(tempo_filter)
+    tempo_filter.link_to(sink)
+    graph.configure()
+    frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
+    frame.sample_rate = rate_hz
+    graph.push(frame)
+    graph.push(None)
+    slow: list[bytes] = []
+    while True:
+        try:
+            slow.append(graph.pull().to_ndarray().astype("<i2").tobytes())
+        except (av.error.EOFError, av.error.BlockingIOError):
+            return b"".join(slow)
