@@ -142,8 +142,8 @@ class Transcripts:
         )
 
     def _failed(self, item: Item) -> None:
-        message = f"Input transcription failed for item '{item.id}'."  # recorded, but for the code
-        error = {"type": "server_error", "code": None, "message": message, "param": None}
+        message = f"Input transcription failed for item '{item.id}'."  # recorded; type and code are those of the docs' example
+        error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
         self._stage.send(
             "conversation.item.input_audio_transcription.failed", item_id=item.id, content_index=0, error=error
         )

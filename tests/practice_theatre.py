@@ -1,0 +1,185 @@
+"""A stage for the practice server's state machine: no sockets, no clock, engines that answer at once (or when told)."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from rtnb.practice import settings
+from rtnb.practice.engines import canned
+from rtnb.practice.outputs import Close, Detect, Hear, Ids, Listen, Send, Speak, Stop, Think
+from rtnb.practice.script import Options, Script
+from rtnb.practice.thoughts import Call, Say
+
+MINI = "gpt-realtime-2.1-mini"
+FIRST = "gpt-realtime"
+SPEECH = next(iter(canned().speak(Speak("", "one two three four five", "marin"))))  # 1 s that its detector hears
+SILENCE = bytes(48_000)
+
+
+def b64(sound: bytes) -> str:
+    return base64.b64encode(sound).decode()
+
+
+class Theatre:
+    """Plays the client and the world to one `Script`.
+
+    Args:
+        model: The model asked for.
+        hears: What the recogniser makes of any sound, or an exception it raises.
+        thinks: What the brain answers, each time.
+        says: The sound of any sentence.
+        holds: Engines that answer only when `release` is called: "hear", "think", "speak".
+    """
+
+    def __init__(
+        self,
+        model: str = MINI,
+        *,
+        kind: str = "realtime",
+        hears: str | BaseException = "hello there",
+        partly: Iterable[str] = (),
+        thinks: Iterable[Say | Call | BaseException] = (Say("Nice to meet you."),),
+        says: bytes | BaseException = SPEECH,
+        holds: Iterable[str] = (),
+        options: Options | None = None,
+        script: Any = None,
+    ) -> None:
+        self.now = 100.0
+        self.hears, self.thinks, self.says = hears, list(thinks), says
+        self.partly = list(partly)
+        self.holds = set(holds)
+        self.held: deque[Any] = deque()
+        self.asked: list[Any] = []
+        self.events: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.closed: Close | None = None
+        self._detector = canned().detector()
+        self.script = script or Script(
+            Ids(random.Random(1)),
+            now=self.now,
+            unix_seconds=1_800_000_000,
+            kind=kind,
+            model=settings.MODELS.get(model),
+            options=options or Options(pace=0),
+        )
+        self._take(self.script.open(self.now))
+
+    # ------------------------------------------------------------------ the client
+
+    def send(self, type: str, **fields: Any) -> list[dict[str, Any]]:
+        """Send a client event; gives the server events it brought about at once."""
+        return self.frame(json.dumps({"type": type, **fields}))
+
+    def frame(self, frame: str | bytes) -> list[dict[str, Any]]:
+        start = len(self.events)
+        self._take(self.script.receive(frame, self.now))
+        return self.events[start:]
+
+    def append(self, sound: bytes, *, chunk: int = 9_600) -> list[dict[str, Any]]:
+        start = len(self.events)
+        for at in range(0, len(sound), chunk):
+            self.send("input_audio_buffer.append", audio=b64(sound[at : at + chunk]))
+        return self.events[start:]
+
+    def update(self, **session: Any) -> list[dict[str, Any]]:
+        return self.send("session.update", session={"type": "realtime", **session})
+
+    def push_to_talk(self) -> Theatre:
+        self.update(audio={"input": {"turn_detection": None}})
+        return self
+
+    def say(self, text: str, **item: Any) -> list[dict[str, Any]]:
+        content = [{"type": "input_text", "text": text}]
+        return self.send(
+            "conversation.item.create", item={"type": "message", "role": "user", "content": content, **item}
+        )
+
+    # ------------------------------------------------------------------ the world
+
+    def wait(self, seconds: float) -> list[dict[str, Any]]:
+        """Let time pass; gives what came meanwhile."""
+        start, until = len(self.events), self.now + seconds
+        while self.script.due is not None and self.script.due <= until:
+            self.now = max(self.now, self.script.due)
+            self._take(self.script.advance(self.now))
+        self.now = until
+        return self.events[start:]
+
+    def release(self, *engines: str) -> list[dict[str, Any]]:
+        """Let engines that were held answer (all of them where none is named)."""
+        start = len(self.events)
+        self.holds -= set(engines or self.holds)
+        waiting, self.held = list(self.held), deque()
+        self._take(waiting)
+        return self.events[start:]
+
+    def _take(self, outputs: Iterable[Any]) -> None:
+        queue = deque(outputs)
+        while queue:
+            output = queue.popleft()
+            if isinstance(output, Send):
+                assert output.at <= self.now
+                self.events.append(json.loads(json.dumps(output.event)))
+                self.times.append(output.at)
+            elif isinstance(output, Close):
+                self.closed = output
+            else:
+                name = type(output).__name__.lower()
+                self.asked.append(output)
+                if name in self.holds and not isinstance(output, Stop):
+                    self.held.append(output)
+                else:
+                    # Whatever the answer brings about goes out before what was already in the queue came in.
+                    queue.extend(self._answers(output))
+
+    def _answers(self, asked: Any) -> list[Any]:
+        script, now = self.script, self.now
+        if isinstance(asked, Detect):
+            if asked.first:
+                self._detector = canned().detector()
+            return list(script.detected(self._detector.feed(asked.pcm), now))
+        if isinstance(asked, Hear):
+            return list(script.heard(asked.job, self.hears, now))
+        if isinstance(asked, Listen):
+            if asked.last:
+                return list(script.heard(asked.job, self.hears, now))
+            return list(script.partly_heard(asked.job, self.partly.pop(0), now)) if self.partly else []
+        if isinstance(asked, Think):
+            pieces = [*self.thinks, None]
+            return [output for piece in pieces for output in script.thought(asked.job, piece, now)]
+        if isinstance(asked, Speak):
+            if isinstance(self.says, BaseException):
+                return list(script.spoke(asked.job, self.says, now))
+            first = list(script.spoke(asked.job, self.says, now))
+            return first + list(script.spoke(asked.job, None, now))
+        assert isinstance(asked, Stop)
+        return []
+
+    # ------------------------------------------------------------------ what was said
+
+    @property
+    def types(self) -> list[str]:
+        return [event["type"] for event in self.events]
+
+    def of(self, type: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == type]
+
+    def last(self, type: str) -> dict[str, Any]:
+        return self.of(type)[-1]
+
+    def error(self) -> dict[str, Any]:
+        return self.last("error")["error"]
+
+
+def squeezed(events: Iterable[dict[str, Any]]) -> list[str]:
+    """Types, with runs of the same one said once."""
+    types: list[str] = []
+    for event in events:
+        if types[-1:] != [event["type"]]:
+            types.append(event["type"])
+    return types
