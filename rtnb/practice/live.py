@@ -19,7 +19,8 @@ from rtnb.practice.tape import Tape
 __all__ = ["Live", "Outlet"]
 
 _log = logging.getLogger("rtnb.practice")
-_BACKLOG_BYTES = 64 * 1024 * 1024  # about 17 minutes of speech that a client has not read
+# How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
+_BACKLOG_BYTES = 64 * 1024 * 1024
 
 
 class Outlet:
@@ -29,16 +30,12 @@ class Outlet:
         connection: The socket.
         line: Its faults.
         tape: Where what goes out is written down, or None.
-        backlog_bytes: How much may wait for a reader before its socket is dropped.
     """
 
-    def __init__(
-        self, connection: ServerConnection, line: Line, tape: Tape | None = None, *, backlog_bytes: int = _BACKLOG_BYTES
-    ) -> None:
+    def __init__(self, connection: ServerConnection, line: Line, tape: Tape | None = None) -> None:
         self._connection = connection
         self._line = line
         self._tape = tape
-        self._backlog_bytes = backlog_bytes
         self._waiting: deque[Frame | Drop | Close] = deque()
         self._bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -52,7 +49,7 @@ class Outlet:
             if isinstance(frame, Frame):
                 self._bytes += len(frame.text)
         self._more.set()
-        if self._bytes > self._backlog_bytes:
+        if self._bytes > _BACKLOG_BYTES:
             _log.warning("A client has not read %d MB: its socket is dropped.", self._bytes >> 20)
             self._waiting.clear()
             self._bytes = 0

@@ -113,13 +113,15 @@ class Practice:
     ) -> None:
         await asyncio.to_thread(self.close)
 
-    def _told(self) -> str:
+    @property
+    def told(self) -> str:
+        """What hears and speaks, in a line."""
         names = self.engines
         told = [f"ears: {names.get('ears') or 'none'}", f"voice: {names.get('voice') or 'none'}"]
         return ", ".join([*told, *(["closed"] if self.closed else [])])
 
     def __repr__(self) -> str:
-        return f"Practice({self.url}, {self._told()})"
+        return f"Practice({self.url}, {self.told})"
 
     def _repr_html_(self) -> str:
         names = self.engines
@@ -290,21 +292,21 @@ def main(args: argparse.Namespace) -> int:
     except InputError as error:
         print(error)
         return 2
-    with server:
-        print(f"Practice server: {server.url}  ({server._told()})")
-        print("Try it:")
-        print(f"  OPENAI_API_KEY=practice rtnb demo --url {server.url}")
-        print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=practice python your_program.py")
-        if server.certificate:
-            print(f"Clients must trust this certificate:\n{server.certificate}", end="")
-        print("Ctrl+C ends it.", flush=True)
-        over = threading.Event()
-        before = signal.signal(signal.SIGTERM, lambda *_: over.set())
-        try:
+    over = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: over.set())
+    try:
+        with server:
+            print(f"Practice server: {server.url}  ({server.told})")
+            print("Try it:")
+            print(f"  OPENAI_API_KEY=practice rtnb demo --url {server.url}")
+            print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=practice python your_program.py")
+            if server.certificate:
+                print(f"Clients must trust this certificate:\n{server.certificate}", end="")
+            print("Ctrl+C ends it.", flush=True)
             while not over.wait(0.5):
                 pass
-        except KeyboardInterrupt:
-            print()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    except KeyboardInterrupt:
+        print()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
