@@ -221,10 +221,10 @@ class Detector:
 
         self._vad = _new_vad()
         self._resample = (
-            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="int16", quality="LQ") if rate_hz != _RATE_HZ else None
+            soxr.ResampleStream(rate_hz, _RATE_HZ, 1, dtype="float32", quality="LQ") if rate_hz != _RATE_HZ else None
         )
         self._odd = b""
-        self._rest = np.zeros(0, np.int16)
+        self._rest = np.zeros(0, np.float32)
 
     def feed(self, pcm: bytes) -> list[float]:
         """Take more sound and judge the frames it completes.
@@ -238,14 +238,14 @@ class Detector:
         pcm = self._odd + pcm
         whole = len(pcm) // 2 * 2
         self._odd = pcm[whole:]
-        samples = np.frombuffer(pcm[:whole], "<i2")
+        # Floats, because soxr dithers integers, and the same sound must be judged alike every time.
+        samples = np.frombuffer(pcm[:whole], "<i2").astype(np.float32) / _FULL
         if self._resample is not None:
             samples = self._resample.resample_chunk(samples)
         samples = np.concatenate([self._rest, samples])
         count = len(samples) // _FRAME
         self._rest = samples[count * _FRAME :].copy()
-        frames = samples[: count * _FRAME].astype(np.float32) / _FULL
-        return [self._vad(frame) for frame in frames.reshape(count, _FRAME)]
+        return [self._vad(frame) for frame in samples[: count * _FRAME].reshape(count, _FRAME)]
 
 
 # ── What was said ────────────────────────────────────────────────────────────────────────────────────────────────
