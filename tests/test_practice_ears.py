@@ -222,9 +222,7 @@ def test_without_silero_loudness_stands_in_and_the_name_says_so(
     assert max(judged[35:]) > 0.9
 
 
-def test_an_engine_that_breaks_while_loading_is_passed_over(
-    unloaded: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_engine_that_breaks_while_loading_is_passed_over(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise OSError("wrong architecture")
 

@@ -161,10 +161,16 @@ class _Resampler:
         if self._stream is None:
             import soxr
 
-            self._stream, self._rate_hz = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="int16"), rate_hz
-        return before + bytes(self._stream.resample_chunk(np.frombuffer(pcm, "<i2")).tobytes())
+            # Floats, because soxr dithers integers.
+            self._stream, self._rate_hz = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32"), rate_hz
+        return before + self._resampled(np.frombuffer(pcm, "<i2").astype(np.float32), last=False)
+
+    def _resampled(self, samples: np.ndarray, last: bool) -> bytes:
+        found = self._stream.resample_chunk(samples, last=last)
+        return bytes(np.clip(np.rint(found), -32_768, 32_767).astype("<i2").tobytes())
 
     def rest(self) -> bytes:
         """What is still inside."""
-        stream, self._stream, self._rate_hz = self._stream, None, 0
-        return b"" if stream is None else bytes(stream.resample_chunk(np.zeros(0, np.int16), last=True).tobytes())
+        found = b"" if self._stream is None else self._resampled(np.zeros(0, np.float32), last=True)
+        self._stream, self._rate_hz = None, 0
+        return found
