@@ -35,6 +35,7 @@ const CALL_TEXTS = {
     typing: "Type or send a recording",
     typingHint: "No microphone in this call.",
     closed: "The call is over",
+    closedHint: "One click goes on where you were.",
     elsewhere: "The call runs in another tab or window of this notebook.",
     mute: "Mute",
     unmute: "Unmute",
@@ -107,6 +108,7 @@ const CALL_TEXTS = {
     typing: "请打字或发送录音",
     typingHint: "此通话没有麦克风。",
     closed: "通话已结束",
+    closedHint: "点一下即可接着刚才的内容继续。",
     elsewhere: "通话正在此笔记本的另一个标签页或窗口中进行。",
     mute: "静音",
     unmute: "取消静音",
@@ -488,6 +490,7 @@ class CallEngine {
         return;
       case "speech":
         this.speech = message.on;
+        this.thinking = !message.on; // what was said is committed next, and answered
         if (message.on && message.silence) this.stopPlaying("cut");
         break;
       case "committed":
@@ -730,7 +733,9 @@ class CallView {
     if (hold && status === "ready") hint = this.t("readyHoldHint");
     if (hold && status === "speaking") hint = this.t("speakingHoldHint");
     if (status === "speaking" && !engine.mic) hint = "";
-    if (status === "closed") hint = engine.lost ? "" : (CALL_TEXTS[callLanguage(engine.model)].ends[engine.reason] ?? "");
+    if (status === "closed") {
+      hint = engine.lost ? "" : `${CALL_TEXTS[callLanguage(engine.model)].ends[engine.reason] ?? ""} ${this.t("closedHint")}`.trim();
+    }
     if (engine.elsewhere) hint = this.t("elsewhere");
     p.hint.textContent = hint;
 

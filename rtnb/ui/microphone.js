@@ -84,6 +84,7 @@ function inAudioThread(ResamplerThere) {
       constructor({ processorOptions: { rateHz, samples } }) {
         super();
         this.resampler = sampleRate === rateHz ? null : new ResamplerThere(sampleRate, rateHz);
+        this.samples = samples;
         this.frame = new Int16Array(samples);
         this.filled = 0;
         this.squares = 0;
@@ -105,11 +106,11 @@ function inAudioThread(ResamplerThere) {
         for (const sample of mono) {
           this.squares += sample * sample;
           this.frame[this.filled++] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
-          if (this.filled === this.frame.length) {
+          if (this.filled === this.samples) {
             const level = Math.sqrt(this.squares / this.filled);
             const pcm = this.frame.buffer;
             this.port.postMessage({ pcm, level, seconds: currentTime }, [pcm]);
-            this.frame = new Int16Array(this.frame.length);
+            this.frame = new Int16Array(this.samples); // the old one was given away
             this.filled = 0;
             this.squares = 0;
           }

@@ -1,0 +1,345 @@
+"""The live call in real notebooks: a fake microphone speaks, the practice server answers, the page is looked at."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from browser import lab
+from browser.calling import heard_of, in_notebook, microphone
+from dialogue import Talk, serve
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
+
+CALL = "import rtnb\ncall = rtnb.call(practice=True)"
+TOLD = """
+import json
+print("told", json.dumps({"state": call.state, "ended": call.ended, "cost": call.cost.usd,
+  "turns": [[t.role, t.words] for t in call.turns],
+  "sent": [e.event for e in call.log if e.direction == "sent" and e.type != "input_audio_buffer.append"],
+  "heard": call.session.log.heard.size if call.session else 0}))
+"""
+
+
+def told(text: str) -> dict:
+    import json
+
+    return dict(json.loads(re.search(r"told (\{.*\})", text, re.DOTALL)[1]))
+
+
+@pytest.fixture(scope="module")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
+    with lab.server(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
+    with lab.server(tmp_path_factory.mktemp("notebook7"), app="notebook") as server:
+        yield server
+
+
+@pytest.mark.parametrize("app", ["jupyter", "notebook7"])
+def test_two_spoken_turns_are_heard_answered_and_captioned(app: str, request: pytest.FixtureRequest, tmp_path: Path):
+    server = request.getfixturevalue(app)
+    speech = microphone(tmp_path / "two.wav", 3, "order", 16, "dialogue-5", 30)
+    with in_notebook(server, "two.ipynb", [CALL, TOLD], microphone=speech) as call:
+        call.until("speaking", seconds=40)
+        call.until("listening", seconds=30)
+        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"] * 2, seconds=40)
+        call.until("listening", seconds=30)
+        (_, first), (_, answer), (_, second), _ = call.lines()
+        assert "mushrooms" in first.lower()  # the pizza before them falls to the browser's gain control
+        assert answer
+        assert "cost" in second.lower()
+        assert re.match(r"\$0\.\d+", call.part("money").inner_text())
+        assert re.match(r"0:\d\d", call.part("time").inner_text())
+        call.part("hangup").click()
+        call.until("closed")
+        assert call.microphone_is_off()
+        end = told(call.run(1))
+        assert end["state"] == "closed"
+        assert end["turns"] == [["user", first], ["assistant", answer], ["user", second], end["turns"][3]]
+        sound, rate_hz = lab.captured(call.page)
+        assert rate_hz == 24_000
+        assert np.abs(sound).max() > 0.05
+
+
+def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_heard(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "over.wav", 9, "dialogue-1", 30)
+    keep = "import pathlib\npathlib.Path('over.pcm').write_bytes(call.session.turns[1]._pcm and b''.join(call.session.turns[1]._pcm))"
+    with in_notebook(jupyter, "over.ipynb", [CALL, TOLD, keep], microphone=speech) as call:
+        call.until("listening")
+        call.say("Please count from one to sixty.")
+        call.until("speaking")
+        call.until("hearing", seconds=15)
+        assert call.engine("e.silencedMs") < 100
+        assert call.engine("e.played.playing") is False
+        call.until("speaking", seconds=30)  # and it answers what was said instead
+        call.until("listening", seconds=60)
+        role, words = call.lines()[1]
+        assert role == "assistant"
+        assert words.endswith("interrupted")
+        end = told(call.run(1))
+        call.run(2)
+        cuts = [event for event in end["sent"] if event["type"] == "conversation.item.truncate"]
+        assert len(cuts) == 1
+        assert isinstance(cuts[0]["audio_end_ms"], int)
+        sound, rate_hz = lab.captured(call.page)
+        pcm = np.frombuffer((jupyter.folder / "over.pcm").read_bytes(), np.int16)
+        _, played = heard_of(sound, pcm)
+        assert 2_000 < played / 24 < len(pcm) / 24 - 2_000  # it was cut in the middle
+        assert abs(played / 24 - cuts[0]["audio_end_ms"]) < 150
+        assert not [line for line in call.page.console if "pageerror" in line]
+        assert call.notices() == ""
+
+
+def test_the_stop_button_cancels_and_truncates(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "quiet.wav", 60)
+    with in_notebook(jupyter, "stop.ipynb", [CALL, TOLD], microphone=speech) as call:
+        call.until("listening")
+        call.say("Please count from one to sixty.")
+        call.until("speaking")
+        call.page.wait_for_timeout(1500)
+        call.part("stop").click()
+        call.until("listening", seconds=5)
+        call.page.wait_for_timeout(500)
+        heard = sum(np.abs(lab.captured(call.page)[0]) > 0.001)
+        call.page.wait_for_timeout(1500)
+        assert sum(np.abs(lab.captured(call.page)[0]) > 0.001) == heard
+        sent = [event["type"] for event in told(call.run(1))["sent"]]
+        assert "conversation.item.truncate" in sent
+        assert call.notices() == ""
+
+
+def noise(seconds: float) -> bytes:
+    """Sound in which no stretch is like another, so that a lost or doubled sample shows."""
+    generator = np.random.default_rng(7)
+    return (generator.normal(0, 3000, int(seconds * 24_000))).astype("<i2").tobytes()
+
+
+def test_a_minute_of_answer_is_played_to_the_sample(jupyter, tmp_path: Path):
+    pcm = noise(60)
+
+    def script(talk: Talk) -> None:
+        talk.open(model="m")
+        talk.expect("conversation.item.create", over=("input_audio_buffer.append",))
+        talk.expect("response.create", over=("input_audio_buffer.append",))
+        talk.answer("A minute of noise.", pcm, expect=False)
+
+    with serve(script) as url:
+        cells = [f"import rtnb\ncall = rtnb.call(url={url!r}, key='sk-none')", "import time; time.sleep(30)"]
+        quiet = microphone(tmp_path / "quiet.wav", 120)
+        with in_notebook(jupyter, "minute.ipynb", cells, microphone=quiet) as call:
+            call.until("listening")
+            call.say("Go.")
+            call.until("speaking")
+            call.notebook.run(1, wait=False)  # and the kernel is blocked for half of it
+            call.page.wait_for_timeout(58_000)
+            call.until("listening", seconds=20)
+            sound, rate_hz = lab.captured(call.page)
+            assert rate_hz == 24_000
+            begin, played = heard_of(sound, np.frombuffer(pcm, "<i2"))
+            assert begin >= 0
+            assert played == len(pcm) // 2
+            assert call.engine("e.played.underruns") == 0
+
+
+def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "blocked.wav", 8, "order", 60)
+    block = "import time; time.sleep(30)"
+    with in_notebook(jupyter, "blocked.ipynb", [CALL, block, TOLD], microphone=speech) as call:
+        call.page.evaluate("""() => {
+          const e = [...window.__rtnbCalls.values()].at(-1);
+          window.__soundBytes = 0;
+          const send = e.line.send.bind(e.line);
+          e.line.send = (kind, fields, buffer) => { if (kind === "sound") window.__soundBytes += buffer.byteLength; send(kind, fields, buffer); };
+        }""")
+        call.until("listening")
+        call.notebook.run(1, wait=False)
+        call.page.wait_for_timeout(12_000)
+        waiting = call.engine("e.line.waitingSeconds")
+        if waiting > 5:  # this kernel takes no messages while a cell runs: the page says so and keeps them
+            assert "kernel is busy" in call.notices()
+        call.notebook.wait_idle(timeout=60)
+        call.wait(lambda: call.engine("e.line.waitingSeconds") < 1, seconds=20)
+        assert "kernel is busy" not in call.notices()
+        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"], seconds=30)
+        assert "mushrooms" in call.lines()[0][1].lower()
+        before = call.page.evaluate("window.__soundBytes")
+        heard = told(call.run(2))["heard"]
+        after = call.page.evaluate("window.__soundBytes")
+        assert before - 96_000 < heard <= after + 96_000
+        assert call.engine("e.line.sent") > 100
+
+
+def test_a_kernel_restarted_in_the_middle_turns_the_microphone_off_and_says_so(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "quiet.wav", 60)
+    with in_notebook(jupyter, "restart.ipynb", [CALL], microphone=speech) as call:
+        call.until("listening")
+        assert not call.microphone_is_off()
+        call.notebook.restart()
+        call.until("closed", seconds=10)
+        assert call.microphone_is_off()
+        assert "kernel is gone" in call.notices()
+        assert call.part("main").is_disabled()
+        call.notebook.run(0)  # what the sentence says to do
+        call.page.wait_for_selector(".rtnb-call[data-status='ready']")
+        call.part("main").click()
+        call.until("listening")
+
+
+def test_closing_the_output_hangs_up(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "quiet.wav", 60)
+    with in_notebook(jupyter, "close.ipynb", [CALL, TOLD], microphone=speech) as call:
+        call.until("listening")
+        call.notebook.select(0)
+        call.notebook._command("notebook:clear-cell-output")
+        call.wait(lambda: call.root.count() == 0)
+        call.wait(call.microphone_is_off, seconds=5)
+        call.page.wait_for_timeout(800)
+        end = told(call.run(1))
+        assert end["state"] == "closed"
+        assert "output was closed" in end["ended"]
+
+
+def test_a_lost_socket_is_told_and_one_click_goes_on_with_the_history(jupyter, tmp_path: Path):
+    seeds = []
+    drop = threading.Event()
+
+    def first(talk: Talk) -> None:
+        talk.open(model="m")
+        talk.expect("conversation.item.create", over=("input_audio_buffer.append",))
+        item = {
+            "id": "item_u",
+            "type": "message",
+            "role": "user",
+            "status": "completed",
+            "content": [{"type": "input_text", "text": "My name is Ada."}],
+        }
+        for name in ("added", "done"):
+            talk.say({"type": f"conversation.item.{name}", "previous_item_id": None, "item": item})
+        talk.expect("response.create", over=("input_audio_buffer.append",))
+        talk.answer("Hello Ada.", noise(0.5), expect=False)
+        while not drop.is_set():  # the microphone goes on
+            talk.hear()
+        talk.socket.socket.close()
+
+    def second(talk: Talk) -> None:
+        talk.open(model="m")
+        for number in range(2):
+            item = talk.expect("conversation.item.create", over=("input_audio_buffer.append",))["item"]
+            seeds.append((item["role"], item["content"][0]["type"], item["content"][0]["text"]))
+            for name in ("added", "done"):
+                talk.say(
+                    {
+                        "type": f"conversation.item.{name}",
+                        "item": {**item, "id": f"item_seed{number}", "status": "completed"},
+                    }
+                )
+
+    with serve(first, second) as url:
+        cells = [f"import rtnb\ncall = rtnb.call(url={url!r}, key='sk-none')", TOLD]
+        quiet = microphone(tmp_path / "quiet.wav", 60)
+        with in_notebook(jupyter, "lost.ipynb", cells, microphone=quiet) as call:
+            call.until("listening")
+            call.say("My name is Ada.")
+            call.wait(lambda: len(call.lines()) == 2)
+            call.page.wait_for_timeout(1500)
+            drop.set()
+            call.until("closed", seconds=10)
+            assert "connection dropped" in call.notices()
+            assert call.microphone_is_off()
+            call.part("main").click()
+            call.until("listening")
+            call.wait(lambda: len(seeds) == 2)
+            call.page.wait_for_timeout(500)
+            assert call.lines() == [("user", "My name is Ada."), ("assistant", "Hello Ada.")]
+            assert told(call.run(1))["turns"] == [["user", "My name is Ada."], ["assistant", "Hello Ada."]]
+    assert seeds == [("user", "input_text", "My name is Ada."), ("assistant", "output_text", "Hello Ada.")]
+
+
+def test_push_to_talk_with_the_space_bar(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "hold.wav", 4, "question", 60)
+    cell = "import rtnb\ncall = rtnb.call(practice=True, turn_detection=None)"
+    with in_notebook(jupyter, "hold.ipynb", [cell, TOLD], microphone=speech) as call:
+        call.until("holding")
+        assert call.part("main").get_attribute("aria-label") == "Hold to talk"
+        call.part("main").focus()
+        call.page.keyboard.down("Space")
+        call.until("sending")
+        call.page.wait_for_timeout(7_000)
+        call.page.keyboard.up("Space")
+        call.until("speaking", seconds=20)
+        call.until("holding", seconds=20)
+        assert "norway" in call.lines()[0][1].lower()
+        call.page.keyboard.down("Space")
+        call.page.wait_for_timeout(60)
+        call.page.keyboard.up("Space")
+        call.wait(lambda: "too short" in call.notices())
+        assert [event["type"] for event in told(call.run(1))["sent"]].count("input_audio_buffer.commit") == 1
+
+
+def test_a_refused_microphone_has_its_sentence_and_a_way_on(jupyter):
+    with in_notebook(jupyter, "denied.ipynb", [CALL, TOLD], allow_microphone=False) as call:
+        call.wait(lambda: "may not use the microphone" in call.notices() or "closed without" in call.notices())
+        assert call.status == "ready"
+        call.part("without").click()
+        call.until("typing")
+        call.say("What is two plus two?")
+        call.until("speaking")
+        call.wait(lambda: len(call.lines()) == 2)
+        assert "4" in call.lines()[1][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("NotFoundError", "No microphone was found"),
+        ("NotReadableError", "another program may be using it"),
+        ("SecurityError", "page around this notebook"),
+    ],
+)
+def test_each_failure_of_the_microphone_has_its_own_sentence(jupyter, name: str, words: str):
+    with in_notebook(jupyter, "failure.ipynb", [CALL], start=False) as call:
+        call.page.evaluate(
+            "(name) => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', name); }; }",
+            name,
+        )
+        call.part("main").click()
+        call.wait(lambda: words in call.notices())
+        assert call.status == "ready"
+
+
+def test_a_recording_can_be_sent_instead_of_a_microphone(jupyter, tmp_path: Path):
+    import rtnb
+
+    clip = rtnb.samples()["weather"].save(tmp_path / "weather.mp3")
+    with in_notebook(jupyter, "file.ipynb", [CALL], allow_microphone=False) as call:
+        call.part("without").click()
+        call.until("typing")
+        call.part("pick").set_input_files(str(clip))
+        call.until("speaking", seconds=30)
+        call.wait(lambda: "oslo" in call.lines()[0][1].lower())
+
+
+def test_it_reads_chinese_where_the_browser_does(jupyter):
+    with in_notebook(jupyter, "zh.ipynb", [CALL], start=False, locale="zh-CN", dark=True) as call:
+        assert "准备就绪" in call.root.inner_text()
+        assert call.root.get_attribute("lang") == "zh-Hans"
+        assert call.part("main").get_attribute("aria-label") == "开始通话"
+
+
+def test_nothing_of_a_call_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "saved.wav", 3, "question", 30)
+    with in_notebook(jupyter, "saved.ipynb", [CALL], microphone=speech) as call:
+        call.until("speaking", seconds=30)
+        call.until("listening", seconds=30)
+        saved = call.notebook.saved()
+        assert (jupyter.folder / "saved.ipynb").stat().st_size < 20_000
+        assert "live call" in saved.cells[0].outputs[0]["data"]["text/html"]
