@@ -21,7 +21,7 @@ from . import refusals, wire
 from .address import Address
 from .conversation import Conversation, Update
 from .errors import mask_secrets
-from .log import SOUND_FIELD, Log
+from .log import Log
 
 __all__ = ["Connection"]
 
@@ -226,20 +226,13 @@ class Connection:
         except ValueError:
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame)}, at)
             return None
-        pcm = None
-        field = SOUND_FIELD.get(event["type"])
-        if field is not None and isinstance(event.get(field), str):
-            try:
-                pcm = wire.decode_audio(event[field])
-            except ValueError:
-                self.log.received({**event, "type": "rtnb.malformed", "was": event["type"]}, at)
-                return None
-        entry = self.log.received(event, at, pcm)
-        if pcm is not None:
-            event = entry.silent  # so that nobody keeps the base64 alive
+        entry = self.log.received(event, at)
         if self._verbose:
             self._print("←", entry.brief)
-        updates = self.conversation.apply(event, at, pcm)
+        try:
+            updates = self.conversation.apply(entry.silent, at, entry.sound or None)
+        except ValueError:
+            return None  # a delta that is no base64; the log has it as it came
         self._settle(updates[0].event)
         for update in updates:
             self._tell(update)

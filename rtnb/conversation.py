@@ -407,7 +407,7 @@ class Conversation:
         self.rate_limits_at: float | None = None
         self.transcription_usage: list[tuple[str, dict[str, Any]]] = []
         self._items: dict[str, Turn] = {}
-        self._parts: dict[tuple[str, str, int], str] = {}
+        self._parts: dict[tuple[str, bool], dict[int, str]] = {}  # (item, spoken) → words by content index
         self._heard = heard
         self._appended = 0  # bytes ever appended
         self._buffer_from = 0  # where the input buffer begins
@@ -721,8 +721,9 @@ class Conversation:
     def _words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         turn = self._spoken_turn(event)
         spoken = "transcript" in event["type"]
-        key = (turn.item_id, "transcript" if spoken else "text", int(event.get("content_index") or 0))
-        before = self._parts.get(key, "")
+        parts = self._parts.setdefault((turn.item_id, spoken), {})
+        index = event.get("content_index") or 0
+        before = parts.get(index, "")
         if event["type"].endswith("done"):
             whole = event.get("transcript" if spoken else "text")
             whole = before if whole is None else whole
@@ -730,8 +731,8 @@ class Conversation:
         else:
             piece = event.get("delta") or ""
             whole = before + piece
-        self._parts[key] = whole
-        joined = "\n".join(v for k, v in self._parts.items() if k[:2] == key[:2])
+        parts[index] = whole
+        joined = whole if len(parts) == 1 else "\n".join(parts.values())
         if spoken:
             turn.transcript, turn.spoken = joined, True
         else:

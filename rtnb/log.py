@@ -1,8 +1,8 @@
 """The log: every event both ways with its time, and the sound in them kept outside memory.
 
-A minute of speech is 2.9 MB of PCM16 and 3.8 MB of base64, and an hour of a recording must not live in memory twice.
-So the sound of an event goes, decoded, to a spool that spills to disk, and the event gets it back, to the letter, when
-somebody looks.
+A minute of speech is 2.9 MB of PCM16 and 3.8 MB of base64, and an hour of a recording must not live in memory. So the
+sound we send goes, decoded, to a spool that spills to disk; the sound that comes is kept decoded, by the same bytes that
+the conversation keeps. An event gets its sound back, to the letter, when somebody looks.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ class Spool:
             return self._file.read(end - start)
 
 
-class _SoundAt(NamedTuple):
-    field: str
+class _Spooled(NamedTuple):
     spool: Spool
     start: int
     end: int
@@ -74,7 +73,11 @@ class Entry:
     __slots__ = ("_event", "_sound", "at_seconds", "direction", "type")
 
     def __init__(
-        self, at_seconds: float, direction: Literal["sent", "received"], event: wire.Event, sound: _SoundAt | None
+        self,
+        at_seconds: float,
+        direction: Literal["sent", "received"],
+        event: wire.Event,
+        sound: bytes | _Spooled | None = None,
     ) -> None:
         self.at_seconds = at_seconds
         self.direction = direction
@@ -87,7 +90,7 @@ class Entry:
         """The event as it was on the wire, its sound included."""
         if self._sound is None:
             return self._event
-        return {**self._event, self._sound.field: wire.encode_audio(self.sound)}
+        return {**self._event, SOUND_FIELD[self.type]: wire.encode_audio(self.sound)}
 
     @property
     def silent(self) -> dict[str, Any]:
@@ -99,17 +102,21 @@ class Entry:
         """The event with the sound left out."""
         if self._sound is None:
             return self._event
-        return {**self._event, self._sound.field: f"<{self.sound_bytes} bytes of sound>"}
+        return {**self._event, SOUND_FIELD[self.type]: f"<{self.sound_bytes} bytes of sound>"}
 
     @property
     def sound(self) -> bytes:
         """The sound it carries, decoded; empty for an event without."""
-        return b"" if self._sound is None else self._sound.spool.read(self._sound.start, self._sound.end)
+        if isinstance(self._sound, _Spooled):
+            return self._sound.spool.read(self._sound.start, self._sound.end)
+        return self._sound or b""
 
     @property
     def sound_bytes(self) -> int:
         """How many bytes of sound it carries, decoded."""
-        return 0 if self._sound is None else self._sound.end - self._sound.start
+        if isinstance(self._sound, _Spooled):
+            return self._sound.end - self._sound.start
+        return len(self._sound or b"")
 
     def __repr__(self) -> str:
         arrow = "→" if self.direction == "sent" else "←"
@@ -121,48 +128,37 @@ class Log(Sequence[Entry]):
 
     Attributes:
         heard: What was appended to the input buffer over the whole session, as bytes on the wire.
-        spoken: What came in audio deltas, decoded, in the order of arrival.
     """
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self.heard = Spool()
-        self.spoken = Spool()
 
     def sent(self, event: wire.Event, at_seconds: float) -> Entry:
         """Keep a client event."""
-        return self._add(at_seconds, "sent", event, self.heard, None)
+        pcm = _decoded(event)
+        if pcm is None:
+            return self._add(Entry(at_seconds, "sent", event))
+        return self._spooled({**event, SOUND_FIELD[event["type"]]: ""}, pcm, at_seconds)
 
     def appended(self, event_id: str, pcm: bytes, at_seconds: float) -> Entry:
         """Keep an `input_audio_buffer.append` whose sound is still at hand decoded."""
-        event = {"type": "input_audio_buffer.append", "event_id": event_id, "audio": ""}
-        return self._add(at_seconds, "sent", event, self.heard, pcm)
+        return self._spooled({"type": "input_audio_buffer.append", "event_id": event_id, "audio": ""}, pcm, at_seconds)
 
-    def received(self, event: wire.Event, at_seconds: float, pcm: bytes | None = None) -> Entry:
-        """Keep a server event; `pcm` is its sound where it was decoded already."""
-        return self._add(at_seconds, "received", event, self.spoken, pcm)
+    def received(self, event: wire.Event, at_seconds: float) -> Entry:
+        """Keep a server event. Sound that is no base64 is kept as it came."""
+        pcm = _decoded(event)
+        if pcm is None:
+            return self._add(Entry(at_seconds, "received", event))
+        # In place: the event is nobody else's yet, and the base64 must not stay alive.
+        event[SOUND_FIELD[event["type"]]] = ""
+        return self._add(Entry(at_seconds, "received", event, pcm))
 
-    def _add(
-        self,
-        at_seconds: float,
-        direction: Literal["sent", "received"],
-        event: wire.Event,
-        spool: Spool,
-        pcm: bytes | None,
-    ) -> Entry:
-        sound = None
-        field = SOUND_FIELD.get(event["type"])
-        if field is not None and isinstance(event.get(field), str):
-            if pcm is None:
-                try:
-                    pcm = wire.decode_audio(event[field])
-                except ValueError:
-                    pcm = None  # not base64: the event is kept as it came
-            if pcm is not None:
-                start = spool.write(pcm)
-                sound = _SoundAt(field, spool, start, start + len(pcm))
-                event = {**event, field: ""}
-        entry = Entry(at_seconds, direction, event, sound)
+    def _spooled(self, event: wire.Event, pcm: bytes, at_seconds: float) -> Entry:
+        start = self.heard.write(pcm)
+        return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
+
+    def _add(self, entry: Entry) -> Entry:
         self._entries.append(entry)
         return entry
 
@@ -182,3 +178,14 @@ class Log(Sequence[Entry]):
     def __repr__(self) -> str:
         sent = sum(entry.direction == "sent" for entry in self._entries)
         return f"Log({sent} events sent, {len(self) - sent} received)"
+
+
+def _decoded(event: wire.Event) -> bytes | None:
+    """The sound of an event. None where it has none, or none that can be read."""
+    field = SOUND_FIELD.get(event["type"])
+    if field is None or not isinstance(event.get(field), str):
+        return None
+    try:
+        return wire.decode_audio(event[field])
+    except ValueError:
+        return None

@@ -297,6 +297,7 @@ class Session:
         self._current: Reply | None = None  # the reply whose turn is being taken
         self._waiting: Reply | None = None  # the reply whose response.created comes next
         self._side_replies: dict[str, Reply] = {}
+        self._answering: dict[str, Reply] = {}  # response id → the reply it belongs to
         self._turn_tasks: weakref.WeakKeyDictionary[Reply, asyncio.Task[None]] = weakref.WeakKeyDictionary()
         self._early: list[bytes] = []  # sound appended while there is no session to take it
         self._unanswered: set[str] = set()  # items of turns that a break ended; asking again sends them again
@@ -926,6 +927,11 @@ class Session:
                 reply, self._waiting = self._waiting, None
             if reply is not None:
                 reply.responses.append(update.response)
+                self._answering[update.response.id] = reply
+        if isinstance(update, c.Words | c.Sound):  # nearly all updates, and their owner is plain
+            if (reply := self._answering.get(update.response_id)) is not None:
+                reply._tell(update)
+            return
         for reply in self._replies:
             if self._concerns(update, reply):
                 reply._tell(update)

@@ -184,8 +184,14 @@ async def _takes_commits(session: Session, reply: Reply, sent: Sequence[asyncio.
 
 @asynccontextmanager
 async def _updates(session: Session) -> AsyncIterator[asyncio.Queue[Any]]:
+    """The updates that a turn is steered by; words and sound, most of all, steer nothing."""
     queue: asyncio.Queue[Any] = asyncio.Queue()
-    end = session.subscribe(queue.put_nowait)
+
+    def put(update: Any) -> None:
+        if not isinstance(update, c.Words | c.Sound):
+            queue.put_nowait(update)
+
+    end = session.subscribe(put)
     try:
         yield queue
     finally:

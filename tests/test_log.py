@@ -10,7 +10,7 @@ from rtnb.log import Log, Spool
 def test_an_event_comes_back_to_the_letter_with_its_sound():
     log = Log()
     delta = {"type": "response.output_audio.delta", "event_id": "e", "item_id": "i", "delta": wire.encode_audio(b"abc")}
-    entry = log.received(delta, 1.5)
+    entry = log.received({**delta}, 1.5)
     assert entry.event == delta
     assert entry.sound == b"abc"
     assert entry.sound_bytes == 3
@@ -24,7 +24,7 @@ def test_what_we_append_and_what_came_are_kept_apart_and_whole():
         log.appended("e", piece, 0.0)
         log.received({"type": "response.output_audio.delta", "delta": wire.encode_audio(piece.upper())}, 0.0)
     assert log.heard.read(0, 99) == b"onetwo"
-    assert log.spoken.read(3, 6) == b"TWO"
+    assert [entry.sound for entry in log] == [b"one", b"ONE", b"two", b"TWO"]
     assert repr(log) == "Log(2 events sent, 2 received)"
 
 
