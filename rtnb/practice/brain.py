@@ -205,7 +205,7 @@ _ASKS: dict[str, str] = {
     r"|comment je m['’]appelle|cómo me llamo|wie hei(?:ß|ss)e ich|come mi chiamo|私の名前は何|名前を覚えて",
     "said_first": r"\b(?:what|which)\b.*\bI\b.*\b(?:say|said|ask|asked|tell|told)\b.*\bfirst\b|\b(?:my|the) first"
     r" (?:question|message|sentence|thing)|我(?:最先|首先|第一)|was habe ich zuerst|dit en premier|dije primero",
-    "said_last": r"\bwhat (?:did|have) i (?:just )?(?:say|said|ask|asked|tell)\b|\bwhat was my (?:last|previous)"
+    "said_last": r"\bwhat (?:did|have) i (?:just )?(?:say|said|ask|asked|tell)\b|\bwhat was my \w+ (?:question|message|sentence)"
     r"|\bwhat i (?:just )?said\b|我(?:刚才|刚刚)?说了什么|qu['’]est-ce que j['’]ai dit|qué (?:he dicho|dije)"
     r"|was habe ich (?:gerade )?gesagt|cosa ho detto",
     "talked": r"\bwhat (?:did|have|were) we (?:talk|discuss|speak|been talking|been discussing)\w*|我们(?:谈|聊|说)了?什么"

@@ -119,7 +119,7 @@ def _score(tool: Schema, request: str) -> float:
     wide = asked | {other for group in _ALIKE if group & asked for other in group}
     name = [reading.stem(word) for word in _split_name(str(tool["name"]))]
     name = [word for word in name if word not in _SMALL]
-    strong = [word for word in name if word not in _WEAK] or name
+    strong = [word for word in name if word not in _WEAK or word == "call"] or name
     points = 0.0
     for word in strong:
         points += 2.5 if word in asked else 2.0 if word in wide else 0

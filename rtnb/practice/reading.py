@@ -348,7 +348,7 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         (r"\bmodulo\b|\bmod\b", "%"),
     ):
         flat = re.sub(pattern, instead, flat)
-    for candidate in sorted(re.findall(r"[\d(][\d\s.+\-*/%()]*[\d)]", flat), key=len, reverse=True):
+    for candidate in sorted(re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat), key=len, reverse=True):
         sum_ = re.sub(r"\s+", " ", candidate).strip()
         if not re.search(r"\d\s*\)*\s*(?:[+\-*/%]|\*\*)\s*\(*-?\s*\d", sum_):
             continue

@@ -136,6 +136,7 @@ class Remote:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
+        response: http.client.HTTPResponse | None = None
         try:
             try:
                 connection.request(
@@ -164,6 +165,8 @@ class Remote:
                     url=self.base_url,
                 ) from error
         finally:
+            if response is not None:
+                response.close()  # it keeps the socket open on its own where it was not read to its end
             connection.close()
 
     def _deltas(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:

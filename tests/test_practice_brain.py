@@ -1,0 +1,692 @@
+"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they cannot."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ServerError
+from rtnb.practice import choosing, pictures, reading
+from rtnb.practice.brain import Call, Remote, Request, Say, think
+from rtnb.practice.phrases import PHRASES
+
+FOX = (
+    "The quick brown fox lives near the river. Every morning the fox drinks from the river."
+    " Then it chases rabbits across the field. In winter the river freezes and the fox is hungry."
+)
+
+
+def typed(*texts: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text} for text in texts]}
+
+
+def spoken(transcript: str | None, *before: str) -> dict[str, Any]:
+    content: list[dict[str, Any]] = [{"type": "input_text", "text": text} for text in before]
+    return {"type": "message", "role": "user", "content": [*content, {"type": "input_audio", "transcript": transcript}]}
+
+
+def answered(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_audio", "transcript": text}]}
+
+
+def tool(name: str, description: str = "", required: list[str] | None = None, /, **properties: Any) -> dict[str, Any]:
+    schemas = {key: {"type": kind} if isinstance(kind, str) else kind for key, kind in properties.items()}
+    return {
+        "type": "function",
+        "name": name,
+        "description": description,
+        "parameters": {
+            "type": "object",
+            "properties": schemas,
+            "required": list(schemas) if required is None else required,
+        },
+    }
+
+
+WEATHER = tool("get_weather", "Get the current weather for a city", city="string")
+CLOCK = tool("get_time", "The current time in a city", city="string")
+
+
+def say(*items: dict[str, Any], **more: Any) -> str:
+    return " ".join(piece.text for piece in think(Request(items=items, **more)) if isinstance(piece, Say))
+
+
+def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
+    pieces = list(think(Request(items=items, **more)))
+    return [(piece.name, piece.arguments) for piece in pieces if isinstance(piece, Call)]
+
+
+# ── Doing as told ──
+
+
+def test_it_summarises_a_recording_in_its_own_words() -> None:
+    said = say(spoken(FOX, "Summarize this audio content"))
+    assert "The quick brown fox lives near the river." in said
+    assert len(said.split()) < len(FOX.split())
+
+
+def test_a_summary_is_as_long_as_asked() -> None:
+    assert say(spoken(FOX, "Summarize this in one sentence")) == "In short: The quick brown fox lives near the river."
+    five = say(spoken(FOX, "Summarise this in five words"))
+    assert len(five.split()) == 5
+    assert "fox" in five
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ("Repeat after me: hello world", "hello world."),
+        ("Say hello world", "hello world."),
+        ("Please say “good night”", "good night"),
+        ("Say exactly: I am here.", "I am here."),
+        ("Spell rhythm", "rhythm: R, H, Y, T, H, M."),
+        ("Count to five", "1, 2, 3, 4, 5."),
+        ("Count down from three", "3, 2, 1."),
+        ("How many letters are in banana?", "“banana” has 6 letters."),
+    ],
+)
+def test_it_does_small_things_exactly(request_: str, answer: str) -> None:
+    assert say(answered("Hello."), typed(request_)) == answer
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer"),
+    [
+        ("Transcribe this", FOX),
+        ("Write down what you hear", FOX),
+        ("How many words are in this clip?", "That is 33 words."),
+        ("How many sentences are in the recording?", "That is 4 sentences."),
+        ("What is the last word?", "“hungry”."),
+        ("What is the first word?", "“The”."),
+    ],
+)
+def test_a_typed_request_is_about_the_recording_beside_it(request_: str, answer: str) -> None:
+    assert say(answered("Hello."), spoken(FOX, request_)) == answer
+
+
+@pytest.mark.parametrize(
+    ("sum_", "result"),
+    [
+        ("What is twelve times seven?", "84"),
+        ("What's 15 percent of 80?", "12"),
+        ("twenty-one plus four", "25"),
+        ("square root of 81", "9"),
+        ("What is (3 + 4) / 2?", "3.5"),
+        ("minus four plus six", "2"),
+        ("十二 12 加 3", "15"),
+    ],
+)
+def test_it_does_sums(sum_: str, result: str) -> None:
+    assert say(answered("Hello."), typed(sum_)).rstrip("。.").split()[-1] == result
+
+
+@pytest.mark.parametrize("sum_", ["5 divided by zero", "9**9**9**9", "2 ** 100000", "1/0"])
+def test_sums_without_a_result_do_no_harm(sum_: str) -> None:
+    assert reading.arithmetic(sum_) is None
+    assert say(typed(sum_))
+
+
+def test_it_cannot_translate_and_says_so() -> None:
+    said = say(spoken("Good morning everyone", "Translate this into French"))
+    assert "cannot translate" in said
+    assert "Good morning everyone" in said
+
+
+def test_it_invents_nothing() -> None:
+    assert "cannot make that up" in say(typed("Tell me a joke"))
+    assert "cannot answer that" in say(typed("Why is the sky blue?"))
+
+
+def test_the_time_is_only_what_it_was_told() -> None:
+    assert "no clock" in say(typed("What day is it today?"))
+    assert "Monday, 3 March 2025" in say(typed("What day is it?"), instructions="Today is Monday, 3 March 2025.")
+
+
+def test_it_classifies_by_the_words_that_fell() -> None:
+    asked = "Classify this as 'complaint', 'praise' or 'other'"
+    assert "complaint" in say(spoken("I have a complaint about my order", asked))
+    assert "other" in say(spoken("The sun is out", asked))
+
+
+# ── Remembering ──
+
+TALK = [spoken("Hello, my name is Ada."), answered("…"), spoken("I live in Oslo."), answered("…")]
+
+
+@pytest.mark.parametrize(
+    ("question", "in_answer"),
+    [
+        ("What is my name?", "Your name is Ada."),
+        ("What did I say first?", "Hello, my name is Ada."),
+        ("What did I just say?", "I live in Oslo."),
+        ("Where do I live?", "I live in Oslo."),
+        ("What did we talk about?", "Oslo"),
+        ("How many recordings have I sent?", "3 recordings"),
+        ("Spell my name", "A, D, A"),
+        ("What was my second message?", "I live in Oslo."),
+    ],
+)
+def test_it_answers_from_the_conversation(question: str, in_answer: str) -> None:
+    assert in_answer in say(*TALK, spoken(question))
+
+
+def test_it_does_not_know_what_nobody_said() -> None:
+    assert "not told me your name" in say(typed("What is my name?"))
+    assert "not said anything" in say(typed("What did I say first?"))
+    assert "not said anything" in say(typed("What did you say?"))
+
+
+def test_it_says_again_what_it_said() -> None:
+    assert say(typed("Hi"), answered("It is four o'clock."), typed("Say that again")) == "It is four o'clock."
+
+
+def test_it_gives_something_to_practise() -> None:
+    said = say(spoken("I would like a table for two."), answered("…"), typed("Now give me one thing to practise."))
+    assert "I would like a table for two." in said
+
+
+# ── Manner ──
+
+
+def test_it_says_once_that_it_is_practice() -> None:
+    first = say(spoken("I like tea."))
+    assert first.startswith("I am the practice voice")
+    assert "practice" not in say(spoken("I like tea."), answered(first), spoken("And cake."))
+
+
+def test_a_persona_is_stood_in_for_and_never_claimed() -> None:
+    assert say(typed("Hi"), instructions="You are Nova, a guide.").startswith(
+        "I am the practice voice, standing in for Nova."
+    )
+    assert "without a language model" in say(typed("Are you a real person?"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "instructions", "start"),
+    [
+        ("你好", "", "我是练习语音"),
+        ("Bonjour !", "", "Je suis la voix d'exercice"),
+        ("Hello", "Always answer in Spanish.", "Soy la voz de práctica"),
+        ("Hello, please answer in German.", "Speak only French.", "Ich bin die Übungsstimme"),
+        ("Hello", "You are a patient French teacher.", "I am the practice voice"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_or_spoken(request_: str, instructions: str, start: str) -> None:
+    assert say(typed(request_), instructions=instructions).startswith(start)
+
+
+def test_a_language_asked_for_from_now_on_stays() -> None:
+    said = say(typed("From now on answer in French."), answered("Oui."), typed("I like tea."))
+    assert said.startswith("Vous avez dit")
+
+
+def test_instructions_work_where_the_user_only_talks() -> None:
+    assert say(spoken(FOX), instructions="You are an echo. Repeat what the user says.") == FOX
+    assert say(typed("hello"), instructions="Reply with exactly 'pong'.") == "pong"
+    assert "In short" in say(spoken(FOX), instructions="Summarize what the user says.")
+    assert "In short" not in say(spoken(FOX), instructions="If the user asks, summarize what was said.")
+
+
+def test_instructions_alone_make_it_speak_first() -> None:
+    assert "Hello!" in say(instructions="Greet the user.")
+    assert say() != ""
+
+
+def test_length_and_frame_of_the_answer() -> None:
+    said = say(spoken("I like tea."), instructions="Be brief. Always end with 'over and out'.")
+    assert said.endswith("over and out.")
+    assert len(say(typed("Who are you? Answer in three words.")).split()) == 3
+
+
+# ── Pictures ──
+
+
+def data_url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 640, 480) + bytes(9)
+JPEG = b"\xff\xd8" + b"\xff\xe0\x00\x04ab" + b"\xff\xc0" + struct.pack(">HBHH", 17, 8, 300, 400) + bytes(12)
+GIF = b"GIF89a" + struct.pack("<HH", 7, 9) + bytes(8)
+WEBP = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (99).to_bytes(3, "little") + (49).to_bytes(3, "little")
+
+
+@pytest.mark.parametrize(
+    ("url", "seen"),
+    [
+        (data_url("png", PNG), ("PNG", 640, 480)),
+        (data_url("jpeg", JPEG), ("JPEG", 400, 300)),
+        (data_url("gif", GIF), ("GIF", 7, 9)),
+        (data_url("webp", WEBP), ("WebP", 100, 50)),
+        (data_url("png", PNG[:14]), None),
+        (data_url("jpeg", b"\xff\xd8\xff"), None),
+        ("data:image/png;base64,%%%", None),
+        ("https://example.com/a.png", None),
+        ("", None),
+    ],
+)
+def test_kind_and_size_of_a_picture(url: str, seen: tuple[str, int, int] | None) -> None:
+    assert pictures.describe(url) == seen
+
+
+def test_a_picture_is_received_and_not_seen() -> None:
+    item = typed("What is in this picture?")
+    item["content"].append({"type": "input_image", "image_url": data_url("png", PNG)})
+    said = say(item)
+    assert "PNG, 640 by 480" in said
+    assert "cannot see" in said
+
+
+# ── Tools ──
+
+
+def test_a_tool_is_called_when_it_is_asked_for() -> None:
+    assert calls(spoken("What's the weather in Oslo?"), tools=[WEATHER]) == [("get_weather", {"city": "Oslo"})]
+    assert calls(typed("巴黎的天气怎么样？"), tools=[WEATHER]) == [("get_weather", {"city": "巴黎"})]
+    assert calls(typed("will it rain in berlin?"), tools=[WEATHER]) == [("get_weather", {"city": "Berlin"})]
+
+
+@pytest.mark.parametrize("words", ["Hello!", "I like tea.", "What did I say first?", "Summarise this.", "How are you?"])
+def test_no_tool_is_called_for_other_things(words: str) -> None:
+    assert calls(spoken(words), tools=[WEATHER, CLOCK]) == []
+
+
+def test_two_places_are_two_calls() -> None:
+    both = [("get_weather", {"city": "Oslo"}), ("get_weather", {"city": "Paris"})]
+    assert calls(spoken("What is the weather in Oslo and Paris?"), tools=[WEATHER]) == both
+    assert calls(typed("What's the weather like in Paris, France?"), tools=[WEATHER]) == [
+        ("get_weather", {"city": "Paris, France"})
+    ]
+
+
+def test_two_tools_in_one_request() -> None:
+    assert calls(spoken("What's the weather in Oslo and the time in Paris?"), tools=[WEATHER, CLOCK]) == [
+        ("get_weather", {"city": "Oslo"}),
+        ("get_time", {"city": "Paris"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("definition", "words", "arguments"),
+    [
+        (tool("add", "Add two numbers", a="number", b="number"), "add three and five", {"a": 3, "b": 5}),
+        (
+            tool("set_timer", "", ["minutes"], minutes="integer", label="string"),
+            "set a timer for two hours",
+            {"minutes": 120},
+        ),
+        (tool("start_timer", "", seconds="integer"), "start a timer of 2 minutes and 30 seconds", {"seconds": 150}),
+        (
+            tool("set_timer", "", minutes="integer", seconds="integer"),
+            "set a timer for 2 minutes and 30 seconds",
+            {"minutes": 2, "seconds": 30},
+        ),
+        (
+            tool(
+                "set_light",
+                "Turn a light on or off",
+                room={"type": "string", "enum": ["kitchen", "living_room"]},
+                on="boolean",
+            ),
+            "Turn off the light in the living room",
+            {"room": "living_room", "on": False},
+        ),
+        (
+            tool("send_email", "", ["to"], to={"type": "string", "format": "email"}, subject="string", body="string"),
+            "Send an email to bob at example dot com saying I will be late",
+            {"to": "bob@example.com", "body": "I will be late"},
+        ),
+        (
+            tool(
+                "book_flight",
+                "",
+                ["origin", "destination"],
+                origin="string",
+                destination="string",
+                date="string",
+                passengers="integer",
+            ),
+            "Book a flight to New York from Berlin on March 3rd for two passengers",
+            {"origin": "Berlin", "destination": "New York", "date": "March 3rd", "passengers": 2},
+        ),
+        (
+            tool("calculate", "Evaluate an expression", expression="string"),
+            "calculate 12 times 7",
+            {"expression": "12 * 7"},
+        ),
+        (
+            tool("search_web", "", query="string"),
+            "search the web for the best pizza in Naples",
+            {"query": "the best pizza in Naples"},
+        ),
+        (
+            tool("add_to_shopping_list", "", items={"type": "array", "items": {"type": "string"}}),
+            "add milk, eggs and bread to my shopping list",
+            {"items": ["milk", "eggs", "bread"]},
+        ),
+        (tool("track_order", "Where an order is", order_id="string"), "Where is my order A123?", {"order_id": "A123"}),
+        (
+            tool("roll_dice", "", [], sides="integer", count="integer"),
+            "roll two dice with twenty sides",
+            {"sides": 20, "count": 2},
+        ),
+        (
+            tool(
+                "get_weather", "", ["city"], city="string", unit={"type": "string", "enum": ["celsius", "fahrenheit"]}
+            ),
+            "weather in Rome in fahrenheit",
+            {"city": "Rome", "unit": "fahrenheit"},
+        ),
+        (tool("call_contact", "Phone somebody", name="string"), "Call Ana Ruiz, please", {"name": "Ana Ruiz"}),
+        (
+            tool("set_light", "", color={"anyOf": [{"type": "string", "enum": ["red", "blue"]}, {"type": "null"}]}),
+            "make the light blue",
+            {"color": "blue"},
+        ),
+    ],
+)
+def test_arguments_are_read_off_the_words(definition: dict[str, Any], words: str, arguments: dict[str, Any]) -> None:
+    assert calls(spoken(words), tools=[definition]) == [(definition["name"], arguments)]
+
+
+def test_what_is_missing_is_asked_for_and_then_taken() -> None:
+    asked = say(typed("What's the weather?"), tools=[WEATHER])
+    assert "city" in asked
+    assert calls(typed("What's the weather?"), answered(asked), typed("Oslo"), tools=[WEATHER]) == [
+        ("get_weather", {"city": "Oslo"})
+    ]
+    assert calls(typed("weather in Rome?"), answered("3 °C"), typed("And in Bergen?"), tools=[WEATHER]) == [
+        ("get_weather", {"city": "Bergen"})
+    ]
+
+
+def test_tool_choice_is_kept() -> None:
+    words = typed("What is the weather in Oslo?")
+    assert calls(words, tools=[WEATHER], tool_choice="none") == []
+    assert [name for name, _ in calls(typed("Hello"), tools=[WEATHER, CLOCK], tool_choice="required")] != []
+    assert calls(words, tools=[WEATHER, CLOCK], tool_choice={"type": "function", "name": "get_time"}) == [
+        ("get_time", {"city": "Oslo"})
+    ]
+    adding = tool("add", "", a="number", b="integer", exact="boolean", mode={"type": "string", "enum": ["x", "y"]})
+    [(name, given_)] = calls(typed("Hello"), tools=[adding], tool_choice="required")
+    assert name == "add"
+    assert given_ == {"a": 0, "b": 0, "exact": False, "mode": "x"}
+
+
+def turn_with_result(output: str, **more: Any) -> str:
+    return say(
+        typed("What is the weather in Oslo?"),
+        {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city": "Oslo"}'},
+        {"type": "function_call_output", "call_id": "c1", "output": output},
+        tools=[WEATHER],
+        **more,
+    )
+
+
+@pytest.mark.parametrize(
+    ("output", "answer"),
+    [
+        ("3 °C", "For Oslo: 3 °C."),
+        ('{"temperature_c": 3.0, "sky": "cloudy"}', "For Oslo: temperature 3 degrees Celsius, sky cloudy."),
+        ('{"error": "no such city"}', "Weather failed: no such city."),
+        ("", "Weather is done."),
+        ("null", "For Oslo: nothing."),
+        ('"It is three degrees and cloudy in Oslo."', "It is three degrees and cloudy in Oslo."),
+    ],
+)
+def test_a_result_is_told(output: str, answer: str) -> None:
+    if output == "null":
+        assert turn_with_result(output) == "Weather is done."
+    else:
+        assert turn_with_result(output) == answer
+    assert turn_with_result(output, tool_choice="required") == turn_with_result(output), "no call goes round for ever"
+
+
+def test_a_result_nobody_asked_for_does_no_harm() -> None:
+    assert say({"type": "function_call_output", "call_id": "x", "output": "42"}) != ""
+
+
+# ── Any request ──
+
+texts = st.text(max_size=60) | st.sampled_from(
+    ["Summarise this.", "What is my name?", "repeat", "spell", "count", "用中文回答"]
+)
+parts = st.fixed_dictionaries({"type": st.just("input_text"), "text": texts}) | st.fixed_dictionaries(
+    {"type": st.just("input_audio"), "transcript": texts | st.none()}
+)
+items = st.fixed_dictionaries(
+    {
+        "type": st.just("message"),
+        "role": st.sampled_from(["user", "assistant", "system"]),
+        "content": st.lists(parts, max_size=3),
+    }
+) | st.fixed_dictionaries({"type": st.just("function_call_output"), "call_id": st.just("c"), "output": texts})
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(items, max_size=5), texts, st.sampled_from(["auto", "none", "required"]))
+def test_every_request_is_answered_and_alike_each_time(conversation: list[Any], instructions: str, choice: str) -> None:
+    request = Request(instructions=instructions, items=conversation, tools=[WEATHER, CLOCK], tool_choice=choice)
+    first = list(think(request))
+    assert first, "a response must hold something"
+    assert first == list(think(request))
+    assert all(piece.text.strip() for piece in first if isinstance(piece, Say))
+    if choice == "none":
+        assert not any(isinstance(piece, Call) for piece in first)
+
+
+schemas = st.recursive(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(["string", "integer", "number", "boolean", "array", "null"]),
+            "enum": st.lists(st.text(max_size=5), max_size=3),
+        },
+    ),
+    lambda inner: (
+        st.fixed_dictionaries(
+            {"type": st.just("object"), "properties": st.dictionaries(st.text(max_size=8), inner, max_size=3)}
+        )
+        | st.fixed_dictionaries({"type": st.just("array"), "items": inner})
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.text(max_size=8), schemas, max_size=4), texts)
+def test_no_schema_breaks_it_and_required_ones_are_filled(properties: dict[str, Any], words: str) -> None:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    arguments, missing = choosing.fill(schema, words, insist=True)
+    assert not missing
+    assert set(arguments) == set(properties)
+    json.dumps(arguments)
+
+
+def test_every_language_has_phrases_with_the_same_blanks() -> None:
+    for language, phrases in PHRASES.items():
+        for key, text in phrases.items():
+            blanks = {part.split("}")[0] for part in text.split("{")[1:]}
+            assert blanks == {part.split("}")[0] for part in PHRASES["en"][key].split("{")[1:]}, (language, key)
+
+
+# ── A real mind ──
+
+
+class Chat:
+    """A small chat-completions server: it keeps what it was asked and answers what it was told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.status = 200
+        self.kind = "text/event-stream"
+        self.body: list[bytes] = []
+        self.cut = False
+        chat = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                chat.asked.append({"path": self.path, **body})
+                chat.headers.append(dict(self.headers))
+                self.send_response(chat.status)
+                self.send_header("Content-Type", chat.kind)
+                if chat.cut:
+                    self.send_header("Content-Length", "100000")
+                self.end_headers()
+                for piece in chat.body:
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+
+            def log_message(self, *given: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    def says(self, *deltas: dict[str, Any]) -> None:
+        self.body = [f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n".encode() for delta in deltas]
+        self.body.append(b"data: [DONE]\n\n")
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    server = Chat()
+    yield server
+    server.close()
+
+
+def test_a_real_mind_is_spoken_sentence_by_sentence(chat: Chat) -> None:
+    chat.says(*({"content": piece} for piece in ["Hel", "lo. It costs 3", ".5 dol", "lars. **Bye", "** now"]))
+    remote = Remote(chat.url, "small", key="sk-secret-1234")
+    pieces = list(remote(Request(instructions="Be kind.", items=[spoken("Hi there")])))
+    assert pieces == [Say("Hello."), Say("It costs 3.5 dollars."), Say("Bye now")]
+    asked = chat.asked[0]
+    assert asked["path"] == "/v1/chat/completions"
+    assert asked["model"] == "small"
+    assert asked["stream"] is True
+    assert asked["messages"][0]["content"].startswith("Be kind.")
+    assert asked["messages"][1] == {"role": "user", "content": "Hi there"}
+    assert chat.headers[0]["Authorization"] == "Bearer sk-secret-1234"
+    assert "secret" not in repr(remote)
+
+
+def test_the_first_sentence_does_not_wait_for_the_second(chat: Chat) -> None:
+    chat.says({"content": "First. "}, {"content": "Second."})
+    thoughts = Remote(chat.url, "small")(Request(items=[typed("Go")]))
+    assert next(thoughts) == Say("First.")  # type: ignore[call-overload]
+    thoughts.close()  # type: ignore[attr-defined]
+
+
+def test_tools_go_there_and_calls_come_back(chat: Chat) -> None:
+    chat.says(
+        {"content": "One moment."},
+        {"tool_calls": [{"index": 0, "function": {"name": "get_weather", "arguments": '{"ci'}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": 'ty": "Oslo"}'}}]},
+        {"tool_calls": [{"index": 1, "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}]},
+    )
+    choice = {"type": "function", "name": "get_weather"}
+    pieces = list(Remote(chat.url, "small")(Request(items=[typed("Weather?")], tools=[WEATHER], tool_choice=choice)))
+    assert pieces == [
+        Say("One moment."),
+        Call("get_weather", {"city": "Oslo"}),
+        Call("get_weather", {"city": "Rome"}),
+    ]
+    assert chat.asked[0]["tools"][0]["function"]["parameters"] == WEATHER["parameters"]
+    assert chat.asked[0]["tool_choice"] == {"type": "function", "function": {"name": "get_weather"}}
+
+
+def test_history_results_and_pictures_are_passed_on(chat: Chat) -> None:
+    chat.says({"content": "Fine."})
+    picture = typed("What is this?")
+    picture["content"].append({"type": "input_image", "image_url": data_url("png", PNG), "detail": "low"})
+    history = [
+        typed("Weather?"),
+        {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"},
+        {"type": "function_call", "call_id": "b", "name": "get_time", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "a", "output": "3"},
+        {"type": "function_call_output", "call_id": "b", "output": "noon"},
+        answered("Three."),
+        spoken(None),
+        picture,
+    ]
+    list(Remote(chat.url, "small")(Request(items=history, modalities=("text",))))
+    sent = chat.asked[0]["messages"]
+    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "assistant", "user", "user"]
+    assert [call["id"] for call in sent[1]["tool_calls"]] == ["a", "b"]
+    assert "no words" in sent[5]["content"]
+    assert sent[6]["content"][1]["image_url"] == {"url": data_url("png", PNG), "detail": "low"}
+
+
+def test_a_server_that_does_not_stream_will_do(chat: Chat) -> None:
+    chat.kind = "application/json"
+    message = {"content": "All at once. Good.", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}
+    chat.body = [json.dumps({"choices": [{"message": message}]}).encode()]
+    assert list(Remote(chat.url, "small")(Request())) == [Say("All at once."), Say("Good."), Call("f", {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (401, KeyRefused, "Your key"),
+        (404, ServerError, "knows no model 'small'"),
+        (500, ServerError, "answered 500: out of memory"),
+    ],
+)
+def test_refusals_are_told_clearly(chat: Chat, status: int, error: type[Exception], words: str) -> None:
+    chat.status, chat.kind = status, "application/json"
+    chat.body = [json.dumps({"error": {"message": "out of memory"}}).encode()]
+    with pytest.raises(error, match=words) as raised:
+        list(Remote(chat.url, "small", key="sk-secret-1234")(Request()))
+    assert "secret" not in str(raised.value)
+
+
+def test_an_error_in_the_stream_keeps_what_came_before(chat: Chat) -> None:
+    chat.body = [
+        b'data: {"choices": [{"delta": {"content": "Half. "}}]}\n\n',
+        b'data: {"error": {"message": "too long"}}\n\n',
+    ]
+    thoughts = iter(Remote(chat.url, "small")(Request()))
+    assert next(thoughts) == Say("Half.")
+    with pytest.raises(ServerError, match="too long"):
+        next(thoughts)
+
+
+def test_what_is_no_chat_server_is_told(chat: Chat) -> None:
+    chat.body = [b"data: <html>hello</html>\n\n"]
+    with pytest.raises(ServerError, match="no chat completion"):
+        list(Remote(chat.url, "small")(Request()))
+    chat.says({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{broken"}}]})
+    with pytest.raises(ServerError, match="no JSON"):
+        list(Remote(chat.url, "small")(Request()))
+
+
+def test_a_connection_that_breaks_is_told(chat: Chat) -> None:
+    chat.kind, chat.cut = "application/json", True
+    chat.body = [b"{"]
+    with pytest.raises(ConnectionFailed, match="broke off"):
+        list(Remote(chat.url, "small")(Request()))
+
+
+def test_a_mind_that_is_not_there_is_told() -> None:
+    with pytest.raises(ConnectionFailed, match=r"cannot be reached.*--brain"):
+        list(Remote("http://127.0.0.1:9/v1", "small")(Request()))
+    with pytest.raises(InputError, match="no http address"):
+        Remote("localhost:11434", "small")
