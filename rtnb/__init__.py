@@ -19,7 +19,7 @@ _HOME = {
     "ask": "ask",
     "call": "ui.call",
     "check": "check",
-    "connect": "session",
+    "connect": "ask",
     "doctor": "doctor",
     "estimate": "costs",
     "find_key": "keys",

@@ -9,7 +9,10 @@ from .reply import Reply
 from .session import connect
 from .ui import live
 
-__all__ = ["ask"]
+__all__ = ["ask", "connect"]
+
+# Whoever comes through the front door, by `ask` or by `connect`, sees replies as a notebook shows them.
+Reply.shown_by = live.bundle
 
 
 def ask(

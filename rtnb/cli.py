@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -59,10 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     practice = commands.add_parser("practice", help="run the practice server")
-    _lend(practice, "rtnb.practice.server")
+    _describe_practice(practice)
 
     doctor = commands.add_parser("doctor", help="check this computer, the key, the network and the model")
-    _lend(doctor, "rtnb.doctor")
+    doctor.add_argument("--model", help="the model whose access is checked")
+    doctor.add_argument("--url", help="another server that speaks the protocol")
+    doctor.add_argument("--learners", type=int, default=1, metavar="N", help="how many will pay (default: %(default)s)")
+    doctor.set_defaults(run=_doctor)
 
     prices = commands.add_parser("prices", help="show models, prices and shutdown dates")
     prices.set_defaults(run=_prices)
@@ -74,11 +76,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lend(parser: argparse.ArgumentParser, module_name: str) -> None:
-    """Let a module describe and run its own command; it is imported only for that."""
-    module = importlib.import_module(module_name)
-    module.add_arguments(parser)
-    parser.set_defaults(run=module.main)
+def _describe_practice(parser: argparse.ArgumentParser) -> None:
+    from .practice import server
+
+    server.add_arguments(parser)
+    parser.set_defaults(run=server.main)
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from .doctor import doctor
+
+    report = doctor(model=args.model, url=args.url, learners=args.learners)
+    print(report)
+    return 0 if report.ok else 1
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import conversation as c
 from .errors import ResponseFailed, RtnbError
@@ -86,6 +86,9 @@ class Reply(Handle["Reply"]):
         progress: `(seconds sent, seconds in all)` of the person's sound; the second is None while unknown.
         warnings: Plain sentences about what was odd but stopped nothing.
     """
+
+    shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None
+    """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.live`)."""
 
     def __init__(self, session: Session, label: str = "") -> None:
         super().__init__()
@@ -278,9 +281,7 @@ class Reply(Handle["Reply"]):
         return f"Reply({self.status}{sound}, {self.source}){words}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from .ui import live
-
-        return live.bundle(self)
+        return Reply.shown_by(self) if Reply.shown_by is not None else {"text/plain": repr(self)}
 
     # --- for the session, on the I/O thread
 
