@@ -18,7 +18,6 @@ _OPTIONAL = {
     "response.metadata": "object",
     "response.conversation_id": "string",
     "response.status_details": "object",
-    "session.tracing": "object",
     "session.prompt": "object",
     "session.include": "list",
     "session.audio.input.transcription": "object",
@@ -36,6 +35,8 @@ _ALSO = {
     "response.max_output_tokens": ("integer",),
     "session.max_output_tokens": ("integer",),
     "session.tool_choice": ("object",),
+    "session.tracing": ("string", "object"),
+    "session.truncation": ("object",),
     "session.audio.input.turn_detection": ("null",),
     "session.audio.input.transcription": ("null",),
 }
@@ -104,7 +105,9 @@ def check(event: dict[str, Any], model: str) -> bool:
     """
     for key in key_of(event, model):
         if key in SHAPES:
-            _compare(event, SHAPES[key], "", event["type"], free_phase=not key.endswith("2.x") and "realtime-2" in model)
+            _compare(
+                event, SHAPES[key], "", event["type"], free_phase=not key.endswith("2.x") and "realtime-2" in model
+            )
             return True
     return False
 

@@ -192,7 +192,7 @@ def test_pieces_hold_all_speech_once_and_in_order(probabilities: list[float], lo
         inside = sum(max(0, min(end, last) - max(start, first)) for first, last in pieces)
         assert inside == end - start
     if pieces:
-        assert 0 <= pieces[0][0]
+        assert pieces[0][0] >= 0
         assert pieces[-1][1] <= len(probabilities)
 
 

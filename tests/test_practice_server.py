@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 from practice_theatre import MINI, SPEECH, b64
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
 from rtnb.errors import InputError
@@ -173,7 +173,9 @@ def test_the_server_pings_with_four_bytes(monkeypatch: pytest.MonkeyPatch) -> No
 # ------------------------------------------------------------------ HTTP
 
 
-def http_call(practice: server.Practice, method: str, path: str, body: Any = None, key: str = "practice") -> tuple[int, Any]:
+def http_call(
+    practice: server.Practice, method: str, path: str, body: Any = None, key: str = "practice"
+) -> tuple[int, Any]:
     url = urlsplit(practice.base_url)
     connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -399,7 +401,9 @@ def test_frames_of_20_mb_ten_thousand_events_and_floods_end_in_errors_or_in_time
         bad = await connect(running.url + QUERY, additional_headers=KEY, proxy=None, compression=None)
         async with session(running) as good:
             await receive(good)
-            await bad.send(json.dumps({"type": "session.update", "session": {"type": "realtime", "x": "y" * 20_000_000}}))
+            await bad.send(
+                json.dumps({"type": "session.update", "session": {"type": "realtime", "x": "y" * 20_000_000}})
+            )
             error = (await until(bad, "error"))["error"]
             assert (error["code"], error["param"]) == ("unknown_parameter", "session.x")
             await bad.send(os.urandom(2_000_000))
@@ -461,6 +465,7 @@ def test_an_idle_session_costs_less_than_a_megabyte() -> None:
         "from rtnb.practice import server; import sys;"
         "p = server.start(engines=False); print(p.url, flush=True); sys.stdin.read()"
     )
+
     async def open_many(count: int) -> float:
         async def one() -> ClientConnection:
             socket = await connect(url + QUERY, additional_headers=KEY, proxy=None, compression=None)

@@ -125,7 +125,9 @@ class Floor:
         asked_for = self._pauses.pop(job)
         finished = isinstance(text, str) and sounds_finished(text)
         if finished and self._turns is not None and self._turns.start_ms == asked_for:
-            self._turns.finish()
+            stopped = self._turns.finish()
+            if stopped is not None:
+                self._stopped(stopped)
         return True
 
     def _detect(self, pcm: bytes) -> None:

@@ -60,7 +60,6 @@ class Turns:
         self._earliest_ms = 0
         self._loud = 0
         self._quiet = 0
-        self._finished = False
         self._ignored_until = first_frame
 
     @property
@@ -80,9 +79,11 @@ class Turns:
         self._ignored_until = max(self._ignored_until, frame)
         self._earliest_ms = self._ignored_until * FRAME_MS
 
-    def finish(self) -> None:
-        """Semantic detection: the words so far are a finished thought; stop at the next quiet frame."""
-        self._finished = self.speaking and self._quiet > 0
+    def finish(self) -> Stopped | None:
+        """Semantic detection: the words so far are a finished thought. Ends the turn if it is still quiet."""
+        if self.start_ms is None or not self._quiet:
+            return None
+        return self._stop(self.start_ms)
 
     def feed(self, probability: float, settings: Mapping[str, Any]) -> Started | Pause | Stopped | None:
         """Judge one frame.
@@ -107,11 +108,9 @@ class Turns:
             prefix_ms = settings.get("prefix_padding_ms", _SEMANTIC_PREFIX_MS)
             self.start_ms = max(self._earliest_ms, first * FRAME_MS - prefix_ms, 0)
             self._quiet = 0
-            self._finished = False
             return Started(self.start_ms)
         if probability >= threshold - _HYSTERESIS:
             self._quiet = 0
-            self._finished = False
             return None
         self._quiet += 1
         return self._after_quiet(settings)
@@ -123,11 +122,12 @@ class Turns:
         if settings["type"] == "server_vad":
             over = quiet_ms >= settings["silence_duration_ms"]
         else:
-            over = self._finished or quiet_ms >= _SEMANTIC_LONGEST_MS[settings["eagerness"]]
+            over = quiet_ms >= _SEMANTIC_LONGEST_MS[settings["eagerness"]]
             if not over and quiet_ms == _SEMANTIC_PAUSE_MS:
                 return Pause(start_ms, self.now_ms)
-        if not over:
-            return None
+        return self._stop(start_ms) if over else None
+
+    def _stop(self, start_ms: int) -> Stopped:
         self.start_ms = None
         self._loud = self._quiet = 0
         # The next turn's padding must not reach back into this one.

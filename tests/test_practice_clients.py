@@ -1,0 +1,340 @@
+"""OpenAI's own Python clients do not notice the difference: the `openai` SDK and `openai-agents` against the server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from practice_shapes import check
+from practice_theatre import MINI, SPEECH
+
+openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+pydantic = pytest.importorskip("pydantic")
+
+from openai.types import realtime as types  # noqa: E402
+
+from rtnb.practice import server  # noqa: E402
+from rtnb.practice.engines import canned  # noqa: E402
+from rtnb.practice.thoughts import Call, Request, Say  # noqa: E402
+
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+# On the wire although the SDK's types do not have them (recorded).
+_BEYOND_THE_SDK = {"obfuscation", "phase", "reasoning_tokens", "message", "id", "object", "expires_at"}
+_SERVER_EVENT = pydantic.TypeAdapter(types.RealtimeServerEvent)
+
+
+def think(request: Request) -> Iterator[Say | Call]:
+    """Calls the weather once where it may, else says something."""
+    answered = any(item["type"] == "function_call_output" for item in request.items)
+    if request.tools and not answered:
+        yield Say("Let me look.")
+        yield Call("get_weather", {"city": "Oslo"})
+    else:
+        yield Say("It is foggy in Oslo." if answered else "Hello to you too.")
+        yield Say("Shall we go on talking about this and that for a while longer?")
+
+
+def engines() -> Any:
+    from dataclasses import replace
+
+    return replace(canned(), think=think, hear=lambda pcm, language: "what is the weather in Oslo")
+
+
+@pytest.fixture(scope="module")
+def practice() -> Iterator[server.Practice]:
+    with server.start(engines=engines(), pace=40) as running:
+        yield running
+
+
+def check_event(event: Any) -> None:
+    """The event parses as the SDK's own type, with nothing missing and nothing unknown, and has its recorded shape."""
+    plain = event.to_dict()
+    parsed = _SERVER_EVENT.validate_python(plain)  # raises where a field is missing or of the wrong kind
+    assert type(parsed) is type(event)
+    assert parsed.type == plain["type"]
+    assert not _unknown(parsed) - _BEYOND_THE_SDK, f"{plain['type']}: {_unknown(parsed)}"
+    check(plain, MINI)
+
+
+def _unknown(model: Any) -> set[str]:
+    if isinstance(model, list):
+        return {name for element in model for name in _unknown(element)}
+    if not isinstance(model, pydantic.BaseModel):
+        return set()
+    inner = {name for field in type(model).model_fields for name in _unknown(getattr(model, field))}
+    return inner | set(model.model_extra or {})
+
+
+class Talk:
+    """A connection of the SDK, whose every event is checked as it comes."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.seen: list[Any] = []
+
+    async def until(self, kind: str) -> Any:
+        while True:
+            event = await asyncio.wait_for(self.connection.recv(), 10)
+            check_event(event)
+            self.seen.append(event)
+            if event.type == kind:
+                return event
+            assert event.type != "error", event
+
+    async def turn(self) -> Any:
+        return (await self.until("response.done")).response
+
+    async def append(self, sound: bytes) -> None:
+        for at in range(0, len(sound), 4_800):
+            await self.connection.input_audio_buffer.append(audio=base64.b64encode(sound[at : at + 4_800]).decode())
+
+
+@asynccontextmanager
+async def talk(practice: server.Practice, **session: Any) -> AsyncIterator[Talk]:
+    client = openai.AsyncOpenAI(api_key="practice", base_url=practice.base_url)
+    async with client, client.realtime.connect(model=MINI) as connection:
+        talk = Talk(connection)
+        await talk.until("session.created")
+        if session:
+            await connection.session.update(session={"type": "realtime", **session})
+            await talk.until("session.updated")
+        yield talk
+
+
+PUSH = {"input": {"turn_detection": None, "transcription": {"model": "gpt-4o-mini-transcribe"}}}
+USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
+
+
+def test_openai_text(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, output_modalities=["text"]) as t:
+            await t.connection.conversation.item.create(item=USER)
+            await t.connection.response.create()
+            response = await t.turn()
+            assert response.status == "completed"
+            assert response.output[0].content[0].text.startswith("Hello to you too.")
+            await t.until("rate_limits.updated")
+
+    asyncio.run(run())
+
+
+def test_openai_audio_turn_with_voice_activity(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, audio={"input": {"transcription": {"model": "whisper-1"}}}) as t:
+            await t.append(SPEECH + bytes(96_000))
+            response = await t.turn()
+            assert response.status == "completed"
+            assert response.usage.input_token_details.audio_tokens > 0
+            kinds = [event.type for event in t.seen]
+            order = ["speech_started", "speech_stopped", "committed"]
+            at = [kinds.index(f"input_audio_buffer.{name}") for name in order]
+            assert at == sorted(at)
+            sound = b"".join(
+                base64.b64decode(event.delta) for event in t.seen if event.type == "response.output_audio.delta"
+            )
+            # All of what was said is there: one token is 50 ms, rounded down.
+            assert response.usage.output_token_details.audio_tokens == len(sound) // 2_400
+
+    asyncio.run(run())
+
+
+def test_openai_push_to_talk(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, audio=PUSH) as t:
+            await t.append(SPEECH)
+            await t.connection.input_audio_buffer.commit()
+            heard = await t.until("conversation.item.input_audio_transcription.completed")
+            assert heard.transcript == "what is the weather in Oslo"
+            await t.connection.response.create()
+            assert (await t.turn()).output[0].content[0].transcript
+
+    asyncio.run(run())
+
+
+def test_openai_tool_turn(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, output_modalities=["text"], tools=[WEATHER], tool_choice="auto") as t:
+            await t.connection.conversation.item.create(item=USER)
+            await t.connection.response.create()
+            message, call = (await t.turn()).output
+            assert message.content[0].text == "Let me look."
+            assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Oslo"})
+            answer = {"type": "function_call_output", "call_id": call.call_id, "output": "fog"}
+            await t.connection.conversation.item.create(item=answer)
+            await t.connection.response.create()
+            assert "foggy" in (await t.turn()).output[0].content[0].text
+
+    asyncio.run(run())
+
+
+def test_openai_interruption_with_truncate_and_retrieve(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, audio=PUSH) as t:
+            await t.connection.conversation.item.create(item=USER)
+            await t.connection.response.create()
+            delta = await t.until("response.output_audio.delta")
+            await t.connection.response.cancel()
+            response = await t.turn()
+            assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
+            item_id = delta.item_id
+            await t.connection.conversation.item.truncate(item_id=item_id, content_index=0, audio_end_ms=200)
+            assert (await t.until("conversation.item.truncated")).audio_end_ms == 200
+            await t.connection.conversation.item.retrieve(item_id=item_id)
+            kept = (await t.until("conversation.item.retrieved")).item
+            assert len(base64.b64decode(kept.content[0].audio)) == 200 * 48
+            await t.connection.conversation.item.delete(item_id=item_id)
+            await t.until("conversation.item.deleted")
+
+    asyncio.run(run())
+
+
+def test_openai_barge_in(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice) as t:
+            await t.append(SPEECH + bytes(48_000))
+            await t.until("response.output_audio.delta")
+            await t.append(SPEECH)
+            response = await t.turn()
+            assert (response.status, response.status_details.reason) == ("cancelled", "turn_detected")
+            assert [event.type for event in t.seen].count("input_audio_buffer.speech_started") == 2
+
+    with server.start(engines=engines(), pace=1) as slow:
+        practice = slow
+        asyncio.run(run())
+
+
+def test_openai_side_response(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice, output_modalities=["text"]) as t:
+            aside = {"conversation": "none", "metadata": {"topic": "mood"}, "input": [USER]}
+            await t.connection.response.create(response=aside)
+            response = await t.turn()
+            assert response.metadata == {"topic": "mood"}
+            assert response.conversation_id is None
+            assert not [event for event in t.seen if event.type.startswith("conversation.item")]
+
+    asyncio.run(run())
+
+
+def test_openai_errors_parse_too(practice: server.Practice) -> None:
+    async def run() -> None:
+        async with talk(practice) as t:
+            await t.connection.send(
+                {"type": "session.update", "event_id": "mine", "session": {"type": "realtime", "x": 1}}
+            )
+            event = await asyncio.wait_for(t.connection.recv(), 10)
+            check_event(event)
+            assert (event.error.code, event.error.param, event.error.event_id) == (
+                "unknown_parameter",
+                "session.x",
+                "mine",
+            )
+
+    asyncio.run(run())
+
+
+def test_openai_client_secret(practice: server.Practice) -> None:
+    with openai.OpenAI(api_key="practice", base_url=practice.base_url) as client:
+        made = client.realtime.client_secrets.create(session={"type": "realtime", "model": "gpt-realtime-2.1"})
+    assert made.value.startswith("ek_")
+    assert made.session.type == "realtime"
+
+    async def run() -> str:
+        client = openai.AsyncOpenAI(api_key=made.value, base_url=practice.base_url)
+        async with client, client.realtime.connect(model="gpt-realtime-2.1") as connection:
+            return str((await connection.recv()).type)
+
+    assert asyncio.run(run()) == "session.created"
+
+
+def test_openai_translation_events(practice: server.Practice) -> None:
+    adapter = pydantic.TypeAdapter(types.RealtimeTranslationServerEvent)
+
+    async def run() -> list[str]:
+        from websockets.asyncio.client import connect
+
+        url = practice.url + "/translations?model=gpt-realtime-translate"
+        kinds = []
+        async with connect(url, additional_headers={"Authorization": "Bearer practice"}, proxy=None) as socket:
+            sound = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}
+            await socket.send(json.dumps({"type": "session.update", "session": {"audio": sound}}))
+            audio = base64.b64encode(SPEECH + bytes(48_000)).decode()
+            await socket.send(json.dumps({"type": "session.input_audio_buffer.append", "audio": audio}))
+            await asyncio.sleep(0.3)
+            await socket.send(json.dumps({"type": "session.close"}))
+            async for frame in socket:
+                parsed = adapter.validate_json(frame)
+                assert not _unknown(parsed), parsed
+                kinds.append(parsed.type)
+        return kinds
+
+    kinds = asyncio.run(run())
+    assert (kinds[0], kinds[1], kinds[-1]) == ("session.created", "session.updated", "session.closed")
+    assert {"session.input_transcript.delta", "session.output_transcript.delta", "session.output_audio.delta"} <= {
+        *kinds
+    }
+
+
+# ------------------------------------------------------------------ openai-agents
+
+
+def test_agents_realtime_session(practice: server.Practice) -> None:
+    agents = pytest.importorskip("agents", reason="openai-agents is not installed")
+    from agents.realtime import RealtimeAgent, RealtimeRunner
+
+    agents.set_tracing_disabled(True)
+    called: list[str] = []
+
+    @agents.function_tool
+    def get_weather(city: str) -> str:
+        """The weather of a city."""
+        called.append(city)
+        return "fog"
+
+    agent = RealtimeAgent(name="Teacher", instructions="Be brief.", tools=[get_weather])
+    config: dict[str, Any] = {"model_settings": {"model_name": MINI, "modalities": ["audio"], "voice": "marin"}}
+    where: dict[str, Any] = {"api_key": "practice", "url": f"{practice.url}?model={MINI}"}
+
+    async def run() -> tuple[list[str], list[Any], bytes]:
+        kinds: list[str] = []
+        problems: list[Any] = []
+        sound = b""
+        turns = 0
+        session = await RealtimeRunner(agent, config=config).run(model_config=where)
+        async with session:
+            await session.send_audio(SPEECH + bytes(96_000))
+
+            async def listen() -> None:
+                nonlocal sound, turns
+                async for event in session:
+                    kinds.append(event.type)
+                    if event.type == "error":
+                        problems.append(event.error)
+                    if event.type == "audio":
+                        sound += event.audio.data
+                    if event.type == "agent_end":
+                        turns += 1
+                        if turns == 2:  # the call, and the answer with its result
+                            await session.send_message("And now in writing: hello.")
+                        if turns == 3:
+                            await session.interrupt()
+                            return
+
+            await asyncio.wait_for(listen(), 30)
+        return kinds, problems, sound
+
+    kinds, problems, sound = asyncio.run(run())
+    assert called == ["Oslo"]
+    assert not problems
+    assert {"agent_start", "tool_start", "tool_end", "audio", "history_added", "agent_end"} <= {*kinds}
+    assert len(sound) > 48_000
