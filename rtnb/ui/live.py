@@ -102,8 +102,6 @@ border-radius:6px;padding:.05rem .5rem;cursor:pointer;text-decoration:none}
 vertical-align:-.15em;margin-left:.15em}
 .rtnb progress{width:100%;height:.5rem;accent-color:var(--accent);margin:.3rem 0}
 .rtnb .mono{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.9em;color:var(--dim)}
-@media (prefers-reduced-motion:no-preference){.rtnb .caret{animation:rtnb-blink 1.2s steps(2) infinite}
-@keyframes rtnb-blink{50%{opacity:0}}}
 </style>"""
 
 _SPEED = (
@@ -217,7 +215,9 @@ def _trouble(reply: Reply) -> str:
 
 
 def _headline(reply: Reply) -> str:
-    return _frame(f'<div class="dim">{escape(repr(reply).split("): ")[0].removesuffix(")") + ")")} · {escape(text("live.see_above"))}</div>')
+    return _frame(
+        f'<div class="dim">{escape(repr(reply).split("): ")[0].removesuffix(")") + ")")} · {escape(text("live.see_above"))}</div>'
+    )
 
 
 # --- in a notebook ---------------------------------------------------------------------------------------------------

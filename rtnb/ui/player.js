@@ -210,7 +210,8 @@ function render({ model, el }) {
   it.views.add(draw);
   draw();
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const stopMeter = calm ? () => { canvas.hidden = false; } : meter(canvas, () => (it.held || it.finished ? null : it.meter));
+  canvas.style.visibility = calm ? "hidden" : "";
+  const stopMeter = calm ? () => {} : meter(canvas, () => (it.playback?.now().playing && !it.held ? it.meter : null));
   el.append(root);
   it.start();
   return () => {
@@ -222,20 +223,12 @@ function render({ model, el }) {
   };
 }
 
-/** Bars that follow the sound. Returns what ends it. */
+/** Bars that follow the sound, twenty times a second while there is any. Returns what ends it. */
 function meter(canvas, source) {
   const pen = canvas.getContext("2d");
   const bars = new Float32Array(40);
-  let frame = 0;
-  const step = () => {
-    frame = requestAnimationFrame(step);
-    const analyser = source();
-    let loud = 0;
-    if (analyser) {
-      const data = new Float32Array(analyser.fftSize);
-      analyser.getFloatTimeDomainData(data);
-      for (const value of data) loud = Math.max(loud, Math.abs(value));
-    }
+  const data = new Float32Array(256);
+  const draw = (loud) => {
     bars.copyWithin(0, 1);
     bars[bars.length - 1] = Math.sqrt(loud);
     const { width, height } = canvas;
@@ -246,8 +239,16 @@ function meter(canvas, source) {
       pen.fillRect((i * width) / bars.length, (height - tall) / 2, width / bars.length - 4, tall);
     }
   };
-  step();
-  return () => cancelAnimationFrame(frame);
+  draw(0);
+  const timer = setInterval(() => {
+    const analyser = source();
+    if (!analyser || document.hidden) return;
+    analyser.getFloatTimeDomainData(data);
+    let loud = 0;
+    for (const value of data) loud = Math.max(loud, Math.abs(value));
+    draw(loud);
+  }, 50);
+  return () => clearInterval(timer);
 }
 
 export default {

@@ -25,7 +25,8 @@ const UPLOAD_ICONS = {
 const drawing = (name) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${UPLOAD_ICONS[name]}"/></svg>`;
 
 /** @param {number} bytes */
-const size = (bytes) => (bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const size = (bytes) =>
+  bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
 /** @param {number} seconds */
 const length = (seconds) =>
@@ -333,7 +334,7 @@ function render({ model, el }) {
       : current?.silent ? say("upload.waiting")
       : current?.resent ? say("upload.resent")
       : current ? ""
-      : state.files.length ? note
+      : state.files.length ? (state.files.at(-1).problem ? "" : note)
       : note || (sample ? say("upload.sample", sample) : say("upload.no_sample"));
     if (status.textContent !== text) status.textContent = text;
     status.classList.toggle("rtnb-warn", gone || Boolean(current?.silent));

@@ -136,7 +136,8 @@ _TAP = """
       taps.push(tap);
       this.__tap = tap;
       tap.ready = this.audioWorklet?.addModule(url).then(() => {
-        tap.node = new AudioWorkletNode(this, "tap", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+        const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+        tap.node = new AudioWorkletNode(this, "tap", mono);
         tap.node.port.onmessage = (event) => tap.blocks.push(event.data);
         tap.gain.connect(tap.node);
       });
@@ -351,6 +352,8 @@ class Jupyter:
 
 _PANEL = "(window.jupyterapp.shell.currentWidget)"
 _KERNEL = f"{_PANEL}?.sessionContext?.session?.kernel"
+# The cells' own prompts: JupyterLab 3 keeps one more `[*]` in the page that belongs to no cell.
+_WAITING = f"{_PANEL}.content.widgets.some((c) => c.prompt === '*' || c.promptNode?.textContent?.includes('[*]'))"
 
 
 class Notebook:
@@ -369,7 +372,7 @@ class Notebook:
             f"""() => {{
               const panel = {_PANEL};
               const kernel = {_KERNEL};
-              const waiting = [...document.querySelectorAll('.jp-InputPrompt')].some((e) => e.textContent.includes('[*]'));
+              const waiting = panel && ({_WAITING});
               return kernel && kernel.status === 'idle' && kernel.connectionStatus === 'connected' && !waiting;
             }}""",
             timeout=timeout * 1000,
@@ -392,11 +395,17 @@ class Notebook:
         # The command returns before the first request is on its way; a busy kernel or a prompt tells that it is.
         with contextlib.suppress(Exception):
             self.page.wait_for_function(
-                f"() => {_KERNEL}?.status === 'busy' || "
-                "[...document.querySelectorAll('.jp-InputPrompt')].some((e) => e.textContent.includes('[*]'))",
+                f"() => {_KERNEL}?.status === 'busy' || ({_WAITING})",
                 timeout=500,
             )
         self.wait_idle(timeout=timeout)
+
+    def dark(self) -> None:
+        """Switch to the dark theme."""
+        self.page.evaluate(
+            "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+        )
+        self.page.wait_for_selector('body[data-jp-theme-light="false"]')
 
     def _command(self, name: str) -> None:
         # Not awaited: a command that runs cells resolves when they have run.
@@ -443,7 +452,7 @@ class Notebook:
 
     def errors(self) -> list[str]:
         """Texts of the error outputs that the page shows, without colours."""
-        texts = self.page.locator(
-            '.jp-RenderedText[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]'
-        ).all_inner_texts()
+        kinds = ("application/vnd.jupyter.stderr", "application/vnd.jupyter.error")
+        selector = ", ".join(f'.jp-RenderedText[data-mime-type="{kind}"]' for kind in kinds)
+        texts = self.page.locator(selector).all_inner_texts()
         return [re.sub(r"\x1b\[[0-9;]*m", "", text) for text in texts]
