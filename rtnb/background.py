@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["io_loop", "on_io_thread", "run", "submit"]
@@ -50,24 +50,28 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, io_loop())
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
+def run(awaitable: Awaitable[T]) -> T:
     """Run a coroutine to its end, from a script or from any cell, also where a loop is running already.
 
     Args:
-        coroutine: For example `main()` of an `async def main()`.
+        awaitable: For example `main()` of an `async def main()`, or anything else that can be awaited.
 
     Returns:
-        What the coroutine returns.
+        What it returns.
 
     Raises:
-        Exception: Whatever the coroutine raises.
+        Exception: Whatever it raises.
     """
+
+    async def whole() -> T:
+        return await awaitable
+
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(coroutine)
+        return asyncio.run(whole())
     # Only here: nest_asyncio patches asyncio for the whole process, which a library must not do unasked.
     import nest_asyncio
 
     nest_asyncio.apply(loop)
-    return loop.run_until_complete(coroutine)
+    return loop.run_until_complete(whole())

@@ -1,0 +1,77 @@
+"""The command line, as typed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rtnb import cli
+from rtnb.audio import Clip, samples
+
+
+def test_the_demo_asks_and_saves(tmp_path, capsys):
+    pytest.importorskip("espeakng_loader", reason="the practice server has no voice without it")
+    out = tmp_path / "answer.flac"
+    question = samples()["question"].save(tmp_path / "q.mp3")
+    assert cli.main(["demo", str(question), "Repeat what I said", "--out", str(out), "--practice"]) == 0
+    printed = capsys.readouterr().out
+    for line in ("Recording: q.mp3", "Prompt:", "Answer:", "Sent:", "Saved:", "Tokens:", "Cost:", "First sound after"):
+        assert line in printed
+    assert Clip.read(out).seconds > 0.5
+
+
+def test_with_no_key_it_says_who_answers(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path / "a.wav"), str(samples()["order"].save(tmp_path / "o.wav"))]) == 0
+    printed = capsys.readouterr().out
+    assert "No API key found, so rtnb's practice server answers" in printed
+    assert "Answered by practice" in printed
+
+
+def test_a_missing_file_is_told_in_one_line(capsys):
+    assert cli.main(["demo", "missing.wav"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("rtnb: Your recording missing.wav does not exist.")
+    assert "Traceback" not in captured.err
+
+
+def test_a_broken_file_is_told_in_one_line(tmp_path, capsys):
+    path = tmp_path / "page.wav"
+    path.write_text("<html>not a sound</html>")
+    assert cli.main(["demo", str(path), "--practice"]) == 1
+    assert "page.wav" in capsys.readouterr().err
+
+
+def test_notebooks_are_copied_once_and_kept(tmp_path, capsys):
+    assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
+    first = tmp_path / "course" / "01_walkthrough.ipynb"
+    assert json.loads(first.read_text("utf-8"))["nbformat"] == 4
+    first.write_text("mine")
+    assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
+    assert first.read_text() == "mine"
+    assert "kept as they were" in capsys.readouterr().out
+    assert cli.main(["notebooks", str(tmp_path / "course"), "--force"]) == 0
+    assert first.read_text("utf-8") != "mine"
+
+
+def test_prices_are_a_table(capsys):
+    assert cli.main(["prices"]) == 0
+    assert "gpt-realtime-2.1-mini" in capsys.readouterr().out
+
+
+def test_the_doctor_ends_with_one_line_for_the_teacher(capsys):
+    assert cli.main(["doctor", "--url", "ws://127.0.0.1:9"]) == 1
+    assert "For your teacher:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["nothing"], ["demo", "--unknown"]])
+def test_words_that_are_off_are_answered_with_the_usage(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(words)
+    assert ended.value.code == 2
+    assert "usage: rtnb" in capsys.readouterr().err
+
+
+def test_python_dash_m_works_too():
+    done = subprocess.run([sys.executable, "-m", "rtnb.cli", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("rtnb ")
