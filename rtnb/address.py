@@ -63,7 +63,7 @@ def resolve(
             f"Your url {url!r} is not a WebSocket address. Give one like {OPENAI} or ws://localhost:8000/v1/realtime.",
             url=url,
         )
-    kind = models.provider(provider) if provider else models.provider_of(url)
+    kind = models.provider(provider) if provider else models.provider_of(url or None)
     path = parts.path.rstrip("/")
     if not path:
         path = "/openai/v1/realtime" if kind.name == "azure" else "/v1/realtime"
