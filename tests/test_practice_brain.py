@@ -1,4 +1,5 @@
-"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they cannot."""
+"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they "
+"cannot."""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ def test_it_summarises_a_recording_in_its_own_words() -> None:
 
 
 def test_a_summary_is_as_long_as_asked() -> None:
-    assert say(spoken(FOX, "Summarize this in one sentence")) == "In short: The quick brown fox lives near the river."
+    one = say(spoken(FOX, "Summarize this in one sentence"))
+    assert one == "In short: The quick brown fox lives near the river."
     five = say(spoken(FOX, "Summarise this in five words"))
     assert len(five.split()) == 5
     assert "fox" in five

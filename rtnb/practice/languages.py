@@ -52,15 +52,20 @@ _TELLING = {
 _WORDS = {
     "en": "the of and to in is you that it he was for on are with as his they be at this have from what how"
     " can do not your please my say tell me we our will would there hello hi thanks",
-    "fr": "le la les de des du un une et est que qui dans pour pas vous je ne ce il elle sur avec au aux bonjour"
+    "fr": "le la les de des du un une et est que qui dans pour pas vous je ne ce il elle sur avec au aux "
+    "bonjour"
     " merci nous sont où ça c'est votre mon ma oui très comment",
-    "es": "el la los las de del un una y es que en por para no con su se lo al como más pero hola gracias está"
+    "es": "el la los las de del un una y es que en por para no con su se lo al como más pero hola gracias "
+    "está"
     " qué cómo yo usted tu mi muy sí dónde",
-    "de": "der die das und ist ich nicht ein eine zu den mit sich auf für von dem es sie wir du hallo danke bitte"
+    "de": "der die das und ist ich nicht ein eine zu den mit sich auf für von dem es sie wir du hallo "
+    "danke bitte"
     " wie was auch im wo mein dein heute guten sind",
-    "it": "il lo la gli di che è e un una in per non con sono mi si del della ciao grazie come cosa io tu questo"
+    "it": "il lo la gli di che è e un una in per non con sono mi si del della ciao grazie come cosa io tu "
+    "questo"
     " dove molto ma anche oggi",
-    "pt": "o a os as de do da em um uma e é que não para com se por mais olá obrigado como eu você meu está muito"
+    "pt": "o a os as de do da em um uma e é que não para com se por mais olá obrigado como eu você meu "
+    "está muito"
     " onde isso no na",
     "nl": "de het een en van is ik niet dat op te in zijn met voor je wij hallo dank wat hoe ook er maar waar mijn",
     "sv": "och att det är en som på jag inte för med av den till har hej tack vad hur du vi ett mitt",

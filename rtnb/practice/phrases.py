@@ -11,7 +11,8 @@ PHRASES: dict[str, dict[str, str]] = {
     "en": {
         "intro": "I am the practice voice, not a language model.",
         "intro_as": "I am the practice voice, standing in for {x}.",
-        "who": "I am rtnb's practice voice: I hear, follow simple rules and speak, all on your machine, without a"
+        "who": "I am rtnb's practice voice: I hear, follow simple rules and speak, all on your machine, "
+        "without a"
         " language model.",
         "can": "I can summarise, repeat and count what you say, remember it, do sums, spell, and call your tools.",
         "heard": "I heard: “{x}”",
@@ -128,9 +129,11 @@ PHRASES: dict[str, dict[str, str]] = {
     "fr": {
         "intro": "Je suis la voix d'exercice, pas un modèle de langage.",
         "intro_as": "Je suis la voix d'exercice, à la place de {x}.",
-        "who": "Je suis la voix d'exercice de rtnb : j'écoute, je suis des règles simples et je parle, sans modèle de"
+        "who": "Je suis la voix d'exercice de rtnb : j'écoute, je suis des règles simples et je parle, "
+        "sans modèle de"
         " langage.",
-        "can": "Je peux résumer, répéter et compter ce que vous dites, m'en souvenir, calculer, épeler et appeler vos"
+        "can": "Je peux résumer, répéter et compter ce que vous dites, m'en souvenir, calculer, épeler et "
+        "appeler vos"
         " outils.",
         "heard": "J'ai entendu : « {x} »",
         "heard_nothing": "Je n'ai entendu aucun mot.",
@@ -248,7 +251,8 @@ PHRASES: dict[str, dict[str, str]] = {
         "intro": "Ich bin die Übungsstimme, kein Sprachmodell.",
         "intro_as": "Ich bin die Übungsstimme, anstelle von {x}.",
         "who": "Ich bin die Übungsstimme von rtnb: Ich höre, folge einfachen Regeln und spreche, ohne Sprachmodell.",
-        "can": "Ich kann zusammenfassen, wiederholen und zählen, was du sagst, es mir merken, rechnen, buchstabieren"
+        "can": "Ich kann zusammenfassen, wiederholen und zählen, was du sagst, es mir merken, rechnen, "
+        "buchstabieren"
         " und deine Werkzeuge aufrufen.",
         "heard": "Ich habe gehört: „{x}“",
         "heard_nothing": "Ich habe keine Worte gehört.",

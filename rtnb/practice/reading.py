@@ -17,6 +17,7 @@ __all__ = [
     "COLOURS",
     "Number",
     "arithmetic",
+    "bag",
     "content",
     "dates",
     "keywords",
@@ -28,18 +29,31 @@ __all__ = [
     "sentences",
     "spoken_number",
     "stem",
+    "stems",
     "summary",
     "times",
     "words",
 ]
 
-_STOP = frozenset(
-    "a an the this that these those it its i me my mine myself we us our you your yours he him his she her they them"
-    " their who whom which what where when why how am is are was were be been being do does did have has had having"
-    " will would shall should can could may might must and or but if then else so as of in on at by for with about"
-    " to from into over under up down out off than too very not no nor only just also there here please tell say"
-    " said let get got give gave make made some any all each both more most other such own same again once now today"
-    " s t don re ve ll m d well every across while until since because though although after before never always still even much many few lot very oh um uh yes okay ok hello hi hey thank thanks like know one".split()
+
+def bag(text: str) -> frozenset[str]:
+    """The words of a list written with spaces."""
+    return frozenset(text.split())
+
+
+_STOP = bag(
+    "a an the this that these those it its i me my mine myself we us our you your yours he him his she "
+    "her they them"
+    " their who whom which what where when why how am is are was were be been being do does did have has "
+    "had having"
+    " will would shall should can could may might must and or but if then else so as of in on at by for "
+    "with about"
+    " to from into over under up down out off than too very not no nor only just also there here please "
+    "tell say"
+    " said let get got give gave make made some any all each both more most other such own same again "
+    "once now today"
+    " s t don re ve ll m d well every across while until since because though although after before never "
+    "always still even much many few lot very oh um uh yes okay ok hello hi hey thank thanks like know one"
 )
 
 
@@ -68,6 +82,11 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
+def stems(text: str) -> frozenset[str]:
+    """The stems of a list of words written with spaces."""
+    return frozenset(stem(word) for word in text.split())
+
+
 def content(text: str) -> list[str]:
     """The stems of the words that carry meaning."""
     return [stem(word) for word in words(text) if word.casefold().replace("’", "'") not in _STOP]
@@ -85,7 +104,8 @@ def sentences(text: str) -> list[str]:
 def quoted(text: str) -> list[str]:
     """What stands in quotation marks of any kind, in order."""
     pattern = (
-        r"“([^”]+)”|\"([^\"]+)\"|«\s*([^»]+?)\s*»|「([^」]+)」|‘([^’]+)’(?!\w)|(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)"
+        r"“([^”]+)”|\"([^\"]+)\"|«\s*([^»]+?)\s*»|「([^」]+)」|‘([^’]+)’(?!\w)"
+        r"|(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)"
     )
     return [next(group for group in match.groups() if group) for match in re.finditer(pattern, text)]
 
@@ -145,13 +165,35 @@ def _shorten(sentence: str, longest: int = 40) -> str:
 _UNITS = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-        " seventeen eighteen nineteen".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 _TENS = {
     word: value * 10
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
+    for value, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2
+    )
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
 _ORDINALS = {
@@ -193,7 +235,8 @@ def _whole(value: float) -> int | float:
 
 
 def numbers(text: str) -> list[Number]:
-    """Numbers in a text, in digits ("3", "1,200", "2.5", "-4", "3rd") or English words ("twenty-one", "two point
+    """Numbers in a text, in digits "
+    "("3", "1,200", "2.5", "-4", "3rd") or English words ("twenty-one", "two point
     five", "a dozen", "half a million", "third"), in order."""
     found: list[Number] = []
     tokens = [
@@ -348,7 +391,9 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         (r"\bmodulo\b|\bmod\b", "%"),
     ):
         flat = re.sub(pattern, instead, flat)
-    for candidate in sorted(re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat), key=len, reverse=True):
+    for candidate in sorted(
+        re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat), key=len, reverse=True
+    ):
         sum_ = re.sub(r"\s+", " ", candidate).strip()
         if not re.search(r"\d\s*\)*\s*(?:[+\-*/%]|\*\*)\s*\(*-?\s*\d", sum_):
             continue
@@ -368,31 +413,40 @@ def arithmetic(text: str) -> tuple[str, float] | None:
 
 # ── Names, places, dates ──────────────────────────────────────────────────────────────────────────────────
 
-COLOURS = (
+COLOURS = bag(
     "red orange yellow green blue purple violet pink brown black white grey gray gold silver cyan magenta turquoise"
     " warm cold"
-).split()
+)
 _WEEKDAYS = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
 _MONTHS = (
     "january|february|march|april|may|june|july|august|september|october|november|december"
     "|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
 )
-_NOT_NAMES = frozenset(
-    "I I'm I'd I'll I've What What's Where Who How When Why Which Is Are Was Were Do Does Did Can Could Would Will Shall"
-    " Should Please Tell Say Give Get Set Turn Call Send Add Show Find Search Look Play Book Order Check The A An And Or"
-    " But So If Then In On At For To From With About My Your Our His Her Their It Its This That These Those There Here"
-    " Hello Hi Hey Good Thanks Thank Yes No Not Ok Okay Now Today Tomorrow Tonight Yesterday Let Let's Make Also Next"
-    " Remind Translate Summarize Summarise Repeat Count Spell Answer Email Mail Write Read Open Close Start Stop Create"
-    " Delete Remove Update Convert Calculate Multiply Divide Subtract We You He She They Me Us January February March"
-    " April May June July August September October November December Monday Tuesday Wednesday Thursday Friday Saturday"
-    " Sunday Celsius Fahrenheit Mr Mrs Ms Dr AM PM After Before Between Switch Schedule Weather Time Buy Sell Ask".split()
+_NOT_NAMES = bag(
+    "I I'm I'd I'll I've What What's Where Who How When Why Which Is Are Was Were Do Does Did Can Could "
+    "Would Will Shall"
+    " Should Please Tell Say Give Get Set Turn Call Send Add Show Find Search Look Play Book Order Check "
+    "The A An And Or"
+    " But So If Then In On At For To From With About My Your Our His Her Their It Its This That These "
+    "Those There Here"
+    " Hello Hi Hey Good Thanks Thank Yes No Not Ok Okay Now Today Tomorrow Tonight Yesterday Let Let's "
+    "Make Also Next"
+    " Remind Translate Summarize Summarise Repeat Count Spell Answer Email Mail Write Read Open Close "
+    "Start Stop Create"
+    " Delete Remove Update Convert Calculate Multiply Divide Subtract We You He She They Me Us January "
+    "February March"
+    " April May June July August September October November December Monday Tuesday Wednesday Thursday "
+    "Friday Saturday"
+    " Sunday Celsius Fahrenheit Mr Mrs Ms Dr AM PM After Before Between Switch Schedule Weather Time Buy "
+    "Sell Ask"
 )
 
 
 def proper_names(text: str) -> list[str]:
-    """Runs of capitalised words that are not merely at the start of a sentence, such as "New York" or "Ana Ruiz"."""
+    """Runs of capitalised words that do not merely start a sentence, such as "New York" or "Ana Ruiz"."""
     found: list[str] = []
-    pattern = r"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ][\w'’.\-]*(?:\s+(?:(?:de|da|del|la|le|of|van|von|am)\s+)?[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ][\w'’\-]*)*"
+    capital = r"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ]"
+    pattern = rf"{capital}[\w'’.\-]*(?:\s+(?:(?:de|da|del|la|le|of|van|von|am)\s+)?{capital}[\w'’\-]*)*"
     for match in re.finditer(pattern, text):
         parts = [part.strip(".’'") for part in match.group().split()]
         while parts and parts[0].removesuffix("'s").removesuffix("’s") in _NOT_NAMES:
@@ -406,13 +460,15 @@ def proper_names(text: str) -> list[str]:
 
 
 _PLACE_END = (
-    r"(?=$|[.,;:?!]|\s+(?:and|or|to|from|in|on|at|for|by|with|today|tomorrow|tonight|now|please|right|this|next|like|is"
+    r"(?=$|[.,;:?!]|\s+(?:and|or|to|from|in|on|at|for|by|with|today|tomorrow|tonight|now|please|right"
+    r"|this|next|like|is"
     r"|be|using|as|via|then|also|within|during|after|before|until|until|what|how|will|has|have|look|looks)\b)"
 )
 
 
 def places(text: str) -> list[str]:
-    """Places a request names: "in Oslo", "from Berlin to New York", "Oslo and Paris", "weather for london", "巴黎的天气".
+    """Places a request names: "
+    ""in Oslo", "from Berlin to New York", "Oslo and Paris", "weather for london", "巴黎的天气".
 
     Capitals decide where there are any, since recognisers write them; otherwise what follows in, for, at, of, to.
     """
@@ -422,18 +478,25 @@ def places(text: str) -> list[str]:
     found = [
         match[1]
         for match in re.finditer(
-            rf"\b(?:in|for|at|near|around|to|from|of)\s+(?:the\s+city\s+of\s+)?(?!the\b|a\b|an\b|me\b|my\b|this\b|it\b)"
+            rf"\b(?:in|for|at|near|around|to|from|of)\s+(?:the\s+city\s+of\s+)?(?!the\b|a\b|an\b|me\b"
+            rf"|my\b|this\b|it\b)"
             rf"([a-zà-öø-ÿ][\w'’\-]*(?:\s+[a-zà-öø-ÿ][\w'’\-]*){{0,2}}?){_PLACE_END}",
             text,
         )
         if not re.fullmatch(
-            rf"(?:{_WEEKDAYS}|{_MONTHS}|celsius|fahrenheit|degrees|\w+ (?:minutes?|hours?|seconds?|days?))", match[1]
+            rf"(?:{_WEEKDAYS}|{_MONTHS}|celsius|fahrenheit|degrees|\w+ (?:minutes?|hours?|seconds?"
+            rf"|days?))",
+            match[1],
         )
         and not numbers(match[1])
         and stem(match[1]) not in ("general", "fact", "short", "total", "order", "weather", "forecast", "temperature")
     ]
     for first in list(found):  # "in oslo and paris"
-        more = re.search(rf"\b{re.escape(first)}((?:\s*,\s*|\s*,?\s+and\s+)[a-zà-öø-ÿ'’\-]+)+{_PLACE_END}", text)
+        more = re.search(
+            rf"\b{re.escape(first)}((?:\s*,\s*"
+            rf"|\s*,?\s+and\s+)[a-zà-öø-ÿ'’\-]+)+{_PLACE_END}",
+            text,
+        )
         if more:
             listed = re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", more.group())
             found = [*found, *listed]
@@ -449,7 +512,8 @@ def places(text: str) -> list[str]:
 
 
 def dates(text: str) -> list[str]:
-    """Days as they are given: "2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""
+    """Days as they are given: "
+    ""2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""
     patterns = (
         r"\b\d{4}-\d{1,2}-\d{1,2}(?:T[\d:]+Z?)?\b",
         r"\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b",
@@ -474,7 +538,8 @@ def times(text: str) -> list[str]:
     number = rf"(?:\d{{1,2}}|{'|'.join(_UNITS)})"
     patterns = (
         rf"\b(?:half|quarter|ten|five|twenty) (?:past|to) {number}\b",
-        rf"\b\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b\.?)?|\b{number}(?:\s+(?:thirty|fifteen|forty-five))?\s*[ap]\.?m\b\.?",
+        rf"\b\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b\.?)?|\b{number}(?:\s+(?:thirty|fifteen"
+        rf"|forty-five))?\s*[ap]\.?m\b\.?",
         rf"\b{number}\s+o['’]clock\b(?: in the (?:morning|afternoon|evening))?",
         r"\b(?:noon|midnight)\b",
     )
@@ -484,7 +549,12 @@ def times(text: str) -> list[str]:
     if not found:
         found = [
             (match.start(1), match[1])
-            for match in re.finditer(rf"\bat\s+({number})\b(?!\s+(?:degrees|percent|dollars))", text, re.IGNORECASE)
+            for match in re.finditer(
+                rf"\bat\s+({number})\b(?!\s+(?:degrees|percent"
+                rf"|dollars))",
+                text,
+                re.IGNORECASE,
+            )
         ]
     return [words_.strip() for _, words_ in sorted(found)]
 
@@ -492,13 +562,15 @@ def times(text: str) -> list[str]:
 _NAME_SAID = (
     r"(?i:my name is|my name's|call me|i am called|i'm called|people call me|the name is)\s+"
     r"([^\W\d_][\w'’\-]*(?:\s+[A-ZÀ-Þ][\w'’\-]*)?)",
-    r"\b(?:I am|I'm|I’m|[Tt]his is|[Ii]t's|[Ii]t is)\s+([A-ZÀ-Þ][\w'’\-]+(?:\s+[A-ZÀ-Þ][\w'’\-]+)?)(?=[.,!?;]|$|\s+(?:and|from|speaking|here)\b)",
-    r"(?i:je m['’]appelle|mon nom est|me llamo|mi nombre es|ich hei(?:ß|ss)e|mein name ist|mi chiamo|meu nome é"
+    r"\b(?:I am|I'm|I’m|[Tt]his is|[Ii]t's"
+    r"|[Ii]t is)\s+([A-ZÀ-Þ][\w'’\-]+(?:\s+[A-ZÀ-Þ][\w'’\-]+)?)(?=[.,!?;]|$|\s+(?:and|from|speaking|here)\b)",
+    r"(?i:je m['’]appelle|mon nom est|me llamo|mi nombre es|ich hei(?:ß|ss)e|mein name ist|mi chiamo"
+    r"|meu nome é"
     r"|me chamo|ik heet|jag heter)\s+([^\W\d_][\w'’\-]*(?:\s+[A-ZÀ-Þ][\w'’\-]*)?)",
     r"(?:我叫|我的名字是|我的名字叫|我是)\s*([\u4e00-\u9fff]{2,4}|[A-Za-z]+)",
     r"(?:私の名前は|私は)\s*([\u3040-\u30ff\u4e00-\u9fffA-Za-z]+?)(?:です|と申します|といいます)",
 )
-_NOT_MINE = frozenset("not what who the a an is in so very from".split())
+_NOT_MINE = bag("not what who the a an is in so very from")
 
 
 def last_name(texts: Iterable[str]) -> str | None:

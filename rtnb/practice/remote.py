@@ -18,7 +18,10 @@ __all__ = ["Remote"]
 
 # The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
 # be spoken as a sentence.
-_SENTENCE = re.compile(r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]|\n))\s*")
+_SENTENCE = re.compile(
+    r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]"
+    r"|\n))\s*"
+)
 _LONGEST = 400  # characters held back while waiting for the end of a sentence
 
 
@@ -88,7 +91,8 @@ class Remote:
                 arguments = json.loads(written or "{}")
             except ValueError as error:
                 raise ServerError(
-                    f"The brain at {self.base_url} called {name} with arguments that are no JSON: {written[:200]}."
+                    f"The brain at {self.base_url} called {name} with arguments that are no JSON: "
+                    "{written[:200]}."
                     " Try again, or a larger model.",
                     type="invalid_tool_call",
                 ) from error
@@ -159,7 +163,8 @@ class Remote:
                 yield from self._deltas(response)
             except (OSError, http.client.HTTPException) as error:
                 raise ConnectionFailed(
-                    f"The brain at {self.base_url} broke off in the middle of its answer ({error or type(error).__name__})."
+                    f"The brain at {self.base_url} broke off in the middle of its answer"
+                    f" ({error or type(error).__name__})."
                     " What it had said until then was spoken; ask again.",
                     reason=str(error),
                     url=self.base_url,
@@ -271,7 +276,8 @@ def messages(request: Request) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     system = request.instructions or ""
     if "audio" in request.modalities:
-        system = f"{system}\n\nYour answer is read out aloud: speak plainly, without Markdown or lists.".strip()
+        aloud = "Your answer is read out aloud: speak plainly, without Markdown or lists."
+        system = f"{system}\n\n{aloud}".strip()
     if system:
         found.append({"role": "system", "content": system})
     for item in request.items:

@@ -1,4 +1,5 @@
-"""What a brain is asked and what it may answer: the values between the practice server and whatever thinks for it."""
+"""What a brain is asked and what it may answer: the values between the practice server and whatever "
+"thinks for it."""
 
 from __future__ import annotations
 
@@ -49,4 +50,6 @@ class Call:
 class Brain(Protocol):
     """Whatever thinks: `brain.think` as it stands, or a `brain.Remote`."""
 
-    def __call__(self, request: Request) -> Iterator[Say | Call]: ...
+    def __call__(self, request: Request) -> Iterator[Say | Call]:
+        """Answer a request, a sentence or a call at a time."""
+        ...

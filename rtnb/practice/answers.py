@@ -1,0 +1,514 @@
+"""The practice brain's answers: one rule for each thing that can be asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rtnb.practice import languages, pictures, reading
+from rtnb.practice.asks import is_command
+from rtnb.practice.manner import closed, limits_of
+from rtnb.practice.phrases import phrase
+from rtnb.practice.scene import Scene
+
+__all__ = [
+    "ANSWERS",
+    "about_outputs",
+    "about_pictures",
+    "find_said",
+    "heard_line",
+    "is_question",
+    "joined",
+    "persona",
+    "plain",
+]
+
+_Rule = Callable[[Scene, str], list[str]]
+
+
+def joined(scene: Scene, names: Sequence[str]) -> str:
+    """Names in a row, as the language of the scene joins them: "a, b and c"."""
+    if len(names) < 2:
+        return "".join(names)
+    if scene.language in ("zh", "ja"):
+        return "、".join(names[:-1]) + phrase(scene.language, "and") + names[-1]
+    return ", ".join(names[:-1]) + f" {phrase(scene.language, 'and')} " + names[-1]
+
+
+def _exactly(scene: Scene, ask: str) -> list[str]:
+    marked = reading.quoted(ask)
+    if marked:
+        return [marked[-1]]
+    found = re.search(
+        r"\b(?:say|reply|respond|answer|output)\s+(?:only|exactly|just|with)(?:\s+(?:only|exactly|just"
+        r"|with|the words?|the sentence))*\s*:?\s*(.+)$",
+        ask,
+        re.IGNORECASE | re.DOTALL,
+    )
+    if not found or re.match(r"(?:in|a|an|one|two|three|the|short|your|\d)\b", found[1], re.IGNORECASE):
+        return []
+    return [found[1].strip(" \"'")]
+
+
+def _translate(scene: Scene, ask: str) -> list[str]:
+    material = scene.material
+    return [scene.say("no_translation"), *([scene.say("heard", x=material)] if material else [])]
+
+
+def _classify(scene: Scene, ask: str) -> list[str]:
+    options = reading.quoted(ask)
+    if len(options) < 2:
+        listed = re.search(
+            r"(?:as|into|is it|of|:)\s+(?:either\s+)?((?:[\w -]+,\s*)*[\w -]+?,?\s+or\s+[\w -]+)", ask, re.IGNORECASE
+        )
+        options = [part.strip() for part in re.split(r",\s*(?:or\s+)?|\s+or\s+", listed[1])] if listed else []
+    options = [option for option in options if option]
+    if len(options) < 2:
+        return []
+    roots = set(reading.content(scene.material or " ".join(words for _, words in scene.messages)))
+    scores = [len(roots & set(reading.content(option))) for option in options]
+    if max(scores) == 0:
+        other = next(
+            (o for o in options if reading.stem(o) in ("other", "unknown", "unclear", "none", "neutral", "neutr")), None
+        )
+        return [scene.say("fits", x=other)] if other else [scene.say("no_answer")]
+    return [scene.say("fits", x=options[scores.index(max(scores))])]
+
+
+def _summarise(scene: Scene, ask: str) -> list[str]:
+    material = scene.material
+    if not material:
+        return [scene.say("heard_nothing" if scene.turn.clips else "nothing_to_summarise")]
+    limits = limits_of(scene)
+    foreign = languages.guess(material, default=scene.language) != scene.language
+    if limits.words is not None:
+        return [" ".join(reading.keywords(material, limits.words)) + "."]
+    best = reading.summary(material, limits.sentences)
+    return [scene.say("own_words" if foreign else "summary", x=best[0]), *best[1:]]
+
+
+def _name_is(scene: Scene, ask: str) -> list[str]:
+    name = reading.last_name([words for _, words in scene.messages])
+    return [scene.say("your_name", x=name) if name else scene.say("no_name")]
+
+
+def _said_first(scene: Scene, ask: str) -> list[str]:
+    earlier = scene.earlier
+    return [scene.say("said_first", x=earlier[0]) if earlier else scene.say("said_nothing")]
+
+
+def _said_last(scene: Scene, ask: str) -> list[str]:
+    earlier = scene.earlier
+    about = re.search(r"\babout\s+(.+?)[?.!]*$", ask, re.IGNORECASE)
+    if about and (found := find_said(scene, about[1])):
+        return [scene.say("said", x=found)]
+    nth = next((number for number in reading.numbers(ask) if number.ordinal), None)
+    if nth is not None and 0 < int(nth.value) <= len(earlier):
+        return [scene.say("said", x=earlier[int(nth.value) - 1])]
+    if scene.turn.heard and scene.turn.typed:
+        return [scene.say("said", x=" ".join(scene.turn.heard))]
+    return [scene.say("said_last", x=earlier[-1]) if earlier else scene.say("said_nothing")]
+
+
+def _talked(scene: Scene, ask: str) -> list[str]:
+    topics = reading.keywords(" ".join(words for words in scene.earlier if not is_command(words)), 4)
+    topics = topics or reading.keywords(" ".join(scene.earlier), 4)
+    return [scene.say("talked", x=joined(scene, topics)) if topics else scene.say("talked_nothing")]
+
+
+def _i_said(scene: Scene, ask: str) -> list[str]:
+    if not scene.answers:
+        return [scene.say("i_said_nothing")]
+    return [
+        scene.answers[-1]
+        if re.search(r"again|repeat|pardon|再", ask, re.I)
+        else scene.say("i_said", x=scene.answers[-1])
+    ]
+
+
+def _count_to(scene: Scene, ask: str) -> list[str]:
+    values = [int(number.value) for number in reading.numbers(ask)]
+    if not values:
+        return []
+    down = bool(re.search(r"\b(?:down|backwards?)\b", ask, re.IGNORECASE))
+    first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
+    if abs(last - first) > 200:
+        last = first + (200 if last > first else -200)
+    step = 1 if last >= first else -1
+    return [", ".join(str(value) for value in range(first, last + step, step)) + "."]
+
+
+def _plural(scene: Scene, key: str, count: int) -> list[str]:
+    one = {
+        "count_words": "count_word",
+        "count_clips": "count_clip",
+        "count_turns": "count_turn",
+        "count_sentences": "count_sentence",
+    }
+    return [scene.say(one[key])] if count == 1 else [scene.say(key, x=count)]
+
+
+def _count(scene: Scene, ask: str) -> list[str]:
+    if not re.search(r"\bwords?\b|\bsentences?\b|\bletters?\b", ask, re.I) and re.search(
+        r"\b(?:clips?|recordings?|audios?|files?)\b|录音|enregistrement|grabacion|aufnahme", ask, re.I
+    ):
+        turns = {id(turn): turn.clips for turn, _ in scene.messages}
+        return _plural(scene, "count_clips", sum(turns.values()))
+    if re.search(
+        r"\b(?:times|turns|messages|questions)\b|几次|combien de fois|cuántas veces"
+        r"|wie oft",
+        ask,
+        re.I,
+    ):
+        return _plural(scene, "count_turns", len(scene.messages) - (1 if scene.turn.text else 0) or len(scene.messages))
+    letters = re.search(
+        r"\bletters?\b.*?\b(?:in|does|has"
+        r"|of)\s+(?:the word\s+)?[\"“']?([^\W\d_]+)",
+        ask,
+        re.IGNORECASE,
+    )
+    if letters:
+        return [scene.say("count_letters", word=letters[1], x=len(letters[1]))]
+    if re.search(r"\bsentences?\b|几句|\bphrases\b|\bsätze\b|\bfrases\b", ask, re.I):
+        return _plural(scene, "count_sentences", len(reading.sentences(scene.material)))
+    one = re.search(r"\bhow many times\b.*?[\"“']([^\"”']+)", ask, re.IGNORECASE)
+    if one:
+        return _plural(scene, "count_turns", len(re.findall(re.escape(one[1]), scene.material, re.IGNORECASE)))
+    if (
+        re.search(r"\bwords?\b|几个词|多少(?:个)?(?:词|字)|\bmots\b|\bpalabras\b|\bwörter\b|\bworte\b", ask, re.I)
+        or scene.material
+    ):
+        return (
+            _plural(scene, "count_words", len(reading.words(scene.material)))
+            if re.search(r"\bcount\b|\bwords?\b|词|字|\bmots\b|\bpalabras\b|\bw[öo]rte", ask, re.I)
+            else []
+        )
+    return []
+
+
+def _spell(scene: Scene, ask: str) -> list[str]:
+    marked = reading.quoted(ask)
+    found = re.search(
+        r"\bspell(?:s|ed)?\s+(?:out\s+)?(?:the (?:word|name)\s+)?(.+?)(?:\s+(?:for me|please))?[?.!]*$",
+        ask,
+        re.IGNORECASE,
+    )
+    what = marked[0] if marked else found[1] if found else ""
+    if re.fullmatch(r"(?i)my name", what):
+        what = reading.last_name([words for _, words in scene.messages]) or ""
+    if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
+        source = reading.words(scene.material)
+        what = source[-1] if source else ""
+    letters = [character.upper() for character in what if character.isalnum() or character == " "]
+    if not letters:
+        return []
+    return [f"{what}: " + ", ".join("–" if letter == " " else letter for letter in letters[:60]) + "."]
+
+
+def _which_word(scene: Scene, ask: str) -> list[str]:
+    found = reading.words(scene.material)
+    which = re.search(r"\b(first|last|longest|shortest) word\b", ask, re.IGNORECASE)
+    if not found or not which:
+        return [scene.say("heard_nothing")]
+    kind = which[1].casefold()
+    word = {
+        "first": found[0],
+        "last": found[-1],
+        "longest": max(found, key=len),
+        "shortest": min(found, key=len),
+    }[kind]
+    return [closed(f"“{word}”")]
+
+
+def _reverse(scene: Scene, ask: str) -> list[str]:
+    found = reading.words(scene.material)
+    return [closed(" ".join(reversed(found)))] if found else [scene.say("heard_nothing")]
+
+
+def _transcribe(scene: Scene, ask: str) -> list[str]:
+    if not scene.material:
+        return [scene.say("heard_nothing")]
+    return [closed(scene.material)]
+
+
+def _repeat(scene: Scene, ask: str) -> list[str]:
+    after = re.search(
+        r"\brepeat\s+(?:after me|this|the (?:following|words?|sentence"
+        r"|phrase))?\s*[:,]?\s*[\"“']?(.+?)[\"”']?$",
+        ask,
+        re.IGNORECASE | re.DOTALL,
+    )
+    own = after[1].strip() if after else ""
+    vague = re.match(
+        r"(?i)(?:what|that|this|it|everything|back|my|the (?:user|audio|clip|recording|words|last"
+        r"|sentence|message)|after|exactly|to me|me|please|again|the)\b.*",
+        own,
+    )
+    if own and not vague and ask in scene.turn.text:
+        return [closed(own)]
+    material = scene.material
+    if not material and scene.turn.text and ask not in scene.turn.text:
+        material = scene.turn.text
+    return [closed(material)] if material else [scene.say("heard_nothing" if scene.turn.clips else "said_nothing")]
+
+
+def _practise(scene: Scene, ask: str) -> list[str]:
+    said = [
+        sentence
+        for turn, words in scene.messages
+        if turn is not scene.turn or turn.heard
+        for sentence in reading.sentences(" ".join(turn.heard) if turn.heard else words)
+        if not is_command(sentence)
+    ]
+    if not said:
+        return [scene.say("said_nothing")]
+    fitting = [sentence for sentence in said if 4 <= len(reading.words(sentence)) <= 16] or said
+    return [scene.say("practise", x=max(fitting, key=lambda sentence: len(reading.content(sentence))))]
+
+
+def _say(scene: Scene, ask: str) -> list[str]:
+    marked = reading.quoted(ask)
+    if marked:
+        return [marked[0]]
+    found = re.search(
+        r"\b(?:say|pronounce|read)\s+(?:aloud|out loud|out|this|the (?:following|words?|sentence)"
+        r"|to me)?\s*[:,]?\s*(.+)$",
+        ask,
+        re.IGNORECASE | re.DOTALL,
+    ) or re.search(r"说[：:“]?(.+?)”?$", ask)
+    what = found[1].strip() if found else ""
+    if not what or re.match(
+        r"(?i)(?:something|anything|what|it|that|this|a few|nothing|the|a|your"
+        r"|my)\b",
+        what,
+    ):
+        material = scene.material
+        return [closed(material)] if material and re.match(r"(?i)(?:it|that|this|what|the)\b", what) else []
+    what = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
+    return [closed(what)]
+
+
+def _clock(scene: Scene, ask: str) -> list[str]:
+    for text in [*reversed(scene.system), scene.instructions]:
+        for sentence in reading.sentences(text):
+            if re.search(
+                r"\b(?:today|date|time|now|currently)\b.*(?:\d|day\b)|今天|现在", sentence, re.IGNORECASE
+            ) and (reading.dates(sentence) or reading.times(sentence) or re.search(r"\d{4}", sentence)):
+                return [scene.say("told", x=sentence)]
+    return [scene.say("no_clock")]
+
+
+def _who(scene: Scene, ask: str) -> list[str]:
+    name = persona(scene)
+    return [*([scene.say("intro_as", x=name)] if name else []), scene.say("who")]
+
+
+def _can(scene: Scene, ask: str) -> list[str]:
+    return [scene.say("can")]
+
+
+def _hear_you(scene: Scene, ask: str) -> list[str]:
+    heard = " ".join(scene.turn.heard)
+    return [scene.say("hear_you"), *([scene.say("heard", x=heard)] if heard else [])]
+
+
+def _fine(scene: Scene, ask: str) -> list[str]:
+    return [scene.say("fine")]
+
+
+def _invent(scene: Scene, ask: str) -> list[str]:
+    return [*heard_line(scene), scene.say("no_invention")]
+
+
+def _ask_me(scene: Scene, ask: str) -> list[str]:
+    topics = reading.keywords(" ".join(words for words in scene.earlier if not is_command(words)), 1)
+    return [scene.say("question_about", x=topics[0]) if topics else scene.say("question")]
+
+
+def _thanks(scene: Scene, ask: str) -> list[str]:
+    return [scene.say("thanks")]
+
+
+def _bye(scene: Scene, ask: str) -> list[str]:
+    return [scene.say("bye")]
+
+
+def _greet(scene: Scene, ask: str) -> list[str]:
+    name = reading.last_name([words for _, words in scene.messages])
+    return [scene.say("greet_name", x=name) if name else scene.say("greet")]
+
+
+ANSWERS: dict[str, _Rule] = {
+    "exactly": _exactly,
+    "translate": _translate,
+    "classify": _classify,
+    "summarise": _summarise,
+    "name_is": _name_is,
+    "said_first": _said_first,
+    "said_last": _said_last,
+    "talked": _talked,
+    "i_said": _i_said,
+    "count_to": _count_to,
+    "count": _count,
+    "spell": _spell,
+    "which_word": _which_word,
+    "reverse": _reverse,
+    "transcribe": _transcribe,
+    "repeat": _repeat,
+    "practise": _practise,
+    "say": _say,
+    "clock": _clock,
+    "who": _who,
+    "can": _can,
+    "hear_you": _hear_you,
+    "fine": _fine,
+    "invent": _invent,
+    "ask_me": _ask_me,
+    "thanks": _thanks,
+    "bye": _bye,
+    "greet": _greet,
+}
+
+
+def persona(scene: Scene) -> str | None:
+    """The name the instructions give the speaker: "Nova" of "You are Nova, a guide."; None for none."""
+    found = re.search(
+        r"\b(?:[Yy]our name is|[Yy]ou are called|[Yy]ou're called|[Yy]ou are|[Yy]ou're"
+        r"|[Aa]ct as)\s+([A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)?)(?=[,.!?;]|\s+(?:and|the|a|an|from|who)\b|$)",
+        scene.instructions,
+    )
+    return found[1] if found else None
+
+
+def heard_line(scene: Scene) -> list[str]:
+    """A sentence that tells what was heard in this turn; none where it was typed."""
+    heard = " ".join(scene.turn.heard)
+    if heard:
+        return [scene.say("heard", x=heard)]
+    return [scene.say("heard_nothing")] if scene.turn.clips and not scene.turn.typed else []
+
+
+def find_said(scene: Scene, question: str) -> str | None:
+    """The sentence of the conversation, or of the instructions, that shares most with a question."""
+    wanted = set(reading.content(question)) - {
+        "mention",
+        "speak",
+        "speaker",
+        "audio",
+        "record",
+        "clip",
+        "person",
+        "thing",
+        "remember",
+        "talk",
+    }
+    if not wanted:
+        return None
+    pool = [
+        sentence
+        for turn, words in scene.messages
+        for text in ([words] if turn is not scene.turn else turn.heard if turn.typed else [])
+        for sentence in reading.sentences(text)
+        if not sentence.rstrip().endswith(("?", "？"))
+    ]
+    scored = [(len(wanted & set(reading.content(sentence))), index) for index, sentence in enumerate(pool)]
+    best, index = max(scored, default=(0, -1))
+    # Half of what is asked about must be there, or we would answer beside the point.
+    return pool[index] if best and best * 2 >= len(wanted) else None
+
+
+def is_question(text: str) -> bool:
+    """Whether a text asks something, in one of a few languages."""
+    return bool(
+        re.search(
+            r"[?？]\s*$|^\W*(?:what|who|where|when|why|how|which|whose|is|are|was|were|do|does|did|can"
+            r"|could|would|will|should"
+            r"|explain|tell me|describe|qui|que|quoi|où|comment|pourquoi|cuál|qué|quién|dónde|wer|wie|wo"
+            r"|warum)\b|吗|什么|谁|哪",
+            text,
+            re.IGNORECASE,
+        )
+    )
+
+
+def about_pictures(scene: Scene) -> list[str]:
+    """A sentence for each picture of this turn."""
+    said = []
+    for url in scene.turn.pictures:
+        seen = pictures.describe(url)
+        if seen is None:
+            said.append(scene.say("picture_unknown"))
+        else:
+            kind, width, height = seen
+            said.append(scene.say("picture", kind=kind, width=width, height=height))
+    return said
+
+
+def _told(value: Any) -> str:
+    """A tool's result in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(_entry(str(key), inner) for key, inner in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return reading.spoken_number(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(_told(inner) for inner in value) or "nothing"
+    return "nothing" if value is None else str(value).strip().rstrip(".。")
+
+
+_UNITS = {
+    "c": "degrees Celsius",
+    "celsius": "degrees Celsius",
+    "f": "degrees Fahrenheit",
+    "fahrenheit": "degrees Fahrenheit",
+    "percent": "percent",
+    "pct": "percent",
+    "kmh": "kilometres an hour",
+    "mph": "miles an hour",
+    "usd": "dollars",
+    "eur": "euros",
+    "km": "kilometres",
+    "seconds": "seconds",
+    "minutes": "minutes",
+}
+
+
+def _entry(key: str, value: Any) -> str:
+    """One entry of a result, a unit in its name read out behind its number."""
+    name, _, unit = plain(key).rpartition(" ")
+    if name and unit in _UNITS and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{name} {_told(value)} {_UNITS[unit]}"
+    return f"{plain(key)} {_told(value)}"
+
+
+def plain(name: str) -> str:
+    """A name of code as words: `get_weather`, `getWeather` → "get weather"."""
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", name)).casefold() or name
+
+
+def about_outputs(scene: Scene) -> list[str]:
+    """A sentence for each tool result of this turn, in its words."""
+    said = []
+    for call_id, output in scene.turn.outputs:
+        name, arguments = scene.calls.get(call_id, ("", {}))
+        tool = plain(re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name)) or "tool"
+        try:
+            value = json.loads(output)
+        except ValueError:
+            value = output
+        error = value.get("error") if isinstance(value, Mapping) else None
+        given = [str(argument) for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
+        if error:
+            said.append(scene.say("result_error", tool=tool.capitalize(), x=_told(error)))
+        elif not _told(value) or value is None:
+            said.append(scene.say("result_empty", tool=tool.capitalize()))
+        elif isinstance(value, str) and len(value.split()) > 6:
+            said.append(closed(value.strip()))
+        elif given and given[0].casefold() not in _told(value).casefold():
+            said.append(scene.say("result_for", given=given[0], x=_told(value)))
+        else:
+            said.append(scene.say("result", tool=tool.capitalize(), x=_told(value)))
+    return said

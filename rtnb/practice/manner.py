@@ -1,0 +1,131 @@
+"""How long an answer may be, and how it must begin and end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtnb.practice import reading
+from rtnb.practice.scene import Scene
+
+__all__ = ["Limits", "closed", "fit", "limits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an answer must keep to.
+
+    Attributes:
+        words: At most this many words. None: as many as it takes.
+        sentences: At most this many sentences. None: as many as it takes.
+        prefix: What it must begin with.
+        suffix: What it must end with.
+    """
+
+    words: int | None = None
+    sentences: int | None = None
+    prefix: str = ""
+    suffix: str = ""
+
+
+def limits_of(scene: Scene) -> Limits:
+    """How long the answer may be, and how it must begin and end: the user's word over the instructions'."""
+    own = " ".join(scene.turn.typed or scene.turn.heard)
+    standing = " ".join([scene.instructions, *scene.system])
+    words = sentence_count = None
+    for text in (own, standing):
+        for number in reading.numbers(text):
+            before, after = text[: number.start].casefold(), text[number.end :].casefold()
+            asked = re.search(
+                r"(?:\b(?:in|with|using|to|of|than|most|most of|within|exactly|only|under|say|limit\w*"
+                r"|keep\b.*)|^|[,:(])\s*(?:about |exactly |only |just |at most |no more than |fewer than "
+                r"|max(?:imum)? )?$",
+                before,
+            )
+            if words is None and asked and re.match(r"[\s-]*words?\b", after) and number.value >= 1:
+                words = int(number.value)
+            if (
+                sentence_count is None
+                and asked
+                and re.match(
+                    r"[\s-]*(?:short |simple |brief )?(?:sentences?|lines?|bullets?|points?"
+                    r"|bullet points?)\b",
+                    after,
+                )
+            ):
+                sentence_count = max(1, int(number.value))
+        if sentence_count is None and re.search(
+            r"\b(?:in|as) (?:a|one|a single) (?:short |single |brief )?sentence\b|\bone-sentence\b|一句话"
+            r"|en une phrase|en una frase|in einem satz|in una frase",
+            text,
+            re.I,
+        ):
+            sentence_count = 1
+        if words is None and re.search(r"\b(?:in|with) (?:a|one|a single) word\b|\bone-word\b", text, re.I):
+            words = 1
+        if sentence_count is None and re.search(
+            r"\b(?:be |very |answer |reply |speak )?(?:brief(?:ly)?|concise(?:ly)?|short answers?"
+            r"|succinct(?:ly)?)\b|简短|简洁|brièvement|kurz\b",
+            text,
+            re.I,
+        ):
+            sentence_count = 2
+    prefix = suffix = ""
+    for text in (own, standing):
+        begin = re.search(
+            r"\b(?:start|begin|open)\w*\b[^.!?\"“”‘’']*?\b(?:with|by saying)\b[^\"“‘']*(\"[^\"]+\""
+            r"|“[^”]+”|'[^']+'|‘[^’]+’)",
+            text,
+            re.I,
+        )
+        end = re.search(
+            r"\b(?:end|finish|close|conclude)\w*\b[^.!?\"“”‘’']*?\b(?:with"
+            r"|by saying)\b[^\"“‘']*(\"[^\"]+\"|“[^”]+”|'[^']+'|‘[^’]+’)",
+            text,
+            re.I,
+        )
+        prefix = prefix or (begin[1][1:-1].strip() if begin else "")
+        suffix = suffix or (end[1][1:-1].strip() if end else "")
+    return Limits(words, sentence_count, prefix, suffix)
+
+
+def fit(said: Sequence[str], limits: Limits) -> list[str]:
+    """Cut and frame the sentences of an answer."""
+    parts = [sentence for text in said for sentence in _split_said(text)]
+    if limits.sentences is not None:
+        parts = parts[: limits.sentences]
+    if limits.words is not None:
+        kept: list[str] = []
+        left = limits.words
+        for part in parts:
+            tokens = part.split()
+            if part and not part.isascii() and len(tokens) < 2 and len(part) > left:
+                tokens = list(part)
+                kept.append("".join(tokens[:left]))
+                break
+            if len(tokens) > left:
+                if left:
+                    cut = " ".join(tokens[:left]).rstrip(',;:“”"')
+                    kept.append(cut if cut[-1:] in ".!?" else f"{cut}.")
+                break
+            kept.append(part)
+            left -= len(tokens)
+        parts = kept
+    if limits.prefix:
+        parts = [closed(limits.prefix), *parts]
+    if limits.suffix:
+        parts = [*parts, closed(limits.suffix)]
+    return [part for part in parts if part.strip()]
+
+
+def closed(text: str) -> str:
+    """A text with a mark at its end."""
+    return text if text[-1:] in ".!?。！？…" else f"{text}."
+
+
+def _split_said(text: str) -> list[str]:
+    """Our own sentences, a quotation kept whole unless it is long."""
+    if len(text) <= 160:
+        return [text]
+    return reading.sentences(text) or [text]
