@@ -215,9 +215,8 @@ def _trouble(reply: Reply) -> str:
 
 
 def _headline(reply: Reply) -> str:
-    return _frame(
-        f'<div class="dim">{escape(repr(reply).split("): ")[0].removesuffix(")") + ")")} · {escape(text("live.see_above"))}</div>'
-    )
+    first = repr(reply).split("): ")[0].removesuffix(")") + ")"  # without the words
+    return _frame(f'<div class="dim">{escape(first)} · {escape(text("live.see_above"))}</div>')
 
 
 # --- in a notebook ---------------------------------------------------------------------------------------------------
