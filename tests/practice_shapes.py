@@ -134,7 +134,7 @@ def _compare(value: Any, shape: Any, path: str, where: str, *, free_phase: bool)
             fields.discard("phase")  # recorded on 2.x only
         missing = set(shape) - fields - {name for name in shape if _join(path, name) in _SOMETIMES}
         extra = fields - set(shape) - {name for name in fields if _join(path, name) in _SOMETIMES}
-        assert not missing and not extra, f"{where}: {path or 'event'} lacks {missing}, has {extra} besides"
+        assert (missing, extra) == (set(), set()), f"{where}: {path or 'event'} lacks {missing}, has {extra} besides"
         for name in shape:
             if name in value:
                 _compare(value[name], shape[name], _join(path, name), where, free_phase=free_phase)

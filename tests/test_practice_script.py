@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from typing import Any
 
@@ -179,7 +180,7 @@ def test_sound_goes_out_at_the_pace_that_was_set() -> None:
     theatre.send("response.create")
     theatre.wait(5)
     times = [at for at, kind in zip(theatre.times, theatre.types, strict=True) if kind == "response.output_audio.delta"]
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps == pytest.approx([0.125] * len(gaps))  # 250 ms of sound each, twice as fast as it plays
 
 

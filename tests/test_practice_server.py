@@ -346,8 +346,8 @@ def test_a_seed_makes_runs_repeat() -> None:
 
     with server.start(engines=False, seed=7) as one, server.start(engines=False, seed=7) as two:
         assert asyncio.run(ids(one)) == asyncio.run(ids(two))
-        assert asyncio.run(ids(one)) != asyncio.run(ids(server_of_another_seed := server.start(engines=False, seed=8)))
-        server_of_another_seed.close()
+    with server.start(engines=False, seed=7) as one, server.start(engines=False, seed=8) as other:
+        assert asyncio.run(ids(one)) != asyncio.run(ids(other))
 
 
 def test_logs_hold_no_secret(practice: server.Practice, caplog: pytest.LogCaptureFixture) -> None:
@@ -478,8 +478,8 @@ def test_an_idle_session_costs_less_than_a_megabyte() -> None:
         before = process.memory_info().rss
         sockets = [await one() for _ in range(count)]
         each = (process.memory_info().rss - before) / count
-        for socket in [*first, *sockets]:
-            await socket.close()
+        for opened in [*first, *sockets]:
+            await opened.close()
         return float(each)
 
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

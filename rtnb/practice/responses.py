@@ -317,7 +317,7 @@ class Response:
             message.item.sound += pcm
             message.unsent += message.encoder.feed(pcm)
             whole = _DELTA_MS[stage.model.second_generation] * bytes_per_ms(self.plan.format)
-            while len(message.unsent) >= whole:
+            while len(message.unsent) > whole:  # something is always left for the last delta
                 piece = bytes(message.unsent[:whole])
                 del message.unsent[:whole]
                 yield from self._sound(message, piece)

