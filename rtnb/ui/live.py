@@ -37,6 +37,7 @@ _log = logging.getLogger("rtnb")
 _REDRAW_SECONDS = 0.1  # about ten times a second; more only costs the page
 
 _views: weakref.WeakKeyDictionary[Any, _NotebookView] = weakref.WeakKeyDictionary()
+_players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
 def show(reply: Reply) -> None:
@@ -123,16 +124,26 @@ def card(reply: Reply) -> str:
         parts.append(f'<div class="says dim">{escape(text("live.no_words"))}</div>')
     if trouble := _trouble(reply):
         parts.append(_inner(html.notice(trouble, "error" if reply.status == "failed" else "warning")))
-    if (sound := reply.audio) is not None:
-        label = text("live.play_answer")
-        parts.append(_inner(html.player(sound.encode("opus"), sound.peaks(), sound.seconds, label)))
-        parts.append(_tools())
+    if (player := _player(reply)) is not None:
+        parts += [player, _tools()]
     parts.append(_facts(reply))
     for warning in reply.warnings:
         parts.append(_inner(html.notice(warning, "warning")))
     if reply.source == "practice":
         parts.append(f'<div class="dim">{escape(text("live.answered_by"))}: {escape(text("live.practice"))}</div>')
     return _frame("".join(parts))
+
+
+def _player(reply: Reply) -> str | None:
+    """The answer's player; None without sound. Compressed once however often a reply is shown."""
+    if reply in _players:
+        return _players[reply]
+    if (sound := reply.audio) is None:
+        return None
+    player = _inner(html.player(sound.encode("opus"), sound.peaks(), sound.seconds, text("live.play_answer")))
+    if reply.done:
+        _players[reply] = player
+    return player
 
 
 def _frame(body: str) -> str:
@@ -390,6 +401,12 @@ def _end_of_cell(*_: Any) -> None:
 # --- in a terminal ---------------------------------------------------------------------------------------------------
 
 
+def _bar_format(total: float | None) -> str:
+    if not total:
+        return "{desc} {n:.1f} s [{elapsed}]"
+    return "{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]"
+
+
 class _TerminalView:
     """Progress on stderr, words on stdout as they come."""
 
@@ -408,7 +425,7 @@ class _TerminalView:
             unit="s",
             leave=False,
             file=sys.stderr,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s [{elapsed}<{remaining}]",
+            bar_format=_bar_format(self._reply.progress[1]),
         )
         self._reply.subscribe(self._hear)
         background.io_loop().call_soon_threadsafe(self._tick)
@@ -419,8 +436,7 @@ class _TerminalView:
         with _harmless():
             sent, total = self._reply.progress
             self._bar.total = total
-            if total is None:
-                self._bar.bar_format = "{desc} {n:.1f} s [{elapsed}]"
+            self._bar.bar_format = _bar_format(total)
             self._bar.n = sent
             self._bar.refresh()
         background.io_loop().call_later(_REDRAW_SECONDS, self._tick)
