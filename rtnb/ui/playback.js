@@ -20,6 +20,7 @@
  * @property {boolean} playing          false while it waits for more sound
  * @property {boolean} ended            everything pushed has been played and the item was ended
  * @property {number} underruns         how often the queue ran dry in the middle of an item
+ * @property {[string, number][]} counts   played_ms of each item that has moved since the last report
  *
  * @typedef {object} Silenced  What `silence()` stopped.
  * @property {string | null} itemId     the item that was playing (or next to play); null if there was none
@@ -63,6 +64,8 @@ class PlaybackQueue {
     this.current = null;
     this.playing = false;
     this.underruns = 0;
+    /** @type {Set<string>} items whose count has moved since the last report */
+    this.moved = new Set();
     // A step between two neighbouring samples is heard as a click. Wherever sound is cut or set in, the step is added
     // back as an offset that dies away within a few milliseconds.
     this.offset = 0;
@@ -193,7 +196,7 @@ class PlaybackQueue {
         const chunk = this.chunks[0];
         if (chunk) {
           const item = this.items.get(chunk.itemId);
-          this.current = chunk.itemId;
+          if (this.current !== chunk.itemId || i === 0) this.moved.add((this.current = chunk.itemId));
           sample = chunk.samples[chunk.at++];
           item.played++;
           this.queued--;
@@ -215,6 +218,13 @@ class PlaybackQueue {
       out[i] = sample;
       this.last = sample;
     }
+  }
+
+  /** The state, with the counts that have moved: several short items may pass between two reports. */
+  report() {
+    const counts = [...this.moved].map((itemId) => [itemId, this.ms(this.items.get(itemId).played)]);
+    this.moved.clear();
+    return { ...this.state(), counts };
   }
 
   state() {
@@ -256,7 +266,7 @@ registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
     if (key !== this.told || (state.playing && currentTime >= this.next)) {
       this.told = key;
       this.next = currentTime + 0.04;
-      this.port.postMessage(["played", currentTime + first.length / sampleRate, state]);
+      this.port.postMessage(["played", currentTime + first.length / sampleRate, this.queue.report()]);
     }
     return this.alive;
   }
@@ -288,12 +298,12 @@ export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, d
   /** @type {Map<string, number>} */
   const playedOf = new Map();
   /** @type {Played} */
-  let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0 };
+  let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0, counts: [] };
   let stateTime = 0;
   const report = (/** @type {number} */ time, /** @type {Played} */ played) => {
     state = played;
     stateTime = time;
-    if (played.itemId !== null) playedOf.set(played.itemId, played.played_ms);
+    for (const [itemId, ms] of played.counts) playedOf.set(itemId, ms);
     for (const listener of [...listeners]) listener(played);
   };
   const bytesOf = (/** @type {ArrayBuffer | ArrayBufferView} */ pcm) =>
@@ -392,7 +402,7 @@ function scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report) {
     queue.pull(out);
     const state = queue.state();
     const key = state.itemId + state.playing + state.ended;
-    if (state.playing || key !== told) report(event.playbackTime + out.length / context.sampleRate, state);
+    if (state.playing || key !== told) report(event.playbackTime + out.length / context.sampleRate, queue.report());
     told = key;
   };
   return {

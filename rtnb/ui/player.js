@@ -79,7 +79,7 @@ class Speaking {
     const playback = await createPlayback(this.context, { destination: this.gain });
     playback.node.connect(this.meter);
     playback.onPlayed((state) => {
-      if (state.itemId !== null) this.played.set(state.itemId, state.played_ms);
+      for (const [itemId, ms] of state.counts) this.played.set(itemId, ms);
       this.look();
       this.draw();
     });
