@@ -345,10 +345,11 @@ class Call:
     def widget(self) -> Any:
         """The widget that shows it, for `display` and for layouts of your own."""
         if self._widget is None:
-            from . import language
+            from . import language, waiting
 
             self._widget = _widget_class()(language=language.chosen(), setup=self._setup())
             self._widget.on_msg(lambda _, content, buffers: self._line.received(content, buffers))
+            waiting.hear_while_busy(self._widget)
         return self._widget
 
     def _ipython_display_(self) -> None:
@@ -540,9 +541,7 @@ class Call:
         if session.conversation.active_response() is not None:
             self._respond_next = True  # the API has one response at a time
             return
-        budget = session.budget
-        if budget is not None and budget.left <= 0:
-            self._end(f"The budget of {costs.money(budget.limit_usd)} is used up.", "budget")
+        if self._out_of_budget(session):
             return
         session.send({"type": "response.create"})
 
@@ -656,9 +655,15 @@ class Call:
         elif self._respond_next:
             self._respond_next = False
             self._respond()
+        self._out_of_budget(session)
+
+    def _out_of_budget(self, session: Session) -> bool:
+        """End the call where its budget is used up, by itself or with others; tell whether it was."""
         budget = session.budget
-        if budget is not None and budget.left <= 0 and session.error is None:
-            self._end(f"The budget of {costs.money(budget.limit_usd)} is used up.", "budget")
+        if budget is None or (budget.left > 0 and self.cost.known_usd < budget.limit_usd):
+            return False
+        self._end(f"The budget of {costs.money(budget.limit_usd)} is used up. Call again with a larger one.", "budget")
+        return True
 
     async def _run_tools(self, session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
         """Run what the model called, all at once, give back what came of it, and let it go on."""

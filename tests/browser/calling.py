@@ -46,9 +46,9 @@ def microphone(path: Path, *parts: float | str) -> str:
 class OpenCall:
     """A call in a notebook in a page."""
 
-    def __init__(self, page: Any, notebook: lab.Notebook) -> None:
+    def __init__(self, page: Any, notebook: lab.Notebook, root: str = ".rtnb-call") -> None:
         self.page, self.notebook = page, notebook
-        self.root = page.locator(".rtnb-call").first
+        self.root = page.locator(root).first
 
     def part(self, name: str) -> Any:
         return self.root.locator(f".rtnb-call-{name}").first
@@ -109,7 +109,13 @@ class OpenCall:
 
 @contextlib.contextmanager
 def in_notebook(
-    jupyter: lab.Jupyter, name: str, cells: list[str], *, start: bool = True, **chromium: Any
+    jupyter: lab.Jupyter,
+    name: str,
+    cells: list[str],
+    *,
+    start: bool = True,
+    root: str = ".rtnb-call",
+    **chromium: Any,
 ) -> Iterator[OpenCall]:
     """Open a notebook, run its first cell, which makes a call, and click the button."""
     dark = chromium.pop("dark", False)
@@ -125,7 +131,7 @@ def in_notebook(
             jupyter.address = lambda path: f"{workspace}/{path}?token={jupyter.token}"  # type: ignore[method-assign]
         notebook = jupyter.open(page, path)
         notebook.run(0)
-        it = OpenCall(page, notebook)
+        it = OpenCall(page, notebook, root)
         it.wait(lambda: it.root.count() > 0 or bool(notebook.errors()))
         assert not notebook.errors(), notebook.errors()
         if start:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,29 +28,61 @@ print("told", json.dumps({"state": call.state, "ended": call.ended, "cost": call
 """
 
 
+COUNT_SOUND = """() => {
+  const { line } = [...window.__rtnbCalls.values()].at(-1);
+  const send = line.send.bind(line);
+  window.__soundBytes = 0;
+  line.send = (kind, fields, buffer) => {
+    if (kind === "sound") window.__soundBytes += buffer.byteLength;
+    send(kind, fields, buffer);
+  };
+}"""
+
+
 def told(text: str) -> dict:
     import json
 
     return dict(json.loads(re.search(r"told (\{.*\})", text, re.DOTALL)[1]))
 
 
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
-    with lab.server(tmp_path_factory.mktemp("lab")) as server:
-        yield server
+# A Python that has Colab's pins (ipykernel 6.17.1, ipywidgets 7.7.1, anywidget 0.9.21) and a JupyterLab for them.
+COLAB_PYTHON = os.environ.get("RTNB_COLAB_LAB_PYTHON", "")
 
 
 @pytest.fixture(scope="module")
-def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
-    with lab.server(tmp_path_factory.mktemp("notebook7"), app="notebook") as server:
-        yield server
+def serve_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], lab.Jupyter]]:
+    """Gives the server of a front end, started when it is first wanted."""
+    running: dict[str, lab.Jupyter] = {}
+    with contextlib.ExitStack() as stack:
+
+        def of(name: str) -> lab.Jupyter:
+            if name not in running:
+                folder = tmp_path_factory.mktemp(name)
+                if name == "colab":
+                    if not Path(COLAB_PYTHON).is_file():
+                        pytest.skip("RTNB_COLAB_LAB_PYTHON names no Python with Colab's pins and a JupyterLab")
+                    it = lab.server(folder, server_python=COLAB_PYTHON, kernel_python=COLAB_PYTHON)
+                else:
+                    it = lab.server(folder, app=name)
+                running[name] = stack.enter_context(it)
+            return running[name]
+
+        yield of
 
 
-@pytest.mark.parametrize("app", ["jupyter", "notebook7"])
-def test_two_spoken_turns_are_heard_answered_and_captioned(app: str, request: pytest.FixtureRequest, tmp_path: Path):
-    server = request.getfixturevalue(app)
+@pytest.fixture
+def jupyter(serve_with, request: pytest.FixtureRequest) -> lab.Jupyter:
+    return serve_with(getattr(request, "param", "lab"))
+
+
+everywhere = pytest.mark.parametrize("jupyter", ["lab", "notebook", "colab"], indirect=True)
+old_and_new = pytest.mark.parametrize("jupyter", ["lab", "colab"], indirect=True)
+
+
+@everywhere
+def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "two.wav", 3, "order", 16, "dialogue-5", 30)
-    with in_notebook(server, "two.ipynb", [CALL, TOLD], microphone=speech) as call:
+    with in_notebook(jupyter, "two.ipynb", [CALL, TOLD], microphone=speech) as call:
         call.until("speaking", seconds=40)
         call.until("listening", seconds=30)
         call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"] * 2, seconds=40)
@@ -70,9 +104,10 @@ def test_two_spoken_turns_are_heard_answered_and_captioned(app: str, request: py
         assert np.abs(sound).max() > 0.05
 
 
+@old_and_new
 def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_heard(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "over.wav", 9, "dialogue-1", 30)
-    keep = "import pathlib\npathlib.Path('over.pcm').write_bytes(call.session.turns[1]._pcm and b''.join(call.session.turns[1]._pcm))"
+    keep = "open('over.pcm', 'wb').write(b''.join(call.turns[1]._pcm))"
     with in_notebook(jupyter, "over.ipynb", [CALL, TOLD, keep], microphone=speech) as call:
         call.until("listening")
         call.say("Please count from one to sixty.")
@@ -90,7 +125,7 @@ def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_hea
         cuts = [event for event in end["sent"] if event["type"] == "conversation.item.truncate"]
         assert len(cuts) == 1
         assert isinstance(cuts[0]["audio_end_ms"], int)
-        sound, rate_hz = lab.captured(call.page)
+        sound, _ = lab.captured(call.page)
         pcm = np.frombuffer((jupyter.folder / "over.pcm").read_bytes(), np.int16)
         _, played = heard_of(sound, pcm)
         assert 2_000 < played / 24 < len(pcm) / 24 - 2_000  # it was cut in the middle
@@ -123,6 +158,7 @@ def noise(seconds: float) -> bytes:
     return (generator.normal(0, 3000, int(seconds * 24_000))).astype("<i2").tobytes()
 
 
+@old_and_new
 def test_a_minute_of_answer_is_played_to_the_sample(jupyter, tmp_path: Path):
     pcm = noise(60)
 
@@ -150,16 +186,12 @@ def test_a_minute_of_answer_is_played_to_the_sample(jupyter, tmp_path: Path):
             assert call.engine("e.played.underruns") == 0
 
 
+@old_and_new
 def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "blocked.wav", 8, "order", 60)
     block = "import time; time.sleep(30)"
     with in_notebook(jupyter, "blocked.ipynb", [CALL, block, TOLD], microphone=speech) as call:
-        call.page.evaluate("""() => {
-          const e = [...window.__rtnbCalls.values()].at(-1);
-          window.__soundBytes = 0;
-          const send = e.line.send.bind(e.line);
-          e.line.send = (kind, fields, buffer) => { if (kind === "sound") window.__soundBytes += buffer.byteLength; send(kind, fields, buffer); };
-        }""")
+        call.page.evaluate(COUNT_SOUND)
         call.until("listening")
         call.notebook.run(1, wait=False)
         call.page.wait_for_timeout(12_000)
@@ -178,6 +210,7 @@ def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, tmp_path:
         assert call.engine("e.line.sent") > 100
 
 
+@old_and_new
 def test_a_kernel_restarted_in_the_middle_turns_the_microphone_off_and_says_so(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "quiet.wav", 60)
     with in_notebook(jupyter, "restart.ipynb", [CALL], microphone=speech) as call:
@@ -194,6 +227,7 @@ def test_a_kernel_restarted_in_the_middle_turns_the_microphone_off_and_says_so(j
         call.until("listening")
 
 
+@old_and_new
 def test_closing_the_output_hangs_up(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "quiet.wav", 60)
     with in_notebook(jupyter, "close.ipynb", [CALL, TOLD], microphone=speech) as call:
@@ -228,7 +262,7 @@ def test_a_lost_socket_is_told_and_one_click_goes_on_with_the_history(jupyter, t
         talk.answer("Hello Ada.", noise(0.5), expect=False)
         while not drop.is_set():  # the microphone goes on
             talk.hear()
-        talk.socket.socket.close()
+        talk.drop()
 
     def second(talk: Talk) -> None:
         talk.open(model="m")

@@ -1,0 +1,106 @@
+"""The record box in a real JupyterLab: a fake microphone speaks, the kernel holds what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import lab
+from browser.calling import in_notebook, microphone
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
+
+BOX = "import rtnb\nbox = rtnb.record()\nbox"
+HEAR = (
+    "from rtnb.practice import ears\n"
+    "print(box, box.recorded, box.error, round(box.clip.seconds, 2), box.clip.rate_hz)\n"
+    "print('words:', ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
+)
+
+
+@pytest.fixture(scope="module")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
+    with lab.server(tmp_path_factory.mktemp("recorder")) as server:
+        yield server
+
+
+def recorder(call):
+    return lambda name: call.page.locator(f".rtnb-recorder-{name}").first
+
+
+def open_box(jupyter: lab.Jupyter, name: str, cells: list[str], **options):
+    return in_notebook(jupyter, name, cells, start=False, root=".rtnb-recorder", **options)
+
+
+def test_record_listen_and_record_again(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "said.wav", 1.5, "question", 4, "weather", 60)
+    with open_box(jupyter, "said.ipynb", [BOX, HEAR], microphone=speech) as it:
+        part = recorder(it)
+        assert "question" in part("stands").inner_text()  # the sample stands in
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "recording")
+        it.page.wait_for_timeout(4_500)
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        assert it.microphone_is_off()
+        first = it.run(1)
+        assert "True None" in first
+        assert "Norway" in first
+        part("play").click()
+        it.page.wait_for_timeout(2_500)
+        sound, _ = lab.captured(it.page)
+        assert abs(sound).max() > 0.05
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "recording")
+        it.page.wait_for_timeout(7_000)
+        it.page.keyboard.press("Escape")
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        second = it.run(1)
+        assert "recorded" in second
+        assert second != first
+        part("forget").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "ready")
+        assert "RecordBox(the sample 'question'" in it.run(1)
+
+
+def test_what_is_recorded_while_a_cell_runs_follows_when_it_is_over(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "busy.wav", 2.5, "question", 60)
+    cells = [BOX, "import time; time.sleep(9)", HEAR]
+    with open_box(jupyter, "busy.ipynb", cells, microphone=speech) as it:
+        part = recorder(it)
+        it.notebook.run(1, wait=False)
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "recording")
+        it.page.wait_for_timeout(6_000)
+        part("main").click()
+        it.notebook.wait_idle()
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        assert "Norway" in it.run(2)
+
+
+def test_a_refused_microphone_is_told_and_a_file_will_do(jupyter, tmp_path: Path):
+    import rtnb
+
+    clip = rtnb.samples()["weather"].save(tmp_path / "weather.mp3")
+    with open_box(jupyter, "denied.ipynb", [BOX, HEAR], allow_microphone=False) as it:
+        part = recorder(it)
+        part("main").click()
+        it.wait(lambda: "microphone" in part("notice").inner_text())
+        part("file").locator("input").set_input_files(str(clip))
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        assert "Oslo" in it.run(1)
+
+
+def test_nothing_of_it_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
+    speech = microphone(tmp_path / "saved.wav", 1, "question", 60)
+    with open_box(jupyter, "saved.ipynb", [BOX], microphone=speech) as it:
+        part = recorder(it)
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "recording")
+        it.page.wait_for_timeout(3_000)
+        part("main").click()
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        it.notebook.saved()
+        assert (jupyter.folder / "saved.ipynb").stat().st_size < 10_000

@@ -1,0 +1,94 @@
+"""The record box without a browser: what a page says, and what the box then holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rtnb
+from rtnb.errors import InputError
+from rtnb.parts import Recording, read_parts
+
+PCM = (np.sin(np.arange(48_000) * 0.05) * 8000).astype("<i2").tobytes()
+
+
+class Page:
+    def __init__(self, **options: Any) -> None:
+        self.heard: list[dict[str, Any]] = []
+        self.n = 0
+        self.box = rtnb.record(**options)
+        self.box._line._send = lambda content, buffers: self.heard.append(content)
+
+    def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
+        self.n += 1
+        self.box._line.received({"kind": kind, "n": self.n, "page": "p", **fields}, buffers)
+
+
+def test_a_sample_stands_in_until_somebody_records():
+    box = rtnb.record()
+    assert box.recorded is False
+    assert box.clip.name == "question"
+    assert repr(box) == "RecordBox(the sample 'question' until somebody records)"
+    (step,) = read_parts([box])
+    assert isinstance(step, Recording)
+
+
+def test_an_empty_box_never_waits():
+    box = rtnb.record(sample=False)
+    assert box.clip is None
+    with pytest.raises(InputError, match="Press its button"):
+        box.clips  # noqa: B018 - the property raises
+
+
+def test_a_recording_comes_in_pieces_and_becomes_a_clip():
+    page = Page()
+    page.say("hello")
+    assert page.heard[-1]["kind"] == "welcome"
+    page.say("begin")
+    for at in range(0, len(PCM), 9_600):
+        page.say("sound", PCM[at : at + 9_600])
+    page.say("end", bytes=len(PCM))
+    assert page.box.recorded
+    assert page.box.clip.pcm == PCM
+    assert page.box.clip.rate_hz == 24_000
+    assert repr(page.box) == "RecordBox(2.0 s recorded)"
+    assert page.heard[-1] == {**page.heard[-1], "kind": "standing", "seconds": 2.0, "error": ""}
+
+
+def test_recording_again_replaces_it_and_forgetting_gives_the_sample_back():
+    page = Page()
+    for name, pcm in (("recording", PCM), ("recording-2", PCM[:24_000])):
+        page.say("begin")
+        page.say("sound", pcm)
+        page.say("end", bytes=len(pcm))
+        assert page.box.clip.name == name
+    page.say("forget")
+    assert page.box.clip.name == "question"
+    assert page.box.recorded is False
+
+
+def test_a_recording_that_was_given_up_changes_nothing():
+    page = Page()
+    page.say("begin")
+    page.say("sound", PCM)
+    page.say("discard")
+    page.say("end", bytes=len(PCM))
+    assert page.box.recorded is False
+
+
+def test_a_recording_with_a_hole_is_an_error_and_not_a_clip():
+    page = Page()
+    page.say("begin")
+    page.say("sound", PCM[:100])
+    page.say("end", bytes=len(PCM))
+    assert page.box.recorded is False
+    assert page.box.error.startswith("rtnb lost part")
+    assert page.heard[-1]["error"] == page.box.error
+
+
+def test_where_nobody_sees_widgets_it_is_a_sentence():
+    bundle = rtnb.record()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" not in bundle
+    assert "Clip.read" in bundle["text/html"]
