@@ -14,6 +14,7 @@ from typing import Any
 _HOME = {
     "AudioError": "errors",
     "Clip": "audio",
+    "Image": "image",
     "RtnbError": "errors",
     "Session": "session",
     "ask": "ask",
@@ -30,6 +31,8 @@ _HOME = {
     "record": "ui.recorder",
     "run": "background",
     "samples": "audio",
+    "transcribe": "transcribe",
+    "translate": "translate",
     "upload": "ui.upload",
 }
 

@@ -50,6 +50,8 @@ __all__ = [
 
 RATE_HZ = 24_000
 BYTES_PER_MS = RATE_HZ * 2 // 1000
+TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
+"""A translation session has no items; its two sides are kept as one turn each, under these ids."""
 
 
 # --- state -----------------------------------------------------------------------------------------------------------
@@ -483,6 +485,8 @@ class Conversation:
             updates.append(ResponseStarted(event, at_seconds, response))
         if event["type"] == "response.output_audio.delta":
             return [*updates, self._sound(event, at_seconds, pcm)]
+        if event["type"] == "session.output_audio.delta":
+            return [self._translated_sound(event, at_seconds, pcm)]
         fold = _FOLDS.get(event["type"])
         updates += list(fold(self, event, at_seconds)) if fold else []
         return updates or [Other(event, at_seconds)]
@@ -756,6 +760,31 @@ class Conversation:
             response.first_sound_at = at
         return Sound(event, at, response.id, turn.item_id, pcm, start_ms)
 
+    # translation sessions
+
+    def _side(self, role: str) -> Turn:
+        turn = self._item({"id": TRANSLATION_ITEMS[role], "type": "message", "role": role}, None)
+        turn.spoken = True
+        return turn
+
+    def _translated_sound(self, event: dict[str, Any], at: float, pcm: bytes | None) -> Update:
+        turn = self._side("assistant")
+        pcm = wire.decode_audio(event.get("delta") or "") if pcm is None else pcm
+        start_ms = turn._pcm_bytes / BYTES_PER_MS
+        turn._pcm.append(pcm)
+        turn._pcm_bytes += len(pcm)
+        return Sound(event, at, "", turn.item_id, pcm, start_ms)
+
+    def _translated_words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
+        turn, piece = self._side("assistant"), event.get("delta") or ""
+        turn.transcript = (turn.transcript or "") + piece
+        yield Words(event, at, "", turn.item_id, piece, turn.transcript, True)
+
+    def _original_words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
+        turn, piece = self._side("user"), event.get("delta") or ""
+        turn.transcript = (turn.transcript or "") + piece
+        yield InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
+
     def _sound_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         yield SoundDone(event, at, event.get("response_id") or "", event.get("item_id") or "")
 
@@ -788,6 +817,8 @@ _FOLDS: dict[str, _Fold] = {
     "session.updated": Conversation._session,
     "transcription_session.created": Conversation._session,
     "transcription_session.updated": Conversation._session,
+    "session.output_transcript.delta": Conversation._translated_words,
+    "session.input_transcript.delta": Conversation._original_words,
     "rate_limits.updated": Conversation._limits,
     "error": Conversation._error,
     "input_audio_buffer.speech_started": Conversation._speech_started,

@@ -24,6 +24,8 @@ SOUND_FIELD = {
     "input_audio_buffer.append": "audio",
     "response.output_audio.delta": "delta",
     "response.audio.delta": "delta",
+    "session.input_audio_buffer.append": "audio",
+    "session.output_audio.delta": "delta",
 }
 
 

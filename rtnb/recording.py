@@ -380,7 +380,9 @@ class _Script:
         by_event: dict[str, _Answer] = {}  # our event_id → its answer
         by_item: dict[str, _Answer | None] = {}  # None: the server made it by itself
         by_response: dict[str, _Answer | None] = {}  # likewise
-        listens = any(line.type == "input_audio_buffer.speech_started" for line in self.recording.lines)
+        # A server that listens for turns, or translates, speaks when enough sound has come.
+        own = ("input_audio_buffer.speech_started", "session.output_transcript.delta", "session.output_audio.delta")
+        listens = any(line.type in own for line in self.recording.lines)
         ended: _Answer | None = None
         items: list[_Answer] = []  # whose item has not been announced yet
         asked: list[_Answer] = []  # whose response has not begun yet
@@ -392,7 +394,7 @@ class _Script:
         for line in self.recording.lines:
             event, at = line.event, line.at_seconds
             if line.sent:
-                if line.type == "input_audio_buffer.append":
+                if line.type.endswith("input_audio_buffer.append"):
                     appended, appended_at = appended + _size(line), at
                     continue
                 if line.type == "input_audio_buffer.commit":
@@ -620,6 +622,8 @@ class _Player:
         self._beats = {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
+            "session.input_audio_buffer.append": self._append,
+            "session.close": self._hang_up,
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
             "conversation.item.create": self._create,
@@ -737,6 +741,11 @@ class _Player:
         self._heard.write(wire.decode_audio(event.get("audio") or ""))
         self._appended_at = self._now()
         self._listen()
+
+    def _hang_up(self, event: dict[str, Any]) -> None:
+        """The end of a translation; `session.closed` is in the recording, after what was still to be said."""
+        if self._floor_at < len(self._script.floor):
+            self._refuse(event, "sound that ends here")
 
     def _clear(self, event: dict[str, Any]) -> None:
         self._buffer_from = self._heard.size
