@@ -17,11 +17,12 @@ from . import wire
 
 __all__ = ["SOUND_FIELD", "Entry", "Log", "Spool"]
 
-_IN_MEMORY_BYTES = 2 << 20
+_IN_MEMORY_BYTES = 512 << 10
 
+_APPEND = "input_audio_buffer.append"
 # Which field of which event is sound.
 SOUND_FIELD = {
-    "input_audio_buffer.append": "audio",
+    _APPEND: "audio",
     "response.output_audio.delta": "delta",
     "response.audio.delta": "delta",
     "session.input_audio_buffer.append": "audio",
@@ -30,7 +31,7 @@ SOUND_FIELD = {
 
 
 class Spool:
-    """Bytes written in order by one thread and read anywhere by any; the first 2 MB in memory, the rest on disk."""
+    """Bytes written in order by one thread and read anywhere by any; a little in memory, then on disk."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - lives as long as we
@@ -78,12 +79,12 @@ class Entry:
         self,
         at_seconds: float,
         direction: Literal["sent", "received"],
-        event: wire.Event,
+        event: wire.Event | str,
         sound: bytes | _Spooled | None = None,
     ) -> None:
         self.at_seconds = at_seconds
         self.direction = direction
-        self.type: str = event["type"]
+        self.type: str = _APPEND if isinstance(event, str) else event["type"]
         self._event = event
         self._sound = sound
 
@@ -91,20 +92,22 @@ class Entry:
     def event(self) -> dict[str, Any]:
         """The event as it was on the wire, its sound included."""
         if self._sound is None:
-            return self._event
-        return {**self._event, SOUND_FIELD[self.type]: wire.encode_audio(self.sound)}
+            return self.silent
+        return {**self.silent, SOUND_FIELD[self.type]: wire.encode_audio(self.sound)}
 
     @property
     def silent(self) -> dict[str, Any]:
         """The event with its sound taken out, in memory anyway."""
+        if isinstance(self._event, str):
+            return {"type": _APPEND, "event_id": self._event, "audio": ""}
         return self._event
 
     @property
     def brief(self) -> dict[str, Any]:
         """The event with the sound left out."""
         if self._sound is None:
-            return self._event
-        return {**self._event, SOUND_FIELD[self.type]: f"<{self.sound_bytes} bytes of sound>"}
+            return self.silent
+        return {**self.silent, SOUND_FIELD[self.type]: f"<{self.sound_bytes} bytes of sound>"}
 
     @property
     def sound(self) -> bytes:
@@ -145,7 +148,8 @@ class Log(Sequence[Entry]):
 
     def appended(self, event_id: str, pcm: bytes, at_seconds: float) -> Entry:
         """Keep an `input_audio_buffer.append` whose sound is still at hand decoded."""
-        return self._spooled({"type": "input_audio_buffer.append", "event_id": event_id, "audio": ""}, pcm, at_seconds)
+        # Thousands of these make up a long recording: the event is put together when somebody looks.
+        return self._spooled(event_id, pcm, at_seconds)
 
     def received(self, event: wire.Event, at_seconds: float) -> Entry:
         """Keep a server event. Sound that is no base64 is kept as it came."""
@@ -156,7 +160,7 @@ class Log(Sequence[Entry]):
         event[SOUND_FIELD[event["type"]]] = ""
         return self._add(Entry(at_seconds, "received", event, pcm))
 
-    def _spooled(self, event: wire.Event, pcm: bytes, at_seconds: float) -> Entry:
+    def _spooled(self, event: wire.Event | str, pcm: bytes, at_seconds: float) -> Entry:
         start = self.heard.write(pcm)
         return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
 

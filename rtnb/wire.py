@@ -6,6 +6,7 @@ the reference of client and server events (platform.openai.com/docs/api-referenc
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -43,10 +44,14 @@ __all__ = [
 
 Event = dict[str, Any]
 
+# Unique on one socket is enough; the random part keeps apart what several processes may write into one log.
+_PROCESS = secrets.token_hex(4)
+_COUNT = itertools.count(1)
+
 
 def new_event_id() -> str:
     """Make an id for a client event; the server echoes it in `error.event_id` if it refuses that event."""
-    return "event_" + secrets.token_hex(8)
+    return f"event_{_PROCESS}{next(_COUNT)}"
 
 
 def dumps(event: Mapping[str, Any]) -> bytes:
