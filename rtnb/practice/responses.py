@@ -32,6 +32,7 @@ _Awaited = Generator[float | None, None, Any]
 _DELTA_MS = {False: 250, True: 400}
 _TOKENS_BEFORE_SOUND = 3  # recorded: the transcript starts first, usually by three tokens
 _TOKENS_BETWEEN_SOUND = 3
+_GAP_SECONDS = 0.1  # a loop that wakes a little late must not slow the stream down
 _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that
 _REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
 
@@ -341,8 +342,9 @@ class Response:
         if stage.pace:
             if self._next_sound_at > stage.now:
                 yield self._next_sound_at
-            seconds = len(piece) / bytes_per_ms(self.plan.format) / 1000
-            self._next_sound_at = max(self._next_sound_at, stage.now) + seconds / stage.pace
+            if self._next_sound_at < stage.now - _GAP_SECONDS:
+                self._next_sound_at = stage.now  # the voice was late: go on from here
+            self._next_sound_at += len(piece) / bytes_per_ms(self.plan.format) / 1000 / stage.pace
         allowed = self._allowed_sound()
         cut = piece[:allowed]
         if cut:
