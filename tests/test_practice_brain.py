@@ -486,6 +486,25 @@ def test_every_request_is_answered_and_alike_each_time(conversation: list[Any], 
         assert not any(isinstance(piece, Call) for piece in first)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "start with " * 3_000,
+        "1 + " * 5_000,
+        "one two " * 5_000,
+        "(" * 9_999,
+        "'a" * 9_999,
+        "a, " * 9_999,
+        "天气" * 9_999,
+        " " * 50_000,
+    ],
+)
+def test_an_endless_sentence_does_not_stop_it(text: str) -> None:
+    # Any of these took minutes while expressions ran over the whole of it.
+    request = Request(instructions=text, items=[typed(text), answered(text), spoken(text)], tools=[WEATHER])
+    assert list(think(request))
+
+
 schemas = st.recursive(
     st.fixed_dictionaries(
         {},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rtnb.practice import reading
 
-__all__ = ["ask_of", "command_and_rest", "is_command", "standing"]
+__all__ = ["ask_of", "brief", "command_and_rest", "is_command", "standing"]
 
 # What is asked, each with the words that ask it. The first that matches is answered, so what is narrow stands first.
 _ASKS: dict[str, str] = {
@@ -103,9 +103,21 @@ _IMPERATIVE = re.compile(
 )
 
 
+def brief(text: str) -> str:
+    """What of a text is read as a request: its first and last sentences, none of them endless.
+
+    The rules are regular expressions, some of which take the square of a sentence's length and more; nobody may
+    stop the server with a sentence of 50,000 words.
+    """
+    if len(text) <= 400:
+        return text
+    parts = [part[:400] for part in reading.sentences(text)]
+    return " ".join(parts if len(parts) <= 12 else [*parts[:6], *parts[-6:]])
+
+
 def ask_of(text: str) -> str | None:
     """The name of what a text asks for; None where no rule knows it."""
-    return next((name for name, pattern in _COMPILED.items() if pattern.search(text)), None)
+    return next((name for name, pattern in _COMPILED.items() if pattern.search(text[:600])), None)
 
 
 def is_command(text: str) -> bool:
@@ -116,6 +128,7 @@ def is_command(text: str) -> bool:
 
 def command_and_rest(text: str) -> tuple[str, str]:
     """Tell the request in a text from the text it is about: "Summarise this: …", "… Now count the words." """
+    text = text[:20_000]
     lead = re.match(r"(?s)(.{3,120}?[^\d:])[:：]\s*(\S.{12,})$", text)
     if lead and ask_of(lead[1]):
         return lead[1], lead[2].strip(" \"'“”")

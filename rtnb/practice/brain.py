@@ -22,7 +22,7 @@ from rtnb.practice.answers import (
     persona,
     plain,
 )
-from rtnb.practice.asks import ask_of, command_and_rest, is_command, standing
+from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, standing
 from rtnb.practice.manner import fit, limits_of
 from rtnb.practice.remote import Remote
 from rtnb.practice.scene import Scene, look
@@ -82,14 +82,14 @@ def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
     if isinstance(choice, Mapping):
         named = str(choice.get("name") or (choice.get("function") or {}).get("name") or "") or None
     insist = choice == "required" or named is not None
-    words = turn.text
+    words = brief(turn.text)
     if insist and not words:
-        words = scene.earlier[-1] if scene.earlier else ""
+        words = brief(scene.earlier[-1]) if scene.earlier else ""
     if not words and not insist:
         return [], []
     matches = choosing.choose(words, tools, insist=insist, named=named)
     if not matches and scene.earlier and not is_command(words) and len(reading.words(words)) <= 6:
-        before = choosing.choose(scene.earlier[-1], tools)
+        before = choosing.choose(brief(scene.earlier[-1]), tools)
         if before and (not before[0].calls or re.match(r"(?i)\W*(?:and|what about|how about|or)\b|那", words)):
             again = re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", words)
             # "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
@@ -131,14 +131,14 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
         and re.search(
             r"\b(?:answer|respond|reply|react|follow)\b.*\b(?:question|audio|recording|clip|speaker|this"
             r"|it|them|user|instructions?)\b|^\W*(?:answer|respond|reply)\W*$|回答",
-            typed,
+            brief(typed),
             re.IGNORECASE,
         )
     )
     own = heard if deferring or not typed else typed
     if deferring:
         turn.typed = []
-    command = command_and_rest(own)[0] if own else ""
+    command = brief(command_and_rest(own)[0]) if own else ""
     ask = ask_of(command) if command else None
     wish = standing([scene.instructions, *reversed(scene.system)])
     if wish is not None and (ask is None or (ask in ("greet", "fine", "thanks") and wish[0] != "greet")):
@@ -151,14 +151,14 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
             return [*said, *found]
     if lacking:
         return [*said, *lacking]
-    if own and (sum_ := reading.arithmetic(own)):
+    if own and (sum_ := reading.arithmetic(brief(own))):
         return [*said, scene.say("equals", sum=sum_[0], x=reading.spoken_number(sum_[1]))]
     if not own:
         if turn.clips:
             return [*said, scene.say("heard_nothing")]
         return said or [scene.say("greet" if not scene.answers else "wrote_nothing")]
-    introduced = reading.last_name([own])
-    if is_question(own):
+    introduced = reading.last_name([brief(own)])
+    if is_question(brief(own)):
         found_sentence = find_said(scene, own)
         if found_sentence:
             return [*said, scene.say("said", x=found_sentence)]

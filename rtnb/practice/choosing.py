@@ -214,7 +214,8 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
 
 
 def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
-    schema: Schema = tool.get("parameters") or {}
+    given = tool.get("parameters")
+    schema: Schema = given if isinstance(given, Mapping) else {}
     listed = _listed(schema, request, str(tool["name"]))
     if listed is not None:
         parameter, values = listed

@@ -27,7 +27,8 @@ class Voice:
 
     Attributes:
         variant: espeak-ng's voice variant, the timbre.
-        accent: espeak-ng's English, for example `"en-us"`; other languages take their own voice with this timbre.
+        accent: espeak-ng's English, `"en-us"` or `"en"`, the British one; other languages take their own voice
+            with this timbre.
         pitch: 0 to 99, espeak-ng's scale; 50 is the variant's own.
         range: 0 to 99, how much the pitch moves; 50 is the variant's own.
         words_per_minute: At speed 1.
@@ -40,19 +41,20 @@ class Voice:
     words_per_minute: int = 160
 
 
-# The API's ten voices (OpenAI docs: voice options). Which timbre stands for which was chosen by ear of a recogniser:
-# of some 100 variants and accents these ten differ from each other and have the lowest word error rates.
+# The API's ten voices (OpenAI docs: voice options). Which timbre, pitch and pace stands for which was chosen by a
+# recogniser: of 86 timbres these were heard best, women's and men's voices apart, with word error rates of 0.07 to
+# 0.18.
 VOICES: dict[str, Voice] = {
-    "alloy": Voice("f2", pitch=45),
-    "ash": Voice("m3", pitch=45),
-    "ballad": Voice("m1", "en-gb", pitch=52),
-    "coral": Voice("f4", pitch=55),
-    "echo": Voice("m7", pitch=50),
-    "sage": Voice("f1", pitch=50),
-    "shimmer": Voice("f3", pitch=60),
-    "verse": Voice("m4", pitch=55),
-    "marin": Voice("f5", pitch=50),
-    "cedar": Voice("m8", pitch=40),
+    "alloy": Voice("f1", words_per_minute=170),
+    "ash": Voice("Hugo", words_per_minute=150),
+    "ballad": Voice("michel", words_per_minute=150),
+    "coral": Voice("f2", pitch=35, words_per_minute=150),
+    "echo": Voice("Diogo", words_per_minute=150),
+    "sage": Voice("f5", words_per_minute=130),
+    "shimmer": Voice("Annie", words_per_minute=150),
+    "verse": Voice("Denis", pitch=65, words_per_minute=150),
+    "marin": Voice("f2", "en", words_per_minute=130),
+    "cedar": Voice("rob", pitch=65, words_per_minute=150),
 }
 
 # ISO 639-1 codes that espeak-ng calls otherwise.

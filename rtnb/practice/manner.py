@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtnb.practice import reading
+from rtnb.practice.asks import brief
 from rtnb.practice.scene import Scene
 
 __all__ = ["Limits", "closed", "fit", "limits_of"]
@@ -31,8 +32,8 @@ class Limits:
 
 def limits_of(scene: Scene) -> Limits:
     """How long the answer may be, and how it must begin and end: the user's word over the instructions'."""
-    own = " ".join(scene.turn.typed or scene.turn.heard)
-    standing = " ".join([scene.instructions, *scene.system])
+    own = brief(" ".join(scene.turn.typed or scene.turn.heard))
+    standing = brief(" ".join([scene.instructions, *scene.system]))
     words = sentence_count = None
     for text in (own, standing):
         for number in reading.numbers(text):

@@ -120,9 +120,9 @@ def keywords(text: str, count: int) -> list[str]:
             continue
         seen.setdefault(stem(word), word)
         tally[stem(word)] += 2 if word[:1].isupper() and word not in first else 1
-    order = list(seen)
-    top = sorted(order, key=lambda root: (-tally[root], -len(root), order.index(root)))[:count]
-    return [seen[root].strip(".'") for root in order if root in top]
+    # Sorting keeps the order of first use where two weigh alike.
+    top = sorted(seen, key=lambda root: (-tally[root], -len(root)))[:count]
+    return [word.strip(".'") for root, word in seen.items() if root in top]
 
 
 def summary(text: str, most: int | None = None) -> list[str]:
@@ -359,7 +359,7 @@ def arithmetic(text: str) -> tuple[str, float] | None:
     Returns:
         The sum in digits and its result; None where there is none, or where it has none (a division by zero).
     """
-    text = re.sub(r"\d{4}-\d{1,2}-\d{1,2}", "a date", text)
+    text = re.sub(r"\d{4}-\d{1,2}-\d{1,2}", "a date", text[:2_000])
     found = numbers(text)
     flat, at = "", 0
     for number in found:
@@ -575,7 +575,7 @@ _NOT_MINE = bag("not what who the a an is in so very from")
 
 def last_name(texts: Iterable[str]) -> str | None:
     """The name the speaker last gave for themselves, in any of a few languages; None where none did."""
-    for text in reversed(list(texts)):
+    for text in (text[:20_000] for text in reversed(list(texts))):
         for pattern in _NAME_SAID:
             for match in reversed(list(re.finditer(pattern, text))):
                 name = match[1].strip(".,’'")

@@ -167,7 +167,7 @@ _TONGUE = re.compile(
 
 def _asked_language(text: str) -> str | None:
     """The language an answer is asked for in, where rules see that one is."""
-    for sentence in reading.sentences(text):
+    for sentence in (part[:400] for part in reading.sentences(text[:20_000])):
         # A language that is talked about or translated into is not one to answer in.
         if re.search(
             r"\btranslat|翻译|\btradu|übersetz|\bteacher\b|\btutor\b"
