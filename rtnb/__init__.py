@@ -26,6 +26,7 @@ _HOME = {
     "find_key": "keys",
     "join": "audio",
     "language": "ui.language",
+    "map": "map",
     "practice": "practice.server:start",
     "prices": "costs",
     "record": "ui.recorder",

@@ -11,10 +11,10 @@ from typing import Any
 from .audio import Clip
 from .errors import InputError
 
-__all__ = ["Message", "Recording", "Step", "read_parts"]
+__all__ = ["SOUND_ENDINGS", "Message", "Recording", "Step", "read_parts"]
 
 # A string that ends so is a file's name, not words: "question.m4a" as a prompt would be a riddle for everybody.
-_SOUND_ENDINGS = frozenset(
+SOUND_ENDINGS = frozenset(
     ".wav .wave .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .webm .mov .mkv .aiff .aif .au .caf .wma .amr".split()
 )
 
@@ -101,7 +101,9 @@ def _flat(parts: Iterable[Any]) -> Iterable[Any]:
         elif hasattr(part, "clips"):
             clips = list(part.clips)
             if not clips:
-                raise InputError("Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again.")
+                raise InputError(
+                    "Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again."
+                )
             yield from clips
         else:
             yield part
@@ -121,7 +123,7 @@ def _content(part: Any) -> dict[str, Any] | None:
 
 def _is_sound_name(text: str) -> bool:
     """Whether a string is a sound file's name rather than words: one line, ending as sound files do."""
-    return "\n" not in text and len(text) < 1024 and Path(text).suffix.lower() in _SOUND_ENDINGS
+    return "\n" not in text and len(text) < 1024 and Path(text).suffix.lower() in SOUND_ENDINGS
 
 
 def _recording(part: Any) -> Any:

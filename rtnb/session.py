@@ -398,11 +398,17 @@ class Session:
             if response.usage:
                 total = total + costs.cost(costs.Usage.from_event(response.usage), self.model)
         wanted = None if item_ids is None else set(item_ids)
-        heard = self.conversation.session.get("audio", {}).get("input", {}).get("transcription") or {}
         for item_id, usage in self.conversation.transcription_usage:
-            if heard.get("model") and (wanted is None or item_id in wanted):
-                total = total + costs.cost_of_transcription(usage, heard["model"])
+            if wanted is None or item_id in wanted:
+                total = total + self._cost_of_transcript(usage)
         return total
+
+    def _cost_of_transcript(self, usage: Mapping[str, Any] | None) -> costs.Cost:
+        """What the words of the person cost, which the transcription model bills apart."""
+        told = self.conversation.session or self.settings
+        heard = ((told.get("audio") or {}).get("input") or {}).get("transcription")
+        heard = heard or told.get("input_audio_transcription") or {}  # the Beta's place for it
+        return costs.cost_of_transcription(usage, heard["model"]) if heard.get("model") and usage else costs.Cost()
 
     # --- asking
 
@@ -673,6 +679,8 @@ class Session:
                 code, reason, error = await self._live_on()
         except asyncio.CancelledError:  # closed while waiting for a place
             code, reason, error = None, "", None
+        if self._overspent is not None and self.error is self._overspent:
+            error = self._overspent  # it was we who hung up, and this is why
         self.error = None if self._closing and self._ready.done and not isinstance(error, KeyRefused) else error
         self._state = "closed"
         self._early.clear()
@@ -724,7 +732,7 @@ class Session:
 
     def _may_go_on(self, code: int | None) -> bool:
         """Whether a new session may take over: it was asked for, there was one, and the reason is one that passes."""
-        wanted = self._reconnect and not self._closing and not self._where.sideband
+        wanted = self._reconnect and not self._closing and not self._where.sideband and self.error is None
         opened = self._ready.done and self._ready.error is None
         # No code: a try to connect again came to nothing, which may pass as well.
         return wanted and opened and (code is None or code in _RECOVERABLE) and not self._said(*_HOPELESS)
@@ -919,6 +927,10 @@ class Session:
 
     def _route(self, update: Any) -> None:
         """Give each reply the updates of its own turn."""
+        if isinstance(update, c.ResponseEnded):
+            self._bill(self._cost_of([update.response], ()))
+        elif isinstance(update, c.InputTranscript) and update.final:
+            self._bill(self._cost_of_transcript(update.event.get("usage")))
         if isinstance(update, c.ResponseStarted):
             reply = None
             if update.response.conversation_id is None:
@@ -986,12 +998,12 @@ class Session:
                 raise self._overspent
             self.budget.check_before(turn.next_input_cost(self, reply.progress[0]))
 
-    def _bill(self, response: c.Response) -> None:
-        """Book what a response cost; over the budget, a session that answers by itself is closed at once."""
+    def _bill(self, cost: costs.Cost) -> None:
+        """Book what something cost; over the budget, a session that answers by itself is closed at once."""
         if self.budget is None:
             return
         try:
-            self.budget.add(self._cost_of([response], response.item_ids))
+            self.budget.add(cost)
         except BudgetExceeded as over:
             self._overspent = over
             if self._turn_detection() is not None:

@@ -388,6 +388,7 @@ async def _follow(
         response = reply.responses[-1]
         if not await _ended(response, updates, reply._asked):
             reply.responses.remove(response)
+            session._answering.pop(response.id, None)
             await _ended(response, updates)
             await _respond(session, reply, settings)
             continue

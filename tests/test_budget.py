@@ -1,0 +1,84 @@
+"""A budget is a hard stop, for one session and for several: every response and every transcription is booked."""
+
+import time
+
+import pytest
+from dialogue import serve, usage
+
+from rtnb.costs import Budget
+from rtnb.errors import BudgetExceeded
+from rtnb.session import connect
+
+# On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,
+# text out 2.40. 1,000 audio tokens out: $0.02. 500 text tokens in: $0.0003.
+ANSWER = usage(input_text=500, output_audio=1000)
+ANSWER_USD = 500 * 0.60e-6 + 1000 * 20e-6
+
+
+def turns(count, used=ANSWER):
+    def script(talk):
+        talk.open()
+        for number in range(count):
+            talk.take_message(f"item_{number}")
+            talk.answer("Yes.", id=f"resp_{number}", item_id=f"answer_{number}", usage=used)
+
+    return script
+
+
+def test_what_was_spent_is_what_the_session_cost():
+    budget = Budget(1.0)
+    with serve(turns(2)) as url, connect(url=url, budget=budget) as chat:
+        chat.ask("One").wait(10)
+        assert budget.spent == pytest.approx(ANSWER_USD) == pytest.approx(0.0203)
+        chat.ask("Two").wait(10)
+        assert budget.spent == pytest.approx(chat.cost.usd) == pytest.approx(0.0406)
+
+
+def test_sessions_that_share_a_budget_stop_each_other():
+    budget = Budget(0.03)
+    with serve(turns(2)) as url, connect(url=url, budget=budget) as one, connect(url=url, budget=budget) as two:
+        one.ask("Hi").wait(10)
+        two.ask("Hi").wait(
+            10
+        )  # $0.0203 of it were spent before: it fits by the estimate, and is booked when it is over
+        with pytest.raises(BudgetExceeded) as stopped:
+            one.ask("More").wait(10)
+        assert stopped.value.spent_usd == pytest.approx(0.0406)
+        assert [event.type for event in one.log if event.direction == "sent"].count("response.create") == 1
+
+
+def test_the_transcription_is_booked_apart():
+    budget = Budget(1.0)
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        done = {
+            "item_id": "item_user",
+            "content_index": 0,
+            "transcript": "Hi.",
+            "usage": {"type": "duration", "seconds": 6},
+        }
+        talk.say({"type": "conversation.item.input_audio_transcription.completed", **done})
+        talk.answer("Yes.", usage=ANSWER)
+
+    with serve(script) as url, connect(url=url, budget=budget, transcription=True) as chat:
+        reply = chat.ask("Hi").wait(10)
+        # gpt-realtime-whisper is $0.017 a minute: 6 seconds are $0.0017.
+        assert budget.spent == pytest.approx(ANSWER_USD + 0.0017)
+        assert reply.cost.usd == pytest.approx(ANSWER_USD + 0.0017)
+
+
+def test_a_session_that_answers_by_itself_is_closed_when_the_budget_is_spent():
+    def script(talk):
+        talk.open()
+        talk.answer("By itself.", expect=False, usage=usage(output_audio=100_000))
+
+    with serve(script) as url:
+        chat = connect(url=url, budget=0.05, turn_detection="server_vad", reconnect=True).wait(10)
+        end = time.monotonic() + 10
+        while chat.state != "closed" and time.monotonic() < end:
+            time.sleep(0.01)
+        assert chat.state == "closed"
+        assert isinstance(chat.error, BudgetExceeded)
+        assert chat.turns[-1].words == "By itself."
