@@ -1,7 +1,6 @@
 """OpenAI's JavaScript clients do not notice the difference either: npm's `openai` and `@openai/agents`.
 
-Their packages are looked for in the directory that RTNB_NODE_MODULES names; `npm install --prefix DIR tests/node`
-puts them there. Without Node or the packages the tests are skipped and say so.
+`npm ci --prefix tests/node` installs them. Without Node or the packages the tests are skipped and say so.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ def project(tmp_path: Path) -> Path:
     """The scripts beside their packages: Node looks for packages where a script lies."""
     if shutil.which("node") is None:
         pytest.skip("Node is not installed")
-    modules = Path(os.environ.get("RTNB_NODE_MODULES", HERE / "node_modules"))
+    modules = HERE / "node_modules"
     if not (modules / "openai").is_dir() or not (modules / "@openai" / "agents").is_dir():
-        pytest.skip("the npm packages openai and @openai/agents are not installed (see RTNB_NODE_MODULES)")
+        pytest.skip("the npm packages openai and @openai/agents are not installed: npm ci --prefix tests/node")
     for script in (*HERE.glob("*.mjs"), HERE / "package.json"):
         shutil.copy(script, tmp_path)
     (tmp_path / "node_modules").symlink_to(modules.resolve(), target_is_directory=True)
