@@ -249,6 +249,16 @@ def test_length_and_frame_of_the_answer() -> None:
     assert len(say(typed("Who are you? Answer in three words.")).split()) == 3
 
 
+SERVER = "You are the practice voice. Be friendly, answer in a sentence or two, and call a function where one fits."
+
+
+def test_standing_brevity_cuts_the_answer_and_not_who_gives_it() -> None:
+    said = list(think(Request(instructions=SERVER, items=[spoken("Why is the sky blue?")])))
+    assert len(said) == 3
+    assert said[0] == Say("I am the practice voice, not a language model.")
+    assert len(list(think(Request(instructions=SERVER, items=[spoken(FOX), answered("…"), spoken(FOX)])))) == 2
+
+
 # ── Pictures ──
 
 
@@ -451,6 +461,17 @@ def test_a_result_is_told(output: str, answer: str) -> None:
     else:
         assert turn_with_result(output) == answer
     assert turn_with_result(output, tool_choice="required") == turn_with_result(output), "no call goes round for ever"
+
+
+def test_every_result_is_told() -> None:
+    both = [
+        typed("What is the weather in Oslo and Paris?"),
+        {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": '{"city": "Oslo"}'},
+        {"type": "function_call", "call_id": "b", "name": "get_weather", "arguments": '{"city": "Paris"}'},
+        {"type": "function_call_output", "call_id": "b", "output": "9 °C"},
+        {"type": "function_call_output", "call_id": "a", "output": "3 °C"},
+    ]
+    assert say(*both, tools=[WEATHER], instructions="Answer in one sentence.") == "For Paris: 9 °C. For Oslo: 3 °C."
 
 
 def test_a_result_nobody_asked_for_does_no_harm() -> None:

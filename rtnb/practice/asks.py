@@ -149,8 +149,7 @@ def command_and_rest(text: str) -> tuple[str, str]:
 
 
 def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
-    """What the instructions ask of this answer whatever the user says: the ask and the sentence that "
-    "makes it."""
+    """What the instructions ask of this answer whatever the user says: the ask and the sentence that makes it."""
     for text in instructions:
         for sentence in reading.sentences(text):
             if re.search(

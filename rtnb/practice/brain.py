@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from rtnb.practice import choosing, reading
 from rtnb.practice.answers import (
@@ -23,7 +24,7 @@ from rtnb.practice.answers import (
     plain,
 )
 from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, standing
-from rtnb.practice.manner import fit, limits_of
+from rtnb.practice.manner import Limits, fit, limits_of
 from rtnb.practice.remote import Remote
 from rtnb.practice.scene import Scene, look
 from rtnb.practice.thoughts import Brain, Call, Request, Say
@@ -45,28 +46,26 @@ def think(request: Request) -> Iterator[Say | Call]:
     if calls:
         yield from calls
         return
-    said = _answer(scene, lacking)
-    if not scene.answers and not _has_spoken(scene):
-        said = _introduced(scene, said)
-    for sentence in fit(said, limits_of(scene)) or [scene.say("wrote_nothing")]:
+    limits = limits_of(scene)
+    if scene.turn.outputs:  # what was called for is told in full
+        limits = replace(limits, words=None, sentences=None)
+    said = fit(_answer(scene, lacking), limits) or [scene.say("wrote_nothing")]
+    if not scene.answers and not scene.calls:
+        said = [*_introduction(scene, limits), *said]
+    for sentence in said:
         yield Say(sentence)
 
 
-def _has_spoken(scene: Scene) -> bool:
-    return bool(scene.calls)
+def _introduction(scene: Scene, limits: Limits) -> list[str]:
+    """Say once, at the first answer of a conversation, who is speaking.
 
-
-def _introduced(scene: Scene, said: list[str]) -> list[str]:
-    """Say once, at the first answer of a conversation, who is speaking, unless each word of it was asked "
-    "for."""
-    ask = _request_ask(scene)
-    if ask in ("exactly", "say", "repeat", "transcribe", "who", "classify", "spell", "count_to") or scene.turn.outputs:
-        return said
-    limits = limits_of(scene)
-    if limits.words is not None or limits.sentences is not None:
-        return said
+    Not where each word of the answer was asked for, by what it is or by how long it may be.
+    """
+    exact = ("exactly", "say", "repeat", "transcribe", "who", "classify", "spell", "count_to")
+    if _request_ask(scene) in exact or scene.turn.outputs or limits.asked_now or limits.prefix:
+        return []
     name = persona(scene)
-    return [scene.say("intro_as", x=name) if name else scene.say("intro"), *said]
+    return [scene.say("intro_as", x=name) if name else scene.say("intro")]
 
 
 def _calls(scene: Scene) -> tuple[list[Call], list[str]]:

@@ -66,8 +66,7 @@ def _installed(module: str) -> bool:
 
 
 def _faster_whisper() -> _Recogniser | None:
-    """Whisper, if the package is installed and a model already lies in its local cache: we never "
-    "download one."""
+    """Whisper, if the package is installed and a model already lies in its local cache: we never download one."""
     if not _installed("faster_whisper"):
         return None
     whisper = importlib.import_module("faster_whisper")
@@ -172,8 +171,7 @@ def detector_engine() -> str:
 
 
 def warm_up() -> None:
-    """Load the engines and run each once, so that the first question does not wait for it (about half a "
-    "second)."""
+    """Load the engines and run each once, so that the first question does not wait for it (about half a second)."""
     detector = Detector()
     detector.feed(bytes(2 * 24_000 // 4))
     found = _recogniser()

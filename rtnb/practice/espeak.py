@@ -70,8 +70,7 @@ _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
 class Espeak:
-    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a "
-    "lock."""
+    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a lock."""
 
     name = "espeak-ng"
 
@@ -162,10 +161,13 @@ def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
 
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=rate_hz, format="s16", layout="mono")
-    tempo_filter = graph.add("atempo", f"{max(tempo, 0.5):.4f}")
     sink = graph.add("abuffersink")
-    source.link_to(tempo_filter)
-    tempo_filter.link_to(sink)
+    before = source
+    for _ in range(2):  # one filter halves at most
+        slower = graph.add("atempo", f"{tempo**0.5:.4f}")
+        before.link_to(slower)
+        before = slower
+    before.link_to(sink)
     graph.configure()
     frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate_hz

@@ -22,12 +22,14 @@ class Limits:
         sentences: At most this many sentences. None: as many as it takes.
         prefix: What it must begin with.
         suffix: What it must end with.
+        asked_now: Whether the length was asked for by the user, and not only by standing instructions.
     """
 
     words: int | None = None
     sentences: int | None = None
     prefix: str = ""
     suffix: str = ""
+    asked_now: bool = False
 
 
 def limits_of(scene: Scene) -> Limits:
@@ -35,6 +37,7 @@ def limits_of(scene: Scene) -> Limits:
     own = brief(" ".join(scene.turn.typed or scene.turn.heard))
     standing = brief(" ".join([scene.instructions, *scene.system]))
     words = sentence_count = None
+    asked_now = False
     for text in (own, standing):
         for number in reading.numbers(text):
             before, after = text[: number.start].casefold(), text[number.end :].casefold()
@@ -57,6 +60,12 @@ def limits_of(scene: Scene) -> Limits:
             ):
                 sentence_count = max(1, int(number.value))
         if sentence_count is None and re.search(
+            r"\b(?:a|one) (?:sentence )?or two(?: short)?(?: sentences)?\b|\b(?:one|1) (?:to|or) (?:two|2) sentences",
+            text,
+            re.I,
+        ):
+            sentence_count = 2
+        if sentence_count is None and re.search(
             r"\b(?:in|as) (?:a|one|a single) (?:short |single |brief )?sentence\b|\bone-sentence\b|一句话"
             r"|en une phrase|en una frase|in einem satz|in una frase",
             text,
@@ -72,6 +81,7 @@ def limits_of(scene: Scene) -> Limits:
             re.I,
         ):
             sentence_count = 2
+        asked_now = asked_now or (text is own and (words, sentence_count) != (None, None))
     prefix = suffix = ""
     for text in (own, standing):
         begin = re.search(
@@ -88,7 +98,7 @@ def limits_of(scene: Scene) -> Limits:
         )
         prefix = prefix or (begin[1][1:-1].strip() if begin else "")
         suffix = suffix or (end[1][1:-1].strip() if end else "")
-    return Limits(words, sentence_count, prefix, suffix)
+    return Limits(words, sentence_count, prefix, suffix, asked_now)
 
 
 def fit(said: Sequence[str], limits: Limits) -> list[str]:

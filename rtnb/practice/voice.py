@@ -72,8 +72,7 @@ _ABBREVIATION = re.compile(r"(?:^|\s)(?:Mr|Mrs|Ms|Dr|Prof|St|e\.g|i\.e|vs|No|[A-
 
 
 def _readable(text: str) -> str:
-    """Leave out what has no sound: control characters (some of which command espeak-ng), emoji, halves "
-    "of pairs."""
+    """Leave out what has no sound: control characters (some of which command espeak-ng), emoji, halves of pairs."""
     kept = (
         " "
         if (kind := unicodedata.category(character)) in ("Cc", "Cs", "Co", "Cn", "So", "Sk", "Zl", "Zp")
