@@ -87,8 +87,13 @@ def chromium(
     flags += ["--use-fake-ui-for-media-stream" if allow_microphone else "--deny-permission-prompts"]
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
+    global _driver, _drivers
+    # Playwright runs once in a thread; a second browser beside the first comes from the same one.
+    if _driver is None:
+        _driver = sync_playwright().start()
+    _drivers += 1
+    try:
+        browser = _driver.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             headless=True,
             args=flags,
@@ -99,6 +104,15 @@ def chromium(
             yield browser
         finally:
             browser.close()
+    finally:
+        _drivers -= 1
+        if not _drivers:
+            _driver.stop()
+            _driver = None
+
+
+_driver: Any = None
+_drivers = 0
 
 
 def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = False, locale: str = "en-US") -> Any:

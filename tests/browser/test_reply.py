@@ -1,0 +1,204 @@
+"""A reply in a real notebook: progress, words, sound that plays while it comes, one card, and nothing left over."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dialogue import Talk, serve
+
+from browser import lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
+
+OLD = os.environ.get("RTNB_LAB3_PYTHON", "")
+PLACES = [
+    "lab",
+    "notebook",
+    pytest.param("old", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python with Colab's pins")),
+]
+SECONDS = 6
+
+
+def speech() -> np.ndarray:
+    """Sound in which every stretch is different, so that a lost or doubled one would show."""
+    noise = np.random.default_rng(7).normal(0, 1, SECONDS * 24_000)
+    smooth = np.convolve(noise, np.hanning(24), "same")
+    return (smooth / np.abs(smooth).max() * 20_000).astype("<i2")
+
+
+def spoken(talk: Talk) -> None:
+    """Words and sound at four times the speed of speech, as servers send it."""
+    talk.open()
+    talk.take_message()
+    say, pcm = talk.say, speech().tobytes()
+
+    def paced(*events: dict[str, Any]) -> None:
+        for event in events:
+            say(event)
+            if event["type"] == "response.output_audio.delta":
+                time.sleep(4801 / 48_000 / 4)
+
+    talk.say = paced  # type: ignore[method-assign]
+    talk.answer("Bring gloves and a warm jacket, for the morning will be cold.", pcm)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with lab.chromium() as it:
+        yield it
+
+
+def place(name: str, folder: Path) -> Any:
+    python = OLD if name == "old" else sys.executable
+    return lab.server(folder, app="lab" if name == "old" else name, server_python=python, kernel_python=python)
+
+
+def ask(url: str) -> str:
+    return f"import rtnb\nreply = await rtnb.ask('What do I need?', url={url!r}, key='sk-test')\nreply"
+
+
+def aligned_errors(got: np.ndarray, want: np.ndarray) -> tuple[int, float]:
+    """Where `want` begins in `got`, and the largest difference from there on, its first 20 ms left out."""
+    probe = want[2_400:4_800]
+    scores = np.correlate(got, probe, "valid")
+    begin = int(scores.argmax()) - 2_400
+    return begin, float(np.abs(got[begin + 480 : begin + len(want)] - want[480:]).max())
+
+
+@pytest.mark.parametrize("app", PLACES)
+def test_the_answer_is_heard_while_it_comes_and_one_card_remains(app: str, browser: Any, tmp_path: Path) -> None:
+    with serve(spoken) as url, place(app, tmp_path) as jupyter:
+        page = lab.page(browser)
+        lab.capture(page)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url), "reply", "1 + 1"]))
+        notebook.run_all(wait=False)
+        # While the cell runs: the strip speaks and the words stand there.
+        page.wait_for_selector(".rtnb-player[data-state=playing]", timeout=30_000)
+        assert notebook.output(0).locator(".rtnb-player").get_attribute("aria-label")
+        notebook.wait_idle()
+        notebook.select(0)
+        card = notebook.output(0)
+        assert "Bring gloves and a warm jacket" in card.inner_text()
+        assert card.locator("audio").count() == 1
+        assert "the card above" in card.inner_text()
+        # The finished player holds the whole sound and can be sped up.
+        card.locator("audio").evaluate(
+            "(it) => new Promise((done) => { it.readyState ? done() : (it.onloadedmetadata = done) })"
+        )
+        assert card.locator("audio").evaluate("(it) => it.duration") == pytest.approx(SECONDS, abs=0.1)
+        card.get_by_role("button", name="1.5×").click()
+        assert card.locator("audio").evaluate("(it) => it.playbackRate") == 1.5
+        with page.expect_download() as download:
+            card.get_by_role("link", name="Download").click()
+        assert Path(download.value.path()).read_bytes()[:4] == b"OggS"
+        # The strip has gone when it has played, and nothing of it is in the file.
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=20_000)
+        saved = notebook.saved()
+        text = json.dumps([cell.outputs for cell in saved.cells])
+        assert "widget-view" not in text
+        assert text.count("data:audio/ogg;base64,") == 2  # the card, and the reply's own in the next cell
+        assert "sk-test" not in text
+        assert notebook.errors() == []
+        # What the page's audio graph got is what the server sent: no gap, no lost or doubled sample.
+        got, rate_hz = lab.captured(page)
+        assert rate_hz == 24_000
+        _, error = aligned_errors(got, speech().astype(np.float32) / 32_768)
+        assert error == 0.0
+        page.context.close()
+
+
+def test_a_cell_that_blocks_the_kernel_is_heard_and_read_all_the_same(browser: Any, tmp_path: Path) -> None:
+    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+        page = lab.page(browser)
+        lab.capture(page)
+        cell = f"import rtnb, time\nreply = rtnb.ask('What?', url={url!r}, key='sk-test')\ntime.sleep(9)"
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [cell]))
+        notebook.run(0, wait=False)
+        page.wait_for_selector("audio", timeout=20_000)  # the card, before the cell is over
+        assert "[*]" in notebook.cell(0).inner_text()
+        page.wait_for_timeout(SECONDS * 1000)
+        got, _ = lab.captured(page)
+        _, error = aligned_errors(got, speech().astype(np.float32) / 32_768)
+        assert error == 0.0
+        notebook.wait_idle()
+        page.context.close()
+
+
+def test_stop_pause_and_a_players_own_start_end_the_sound(browser: Any, tmp_path: Path) -> None:
+    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+        page = lab.page(browser)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url), ask(url)]))
+        notebook.run(0)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        strip = page.locator(".rtnb-player")
+        pause = strip.get_by_role("button", name="Pause")
+        pause.focus()
+        page.keyboard.press("Enter")  # by keyboard, and JupyterLab keeps its hands off
+        page.wait_for_selector(".rtnb-player[data-state=paused]")
+        clock = strip.locator("[data-is=time]").inner_text()
+        # Held, it stays as long as the person likes.
+        page.wait_for_timeout(SECONDS * 1000 + 4000)
+        assert strip.locator("[data-is=time]").inner_text() == clock
+        strip.get_by_role("button", name="Go on").click()
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        strip.get_by_role("button", name="Stop").click()
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=5_000)
+        # The finished player takes over from the strip.
+        notebook.run(1)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        notebook.output(1).locator("audio").evaluate("(it) => { it.play(); }")
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=5_000)
+        page.context.close()
+
+
+# What browsers do whose page was never clicked in. Chromium itself takes a test's own commands for clicks.
+STRICT = """
+(() => {
+  let clicked = false;
+  addEventListener("click", (event) => { clicked ||= event.isTrusted; }, true);
+  const Real = window.AudioContext;
+  window.AudioContext = class extends Real {
+    constructor(...args) { super(...args); super.suspend(); }
+    resume() { return clicked ? super.resume() : new Promise(() => {}); }
+  };
+})();
+"""
+
+
+def test_a_browser_that_wants_a_click_first_is_told_to_the_person(browser: Any, tmp_path: Path) -> None:
+    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+        page = lab.page(browser)
+        page.add_init_script(STRICT)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
+        notebook.run(0)
+        page.wait_for_selector(".rtnb-player[data-state=blocked]", timeout=10_000)
+        page.wait_for_timeout(SECONDS * 1000 + 4000)
+        page.locator(".rtnb-player").get_by_role("button", name="Listen").click()
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=15_000)
+        page.context.close()
+
+
+def test_texts_follow_the_browser_and_what_was_chosen(browser: Any, tmp_path: Path) -> None:
+    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+        page = lab.page(browser, locale="zh-CN")
+        cells = [ask(url), "rtnb.upload()", "rtnb.language('en')\nrtnb.upload()"]
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
+        notebook.run(0, wait=False)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        assert page.locator(".rtnb-player").get_attribute("lang") == "zh-Hans"
+        assert page.locator(".rtnb-player").get_by_role("button", name="暂停").count() == 1
+        notebook.wait_idle()
+        notebook.run(1)
+        notebook.run(2)
+        assert "选择文件" in notebook.output(1).inner_text()
+        assert "choose files" in notebook.output(2).inner_text()
+        page.context.close()
