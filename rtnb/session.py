@@ -929,6 +929,8 @@ class Session:
         """Give each reply the updates of its own turn."""
         if isinstance(update, c.ResponseEnded):
             self._bill(self._cost_of([update.response], ()))
+            if turn.goes_on(update.response):  # the next response is of the same turn, and may begin at once
+                self._waiting = self._answering.get(update.response.id) or self._waiting
         elif isinstance(update, c.InputTranscript) and update.final:
             self._bill(self._cost_of_transcript(update.event.get("usage")))
         if isinstance(update, c.ResponseStarted):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .reply import Reply
     from .session import Session
 
-__all__ = ["next_input_cost", "take_approved", "take_side", "take_turn"]
+__all__ = ["goes_on", "next_input_cost", "take_approved", "take_side", "take_turn"]
 
 TOOL_ROUNDS = 8
 # A server that detects turns must hear the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
@@ -120,8 +120,9 @@ async def take_approved(
     """
     async with session._turn(reply), _updates(session) as updates:
         session._check_budget(reply)
+        session._waiting = reply
         refusals = [_approve(session, reply, approval, yes, reason) for approval in approvals]
-        if not await _goes_on(session, reply):
+        if not await _goes_on(session, reply, None):
             await _respond(session, reply, {}, refusals)
         await _follow(session, reply, {}, updates)
 
@@ -140,14 +141,16 @@ def _item_id(event: Mapping[str, Any]) -> str | None:
     return (event.get("item") or {}).get("id")
 
 
-async def _goes_on(session: Session, reply: Reply) -> bool:
+def goes_on(response: c.Response) -> bool:
+    """Whether the model goes on by itself: its last word was a call the server made for it."""
+    return bool(response.output) and response.output[-1].get("type") == "mcp_call" and response.status == "completed"
+
+
+async def _goes_on(session: Session, reply: Reply, after: c.Response | None) -> bool:
     """Wait for a response the server begins by itself. False if none comes."""
-    session._waiting = reply
-    reply._asked_at = session.seconds
-    count = len(reply.responses)
     try:
         async with asyncio.timeout(_GOES_ON_SECONDS), _updates(session) as updates:
-            while len(reply.responses) == count:
+            while not reply.responses or reply.responses[-1] is after:
                 await updates.get()
     except TimeoutError:
         return False
@@ -415,7 +418,7 @@ async def _follow(
         if response.status != "completed" or reply._cancelled:
             return
         if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:
-            if await _ask_for_approval(session, reply, response) and await _goes_on(session, reply):
+            if await _ask_for_approval(session, reply, response) and await _goes_on(session, reply, response):
                 continue
             return
         if not calls:
@@ -449,8 +452,7 @@ async def _ask_for_approval(session: Session, reply: Reply, response: c.Response
         if item.get("type") == "mcp_approval_request"
     ]
     if not asked:
-        # It called a tool that needs no approval; having said its last word, it does not go on.
-        return response.output[-1].get("type") == "mcp_call"
+        return goes_on(response)
     if session._approve is None:
         reply.approvals += asked
         reply.warnings.append(
@@ -462,6 +464,7 @@ async def _ask_for_approval(session: Session, reply: Reply, response: c.Response
         # A function that waits for a person must not stop the sockets.
         said = await asyncio.to_thread(session._approve, approval)
         yes = bool(await said if inspect.isawaitable(said) else said)
+        session._waiting = reply
         _approve(session, reply, approval, yes)
     return True
 

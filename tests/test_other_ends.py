@@ -1,0 +1,284 @@
+"""Servers other than OpenAI's: Azure, the Beta's names, and those that speak the protocol in part."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+from dialogue import serve
+
+from rtnb import address, session
+from rtnb.audio import Clip
+from rtnb.errors import ConnectionFailed, KeyMissing, KeyRefused, ServerError
+from rtnb.session import connect
+
+SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
+SPOKEN = (np.sin(np.arange(12_000) / 12) * 9000).astype("<i2").tobytes()
+
+
+# --- Azure ------------------------------------------------------------------------------------------------------------
+
+
+def test_azure_takes_its_key_in_a_header_of_its_own_and_never_tells_of_limits():
+    def script(talk):
+        assert talk.headers["api-key"] == "azure-key-0123456789"
+        assert "Authorization" not in talk.headers
+        assert "OpenAI-Beta" not in talk.headers
+        talk.open(model="my-deployment")
+        talk.take_message()
+        talk.answer("From Azure.", SPOKEN)  # no rate_limits.updated follows (recorded)
+
+    with (
+        serve(script) as url,
+        connect(url=url, provider="azure", model="my-deployment", key="azure-key-0123456789") as chat,
+    ):
+        assert chat.ask("Hi").wait(10).text == "From Azure."
+        assert "azure-key" not in repr(chat) + chat.url
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("https://r.openai.azure.com", "wss://r.openai.azure.com/openai/v1/realtime?model=d"),
+        ("https://r.openai.azure.com/openai/v1", "wss://r.openai.azure.com/openai/v1/realtime?model=d"),
+        ("wss://r.openai.azure.com/openai/v1/realtime?model=x", "wss://r.openai.azure.com/openai/v1/realtime?model=x"),
+    ],
+)
+def test_azures_address_is_completed_to_the_present_interface(given, asked):
+    assert address.resolve(given, "d").url == asked
+
+
+def test_azures_key_is_looked_for_under_its_own_name(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-azure-0123456789")
+    with pytest.raises(KeyMissing, match="AZURE_OPENAI_API_KEY"):
+        connect(url="https://r.openai.azure.com", model="d")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (401, KeyRefused, "HTTP 401"),
+        (404, ConnectionFailed, "no such deployment"),
+        (429, ConnectionFailed, "too often"),
+    ],
+)
+def test_azure_refuses_at_the_door(status, kind, says):
+    """With an HTTP status, where OpenAI says no inside the socket."""
+    import http.server
+    import threading
+
+    class Door(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"no")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Door) as door:
+        threading.Thread(target=door.handle_request, daemon=True).start()
+        url = f"ws://127.0.0.1:{door.server_address[1]}/openai/v1/realtime"
+        with pytest.raises(kind, match=says):
+            connect(url=url, provider="azure", model="d", key="azure-key-0123456789").wait(10)
+
+
+# --- the Beta's names -------------------------------------------------------------------------------------------------
+
+
+def voice_live(talk):
+    """Azure Voice Live: flat settings and the Beta's event names (recorded)."""
+    talk.say(
+        {"type": "session.created", "session": {"id": "sess_1", "modalities": ["text", "audio"], "voice": "alloy"}}
+    )
+    wanted = talk.expect("session.update")["session"]
+    assert "audio" not in wanted
+    assert "output_modalities" not in wanted
+    assert "type" not in wanted
+    assert wanted["input_audio_format"] == "pcm16"
+    assert wanted["turn_detection"] is None
+    talk.say({"type": "session.updated", "session": {"id": "sess_1", **wanted}})
+    item = talk.expect("conversation.item.create")["item"]
+    talk.say({"type": "conversation.item.created", "item": {**item, "id": "item_1"}, "previous_item_id": None})
+    asked = talk.expect("response.create")["response"]
+    assert asked == {"modalities": ["text", "audio"], "max_response_output_tokens": 100}
+    answer = {"id": "item_2", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    response = {"id": "resp_1", "status": "in_progress", "conversation_id": "c"}
+    where = {"response_id": "resp_1", "item_id": "item_2", "output_index": 0, "content_index": 0}
+    done = {**answer, "status": "completed", "content": [{"type": "audio", "transcript": "From the Beta."}]}
+    talk.say(
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "response_id": "resp_1", "output_index": 0, "item": answer},
+        {"type": "conversation.item.created", "item": answer, "previous_item_id": "item_1"},
+        {"type": "response.audio_transcript.delta", **where, "delta": "From the"},
+        {"type": "response.audio.delta", **where, "delta": base64.b64encode(SPOKEN).decode()},
+        {"type": "response.audio_transcript.delta", **where, "delta": " Beta."},
+        {"type": "response.audio.done", **where},
+        {"type": "response.audio_transcript.done", **where, "transcript": "From the Beta."},
+        {"type": "response.output_item.done", "response_id": "resp_1", "output_index": 0, "item": done},
+        {"type": "response.done", "response": {**response, "status": "completed", "output": [done]}},
+    )
+
+
+def test_voice_live_is_spoken_to_and_understood_in_the_betas_names(tmp_path):
+    with serve(voice_live) as url, connect(url=url, provider="azure-voice-live", key="k" * 20, voice="alloy") as chat:
+        reply = chat.ask("Hi", modalities="audio", response={"max_output_tokens": 100}).wait(10)
+        assert reply.text == "From the Beta."
+        assert reply.audio.pcm == SPOKEN
+        assert [turn.words for turn in chat.turns] == ["Hi", "From the Beta."]
+        assert len(chat.timeline().seconds_to_first_sound) == 1
+        path = chat.save(tmp_path / "beta.rtnb")
+    with connect(replay=path, replay_speed=1000) as chat:
+        again = chat.ask("Hi", modalities="audio", response={"max_output_tokens": 100}).wait(10)
+        assert (again.text, again.audio.pcm) == (reply.text, SPOKEN)
+
+
+def test_earlier_turns_are_given_to_the_beta_in_its_words():
+    def script(talk):
+        talk.say({"type": "session.created", "session": {"id": "sess_1"}})
+        talk.say({"type": "session.updated", "session": talk.expect("session.update")["session"]})
+        kinds = []
+        for number in (1, 2):
+            item = talk.expect("conversation.item.create")["item"]
+            kinds.append(item["content"][0]["type"])
+            talk.say({"type": "conversation.item.created", "item": {**item, "id": f"item_{number}"}})
+        assert kinds == ["input_text", "text"]
+
+    with serve(script) as url, connect(url=url, provider="azure-voice-live", key="k" * 20) as chat:
+        chat.seed([("user", "Hi"), ("assistant", "Hello")]).wait(10)
+        assert [turn.role for turn in chat.turns] == ["user", "assistant"]
+
+
+# --- in part ----------------------------------------------------------------------------------------------------------
+
+
+def hears_by_itself(talk, silence_bytes=24_000):
+    """Hear sound until it is quiet for half a second; gives what came."""
+    came = b""
+    while not (len(came) > silence_bytes and not any(came[-silence_bytes:])):
+        event = talk.hear()
+        assert event["type"] == "input_audio_buffer.append", event
+        came += base64.b64decode(event["audio"])
+    return came
+
+
+def speech_to_speech(talk):
+    """Hugging Face's server: no session.updated, no commit, no events around an item, not even response.created."""
+    talk.say({"type": "session.created", "session": {"id": "sess_1"}})
+    wanted = talk.expect("session.update")["session"]
+    assert wanted["audio"]["input"]["turn_detection"] == {"type": "server_vad"}
+    for number in (1, 2):
+        hears_by_itself(talk)
+        where = {"response_id": f"resp_{number}", "item_id": f"item_{number}"}
+        talk.say(
+            {"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": f"user_{number}"},
+            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 1000, "item_id": f"user_{number}"},
+            {"type": "response.output_audio.delta", **where, "delta": base64.b64encode(SPOKEN).decode()},
+            {"type": "response.output_audio_transcript.done", **where, "transcript": f"Answer {number}."},
+            {"type": "response.done", "response": {"id": f"resp_{number}", "status": "completed"}},
+        )
+
+
+def test_a_server_without_commits_gets_turn_detection_by_itself():
+    with serve(speech_to_speech) as url, connect(url=url, provider="huggingface") as chat:
+        for number in (1, 2):
+            reply = chat.ask(SPEECH).wait(10)
+            assert reply.text == f"Answer {number}."
+            assert reply.audio.pcm == SPOKEN
+        assert [turn.words for turn in chat.turns if turn.role == "assistant"] == ["Answer 1.", "Answer 2."]
+        assert not any(entry.type == "input_audio_buffer.commit" for entry in chat.log)
+
+
+def refuses_commits(talk):
+    talk.open()
+    came = b""
+    while (event := talk.hear())["type"] != "input_audio_buffer.commit":
+        came += base64.b64decode(event["audio"])
+    message = "Unknown event type: input_audio_buffer.commit"
+    talk.say({"type": "error", "error": {"code": "invalid_value", "message": message, "event_id": event["event_id"]}})
+    detection = talk.expect("session.update")["session"]["audio"]["input"]["turn_detection"]
+    assert detection == {"type": "server_vad"}
+    hears_by_itself(talk)
+    talk.say({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "u"})
+    talk.say({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 1000, "item_id": "u"})
+    talk.say({"type": "input_audio_buffer.committed", "item_id": "u", "previous_item_id": None})
+    talk.answer("Heard by itself.", expect=False)
+    hears_by_itself(talk)  # the next recording: nothing is asked that is known to be refused
+    talk.say({"type": "input_audio_buffer.committed", "item_id": "u2", "previous_item_id": None})
+    talk.answer("And again.", id="resp_2", item_id="item_2", expect=False)
+    assert [e["type"] for e in talk.heard].count("input_audio_buffer.commit") == 1
+    assert len(came) == len(SPEECH.pcm)
+
+
+def test_an_unknown_server_that_refuses_commits_is_left_to_its_own_detection():
+    with serve(refuses_commits) as url, connect(url=url) as chat:
+        reply = chat.ask(SPEECH).wait(10)
+        assert reply.text == "Heard by itself."
+        assert reply.warnings == ["The server takes no commit, so its own turn detection ends the recording."]
+        assert chat.ask(SPEECH).wait(10).text == "And again."
+        # The recording went out once, whatever was refused.
+        sent = sum(entry.sound_bytes for entry in chat.log if entry.direction == "sent")
+        assert sent < 2 * len(SPEECH.pcm) + 3 * 48_000
+
+
+def test_too_little_sound_is_told_and_not_taken_for_a_server_without_commits():
+    def script(talk):
+        talk.open()
+        while (event := talk.hear())["type"] != "input_audio_buffer.commit":
+            pass
+        code = "input_audio_buffer_commit_empty"
+        message = "Error committing input audio buffer: buffer too small."
+        talk.say({"type": "error", "error": {"code": code, "message": message, "event_id": event["event_id"]}})
+        asked = talk.expect("response.create")
+        talk.say({"type": "error", "error": {"code": "x", "message": "Nothing to do.", "event_id": asked["event_id"]}})
+
+    with serve(script) as url, connect(url=url) as chat, pytest.raises(ServerError, match="too small"):
+        chat.ask(SPEECH[:0.05]).wait(10)
+
+
+def test_a_server_that_never_confirms_its_settings_is_talked_to_all_the_same(monkeypatch):
+    monkeypatch.setattr(session, "_UPDATE_WAIT_SECONDS", 0.2)
+
+    def script(talk):
+        talk.say({"type": "session.created", "session": {"id": "sess_1"}})
+        talk.expect("session.update")
+        talk.take_message()
+        talk.answer("Here.")
+
+    with serve(script) as url, connect(url=url) as chat:
+        assert chat.ask("Hi").wait(10).text == "Here."
+        assert chat.warnings == ["The server did not confirm the session's configuration, so it may have its own."]
+
+
+def test_a_response_without_status_usage_or_conversation_is_an_answer():
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        where = {"response_id": "r", "item_id": "i"}
+        talk.say(
+            {"type": "response.created", "response": {"id": "r"}},
+            {"type": "response.output_text.delta", **where, "delta": "Short."},
+            {"type": "something.of.its.own", "x": 1},
+            {"type": "response.done", "response": {"id": "r"}},
+        )
+
+    with serve(script) as url, connect(url=url) as chat:
+        reply = chat.ask("Hi").wait(10)
+    assert (reply.text, reply.status, reply.cost.usd) == ("Short.", "completed", 0)
+
+
+def test_frames_that_are_no_events_change_nothing():
+    def script(talk):
+        talk.open()
+        talk.socket.send("not json")
+        talk.socket.send(json.dumps(["a", "list"]))
+        talk.socket.send(b"\x00\x01")
+        talk.take_message()
+        talk.answer("Still here.")
+
+    with serve(script) as url, connect(url=url) as chat:
+        assert chat.ask("Hi").wait(10).text == "Still here."
