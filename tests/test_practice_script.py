@@ -442,6 +442,19 @@ def test_truncation_cuts_the_sound_takes_the_words_and_checks_its_arguments() ->
     assert truncate(401)["error"]["code"] == "invalid_value"
 
 
+def test_an_answer_can_be_truncated_while_it_is_being_said() -> None:
+    theatre = Theatre(FIRST, says=SPEECH * 4, options=Options(pace=1))
+    theatre.say("Hello.")
+    theatre.send("response.create")
+    theatre.wait(1)
+    item_id = theatre.last("response.output_item.added")["item"]["id"]
+    (cut,) = theatre.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=500)
+    assert cut["type"] == "conversation.item.truncated"
+    theatre.wait(10)
+    part = theatre.send("conversation.item.retrieve", item_id=item_id)[0]["item"]["content"][0]
+    assert (part["transcript"], len(base64.b64decode(part["audio"]))) == ("", 500 * 48)
+
+
 def test_items_are_deleted_and_then_unknown() -> None:
     theatre = Theatre()
     item_id = theatre.say("Hello.")[0]["item"]["id"]

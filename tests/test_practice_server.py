@@ -537,3 +537,59 @@ def test_sound_reaches_the_recogniser_as_it_was_sent(practice: server.Practice) 
             return base64.b64decode(item["content"][0]["audio"])
 
     assert asyncio.run(talk()) == SPEECH
+
+
+def test_there_is_room_for_so_many_sessions_and_no_more() -> None:
+    async def talk(running: server.Practice) -> None:
+        async with session(running) as first:
+            await receive(first)
+            code, _, close, _ = await refused(running, QUERY, KEY)
+            assert (code, close) == ("session_limit_exceeded", 4000)
+        await asyncio.sleep(0.1)
+        async with session(running) as second:
+            assert (await receive(second))["type"] == "session.created"
+
+    with server.start(engines=False, sessions=1) as running:
+        asyncio.run(talk(running))
+
+
+# ------------------------------------------------------------------ ears, brain and voice at work
+
+
+def test_a_spoken_question_is_heard_thought_about_and_answered_aloud() -> None:
+    from rtnb.practice import ears, voice
+
+    if not (ears.engine() and voice.engine()):
+        pytest.skip("no recogniser or no voice is installed (extra: practice)")
+    tool = {
+        "type": "function",
+        "name": "get_weather",
+        "description": "Get the weather for a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    }
+    heard = {"transcription": {"model": "gpt-realtime-whisper"}, "turn_detection": {"type": "semantic_vad"}}
+    speech = b"".join(voice.speak("What is the weather in London?")) + bytes(96_000)
+
+    async def talk(running: server.Practice) -> None:
+        async with session(running) as socket:
+            update = {"type": "realtime", "tools": [tool], "audio": {"input": heard}}
+            await socket.send(json.dumps({"type": "session.update", "session": update}))
+            for at in range(0, len(speech), 9_600):
+                piece = {"type": "input_audio_buffer.append", "audio": b64(speech[at : at + 9_600])}
+                await socket.send(json.dumps(piece))
+                await asyncio.sleep(0.02)
+            words = await until(socket, "conversation.item.input_audio_transcription.completed")
+            assert "weather" in words["transcript"].lower()
+            (call,) = (await until(socket, "response.done"))["response"]["output"]
+            assert json.loads(call["arguments"])["city"].lower() == "london"
+            item = {"type": "function_call_output", "call_id": call["call_id"], "output": "It is foggy."}
+            await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
+            await socket.send(json.dumps({"type": "response.create", "response": {"tool_choice": "none"}}))
+            answer = (await until(socket, "response.done"))["response"]
+            assert answer["status"] == "completed"
+            assert "foggy" in answer["output"][0]["content"][0]["transcript"].lower()
+            assert answer["usage"]["output_token_details"]["audio_tokens"] > 10
+
+    with server.start(pace=0) as running:
+        assert running.engines["ears"]
+        asyncio.run(talk(running))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rtnb.practice import problems
@@ -25,14 +25,14 @@ class Item:
 
     Attributes:
         shown: The object as events show it.
-        sound: What was said, s16le 24 kHz mono; empty for text.
+        sound: What was said, s16le 24 kHz mono; empty for text. A bytearray while it is being said.
         heard: The recogniser's words; None until it has finished (or where there is nothing to hear).
         awaiting: True while a recogniser is at work on it.
         truncated_ms: Where the client cut the assistant's sound; None where it did not.
     """
 
     shown: dict[str, Any]
-    sound: bytearray = field(default_factory=bytearray)
+    sound: bytes | bytearray = b""
     heard: str | None = None
     awaiting: bool = False
     truncated_ms: int | None = None
@@ -49,19 +49,11 @@ class Item:
 
     @property
     def is_assistant_sound(self) -> bool:
-        """Whether it is the assistant's spoken message."""
-        return self.shown.get("role") == "assistant" and any(
-            part["type"] == "output_audio" for part in self.shown.get("content", ())
-        )
-
-    def words(self) -> str:
-        """What it says, whether written or spoken. After truncation nothing (SDK: the transcript is removed)."""
-        if self.truncated_ms is not None:
-            return ""
-        said = []
-        for part in self.shown.get("content", ()):
-            said.append(part.get("text") or part.get("transcript") or "")
-        return " ".join([*filter(None, said), *filter(None, [self.heard])]).strip()
+        """Whether it is the assistant's spoken message, finished or still being said."""
+        if self.shown.get("role") != "assistant":
+            return False
+        being_said = isinstance(self.sound, bytearray)
+        return being_said or any(part["type"] == "output_audio" for part in self.shown["content"])
 
 
 class Conversation:

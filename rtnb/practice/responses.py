@@ -93,6 +93,7 @@ class _Message:
     text: str = ""
     owed: deque[str] = field(default_factory=deque)  # transcript tokens that wait for sound to go before them
     encoder: Encoder | None = None
+    sound: bytearray = field(default_factory=bytearray)  # as the voice gave it, s16le 24 kHz
     unsent: bytearray = field(default_factory=bytearray)  # encoded sound short of a whole delta
     sent: int = 0  # bytes of encoded sound gone out
 
@@ -278,6 +279,8 @@ class Response:
             shown["phase"] = phase
         item = Item(shown)
         self._message = _Message(item, self._add(item))
+        if self.plan.spoken:
+            item.sound = self._message.sound
         part = {"type": "audio", "transcript": ""} if self.plan.spoken else {"type": "text", "text": ""}
         self._part_event("response.content_part.added", self._message, part=part)
 
@@ -315,7 +318,7 @@ class Response:
         if message.encoder is None:
             message.encoder = Encoder(self.plan.format)
         while (pcm := (yield from self._next(self._sounds))) is not None:
-            message.item.sound += pcm
+            message.sound += pcm
             message.unsent += message.encoder.feed(pcm)
             whole = _DELTA_MS[stage.model.second_generation] * bytes_per_ms(self.plan.format)
             while len(message.unsent) > whole:  # something is always left for the last delta
@@ -370,12 +373,14 @@ class Response:
         if self.plan.spoken:
             # What the client has not been sent is not in the item: it cannot play it, nor truncate there.
             heard_ms = message.sent / bytes_per_ms(self.plan.format)
-            del message.item.sound[int(heard_ms * BYTES_PER_MS) // 2 * 2 :]
+            kept_ms = heard_ms if message.item.truncated_ms is None else message.item.truncated_ms
+            message.item.sound = bytes(message.sound[: int(kept_ms * BYTES_PER_MS) // 2 * 2])
             self.sound_seconds += heard_ms / 1000
             self._part_event("response.output_audio.done", message)
             self._part_event("response.output_audio_transcript.done", message, transcript=message.text)
             part = {"type": "audio", "transcript": message.text}
-            shown["content"] = [{"type": "output_audio", "transcript": message.text}]
+            kept = message.text if message.item.truncated_ms is None else ""
+            shown["content"] = [{"type": "output_audio", "transcript": kept}]
         else:
             self._part_event("response.output_text.done", message, text=message.text)
             part = {"type": "text", "text": message.text}

@@ -251,7 +251,7 @@ class Script:
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         }
-        item = Item(shown, sound=bytearray(sound))
+        item = Item(shown, sound=sound)
         previous = self.conversation.add(item)
         self.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
         self._announce(item, previous)
@@ -407,7 +407,8 @@ class Script:
             message = f"Audio content of {held_ms}ms is already shorter than {end_ms}ms"  # reported
             raise Problem(message, code="invalid_value", param="audio_end_ms")
         item.truncated_ms = end_ms
-        del item.sound[end_ms * BYTES_PER_MS :]
+        if isinstance(item.sound, bytes):  # else it is still being said, and cut at its end
+            item.sound = item.sound[: end_ms * BYTES_PER_MS]
         for part in item.shown["content"]:
             part["transcript"] = ""  # SDK docstring: the server's transcript of it is removed
         self._count_sound()

@@ -165,6 +165,7 @@ def start(
     brain_key: str | None = None,
     record: str | os.PathLike[str] | None = None,
     models: tuple[str, ...] = (),
+    sessions: int = 1_000,
     tls: bool = False,
     tls_cert: str | os.PathLike[str] | None = None,
     tls_key: str | os.PathLike[str] | None = None,
@@ -188,6 +189,7 @@ def start(
         brain_key: Its key; None where it asks for none.
         record: A directory in which every session is written down, one JSON line an event. None writes nothing.
         models: Model names to serve besides the API's own.
+        sessions: The most sessions at once.
         tls: Serve `wss://` with a certificate made on the spot (`Practice.certificate`).
         tls_cert: Serve `wss://` with this PEM certificate.
         tls_key: Its PEM key. None where the certificate's file holds it too.
@@ -230,6 +232,7 @@ def start(
         record=None if record is None else Path(record),
         models=tuple(models),
         tls=context,
+        sessions=sessions,
     )
     return Practice(house, engines, certificate=certificate)
 

@@ -68,6 +68,7 @@ class House:
         record: A directory for what is said in each session, or None.
         models: Names served besides the known ones.
         tls: For `wss://`, or None.
+        sessions: The most sessions at once.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +81,7 @@ class House:
     record: Path | None = None
     models: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
+    sessions: int = 1_000
 
 
 class Serving:
@@ -197,6 +199,10 @@ class Serving:
                 if outlet in live.outlets:
                     live.outlets.remove(outlet)
             return
+        if len(self.lives) >= self._house.sessions:
+            # No number is documented for the real server: code and wording are ours.
+            message = f"This server takes {self._house.sessions} sessions at a time. Try again when one has ended."
+            raise Refusal(Problem(message, code="session_limit_exceeded"), 4000)
         now = asyncio.get_running_loop().time()
         script = self._script(admission, faults, Ids(chance), now)
         session_id = script.session["id"]
