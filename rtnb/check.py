@@ -467,7 +467,7 @@ def _interrupted(made: Any) -> None:
             "It was cut to 0 ms, as if nobody had heard anything. Cut it to what was heard, in milliseconds.",
             "它被截到了 0 毫秒，好像谁也没听到。请截到真正听到的那一刻，单位是毫秒。",
         )
-    if turn.truncated_ms >= turn.audio_ms:
+    if turn.truncated_ms >= int(turn.audio_ms):
         _wrong(
             f"It was cut at {turn.truncated_ms} ms, which is all of its {turn.audio_ms:.0f} ms. Cut earlier.",
             f"在 {turn.truncated_ms} 毫秒处截断，而它一共也就 {turn.audio_ms:.0f} 毫秒。请截得早一点。",

@@ -1,0 +1,317 @@
+"""The course: its rules, its two languages in step, and every notebook run from top to bottom with no key and no network.
+
+RTNB_KERNEL_PYTHON names another interpreter whose kernel runs the notebooks (Colab's pins, for example).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import pytest
+
+from rtnb import course
+from rtnb.check import numbers
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+NAMES = [path.stem for path in course.sources(NOTEBOOKS)]
+BOTH = [(name, language) for name in NAMES for language in course.LANGUAGES]
+PYTHON = os.environ.get("RTNB_KERNEL_PYTHON") or sys.executable
+
+# In the kernel's own Python: nothing leaves this machine.
+NO_NETWORK = """
+import socket
+_connect, _resolve = socket.socket.connect, socket.getaddrinfo
+def _near(host):
+    return isinstance(host, str) and (host in ("localhost", "", "::1", "0.0.0.0") or host.startswith(("127.", "/")))
+def connect(self, address):
+    if isinstance(address, tuple) and not _near(address[0]):
+        raise OSError(f"no network in this test: {address[0]}")
+    return _connect(self, address)
+def getaddrinfo(host, *rest, **named):
+    if host is not None and not _near(host):
+        raise socket.gaierror(f"no network in this test: {host}")
+    return _resolve(host, *rest, **named)
+socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo
+"""
+
+
+@cache
+def source(name):
+    return course.read(NOTEBOOKS / "source" / f"{name}.md")
+
+
+@cache
+def committed(name, language):
+    return nbformat.read(NOTEBOOKS / course.target(name, language), 4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def prose(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def outputs(notebook):
+    """Every output as text, HTML included."""
+    found = []
+    for cell in code(notebook):
+        for output in cell.outputs:
+            found += [output.get("text", ""), *map(str, output.get("data", {}).values())]
+    return "\n".join(found)
+
+
+# --- the rules -------------------------------------------------------------------------------------------------------
+
+
+def test_there_are_seven():
+    assert [name[:2] for name in NAMES] == [f"{n:02}" for n in range(1, 8)]
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_the_notebook_is_what_its_source_says(name, language):
+    made = course.compose(source(name), language)
+    found = committed(name, language)
+    assert [cell.id for cell in found.cells] == [cell.id for cell in made.cells], "run python -m rtnb.course"
+    for is_, should in zip(found.cells, made.cells, strict=True):
+        figure = re.escape(should.source).replace(re.escape("…"), "(?:…|[0-9.]+)")
+        assert is_.cell_type == should.cell_type
+        assert re.fullmatch(figure, is_.source), f"run python -m rtnb.course {name}"
+    nbformat.validate(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_languages_have_the_same_code(name):
+    english, chinese = committed(name, "en"), committed(name, "zh")
+    assert [cell.cell_type for cell in english.cells] == [cell.cell_type for cell in chinese.cells]
+    for one, other in zip(code(english), code(chinese), strict=True):
+        # The one line that says which language the reader reads.
+        assert one.source.replace('rtnb.language("en")', 'rtnb.language("zh")') == other.source
+    for one, other in zip(prose(english), prose(chinese), strict=True):
+        assert not re.search(r"[\u4e00-\u9fff]", one)
+        # A fenced diagram, a folded solution and a link read alike in both; everything else is written for its reader.
+        if re.sub(r"```.*?```|\[.*?\]\(.*?\)|<.*?>|\W", "", one, flags=re.DOTALL):
+            assert re.search(r"[\u4e00-\u9fff]", other), one[:80]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cells_are_short(name):
+    lengths = [len(cell.source.splitlines()) for cell in code(committed(name, "en")) if "%pip" not in cell.source]
+    assert median(lengths) <= 4
+    assert max(lengths) <= 20
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_there_is_more_to_read_than_to_run(name, language):
+    notebook = committed(name, language)
+    assert 1.2 <= len(prose(notebook)) / len(code(notebook)) <= 1.9
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_it_begins_as_it_should(name, language):
+    notebook = committed(name, language)
+    headings = [line for text in prose(notebook) for line in _outside_fences(text) if line.startswith("# ")]
+    assert len(headings) == 1
+    first = notebook.cells[0].source
+    assert first.startswith("# ")
+    wanted = {
+        "en": (
+            "When you are done you can",
+            "| Time |",
+            "| Cost with a key |",
+            "| Key |",
+            "| Microphone |",
+            "| Headphones |",
+        ),
+        "zh": ("学完之后", "| 用时 |", "| 有密钥时的费用 |", "| 密钥 |", "| 麦克风 |", "| 耳机 |"),
+    }[language]
+    for words in wanted:
+        assert words in first
+    assert re.search(r"(about|约) [0-9.]+ (US cents|美分)", first), "the cost is worked out by python -m rtnb.course"
+    assert f"https://colab.research.google.com/github/{course.REPOSITORY}/blob/" in first
+    assert course.target(name, language) in first
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_sound_comes_by_the_third_cell(name, language):
+    early = code(committed(name, language))[:3]
+    assert any("<audio" in str(output.get("data", {})) for cell in early for output in cell.outputs)
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_it_teaches_as_it_should(name, language):
+    notebook = committed(name, language)
+    text = "\n".join(prose(notebook))
+    assert "```text\n" in text, "a diagram"
+    assert ("Predict" if language == "en" else "先猜") in text
+    assert ("Check yourself" if language == "en" else "自我检查") in text
+    assert ("On purpose" in text or "on purpose" in text) if language == "en" else "有意" in text
+    assert ("## What next" if language == "en" else "## 接下来") in text
+    assert "Traceback" not in outputs(notebook)
+    assert re.search(r"(Error|Missing|Exceeded|Failed|Refused) ", outputs(notebook)), "the error that teaches"
+    assert re.search(r"\bok\b", outputs(notebook))
+    mine = [number for number in numbers() if number.startswith(name[:2])]
+    for number in mine:
+        assert any(f'rtnb.check("{number}"' in cell.source for cell in code(notebook))
+        assert f"**{number[1:]}**" in text
+    folded = re.findall(r"<details><summary>(.*?)</summary>", text)
+    assert len(folded) == 2 * len(mine)
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_its_outputs_are_there_and_small(name, language):
+    path = NOTEBOOKS / course.target(name, language)
+    notebook = committed(name, language)
+    assert path.stat().st_size < 500_000
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    everything = outputs(notebook)
+    for what in ("practice", "<audio", "$"):
+        assert what in everything, what
+    for cell in code(notebook):
+        assert sum(len(str(output)) for output in cell.outputs) < 200_000, cell.source[:60]
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert course._VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
+    assert "widgets" not in notebook.metadata
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_secret_and_nothing_of_the_machine_is_in_it(name):
+    for language in course.LANGUAGES:
+        text = (NOTEBOOKS / course.target(name, language)).read_text("utf-8")
+        assert not re.search(r"sk-[A-Za-z0-9]{8}|/root/|/home/|/Users/|/work/|/opt/|site-packages|ipykernel_\d", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_in_it_needs_colab_or_a_package_we_do_not_bring(name):
+    brought = set(sys.stdlib_module_names) | {"rtnb", "tqdm", "numpy", "pydub", "websockets"}
+    for cell in code(committed(name, "en")):
+        for line in cell.source.splitlines():
+            if match := re.match(r"\s*(?:from|import) ([\w.]+(?:, *[\w.]+)*)", line):
+                for module in match[1].split(","):
+                    assert module.strip().split(".")[0] in brought, line
+        assert "google.colab" not in cell.source
+        assert "%pip" not in cell.source or "except ImportError" in cell.source
+
+
+def test_prose_gives_no_figure_a_cell_can_compute():
+    # Prices belong into cells: they change, and the cell then says so by itself.
+    for name, language in BOTH:
+        for text in prose(committed(name, language))[1:]:
+            assert not re.search(
+                r"\$ ?\d|\d ?(?:US)? ?(?:cents|¢|美分)\b", re.sub(r"```.*?```|`.*?`", "", text, flags=re.DOTALL)
+            )
+            assert not re.search(r"\b\d+(?:\.\d+)? (?:seconds|ms faster|times faster)\b", text)
+
+
+def test_the_links_lead_somewhere():
+    for name, language in BOTH:
+        here = (NOTEBOOKS / course.target(name, language)).parent
+        for text in prose(committed(name, language)):
+            for link in re.findall(r"\]\(([^)#]+)", text):
+                assert link.startswith("https://") or (here / link).exists(), link
+    for page in NOTEBOOKS.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")) if "source" not in page.parts else ():
+            assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def _outside_fences(text):
+    return re.sub(r"```.*?```", "", text, flags=re.DOTALL).splitlines()
+
+
+# --- a source that is not right --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("hello", "stands before the first cell"),
+        ("%% en\nA\n%% code\n1", "lacks a language"),
+        ("%% zh\nA\n%% en\nB", "take turns"),
+        ("%% en\nA", "last Markdown cell"),
+    ],
+)
+def test_a_broken_source_is_told_by_its_line(tmp_path, text, complaint):
+    (tmp_path / "01_x.md").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=complaint):
+        course.read(tmp_path / "01_x.md")
+
+
+def test_what_a_terminal_wrote_over_is_left_out():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
+    stream = nbformat.v4.new_output("stream", name="stderr", text="a 0%\ra 50%\ra 100%\n")
+    widget = nbformat.v4.new_output("display_data", data={course._VIEW: {"model_id": "1"}, "text/plain": ""})
+    notebook.cells[0].outputs = [stream, widget]
+    course.tidy(notebook)
+    assert [output.get("text") for output in notebook.cells[0].outputs] == ["a 100%\n"]
+
+
+# --- run -------------------------------------------------------------------------------------------------------------
+
+
+def solved(name):
+    """The notebook in English with, after its last cell, each exercise's folded solution and its checker."""
+    notebook = course.compose(source(name), "en")
+    text = "\n".join(prose(notebook))
+    solutions = re.findall(r"<details><summary>(?:A s|S)olution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
+    checks = [
+        re.search(r"rtnb\.check\(.*\)", cell.source)[0] for cell in code(notebook) if "rtnb.check(" in cell.source
+    ]
+    assert len(solutions) == len(checks)
+    for solution, check in zip(solutions, checks, strict=True):
+        notebook.cells.append(nbformat.v4.new_code_cell(f"{solution}\n{check}"))
+    return notebook, len(checks)
+
+
+def run(name, language, folder):
+    notebook, exercises = solved(name) if language == "en" else (course.compose(source(name), language), 0)
+    (folder / "sitecustomize.py").write_text(NO_NETWORK)
+    path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    course.execute(notebook, python=PYTHON, environment={"PYTHONPATH": path, "HTTPS_PROXY": "http://127.0.0.1:9"})
+    return course.tidy(notebook), exercises
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Every notebook, run once: two at a time, for most of it is waiting for speech."""
+    folder = tmp_path_factory.mktemp("site")
+    pool = ThreadPoolExecutor(2)
+    yield {key: pool.submit(run, *key, folder) for key in BOTH}
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_it_runs_from_top_to_bottom_without_key_and_network(name, language, ran):
+    notebook, exercises = ran[name, language].result(600)
+    cells = code(notebook)
+    for cell, shown in zip(cells, code(committed(name, language)), strict=False):
+        # Words and clicks differ from run to run, kinds of outputs do not.
+        assert _kinds(cell) == _kinds(shown), cell.source
+    everything = outputs(notebook)
+    for trouble in ("these differ", "too late", "Traceback", "look at the diary", "different"):
+        assert trouble not in everything
+    for cell in cells[len(cells) - exercises :] if exercises else ():
+        said = cell.outputs[-1]["data"]["text/plain"]
+        assert " ✓ " in said, f"{cell.source}\n{said}"
+
+
+def _kinds(cell):
+    """What came out of a cell: words, HTML, sound, a picture. A note on stderr may come or not."""
+    kinds = set()
+    for output in cell.outputs:
+        data = output.get("data", {})
+        kinds |= {kind for kind in data if not kind.startswith("application/")}
+        if "<audio" in data.get("text/html", ""):
+            kinds.add("sound")
+        if output.output_type == "stream" and output.name == "stdout":
+            kinds.add("words")
+    return kinds
