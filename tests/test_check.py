@@ -109,7 +109,7 @@ def test_in_chinese_it_says_the_same_in_chinese(number):
 
 
 def test_an_exercise_that_does_not_exist():
-    with pytest.raises(InputError, match="one of: 01.1"):
+    with pytest.raises(InputError, match=r"one of: 01\.1"):
         check("99.9", 1)
 
 

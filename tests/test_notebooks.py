@@ -1,4 +1,4 @@
-"""The course: its rules, its two languages in step, and every notebook run from top to bottom with no key and no network.
+"""The course: its rules, its languages in step, and every notebook run with no key and no network.
 
 RTNB_KERNEL_PYTHON names another interpreter whose kernel runs the notebooks (Colab's pins, for example).
 """
