@@ -27,6 +27,7 @@ __all__ = ["TranslationScript"]
 
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
+_UNFILLED_MS = 96
 _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "silence_duration_ms": 400}
 _SESSION = record(
     {
@@ -127,6 +128,8 @@ class TranslationScript:
                 self._hear(happened.audio_start_ms, happened.audio_end_ms)
             elif not isinstance(happened, Started) and not self._turns.speaking:
                 self._forget(self._turns.now_ms - 600)
+        if self._closing:
+            self._flush()
         return self._given()
 
     def heard(self, job: str, text: str | BaseException, now: float) -> list[Output]:
@@ -215,9 +218,21 @@ class TranslationScript:
     def _close(self) -> None:
         """SDK docstring: flushes pending input and emits any remaining output before closing."""
         self._closing = True
+        self._flush()
+
+    def _judged(self) -> bool:
+        """Whether the detector has heard all that came; its last frames may stay unfilled."""
+        came_ms = (self._dropped + len(self._pcm)) // BYTES_PER_MS
+        return self._turns is None or self._turns.now_ms >= came_ms - _UNFILLED_MS
+
+    def _flush(self) -> None:
+        if not self._judged():
+            return
         if self._turns is not None and self._turns.speaking:
             assert self._turns.start_ms is not None
-            self._hear(self._turns.start_ms, (self._dropped + len(self._pcm)) // BYTES_PER_MS)
+            start_ms = self._turns.start_ms
+            self._turns.ignore_until(self._turns.frame)
+            self._hear(start_ms, (self._dropped + len(self._pcm)) // BYTES_PER_MS)
         self._finish_if_idle()
 
     # ------------------------------------------------------------------ heard, translated, said
@@ -274,7 +289,7 @@ class TranslationScript:
             )
 
     def _finish_if_idle(self) -> None:
-        busy = self._hearing or self._thinking or self._speaking or self._unsaid
+        busy = not self._judged() or self._hearing or self._thinking or self._speaking or self._unsaid
         if self._closing and not busy and not self.closed:
             self._send("session.closed")
             self._outputs.append(Close(self.now, 1000, ""))
