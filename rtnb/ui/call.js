@@ -28,7 +28,7 @@ const CALL_TEXTS = {
     speakingHint: "Just speak to interrupt.",
     speakingHoldHint: "Hold to interrupt.",
     muted: "Muted",
-    mutedHint: "The microphone hears you, nobody else does.",
+    mutedHint: "Your voice is not sent; the answer goes on.",
     holding: "Hold to talk",
     holdingHint: "Hold the round button or the space bar.",
     sending: "Release to send",
@@ -553,7 +553,7 @@ class CallEngine {
     const total = Math.max(turn.sound_ms ?? 0, (this.receivedBytes.get(item) ?? 0) / 48);
     if (played === undefined) return this.receivedBytes.has(item) || (this.inCall && turn.open) ? 0 : text.length;
     const whole = this.endedSound.has(item) || cut !== null || !turn.open;
-    let letters = whole ? (total ? (text.length * played) / total : 0) : Math.min((text.length * played) / (total || 1), played * 0.016);
+    let letters = whole ? (total ? (text.length * played) / total : 0) : Math.min((text.length * played) / (total || 1), played * 0.013);
     if (whole && played >= total - 60) return text.length;
     letters = Math.round(letters);
     const end = text.slice(letters).search(/[\s，。！？、]|$/); // to the end of the word
@@ -756,7 +756,8 @@ class CallView {
     else p.main.removeAttribute("aria-keyshortcuts");
     if (engine.inCall && engine.mic && !hold) p.main.setAttribute("aria-pressed", String(engine.muted));
     else p.main.removeAttribute("aria-pressed");
-    p.main.disabled = engine.asking || engine.elsewhere || engine.lost || (engine.inCall && !engine.mic);
+    // Not `disabled`: a button that is disabled loses the focus, and with it the space bar and Esc.
+    p.main.setAttribute("aria-disabled", String(engine.asking || engine.elsewhere || engine.lost || (engine.inCall && !engine.mic)));
 
     // who, how long, how much
     const who = [engine.setup.model, engine.setup.voice].filter(Boolean);
@@ -775,7 +776,7 @@ class CallView {
     p.mute.setAttribute("aria-pressed", String(engine.muted));
     p.level.hidden = !engine.mic;
     const answering = engine.inCall && (engine.played.playing || engine.thinking);
-    p.stop.disabled = !answering;
+    p.stop.setAttribute("aria-disabled", String(!answering));
     p.input.disabled = p.send.disabled = p.pick.disabled = engine.state !== "open";
     this.updateNotices();
     if (before !== this.root.dataset.status) this.announce();

@@ -323,7 +323,8 @@ class Recorder {
     const label = this.t(recording ? "finish" : state === "done" ? "again" : "record");
     p.main.title = label;
     p.main.setAttribute("aria-label", label);
-    p.main.disabled = state === "asking" || Boolean(this.lost);
+    // Not `disabled`: a button that is disabled loses the focus, and with it Esc.
+    p.main.setAttribute("aria-disabled", String(state === "asking" || Boolean(this.lost)));
     const seconds = this.bytes / 48000;
     p.time.textContent = recording || state === "done" ? `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}` : "";
     p.take.hidden = state !== "done";
