@@ -19,7 +19,7 @@ FLOORS = [
     {"errors", "html", "background"},
     {"models", "wire", "image", "tools", "handle", "audio"},
     {"keys", "costs", "log", "parts", "settings", "refusals", "address"},
-    {"conversation", "limits"},
+    {"conversation", "limits", "feed"},
     {"connection", "timeline"},
     {"reply"},
     {"turn", "recording"},

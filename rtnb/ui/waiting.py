@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rtnb import background
 from rtnb.ui import frontend
 
 __all__ = ["hear_while_busy", "serve_until"]
@@ -73,11 +74,6 @@ def _pause() -> None:
 
 def _taking(kernel: Any) -> Callable[[], None]:
     """One round on ipykernel 6: widget messages are handled, all others keep their place."""
-    import nest_asyncio
-
-    # The cell stands inside the running loop; only nest_asyncio lets that loop turn further.
-    loop = asyncio.get_event_loop()
-    nest_asyncio.apply(loop)
     ident, parent = kernel._parent_ident["shell"], kernel.get_parent("shell")
 
     async def round_() -> None:
@@ -96,7 +92,8 @@ def _taking(kernel: Any) -> Callable[[], None]:
         for entry in others:
             kernel.msg_queue.put_nowait(entry)
 
-    return lambda: loop.run_until_complete(round_())
+    # The cell stands inside the running loop, which `run` lets turn further.
+    return lambda: background.run(round_())
 
 
 def _kind(kernel: Any, message: Any) -> str:
