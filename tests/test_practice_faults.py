@@ -59,7 +59,7 @@ def talk(practice: server.Practice, fault: str, *, turns: int = 1, seed: int = 1
                         if left:
                             await socket.send(json.dumps({"type": "response.create"}))
                 while True:
-                    events.append(json.loads(await asyncio.wait_for(socket.recv(), 0.3)))
+                    events.append(json.loads(await asyncio.wait_for(socket.recv(), 0.15)))
                     times.append(loop.time() - began)
             except (ConnectionClosed, TimeoutError):
                 pass
@@ -101,9 +101,9 @@ def test_error_events_unknown_events_and_half_frames_come_where_asked(practice: 
 
 def test_rate_limits_do_not_come_or_come_late(practice: server.Practice) -> None:
     assert "rate_limits.updated" not in talk(practice, "no_rate_limits")["types"]
-    late = talk(practice, "late_rate_limits:0.2")
+    late = talk(practice, "late_rate_limits:0.1")
     done, limits = (late["times"][late["types"].index(kind)] for kind in ("response.done", "rate_limits.updated"))
-    assert 0.15 < limits - done < 1
+    assert 0.08 < limits - done < 1
 
 
 def test_sockets_drop_and_close_where_asked(practice: server.Practice) -> None:
@@ -160,7 +160,7 @@ def test_upgrades_and_keys_are_refused(practice: server.Practice) -> None:
 
 
 def test_sessions_expire_early(practice: server.Practice) -> None:
-    ended = talk(practice, "expire:0.2")
+    ended = talk(practice, "expire:0.1")
     assert (ended["types"][-1], ended["code"]) == ("error", 1001)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -71,7 +72,9 @@ class Conversations(RuleBasedStateMachine):
     )
     def respond(self, answer: list[Any], wanted: dict[str, Any]) -> None:
         self.theatre.thinks = answer
-        self.theatre.send("response.create", response=wanted)
+        told = self.theatre.send("response.create", response=wanted)
+        assert told
+        assert {event["type"] for event in told} & {"response.created", "error"}
 
     @rule(which=st.sampled_from([None, "last", "resp_none"]))
     def cancel(self, which: str | None) -> None:
@@ -122,7 +125,7 @@ class Conversations(RuleBasedStateMachine):
         )
     )
     def update(self, patch: dict[str, Any]) -> None:
-        before = self.theatre.script.session
+        before = copy.deepcopy(self.theatre.script.session)
         (told, *_) = self.theatre.update(**patch)
         if told["type"] == "error":
             assert self.theatre.script.session == before

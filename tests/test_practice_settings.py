@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_what_is_wrong_is_refused_by_its_path_and_changes_nothing(
     patch: dict[str, Any], code: str, param: str | None, words: str
 ) -> None:
     theatre = Theatre(MINI)
-    before = theatre.script.session
+    before = copy.deepcopy(theatre.script.session)
     # Something right beside it must not get through either.
     (refused,) = theatre.send("session.update", session={"type": "realtime", "instructions": "right", **patch})
     error = refused["error"]
