@@ -36,6 +36,7 @@ from .reply import Approval, Finished, Piece, Reply
 from .tools import Toolbox
 
 if TYPE_CHECKING:
+    from .bill import Bill
     from .timeline import Timeline
 
 __all__ = ["Closed", "Piece", "Reconnecting", "Reply", "Session", "connect"]
@@ -367,6 +368,13 @@ class Session:
     def cost(self) -> costs.Cost:
         """What the session has cost so far in US dollars, transcription included."""
         return self._cost_of(list(self.conversation.responses.values()), None)
+
+    @property
+    def bill(self) -> Bill:
+        """Each answer with its tokens and cents; `.compare()` says what the same talk costs on other models."""
+        from .bill import Bill
+
+        return Bill.of(self)
 
     @property
     def unsent_bytes(self) -> int:

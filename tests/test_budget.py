@@ -82,3 +82,36 @@ def test_a_session_that_answers_by_itself_is_closed_when_the_budget_is_spent():
         assert chat.state == "closed"
         assert isinstance(chat.error, BudgetExceeded)
         assert chat.turns[-1].words == "By itself."
+
+
+def test_the_bill_names_each_answer_with_its_tokens_and_cents():
+    def script(talk):
+        talk.open()
+        talk.take_message("item_1")
+        done = {
+            "item_id": "item_1",
+            "content_index": 0,
+            "transcript": "Hi.",
+            "usage": {"type": "duration", "seconds": 6},
+        }
+        talk.say({"type": "conversation.item.input_audio_transcription.completed", **done})
+        talk.answer("First.", usage=ANSWER)
+        talk.take_message("item_2")
+        talk.answer("Second.", id="resp_2", item_id="item_3", usage=usage(input_text=1000, output_text=100))
+
+    with serve(script) as url, connect(url=url, transcription=True, model="gpt-realtime-2.1-mini") as chat:
+        chat.ask("One").wait(10)
+        chat.ask("Two").wait(10)
+        bill = chat.bill
+    assert [(item.what, item.status) for item in bill] == [
+        ("First.", "completed"),
+        ("Second.", "completed"),
+        ("Hi.", "transcription"),
+    ]
+    # 0.0203 as above; 1,000 × $0.60 and 100 × $2.40 a million; 6 seconds at $0.017 a minute.
+    assert [item.cost.usd for item in bill] == [pytest.approx(usd) for usd in (0.0203, 0.00084, 0.0017)]
+    assert bill.cost.usd == pytest.approx(chat.cost.usd)
+    assert repr(bill).splitlines()[1].split() == ["1", "First.", "completed", "500", "0", "1,000", "2.030"]
+    assert "in all" in bill._repr_html_()
+    # On gpt-realtime-2.1: 1,500 text in at $4, 1,000 audio out at $64, 100 text out at $24 a million.
+    assert bill.compare()["gpt-realtime-2.1"].usd == pytest.approx(0.006 + 0.064 + 0.0024)
