@@ -99,6 +99,7 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
     entries = list(session.log)
     tracks = {name: _Track(sound) for name in ("heard", "spoken", "more")}
     places = _write_sound(entries, tracks)
+    pictures: dict[str, int] = {}
     secrets = [value.removeprefix("Bearer ") for value in session._where.headers.values()]
     secrets = [secret for secret in secrets if len(secret) > 8]  # "practice" is no secret
 
@@ -112,7 +113,7 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
     for entry, place in zip(entries, places, strict=True):
         event = entry.silent
         if place is None:
-            event = _take_out_sound(event, tracks["more"])
+            event = _take_out_sound(event, tracks["more"], pictures)
         line = {"at": round(entry.at_seconds, 6), "by": "us" if entry.direction == "sent" else "server"}
         lines.append(scrubbed({**line, **({"sound": place} if place else {}), "event": event}))
     about = {
@@ -132,6 +133,8 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("session.json", scrubbed(about))
             archive.writestr("events.jsonl", "\n".join(lines) + "\n")
+            for picture, number in pictures.items():
+                archive.writestr(f"picture-{number}.txt", picture)
             for name, track in tracks.items():
                 if track.size:
                     archive.writestr(f"{name}.{sound}", track.done(), zipfile.ZIP_STORED)
@@ -163,13 +166,18 @@ def _write_sound(entries: list[Entry], tracks: Mapping[str, _Track]) -> list[lis
     return places
 
 
-def _take_out_sound(value: Any, track: _Track) -> Any:
-    """Sound inside items (as `retrieve` gives it, or as a client sends it whole) goes on a track as well."""
+def _take_out_sound(value: Any, track: _Track, pictures: dict[str, int]) -> Any:
+    """Sound inside items (as `retrieve` gives it, or as a client sends it whole) goes on a track as well.
+
+    A picture is sent once and echoed twice; it is kept once too.
+    """
     if isinstance(value, list):
-        return [_take_out_sound(part, track) for part in value]
+        return [_take_out_sound(part, track, pictures) for part in value]
+    if isinstance(value, str) and len(value) >= _LONG and value.startswith("data:"):
+        return {"picture": pictures.setdefault(value, len(pictures))}
     if not isinstance(value, dict):
         return value
-    taken = {name: _take_out_sound(part, track) for name, part in value.items()}
+    taken = {name: _take_out_sound(part, track, pictures) for name, part in value.items()}
     audio = value.get("audio")
     if isinstance(audio, str) and len(audio) >= _LONG:
         try:
@@ -230,13 +238,21 @@ class Recording:
         lines: Its events, in order.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any], lines: list[Line], tracks: Mapping[str, Spool]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        about: Mapping[str, Any],
+        lines: list[Line],
+        tracks: Mapping[str, Spool],
+        pictures: Mapping[int, str] | None = None,
+    ) -> None:
         self.path = path
         self.model: str = about.get("model") or ""
         self.source: str = about.get("source") or ""
         self.settings: dict[str, Any] = about.get("settings") or {}
         self.lines = lines
         self._tracks = tracks
+        self._pictures = pictures or {}
 
     @property
     def seconds(self) -> float:
@@ -263,6 +279,8 @@ class Recording:
         if isinstance(value, dict):
             if set(value) == {"sound"} and isinstance(value["sound"], list):
                 return wire.encode_audio(self.sound(value["sound"]))
+            if set(value) == {"picture"} and isinstance(value["picture"], int):
+                return self._pictures.get(value["picture"], "")
             return {name: self._filled(part) for name, part in value.items()}
         return value
 
@@ -301,9 +319,14 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
                 for name, size in about["sizes"].items()
                 if size
             }
+            pictures = {
+                int(name[8:-4]): archive.read(name).decode()
+                for name in archive.namelist()
+                if name.startswith("picture-")
+            }
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
         raise ReplayError(wrong) from error
-    return Recording(where, about, lines, tracks)
+    return Recording(where, about, lines, tracks, pictures)
 
 
 def _line(data: Mapping[str, Any]) -> Line:

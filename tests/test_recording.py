@@ -354,3 +354,22 @@ def test_any_client_can_talk_to_a_replay(saved):
         return "".join(words)
 
     assert asyncio.run(talk()) == "Hello to you."
+
+
+def test_a_picture_is_kept_once_and_its_question_found_again(tmp_path):
+    from rtnb.image import Image
+
+    noise = np.random.default_rng(1).integers(0, 255, 60_000, dtype=np.uint8).tobytes()
+    picture = Image.read(b"\x89PNG\r\n\x1a\n" + noise)
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.answer("Noise.")
+
+    with serve(script) as url, connect(url=url) as chat:
+        chat.ask(picture, "What is it?").wait(10)
+        path = chat.save(tmp_path / "picture.rtnb")
+    assert path.stat().st_size < 1.2 * len(noise)
+    with connect(replay=path, replay_speed=math.inf) as chat:
+        assert chat.ask(picture, "What is it?").wait(10).text == "Noise."
