@@ -69,7 +69,7 @@ class Finished:
     reply: Reply
 
 
-_Listener = Callable[[Any], None]
+_Listener = Callable[[Any], object]
 
 
 class Reply(Handle["Reply"]):

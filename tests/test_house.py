@@ -20,7 +20,7 @@ FLOORS = [
     {"models", "wire", "image", "tools", "handle", "audio"},
     {"keys", "costs", "log", "parts", "settings", "refusals", "address"},
     {"conversation", "limits", "feed"},
-    {"connection", "timeline"},
+    {"connection", "timeline", "bill"},
     {"reply"},
     {"turn", "recording"},
     {"session"},
