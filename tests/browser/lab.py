@@ -419,7 +419,7 @@ class Notebook:
         self.page.evaluate(
             "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
         )
-        self.page.wait_for_selector('body[data-jp-theme-light="false"]')
+        self.page.wait_for_selector('body[data-jp-theme-light="false"]', state="attached")
 
     def _command(self, name: str) -> None:
         # Not awaited: a command that runs cells resolves when they have run.
