@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dialogue import Talk, serve, usage
 
 import rtnb
-from dialogue import Talk, serve, usage
 from rtnb.errors import AudioError, InputError
 from rtnb.ui.call import Call, _history
 

@@ -1,14 +1,14 @@
 """How long a live call takes on top of the network and the model, beside the bare widget message of the same page.
 
-Run it: `PYTHONPATH=tests python tests/benchmarks/bench_call_latency.py [lab | notebook] [TURNS]`. A real server and Chromium with a
-fake microphone; at the other end a server that answers a commit at once, so that what is left is ours: the page, the
-front end's socket, the kernel, the I/O thread, and all the way back into the audio graph.
+Run it: `PYTHONPATH=tests python tests/benchmarks/bench_call_latency.py [lab | notebook] [TURNS]`. A real server and
+Chromium with a fake microphone; at the other end a server that answers a commit at once, so that what is left is ours:
+the page, the front end's socket, the kernel, the I/O thread, and all the way back into the audio graph.
 
 Printed, in milliseconds (median, 90th percentile, worst):
 
 - the round trip of a bare widget message, page → kernel → page, measured in the same page between the turns;
 - last microphone sample → first sample played: the whole way there and back, with sound, through a Realtime session;
-- delta in the kernel → sample in the page: from the update on the I/O thread until the audio graph plays its first sample;
+- delta in the kernel → sample in the page: from the update on the I/O thread until the audio graph plays it;
 - "the person speaks" → silence: from the message in the page until the audio thread has stopped.
 """
 
@@ -48,9 +48,12 @@ display(echo)
 """
 LISTEN = """
 arrived = []
-call.session.subscribe(lambda u: arrived.append((u.item_id, time.time() * 1000)) if isinstance(u, c.Sound) and not u.start_ms else None)
+def note(update):
+    if isinstance(update, c.Sound) and not update.start_ms:
+        arrived.append((update.item_id, time.time() * 1000))
+call.session.subscribe(note)
 """
-# One turn: hold, speak, let go, and wait for the first sample. Times are of the page's clock as milliseconds since 1970.
+# One turn: hold, speak, let go, and wait for the first sample. Times are milliseconds since 1970 on the page's clock.
 TURN = """async () => {
   const e = [...window.__rtnbCalls.values()].at(-1);
   const now = () => performance.timeOrigin + performance.now();

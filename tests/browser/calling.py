@@ -147,8 +147,8 @@ def heard_of(sound: np.ndarray, pcm: np.ndarray) -> tuple[int, int]:
         pcm: The int16 samples the server sent, at the same rate.
 
     Returns:
-        Where in `sound` the answer begins, and how many of its samples were played without one lost, doubled or changed.
-        The first 20 ms are not compared: playback sets in softly.
+        Where in `sound` the answer begins, and how many samples were played without one lost, doubled or changed. The
+        first 20 ms are not compared: playback sets in softly.
     """
     wanted = pcm.astype(np.float32) / 32768
     skip = 480

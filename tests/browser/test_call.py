@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dialogue import Talk, serve
 
 from browser import lab
 from browser.calling import heard_of, in_notebook, microphone
-from dialogue import Talk, serve
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
