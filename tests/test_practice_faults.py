@@ -143,6 +143,8 @@ def test_transcription_comes_late_and_in_its_own_order(practice: server.Practice
 
 def test_engines_fail_on_purpose(practice: server.Practice) -> None:
     heard = {"audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}}}
+    streams = {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}, "turn_detection": None}}}
+    assert "conversation.item.input_audio_transcription.failed" in talk(practice, "deaf", **streams)["types"]
     deaf = talk(practice, "deaf", **heard)
     assert "conversation.item.input_audio_transcription.failed" in deaf["types"]
     assert deaf["done"][0]["status"] == "completed"

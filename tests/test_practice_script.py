@@ -544,6 +544,16 @@ def test_words_taken_back_are_left_to_the_final_transcript() -> None:
     assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "yellow hair"
 
 
+def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
+    theatre = Theatre(holds=["listen"]).push_to_talk()
+    theatre.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
+    theatre.append(SPEECH[:9_600])
+    listen = next(asked for asked in theatre.asked if type(asked).__name__ == "Listen")
+    assert theatre.script.heard(listen.job, RuntimeError("broken"), theatre.now) == []
+    theatre.send("input_audio_buffer.commit")
+    assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
+
+
 def test_a_transcription_session_transcribes_and_never_answers() -> None:
     theatre = Theatre(kind="transcription")
     session = theatre.events[0]["session"]

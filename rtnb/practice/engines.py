@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from rtnb.practice.outputs import Detect, Hear, Listen, Speak, Stop, Think
 from rtnb.practice.thoughts import Brain, Say
 
+_PIECE_BYTES = 4 * 48_000
+
 __all__ = ["Engines", "Workers", "canned", "installed"]
 
 
@@ -165,20 +167,17 @@ class Workers:
         self._running: set[str] = set()
         self._listeners: dict[str, Listener] = {}
         self._detector: Detector | None = None
-        self._queue: deque[Detect | Listen] = deque()
+        self._queue: deque[Detect | Listen | Stop] = deque()
         self._working = False
         self._lock = threading.Lock()
 
     def submit(self, asked: Hear | Listen | Detect | Think | Speak | Stop) -> None:
         """Begin a piece of work (or give one up). Never blocks."""
-        if isinstance(asked, Stop):
-            if asked.job in self._running:
-                self._stopped.add(asked.job)
-            if asked.job in self._listeners:
-                self.submit(Listen(asked.job, b"", last=True))
-        elif isinstance(asked, Detect | Listen):
+        if isinstance(asked, Stop) and asked.job in self._running:
+            self._stopped.add(asked.job)
+        elif isinstance(asked, Detect | Listen | Stop):
             with self._lock:
-                self._queue.append(asked)
+                self._queue.extend(_in_pieces(asked))
                 if self._working:
                     return
                 self._working = True
@@ -200,17 +199,24 @@ class Workers:
             self._running.clear()
 
     def _in_order(self) -> None:
-        while True:
-            with self._lock:
-                if not self._queue:
-                    self._working = False
-                    return
-                asked = self._queue.popleft()
-            try:
-                self._judge(asked) if isinstance(asked, Detect) else self._listen(asked)
-            except Exception as error:
-                if isinstance(asked, Listen):
-                    self._answer("heard", asked.job, error)
+        """Do the first of the queue, and line up again behind the other sessions for the rest."""
+        with self._lock:
+            if not self._queue:
+                self._working = False
+                return
+            asked = self._queue.popleft()
+        try:
+            if isinstance(asked, Detect):
+                self._judge(asked)
+            elif isinstance(asked, Listen):
+                self._listen(asked)
+            else:
+                self._listeners.pop(asked.job, None)
+        except Exception as error:
+            if isinstance(asked, Listen):
+                self._listeners.pop(asked.job, None)
+                self._answer("heard", asked.job, error)
+        self._start(self._in_order)
 
     def _judge(self, asked: Detect) -> None:
         if self._detector is None or asked.first:
@@ -249,3 +255,18 @@ class Workers:
         finally:
             self._running.discard(asked.job)
             self._stopped.discard(asked.job)
+
+
+def _in_pieces(asked: Detect | Listen | Stop) -> Iterator[Detect | Listen | Stop]:
+    """A flood of sound in pieces of a few seconds, so that no session keeps a thread for long."""
+    if isinstance(asked, Stop) or len(asked.pcm) <= _PIECE_BYTES:
+        yield asked
+        return
+    for at in range(0, len(asked.pcm), _PIECE_BYTES):
+        piece = asked.pcm[at : at + _PIECE_BYTES]
+        if isinstance(asked, Detect):
+            yield Detect(piece, first=asked.first and at == 0)
+        else:
+            yield Listen(
+                asked.job, piece, last=asked.last and at + _PIECE_BYTES >= len(asked.pcm), language=asked.language
+            )

@@ -107,6 +107,8 @@ class Transcripts:
     def heard(self, job: str, text: str | BaseException) -> None:
         """The recogniser's last word on a job."""
         hearing = self._hearings.pop(job, None)
+        if job == self._streaming:
+            self._streaming = None  # it broke before the item was committed, which will be heard as a whole
         if hearing is None or hearing.item is None:
             return
         item = hearing.item

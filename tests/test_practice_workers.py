@@ -1,0 +1,132 @@
+"""Engine work beside the loop: in order within a session, in turn between sessions, given up when nobody waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rtnb.practice.engines import Workers, canned
+from rtnb.practice.outputs import Detect, Hear, Listen, Speak, Stop, Think
+from rtnb.practice.thoughts import Request
+
+
+class Answers:
+    """What workers answered, in order."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[Any, ...]] = []
+        self._more = threading.Condition()
+
+    def __call__(self, *answer: Any) -> None:
+        with self._more:
+            self.got.append(answer)
+            self._more.notify_all()
+
+    def wait(self, count: int) -> list[tuple[Any, ...]]:
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.got) >= count, 5), self.got
+            return list(self.got)
+
+
+@pytest.fixture
+def pool() -> Any:
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
+class Echo:
+    """A listener that repeats how much it got."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Echo.made += 1
+        self.size = 0
+
+    def feed(self, pcm: bytes) -> str | None:
+        self.size += len(pcm)
+        return str(self.size)
+
+    def finish(self) -> str:
+        return f"all {self.size}"
+
+
+def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecutor) -> None:
+    answers = Answers()
+    workers = Workers(canned("Yes."), pool, answers)
+    workers.submit(Think("a", Request()))
+    workers.submit(Speak("b", "one two three four five six", "marin"))
+    got = answers.wait(6)
+    assert [(method, job) for method, job, _ in got] == [("thought", "a")] * 2 + [("spoke", "b")] * 4
+    assert (got[0][2].text, got[1][2], got[-1][2]) == ("Yes.", None, None)
+
+
+def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: ThreadPoolExecutor) -> None:
+    answers = Answers()
+    workers = Workers(replace(canned(), listen=lambda language: Echo()), pool, answers)
+    for job in ("a", "b"):
+        workers.submit(Listen(job, bytes(100)))
+        workers.submit(Listen(job, bytes(10)))
+    workers.submit(Stop("b"))
+    workers.submit(Listen("a", b"", last=True))
+    assert answers.wait(5)[:5] == [
+        ("partly_heard", "a", "100"),
+        ("partly_heard", "a", "110"),
+        ("partly_heard", "b", "100"),
+        ("partly_heard", "b", "110"),
+        ("heard", "a", "all 110"),
+    ]
+
+
+def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
+    def endless(wanted: Speak) -> Any:
+        while True:
+            yield bytes(2)
+            time.sleep(0.001)
+
+    answers = Answers()
+    workers = Workers(replace(canned(), speak=endless), pool, answers)
+    workers.submit(Speak("a", "x", "marin"))
+    answers.wait(1)
+    workers.submit(Stop("a"))
+    workers.submit(Hear("b", b""))  # the only thread is free again
+    deadline = time.monotonic() + 5
+    while answers.got[-1] != ("heard", "b", "") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert answers.got[-1] == ("heard", "b", "")
+
+
+def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecutor) -> None:
+    class Slow:
+        def feed(self, pcm: bytes) -> list[float]:
+            time.sleep(0.02)
+            return [0.0]
+
+    flood, other = Answers(), Answers()
+    flooding = Workers(replace(canned(), detector=Slow), pool, flood)
+    flooding.submit(Detect(bytes(48_000 * 400), first=True))  # 400 s at once: 100 pieces
+    Workers(canned(), pool, other).submit(Hear("b", b""))
+    other.wait(1)
+    assert len(flood.got) < 20
+    flooding.close()
+
+
+def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) -> None:
+    def broken(*args: Any) -> Any:
+        raise RuntimeError("broken")
+
+    answers = Answers()
+    workers = Workers(replace(canned(), hear=broken, think=broken, speak=broken, listen=broken), pool, answers)
+    for work in (Hear("a", b""), Think("b", Request()), Speak("c", "x", "marin"), Listen("d", b"x")):
+        workers.submit(work)
+    assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {
+        ("heard", "a", "broken"),
+        ("thought", "b", "broken"),
+        ("spoke", "c", "broken"),
+        ("heard", "d", "broken"),
+    }
