@@ -277,9 +277,9 @@ class _NotebookView:
     def start(self) -> None:
         _views[self._reply] = self
         self._main = _Output(self._live())
-        # VS Code starts no sound without a click, so a strip that plays by itself would only be in the way; where
-        # nobody listens it would be a widget that nothing ever empties.
-        speaks = self._where.widgets and self._where.person and self._where.name not in ("vscode", "marimo")
+        # VS Code starts no sound without a click, so a strip that plays by itself would only be in the way; Voilà runs
+        # all cells before it shows any, and where nobody listens it would be a widget that nothing ever empties.
+        speaks = self._where.widgets and self._where.person and self._where.name not in ("vscode", "voila")
         if speaks and not self._reply.done and self._expects_sound():
             with _harmless():
                 self._start_player()
