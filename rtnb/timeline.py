@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import bisect
+import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,7 +52,7 @@ class Span:
         end_seconds: When it ends.
         label: What it is, in words.
         status: `"completed"`, `"interrupted"`, `"cancelled"`, `"incomplete"` or `"failed"`.
-        pcm: Its sound, s16le mono 24 kHz; empty for none.
+        sound_seconds: How much sound it has; 0.0 for none.
     """
 
     lane: Lane
@@ -60,7 +61,13 @@ class Span:
     end_seconds: float
     label: str = ""
     status: str = "completed"
-    pcm: bytes = field(default=b"", repr=False)
+    sound_seconds: float = 0.0
+    _read: Callable[[], bytes] = field(default=bytes, repr=False, compare=False)
+
+    @property
+    def pcm(self) -> bytes:
+        """Its sound, s16le mono 24 kHz, read when asked for; empty for none."""
+        return self._read() if self.sound_seconds else b""
 
     @property
     def seconds(self) -> float:
@@ -159,7 +166,7 @@ class Timeline:
         return _Picture(self, max(300, width)).draw()
 
     def _repr_html_(self) -> str:
-        total = sum(len(span.pcm) for span in self.spans) / _BYTES_PER_SECOND
+        total = sum(span.sound_seconds for span in self.spans)
         if not 0 < total <= _INLINE_SECONDS:
             return _block(self.svg(), "", 'save("talk.html") keeps it with its sound' if total else "")
         return _block(self.svg(), self._sounds(), "click a bar to hear it")
@@ -168,7 +175,7 @@ class Timeline:
         """An audio element for each stretch that sounds, once."""
         parts = []
         for number, span in enumerate(self.spans):
-            if (clip := span.audio) is not None and clip.seconds >= 0.02:
+            if span.sound_seconds >= 0.02 and (clip := span.audio) is not None:
                 data = base64.b64encode(clip.encode("opus")).decode()
                 source = f'src="data:audio/ogg;base64,{data}"'
                 parts.append(f'<audio data-of="{number}" preload="none" {source}{_MOVE}></audio>')
@@ -257,6 +264,7 @@ def _read(
 ) -> tuple[list[Span], list[Mark]]:
     """Read the log from `begin` to `end`; what came before is only counted, for the offsets of the person's sound."""
     talk = session.conversation
+    written = _first_words(entries)
     spans: list[Span] = []
     marks: list[Mark] = []
     appends = _Appends()
@@ -328,8 +336,9 @@ def _read(
             if ends - begins < 0.3 * (last - first) / _BYTES_PER_SECOND:
                 continue
             label = (turn.transcript or "") if turn is not None else ""
-            pcm = session.log.heard.read(first, last)
-            spans.append(Span("person", "speech", min(begins, started), ends, label, pcm=pcm))
+            seconds = (last - first) / _BYTES_PER_SECOND
+            read = functools.partial(session.log.heard.read, first, last)
+            spans.append(Span("person", "speech", min(begins, started), ends, label, "completed", seconds, read))
         elif type_ == "response.created":
             responses.append((event.get("response") or {}).get("id") or "")
         elif type_ == "response.function_call_arguments.done":
@@ -347,7 +356,7 @@ def _read(
         if type_ == "response.created" and asked_at is not None:
             answered = talk.responses.get(responses[-1])
             if answered is not None:
-                first_at = answered.first_sound_at or _first_words(entries, index, responses[-1])
+                first_at = answered.first_sound_at or written.get(responses[-1])
                 if first_at is not None:
                     label = f"{first_at - asked_at:.2f} s to the first {'sound' if answered.first_sound_at else 'word'}"
                     marks.append(Mark("model", "first_sound", first_at, label, asked_at))
@@ -355,10 +364,10 @@ def _read(
     end_stretch()
     # A microphone is on all the time; only what the server took for speech is worth a bar.
     spans = [s for s in spans if not (s.kind == "sent" and s.status == "live" and live_spans)]
-    spans = [Span(**{**s.__dict__, "status": "completed"}) if s.status == "live" else s for s in spans]
+    spans = [replace(s, status="completed") if s.status == "live" else s for s in spans]
     for response_id in dict.fromkeys(responses):
         if (response := talk.responses.get(response_id)) is not None:
-            spans += _answer(talk, response, entries)
+            spans += _answer(talk, response, written)
     for at, name, arguments in calls.values():
         spans.append(Span("tools", "tool", at, at, f"{name}({_short(arguments)})", "incomplete"))
     return spans, marks
@@ -368,9 +377,9 @@ def _sending(session: Session, appends: _Appends, first: int, start: float, last
     size = appends.size - first
     seconds = size / _BYTES_PER_SECOND
     live = seconds > 1 and last - start > 0.4 * seconds
-    pcm = session.log.heard.read(first, first + size)
+    read = functools.partial(session.log.heard.read, first, first + size)
     label, status = f"{seconds:.1f} s of sound", "live" if live else "completed"
-    return Span("person", "sent", start, max(last, start + 0.02), label, status, pcm)
+    return Span("person", "sent", start, max(last, start + 0.02), label, status, seconds, read)
 
 
 def _read_sent(entry: Entry, marks: list[Mark], spans: list[Span], calls: dict[str, tuple[float, str, str]]) -> None:
@@ -401,11 +410,13 @@ def _short(arguments: str) -> str:
     return ", ".join(f"{k}={v!r}" for k, v in values.items()) if isinstance(values, dict) else arguments
 
 
-def _first_words(entries: Sequence[Entry], index: int, response_id: str) -> float | None:
-    for entry in entries[index:]:
-        if entry.silent.get("response_id") == response_id and wire.to_ga(entry.silent)["type"].endswith("text.delta"):
-            return entry.at_seconds
-    return None
+def _first_words(entries: Sequence[Entry]) -> dict[str, float]:
+    """When the first written word of each response came."""
+    first: dict[str, float] = {}
+    for entry in entries:
+        if entry.direction == "received" and entry.type.endswith("text.delta"):
+            first.setdefault(entry.silent.get("response_id") or "", entry.at_seconds)
+    return first
 
 
 def _speaking_at(spans: Sequence[Span], talk: c.Conversation, responses: Sequence[str], at: float) -> float:
@@ -418,7 +429,7 @@ def _speaking_at(spans: Sequence[Span], talk: c.Conversation, responses: Sequenc
     return played if 0 < played < length else 0.0
 
 
-def _answer(talk: c.Conversation, response: c.Response, entries: Sequence[Entry]) -> list[Span]:
+def _answer(talk: c.Conversation, response: c.Response, written: Mapping[str, float]) -> list[Span]:
     """What the model did in one response: prepare, then speak or write."""
     if response.started_at is None:
         return []
@@ -429,25 +440,21 @@ def _answer(talk: c.Conversation, response: c.Response, entries: Sequence[Entry]
     status = "interrupted" if reason == "turn_detected" else response.status
     if response.first_sound_at is not None:
         first = response.first_sound_at
-        pcm = b"".join(part for turn in turns for part in turn._pcm)
+        size = sum(turn._pcm_bytes for turn in turns)
         cut = next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)
         if cut is not None:
-            pcm, status = pcm[: cut * c.BYTES_PER_MS], "interrupted"
+            size, status = min(size, cut * c.BYTES_PER_MS), "interrupted"
+        seconds = size / _BYTES_PER_SECOND
+
+        def read() -> bytes:
+            return b"".join(part for turn in turns for part in turn._pcm)[:size]
+
         return [
             Span("model", "waiting", response.started_at, first),
-            Span("model", "speaking", first, first + len(pcm) / _BYTES_PER_SECOND, label, status, pcm),
+            Span("model", "speaking", first, first + seconds, label, status, seconds, read),
         ]
     if any(turn.type == "message" for turn in turns):
-        begun = next(
-            (
-                entry.at_seconds
-                for entry in entries
-                if entry.direction == "received"
-                and entry.silent.get("response_id") == response.id
-                and wire.to_ga(entry.silent)["type"].endswith("text.delta")
-            ),
-            response.started_at,
-        )
+        begun = written.get(response.id, response.started_at)
         return [
             Span("model", "waiting", response.started_at, begun),
             Span("model", "writing", begun, max(ended, begun), label, status),
@@ -571,7 +578,7 @@ class _Picture:
             if beside > room:
                 begins, room = left + width + 4, beside
         cut = "" if thin else _cut(label, int(room / _CHAR))
-        plays = bool(span.audio is not None and len(span.pcm) > 960)
+        plays = span.sound_seconds >= 0.02
         act = f' role="button" tabindex="0" data-sound="{number}"' if plays else ' role="img"'
         status = "" if span.status == "completed" else " broken"
         place = f'x="{left:.1f}" y="{y:g}" width="{width:.1f}" height="{height}" rx="{3 if thin else 5}"'

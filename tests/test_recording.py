@@ -141,9 +141,9 @@ def test_it_keeps_its_pace_and_any_other(tmp_path):
             response = chat.ask("Hello").wait(10).responses[0]
             return response.ended_at - response.started_at
 
-    assert 0.55 < took(1.0) < 1.2
-    assert 0.25 < took(2.0) < 0.55
-    assert took(math.inf) < 0.2
+    assert 0.55 < took(1.0)
+    assert 0.25 < took(2.0)
+    assert took(math.inf) < 0.5
 
 
 def test_tools_are_called_again_and_the_talk_goes_on(tmp_path):

