@@ -76,6 +76,11 @@ class Practice:
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     @property
+    def asks_for_key(self) -> bool:
+        """Whether clients need the server's own key; else any will do."""
+        return self._house.key is not None
+
+    @property
     def engines(self) -> dict[str, str]:
         """What hears and what speaks, by name; "" where none is installed."""
         return dict(self._engines.names)
@@ -301,8 +306,10 @@ def main(args: argparse.Namespace) -> int:
         with server:
             print(f"Practice server: {server.url}  ({server.told})")
             print("Try it:")
-            print(f"  OPENAI_API_KEY=practice rtnb demo --url {server.url}")
-            print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=practice python your_program.py")
+            key = "YOUR_KEY" if server.asks_for_key else "practice"
+            ask = f"rtnb.ask('Count to five.', url='{server.url}', key='{key}')"
+            print(f'  python -c "import rtnb; print({ask}.wait())"')
+            print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY={key} python your_program.py")
             if server.certificate:
                 print(f"Clients must trust this certificate:\n{server.certificate}", end="")
             print("Ctrl+C ends it.", flush=True)
