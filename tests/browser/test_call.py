@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -401,3 +403,49 @@ def test_nothing_of_a_call_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
         saved = call.notebook.saved()
         assert (jupyter.folder / "saved.ipynb").stat().st_size < 20_000
         assert "live call" in saved.cells[0].outputs[0]["data"]["text/html"]
+
+
+def spoken_turn(page) -> None:
+    """Click, let the fake microphone ask, and wait for words on both sides."""
+    call = page.locator(".rtnb-call").first
+    call.wait_for(timeout=40_000)
+    call.locator(".rtnb-call-main").click()
+    page.wait_for_selector(".rtnb-call[data-status='speaking']", timeout=40_000)
+    words = call.locator(".rtnb-call-line[data-role='user'] .rtnb-call-text")
+    words.first.wait_for(timeout=20_000)
+    assert "Norway" in words.first.inner_text()
+
+
+def test_it_works_in_voila(tmp_path: Path):
+    with (
+        lab.server(tmp_path / "voila", app="voila") as voila,
+        lab.chromium(microphone=microphone(tmp_path / "asked.wav", 4, "question", 60)) as browser,
+    ):
+        page = lab.page(browser)
+        voila.open(page, voila.write("call.ipynb", [CALL]))
+        spoken_turn(page)
+
+
+def test_it_works_in_marimo(tmp_path: Path):
+    pytest.importorskip("marimo")
+    script = tmp_path / "call.py"
+    script.write_text(
+        "import marimo\napp = marimo.App()\n\n@app.cell\ndef _():\n"
+        "    import rtnb\n    call = rtnb.call(practice=True)\n    call\n    return\n"
+    )
+    port = lab._free_port()
+    command = [sys.executable, "-m", "marimo", "run", str(script), "--headless", "--no-token"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    marimo = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with lab.chromium(microphone=microphone(tmp_path / "asked.wav", 4, "question", 60)) as browser:
+            page = lab.page(browser)
+            for _ in range(60):
+                with contextlib.suppress(Exception):
+                    page.goto(f"http://127.0.0.1:{port}")
+                    break
+                page.wait_for_timeout(500)
+            spoken_turn(page)
+    finally:
+        marimo.terminate()
+        marimo.wait(10)
