@@ -326,19 +326,21 @@ def _read(
                 marks.append(Mark("person", "interrupted", at, f"speaks over the answer after {talk_over:.1f} s"))
         elif type_ == "input_audio_buffer.speech_stopped":
             asked_at = at
-            start_ms, started = speech.pop(event.get("item_id") or "", (0, at))
+            start_ms, _ = speech.pop(event.get("item_id") or "", (0, at))
             first = origin + start_ms * c.BYTES_PER_MS
             last = origin + int(event.get("audio_end_ms") or 0) * c.BYTES_PER_MS
             live_spans.append((first, last))
             turn = talk.turn(event.get("item_id") or "")
             # A file goes out faster than it plays, so there the moment of the event is all there is to go by.
             begins, ends = appends.when(first), appends.when(last)
+            # What the detector adds in front may have been sent long before; nobody speaks slower than time.
+            begins = max(begins, ends - (last - first) / _BYTES_PER_SECOND)
             if ends - begins < 0.3 * (last - first) / _BYTES_PER_SECOND:
                 continue
             label = (turn.transcript or "") if turn is not None else ""
             seconds = (last - first) / _BYTES_PER_SECOND
             read = functools.partial(session.log.heard.read, first, last)
-            spans.append(Span("person", "speech", min(begins, started), ends, label, "completed", seconds, read))
+            spans.append(Span("person", "speech", begins, ends, label, "completed", seconds, read))
         elif type_ == "response.created":
             responses.append((event.get("response") or {}).get("id") or "")
         elif type_ == "response.function_call_arguments.done":
@@ -465,8 +467,9 @@ def _answer(talk: c.Conversation, response: c.Response, written: Mapping[str, fl
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 _LEFT, _RIGHT, _TOP = 74, 14, 30
-_HEIGHTS = {"person": 62, "model": 76, "tools": 40, "socket": 50}
-_CHAR = 6.3  # about the width of a letter at 12 px
+_ROW = 32  # what starts while the lane is taken gets a row below
+_HEIGHTS = {"person": 72, "model": 76, "tools": 40, "socket": 50}
+_CHAR = 6.7  # about the width of a letter at 12 px
 
 
 class _Scale:
@@ -515,13 +518,20 @@ class _Picture:
         lanes = [lane for lane in LANES if lane != "tools" or any(s.lane == "tools" for s in self.timeline.spans)]
         tops: dict[str, float] = {}
         y = float(_TOP)
+        self.rows = self._rows()
+        self.heights = {
+            lane: _HEIGHTS[lane]
+            + _ROW
+            * max((row for s, row in zip(self.timeline.spans, self.rows, strict=True) if s.lane == lane), default=0)
+            for lane in lanes
+        }
         for lane in lanes:
             tops[lane] = y
-            y += _HEIGHTS[lane]
+            y += self.heights[lane]
         height = y + 6
         parts = [self._axis(height)]
         for lane in lanes:
-            middle = tops[lane] + _HEIGHTS[lane] / 2 + 4
+            middle = tops[lane] + self.heights[lane] / 2 + 4
             parts.append(f'<line class="base" x1="0" x2="{self.width}" y1="{tops[lane]:g}" y2="{tops[lane]:g}"/>')
             parts.append(f'<text class="lane" x="6" y="{middle:g}">{lane}</text>')
         for start, end in self.scale.folds:
@@ -543,6 +553,21 @@ class _Picture:
             f'<svg class="rtnb-tl" role="group" aria-label="{escape(label)}" viewBox="0 0 {self.width} {height:g}" '
             f'width="{self.width}">{_HATCH}{"".join(parts)}</svg>'
         )
+
+    def _rows(self) -> list[int]:
+        """In which row of its lane each stretch is drawn: the first that is free where it begins."""
+        rows: list[int] = []
+        ends: dict[str, list[float]] = {}
+        for span in self.timeline.spans:
+            if span.kind == "waiting":
+                rows.append(0)
+                continue
+            lane = ends.setdefault(span.lane, [])
+            left, right = self.x(span.start_seconds), self.x(span.end_seconds)
+            row = next((n for n, end in enumerate(lane) if end <= left + 1), len(lane))
+            lane[row : row + 1] = [max(right, left + 3)]
+            rows.append(row)
+        return rows
 
     def _axis(self, height: float) -> str:
         """Ticks a person would choose, counted from the beginning; none inside a fold."""
@@ -567,6 +592,7 @@ class _Picture:
         width = max(right - left, 3.0)
         thin = span.kind == "waiting"
         y = top + (38 if thin else 26) if span.lane == "model" else top + (26 if span.lane == "person" else 9)
+        y += _ROW * self.rows[number]
         height = 6 if thin else 26
         words = f"{span.lane} {_words(span)}, {span.seconds:.1f} s"
         label = span.label or _KINDS.get(span.kind, "")
@@ -604,7 +630,7 @@ class _Picture:
             if mark.lane == "socket":
                 y = top + 44
             elif mark.kind == "truncated" or mark.kind == "interrupted":
-                y = top + (68 if mark.lane == "model" else 60)
+                y = top + self.heights[mark.lane] - (8 if mark.lane == "model" else 7)
             else:
                 y = top + 18
             room = int((self.width - _RIGHT - x) / _CHAR)
@@ -625,6 +651,8 @@ class _Picture:
             if shown:
                 free[key] = left + long + 8
                 body = f'<text class="note" text-anchor="{anchor}" x="{begins:.1f}" y="{y:g}">{escape(label)}</text>'
+            if not shown and x < free[key]:  # it would be drawn into the words of another; the table has it
+                continue
             shape = (
                 f'<path class="flag" d="M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"/>'
                 if mark.kind != "error"

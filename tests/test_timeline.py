@@ -197,3 +197,13 @@ def test_before_anything_happened_it_says_so():
     empty = Timeline("x", [], [])
     assert repr(empty) == "Timeline(nothing has happened yet)"
     xml.fromstring(empty.svg())
+
+
+def test_what_runs_at_the_same_time_is_drawn_in_rows():
+    from rtnb.timeline import Span, Timeline
+
+    spans = [Span("model", "speaking", 0.0, 5.0, "talk"), Span("model", "writing", 1.0, 2.0, "aside")]
+    spans.append(Span("model", "writing", 6.0, 7.0, "after"))
+    heights = re.findall(r'class="bar" x="[\d.]+" y="(\d+)"', Timeline("x", spans, []).svg())
+    assert heights[0] != heights[1]
+    assert heights[0] == heights[2]
