@@ -64,7 +64,7 @@ def read_parts(parts: Iterable[Any]) -> list[Step]:
 
     Args:
         parts: Strings are words, unless they end like a sound file; paths, bytes of a file, open files and clips are
-            recordings; whatever has `.clips` (an upload or record box) stands for all of them; lists are taken apart;
+            recordings; whatever has `.sources` or `.clips` (an upload or record box) stands for all of them; lists are taken apart;
             pictures are whatever `rtnb.Image` reads.
 
     Returns:
@@ -98,8 +98,9 @@ def _flat(parts: Iterable[Any]) -> Iterable[Any]:
     for part in parts:
         if isinstance(part, list | tuple):
             yield from _flat(part)
-        elif hasattr(part, "clips"):
-            clips = list(part.clips)
+        elif hasattr(part, "sources") or hasattr(part, "clips"):
+            # A box that names its files has them streamed rather than read whole.
+            clips = list(part.sources if hasattr(part, "sources") else part.clips)
             if not clips:
                 raise InputError(
                     "Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again."

@@ -37,6 +37,13 @@ def test_boxes_and_lists_are_taken_apart():
         read_parts([Box()])
 
 
+def test_an_upload_box_gives_its_files_so_that_long_ones_are_streamed(tmp_path):
+    class UploadBox(Box):
+        sources = (tmp_path / "a.wav",)
+
+    assert read_parts([UploadBox(Clip.silence(1))]) == [Recording(tmp_path / "a.wav")]
+
+
 def test_paths_bytes_and_open_files_are_recordings(tmp_path):
     path = samples()["question"].save(tmp_path / "q.wav")
     for part in (path, path.read_bytes(), io.BytesIO(path.read_bytes())):
