@@ -20,6 +20,8 @@ from rtnb.practice import server
 from rtnb.practice.faults import FAULTS, Drop, Faults, Frame, Line, read_faults
 from rtnb.practice.outputs import Close, Send
 
+LIMITS = "rate_limits.updated"  # the last event of a turn
+
 
 @pytest.fixture(scope="module")
 def practice() -> Iterator[server.Practice]:
@@ -27,8 +29,10 @@ def practice() -> Iterator[server.Practice]:
         yield running
 
 
-def talk(practice: server.Practice, fault: str, *, turns: int = 1, seed: int = 1, **session: Any) -> dict[str, Any]:
-    """A conversation over a socket with a fault; gives everything that came and how it ended."""
+def talk(
+    practice: server.Practice, fault: str, *, turns: int = 1, seed: int = 1, last: str = LIMITS, **session: Any
+) -> dict[str, Any]:
+    """A conversation over a socket with a fault; gives everything that came up to `last`, and how it ended."""
 
     async def run() -> dict[str, Any]:
         events: list[Any] = []
@@ -47,7 +51,7 @@ def talk(practice: server.Practice, fault: str, *, turns: int = 1, seed: int = 1
                 await socket.send(json.dumps({"type": "response.create"}))
             try:
                 while left:
-                    text = await asyncio.wait_for(socket.recv(), 0.6)
+                    text = await asyncio.wait_for(socket.recv(), 10)
                     texts.append(str(text))
                     times.append(loop.time() - began)
                     try:
@@ -58,8 +62,9 @@ def talk(practice: server.Practice, fault: str, *, turns: int = 1, seed: int = 1
                         left -= 1
                         if left:
                             await socket.send(json.dumps({"type": "response.create"}))
-                while True:
-                    events.append(json.loads(await asyncio.wait_for(socket.recv(), 0.15)))
+                patience = 10 if last else 0.3
+                while events[-1]["type"] != last:
+                    events.append(json.loads(await asyncio.wait_for(socket.recv(), patience)))
                     times.append(loop.time() - began)
             except (ConnectionClosed, TimeoutError):
                 pass
@@ -100,7 +105,7 @@ def test_error_events_unknown_events_and_half_frames_come_where_asked(practice: 
 
 
 def test_rate_limits_do_not_come_or_come_late(practice: server.Practice) -> None:
-    assert "rate_limits.updated" not in talk(practice, "no_rate_limits")["types"]
+    assert "rate_limits.updated" not in talk(practice, "no_rate_limits", last="")["types"]
     late = talk(practice, "late_rate_limits:0.1")
     done, limits = (late["times"][late["types"].index(kind)] for kind in ("response.done", "rate_limits.updated"))
     assert 0.08 < limits - done < 1
@@ -162,13 +167,13 @@ def test_upgrades_and_keys_are_refused(practice: server.Practice) -> None:
 
 
 def test_sessions_expire_early(practice: server.Practice) -> None:
-    ended = talk(practice, "expire:0.1")
+    ended = talk(practice, "expire:0.1", last="never")
     assert (ended["types"][-1], ended["code"]) == ("error", 1001)
 
 
 def test_faults_of_the_server_and_of_the_url_add_up() -> None:
     with server.start(engines=False, pace=0, faults="no_rate_limits") as running:
-        told = talk(running, "unknown:1")
+        told = talk(running, "unknown:1", last="")
         assert "rate_limits.updated" not in told["types"]
         assert "practice.unknown" in told["types"]
 
