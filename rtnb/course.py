@@ -21,7 +21,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LANGUAGES", "Cell", "Source", "compose", "execute", "main", "read", "target", "tidy"]
+from . import costs, models
+
+__all__ = [
+    "LANGUAGES",
+    "Cell",
+    "Source",
+    "compose",
+    "cost_sheet",
+    "execute",
+    "main",
+    "read",
+    "remake",
+    "sources",
+    "target",
+    "tidy",
+]
 
 LANGUAGES = ("en", "zh")
 # Where the notebooks are read on GitHub and opened in Colab.
@@ -175,7 +190,12 @@ def _remember(self, *given, **named):
     _made.append(self)
 _session.Session.__init__ = _remember
 """
-_AFTER = "print(sum(each.cost.known_usd for each in _made))"
+_AFTER = """
+import dataclasses, json
+from rtnb.costs import Usage
+_spent = {"usd": sum(each.cost.known_usd for each in _made)}
+print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made), Usage()))))
+"""
 
 
 def execute(
@@ -184,7 +204,7 @@ def execute(
     python: str | None = None,
     seconds_per_cell: float = 180.0,
     environment: dict[str, str] | None = None,
-) -> float:
+) -> dict[str, float]:
     """Run a notebook from top to bottom with no key, in an empty folder; its outputs are filled in.
 
     Args:
@@ -194,7 +214,7 @@ def execute(
         environment: Variables to add to the kernel's.
 
     Returns:
-        What the run would have cost at OpenAI, in US dollars.
+        What the run would have spent at OpenAI: `usd` in US dollars, and the tokens as in `costs.Usage`.
 
     Raises:
         nbclient.exceptions.CellExecutionError: If a cell fails.
@@ -202,7 +222,9 @@ def execute(
     return asyncio.run(_execute(notebook, python or sys.executable, seconds_per_cell, environment or {}))
 
 
-async def _execute(notebook: Any, python: str, seconds_per_cell: float, environment: dict[str, str]) -> float:
+async def _execute(
+    notebook: Any, python: str, seconds_per_cell: float, environment: dict[str, str]
+) -> dict[str, float]:
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell
 
@@ -229,7 +251,8 @@ async def _execute(notebook: Any, python: str, seconds_per_cell: float, environm
                     await client.async_execute_cell(notebook.cells[index], index)
         finally:
             del notebook.cells[count:]
-    return float(after.outputs[0]["text"])
+    spent: dict[str, float] = json.loads(after.outputs[0]["text"])
+    return spent
 
 
 def tidy(notebook: Any) -> Any:
@@ -283,7 +306,8 @@ def sources(folder: Path) -> list[Path]:
     return sorted((folder / "source").glob("[0-9][0-9]_*.md"))
 
 
-def _remake(folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None) -> None:
+def remake(folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None) -> None:
+    """Run the notebooks whose names begin so (all, where none is named) and write them with what came out."""
     import nbformat
 
     for path in sources(folder):
@@ -292,27 +316,76 @@ def _remake(folder: Path, names: Sequence[str], languages: Iterable[str], python
         source = read(path)
         for language in languages:
             notebook = compose(source, language)
-            usd = execute(notebook, python=python)
+            spent = execute(notebook, python=python)
             tidy(notebook)
-            for cell, composed in zip(notebook.cells, compose(source, language, cents(usd)).cells, strict=True):
+            finished = compose(source, language, cents(spent["usd"]))
+            for cell, composed in zip(notebook.cells, finished.cells, strict=True):
                 cell.source = composed.source
+            notebook.metadata["rtnb"] = {"minutes": source.minutes, "spent": spent}
             nbformat.validate(notebook)
             made = folder / target(source.name, language)
             made.parent.mkdir(exist_ok=True)
-            # One space of indentation and sorted keys, as Jupyter itself saves them.
             made.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
-            print(f"{made.relative_to(folder)}: {made.stat().st_size / 1000:.0f} kB, {usd * 100:.2f} cents", flush=True)
+            print(
+                f"{made.relative_to(folder)}: {made.stat().st_size / 1000:.0f} kB, {costs.money(spent['usd'])}",
+                flush=True,
+            )
+
+
+def cost_sheet(folder: Path, learners: int) -> str:
+    """What the course costs a class: each notebook run once by each learner, at the prices known today.
+
+    Args:
+        folder: Where the notebooks are.
+        learners: How many run them.
+
+    Returns:
+        A table as text.
+    """
+    large = "gpt-realtime-2.1"
+    rows = [("notebook", "minutes", f"{models.DEFAULT}, one", f"× {learners}", f"{large}, × {learners}")]
+    minutes, small_usd, large_usd = 0, 0.0, 0.0
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+        told = json.loads(path.read_text("utf-8"))["metadata"]["rtnb"]
+        spent = dict(told["spent"])
+        usage = costs.Usage(**{name: int(count) for name, count in spent.items() if name != "usd"})
+        one = costs.cost(usage, models.DEFAULT).known_usd
+        apart = max(0.0, spent["usd"] - one)  # transcription, billed by its own model
+        other = costs.cost(usage, large).known_usd + apart
+        one += apart
+        minutes, small_usd, large_usd = minutes + told["minutes"], small_usd + one, large_usd + other
+        sums = (costs.money(one), costs.money(one * learners), costs.money(other * learners))
+        rows.append((path.stem, str(told["minutes"]), *sums))
+    sums = (costs.money(small_usd), costs.money(small_usd * learners), costs.money(large_usd * learners))
+    rows.append(("all", str(minutes), *sums))
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    notes = [
+        f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:",
+        "a class that experiments spends more. Three times this is a sensible limit for the project.",
+    ]
+    return "\n".join([*lines, "", *notes])
+
+
+def _folder() -> Path:
+    """Where the notebooks are: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parent
+    return next((at for at in (package.parent / "notebooks", package / "notebooks") if at.is_dir()), Path("notebooks"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`python -m rtnb.course [NAME …]`: run the notebooks and write them with their outputs."""
+    """Run the notebooks and write them with their outputs, or tell what they cost a class."""
     parser = argparse.ArgumentParser(prog="python -m rtnb.course", description=main.__doc__)
     parser.add_argument("names", nargs="*", help="the beginnings of names, for example 01 03; all without any")
-    parser.add_argument("--folder", type=Path, default=Path("notebooks"), help="where notebooks/ is")
+    parser.add_argument("--folder", type=Path, default=_folder(), help="where the notebooks are")
     parser.add_argument("--language", choices=LANGUAGES, action="append", help="one language only")
     parser.add_argument("--python", default=os.environ.get("RTNB_KERNEL_PYTHON"), help="whose kernel runs them")
+    parser.add_argument("--costs", type=int, metavar="LEARNERS", help="run nothing; print the cost sheet for a class")
     given = parser.parse_args(arguments)
-    _remake(given.folder, given.names, given.language or LANGUAGES, given.python)
+    if given.costs is not None:
+        print(cost_sheet(given.folder, given.costs))
+    else:
+        remake(given.folder, given.names, given.language or LANGUAGES, given.python)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -164,6 +165,14 @@ def test_it_teaches_as_it_should(name, language):
         assert f"**{number[1:]}**" in text
     folded = re.findall(r"<details><summary>(.*?)</summary>", text)
     assert len(folded) == 2 * len(mine)
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_diagrams_fit_into_a_cell(name, language):
+    # JupyterLab folds longer lines where a side bar is open; a Chinese character is two columns wide.
+    for text in prose(committed(name, language)):
+        for line in "\n".join(re.findall(r"```text\n(.*?)```", text, re.DOTALL)).splitlines():
+            assert sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in line) <= 74, line
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
