@@ -34,6 +34,8 @@ __all__ = ["Call", "call"]
 # on a slow network, "the person speaks, be silent" must not queue behind a minute of sound.
 _AHEAD_SECONDS = 3.0
 _AHEAD_SPEED = 4.0
+_TICK_SECONDS = 0.05
+_JOINED_BYTES = 48_000
 _CAPTIONS_EVERY_SECONDS = 0.08
 _BEAT_SECONDS = 1.0
 # A page that says nothing for so long, neither sound nor beat, is gone; a kernel may block nearly as long.
@@ -168,19 +170,36 @@ class _Ahead:
         return items
 
     def _go(self) -> None:
+        """Send the first piece alone and at once; what comes in a burst behind it is joined, a message a tick.
+
+        A burst sent piece by piece would keep this thread busy while the one that writes the socket waits for the
+        interpreter, and the first sound with it (measured: twice as late).
+        """
         self._timer = None
         loop = asyncio.get_running_loop()
         now = loop.time()
         self._credit = min(_AHEAD_SECONDS, self._credit + (now - self._at) * _AHEAD_SPEED)
         self._at = now
-        while self.waiting:
-            item_id, pcm = self.waiting[0]
-            if pcm and self._credit <= 0:
-                self._timer = loop.call_later(0.01 - self._credit / _AHEAD_SPEED, self._go)
-                return
-            self.waiting.popleft()
-            self._credit -= len(pcm or b"") / (1000 * c.BYTES_PER_MS)
-            self.tell(item_id, pcm)
+        seconds = 0.0
+        while self.waiting and (self.waiting[0][1] is None or (not seconds and self._credit > 0)):
+            item_id, pcm = self.waiting.popleft()
+            if pcm is None:
+                self.tell(item_id, None)
+                continue
+            pieces, size = [pcm], len(pcm)
+            while self.waiting and size < _JOINED_BYTES and size < self._credit * 1000 * c.BYTES_PER_MS:
+                if self.waiting[0][0] != item_id or not (more := self.waiting[0][1]):
+                    break
+                self.waiting.popleft()
+                pieces.append(more)
+                size += len(more)
+            seconds = size / (1000 * c.BYTES_PER_MS)
+            self._credit -= seconds
+            self.tell(item_id, b"".join(pieces))
+        if self.waiting or seconds:
+            # Long before the ear has used up what was sent; with no credit, when there is some again.
+            pause = max(min(_TICK_SECONDS, seconds / 2), -self._credit / _AHEAD_SPEED, 0.005)
+            self._timer = loop.call_later(pause, self._go)
 
 
 class Call:

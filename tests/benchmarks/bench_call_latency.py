@@ -60,6 +60,9 @@ TURN = """async () => {
   const heard = e.heardSound.bind(e);
   let lastSample = 0;
   e.heardSound = (sound) => { if (e.held) lastSample = now(); heard(sound); };
+  const told = e.told.bind(e);
+  let inPage = 0;
+  e.told = (message, buffers) => { if (message.kind === "sound") inPage ||= now(); told(message, buffers); };
   e.hold();
   await new Promise((done) => setTimeout(done, 700 + Math.random() * 200));
   const played = new Promise((done) => {
@@ -72,11 +75,12 @@ TURN = """async () => {
   e.letGo();
   const [firstSample, item] = await played;
   e.heardSound = heard;
+  e.told = told;
   await new Promise((done) => setTimeout(done, 150));
   await e.stopPlaying("stop");
   const silence = e.silencedMs;
   await new Promise((done) => setTimeout(done, 600));
-  return { lastSample, firstSample, item, silence };
+  return { lastSample, inPage, firstSample, item, silence };
 }"""
 
 
@@ -125,6 +129,8 @@ def main(app: str = "lab", turns: int = 15) -> None:
             whole = [turn["firstSample"] - turn["lastSample"] for turn in done]
             told("last microphone sample → first sample played", whole)
             told("delta in the kernel → sample in the page", [t["firstSample"] - arrived[t["item"]] for t in done])
+            told("  of it: until the message is in the page", [t["inPage"] - arrived[t["item"]] for t in done])
+            told("  of it: from the message to the first sample", [t["firstSample"] - t["inPage"] for t in done])
             told("asked to be silent → silent", [turn["silence"] for turn in done])
             over = statistics.median(whole) - statistics.median(round_trips)
             print(f"the call's way there and back takes {over:.0f} ms longer than the bare message's (aim: within 60)")
