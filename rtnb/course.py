@@ -306,8 +306,21 @@ def sources(folder: Path) -> list[Path]:
     return sorted((folder / "source").glob("[0-9][0-9]_*.md"))
 
 
-def remake(folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None) -> None:
-    """Run the notebooks whose names begin so (all, where none is named) and write them with what came out."""
+def remake(
+    folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None, *, text_only: bool = False
+) -> None:
+    """Run the notebooks whose names begin so (all, where none is named) and write them with what came out.
+
+    Args:
+        folder: Where the notebooks are.
+        names: The beginnings of names.
+        languages: Which of `LANGUAGES`.
+        python: The interpreter whose kernel runs them. None: this one.
+        text_only: Run nothing: where only Markdown has changed, the outputs that are there still hold.
+
+    Raises:
+        ValueError: If `text_only` is asked for and the code has changed.
+    """
     import nbformat
 
     for path in sources(folder):
@@ -315,21 +328,36 @@ def remake(folder: Path, names: Sequence[str], languages: Iterable[str], python:
             continue
         source = read(path)
         for language in languages:
-            notebook = compose(source, language)
-            spent = execute(notebook, python=python)
-            tidy(notebook)
+            made = folder / target(source.name, language)
+            if text_only:
+                notebook = _with_outputs(compose(source, language), nbformat.read(made, 4), made.name)
+                spent = notebook.metadata["rtnb"]["spent"]
+            else:
+                notebook = compose(source, language)
+                spent = execute(notebook, python=python)
+                tidy(notebook)
             finished = compose(source, language, cents(spent["usd"]))
             for cell, composed in zip(notebook.cells, finished.cells, strict=True):
                 cell.source = composed.source
             notebook.metadata["rtnb"] = {"minutes": source.minutes, "spent": spent}
             nbformat.validate(notebook)
-            made = folder / target(source.name, language)
             made.parent.mkdir(exist_ok=True)
             made.write_text(nbformat.writes(notebook).rstrip("\n") + "\n", encoding="utf-8")
             print(
                 f"{made.relative_to(folder)}: {made.stat().st_size / 1000:.0f} kB, {costs.money(spent['usd'])}",
                 flush=True,
             )
+
+
+def _with_outputs(composed: Any, ran: Any, name: str) -> Any:
+    """A notebook with the outputs of another whose code is the same."""
+    new, old = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (composed, ran))
+    if [cell.source for cell in new] != [cell.source for cell in old]:
+        raise ValueError(f"{name}: the code has changed, so its outputs have too; run it without --text")
+    for cell, before in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = before.outputs, before.execution_count
+    composed.metadata["rtnb"] = ran.metadata["rtnb"]
+    return composed
 
 
 def cost_sheet(folder: Path, learners: int) -> str:
@@ -380,12 +408,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=_folder(), help="where the notebooks are")
     parser.add_argument("--language", choices=LANGUAGES, action="append", help="one language only")
     parser.add_argument("--python", default=os.environ.get("RTNB_KERNEL_PYTHON"), help="whose kernel runs them")
+    parser.add_argument("--text", action="store_true", help="run nothing, only bring changed words in")
     parser.add_argument("--costs", type=int, metavar="LEARNERS", help="run nothing; print the cost sheet for a class")
     given = parser.parse_args(arguments)
     if given.costs is not None:
         print(cost_sheet(given.folder, given.costs))
     else:
-        remake(given.folder, given.names, given.language or LANGUAGES, given.python)
+        remake(given.folder, given.names, given.language or LANGUAGES, given.python, text_only=given.text)
 
 
 if __name__ == "__main__":

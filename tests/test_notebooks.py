@@ -263,6 +263,42 @@ def test_what_a_terminal_wrote_over_is_left_out():
     assert [output.get("text") for output in notebook.cells[0].outputs] == ["a 100%\n"]
 
 
+# --- the commands of course.py ----------------------------------------------------------------------------------------
+
+
+def test_the_cost_sheet_names_every_notebook_and_grows_with_the_class():
+    def total(learners):
+        lines = course.cost_sheet(NOTEBOOKS, learners).splitlines()
+        assert [line.split()[0] for line in lines[1 : 1 + len(NAMES)]] == NAMES
+        summed = lines[1 + len(NAMES)].split()
+        assert summed[:2] == ["all", str(sum(source(name).minutes for name in NAMES))]
+        return [float(part.strip("$,")) for part in summed[2:]]
+
+    one, class_small, class_large = total(100)
+    assert class_small == pytest.approx(100 * one, rel=0.05)
+    assert class_large > class_small > one > 0
+    assert total(1)[0] == one
+
+
+def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
+    name = NAMES[3]
+    (tmp_path / "source").mkdir()
+    text = (NOTEBOOKS / "source" / f"{name}.md").read_text("utf-8")
+    at = tmp_path / "source" / f"{name}.md"
+    at.write_text(text.replace("## Set up", "## Setting up"), encoding="utf-8")
+    before = committed(name, "en")
+    (tmp_path / f"{name}.ipynb").write_text(nbformat.writes(before), encoding="utf-8")
+    course.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
+    after = nbformat.read(tmp_path / f"{name}.ipynb", 4)
+    assert "## Setting up" in "\n".join(prose(after))
+    assert [cell.outputs for cell in code(after)] == [cell.outputs for cell in code(before)]
+    assert after.cells[0].source == before.cells[0].source, "the cents as they were"
+
+    at.write_text(text.replace("reply.tool_calls\n", "reply.tool_calls[0]\n"), encoding="utf-8")
+    with pytest.raises(ValueError, match="without --text"):
+        course.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
+
+
 # --- run -------------------------------------------------------------------------------------------------------------
 
 
