@@ -52,6 +52,7 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
 
 
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
+    """What an HTTP status in place of the upgrade means; `KeyRefused` for 401, `ConnectionFailed` for all others."""
     status = refused.response.status_code
     said = bytes(refused.response.body or b"").decode("utf-8", "replace").strip()[:300]
     told = f" It said: {said}" if said else ""
@@ -72,9 +73,19 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
 
 
 def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str) -> RtnbError:
-    """OpenAI accepts the socket first and then says no inside it (recorded): an `error`, and a close with 3000 or 4000."""
+    """What OpenAI says inside the socket it has just accepted (recorded): an `error`, and a close with 3000 or 4000.
+
+    Args:
+        event: The `error` event.
+        code: The close code. None where there was none.
+        reason: The close reason; "" for none.
+        url: The address.
+
+    Returns:
+        `KeyRefused` where it is about the key, `ConnectionFailed` otherwise.
+    """
     error = event.get("error") or {}
-    said, error_code = error.get("message") or reason, error.get("code")
+    said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
     if code == 3000 or error_code in _KEY_CODES:
         return KeyRefused(f"Your key was refused. The server said: {said} Check it and set a valid one.", code=error_code)
     remedy = "Choose another model: rtnb.prices() lists them." if "model" in str(error_code) else "Change what it names."
@@ -82,6 +93,7 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
 
 
 def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
+    """What an error below the protocol means: names, certificates, refused or silent addresses."""
     if isinstance(broken, ssl.SSLError):
         what = "The network shows a certificate nobody here trusts; a company or school proxy may read the traffic"
     elif isinstance(broken, socket.gaierror):
