@@ -46,10 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     demo = commands.add_parser("demo", help="ask about a recording and save the spoken answer")
-    demo.add_argument("recording", nargs="?", help="a sound file of any kind (left out: a recording that ships with rtnb)")
-    demo.add_argument("prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)")
-    demo.add_argument("--out", default="output_audio.wav", metavar="FILE", help="where the answer goes; its ending tells "
-                      "the format (default: %(default)s)")  # fmt: skip
+    demo.add_argument(
+        "recording", nargs="?", help="a sound file of any kind (left out: a recording that ships with rtnb)"
+    )
+    demo.add_argument(
+        "prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)"
+    )
+    out = "where the answer goes; its ending tells the format (default: %(default)s)"
+    demo.add_argument("--out", default="output_audio.wav", metavar="FILE", help=out)
     demo.add_argument("--model", help="the model's name")
     demo.add_argument("--voice", help="the voice that answers")
     demo.add_argument("--url", help="another server that speaks the protocol")
@@ -118,10 +122,15 @@ def _demo(args: argparse.Namespace) -> int:
     if reply.audio is not None:
         print(f"Saved:     {reply.save(args.out)} ({reply.audio.seconds:.1f} s)")
     print(f"Tokens:    {reply.usage}")
-    billed = "" if reply.source == "openai" else f" (what it would cost at OpenAI with {reply.model}; nothing was billed)"
+    billed = (
+        "" if reply.source == "openai" else f" (what it would cost at OpenAI with {reply.model}; nothing was billed)"
+    )
     print(f"Cost:      {reply.cost}{billed}")
     print(f"First sound after {first * 1000:.0f} ms" if first is not None else "No sound came")
-    print(f"Answered by {reply.source}" + (": rules on this computer, no language model" if reply.source == "practice" else ""))
+    print(
+        f"Answered by {reply.source}"
+        + (": rules on this computer, no language model" if reply.source == "practice" else "")
+    )
     for warning in reply.warnings:
         print(f"Note:      {warning}")
     return 0 if reply.status == "completed" else 1
@@ -149,7 +158,9 @@ def _notebooks(args: argparse.Namespace) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
         copied += 1
-    print(f"{copied} files copied to {args.folder}" + (f", {kept} kept as they were (--force overwrites)" if kept else ""))
+    print(
+        f"{copied} files copied to {args.folder}" + (f", {kept} kept as they were (--force overwrites)" if kept else "")
+    )
     with contextlib.suppress(StopIteration):
         first = next(iter(sorted(args.folder.glob("*.ipynb"))))
         print(f"Open the first one:  jupyter lab {first}")

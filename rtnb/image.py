@@ -34,9 +34,7 @@ class Image:
     detail: Literal["auto", "low", "high"] = "auto"
 
     @classmethod
-    def read(
-        cls, source: Any, *, name: str | None = None, detail: Literal["auto", "low", "high"] = "auto"
-    ) -> Image:
+    def read(cls, source: Any, *, name: str | None = None, detail: Literal["auto", "low", "high"] = "auto") -> Image:
         """Read a picture.
 
         Args:
@@ -60,13 +58,16 @@ class Image:
             try:
                 data = path.read_bytes()
             except OSError as error:
-                raise InputError(f"The picture {path.name} cannot be read: {error.strerror}. Check the path.") from error
+                raise InputError(
+                    f"The picture {path.name} cannot be read: {error.strerror}. Check the path."
+                ) from error
             name = name or path.name
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         else:
             raise InputError(
-                f"Your picture is a {type(source).__name__}, which cannot be read. Give a path, bytes, a PIL image or a figure."
+                f"Your picture is a {type(source).__name__}, which cannot be read. "
+                "Give a path, bytes, a PIL image or a figure."
             )
         for magic, kind in _KINDS.items():
             if data.startswith(magic):

@@ -1,8 +1,8 @@
 """The log: every event both ways with its time, and the sound in them kept outside memory.
 
 A minute of speech is 2.9 MB of PCM16 and 3.8 MB of base64, and an hour of a recording must not live in memory. So the
-sound we send goes, decoded, to a spool that spills to disk; the sound that comes is kept decoded, by the same bytes that
-the conversation keeps. An event gets its sound back, to the letter, when somebody looks.
+sound we send goes, decoded, to a spool that spills to disk; the sound that comes is kept decoded, by the same bytes
+that the conversation keeps. An event gets its sound back, to the letter, when somebody looks.
 """
 
 from __future__ import annotations

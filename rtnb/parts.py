@@ -15,7 +15,11 @@ __all__ = ["SOUND_ENDINGS", "Message", "Recording", "Step", "read_parts"]
 
 # A string that ends so is a file's name, not words: "question.m4a" as a prompt would be a riddle for everybody.
 SOUND_ENDINGS = frozenset(
-    ".wav .wave .flac .mp3 .ogg .oga .opus .m4a .mp4 .aac .webm .mov .mkv .aiff .aif .au .caf .wma .amr".split()
+    f".{ending}"
+    for ending in (
+        *("wav", "wave", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "webm", "mov", "mkv"),
+        *("aiff", "aif", "au", "caf", "wma", "amr"),
+    )
 )
 
 
@@ -64,8 +68,8 @@ def read_parts(parts: Iterable[Any]) -> list[Step]:
 
     Args:
         parts: Strings are words, unless they end like a sound file; paths, bytes of a file, open files and clips are
-            recordings; whatever has `.sources` or `.clips` (an upload or record box) stands for all of them; lists are taken apart;
-            pictures are whatever `rtnb.Image` reads.
+            recordings; whatever has `.sources` or `.clips` (an upload or record box) stands for all of
+            them; lists are taken apart; pictures are whatever `rtnb.Image` reads.
 
     Returns:
         Steps in the same order; words and pictures next to each other share a message.
@@ -137,8 +141,8 @@ def _recording(part: Any) -> Any:
     readable = isinstance(part, Clip | str | os.PathLike | bytes | bytearray | memoryview) or hasattr(part, "read")
     if not readable:
         raise InputError(
-            f"Your part {part!r:.80} is a {type(part).__name__}, which cannot be sent. Give words, a Clip, a path, the bytes "
-            "of a sound file, an image, or an upload box.",
+            f"Your part {part!r:.80} is a {type(part).__name__}, which cannot be sent. Give words, a Clip, a path, "
+            "the bytes of a sound file, an image, or an upload box.",
             part=part,
         )
     return Path(part).expanduser() if isinstance(part, str) else part

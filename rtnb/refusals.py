@@ -87,9 +87,15 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     error = event.get("error") or {}
     said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
     if code == 3000 or error_code in _KEY_CODES:
-        return KeyRefused(f"Your key was refused. The server said: {said} Check it and set a valid one.", code=error_code)
-    remedy = "Choose another model: rtnb.prices() lists them." if "model" in str(error_code) else "Change what it names."
-    return ConnectionFailed(f"The server refused the session. It said: {said} {remedy}", code=code, reason=reason, url=url)
+        return KeyRefused(
+            f"Your key was refused. The server said: {said} Check it and set a valid one.", code=error_code
+        )
+    remedy = (
+        "Choose another model: rtnb.prices() lists them." if "model" in str(error_code) else "Change what it names."
+    )
+    return ConnectionFailed(
+        f"The server refused the session. It said: {said} {remedy}", code=code, reason=reason, url=url
+    )
 
 
 def unreachable(broken: BaseException, url: str) -> ConnectionFailed:

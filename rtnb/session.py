@@ -225,7 +225,7 @@ def find_server(
             found = keys.find_key(provider=kind.name)  # raises, telling where it looked
         where = addresses.resolve(url, model, key=found.reveal() if found else "", provider=kind.name)
         if found is None and where.local:
-            # Servers on this computer need no key, and some, like the practice server, want to see any word in its place.
+            # Servers on this computer need no key, and some want to see any word in its place.
             return addresses.resolve(url, model, key="none", provider=kind.name)
         return where
     found = keys.lookup(key)

@@ -97,8 +97,10 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
             reply._asked_at = session.seconds
             await session._line.expect(
                 event,
-                lambda e: e["type"] == "response.created"
-                and ((e["response"].get("metadata") or {}).get("rtnb_side") == event["event_id"]),
+                lambda e: (
+                    e["type"] == "response.created"
+                    and ((e["response"].get("metadata") or {}).get("rtnb_side") == event["event_id"])
+                ),
                 "the side response",
             )
             await _ended(reply.responses[-1], updates)
@@ -294,8 +296,13 @@ def _begins(session: Session) -> Any:
     """What tells that a response has begun; some servers leave `response.created` out."""
     if session._where.provider.answers_update:
         return lambda e: e["type"] == "response.created"
-    return lambda e: e["type"] == "response.created" or (
-        e.get("response_id") and (r := session.conversation.responses.get(e["response_id"])) is not None and r.active
+    return lambda e: (
+        e["type"] == "response.created"
+        or (
+            e.get("response_id")
+            and (r := session.conversation.responses.get(e["response_id"])) is not None
+            and r.active
+        )
     )
 
 
@@ -382,9 +389,7 @@ async def _ended(response: c.Response, updates: asyncio.Queue[Any], asked: str |
     return True
 
 
-async def _follow(
-    session: Session, reply: Reply, settings: Mapping[str, Any], updates: asyncio.Queue[Any]
-) -> None:
+async def _follow(session: Session, reply: Reply, settings: Mapping[str, Any], updates: asyncio.Queue[Any]) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
     while True:

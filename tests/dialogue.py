@@ -103,7 +103,7 @@ class Talk:
         words: str = "Hello there.",
         pcm: bytes = b"",
         *,
-        id: str = "resp_1",  # noqa: A002 - the API's own name
+        id: str = "resp_1",
         item_id: str = "item_answer",
         expect: bool = True,
         **done: Any,

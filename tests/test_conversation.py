@@ -200,7 +200,7 @@ def test_a_call_is_told_once_whichever_event_brings_it(without):
         events.append({"type": "response.function_call_arguments.done", **done, "arguments": '{"city":"Oslo"}'})
     output = [] if without == "response.done output" else [call_item()]
     events.append({"type": "response.done", "response": response(status="completed", output=output)})
-    talk, updates = fold(*events)
+    _, updates = fold(*events)
     calls = [(u.name, u.call_id, json.loads(u.arguments)) for u in updates if isinstance(u, c.ToolCalled)]
     assert calls == [("weather", "call_1", {"city": "Oslo"})]
 
@@ -208,7 +208,7 @@ def test_a_call_is_told_once_whichever_event_brings_it(without):
 def test_sound_appended_before_a_commit_belongs_to_that_item():
     heard = bytearray()
     talk = c.Conversation(lambda start, end: bytes(heard[start:end]))
-    for item_id, pcm in (("one", b"11"), ("two", b"2222")):
+    for pcm in (b"11", b"2222"):
         heard += pcm
         talk.appended(len(pcm))
         talk.sent({"type": "input_audio_buffer.commit"})

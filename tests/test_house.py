@@ -117,13 +117,17 @@ def test_the_public_surface_is_short_and_every_name_of_it_is_there():
 
 
 def test_a_function_wins_over_the_module_of_its_name_whatever_is_imported_first():
-    code = "import rtnb.ask, rtnb.doctor, rtnb.practice.server, rtnb; print(callable(rtnb.ask), callable(rtnb.practice))"
+    code = (
+        "import rtnb.ask, rtnb.doctor, rtnb.practice.server, rtnb; print(callable(rtnb.ask), callable(rtnb.practice))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.split() == ["True", "True"]
 
 
 def test_nest_asyncio_is_used_in_one_place():
-    users = [path.name for path in SOURCES if re.search(r"^\s*import nest_asyncio", path.read_text("utf-8"), re.MULTILINE)]
+    users = [
+        path.name for path in SOURCES if re.search(r"^\s*import nest_asyncio", path.read_text("utf-8"), re.MULTILINE)
+    ]
     assert users == ["background.py"]
 
 

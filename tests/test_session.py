@@ -211,7 +211,7 @@ def test_a_blocked_main_thread_loses_nothing():
     assert numbers == list(range(50))
 
 
-# --- what people say no to --------------------------------------------------------------------------------------------
+# --- what servers say no to ---
 
 
 def test_a_refused_configuration_is_an_error_and_no_session():
@@ -315,7 +315,7 @@ def test_a_refused_message_fails_its_turn_only():
         assert chat.ask("good").wait(10).text == "whole"
 
 
-# --- bad days -----------------------------------------------------------------------------------------------------------
+# --- bad days ---
 
 
 def test_a_socket_that_drops_in_the_middle_keeps_what_came():
@@ -465,7 +465,9 @@ def test_a_late_cancel_is_no_error():
 def test_an_answer_already_under_way_is_waited_for():
     def script(talk):
         talk.open()
-        talk.say({"type": "response.created", "response": {"id": "resp_0", "status": "in_progress", "conversation_id": "c"}})
+        talk.say(
+            {"type": "response.created", "response": {"id": "resp_0", "status": "in_progress", "conversation_id": "c"}}
+        )
         talk.take_message()
         sent = talk.expect("response.create")
         code = "conversation_already_has_active_response"
@@ -512,7 +514,7 @@ def test_waiting_has_an_end_and_the_work_goes_on():
         assert reply.wait(10).text == "late"
 
 
-# --- money, tools, listeners -----------------------------------------------------------------------------------------------
+# --- money, tools, listeners ---
 
 
 def test_a_budget_stops_the_next_response():
@@ -631,7 +633,9 @@ def test_truncate_is_clamped_to_the_sound_received():
     def script(talk):
         quick(talk)
         asked.append(talk.expect("conversation.item.truncate"))
-        talk.say({"type": "conversation.item.truncated", "item_id": "item_answer", "content_index": 0, "audio_end_ms": 520})
+        talk.say(
+            {"type": "conversation.item.truncated", "item_id": "item_answer", "content_index": 0, "audio_end_ms": 520}
+        )
 
     with serve(script) as url, connect(url=url) as chat:
         chat.ask("Hi").wait(10)

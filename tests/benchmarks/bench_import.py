@@ -1,7 +1,7 @@
 """What `import rtnb` costs, beside the imports nobody gets around.
 
-Run it: `python tests/benchmarks/bench_import.py`. Fresh processes, taken in turns, median of 15; the claim is the ratio: at
-most 1.3 times `import websockets.asyncio.client` and `import numpy` together.
+Run it: `python tests/benchmarks/bench_import.py`. Fresh processes, taken in turns, median of 15; the claim
+is the ratio: at most 1.3 times `import websockets.asyncio.client` and `import numpy` together.
 """
 
 from __future__ import annotations

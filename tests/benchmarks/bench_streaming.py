@@ -1,8 +1,8 @@
 """Sending and receiving, side by side: rtnb, the article's loop, the official SDK.
 
-Run it: `python tests/benchmarks/bench_streaming.py [MINUTES]`. Every client runs in a process of its own against the same
-server in another process, so that only the client's own CPU time counts; figures are audio-seconds per CPU-second, and
-the claims are the ratios between them in one run.
+Run it: `python tests/benchmarks/bench_streaming.py [MINUTES]`. Every client runs in a process of its own against the
+same server in another process, so that only the client's own CPU time counts; figures are audio-seconds per
+CPU-second, and the claims are the ratios between them in one run.
 
 The article's way is written here from what the article describes: decode the whole file with pydub, cut it into base64
 chunks, send them with a progress bar over a `websockets` connection as it comes; receive with `json.loads`, keep every
@@ -29,7 +29,7 @@ DELTA_BYTES = 12_000  # a quarter of a second, as gpt-realtime sends (recorded)
 BYTES_PER_SECOND = 48_000
 
 
-# --- the server, in a process of its own -------------------------------------------------------------------------------
+# --- the server, in a process of its own ---
 
 
 def serve(minutes: float, port: Any) -> None:
@@ -44,7 +44,13 @@ def serve(minutes: float, port: Any) -> None:
         {**delta, "type": "response.output_audio_transcript.delta", "delta": " word", "obfuscation": "abcdefghijk"}
     )
     session = {"id": "sess_1", "type": "realtime", "model": "bench"}
-    response = {"id": "resp_1", "object": "realtime.response", "status": "in_progress", "output": [], "conversation_id": "c"}
+    response = {
+        "id": "resp_1",
+        "object": "realtime.response",
+        "status": "in_progress",
+        "output": [],
+        "conversation_id": "c",
+    }
 
     async def talk(socket: Any) -> None:
         await socket.send(json.dumps({"type": "session.created", "event_id": "e", "session": session}))
@@ -53,7 +59,12 @@ def serve(minutes: float, port: Any) -> None:
             if event["type"] == "session.update":
                 await socket.send(json.dumps({"type": "session.updated", "event_id": "e", "session": session}))
             elif event["type"] == "input_audio_buffer.commit":
-                done = {"type": "input_audio_buffer.committed", "event_id": "e", "previous_item_id": None, "item_id": "u"}
+                done = {
+                    "type": "input_audio_buffer.committed",
+                    "event_id": "e",
+                    "previous_item_id": None,
+                    "item_id": "u",
+                }
                 await socket.send(json.dumps(done))
             elif event["type"] == "response.create":
                 await socket.send(json.dumps({"type": "response.created", "event_id": "e", "response": response}))
@@ -73,7 +84,7 @@ def serve(minutes: float, port: Any) -> None:
     asyncio.run(main())
 
 
-# --- the clients -------------------------------------------------------------------------------------------------------
+# --- the clients ---
 
 
 def receive_rtnb(url: str) -> int:
@@ -162,8 +173,10 @@ CLIENTS = {f.__name__: f for f in (receive_rtnb, receive_article, receive_sdk, s
 
 
 def run_client(name: str, *args: str) -> dict[str, float]:
-    """Run one client in a fresh process; gives its CPU seconds, peak memory beyond its imports, and what it returned."""
-    done = subprocess.run([sys.executable, __file__, "--client", name, *args], capture_output=True, text=True, check=True)
+    """Run one client in a fresh process; gives CPU seconds, peak memory beyond its imports, and the result."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--client", name, *args], capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
