@@ -157,7 +157,9 @@ class Stream:
             options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
         file.seek(0)
         try:
-            self._container = av.open(file, "r", format=demuxer, options=options, metadata_errors="ignore")
+            # Before 19, PyAV raised on a tag that is not UTF-8 unless told not to; 19 keeps it, and takes no such word.
+            lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+            self._container = av.open(file, "r", format=demuxer, options=options, **lenient)
         except Exception as error:
             broken = f"it begins like a {demuxer} file but is damaged or cut off ({words_of(error)})"
             problem = self._shape.fault or broken
