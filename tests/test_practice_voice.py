@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import types
@@ -348,3 +349,18 @@ def test_kokoro_gives_each_name_its_voice(monkeypatch: pytest.MonkeyPatch, tmp_p
     b"".join(kokoro.synthesise("Bonjour", "marin", 0.25, "fr", False))
     assert asked == [("af_heart", 1.0, "en-us"), ("ff_siwis", 0.5, "fr-fr")]
     assert not kokoro.speaks("zh")
+
+
+def test_a_second_voice_may_come_and_go_without_breaking_the_first() -> None:
+    # The C library has one callback for the whole process; freed with a voice, it took the process along.
+    pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
+    from rtnb.practice.espeak import Espeak
+
+    first = Espeak()
+    before = b"".join(first.synthesise("Hello.", "alloy", 1.0, "en", False))
+    second = Espeak()
+    assert b"".join(second.synthesise("Hello.", "alloy", 1.0, "en", False))
+    del second
+    gc.collect()
+    after = b"".join(first.synthesise("Hello.", "alloy", 1.0, "en", False))
+    assert len(after) == pytest.approx(len(before), rel=0.1)

@@ -7,6 +7,7 @@ library of its own which this file loads at run time, and why nothing else in rt
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import os
 import tempfile
@@ -69,15 +70,13 @@ _RATE, _PITCH, _RANGE, _WORDGAP = 1, 3, 4, 7  # espeak_PARAMETER
 _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
-class Espeak:
-    """espeak-ng through its C library, which keeps everything in globals: one voice at a time, under a lock."""
-
-    name = "espeak-ng"
+class _Library:
+    """The C library, once a process: it keeps its state and the callback in globals, so nothing of it may be freed."""
 
     def __init__(self) -> None:
         loader = importlib.import_module("espeakng_loader")
-        self._lib = ctypes.CDLL(loader.get_library_path())
-        self._lib.espeak_Synth.argtypes = [
+        self.c = ctypes.CDLL(loader.get_library_path())
+        self.c.espeak_Synth.argtypes = [
             ctypes.c_char_p,
             ctypes.c_size_t,
             ctypes.c_uint,
@@ -87,18 +86,37 @@ class Espeak:
             ctypes.c_void_p,
             ctypes.c_void_p,
         ]
-        self._rate_hz = int(self._lib.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
-        if self._rate_hz <= 0:
+        self.rate_hz = int(self.c.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
+        if self.rate_hz <= 0:
             raise OSError("espeak-ng cannot read its voices")
-        self._lock = threading.Lock()
-        self._sound: list[bytes] = []
+        self.lock = threading.Lock()
+        self.sound: list[bytes] = []
         self._callback = _CALLBACK(self._collect)  # kept, or it would be freed while C still calls it
-        self._lib.espeak_SetSynthCallback(self._callback)
+        self.c.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._sound.append(ctypes.string_at(samples, count * 2))
+            self.sound.append(ctypes.string_at(samples, count * 2))
         return 0
+
+
+@functools.cache
+def _library() -> _Library:
+    return _Library()
+
+
+class Espeak:
+    """espeak-ng through its C library: one voice at a time, under a lock.
+
+    Raises:
+        ImportError: If `espeakng_loader` is not installed.
+        OSError: If its library or its voices cannot be loaded.
+    """
+
+    name = "espeak-ng"
+
+    def __init__(self) -> None:
+        self._library = _library()
 
     def speaks(self, language: str) -> bool:
         """It has a voice for every language rtnb can tell, and an English one for the rest."""
@@ -106,7 +124,7 @@ class Espeak:
 
     def rate_hz(self, voice: str, language: str) -> int:
         """Sample rate of what `synthesise` gives."""
-        return self._rate_hz
+        return self._library.rate_hz
 
     def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[bytes]:
         """Speak one sentence.
@@ -125,19 +143,20 @@ class Espeak:
         tongue = manner.accent if language == "en" else _ESPEAK.get(language, language)
         words_per_minute = round(manner.words_per_minute * speed)
         data = text.encode()
-        with self._lock:
+        library, c = self._library, self._library.c
+        with library.lock:
             for name in (f"{tongue}+{manner.variant}", f"{manner.accent}+{manner.variant}", "en-us"):
-                if self._lib.espeak_SetVoiceByName(name.encode()) == 0:
+                if c.espeak_SetVoiceByName(name.encode()) == 0:
                     break
-            self._lib.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
-            self._lib.espeak_SetParameter(_PITCH, manner.pitch, 0)
-            self._lib.espeak_SetParameter(_RANGE, manner.range, 0)
-            self._sound = []
+            c.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
+            c.espeak_SetParameter(_PITCH, manner.pitch, 0)
+            c.espeak_SetParameter(_RANGE, manner.range, 0)
+            library.sound = []
             # No SSML and no [[phonemes]]: what looks like markup is read out as the text it is.
-            self._lib.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)
-            sound, self._sound = b"".join(self._sound), []
+            c.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)
+            sound, library.sound = b"".join(library.sound), []
         if words_per_minute < _SLOWEST_WPM and sound:
-            sound = _stretch(sound, self._rate_hz, words_per_minute / _SLOWEST_WPM)
+            sound = _stretch(sound, library.rate_hz, words_per_minute / _SLOWEST_WPM)
         yield sound
 
 
