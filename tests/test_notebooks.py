@@ -350,11 +350,16 @@ def test_it_runs_from_top_to_bottom_without_key_and_network(name, language, ran)
 
 
 def _kinds(cell):
-    """What came out of a cell: words, HTML, sound, a picture. A note on stderr may come or not."""
+    """What came out of a cell: words, sound, a picture, something shown. A note on stderr may come or not.
+
+    A widget is HTML with ipywidgets 8 and a line of text with 7, where no page is.
+    """
     kinds = set()
     for output in cell.outputs:
         data = output.get("data", {})
-        kinds |= {kind for kind in data if not kind.startswith("application/")}
+        kinds |= {kind for kind in data if kind.startswith("image/")}
+        if data:
+            kinds.add("shown")
         if "<audio" in data.get("text/html", ""):
             kinds.add("sound")
         if output.output_type == "stream" and output.name == "stdout":
