@@ -246,7 +246,7 @@ async def _execute(
         count, (before, after) = len(notebook.cells), (new_code_cell(_BEFORE), new_code_cell(_AFTER))
         notebook.cells += [before, after]  # nbclient runs only cells that are in the notebook
         try:
-            async with client.async_setup_kernel():
+            async with client.async_setup_kernel(cleanup_kc=True):  # not by itself, where the manager is ours
                 for index in (count, *range(count), count + 1):
                     await client.async_execute_cell(notebook.cells[index], index)
         finally:
