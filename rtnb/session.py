@@ -978,7 +978,15 @@ class Session:
 
     def _begin(self, reply: Reply, taking: Coroutine[Any, Any, None]) -> None:
         self._replies.append(reply)
-        self._turn_tasks[reply] = self._loop.create_task(self._guard(reply, taking))
+        task = self._turn_tasks[reply] = self._loop.create_task(self._guard(reply, taking))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            # A task cancelled before its first step runs nothing of its own, not even what would close the reply.
+            taking.close()
+            if reply._cancelled and not reply.done:
+                self._close_reply(reply, None)
+
+        task.add_done_callback(ended)
 
     @contextlib.asynccontextmanager
     async def _turn(self, reply: Reply) -> AsyncIterator[None]:
@@ -1057,7 +1065,10 @@ class Session:
                 self._line.put(wire.cancel(active[-1].id))
             elif (task := self._turn_tasks.get(reply)) is not None:
                 task.cancel()
-                self._line.put(wire.clear())
+                if reply._asked_at is not None:  # asked for, not begun yet
+                    self._line.put(wire.cancel())
+                elif reply._begun:
+                    self._line.put(wire.clear())
 
         self._loop.call_soon_threadsafe(go)
 

@@ -424,6 +424,14 @@ def test_cancel_keeps_what_came():
         assert reply.text == "On and on"
 
 
+def test_a_question_cancelled_at_once_ends_at_once():
+    with serve(lambda talk: talk.open()) as url, connect(url=url) as chat:
+        for _ in range(20):
+            reply = chat.ask("Hi")
+            reply.cancel()
+            assert reply.wait(5).status == "cancelled"
+
+
 def test_a_malformed_frame_is_logged_and_skipped():
     def script(talk):
         talk.open()
