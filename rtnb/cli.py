@@ -149,7 +149,9 @@ def _notebooks(args: argparse.Namespace) -> int:
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
     copied = kept = 0
     for file in sorted(source.rglob("*")):
-        if not file.is_file() or any(part.startswith((".", "__")) for part in file.relative_to(source).parts):
+        # What they are made from stays behind: a learner wants what can be run.
+        apart = any(part.startswith((".", "__")) or part == "source" for part in file.relative_to(source).parts)
+        if apart or not file.is_file():
             continue
         target = args.folder / file.relative_to(source)
         if target.exists() and not args.force:

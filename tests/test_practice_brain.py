@@ -66,6 +66,14 @@ def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]
     return [(piece.name, piece.arguments) for piece in pieces if isinstance(piece, Call)]
 
 
+def test_what_a_recording_is_about_is_no_request_for_a_tool_when_something_else_is_asked_of_it() -> None:
+    heard = spoken("We plant apple trees in Oslo, and the weather in the morning will be cold.", "Summarize this audio")
+    assert calls(heard, tools=[WEATHER]) == []
+    assert calls(spoken("What is the weather in Oslo?", "Answer the question."), tools=[WEATHER]) == [
+        ("get_weather", {"city": "Oslo"})
+    ]
+
+
 # ── Doing as told ──
 
 

@@ -82,6 +82,10 @@ def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
         named = str(choice.get("name") or (choice.get("function") or {}).get("name") or "") or None
     insist = choice == "required" or named is not None
     words = brief(turn.text)
+    typed = brief(" ".join(turn.typed))
+    if typed and turn.heard and is_command(typed):
+        # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
+        words = typed
     if insist and not words:
         words = brief(scene.earlier[-1]) if scene.earlier else ""
     if not words and not insist:
