@@ -49,7 +49,7 @@ def test_azures_address_is_completed_to_the_present_interface(given, asked):
 
 
 def test_azures_key_is_looked_for_under_its_own_name(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-azure-0123456789")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-for-azure")
     with pytest.raises(KeyMissing, match="AZURE_OPENAI_API_KEY"):
         connect(url="https://r.openai.azure.com", model="d")
 

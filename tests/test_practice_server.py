@@ -126,7 +126,7 @@ def test_a_browsers_key_comes_as_a_subprotocol(practice: server.Practice) -> Non
 
 
 def test_a_server_with_a_key_takes_only_that_one_and_quotes_others_masked() -> None:
-    secret = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+    secret = "sk-proj-not-a-key-at-all"
 
     async def knock(running: server.Practice) -> None:
         code, message, close, _ = await refused(running, QUERY, {"Authorization": f"Bearer {secret}x"})
@@ -319,7 +319,7 @@ def test_sessions_are_written_down_without_secrets(tmp_path: Path) -> None:
     async def talk(running: server.Practice) -> str:
         async with session(running) as socket:
             session_id = (await receive(socket))["session"]["id"]
-            update = {"type": "realtime", "instructions": "My key is sk-proj-abcdefghijklmnopqrstuvwxyz."}
+            update = {"type": "realtime", "instructions": "My key is sk-proj-not-a-key-at-all."}
             await socket.send(json.dumps({"type": "session.update", "session": update}))
             await socket.send("no json")
             await until(socket, "error")
@@ -353,7 +353,7 @@ def test_a_seed_makes_runs_repeat() -> None:
 def test_logs_hold_no_secret(practice: server.Practice, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     logging.getLogger("rtnb.practice.sockets").setLevel(logging.DEBUG)
-    key = "sk-proj-abcdefghijklmnopqrstuvwxyz"
+    key = "sk-proj-not-a-key-at-all"
 
     async def talk() -> None:
         options = {"subprotocols": ["realtime", f"openai-insecure-api-key.{key}"]}
