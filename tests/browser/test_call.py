@@ -48,7 +48,7 @@ def told(text: str) -> dict:
 
 
 # A Python that has Colab's pins (ipykernel 6.17.1, ipywidgets 7.7.1, anywidget 0.9.21) and a JupyterLab for them.
-COLAB_PYTHON = os.environ.get("RTNB_COLAB_LAB_PYTHON", "")
+COLAB_PYTHON = os.environ.get("RTNB_LAB3_PYTHON", "")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def serve_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
                 folder = tmp_path_factory.mktemp(name)
                 if name == "colab":
                     if not Path(COLAB_PYTHON).is_file():
-                        pytest.skip("RTNB_COLAB_LAB_PYTHON names no Python with Colab's pins and a JupyterLab")
+                        pytest.skip("RTNB_LAB3_PYTHON names no Python with Colab's pins and a JupyterLab")
                     it = lab.server(folder, server_python=COLAB_PYTHON, kernel_python=COLAB_PYTHON)
                 else:
                     it = lab.server(folder, app=name)
@@ -416,6 +416,7 @@ def spoken_turn(page) -> None:
 
 
 def test_it_works_in_voila(tmp_path: Path):
+    pytest.importorskip("voila", reason="Voilà is not installed")
     with (
         lab.server(tmp_path / "voila", app="voila") as voila,
         lab.chromium(microphone=microphone(tmp_path / "asked.wav", 4, "question", 60)) as browser,
@@ -426,7 +427,7 @@ def test_it_works_in_voila(tmp_path: Path):
 
 
 def test_it_works_in_marimo(tmp_path: Path):
-    pytest.importorskip("marimo")
+    pytest.importorskip("marimo", reason="marimo is not installed")
     script = tmp_path / "call.py"
     script.write_text(
         "import marimo\napp = marimo.App()\n\n@app.cell\ndef _():\n"
