@@ -11,7 +11,8 @@ pytest.importorskip("espeakng_loader", reason="the practice server has no voice 
 
 
 def test_a_notebook_runs_and_keeps_words_player_and_cost(tmp_path):
-    cells = ["import rtnb", "box = rtnb.upload()\nreply = await rtnb.ask(box, 'Repeat what I said', practice=True)", "reply"]
+    ask = "box = rtnb.upload()\nreply = await rtnb.ask(box, 'Repeat what I said', practice=True)"
+    cells = ["import rtnb", ask, "reply"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, tmp_path / "in.ipynb")
