@@ -1,17 +1,26 @@
-"""Sound that is fed into a session which only listens: a recording read as it is sent, or pieces that come live."""
+"""Sound that is fed into a session which only listens: a recording read as it is sent, or pieces that come live.
+
+Transcriptions and translations are such sessions; `Fed` is what their handles have in common.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from . import background
 from .audio import open_stream
 from .errors import InputError
+from .handle import Handle
 from .parts import Recording, read_parts
 
-__all__ = ["BYTES_PER_SECOND", "Feed"]
+if TYPE_CHECKING:
+    from .session import Session
+
+__all__ = ["BYTES_PER_SECOND", "Fed", "Feed"]
+
+T = TypeVar("T")
 
 BYTES_PER_SECOND = 48_000
 
@@ -82,3 +91,38 @@ class Feed:
             self.seconds += len(block) / BYTES_PER_SECOND
             yield block
         self.total_seconds = self.seconds
+
+
+class Fed(Handle[T]):
+    """A handle on a session that listens to a feed.
+
+    Attributes:
+        session: The session it runs on; `session.log` has every event.
+    """
+
+    def __init__(self, session: Session, feed: Feed) -> None:
+        super().__init__()
+        self.session = session
+        self._feed = feed
+
+    @property
+    def source(self) -> str:
+        """Who does it: `"openai"`, `"practice"`, `"replay"` or the host's name."""
+        return self.session.source
+
+    def append(self, pcm: bytes) -> None:
+        """Add sound, where no source was given: s16le mono 24 kHz, any length, silence included. Never blocks.
+
+        Raises:
+            InputError: If a source was given, or `finish()` was called.
+        """
+        self._feed.append(pcm)
+
+    def finish(self) -> Self:
+        """Say that no more sound will come; then `await` or `wait()` for the rest."""
+        self._feed.finish()
+        return self
+
+    def cancel(self) -> None:
+        """Stop; what came stays."""
+        self.session.close()

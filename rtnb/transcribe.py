@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +23,7 @@ import numpy as np
 from . import conversation as c
 from . import costs, html, models, refusals, wire
 from .errors import InputError, RtnbError, ServerError
-from .feed import BYTES_PER_SECOND, Feed
-from .handle import Handle
+from .feed import BYTES_PER_SECOND, Fed, Feed
 from .session import Closed, Session, find_server
 
 __all__ = ["Segment", "Transcription", "transcribe"]
@@ -172,7 +172,7 @@ class Cutter:
 # --- the transcription ------------------------------------------------------------------------------------------------
 
 
-class Transcription(Handle["Transcription"]):
+class Transcription(Fed["Transcription"]):
     """The words of a recording, or of sound that comes live; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its segments as they come, in their order.
@@ -183,10 +183,8 @@ class Transcription(Handle["Transcription"]):
     """
 
     def __init__(self, session: Session, feed: Feed, budget: costs.Budget | None = None) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session, feed)
         self.warnings: list[str] = []
-        self._feed = feed
         self._budget = budget
         self._cuts: list[Cut] = []  # stretches in the order they were committed
         self._uncommitted: deque[int] = deque()
@@ -222,11 +220,6 @@ class Transcription(Handle["Transcription"]):
         return self.session.settings["audio"]["input"]["transcription"]["model"]
 
     @property
-    def source(self) -> str:
-        """Who transcribed: `"openai"`, `"practice"`, `"replay"` or the host's name."""
-        return self.session.source
-
-    @property
     def seconds(self) -> float:
         """How much sound was read so far."""
         return self._feed.seconds
@@ -241,25 +234,6 @@ class Transcription(Handle["Transcription"]):
         """What it has cost so far, in US dollars."""
         used = self.session.conversation.transcription_usage
         return sum((costs.cost_of_transcription(usage, self.model) for _, usage in used), costs.Cost())
-
-    # --- feeding it live
-
-    def append(self, pcm: bytes) -> None:
-        """Add sound, where no source was given: s16le mono 24 kHz, any length. Never blocks.
-
-        Raises:
-            InputError: If a source was given, or `finish()` was called.
-        """
-        self._feed.append(pcm)
-
-    def finish(self) -> Transcription:
-        """Say that no more sound will come; then `await` or `wait()` for the rest of the words."""
-        self._feed.finish()
-        return self
-
-    def cancel(self) -> None:
-        """Stop; what came stays."""
-        self.session.close()
 
     # --- giving it away
 
@@ -302,25 +276,21 @@ class Transcription(Handle["Transcription"]):
 
     def __iter__(self) -> Iterator[Segment]:
         given = 0
-        while True:
-            over = self.done
-            ready = self._ready_segments()
-            yield from ready[given:]
-            given = len(ready)
-            if over:
-                break
-            self._wait_for_news()
-        self.wait()
-
-    def _wait_for_news(self) -> None:
-        import threading
-
-        told = threading.Event()
-        self._listeners.append(told.set)
+        news = threading.Event()
+        self._listeners.append(news.set)
         try:
-            told.wait(0.25)  # also looks by itself now and then: the end may come between the look and the waiting
+            while True:
+                news.clear()
+                over = self.done
+                ready = self._ready_segments()
+                yield from ready[given:]
+                given = len(ready)
+                if over:
+                    break
+                news.wait()
         finally:
-            self._listeners.remove(told.set)
+            self._listeners.remove(news.set)
+        self.wait()
 
     async def __aiter__(self) -> AsyncIterator[Segment]:
         given = 0

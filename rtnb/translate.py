@@ -7,6 +7,7 @@ and words come out as they are ready (OpenAI SDK, `realtime_translation_*` types
 from __future__ import annotations
 
 import asyncio
+import queue
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import conversation as c
 from . import costs, html, models, refusals, wire
 from .errors import InputError, RtnbError
-from .feed import BYTES_PER_SECOND, Feed
-from .handle import Handle
+from .feed import BYTES_PER_SECOND, Fed, Feed
 from .reply import Finished, Piece
 from .session import Closed, Session, find_server
 
@@ -26,11 +26,10 @@ __all__ = ["Translation", "translate"]
 
 MODEL = "gpt-realtime-translate"
 _CHUNK_BYTES = BYTES_PER_SECOND // 5  # the server takes frames of 200 ms (SDK docstring)
-_AHEAD_BYTES = 256 << 10
 _BUDGET_SECONDS = 10.0
 
 
-class Translation(Handle["Translation"]):
+class Translation(Fed["Translation"]):
     """A recording, or sound that comes live, in another language; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its pieces of words and sound as they come.
@@ -41,10 +40,8 @@ class Translation(Handle["Translation"]):
     """
 
     def __init__(self, session: Session, feed: Feed, to: str, budget: costs.Budget | None = None) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session, feed)
         self.to = to
-        self._feed = feed
         self._budget = budget
         self._sent_seconds = 0.0
         self._pieces: list[Any] = []
@@ -79,11 +76,6 @@ class Translation(Handle["Translation"]):
         return self.session.model
 
     @property
-    def source(self) -> str:
-        """Who translated: `"openai"`, `"practice"`, `"replay"` or the host's name."""
-        return self.session.source
-
-    @property
     def progress(self) -> tuple[float, float | None]:
         """`(seconds sent, seconds in all)`; the second is None while unknown."""
         return self._sent_seconds, self._feed.total_seconds
@@ -92,23 +84,6 @@ class Translation(Handle["Translation"]):
     def cost(self) -> costs.Cost:
         """What it has cost so far, in US dollars: by the minute of sound sent."""
         return costs.cost_of_minutes(self._sent_seconds, self.model)
-
-    def append(self, pcm: bytes) -> None:
-        """Add sound, where no source was given: s16le mono 24 kHz, silence included. Never blocks.
-
-        Raises:
-            InputError: If a source was given, or `finish()` was called.
-        """
-        self._feed.append(pcm)
-
-    def finish(self) -> Translation:
-        """Say that no more sound will come; then `await` or `wait()` for the rest."""
-        self._feed.finish()
-        return self
-
-    def cancel(self) -> None:
-        """Stop; what came stays."""
-        self.session.close()
 
     def save(self, path: str | Path) -> Path:
         """Save its sound, the format told by the ending; `.txt` and `.md` save the words.
@@ -129,8 +104,6 @@ class Translation(Handle["Translation"]):
         return audio.save(target)
 
     def __iter__(self) -> Iterator[Piece]:
-        import queue
-
         pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
         end = self._subscribe(pieces.put)
         try:
