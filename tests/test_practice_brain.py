@@ -66,6 +66,16 @@ def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]
     return [(piece.name, piece.arguments) for piece in pieces if isinstance(piece, Call)]
 
 
+def test_a_summary_of_one_long_breath_is_shorter_than_the_breath() -> None:
+    breath = (
+        "Our town garden will open again on Monday, we need six people to plant apple trees in the garden, please bring"
+        " gloves and a warm jacket, because the morning will be cold, children are welcome in the garden after lunch."
+    )
+    said = say(spoken(breath, "Summarize this audio"))
+    assert len(said.split()) < 0.75 * len(breath.split()) + 10  # it introduces itself once
+    assert "garden" in said
+
+
 def test_what_a_recording_is_about_is_no_request_for_a_tool_when_something_else_is_asked_of_it() -> None:
     heard = spoken("We plant apple trees in Oslo, and the weather in the morning will be cold.", "Summarize this audio")
     assert calls(heard, tools=[WEATHER]) == []

@@ -133,9 +133,10 @@ def summary(text: str, most: int | None = None) -> list[str]:
         most: At most this many sentences. None: a third of them, 1 to 3.
 
     Returns:
-        Sentences as they stand in the text; one longer than 40 words is cut at a comma.
+        Sentences as they stand in the text. Of a long one, as recognisers write what was said in one breath, the
+        stretches between commas count as sentences; one longer than 40 words is cut.
     """
-    found = sentences(text)
+    found = [clause for sentence in sentences(text) for clause in _clauses(sentence)]
     if not found:
         return []
     count = most or min(3, max(1, math.ceil(len(found) / 3)))
@@ -148,6 +149,20 @@ def summary(text: str, most: int | None = None) -> list[str]:
 
     best = sorted(sorted(range(len(found)), key=lambda index: (-weight(index), index))[:count])
     return [_shorten(found[index]) for index in best]
+
+
+def _clauses(sentence: str, longest: int = 20, shortest: int = 6) -> list[str]:
+    """A sentence of more than `longest` words at its commas, no stretch under `shortest` words; else as it is."""
+    if len(sentence.split()) <= longest:
+        return [sentence]
+    clauses: list[str] = []
+    for part in re.split(r"(?<=[,;])\s+", sentence):
+        if clauses and (len(clauses[-1].split()) < shortest or len(part.split()) < shortest):
+            clauses[-1] += f" {part}"
+        else:
+            clauses.append(part)
+    whole = [clause.rstrip(",; ") for clause in clauses]
+    return [clause[:1].upper() + clause[1:] + ("" if clause[-1] in ".!?…" else ".") for clause in whole]
 
 
 def _shorten(sentence: str, longest: int = 40) -> str:
