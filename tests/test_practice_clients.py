@@ -1,4 +1,4 @@
-"""OpenAI's own Python clients do not notice the difference: the `openai` SDK and `openai-agents` against the server."""
+"""OpenAI's own Python SDK does not notice the difference: `openai` against the practice server."""
 
 from __future__ import annotations
 
@@ -10,69 +10,21 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from practice_shapes import check
 from practice_theatre import MINI, SPEECH
 
 openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
 pydantic = pytest.importorskip("pydantic")
 
 from openai.types import realtime as types  # noqa: E402
+from practice_scenes import HEARD, USER, WEATHER, check_event, engines, unknown  # noqa: E402
 
 from rtnb.practice import server  # noqa: E402
-from rtnb.practice.engines import canned  # noqa: E402
-from rtnb.practice.thoughts import Call, Request, Say  # noqa: E402
-
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "The weather of a city.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
-# On the wire although the SDK's types do not have them (recorded).
-_BEYOND_THE_SDK = {"obfuscation", "phase", "reasoning_tokens", "message", "id", "object", "expires_at"}
-_SERVER_EVENT = pydantic.TypeAdapter(types.RealtimeServerEvent)
-
-
-def think(request: Request) -> Iterator[Say | Call]:
-    """Calls the weather once where it may, else says something."""
-    answered = any(item["type"] == "function_call_output" for item in request.items)
-    if request.tools and not answered:
-        yield Say("Let me look.")
-        yield Call("get_weather", {"city": "Oslo"})
-    else:
-        yield Say("It is foggy in Oslo." if answered else "Hello to you too.")
-        yield Say("Shall we go on talking about this and that for a while longer?")
-
-
-def engines() -> Any:
-    from dataclasses import replace
-
-    return replace(canned(), think=think, hear=lambda pcm, language: "what is the weather in Oslo")
 
 
 @pytest.fixture(scope="module")
 def practice() -> Iterator[server.Practice]:
     with server.start(engines=engines(), pace=40) as running:
         yield running
-
-
-def check_event(event: Any) -> None:
-    """The event parses as the SDK's own type, with nothing missing and nothing unknown, and has its recorded shape."""
-    plain = event.to_dict()
-    parsed = _SERVER_EVENT.validate_python(plain)  # raises where a field is missing or of the wrong kind
-    assert type(parsed) is type(event)
-    assert parsed.type == plain["type"]
-    assert not _unknown(parsed) - _BEYOND_THE_SDK, f"{plain['type']}: {_unknown(parsed)}"
-    check(plain, MINI)
-
-
-def _unknown(model: Any) -> set[str]:
-    if isinstance(model, list):
-        return {name for element in model for name in _unknown(element)}
-    if not isinstance(model, pydantic.BaseModel):
-        return set()
-    inner = {name for field in type(model).model_fields for name in _unknown(getattr(model, field))}
-    return inner | set(model.model_extra or {})
 
 
 class Talk:
@@ -85,7 +37,7 @@ class Talk:
     async def until(self, kind: str) -> Any:
         while True:
             event = await asyncio.wait_for(self.connection.recv(), 10)
-            check_event(event)
+            assert type(check_event(event.to_dict())) is type(event)
             self.seen.append(event)
             if event.type == kind:
                 return event
@@ -112,7 +64,6 @@ async def talk(practice: server.Practice, **session: Any) -> AsyncIterator[Talk]
 
 
 PUSH = {"input": {"turn_detection": None, "transcription": {"model": "gpt-4o-mini-transcribe"}}}
-USER = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello."}]}
 
 
 def test_openai_text(practice: server.Practice) -> None:
@@ -154,7 +105,7 @@ def test_openai_push_to_talk(practice: server.Practice) -> None:
             await t.append(SPEECH)
             await t.connection.input_audio_buffer.commit()
             heard = await t.until("conversation.item.input_audio_transcription.completed")
-            assert heard.transcript == "what is the weather in Oslo"
+            assert heard.transcript == HEARD
             await t.connection.response.create()
             assert (await t.turn()).output[0].content[0].transcript
 
@@ -169,7 +120,7 @@ def test_openai_tool_turn(practice: server.Practice) -> None:
             message, call = (await t.turn()).output
             assert message.content[0].text == "Let me look."
             assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Oslo"})
-            answer = {"type": "function_call_output", "call_id": call.call_id, "output": "fog"}
+            answer = {"type": "function_call_output", "call_id": call.call_id, "output": "foggy in Oslo"}
             await t.connection.conversation.item.create(item=answer)
             await t.connection.response.create()
             assert "foggy" in (await t.turn()).output[0].content[0].text
@@ -233,7 +184,7 @@ def test_openai_errors_parse_too(practice: server.Practice) -> None:
                 {"type": "session.update", "event_id": "mine", "session": {"type": "realtime", "x": 1}}
             )
             event = await asyncio.wait_for(t.connection.recv(), 10)
-            check_event(event)
+            check_event(event.to_dict())
             assert (event.error.code, event.error.param, event.error.event_id) == (
                 "unknown_parameter",
                 "session.x",
@@ -274,7 +225,7 @@ def test_openai_translation_events(practice: server.Practice) -> None:
             await socket.send(json.dumps({"type": "session.close"}))
             async for frame in socket:
                 parsed = adapter.validate_json(frame)
-                assert not _unknown(parsed), parsed
+                assert not unknown(parsed), parsed
                 kinds.append(parsed.type)
         return kinds
 
@@ -283,58 +234,3 @@ def test_openai_translation_events(practice: server.Practice) -> None:
     assert {"session.input_transcript.delta", "session.output_transcript.delta", "session.output_audio.delta"} <= {
         *kinds
     }
-
-
-# ------------------------------------------------------------------ openai-agents
-
-
-def test_agents_realtime_session(practice: server.Practice) -> None:
-    agents = pytest.importorskip("agents", reason="openai-agents is not installed")
-    from agents.realtime import RealtimeAgent, RealtimeRunner
-
-    agents.set_tracing_disabled(True)
-    called: list[str] = []
-
-    @agents.function_tool
-    def get_weather(city: str) -> str:
-        """The weather of a city."""
-        called.append(city)
-        return "fog"
-
-    agent = RealtimeAgent(name="Teacher", instructions="Be brief.", tools=[get_weather])
-    config: dict[str, Any] = {"model_settings": {"model_name": MINI, "modalities": ["audio"], "voice": "marin"}}
-    where: dict[str, Any] = {"api_key": "practice", "url": f"{practice.url}?model={MINI}"}
-
-    async def run() -> tuple[list[str], list[Any], bytes]:
-        kinds: list[str] = []
-        problems: list[Any] = []
-        sound = b""
-        turns = 0
-        session = await RealtimeRunner(agent, config=config).run(model_config=where)
-        async with session:
-            await session.send_audio(SPEECH + bytes(96_000))
-
-            async def listen() -> None:
-                nonlocal sound, turns
-                async for event in session:
-                    kinds.append(event.type)
-                    if event.type == "error":
-                        problems.append(event.error)
-                    if event.type == "audio":
-                        sound += event.audio.data
-                    if event.type == "agent_end":
-                        turns += 1
-                        if turns == 2:  # the call, and the answer with its result
-                            await session.send_message("And now in writing: hello.")
-                        if turns == 3:
-                            await session.interrupt()
-                            return
-
-            await asyncio.wait_for(listen(), 30)
-        return kinds, problems, sound
-
-    kinds, problems, sound = asyncio.run(run())
-    assert called == ["Oslo"]
-    assert not problems
-    assert {"agent_start", "tool_start", "tool_end", "audio", "history_added", "agent_end"} <= {*kinds}
-    assert len(sound) > 48_000

@@ -1,61 +1,41 @@
 // The npm package `openai` talks to the practice server: node openai_client.mjs BASE_URL SPEECH.pcm
-// Prints one JSON line per scene; exits with 1 if anything is not as the real server does it.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
-
-const [baseURL, speechFile] = process.argv.slice(2);
-const speech = readFileSync(speechFile); // s16le, 24 kHz, mono
-const silence = Buffer.alloc(96_000);
-const model = 'gpt-realtime-2.1-mini';
-const weather = {
-  type: 'function',
-  name: 'get_weather',
-  description: 'The weather of a city.',
-  parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-};
-const hello = { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'Hello.' }] };
+import { address, answer, heard, hello, model, play, silence, speech, Waiting, weather } from './stage.mjs';
 
 /** A session whose events are kept, and can be waited for in the order in which they came. */
-class Talk {
+class Talk extends Waiting {
+  events = [];
+  errors = [];
+  #read = 0;
+
   constructor() {
-    this.events = [];
-    this.errors = [];
-    this.read = 0;
-    this.rt = new OpenAIRealtimeWS({ model }, new OpenAI({ baseURL, apiKey: 'practice' }));
-    this.rt.on('event', (event) => {
-      this.events.push(event);
-      this.wake?.();
-    });
-    this.rt.on('error', (error) => {
-      this.errors.push(error);
-      this.wake?.();
-    });
+    super();
+    this.rt = new OpenAIRealtimeWS({ model }, new OpenAI({ baseURL: address, apiKey: 'practice' }));
+    this.rt.on('event', (event) => (this.events.push(event), this.came()));
+    this.rt.on('error', (error) => (this.errors.push(error), this.came()));
   }
 
   static async open(session) {
     const talk = new Talk();
-    await talk.until('session.created');
+    await talk.next('session.created');
     if (session) {
       talk.rt.send({ type: 'session.update', session: { type: 'realtime', ...session } });
-      await talk.until('session.updated');
+      await talk.next('session.updated');
     }
     return talk;
   }
 
-  async until(type) {
-    for (;;) {
-      while (this.read < this.events.length) {
-        const event = this.events[this.read++];
+  /** The next event of a type. */
+  next(type) {
+    return this.until(type, () => {
+      assert.deepEqual(this.errors, []);
+      while (this.#read < this.events.length) {
+        const event = this.events[this.#read++];
         if (event.type === type) return event;
       }
-      assert.deepEqual(this.errors, [], `waiting for ${type}`);
-      await new Promise((resolve, reject) => {
-        const late = setTimeout(() => reject(new Error(`no ${type} in 10 s`)), 10_000);
-        this.wake = () => (clearTimeout(late), resolve());
-      });
-    }
+    });
   }
 
   append(sound) {
@@ -70,26 +50,29 @@ class Talk {
   }
 }
 
-const scenes = {
+await play({
   async text() {
     const talk = await Talk.open({ output_modalities: ['text'] });
     talk.rt.send({ type: 'conversation.item.create', item: hello });
     talk.rt.send({ type: 'response.create' });
-    const { response } = await talk.until('response.done');
+    const { response } = await talk.next('response.done');
     assert.equal(response.status, 'completed');
-    assert.ok(response.output[0].content[0].text);
+    assert.equal(response.output[0].content[0].text, answer);
     return talk.close();
   },
 
   async voice_activity() {
     const talk = await Talk.open();
     talk.append(Buffer.concat([speech, silence]));
-    await talk.until('input_audio_buffer.speech_started');
-    await talk.until('input_audio_buffer.speech_stopped');
-    await talk.until('input_audio_buffer.committed');
-    const { response } = await talk.until('response.done');
+    await talk.next('input_audio_buffer.speech_started');
+    await talk.next('input_audio_buffer.speech_stopped');
+    await talk.next('input_audio_buffer.committed');
+    const { response } = await talk.next('response.done');
     assert.equal(response.status, 'completed');
-    assert.ok(response.usage.output_token_details.audio_tokens > 0);
+    const deltas = talk.events.filter((event) => event.type === 'response.output_audio.delta');
+    const bytes = deltas.reduce((sum, event) => sum + Buffer.from(event.delta, 'base64').length, 0);
+    // All of what was said is there: one token is 50 ms, rounded down.
+    assert.equal(response.usage.output_token_details.audio_tokens, Math.floor(bytes / 2_400));
     return talk.close();
   },
 
@@ -97,10 +80,11 @@ const scenes = {
     const talk = await Talk.open({ audio: { input: { turn_detection: null, transcription: { model: 'whisper-1' } } } });
     talk.append(speech);
     talk.rt.send({ type: 'input_audio_buffer.commit' });
-    await talk.until('conversation.item.input_audio_transcription.completed');
+    const { transcript } = await talk.next('conversation.item.input_audio_transcription.completed');
+    assert.equal(transcript, heard);
     talk.rt.send({ type: 'response.create' });
-    await talk.until('response.output_audio.delta');
-    assert.equal((await talk.until('response.done')).response.status, 'completed');
+    await talk.next('response.output_audio.delta');
+    assert.equal((await talk.next('response.done')).response.status, 'completed');
     return talk.close();
   },
 
@@ -108,14 +92,14 @@ const scenes = {
     const talk = await Talk.open({ output_modalities: ['text'], tools: [weather] });
     talk.rt.send({ type: 'conversation.item.create', item: hello });
     talk.rt.send({ type: 'response.create' });
-    const call = await talk.until('response.function_call_arguments.done');
+    const call = await talk.next('response.function_call_arguments.done');
     assert.deepEqual([call.name, JSON.parse(call.arguments)], ['get_weather', { city: 'Oslo' }]);
-    await talk.until('response.done');
-    const item = { type: 'function_call_output', call_id: call.call_id, output: 'fog' };
+    await talk.next('response.done');
+    const item = { type: 'function_call_output', call_id: call.call_id, output: 'foggy in Oslo' };
     talk.rt.send({ type: 'conversation.item.create', item });
     talk.rt.send({ type: 'response.create' });
-    const { response } = await talk.until('response.done');
-    assert.match(response.output[0].content[0].text, /foggy/);
+    const { response } = await talk.next('response.done');
+    assert.match(response.output[0].content[0].text, /^It is foggy in Oslo\./);
     return talk.close();
   },
 
@@ -123,12 +107,12 @@ const scenes = {
     const talk = await Talk.open();
     talk.rt.send({ type: 'conversation.item.create', item: hello });
     talk.rt.send({ type: 'response.create' });
-    const { item_id } = await talk.until('response.output_audio.delta');
+    const { item_id } = await talk.next('response.output_audio.delta');
     talk.rt.send({ type: 'response.cancel' });
-    const { response } = await talk.until('response.done');
+    const { response } = await talk.next('response.done');
     assert.equal(response.status, 'cancelled');
     talk.rt.send({ type: 'conversation.item.truncate', item_id, content_index: 0, audio_end_ms: 100 });
-    assert.equal((await talk.until('conversation.item.truncated')).audio_end_ms, 100);
+    assert.equal((await talk.next('conversation.item.truncated')).audio_end_ms, 100);
     return talk.close();
   },
 
@@ -136,14 +120,9 @@ const scenes = {
     const talk = await Talk.open({ output_modalities: ['text'] });
     const response = { conversation: 'none', metadata: { topic: 'mood' }, input: [hello] };
     talk.rt.send({ type: 'response.create', response });
-    const done = await talk.until('response.done');
+    const done = await talk.next('response.done');
     assert.deepEqual(done.response.metadata, { topic: 'mood' });
     assert.ok(!talk.events.some((event) => event.type.startsWith('conversation.item')));
     return talk.close();
   },
-};
-
-for (const [name, scene] of Object.entries(scenes)) {
-  const events = await scene();
-  console.log(JSON.stringify({ scene: name, events }));
-}
+});
