@@ -11,7 +11,7 @@ from typing import Any
 
 from rtnb.practice import settings
 from rtnb.practice.engines import canned
-from rtnb.practice.outputs import Close, Detect, Hear, Ids, Listen, Send, Speak, Stop, Think
+from rtnb.practice.outputs import Close, Detect, Hear, Heard, Ids, Listen, Part, Send, Speak, Stop, Think
 from rtnb.practice.script import Options, Script
 from rtnb.practice.thoughts import Call, Say
 
@@ -144,10 +144,10 @@ class Theatre:
                 self._detector = canned().detector()
             return list(script.detected(self._detector.feed(asked.pcm), now))
         if isinstance(asked, Hear):
-            return list(script.heard(asked.job, self.hears, now))
+            return list(script.heard(asked.job, self._heard(asked.wants), now))
         if isinstance(asked, Listen):
             if asked.last:
-                return list(script.heard(asked.job, self.hears, now))
+                return list(script.heard(asked.job, self._heard(), now))
             return list(script.partly_heard(asked.job, self.partly.pop(0), now)) if self.partly else []
         if isinstance(asked, Think):
             pieces = [*self.thinks, None]
@@ -159,6 +159,15 @@ class Theatre:
             return first + list(script.spoke(asked.job, None, now))
         assert isinstance(asked, Stop)
         return []
+
+    def _heard(self, wants: str = "words") -> Heard | BaseException:
+        if isinstance(self.hears, BaseException):
+            return self.hears
+        words = self.hears.split()
+        if wants == "speakers":  # every word is another's
+            parts = [Part(at * 0.5, at * 0.5 + 0.4, "AB"[at % 2], word) for at, word in enumerate(words)]
+            return Heard(self.hears, tuple(parts))
+        return Heard(self.hears, sureness=(0.5,) * len(words) if wants == "sureness" else ())
 
     # ------------------------------------------------------------------ what was said
 

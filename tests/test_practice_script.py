@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import math
 from typing import Any
 
 import pytest
@@ -552,6 +553,58 @@ def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
     assert theatre.script.heard(listen.job, RuntimeError("broken"), theatre.now) == []
     theatre.send("input_audio_buffer.commit")
     assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
+
+
+def test_the_model_that_tells_speakers_apart_says_who_said_what() -> None:
+    theatre = Theatre(kind="transcription", hears="Good morning Morning")
+    model = {"model": "gpt-4o-transcribe-diarize"}
+    session = {"type": "transcription", "audio": {"input": {"transcription": model, "turn_detection": None}}}
+    theatre.send("session.update", session=session)
+    theatre.append(SPEECH)
+    theatre.send("input_audio_buffer.commit")
+    told = [event for event in theatre.events if "input_audio_transcription" in event["type"]]
+    kinds = [event["type"].rpartition(".")[2] for event in told]
+    assert kinds == ["delta", "segment", "delta", "segment", "delta", "segment", "completed"]
+    first = told[1]
+    assert {name: first[name] for name in ("text", "speaker", "start", "end", "content_index")} == {
+        "text": "Good",
+        "speaker": "A",
+        "start": 0.0,
+        "end": 0.4,
+        "content_index": 0,
+    }
+    assert first["id"].startswith("seg_")
+    assert "".join(event["delta"] for event in told if "delta" in event) == told[-1]["transcript"]
+
+
+LOGPROBS = ["item.input_audio_transcription.logprobs"]
+
+
+def test_log_probabilities_come_where_they_are_asked_for_and_the_model_has_them() -> None:
+    theatre = Theatre(hears="hello, unbelievable friend").push_to_talk()
+    theatre.update(audio={"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}, include=LOGPROBS)
+    theatre.append(SPEECH)
+    theatre.send("input_audio_buffer.commit")
+    completed = theatre.last("conversation.item.input_audio_transcription.completed")
+    tokens = [entry["token"] for entry in completed["logprobs"]]
+    assert tokens == ["hello", ",", " unbelievab", "le", " friend"]
+    deltas = theatre.of("conversation.item.input_audio_transcription.delta")
+    assert [event["logprobs"] for event in deltas] == [[entry] for entry in completed["logprobs"]]
+    assert [bytes(entry["bytes"]).decode() for entry in completed["logprobs"]] == tokens
+    # The theatre is 50 % sure of each word, in however many tokens it comes.
+    words = [completed["logprobs"][:2], completed["logprobs"][2:4], completed["logprobs"][4:]]
+    assert [sum(entry["logprob"] for entry in word) for word in words] == pytest.approx([math.log(0.5)] * 3, abs=1e-5)
+
+
+@pytest.mark.parametrize(("model", "include"), [("whisper-1", LOGPROBS), ("gpt-4o-transcribe", None)])
+def test_else_there_are_no_log_probabilities(model: str, include: list[str] | None) -> None:
+    theatre = Theatre().push_to_talk()
+    theatre.update(audio={"input": {"transcription": {"model": model}}}, include=include)
+    theatre.append(SPEECH)
+    theatre.send("input_audio_buffer.commit")
+    told = [event for event in theatre.events if "input_audio_transcription" in event["type"]]
+    assert told
+    assert not any("logprobs" in event for event in told)
 
 
 def test_a_transcription_session_transcribes_and_never_answers() -> None:

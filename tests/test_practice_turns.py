@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from practice_theatre import SPEECH, Theatre, squeezed
 
+from rtnb.practice.outputs import Hear, Stop, Think
 from rtnb.practice.turns import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
 SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
@@ -27,8 +28,26 @@ def happenings(probabilities: list[float], vad: dict[str, Any] = SERVER, first: 
 def test_offsets_include_the_padding_and_the_silence() -> None:
     assert happenings(frames((55, 0.0), (100, 0.9), (16, 0.0))) == [
         Started(55 * FRAME_MS - 300),
-        Stopped(55 * FRAME_MS - 300, 171 * FRAME_MS),
+        Pause(55 * FRAME_MS - 300, 160 * FRAME_MS),
+        Stopped(55 * FRAME_MS - 300, 171 * FRAME_MS, 160 * FRAME_MS),
     ]
+
+
+def test_a_pause_is_over_when_somebody_speaks_again() -> None:
+    again = happenings(frames((20, 0.9), (6, 0.0), (20, 0.9), (4, 0.0)))
+    assert again == [Started(0), Pause(0, 25 * FRAME_MS)]
+    # The turn is committed with nothing said since its last pause, or the pause does not count.
+    turns = Turns()
+    for probability in frames((20, 0.9), (5, 0.0)):
+        turns.feed(probability, SERVER)
+    assert turns.paused_ms == 25 * FRAME_MS
+    turns.feed(0.9, SERVER)
+    assert turns.paused_ms is None
+
+
+def test_where_a_turn_ends_almost_at_once_there_is_no_pause_before_it() -> None:
+    short = SERVER | {"silence_duration_ms": 200}
+    assert happenings(frames((20, 0.9), (7, 0.0)), short) == [Started(0), Stopped(0, 27 * FRAME_MS)]
 
 
 def test_offsets_satisfy_the_recorded_arithmetic_whatever_the_speech() -> None:
@@ -55,12 +74,13 @@ def test_the_start_is_clamped_at_zero() -> None:
 
 def test_a_click_is_no_speech_and_a_breath_no_silence() -> None:
     assert happenings(frames((20, 0.0), (1, 0.9), (20, 0.0))) == []
-    assert happenings(frames((20, 0.0), (20, 0.9), (15, 0.0), (20, 0.9), (15, 0.0))) == [Started(340)]
+    breath = happenings(frames((20, 0.0), (20, 0.9), (15, 0.0), (20, 0.9), (15, 0.0)))
+    assert breath == [Started(340), Pause(340, 45 * FRAME_MS), Pause(340, 80 * FRAME_MS)]
 
 
 def test_threshold_and_hysteresis() -> None:
     assert happenings(frames((20, 0.6)), SERVER | {"threshold": 0.7}) == []
-    assert len(happenings(frames((20, 0.6), (40, 0.4)))) == 1  # a little under the threshold still goes on
+    assert happenings(frames((20, 0.6), (40, 0.4))) == [Started(0)]  # a little under the threshold still goes on
 
 
 @pytest.mark.parametrize(
@@ -73,7 +93,7 @@ def test_semantic_detection_asks_at_a_pause_and_waits_no_longer_than_its_eagerne
     started, pause, stopped = happenings(frames((20, 0.0), (20, 0.9), (300, 0.0)), vad)
     assert started == Started(340)
     assert pause == Pause(340, 40 * FRAME_MS + 320)
-    assert stopped == Stopped(340, (40 + -(-longest_ms // FRAME_MS)) * FRAME_MS)
+    assert stopped == Stopped(340, (40 + -(-longest_ms // FRAME_MS)) * FRAME_MS, pause.audio_end_ms)
 
 
 def test_what_sounds_finished() -> None:
@@ -204,6 +224,91 @@ def test_semantic_detection_answers_a_finished_thought_sooner_than_an_unfinished
     finished, unfinished = ends.values()
     assert finished < 1_500
     assert unfinished > 4_900
+
+
+def heard(theatre: Theatre) -> list[int]:
+    """How much sound the recogniser was asked to hear, each time, in ms."""
+    return [len(asked.pcm) // 48 for asked in hearings(theatre)]
+
+
+def hearings(theatre: Theatre) -> list[Hear]:
+    """What was to be heard, in order (the theatre notes work that was held twice)."""
+    return list({asked.job: asked for asked in theatre.asked if isinstance(asked, Hear)}.values())
+
+
+def in_frames(theatre: Theatre, *parts: tuple[int, bool]) -> None:
+    """Append (how many frames, whether somebody speaks) …, as they would come from a microphone."""
+    for count, speaks in parts:
+        for _ in range(count):
+            theatre.append(SPEECH[:FRAME] if speaks else bytes(FRAME))
+
+
+def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
+    theatre = Theatre(holds=["speak"])
+    theatre.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    in_frames(theatre, (20, True), (10, False))
+    assert heard(theatre) == [25 * FRAME_MS]
+    assert "conversation.item.input_audio_transcription.completed" not in theatre.types
+    in_frames(theatre, (10, False))
+    # Nothing is heard twice, and the words are there as soon as the item is.
+    assert heard(theatre) == [25 * FRAME_MS]
+    assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
+    (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
+    assert think.request.items[-1]["content"][0]["transcript"] == "hello there"
+
+
+def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -> None:
+    theatre = Theatre(holds=["hear"])
+    in_frames(theatre, (20, True), (20, False))
+    assert "response.created" in theatre.types
+    assert "response.output_item.added" not in theatre.types
+    theatre.release("hear")
+    assert heard(theatre) == [25 * FRAME_MS]
+    assert theatre.types[-1] == "response.done"
+
+
+def test_who_goes_on_after_a_pause_is_heard_as_a_whole() -> None:
+    theatre = Theatre(holds=["hear"])
+    in_frames(theatre, (20, True), (8, False), (20, True), (20, False))
+    first, second = (asked.job for asked in hearings(theatre))
+    assert heard(theatre) == [25 * FRAME_MS, 53 * FRAME_MS]
+    assert [asked.job for asked in theatre.asked if isinstance(asked, Stop)] == [first]
+    theatre.release("hear")
+    assert theatre.types[-1] == "response.done"
+    item = theatre.script.conversation.get(theatre.last("input_audio_buffer.committed")["item_id"])
+    assert item is not None
+    assert (item.heard, item.awaiting) == ("hello there", False)
+    assert second != first
+
+
+@pytest.mark.parametrize("doing", ["input_audio_buffer.clear", "input_audio_buffer.commit"])
+def test_what_was_heard_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
+    theatre = Theatre(holds=["hear"])
+    in_frames(theatre, (20, True), (8, False))
+    theatre.send(doing)
+    (ahead, *rest) = (asked.job for asked in hearings(theatre))
+    assert [asked.job for asked in theatre.asked if isinstance(asked, Stop)] == [ahead]
+    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is heard as a whole
+    theatre.release("hear")
+    assert len(theatre.of("input_audio_buffer.committed")) == len(rest)
+
+
+def test_a_recogniser_that_breaks_in_a_pause_gets_the_whole_item() -> None:
+    theatre = Theatre(hears=RuntimeError("broken"))
+    in_frames(theatre, (20, True), (8, False))
+    theatre.hears = "all of it"
+    in_frames(theatre, (20, False))
+    assert heard(theatre) == [25 * FRAME_MS, 36 * FRAME_MS]
+    assert theatre.types[-1] == "response.done"
+
+
+def test_a_long_speech_is_not_heard_again_at_each_of_its_pauses() -> None:
+    theatre = Theatre()
+    for _ in range(20):
+        in_frames(theatre, (40, True), (8, False))
+    assert max(heard(theatre)) <= 15_000
+    in_frames(theatre, (20, False))
+    assert max(heard(theatre)) > 25_000  # once, at its end
 
 
 def test_a_long_silence_between_turns_costs_no_memory() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtnb.practice.engines import Workers, canned
-from rtnb.practice.outputs import Detect, Hear, Listen, Speak, Stop, Think
+from rtnb.practice.outputs import Detect, Hear, Heard, Listen, Speak, Stop, Think
 from rtnb.practice.thoughts import Request
 
 
@@ -79,7 +79,7 @@ def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: 
         ("partly_heard", "a", "110"),
         ("partly_heard", "b", "100"),
         ("partly_heard", "b", "110"),
-        ("heard", "a", "all 110"),
+        ("heard", "a", Heard("all 110")),
     ]
 
 
@@ -96,9 +96,9 @@ def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
     workers.submit(Stop("a"))
     workers.submit(Hear("b", b""))  # the only thread is free again
     deadline = time.monotonic() + 5
-    while answers.got[-1] != ("heard", "b", "") and time.monotonic() < deadline:
+    while answers.got[-1] != ("heard", "b", Heard("")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert answers.got[-1] == ("heard", "b", "")
+    assert answers.got[-1] == ("heard", "b", Heard(""))
 
 
 def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecutor) -> None:

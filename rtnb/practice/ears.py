@@ -25,7 +25,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FRAME_MS", "Detector", "Listener", "detector_engine", "engine", "hear", "warm_up"]
+__all__ = [
+    "FRAME_MS",
+    "Detector",
+    "Listener",
+    "detector_engine",
+    "engine",
+    "hear",
+    "load_moonshine",
+    "samples_of",
+    "warm_up",
+]
 
 FRAME_MS = 32
 _RATE_HZ = 16_000  # what every engine here was trained on
@@ -86,8 +96,15 @@ def _faster_whisper() -> _Recogniser | None:
     return None
 
 
-def _moonshine() -> _Recogniser | None:
-    """Moonshine's tiny English model, which its wheel carries (moonshine-voice up to 0.1.0)."""
+def load_moonshine(**options: str) -> Any:
+    """Moonshine with its tiny English model, which its wheel carries (moonshine-voice up to 0.1.0).
+
+    Args:
+        **options: Further options of the library's own.
+
+    Returns:
+        Its transcriber. None where the package or its model is missing.
+    """
     if not _installed("moonshine_voice"):
         return None
     spec = importlib.util.find_spec("moonshine_voice")
@@ -99,11 +116,14 @@ def _moonshine() -> _Recogniser | None:
     transcriber = importlib.import_module("moonshine_voice.transcriber")
     # A threshold of 0 makes its own detector call everything speech, so that one piece comes back as one line. With
     # its default it cuts short phrases in the middle of a sentence and hears "You" in silence.
-    loaded = transcriber.Transcriber(
-        str(model),
-        transcriber.ModelArch.TINY,
-        options={"vad_threshold": "0", "vad_max_segment_duration": "60"},
-    )
+    whole = {"vad_threshold": "0", "vad_max_segment_duration": "60"}
+    return transcriber.Transcriber(str(model), transcriber.ModelArch.TINY, options=whole | options)
+
+
+def _moonshine() -> _Recogniser | None:
+    loaded = load_moonshine()
+    if loaded is None:
+        return None
 
     def transcribe(samples: Samples, language: str | None) -> str:
         lines = loaded.transcribe_without_streaming(samples.tolist(), _RATE_HZ).lines
@@ -252,7 +272,8 @@ class Detector:
 # ── What was said ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _to_samples(pcm: bytes, rate_hz: int) -> Samples:
+def samples_of(pcm: bytes, rate_hz: int) -> Samples:
+    """s16le mono of any rate as what the engines take: float32, -1 to 1, 16 kHz."""
     samples = np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / _FULL
     if rate_hz != _RATE_HZ and len(samples):
         import soxr
@@ -367,7 +388,7 @@ def hear(pcm: bytes, *, rate_hz: int = 24_000, language: str | None = None) -> s
     """
     if _recogniser() is None:
         return ""
-    samples = _to_samples(pcm, rate_hz)
+    samples = samples_of(pcm, rate_hz)
     return _hear(samples, _judge(samples), language) if len(samples) else ""
 
 

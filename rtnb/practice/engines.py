@@ -8,12 +8,12 @@ import re
 import threading
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rtnb.practice.outputs import Detect, Hear, Listen, Speak, Stop, Think
+from rtnb.practice.outputs import Detect, Hear, Heard, Listen, Part, Speak, Stop, Think
 from rtnb.practice.thoughts import Brain, Say
 
 _PIECE_BYTES = 4 * 48_000
@@ -44,6 +44,8 @@ class Engines:
 
     Attributes:
         hear: A whole recording (s16le 24 kHz mono) and a language or None → its words.
+        tell_apart: The same → who said what.
+        weigh: A recording, its words and a language or None → how sure each word is, 0–1.
         listen: A language or None → a new `Listener`.
         detector: → a new `Detector`.
         think: A `thoughts.Request` → `Say`s and `Call`s.
@@ -59,6 +61,17 @@ class Engines:
     speak: Callable[[Speak], Iterable[bytes]]
     names: Mapping[str, str]
     warm_up: Callable[[], None] = lambda: None
+    tell_apart: Callable[[bytes, str | None], Sequence[Part]] = lambda pcm, language: ()
+    weigh: Callable[[bytes, str, str | None], Sequence[float]] = lambda pcm, text, language: [0.5] * len(text.split())
+
+    def heard(self, asked: Hear) -> Heard:
+        """Hear a recording, and find out what else is asked for."""
+        if asked.wants == "speakers":
+            parts = tuple(self.tell_apart(asked.pcm, asked.language))
+            return Heard(" ".join(part.text for part in parts), parts)
+        text = self.hear(asked.pcm, asked.language)
+        sure = self.weigh(asked.pcm, text, asked.language) if asked.wants == "sureness" else ()
+        return Heard(text, sureness=tuple(sure))
 
 
 def installed(brain: Brain | None = None) -> Engines:
@@ -67,7 +80,7 @@ def installed(brain: Brain | None = None) -> Engines:
     Args:
         brain: What thinks instead of the package's own rules, or None.
     """
-    from rtnb.practice import ears, voice
+    from rtnb.practice import ears, speakers, sureness, voice
     from rtnb.practice.brain import think
 
     def warm_up() -> None:
@@ -82,6 +95,8 @@ def installed(brain: Brain | None = None) -> Engines:
         speak=lambda wanted: voice.speak(wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language),
         names={"ears": ears.engine() or "", "voice": voice.engine() or ""},
         warm_up=warm_up,
+        tell_apart=lambda pcm, language: speakers.tell_apart(pcm, language=language),
+        weigh=lambda pcm, text, language: sureness.weigh(pcm, text, language=language),
     )
 
 
@@ -165,6 +180,7 @@ class Workers:
         self._answer = answer
         self._stopped: set[str] = set()
         self._running: set[str] = set()
+        self._hang_up: dict[str, Callable[[], None]] = {}  # ends a thought that waits for another server
         self._listeners: dict[str, Listener] = {}
         self._detector: Detector | None = None
         self._queue: deque[Detect | Listen | Stop] = deque()
@@ -175,6 +191,7 @@ class Workers:
         """Begin a piece of work (or give one up). Never blocks."""
         if isinstance(asked, Stop) and asked.job in self._running:
             self._stopped.add(asked.job)
+            self._hang_up.get(asked.job, lambda: None)()
         elif isinstance(asked, Detect | Listen | Stop):
             with self._lock:
                 self._queue.extend(_in_pieces(asked))
@@ -184,17 +201,21 @@ class Workers:
             self._start(self._in_order)
         else:
             self._running.add(asked.job)
-            self._start(self._work, asked)
+            # A brain that waits for another server has threads of its own: hearing and speaking do not wait with it.
+            pool = getattr(self._engines.think, "pool", None) if isinstance(asked, Think) else None
+            self._start(self._work, asked, pool=pool)
 
     def close(self) -> None:
         """Give up everything that is under way."""
         with self._lock:
             self._queue.clear()
         self._stopped |= self._running
+        for hang_up in list(self._hang_up.values()):
+            hang_up()
 
-    def _start(self, act: Callable[..., None], *args: Any) -> None:
+    def _start(self, act: Callable[..., None], *args: Any, pool: ThreadPoolExecutor | None = None) -> None:
         try:
-            self._pool.submit(act, *args)
+            (pool or self._pool).submit(act, *args)
         except RuntimeError:  # the pool has been shut down with the server
             self._running.clear()
 
@@ -232,7 +253,7 @@ class Workers:
         partial = listener.feed(asked.pcm) if asked.pcm else None
         if asked.last:
             del self._listeners[asked.job]
-            self._answer("heard", asked.job, listener.finish())
+            self._answer("heard", asked.job, Heard(listener.finish()))
         elif partial:
             self._answer("partly_heard", asked.job, partial)
 
@@ -241,10 +262,14 @@ class Workers:
         try:
             if isinstance(asked, Hear):
                 if asked.job not in self._stopped:
-                    self._answer("heard", asked.job, engines.hear(asked.pcm, asked.language))
+                    self._answer("heard", asked.job, engines.heard(asked))
                 return
             name = "thought" if isinstance(asked, Think) else "spoke"
             pieces = engines.think(asked.request) if isinstance(asked, Think) else engines.speak(asked)
+            if hang_up := getattr(pieces, "abandon", None):
+                self._hang_up[asked.job] = hang_up
+                if asked.job in self._stopped:
+                    hang_up()
             for piece in itertools.chain(pieces, [None]):
                 if asked.job in self._stopped:
                     break
@@ -253,6 +278,7 @@ class Workers:
             name = {Hear: "heard", Think: "thought", Speak: "spoke"}[type(asked)]
             self._answer(name, asked.job, error)
         finally:
+            self._hang_up.pop(asked.job, None)
             self._running.discard(asked.job)
             self._stopped.discard(asked.job)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtnb.practice.outputs import Detect, Hear
+from rtnb.practice.outputs import Detect, Heard
 from rtnb.practice.problems import Problem
 from rtnb.practice.sound import BYTES_PER_MS, InputBuffer
 from rtnb.practice.stage import Stage
@@ -17,6 +17,8 @@ __all__ = ["Floor"]
 _COMMIT_MINIMUM_MS = 100
 _PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
 _SLACK_MS = 4 * FRAME_MS
+# A turn is heard again at each of its pauses, which must not cost more and more.
+_HEARD_AHEAD_MS = 15_000
 
 
 class Floor:
@@ -33,7 +35,6 @@ class Floor:
         self._buffer = InputBuffer(self._heard["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None
-        self._pauses: dict[str, int] = {}
         self._idle_from_ms: int | None = None
         self._reply_played_at: float | None = None
 
@@ -58,6 +59,7 @@ class Floor:
         if self._vad is None:
             self._turns = None
             self._speech_item = None
+            self._transcripts.forget_ahead()
             self._transcripts.drop()
 
     def reply_ends_playing(self, at: float) -> None:
@@ -113,19 +115,20 @@ class Floor:
             elif isinstance(happened, Stopped):
                 self._stopped(happened)
             elif isinstance(happened, Pause):
-                self._ask_whether_finished(happened)
+                self._hear_ahead(happened, vad)
             elif not self._turns.speaking:
                 self._look_at_idle(vad, self._turns)
         self._trim()
 
-    def pause_heard(self, job: str, text: str | BaseException) -> bool:
-        """The words before a pause; gives whether the job was one of these."""
-        if job not in self._pauses:
+    def heard(self, job: str, heard: Heard | BaseException) -> bool:
+        """The words before a pause; gives whether the job was about them."""
+        if not self._transcripts.heard_ahead(job, heard):
             return False
-        asked_for = self._pauses.pop(job)
-        finished = isinstance(text, str) and sounds_finished(text)
-        if finished and self._turns is not None and self._turns.start_ms == asked_for:
-            stopped = self._turns.finish()
+        turns, vad = self._turns, self._vad
+        semantic = vad is not None and vad["type"] == "semantic_vad"
+        # A pause that was over before its words came is not what they are about.
+        if semantic and turns is not None and turns.paused_ms is not None and isinstance(heard, Heard):
+            stopped = turns.finish() if sounds_finished(heard.text) else None
             if stopped is not None:
                 self._stopped(stopped)
         return True
@@ -157,14 +160,20 @@ class Floor:
         item_id, self._speech_item = self._speech_item, None
         self._stage.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
         start, end = stopped.audio_start_ms * BYTES_PER_MS, stopped.audio_end_ms * BYTES_PER_MS
+        if stopped.paused_ms is None:
+            self._transcripts.forget_ahead()
         self._stage.commit(self._buffer.take(start, end), item_id)
         self._stage.answer_turn()
 
-    def _ask_whether_finished(self, pause: Pause) -> None:
-        job = self._stage.new_job()
-        self._pauses[job] = pause.audio_start_ms
+    def _hear_ahead(self, pause: Pause, vad: Mapping[str, Any]) -> None:
+        """Hear the words so far while the silence lasts: they tell whether the speaker has finished, and save time."""
+        assert self._speech_item is not None
+        self._transcripts.forget_ahead()
+        long = pause.audio_end_ms - pause.audio_start_ms > _HEARD_AHEAD_MS
+        if vad["type"] == "server_vad" and (long or not self._transcripts.can_hear_ahead):
+            return
         sound = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)
-        self._stage.want(Hear(job, sound, self._transcripts.language))
+        self._transcripts.hear_ahead(sound, self._speech_item)
 
     def _look_at_idle(self, vad: Mapping[str, Any], turns: Turns) -> None:
         """The idle timeout counts the sound that flows in once the last reply has been played."""
@@ -192,6 +201,7 @@ class Floor:
             self._turns.ignore_until(-(-self._buffer.end // FRAME_BYTES))
         self._speech_item = None
         self._idle_from_ms = None
+        self._transcripts.forget_ahead()
 
     def _trim(self) -> None:
         """Between turns keep only what the next turn's padding may reach back for."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rtnb.practice.thoughts import Request
 
-__all__ = ["Close", "Detect", "Hear", "Ids", "Listen", "Output", "Send", "Speak", "Stop", "Think"]
+__all__ = ["Close", "Detect", "Hear", "Heard", "Ids", "Listen", "Output", "Part", "Send", "Speak", "Stop", "Think"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,53 @@ class Close:
 
 @dataclass(frozen=True)
 class Hear:
-    """Recognise a whole recording (s16le 24 kHz mono); the answer comes back by `heard(job, text)`."""
+    """Recognise a whole recording (s16le 24 kHz mono); the answer comes back by `heard(job, Heard)`.
+
+    Attributes:
+        wants: What is asked for besides the words: nothing, `"speakers"` (who said what), or `"sureness"`.
+    """
 
     job: str
     pcm: bytes
     language: str | None = None
+    wants: Literal["words", "speakers", "sureness"] = "words"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one speaker said in one go.
+
+    Attributes:
+        start_seconds: Where it begins in the recording.
+        end_seconds: Where it ends.
+        speaker: A label that is the same wherever the same voice speaks: A, B, …
+        text: The words.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a recogniser made of a recording.
+
+    Attributes:
+        text: All words.
+        parts: Who said what, in order, where that was asked for.
+        sureness: For each word of `text` between spaces, how likely it is right (0–1), where that was asked for.
+    """
+
+    text: str
+    parts: tuple[Part, ...] = ()
+    sureness: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Listen:
-    """Feed a streaming recogniser; `last` ends it. Answers: `partly_heard(job, text)`, then `heard(job, text)`."""
+    """Feed a streaming recogniser; `last` ends it. Answers: `partly_heard(job, text)`, then `heard(job, Heard)`."""
 
     job: str
     pcm: bytes

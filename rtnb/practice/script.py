@@ -23,7 +23,7 @@ from rtnb.practice.checks import anything, record, string
 from rtnb.practice.events import read_append, read_event
 from rtnb.practice.floor import Floor
 from rtnb.practice.items import Conversation, Item, read_item
-from rtnb.practice.outputs import Close, Ids, Output, Send, Stop
+from rtnb.practice.outputs import Close, Heard, Ids, Output, Send, Stop
 from rtnb.practice.problems import Problem, above_maximum
 from rtnb.practice.responses import Plan, Response
 from rtnb.practice.sound import BYTES_PER_MS
@@ -182,11 +182,11 @@ class Script:
             self._floor.detected(probabilities)
         return self._given()
 
-    def heard(self, job: str, text: str | BaseException, now: float) -> list[Output]:
+    def heard(self, job: str, heard: Heard | BaseException, now: float) -> list[Output]:
         """The recogniser has finished a job."""
         self._catch_up(now)
-        if not self.closed and not self._floor.pause_heard(job, text):
-            self._transcripts.heard(job, text)
+        if not self.closed and not self._floor.heard(job, heard):
+            self._transcripts.heard(job, heard)
         return self._given()
 
     def partly_heard(self, job: str, text: str, now: float) -> list[Output]:

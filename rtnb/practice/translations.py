@@ -16,7 +16,7 @@ from rtnb.practice import problems
 from rtnb.practice import usage as counting
 from rtnb.practice.checks import anything, choice, nullable, number, record, string
 from rtnb.practice.events import CLIENT_EVENTS, read_append
-from rtnb.practice.outputs import Close, Detect, Hear, Ids, Output, Send, Speak, Think
+from rtnb.practice.outputs import Close, Detect, Hear, Heard, Ids, Output, Send, Speak, Think
 from rtnb.practice.problems import Problem
 from rtnb.practice.script import Options, event_id_of, read_frame
 from rtnb.practice.sound import BYTES_PER_MS
@@ -132,11 +132,11 @@ class TranslationScript:
             self._flush()
         return self._given()
 
-    def heard(self, job: str, text: str | BaseException, now: float) -> list[Output]:
+    def heard(self, job: str, heard: Heard | BaseException, now: float) -> list[Output]:
         """The recogniser has finished an utterance."""
         self.now = max(self.now, now)
         end_ms = self._hearing.pop(job, None)
-        if end_ms is not None and isinstance(text, str) and text:
+        if end_ms is not None and isinstance(heard, Heard) and (text := heard.text):
             elapsed_ms = end_ms // _FRAME_MS * _FRAME_MS
             if self.session["audio"]["input"]["transcription"] is not None:
                 for token in counting.split_tokens(text + " "):

@@ -18,6 +18,7 @@ FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
 _FRAMES_TO_START = 2  # a single frame is a click
 _HYSTERESIS = 0.15  # as the detector's authors advise: speech ends a little below the threshold it starts at
+_PAUSE_MS = 160  # when to begin hearing the words so far, while the silence that may end the turn still lasts
 _SEMANTIC_PREFIX_MS = 300
 _SEMANTIC_PAUSE_MS = 320  # when to ask whether the words so far are a finished thought
 # SDK docstring: the longest wait of each eagerness.
@@ -33,7 +34,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Pause:
-    """Semantic detection: a pause long enough to ask whether the speaker has finished."""
+    """A pause that may end the turn: time to hear the words so far. `audio_end_ms` includes it."""
 
     audio_start_ms: int
     audio_end_ms: int
@@ -41,10 +42,15 @@ class Pause:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Speech ended. `audio_end_ms` includes the silence that ended it."""
+    """Speech ended. `audio_end_ms` includes the silence that ended it.
+
+    Attributes:
+        paused_ms: The `audio_end_ms` of the `Pause` after which nothing more was said. None where there was none.
+    """
 
     audio_start_ms: int
     audio_end_ms: int
+    paused_ms: int | None = None
 
 
 class Turns:
@@ -57,6 +63,7 @@ class Turns:
     def __init__(self, first_frame: int = 0) -> None:
         self.frame = first_frame
         self.start_ms: int | None = None
+        self.paused_ms: int | None = None  # the end of the pause that still lasts
         self._earliest_ms = 0
         self._loud = 0
         self._quiet = 0
@@ -74,7 +81,7 @@ class Turns:
 
     def ignore_until(self, frame: int) -> None:
         """Forget the turn under way and what comes before `frame`: the client has committed or cleared it."""
-        self.start_ms = None
+        self.start_ms = self.paused_ms = None
         self._loud = self._quiet = 0
         self._ignored_until = max(self._ignored_until, frame)
         self._earliest_ms = self._ignored_until * FRAME_MS
@@ -111,6 +118,7 @@ class Turns:
             return Started(self.start_ms)
         if probability >= threshold - _HYSTERESIS:
             self._quiet = 0
+            self.paused_ms = None
             return None
         self._quiet += 1
         return self._after_quiet(settings)
@@ -120,19 +128,25 @@ class Turns:
         quiet_ms = self._quiet * FRAME_MS
         start_ms = self.start_ms
         if settings["type"] == "server_vad":
-            over = quiet_ms >= settings["silence_duration_ms"]
+            longest_ms = settings["silence_duration_ms"]
+            # Where the turn ends almost at once there is nothing to gain by hearing ahead.
+            pause_ms = _PAUSE_MS if longest_ms >= 2 * _PAUSE_MS else None
         else:
-            over = quiet_ms >= _SEMANTIC_LONGEST_MS[settings["eagerness"]]
-            if not over and quiet_ms == _SEMANTIC_PAUSE_MS:
-                return Pause(start_ms, self.now_ms)
-        return self._stop(start_ms) if over else None
+            longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], _SEMANTIC_PAUSE_MS
+        if quiet_ms >= longest_ms:
+            return self._stop(start_ms)
+        if quiet_ms != pause_ms:
+            return None
+        self.paused_ms = self.now_ms
+        return Pause(start_ms, self.now_ms)
 
     def _stop(self, start_ms: int) -> Stopped:
-        self.start_ms = None
+        paused_ms = self.paused_ms
+        self.start_ms = self.paused_ms = None
         self._loud = self._quiet = 0
         # The next turn's padding must not reach back into this one.
         self._earliest_ms = self.now_ms
-        return Stopped(start_ms, self.now_ms)
+        return Stopped(start_ms, self.now_ms, paused_ms)
 
 
 # What people say when they mean to go on.
