@@ -107,6 +107,7 @@ class Model:
         voice: The voice it speaks with when none is asked for. None where unknown.
         silence_duration_ms: Silence after which its server turn detection ends a turn. None where unknown.
         images: Whether it takes pictures. None where unknown.
+        speakers: Whether it tells speakers apart, as a transcription model. None where unknown.
         rereads_audio: Whether its earlier answers are billed again as sound, or only as words. None where unknown.
         since: First day it was served. None where unknown.
         shutdown: Day on which it stops being served. None where none is announced.
@@ -125,6 +126,7 @@ class Model:
     voice: str | None = None
     silence_duration_ms: int | None = None
     images: bool | None = None
+    speakers: bool | None = None
     rereads_audio: bool | None = None
     since: date | None = None
     shutdown: date | None = None

@@ -31,6 +31,8 @@ __all__ = ["Segment", "Transcription", "transcribe"]
 MODEL = "gpt-live-transcribe"
 _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
+# A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
+_PASSAGE_SECONDS = 45.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Segment:
         start_seconds: Where it begins in the recording.
         end_seconds: Where it ends.
         text: What was said; "" where nothing was understood.
-        speaker: Who, where the model tells speakers apart. None otherwise.
+        speaker: Who, where the model tells speakers apart: a label that holds within a stretch of about a minute, for
+            the server compares voices only there. None otherwise.
         error: Why there are no words. None where there are.
     """
 
@@ -93,9 +96,13 @@ class Cutter:
 
     The longer a stretch is already, the shorter a pause is enough to end it, so that sentences stay whole and a speech
     without a pause is still cut.
+
+    Args:
+        least_seconds: No stretch ends before it is this long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, least_seconds: float = 0.0) -> None:
+        self._least_seconds = least_seconds
         self._rest = b""
         self._at = 0  # frames seen
         self._lead: list[bytes] = []
@@ -158,8 +165,9 @@ class Cutter:
     def _enough(self, silent_frames: int) -> bool:
         assert self._begun is not None
         length, silent = (self._at - self._begun) * _FRAME_SECONDS, silent_frames * _FRAME_SECONDS
+        length -= self._least_seconds
         wanted = 0.7 if length < 5 else 0.35 if length < 12 else 0.2 if length < 20 else 0.06
-        return silent >= wanted or length > 28
+        return length >= 0 and (silent >= wanted or length > 28)
 
     def _cut(self) -> Cut:
         assert self._begun is not None
@@ -382,7 +390,7 @@ class Transcription(Fed["Transcription"]):
         await self._news.wait()
 
     async def _send_all(self) -> None:
-        cutter = Cutter()
+        cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
         async for block in self._feed.blocks():
             for piece in cutter.feed(block):
                 await self._send(piece)
@@ -541,7 +549,7 @@ def transcribe(
     Args:
         source: A recording: a clip, a path, the bytes of a file. None: give sound with `append()` as it comes, and call
             `finish()`.
-        model: The transcription model.
+        model: The transcription model. `"gpt-4o-transcribe-diarize"` also tells who speaks (`Segment.speaker`).
         language: The language spoken, as `"en"` or `"pt"`. None: the model finds out.
         keywords: Names and terms to expect (gpt-live-transcribe).
         prompt: Free text that sets the scene; not every model takes it.

@@ -147,6 +147,16 @@ def test_speakers_are_told_apart_where_the_model_does():
     assert ">B<" in words._repr_html_()
 
 
+def test_a_model_that_tells_speakers_apart_gets_passages_with_their_pauses():
+    pauses = Cutter(45)
+    spoken = [*pauses.feed(talk_of(*[2] * 30).pcm), *pauses.end()]
+    cuts = [piece for piece in spoken if isinstance(piece, Cut)]
+    lengths = [cut.end_seconds - cut.start_seconds for cut in cuts]
+    assert len(cuts) == 2
+    assert 45 <= lengths[0] < 50
+    assert sum(lengths) > 85
+
+
 def test_a_stretch_that_fails_is_told_and_the_rest_is_kept():
     def script(talk):
         opened(talk)
