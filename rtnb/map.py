@@ -19,10 +19,11 @@ from typing import Any, Literal
 
 from . import costs, html, models
 from .audio import Clip, open_stream
+from .ends import find_server
 from .errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from .handle import Handle
 from .parts import SOUND_ENDINGS, Recording, read_parts
-from .session import Session, connect, find_server
+from .session import Session, connect
 
 __all__ = ["Results", "Row", "map"]
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import address as addresses
-from . import background, costs, keys, limits, models, refusals, settings, turn, wire
+from . import background, costs, limits, models, refusals, settings, turn, wire
 from . import conversation as c
 from .connection import Connection
+from .ends import find_server
 from .errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -178,78 +179,6 @@ def connect(
     )
     spending = costs.Budget.of(budget)
     return Session(where, model, wanted, toolbox, spending, approve=approve, reconnect=reconnect, verbose=verbose)
-
-
-def find_server(
-    model: str | None,
-    *,
-    key: str | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    practice: bool = False,
-    replay: str | Path | None = None,
-    replay_speed: float = 1.0,
-    door: str = "",
-) -> addresses.Address:
-    """Decide who answers. With a key it is never silently the practice server.
-
-    Args:
-        model: The model to ask for in the address. None where the address names none.
-        key: As in `connect`, and so the next five.
-        url: Another server.
-        provider: Its kind.
-        practice: Whether it is the practice server.
-        replay: A saved session.
-        replay_speed: How fast it is played back.
-        door: What stands behind `/v1/realtime` for other kinds of session: `"?intent=transcription"` or
-            `"/translations"`.
-
-    Raises:
-        InputError: If the address is none.
-        KeyMissing: If a key is needed and none is found.
-        ReplayError: If the saved session cannot be read.
-    """
-    if replay is not None:
-        from . import recording
-
-        local = recording.serve(replay, replay_speed) + door
-        return addresses.resolve(local, model, source="replay", provider="practice")
-    if practice:
-        local = _practice_url() + door
-        return addresses.resolve(local, model, key="practice", source="practice", provider="practice")
-    if url is not None:
-        kind = models.provider(provider) if provider else models.provider_of(url)
-        # OpenAI's key is for OpenAI: an address nobody knows gets a key only where one was given for it.
-        found = keys.lookup(key, provider=kind.name) if kind.name != "other" or key is not None else None
-        if found is None and kind.needs_key:
-            found = keys.find_key(provider=kind.name)  # raises, telling where it looked
-        where = addresses.resolve(url, model, key=found.reveal() if found else "", provider=kind.name)
-        if found is None and where.local:
-            # Servers on this computer need no key, and some want to see any word in its place.
-            return addresses.resolve(url, model, key="none", provider=kind.name)
-        return where
-    found = keys.lookup(key)
-    if found is None:
-        print(
-            "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no "
-            "cost. For OpenAI set the secret or variable OPENAI_API_KEY."
-        )
-        return find_server(model, practice=True, door=door)
-    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal(), provider=provider)
-
-
-_practice: Any = None
-
-
-def _practice_url() -> str:
-    """Start the one practice server of this process, on the first call."""
-    global _practice
-    if _practice is None:
-        # The two ends know nothing of each other but the address: imported here and nowhere else.
-        from .practice import server
-
-        _practice = server.start()
-    return _practice.url
 
 
 class Session:

@@ -22,9 +22,10 @@ import numpy as np
 
 from . import conversation as c
 from . import costs, html, models, refusals, wire
+from .ends import find_server
 from .errors import InputError, RtnbError, ServerError
 from .feed import BYTES_PER_SECOND, Fed, Feed
-from .session import Closed, Session, find_server
+from .session import Closed, Session
 
 __all__ = ["Segment", "Transcription", "transcribe"]
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from . import conversation as c
 from . import costs, html, models, refusals, wire
+from .ends import find_server
 from .errors import InputError, RtnbError
 from .feed import BYTES_PER_SECOND, Fed, Feed
 from .reply import Finished, Piece
-from .session import Closed, Session, find_server
+from .session import Closed, Session
 
 if TYPE_CHECKING:
     from .audio import Clip

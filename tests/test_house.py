@@ -23,6 +23,7 @@ FLOORS = [
     {"connection", "timeline", "bill"},
     {"reply"},
     {"turn", "recording"},
+    {"ends"},
     {"session"},
     {"ui", "transcribe", "translate"},
     {"ask", "check", "map", "doctor"},
@@ -30,9 +31,9 @@ FLOORS = [
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
-# The one arrow that goes sideways: a session starts the practice server, inside the call that does, and then knows
-# nothing of it but its address.
-STARTS_PRACTICE = {("session", "practice"), ("cli", "practice")}
+# The one arrow that goes sideways: who looks for the other end may start the practice server, inside the call that
+# does, and then knows nothing of it but its address.
+STARTS_PRACTICE = {("ends", "practice"), ("cli", "practice")}
 PRACTICE_MAY_USE = {"errors", "html", "audio", "wire"}
 
 
