@@ -100,6 +100,7 @@ class Conversations(RuleBasedStateMachine):
             [
                 None,
                 {"type": "server_vad", "silence_duration_ms": 200},
+                {"type": "server_vad", "silence_duration_ms": 500},
                 {"type": "server_vad", "create_response": False},
                 {"type": "server_vad", "interrupt_response": False, "idle_timeout_ms": 5000},
                 {"type": "semantic_vad", "eagerness": "high"},
@@ -118,6 +119,11 @@ class Conversations(RuleBasedStateMachine):
                 {"tools": []},
                 {"audio": {"output": {"voice": "cedar"}}},
                 {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}},
+                {"audio": {"input": {"transcription": {"model": "gpt-4o-transcribe-diarize"}}}},
+                {
+                    "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}},
+                    "include": ["item.input_audio_transcription.logprobs"],
+                },
                 {"audio": {"input": {"transcription": None}}},
                 {"audio": {"input": {"format": {"type": "audio/pcma"}}}},
                 {"instructions": "x", "bogus": 1},
@@ -218,6 +224,7 @@ class Legal:
         self.responses: dict[str, dict[str, Any]] = {}
         self.open_parts: set[tuple[str, str]] = set()
         self.written: dict[str, str] = {}
+        self.transcribed: set[str] = set()
 
     def read(self, model: str) -> None:
         for event in self.events[self.seen :]:
@@ -226,6 +233,7 @@ class Legal:
             check(event, model)
             self._items(event)
             self._responses(event)
+            self._transcripts(event)
         self.seen = len(self.events)
 
     def _items(self, event: dict[str, Any]) -> None:
@@ -289,6 +297,14 @@ class Legal:
             elif "function_call" not in kind:
                 assert part in self.open_parts
             self._words(event)
+
+    def _transcripts(self, event: dict[str, Any]) -> None:
+        _, found, step = event["type"].partition("input_audio_transcription.")
+        if found:
+            assert event["item_id"] not in self.transcribed, f"{step} after the transcript's end"
+            if step in ("completed", "failed"):
+                assert self.items[event["item_id"]] in ("done", "deleted")
+                self.transcribed.add(event["item_id"])
 
     def _words(self, event: dict[str, Any]) -> None:
         kind = event["type"]
