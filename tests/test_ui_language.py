@@ -22,14 +22,84 @@ def nothing_chosen(monkeypatch):
     language("auto")
 
 
+UI = files("rtnb") / "ui"
+TEXTS = json.loads((UI / "texts.json").read_text("utf-8"))
+SCRIPTS = {path.name: path.read_text("utf-8") for path in UI.iterdir() if path.name.endswith(".js")}
+SOURCES = SCRIPTS | {path.name: path.read_text("utf-8") for path in UI.iterdir() if path.name.endswith(".py")}
+TOPICS = "|".join(sorted({key.split(".")[0] for key in TEXTS["en"]}))
+
+# Names that are put together from a fixed part and one that varies; what it may be is read from the code that says it.
+FAMILIES = {
+    "call.is_": {*re.findall(r'"(\w+)"', SCRIPTS["call.js"].split("get status()")[1].split("\n  }\n")[0])}
+    - {"new", "open"}  # of these it is told what goes on in it
+    | {"connecting"},
+    "call.end_": re.findall(r'"\w+": \(".*", "(\w+)"\)', SOURCES["call.py"].split("_HANG_UPS = ")[1]),
+    "call.who_": ["user", "assistant", "tool"],
+    "record.is_": ["ready", "asking", "recording", "done", "sending"],
+    "record.hint_": ["ready", "asking", "recording", "done", "sending"],
+    "record.problem_": re.findall(r'self\._problem = "(\w+)"', SOURCES["recorder.py"]),
+    "microphone.is_": {*re.findall(r'return "(\w+)"', SCRIPTS["microphone.js"].split("Hindrance() {")[1])} | {"gone"},
+    "player.is_": re.findall(r'"(\w+)"', re.search(r"const what = (.*);", SCRIPTS["player.js"])[1]),
+    "upload.failed_": re.findall(r'why: "(\w+)"', SCRIPTS["upload.js"])
+    + re.findall(r'"why": "(\w+)"', SOURCES["upload.py"]),
+    "live.is_": ["failed", "cancelled", "incomplete"],
+    "live.do_": ["max_output_tokens", "content_filter", "turn_detected"],
+    "call.hint_": [],  # some states have one, some need none
+}
+FAMILIES["microphone.do_"] = FAMILIES["microphone.is_"]
+
+
+def code_of(source: str) -> str:
+    """A script without its comments."""
+    return re.sub(r"/\*.*?\*/|(?<![:\"'])//[^\n]*", "", source, flags=re.DOTALL)
+
+
 def test_both_languages_say_the_same_things_with_the_same_braces():
-    everything = json.loads((files("rtnb") / "ui" / "texts.json").read_text("utf-8"))
-    english, chinese = everything["en"], everything["zh"]
-    assert english.keys() == chinese.keys()
+    english, chinese = TEXTS["en"], TEXTS["zh"]
+    assert list(english) == list(chinese)
     for key in english:
         assert set(re.findall(r"\{\w+\}", english[key])) == set(re.findall(r"\{\w+\}", chinese[key])), key
     # A sentence that was only copied would stay English.
     assert all(re.search(r"[一-鿿]", words) for words in chinese.values())
+
+
+def test_every_text_the_code_asks_for_is_there_and_none_is_there_for_nobody():
+    asked = set()
+    for name, source in SOURCES.items():
+        asked |= set(re.findall(rf"""["'`]((?:{TOPICS})\.(?!(?:js|css|py|md|opus|jsonl)\b)[a-z_]+)["'`]""", source))
+        varying = set(re.findall(rf"""["`]((?:{TOPICS})\.[a-z]+_)\$?\{{""", source))
+        assert varying <= set(FAMILIES), name
+    for beginning, endings in FAMILIES.items():
+        asked |= {beginning + ending for ending in endings}
+    assert asked - set(TEXTS["en"]) == set()
+    hints = {key for key in TEXTS["en"] if re.sub("_hold$", "", key).replace("hint_", "is_") in asked}
+    assert set(TEXTS["en"]) - asked - hints == set()
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_no_script_has_words_of_its_own(name):
+    code = code_of(SCRIPTS[name])
+    assert not re.search(r"[一-鿿]", code)
+    assert not re.findall(r">[^<>{}$;=()]*[A-Za-z]{2}[^<>{}$;=()]*</", code), "words between tags"
+    assert not re.findall(
+        r"""(?:textContent|innerText|placeholder|title|alt|ariaLabel)\s*=\s*["'`][^"'`$]*[A-Za-z]""", code
+    )
+    assert not re.findall(
+        r"""setAttribute\(\s*["']aria-(?:label|description|valuetext)["'],\s*["'`][^"'`$]*[A-Za-z]""", code
+    )
+    # A sentence: a capital and a second word. What goes to the console or names a failure begins small here.
+    assert not re.findall(r"""["'`][A-Z][a-z]+,? [a-z]+[^"'`]*["'`]""", code)
+
+
+def test_chinese_speaks_to_the_reader_in_one_voice():
+    chinese = "".join(TEXTS["zh"].values())
+    for word, instead in {"您": "你", "令牌": "token", "此": "这", "样本": "示例"}.items():
+        assert word not in chinese, f"{word}: here it is {instead}"
+    for key, words in TEXTS["zh"].items():
+        assert not re.search(r"[一-鿿][,:;!?]|[,;!?][一-鿿]", words), f"{key}: half-width punctuation in Chinese"
+        assert not re.search(r"[一-鿿]\.(\s|$)|\.\.\.", words), key
+        ends = words[-1] in "。！？"
+        assert ends == (TEXTS["en"][key][-1] in ".!?"), f"{key}: a sentence in one language and none in the other"
 
 
 @pytest.mark.parametrize(

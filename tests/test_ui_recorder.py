@@ -54,7 +54,7 @@ def test_a_recording_comes_in_pieces_and_becomes_a_clip():
     assert page.box.clip.pcm == PCM
     assert page.box.clip.rate_hz == 24_000
     assert repr(page.box) == "RecordBox(2.0 s recorded)"
-    assert page.heard[-1] == {**page.heard[-1], "kind": "standing", "seconds": 2.0, "error": ""}
+    assert page.heard[-1] == {**page.heard[-1], "kind": "standing", "seconds": 2.0, "problem": ""}
 
 
 def test_recording_again_replaces_it_and_forgetting_gives_the_sample_back():
@@ -85,7 +85,7 @@ def test_a_recording_with_a_hole_is_an_error_and_not_a_clip():
     page.say("end", bytes=len(PCM))
     assert page.box.recorded is False
     assert page.box.error.startswith("rtnb lost part")
-    assert page.heard[-1]["error"] == page.box.error
+    assert page.heard[-1]["problem"] == "hole"  # the page says it in its reader's language
 
 
 def test_where_nobody_sees_widgets_it_is_a_sentence():

@@ -184,13 +184,13 @@ def test_the_kernel_answers_where_it_stands(page, wav):
 def test_a_file_whose_beginning_never_came_fails_in_words(page):
     page.say("where", "never")
     assert page.heard[-1]["kind"] == "failed"
-    assert "once more" in page.heard[-1]["problem"]
+    assert page.heard[-1]["why"] == "lost"
 
 
 def test_a_file_of_the_wrong_size_fails_in_words(box, page):
     page.say("begin", name="a.wav", bytes=10, pieces=1)
     page.say("piece", buffer=b"abc", i=0, sha256=hashlib.sha256(b"abc").hexdigest())
-    assert page.heard[-1] == {"kind": "failed", "id": "f", "problem": "3 of 10 bytes came"}
+    assert page.heard[-1] == {"kind": "failed", "id": "f", "why": "short", "problem": "3 / 10 B"}
     assert box.files == ()
 
 
@@ -261,7 +261,7 @@ def test_a_full_disk_is_told_in_the_box(box, page, wav, monkeypatch):
     monkeypatch.setattr("builtins.open", full)
     page.piece(wav, 0)
     monkeypatch.undo()
-    assert page.heard[-1] == {"kind": "failed", "id": "f", "problem": "No space left on device"}
+    assert page.heard[-1] == {"kind": "failed", "id": "f", "why": "disk", "problem": "No space left on device"}
 
 
 def test_nonsense_from_a_page_does_nothing(box, page):

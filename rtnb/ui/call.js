@@ -4,154 +4,8 @@
  * The kernel's end is `call.py`. It says what the server says; this side knows what was really played.
  */
 
-const CALL_TEXTS = {
-  en: {
-    title: "Live call",
-    call: "Start the call",
-    callAgain: "Call again",
-    reconnect: "Reconnect",
-    withoutMicrophone: "Go on without a microphone",
-    ready: "Ready",
-    readyHint: "One click, and you talk.",
-    readyHoldHint: "One click, then hold the button or the space bar to talk.",
-    asking: "Waiting for the microphone",
-    askingHint: "Your browser asks whether this page may hear you.",
-    connecting: "Connecting",
-    connectingHint: "You may speak already; nothing is lost.",
-    listening: "Listening",
-    listeningHint: "Speak whenever you like, also over the answer.",
-    hearing: "Hearing you",
-    hearingHint: "",
-    thinking: "Thinking",
-    thinkingHint: "",
-    speaking: "Speaking",
-    speakingHint: "Just speak to interrupt.",
-    speakingHoldHint: "Hold to interrupt.",
-    muted: "Muted",
-    mutedHint: "Your voice is not sent; the answer goes on.",
-    holding: "Hold to talk",
-    holdingHint: "Hold the round button or the space bar.",
-    sending: "Release to send",
-    typing: "Type or send a recording",
-    typingHint: "No microphone in this call.",
-    closed: "The call is over",
-    closedHint: "One click goes on where you were.",
-    elsewhere: "The call runs in another tab or window of this notebook.",
-    mute: "Mute",
-    unmute: "Unmute",
-    hangup: "Hang up",
-    stop: "Stop",
-    stopTitle: "Stop the answer (Esc)",
-    you: "You",
-    voice: "Voice",
-    tool: "Tool",
-    hears: "being transcribed…",
-    unintelligible: "(no words)",
-    interrupted: "interrupted",
-    typeHere: "Or type here",
-    send: "Send",
-    recording: "Send a recording",
-    badRecording: "This file could not be read as sound. Choose a wav, mp3, m4a, ogg or webm file.",
-    level: "Microphone level",
-    elapsed: "Time",
-    cost: "Cost so far",
-    practiceCost: "What this would have cost at OpenAI; the practice server is free",
-    practice: "practice voice",
-    conversation: "Conversation",
-    busy: (s) => `The kernel is busy with a cell. ${s} s of your voice wait and will be sent when it is free.`,
-    busyShort: "The kernel is busy with a cell; it will take your click when it is free.",
-    lost: "The kernel is gone: it was restarted, stopped, or the connection broke. The microphone is off. If it was restarted, run the cell again to call.",
-    found: "The kernel is back. The call has ended; reconnect to go on.",
-    hole: (n) => `${n} messages from the kernel were lost on the way; a piece of the answer may be missing.`,
-    too_short: "That was too short to be heard. Hold the button while you speak.",
-    not_transcribed: "Your words could not be written down; the answer is not affected.",
-    server: (text) => `The server complains: ${text}`,
-    failed: (text) => `The answer failed. The server said: ${text}`,
-    quota: "Your account has no credit left. Add some under Billing at platform.openai.com, then reconnect.",
-    rate: "You reached a limit of your account. Wait a little and go on.",
-    incomplete: "The answer was cut off by the server.",
-    ends: {
-      hung_up: "You hung up.",
-      output: "The cell's output was closed, so the call was ended.",
-      page: "The page with the call was closed or reloaded, so the call was ended.",
-      silent: "The page lost the kernel for a while, so the call was ended.",
-      microphone: "The microphone went away, so the call was ended.",
-    },
-  },
-  "zh-Hans": {
-    title: "实时通话",
-    call: "开始通话",
-    callAgain: "再次通话",
-    reconnect: "重新连接",
-    withoutMicrophone: "不用麦克风继续",
-    ready: "准备就绪",
-    readyHint: "点一下就可以说话。",
-    readyHoldHint: "点一下，然后按住按钮或空格键说话。",
-    asking: "等待麦克风",
-    askingHint: "浏览器在询问是否允许此页面使用麦克风。",
-    connecting: "正在连接",
-    connectingHint: "现在就可以说话，不会丢失。",
-    listening: "正在听",
-    listeningHint: "随时可以说话，也可以打断回答。",
-    hearing: "听到您在说话",
-    hearingHint: "",
-    thinking: "思考中",
-    thinkingHint: "",
-    speaking: "正在回答",
-    speakingHint: "直接说话即可打断。",
-    speakingHoldHint: "按住即可打断。",
-    muted: "已静音",
-    mutedHint: "您的声音没有发送出去。",
-    holding: "按住说话",
-    holdingHint: "按住圆形按钮或空格键。",
-    sending: "松开发送",
-    typing: "请打字或发送录音",
-    typingHint: "此通话没有麦克风。",
-    closed: "通话已结束",
-    closedHint: "点一下即可接着刚才的内容继续。",
-    elsewhere: "通话正在此笔记本的另一个标签页或窗口中进行。",
-    mute: "静音",
-    unmute: "取消静音",
-    hangup: "挂断",
-    stop: "停止",
-    stopTitle: "停止回答（Esc）",
-    you: "您",
-    voice: "语音",
-    tool: "工具",
-    hears: "正在转写…",
-    unintelligible: "（没有文字）",
-    interrupted: "已打断",
-    typeHere: "也可以在此打字",
-    send: "发送",
-    recording: "发送录音",
-    badRecording: "无法读取此文件中的声音。请选择 wav、mp3、m4a、ogg 或 webm 文件。",
-    level: "麦克风音量",
-    elapsed: "时间",
-    cost: "目前费用",
-    practiceCost: "在 OpenAI 上的费用估算；练习服务器免费",
-    practice: "练习语音",
-    conversation: "对话",
-    busy: (s) => `内核正忙于运行单元格。您有 ${s} 秒的语音在等待，内核空闲后会发送。`,
-    busyShort: "内核正忙于运行单元格，空闲后会处理您的点击。",
-    lost: "内核已断开：它被重启、停止，或连接中断。麦克风已关闭。如果内核已重启，请重新运行此单元格。",
-    found: "内核已恢复。通话已结束，请重新连接以继续。",
-    hole: (n) => `来自内核的 ${n} 条消息丢失，回答可能缺少一段。`,
-    too_short: "太短了，听不到。说话时请按住按钮。",
-    not_transcribed: "您的话未能转写成文字，不影响回答。",
-    server: (text) => `服务器报告：${text}`,
-    failed: (text) => `回答失败。服务器说：${text}`,
-    quota: "您的账户余额已用完。请在 platform.openai.com 的 Billing 中充值，然后重新连接。",
-    rate: "已达到账户限制。请稍等片刻再继续。",
-    incomplete: "回答被服务器截断了。",
-    ends: {
-      hung_up: "您已挂断。",
-      output: "单元格的输出被关闭，通话已结束。",
-      page: "通话所在的页面被关闭或重新加载，通话已结束。",
-      silent: "页面一度失去与内核的联系，通话已结束。",
-      microphone: "麦克风断开，通话已结束。",
-    },
-  },
-};
+/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance */
+/* global Line, openAudioContext, createPlayback */
 
 const CALL_ICONS = {
   phone: '<path d="M6.6 10.8a15 15 0 0 0 6.6 6.6l2.2-2.2c.3-.3.7-.4 1-.2 1.2.4 2.4.6 3.6.6.6 0 1 .4 1 1V20c0 .6-.4 1-1 1A17 17 0 0 1 3 4c0-.6.4-1 1-1h3.5c.6 0 1 .4 1 1 0 1.3.2 2.5.6 3.6.1.4 0 .7-.3 1z"/>',
@@ -164,26 +18,24 @@ const CALL_ICONS = {
   wait: '<path d="M12 3a9 9 0 1 0 9 9" fill="none" stroke="currentColor" stroke-width="2.5" stroke-linecap="round"/>',
 };
 
-const callIcon = (name) => `<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false" fill="currentColor">${CALL_ICONS[name]}</svg>`;
+// What the kernel has to tell, by its code.
+const NOTICES = { too_short: "call.too_short", not_transcribed: "call.not_transcribed", server: "call.server" };
 
-/** Which of the languages we have: the one asked for, else the browser's. */
-function callLanguage(model) {
-  const wanted = String(model.get("language") || navigator.languages?.[0] || navigator.language || "en").toLowerCase();
-  return wanted.startsWith("zh") ? "zh-Hans" : "en";
-}
+const callIcon = (name) => `<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false" fill="currentColor">${CALL_ICONS[name]}</svg>`;
 
 /** Everything of a call that outlives a view: a cell may be scrolled away, shown twice, or laid out anew. */
 class CallEngine {
   constructor(model) {
     this.model = model;
     this.setup = model.get("setup");
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.views = new Set();
     this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
     this.asking = false;
     this.elsewhere = false;
     this.reason = "";
     this.reasonText = "";
-    this.failure = null; // why there is no microphone: a reason of `microphoneTexts`
+    this.failure = null; // why there is no microphone: one of microphone.js's reasons
     this.notices = []; // {code, text, kind}
     /** @type {Map<string, any>} the lines of the conversation by item id; order is in `order` */
     this.turns = new Map();
@@ -211,7 +63,7 @@ class CallEngine {
       },
       onLost: () => this.kernelLost(),
       onFound: () => this.kernelFound(),
-      onHole: (count) => this.notice("hole", CALL_TEXTS[callLanguage(model)].hole(count)),
+      onHole: (count) => this.notice("hole", this.say("call.hole", { count })),
     });
     // A page that goes away must not leave the line open: the browser lets a last message out.
     this.bye = () => this.inCall && this.hangUp("page");
@@ -227,6 +79,7 @@ class CallEngine {
   /** The one word that says what is going on. */
   get status() {
     if (this.lost) return "closed";
+    if (this.elsewhere) return "elsewhere";
     if (this.asking) return "asking";
     if (this.state === "new") return "ready";
     if (this.state !== "open") return this.state;
@@ -237,6 +90,12 @@ class CallEngine {
     if (!this.mic) return "typing";
     if (this.setup.hold) return "holding";
     return this.muted ? "muted" : "listening";
+  }
+
+  /** Why the call ended, where that is one of the ends we have words for; "" where the server's words stand below. */
+  get endText() {
+    const name = `call.end_${this.reason}`;
+    return this.say.has(name) ? this.say(name) : "";
   }
 
   changed() {
@@ -347,7 +206,7 @@ class CallEngine {
       this.thinking = true;
     } else {
       this.line.send("clear");
-      if (send) this.notice("too_short", this.text("too_short"));
+      if (send) this.notice("too_short", this.say("call.too_short"));
     }
     this.changed();
   }
@@ -385,7 +244,7 @@ class CallEngine {
     try {
       buffer = await new OfflineAudioContext(1, 1, 24000).decodeAudioData(await file.arrayBuffer());
     } catch {
-      this.notice("badRecording", this.text("badRecording"));
+      this.notice("bad_file", this.say("microphone.bad_file"));
       return;
     }
     this.sendingRecording = true;
@@ -454,11 +313,6 @@ class CallEngine {
 
   // --- what the kernel says
 
-  text(code, ...args) {
-    const text = CALL_TEXTS[callLanguage(this.model)][code];
-    return typeof text === "function" ? text(...args) : text;
-  }
-
   told(message, buffers) {
     switch (message.kind) {
       case "welcome":
@@ -505,7 +359,7 @@ class CallEngine {
         this.source = message.source;
         break;
       case "notice":
-        this.notice(message.code, message.code === "server" ? this.text("server", message.text) : this.text(message.code));
+        this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
         break;
     }
     this.changed();
@@ -526,10 +380,10 @@ class CallEngine {
 
   responseEnded({ status, code, text }) {
     if (status === "failed") {
-      if (code === "insufficient_quota") this.notice("failed", this.text("quota"), "error");
-      else if (code.includes("rate_limit")) this.notice("failed", this.text("rate"), "error");
-      else this.notice("failed", this.text("failed", text), "error");
-    } else if (status === "incomplete") this.notice("incomplete", this.text("incomplete"));
+      if (code === "insufficient_quota") this.notice("failed", this.say("call.quota"), "error");
+      else if (code.includes("rate_limit")) this.notice("failed", this.say("call.rate"), "error");
+      else this.notice("failed", this.say("call.failed", { text }), "error");
+    } else if (status === "incomplete") this.notice("incomplete", this.say("call.incomplete"));
   }
 
   turn(turn) {
@@ -581,6 +435,7 @@ class CallEngine {
 class CallView {
   constructor(engine, el) {
     this.engine = engine;
+    this.say = engine.say;
     this.el = el;
     this.lines = new Map();
     this.build();
@@ -589,16 +444,12 @@ class CallView {
     for (const item of engine.order) this.updateTurn(item);
   }
 
-  t(code, ...args) {
-    return this.engine.text(code, ...args);
-  }
-
   build() {
-    const { t } = { t: (code) => this.t(code) };
+    const { say } = this;
     const root = document.createElement("section");
     root.className = "rtnb-ui rtnb-call";
-    root.lang = callLanguage(this.engine.model);
-    root.setAttribute("aria-label", t("title"));
+    root.lang = say.language;
+    root.setAttribute("aria-label", say("call.title"));
     root.setAttribute("data-lm-suppress-shortcuts", "true"); // Jupyter's own keys would cut cells here
     root.innerHTML = `
       <div class="rtnb-call-top">
@@ -634,20 +485,20 @@ class CallView {
       "main ring icon word hint time money who notices captions bar level mute stop hangup form input send file pick aloud wave figures".split(" ").map((name) => [name, find(name)]),
     );
     const p = this.parts;
-    p.captions.setAttribute("aria-label", t("conversation"));
-    p.level.setAttribute("aria-label", t("level"));
-    p.stop.innerHTML = `${callIcon("stop")}<span>${t("stop")}</span>`;
-    p.stop.title = t("stopTitle");
+    p.captions.setAttribute("aria-label", say("call.conversation"));
+    p.level.setAttribute("aria-label", say("call.level"));
+    p.stop.innerHTML = `${callIcon("stop")}<span>${say("call.stop")}</span>`;
+    p.stop.title = say("call.stop_title");
     p.stop.setAttribute("aria-keyshortcuts", "Escape");
-    p.hangup.innerHTML = `${callIcon("hangup")}<span>${t("hangup")}</span>`;
-    p.input.placeholder = t("typeHere");
-    p.input.setAttribute("aria-label", t("typeHere"));
+    p.hangup.innerHTML = `${callIcon("hangup")}<span>${say("call.hang_up")}</span>`;
+    p.input.placeholder = say("call.type_here");
+    p.input.setAttribute("aria-label", say("call.type_here"));
     p.send.innerHTML = callIcon("keyboard");
-    p.send.title = t("send");
-    p.send.setAttribute("aria-label", t("send"));
+    p.send.title = say("call.send");
+    p.send.setAttribute("aria-label", say("call.send"));
     p.file.insertAdjacentHTML("afterbegin", callIcon("file"));
-    p.file.title = t("recording");
-    p.pick.setAttribute("aria-label", t("recording"));
+    p.file.title = say("call.recording");
+    p.pick.setAttribute("aria-label", say("call.recording"));
     this.listen();
     this.el.replaceChildren(root);
   }
@@ -717,37 +568,33 @@ class CallView {
   }
 
   update() {
-    const { engine } = this;
+    const { engine, say } = this;
     const p = this.parts;
     const { status } = engine;
     const hold = engine.setup.hold;
     const before = this.root.dataset.status;
-    this.root.dataset.status = engine.elsewhere ? "elsewhere" : status;
+    this.root.dataset.status = status;
     this.root.dataset.incall = engine.inCall;
     this.root.classList.toggle("rtnb-call-held", engine.held);
     this.root.classList.toggle("rtnb-call-is-muted", engine.muted && engine.inCall);
 
     // what is going on, in one word and one line
-    p.word.textContent = engine.elsewhere ? this.t("title") : this.t(status);
-    let hint = this.t(`${status}Hint`) ?? "";
-    if (hold && status === "ready") hint = this.t("readyHoldHint");
-    if (hold && status === "speaking") hint = this.t("speakingHoldHint");
-    if (status === "speaking" && !engine.mic) hint = "";
-    if (status === "closed") {
-      hint = engine.lost ? "" : `${CALL_TEXTS[callLanguage(engine.model)].ends[engine.reason] ?? ""} ${this.t("closedHint")}`.trim();
-    }
-    if (engine.elsewhere) hint = this.t("elsewhere");
+    p.word.textContent = say(`call.is_${status}`);
+    const named = [hold && `call.hint_${status}_hold`, `call.hint_${status}`].find((name) => name && say.has(name));
+    let hint = named ? say(named) : "";
+    if ((status === "speaking" && !engine.mic) || engine.lost) hint = "";
+    else if (status === "closed" && engine.endText) hint = say.language === "en" ? `${engine.endText} ${hint}` : engine.endText + hint;
     p.hint.textContent = hint;
 
     // the round button
     const before_ = !engine.inCall;
     let label;
     let icon;
-    if (engine.asking || status === "connecting") [icon, label] = ["wait", this.t(status)];
-    else if (before_) [icon, label] = ["phone", this.t(engine.turns.size || status === "closed" ? "reconnect" : "call")];
-    else if (!engine.mic) [icon, label] = ["keyboard", this.t("typing")];
-    else if (hold) [icon, label] = ["microphone", this.t("holding")];
-    else [icon, label] = engine.muted ? ["muted", this.t("unmute")] : ["microphone", this.t("mute")];
+    if (engine.asking || status === "connecting") [icon, label] = ["wait", say(`call.is_${status}`)];
+    else if (before_) [icon, label] = ["phone", say(engine.turns.size || status === "closed" ? "call.reconnect" : "call.start")];
+    else if (!engine.mic) [icon, label] = ["keyboard", say("call.is_typing")];
+    else if (hold) [icon, label] = ["microphone", say("call.is_holding")];
+    else [icon, label] = engine.muted ? ["muted", say("call.unmute")] : ["microphone", say("call.mute")];
     if (this.iconName !== icon) p.icon.innerHTML = callIcon((this.iconName = icon));
     p.main.setAttribute("aria-label", label);
     p.main.title = label;
@@ -761,18 +608,18 @@ class CallView {
 
     // who, how long, how much
     const who = [engine.setup.model, engine.setup.voice].filter(Boolean);
-    if (engine.source === "practice" || engine.setup.practice) who.unshift(this.t("practice"));
+    if (engine.source === "practice" || engine.setup.practice) who.unshift(say("call.practice"));
     p.who.textContent = who.join(" · ");
     p.money.textContent = engine.money && engine.since !== null || engine.turns.size ? engine.money : "";
-    p.money.title = engine.source === "practice" ? this.t("practiceCost") : this.t("cost");
+    p.money.title = say(engine.source === "practice" ? "call.practice_cost" : "call.cost");
     p.money.classList.toggle("rtnb-call-free", engine.source === "practice");
-    p.time.title = this.t("elapsed");
+    p.time.title = say("call.elapsed");
     this.drawTime();
 
     // the lower bar
     p.bar.hidden = !engine.inCall;
     p.mute.hidden = hold || !engine.mic;
-    p.mute.innerHTML = `${callIcon(engine.muted ? "muted" : "microphone")}<span>${this.t(engine.muted ? "unmute" : "mute")}</span>`;
+    p.mute.innerHTML = `${callIcon(engine.muted ? "muted" : "microphone")}<span>${say(engine.muted ? "call.unmute" : "call.mute")}</span>`;
     p.mute.setAttribute("aria-pressed", String(engine.muted));
     p.level.hidden = !engine.mic;
     const answering = engine.inCall && (engine.played.playing || engine.thinking);
@@ -783,19 +630,19 @@ class CallView {
   }
 
   updateNotices() {
-    const { engine } = this;
+    const { engine, say } = this;
     const notices = [];
-    if (engine.lost) notices.push({ kind: "error", text: this.t("lost") });
-    else if (engine.state === "closed" && !CALL_TEXTS.en.ends[engine.reason] && engine.reasonText) {
+    if (engine.lost) notices.push({ kind: "error", text: say("call.lost") });
+    else if (engine.state === "closed" && !engine.endText && engine.reasonText) {
       notices.push({ kind: "error", text: engine.reasonText });
     }
     if (engine.busy.busy && !engine.lost) {
       const seconds = engine.busy.seconds;
-      notices.push({ kind: "busy", text: seconds >= 0.5 ? this.t("busy", seconds.toFixed(seconds < 10 ? 1 : 0)) : this.t("busyShort") });
+      notices.push({ kind: "busy", text: seconds >= 0.5 ? say("call.busy", { seconds: seconds.toFixed(seconds < 10 ? 1 : 0) }) : say("call.busy_click") });
     }
     const failure = engine.failure ?? (engine.state === "ready" && microphoneHindrance());
     if (failure && !engine.inCall && !engine.lost) {
-      const [what, remedy] = (microphoneTexts[callLanguage(engine.model)][failure] ?? microphoneTexts.en.other);
+      const [what, remedy] = microphoneSentences(say, failure);
       notices.push({ kind: "error", text: what, remedy, offer: true });
     }
     notices.push(...engine.notices);
@@ -819,7 +666,7 @@ class CallView {
           const button = document.createElement("button");
           button.type = "button";
           button.className = "rtnb-call-without";
-          button.textContent = this.t("withoutMicrophone");
+          button.textContent = say("call.without_microphone");
           button.addEventListener("click", () => this.engine.start({ microphone: false }));
           box.append(button);
         }
@@ -846,8 +693,7 @@ class CallView {
     line.dataset.item = item;
     line.dataset.role = turn.role;
     line.dataset.open = turn.open;
-    const name = { user: "you", assistant: "voice", tool: "tool" }[turn.role];
-    line.querySelector(".rtnb-call-name").textContent = name ? this.t(name) : turn.role;
+    line.querySelector(".rtnb-call-name").textContent = this.say(`call.who_${turn.role}`);
     const at = engine.order.indexOf(item);
     const next = engine.order.slice(at + 1).map((id) => this.lines.get(id)).find(Boolean) ?? null;
     if (line.nextSibling !== next || line.parentNode !== captions) captions.insertBefore(line, next);
@@ -862,7 +708,9 @@ class CallView {
     if (!turn || !line) return;
     const heard = engine.lettersHeard(turn);
     const cut = turn.heard_ms !== null && turn.heard_ms !== undefined && heard < turn.text.length;
-    const mark = cut ? this.t("interrupted") : turn.role === "user" && !turn.text ? this.t(turn.open && engine.setup.captions ? "hears" : "unintelligible") : "";
+    let mark = "";
+    if (cut) mark = this.say("call.interrupted");
+    else if (turn.role === "user" && !turn.text) mark = this.say(turn.open && engine.setup.captions ? "call.transcribing" : "call.no_words");
     const key = `${heard}|${turn.text.length}|${mark}`;
     if (line.dataset.key === key && line.dataset.text === turn.text) return;
     line.dataset.key = key;

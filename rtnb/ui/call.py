@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_sec
 from ..handle import Handle
 from ..session import BENIGN_CODES, Closed, Session, connect
 from ..tools import Toolbox
+from . import language
 from .line import FromPage, Line
 
 if TYPE_CHECKING:
@@ -45,11 +47,6 @@ _OTHER_PAGE_SECONDS = 6.0
 _TRAILING_SILENCE_MS = {"server_vad": 900, "semantic_vad": 4000}
 # The server refuses to commit less (OpenAI docs: at least 100 ms of audio).
 _LEAST_COMMIT_MS = 100
-
-_DEAF = (
-    "A live call needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
-    "Here, use rtnb.ask(recording) instead."
-)
 
 
 def call(
@@ -354,7 +351,7 @@ class Call:
 
         if (kernel := frontend.kernel()) is None:
             if frontend.detect().name != "marimo":  # which shows what a cell ends with
-                print(_DEAF)
+                print(language.text("call.plain"))
             return
         from IPython.display import display
 
@@ -365,7 +362,7 @@ class Call:
     def widget(self) -> Any:
         """The widget that shows it, for `display` and for layouts of your own."""
         if self._widget is None:
-            from . import language, waiting
+            from . import waiting
 
             self._widget = _widget_class()(language=language.chosen(), setup=self._setup())
             self._widget.on_msg(lambda _, content, buffers: self._line.received(content, buffers))
@@ -863,7 +860,9 @@ def _widget_class() -> type:
     from . import frontend
 
     class CallWidget(anywidget.AnyWidget):
-        _esm = frontend.esm("playback.js", "microphone.js", "line.js", "call.js")
+        _esm = frontend.esm(
+            "playback.js", "microphone.js", "line.js", "words.js", "call.js", texts=("call", "microphone")
+        )
         _css = frontend.css("theme.css", "call.css")
         language = traitlets.Unicode("").tag(sync=True)
         setup = traitlets.Dict().tag(sync=True)
@@ -871,7 +870,7 @@ def _widget_class() -> type:
         def _repr_mimebundle_(self, **kwargs: Any) -> Any:
             bundle = super()._repr_mimebundle_(**kwargs)
             data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-            plain = {"text/plain": "A live call.", "text/html": f"<p>{_DEAF}</p>"}
+            plain = {"text/plain": "A live call.", "text/html": f"<p>{escape(language.text('call.plain'))}</p>"}
             return {**(data or {}), **plain}, metadata
 
     return CallWidget

@@ -213,7 +213,7 @@ def _trouble(reply: Reply) -> str:
     error = details.get("error") or {}
     reason = str(details.get("reason") or "")
     code = str(error.get("code") or error.get("type") or "")
-    first = text(f"live.{status}") if status in ("failed", "cancelled", "incomplete") else status
+    first = text(f"live.is_{status}") if status in ("failed", "cancelled", "incomplete") else status
     server = " ".join(part for part in (code, str(error.get("message") or ""), reason) if part)
     remedy = ""
     if "rate_limit" in code:

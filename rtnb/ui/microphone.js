@@ -121,7 +121,7 @@ function inAudioThread(ResamplerThere) {
   );
 }
 
-/** Why there is no microphone, as one of the reasons `microphoneTexts` has sentences for. */
+/** Why there is no microphone, as one of the reasons there are sentences for (`microphone.is_…` in texts.json). */
 export class MicrophoneError extends Error {
   /** @param {string} reason @param {unknown} [cause] */
   constructor(reason, cause) {
@@ -254,56 +254,11 @@ async function loadWorklet(context, body, ...needs) {
   await loaded.get(body.name);
 }
 
-/** What happened and what to do, for each reason; first sentence, then the remedy. */
-export const microphoneTexts = {
-  en: {
-    denied: [
-      "This page may not use the microphone: you, or an earlier answer that the browser remembers, said no.",
-      "Click the icon beside the address, allow the microphone, and press the button again.",
-    ],
-    dismissed: [
-      "The question about the microphone was closed without an answer.",
-      "Press the button again and choose Allow.",
-    ],
-    system: [
-      "Your operating system keeps the microphone from this browser.",
-      "Allow it in the system's privacy settings under Microphone, restart the browser, and press the button again.",
-    ],
-    policy: [
-      "The page around this notebook does not let it use the microphone.",
-      "Open the notebook in a tab of its own instead of embedded in another page.",
-    ],
-    missing: ["No microphone was found.", "Plug one in or turn it on in the system's sound settings, and press the button again."],
-    busy: [
-      "The microphone is there but does not answer; another program may be using it.",
-      "Close other calls and recorders, and press the button again.",
-    ],
-    insecure: [
-      "Browsers give the microphone only to pages that came over https or from this very computer; this one did not.",
-      "Open the notebook through https://, or through a tunnel as http://localhost (ssh -L 8888:localhost:8888 …).",
-    ],
-    unsupported: ["This browser gives pages no microphone.", "Open the notebook in a current Chrome, Edge, Firefox or Safari."],
-    vscode: [
-      "VS Code gives notebooks no microphone, whatever you allow.",
-      "Choose a recording or type below, or open this notebook in JupyterLab, Notebook or Colab to talk.",
-    ],
-    gone: ["The microphone went away in the middle.", "Plug it in again and press the button."],
-    other: ["The microphone could not be opened.", "Reload the page, or try another browser."],
-  },
-  "zh-Hans": {
-    denied: ["此页面不能使用麦克风：您或浏览器记住的先前选择拒绝了它。", "请点击地址栏旁的图标，允许使用麦克风，然后再按一次按钮。"],
-    dismissed: ["麦克风权限的询问未作选择就关闭了。", "请再按一次按钮，并选择“允许”。"],
-    system: ["操作系统不允许此浏览器使用麦克风。", "请在系统隐私设置的“麦克风”中允许它，重新启动浏览器，然后再按一次按钮。"],
-    policy: ["外层页面不允许此笔记本使用麦克风。", "请在单独的标签页中打开笔记本，不要嵌在别的页面里。"],
-    missing: ["没有找到麦克风。", "请接上麦克风或在系统声音设置中启用它，然后再按一次按钮。"],
-    busy: ["麦克风没有响应，可能正被其他程序使用。", "请关闭其他通话或录音程序，然后再按一次按钮。"],
-    insecure: [
-      "浏览器只把麦克风交给通过 https 或本机打开的页面，而此页面不是。",
-      "请通过 https:// 打开笔记本，或用隧道以 http://localhost 打开（ssh -L 8888:localhost:8888 …）。",
-    ],
-    unsupported: ["此浏览器不向页面提供麦克风。", "请用新版 Chrome、Edge、Firefox 或 Safari 打开笔记本。"],
-    vscode: ["VS Code 不向笔记本提供麦克风，无论您如何设置。", "请在下方选择录音或打字；要说话，请在 JupyterLab、Notebook 或 Colab 中打开此笔记本。"],
-    gone: ["麦克风中途断开了。", "请重新接上，然后按按钮。"],
-    other: ["无法打开麦克风。", "请重新加载页面，或换一个浏览器。"],
-  },
-};
+/**
+ * What happened and what to do about it.
+ * @param {import("./words.js").Say} say @param {string} reason @returns {[string, string]}
+ */
+export function microphoneSentences(say, reason) {
+  const known = say.has(`microphone.is_${reason}`) ? reason : "other";
+  return [say(`microphone.is_${known}`), say(`microphone.do_${known}`)];
+}

@@ -200,7 +200,7 @@ function render({ model, el }) {
     shown = what;
     root.dataset.state = what;
     root.classList.toggle("rtnb-over", it.finished);
-    state.textContent = say(`player.${what}`);
+    state.textContent = say(`player.is_${what}`);
     toggle.innerHTML = icon(still ? "play" : "pause");
     const label = say(it.blocked ? "player.listen" : still ? "player.resume" : "player.pause");
     toggle.setAttribute("aria-label", label);

@@ -4,66 +4,7 @@
  * Sound goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
  */
 
-const RECORDER_TEXTS = {
-  en: {
-    title: "Record your voice",
-    record: "Record",
-    again: "Record again",
-    finish: "Stop recording",
-    ready: "Record your voice",
-    readyHint: "Press the button and speak; press it again when you are done.",
-    asking: "Waiting for the microphone",
-    askingHint: "Your browser asks whether this page may hear you.",
-    recording: "Recording",
-    recordingHint: "Press the button or Esc when you are done.",
-    done: "Recorded",
-    doneHint: "Listen to it, or record again.",
-    sending: "Sending",
-    sendingHint: "The recording is on its way to the kernel.",
-    waiting: (s) => `The kernel is busy with a cell; ${s} s wait and follow when it is free.`,
-    lost: "The kernel is gone. Run the cell again to record.",
-    sample: (name, s) => `Until you do, the sample “${name}” (${s} s) stands in.`,
-    none: "Nothing is recorded yet.",
-    kept: "box.clip is your recording.",
-    listen: "Listen",
-    stopListening: "Stop listening",
-    forget: "Use the sample again",
-    file: "Use a sound file",
-    badFile: "This file could not be read as sound. Choose a wav, mp3, m4a, ogg or webm file.",
-    level: "Microphone level",
-    wave: "Waveform",
-    silent: "Almost nothing was heard: the microphone may be muted or the wrong one.",
-  },
-  "zh-Hans": {
-    title: "录下您的声音",
-    record: "录音",
-    again: "重新录音",
-    finish: "停止录音",
-    ready: "录下您的声音",
-    readyHint: "按一下按钮开始说话，说完再按一下。",
-    asking: "等待麦克风",
-    askingHint: "浏览器在询问是否允许此页面使用麦克风。",
-    recording: "正在录音",
-    recordingHint: "说完后按按钮或 Esc 键。",
-    done: "已录好",
-    doneHint: "可以试听，或重新录音。",
-    sending: "正在发送",
-    sendingHint: "录音正在发送到内核。",
-    waiting: (s) => `内核正忙于运行单元格；有 ${s} 秒录音在等待，空闲后会发送。`,
-    lost: "内核已断开。请重新运行此单元格。",
-    sample: (name, s) => `在此之前使用示例“${name}”（${s} 秒）。`,
-    none: "还没有录音。",
-    kept: "box.clip 就是您的录音。",
-    listen: "试听",
-    stopListening: "停止试听",
-    forget: "改用示例",
-    file: "使用声音文件",
-    badFile: "无法读取此文件中的声音。请选择 wav、mp3、m4a、ogg 或 webm 文件。",
-    level: "麦克风音量",
-    wave: "波形",
-    silent: "几乎没有声音：麦克风可能被静音，或选错了设备。",
-  },
-};
+/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, Line */
 
 const RECORDER_ICONS = {
   record: '<circle cx="12" cy="12" r="7"/>',
@@ -77,8 +18,7 @@ const recorderIcon = (name) => `<svg viewBox="0 0 24 24" aria-hidden="true" focu
 
 class Recorder {
   constructor(model, el) {
-    const wanted = String(model.get("language") || navigator.languages?.[0] || navigator.language || "en").toLowerCase();
-    this.language = wanted.startsWith("zh") ? "zh-Hans" : "en";
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.state = "ready"; // "ready", "asking", "recording", "done"
     this.chunks = [];
     this.bytes = 0;
@@ -86,7 +26,7 @@ class Recorder {
     this.peak = 0;
     this.failure = null;
     this.problem = "";
-    this.kernel = { seconds: null, sample: null, takes: 0, error: "" };
+    this.kernel = { seconds: null, sample: null, takes: 0, problem: "" };
     this.busy = { busy: false, seconds: 0 };
     this.line = new Line(model, {
       onMessage: (message) => {
@@ -109,16 +49,11 @@ class Recorder {
     this.draw();
   }
 
-  t(code, ...args) {
-    const text = RECORDER_TEXTS[this.language][code];
-    return typeof text === "function" ? text(...args) : text;
-  }
-
   build(el) {
     const root = document.createElement("section");
     root.className = "rtnb-ui rtnb-recorder";
-    root.lang = this.language;
-    root.setAttribute("aria-label", this.t("title"));
+    root.lang = this.say.language;
+    root.setAttribute("aria-label", this.say("record.title"));
     root.setAttribute("data-lm-suppress-shortcuts", "true");
     root.innerHTML = `
       <div class="rtnb-recorder-top">
@@ -142,10 +77,10 @@ class Recorder {
       "main ring icon word hint time notice take play wave stands forget file level aloud".split(" ").map((name) => [name, root.querySelector(`.rtnb-recorder-${name}`)]),
     );
     const { p } = this;
-    p.level.setAttribute("aria-label", this.t("level"));
-    p.wave.setAttribute("aria-label", this.t("wave"));
-    p.forget.textContent = this.t("forget");
-    p.file.querySelector("span").textContent = this.t("file");
+    p.level.setAttribute("aria-label", this.say("record.level"));
+    p.wave.setAttribute("aria-label", this.say("record.wave"));
+    p.forget.textContent = this.say("record.forget");
+    p.file.querySelector("span").textContent = this.say("record.file");
     p.main.addEventListener("click", () => (this.state === "recording" ? this.finish() : this.record()));
     p.play.addEventListener("click", () => this.listen());
     p.forget.addEventListener("click", () => {
@@ -216,7 +151,7 @@ class Recorder {
     if (keep && this.bytes) {
       this.sent = true;
       this.line.send("end", { bytes: this.bytes });
-      if (this.peak < 0.004) this.problem = this.t("silent");
+      if (this.peak < 0.004) this.problem = this.say("record.silent");
     } else this.line.send("discard");
     this.state = this.bytes && keep ? "done" : "ready";
     this.drawWave();
@@ -237,7 +172,7 @@ class Recorder {
       this.chunks = [pcm];
       this.bytes = pcm.byteLength;
     } catch {
-      this.problem = this.t("badFile");
+      this.problem = this.say("microphone.bad_file");
       this.update();
       return;
     }
@@ -315,12 +250,12 @@ class Recorder {
     const shown = state === "done" && this.sent ? "sending" : state;
     const before = this.root.dataset.state;
     this.root.dataset.state = shown;
-    p.word.textContent = this.t(shown);
-    p.hint.textContent = this.t(`${shown}Hint`);
+    p.word.textContent = this.say(`record.is_${shown}`);
+    p.hint.textContent = this.say(`record.hint_${shown}`);
     const recording = state === "recording";
     const icon = state === "asking" ? "wait" : recording ? "stop" : "record";
     if (this.iconName !== icon) p.icon.innerHTML = recorderIcon((this.iconName = icon));
-    const label = this.t(recording ? "finish" : state === "done" ? "again" : "record");
+    const label = this.say(recording ? "record.finish" : state === "done" ? "record.again" : "record.start");
     p.main.title = label;
     p.main.setAttribute("aria-label", label);
     // Not `disabled`: a button that is disabled loses the focus, and with it Esc.
@@ -330,21 +265,21 @@ class Recorder {
     p.take.hidden = state !== "done";
     const playIcon = this.playing ? "stop" : "play";
     if (this.playIcon !== playIcon) p.play.innerHTML = recorderIcon((this.playIcon = playIcon));
-    p.play.title = this.t(this.playing ? "stopListening" : "listen");
+    p.play.title = this.say(this.playing ? "record.stop_listening" : "record.listen");
     p.play.setAttribute("aria-label", p.play.title);
     const { sample } = this.kernel;
-    p.stands.textContent = this.kernel.seconds !== null && !this.sent ? this.t("kept") : state === "ready" ? (sample ? this.t("sample", sample.name, sample.seconds) : this.t("none")) : "";
+    p.stands.textContent = this.kernel.seconds !== null && !this.sent ? this.say("record.kept") : state === "ready" ? (sample ? this.say("record.sample", sample) : this.say("record.none")) : "";
     p.forget.hidden = !(this.kernel.seconds !== null && sample) || state === "recording";
     const failure = this.failure ?? (state === "ready" ? microphoneHindrance() : null);
     p.file.hidden = !failure;
-    const sentences = failure ? (microphoneTexts[this.language][failure] ?? microphoneTexts.en.other).slice() : [];
+    const sentences = failure ? microphoneSentences(this.say, failure) : [];
     if (failure === "vscode") sentences[1] = ""; // its way out is the file, right below
     if (this.problem) sentences.push(this.problem);
-    if (this.kernel.error && !this.sent) sentences.push(this.kernel.error);
-    if (this.busy.busy) sentences.push(this.t("waiting", this.busy.seconds.toFixed(1)));
-    if (this.lost) sentences.splice(0, 9, this.t("lost"));
+    if (this.kernel.problem && !this.sent) sentences.push(this.say(`record.problem_${this.kernel.problem}`));
+    if (this.busy.busy) sentences.push(this.say("record.waiting", { seconds: this.busy.seconds.toFixed(1) }));
+    if (this.lost) sentences.splice(0, 9, this.say("record.lost"));
     p.notice.hidden = !sentences.length;
-    const text = sentences.filter(Boolean).join(" ");
+    const text = sentences.filter(Boolean).join(this.say.language === "en" ? " " : "");
     if (p.notice.textContent !== text) p.notice.textContent = text;
     if (before !== shown) p.aloud.textContent = p.word.textContent;
   }

@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["RecordBox", "record"]
 
 _RATE_HZ = 24_000
-_DEAF = (
-    "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
-    "Here, read a sound file with rtnb.Clip.read(path)."
-)
-_RERUN = "Run this cell to record."
 
 
 def record(*, sample: bool | str = True) -> RecordBox:
@@ -66,6 +61,7 @@ class RecordBox:
             self._sample = samples()["question" if sample is True else sample]
         self.recorded = False
         self.error: str | None = None
+        self._problem = ""  # the same by its code, for the page
         self._clip: Clip | None = None
         self._takes = 0
         self._lock = threading.Lock()
@@ -114,11 +110,11 @@ class RecordBox:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         where = frontend.detect()
         if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": f"<p>{escape(_DEAF)}</p>"}
+            return {"text/plain": repr(self), "text/html": f"<p>{escape(language.text('record.plain'))}</p>"}
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
         return {
             "text/plain": repr(self),
-            "text/html": f"<p>{escape(_RERUN)}</p>",
+            "text/html": f"<p>{escape(language.text('record.rerun'))}</p>",
             "application/vnd.jupyter.widget-view+json": view,
         }
 
@@ -148,7 +144,7 @@ class RecordBox:
                 self._arriving.pop(page, None)
             case "forget":
                 with self._lock:
-                    self._clip, self.recorded, self.error = None, False, None
+                    self._clip, self.recorded, self.error, self._problem = None, False, None, ""
                 self._line.tell("standing", **self._standing())
 
     def _take(self, pcm: bytes, size: int) -> None:
@@ -156,14 +152,16 @@ class RecordBox:
 
         with self._lock:
             if len(pcm) != size:
+                self._problem = "hole"
                 self.error = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
             elif len(pcm) < 2:
+                self._problem = "empty"
                 self.error = "The recording is empty. Press the button, speak, and press it again."
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
                 self._clip = Clip.from_pcm(pcm, rate_hz=_RATE_HZ, name=name)
-                self.recorded, self.error = True, None
+                self.recorded, self.error, self._problem = True, None, ""
         self._line.tell("standing", **self._standing())
 
     def _standing(self) -> dict[str, Any]:
@@ -171,7 +169,7 @@ class RecordBox:
             "seconds": None if self._clip is None else round(self._clip.seconds, 2),
             "sample": self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)},
             "takes": self._takes,
-            "error": self.error or "",
+            "problem": self._problem,
         }
 
 
@@ -181,7 +179,7 @@ def _widget_class() -> type:
     import traitlets
 
     class RecorderWidget(anywidget.AnyWidget):
-        _esm = frontend.esm("microphone.js", "line.js", "recorder.js")
+        _esm = frontend.esm("microphone.js", "line.js", "words.js", "recorder.js", texts=("record", "microphone"))
         _css = frontend.css("theme.css", "recorder.css")
         language = traitlets.Unicode("").tag(sync=True)
         setup = traitlets.Dict().tag(sync=True)

@@ -2,7 +2,7 @@
 //
 // To the kernel: {kind: "begin", id, name, bytes, pieces}   {kind: "piece", id, i, sha256 | crc32} + buffer
 //                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
-// From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, problem}
+// From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, why, problem}
 //                  {kind: "sound", id} + buffer;   and the trait `state`: what is there, for every page alike.
 //
 // The kernel answers only while it is idle. So a few pieces are on their way at a time and the next ones wait for its
@@ -62,7 +62,8 @@ class Sending {
     this.asked = false;
     this.silent = false;
     this.resent = 0;
-    this.problem = "";
+    /** @type {{why: "file" | "lost" | "short" | "disk", problem: string} | null} */
+    this.failure = null;
     this.over = false;
     this.pumping = false;
   }
@@ -88,7 +89,7 @@ class Sending {
         try {
           buffer = await this.file.slice(i * PIECE_BYTES, (i + 1) * PIECE_BYTES).arrayBuffer();
         } catch (error) {
-          this.end(String(error?.message ?? error)); // deleted or changed since it was chosen
+          this.end({ why: "file", problem: String(error?.message ?? error) }); // deleted or changed since it was chosen
           return;
         }
         const proved = await proof(buffer);
@@ -113,7 +114,7 @@ class Sending {
   hear(message) {
     this.heardAt = performance.now();
     this.silent = false;
-    if (message.kind === "failed") return this.end(message.problem);
+    if (message.kind === "failed") return this.end({ why: message.why, problem: message.problem });
     this.acked = Math.max(this.acked, message.next);
     const lost = message.kind === "again" || (message.answer && message.next < this.next);
     if (message.answer) this.asked = false;
@@ -121,15 +122,15 @@ class Sending {
       this.next = message.next;
       this.resent++;
     }
-    if (this.acked >= this.pieces) this.end("");
+    if (this.acked >= this.pieces) this.end();
     else this.pump();
     this.changed();
   }
 
-  end(problem) {
+  end(failure = null) {
     if (this.over) return;
     this.over = true;
-    this.problem = problem;
+    this.failure = failure;
     clearInterval(this.timer);
     this.changed();
     this.resolve?.();
@@ -139,7 +140,8 @@ class Sending {
 function render({ model, el }) {
   const say = wordsIn(TEXTS, model.get("language"));
   const many = model.get("multiple");
-  const one = many ? "" : "_one";
+  const asks = say(many ? "upload.drop" : "upload.drop_one");
+  const browses = say(many ? "upload.browse" : "upload.browse_one");
   /** @type {Sending[]} */
   const sending = [];
   /** @type {Map<string, File>} the files of this page, to listen to without asking the kernel */
@@ -175,13 +177,13 @@ function render({ model, el }) {
   const browse = root.querySelector(".rtnb-ask button");
   const goon = root.querySelector(".rtnb-goon");
   const invitation = root.querySelector(".rtnb-ask span");
-  invitation.textContent = say("upload.drop" + one);
-  browse.textContent = say("upload.browse" + one);
+  invitation.textContent = asks;
+  browse.textContent = browses;
   root.querySelector(".rtnb-kinds").textContent = say("upload.kinds");
   list.setAttribute("aria-label", say("upload.list"));
   input.multiple = many;
   // No `accept`: it hides files whose ending the system does not know, and the content decides anyway.
-  input.setAttribute("aria-label", say("upload.browse" + one));
+  input.setAttribute("aria-label", browses);
 
   const add = async (files) => {
     if (gone || !files.length) return;
@@ -195,8 +197,7 @@ function render({ model, el }) {
       if (!next) break;
       here.set(next.id, next.file);
       await next.run();
-      if (next.problem) note = say("upload.unreadable", { name: next.file.name, problem: next.problem });
-      else if (next.acked >= next.pieces) note = say("upload.done", { name: next.file.name });
+      if (next.acked >= next.pieces) note = say("upload.done", { name: next.file.name });
     }
     busy = false;
     draw();
@@ -206,7 +207,7 @@ function render({ model, el }) {
   goon.onclick = () => model.send({ kind: "goon" });
   input.onchange = () => { add([...input.files]); input.value = ""; };
   drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("rtnb-over"); invitation.textContent = say("upload.let_go"); };
-  const left = () => { drop.classList.remove("rtnb-over"); invitation.textContent = say("upload.drop" + one); };
+  const left = () => { drop.classList.remove("rtnb-over"); invitation.textContent = asks; };
   drop.ondragleave = (event) => { if (!drop.contains(event.relatedTarget)) left(); };
   drop.ondrop = (event) => { event.preventDefault(); event.stopPropagation(); left(); add([...(event.dataTransfer?.files ?? [])]); };
   // A paste goes to whatever has the focus; a click anywhere in the box gives it the focus.
@@ -302,18 +303,18 @@ function render({ model, el }) {
       }));
     }
     for (const it of sending) {
-      if (known.has(it.id) || (it.over && !it.problem)) continue;
+      if (known.has(it.id) || (it.over && !it.failure)) continue;
       const share = Math.min(1, (it.acked * PIECE_BYTES) / Math.max(1, it.file.size));
       lines.push(line({
         id: it.id,
         name: it.file.name,
         detail: it.over ? "" : say("upload.sending", { percent: Math.floor(100 * share), size: size(it.file.size) }),
         share: it.over ? undefined : share,
-        problem: it.problem,
+        problem: it.failure && say(`upload.failed_${it.failure.why}`, { name: it.file.name, problem: it.failure.problem }),
         active: !it.over,
         removable: () => {
           if (!it.over) model.send({ kind: "remove", id: it.id });
-          it.end("");
+          it.end();
           sending.splice(sending.indexOf(it), 1);
           draw();
         },
@@ -352,7 +353,7 @@ function render({ model, el }) {
     // "comm_live_update" is also said when a line comes alive again.
     if (model.get("comm_live") === true) return;
     gone = true;
-    for (const it of sending) it.end("");
+    for (const it of sending) it.end();
     draw();
   };
   model.on("msg:custom", hear);
@@ -364,7 +365,7 @@ function render({ model, el }) {
   model.send({ kind: "hello" });
   return () => {
     quiet();
-    for (const it of sending) it.end("");
+    for (const it of sending) it.end();
     model.off("msg:custom", hear);
     model.off("change:state", draw);
     model.off("comm:close", lose);

@@ -263,7 +263,7 @@ class UploadBox:
                 self._went_on = True
         except OSError as error:  # the disk is full, the folder is gone
             self._arriving.pop(key, None)
-            self._send({"kind": "failed", "id": key, "problem": error.strerror or str(error)})
+            self._send({"kind": "failed", "id": key, "why": "disk", "problem": error.strerror or str(error)})
 
     def _begin(self, key: str, content: Mapping[str, Any]) -> None:
         name = str(content.get("name") or "recording")
@@ -294,7 +294,7 @@ class UploadBox:
             return
         del self._arriving[key]
         if it.written != it.bytes:
-            self._send({"kind": "failed", "id": key, "problem": f"{it.written} of {it.bytes} bytes came"})
+            self._send({"kind": "failed", "id": key, "why": "short", "problem": f"{it.written} / {it.bytes} B"})
             return
         self._take(key, UploadedFile(it.name, it.path, it.bytes, it.digest.hexdigest()))
         self._send({"kind": "ack", "id": key, "next": it.pieces})
@@ -307,7 +307,7 @@ class UploadBox:
             self._send({"kind": "ack", "id": key, "next": 1 << 40, "answer": answer})
         elif answer:
             # Asked about a file whose beginning never came: the page must start again from the beginning.
-            self._send({"kind": "failed", "id": key, "problem": text("upload.lost")})
+            self._send({"kind": "failed", "id": key, "why": "lost", "problem": ""})
 
     def _remove(self, key: str) -> None:
         with self._lock:

@@ -1,9 +1,14 @@
 // The texts of a widget in the reader's language. `TEXTS` is put in front by Python: {en: {…}, zh: {…}}.
 
 /**
+ * @typedef {((name: string, values?: Record<string, string | number>) => string)
+ *   & {language: string, has: (name: string) => boolean}} Say
+ */
+
+/**
  * @param {Record<string, Record<string, string>>} texts  by language, then by name
  * @param {string} [chosen]  what `rtnb.language()` was told; "" follows the browser
- * @returns {((name: string, values?: Record<string, string | number>) => string) & {language: string}}
+ * @returns {Say}
  */
 export function wordsIn(texts, chosen = "") {
   const wanted = chosen ? [chosen] : navigator.languages?.length ? navigator.languages : [navigator.language ?? "en"];
@@ -11,5 +16,8 @@ export function wordsIn(texts, chosen = "") {
   const language = first in texts ? first : "en";
   const say = (name, values = {}) =>
     (texts[language][name] ?? texts.en[name] ?? name).replace(/\{(\w+)\}/g, (all, key) => String(values[key] ?? all));
-  return Object.assign(say, { language: language === "zh" ? "zh-Hans" : language });
+  return Object.assign(say, {
+    language: language === "zh" ? "zh-Hans" : language,
+    has: (name) => name in texts.en,
+  });
 }
