@@ -1,23 +1,18 @@
-"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they "
-"cannot."""
+"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they cannot."""
 
 from __future__ import annotations
 
 import base64
 import json
 import struct
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ServerError
 from rtnb.practice import choosing, pictures, reading
-from rtnb.practice.brain import Call, Remote, Request, Say, think
+from rtnb.practice.brain import Call, Request, Say, think
 from rtnb.practice.phrases import PHRASES
 
 FOX = (
@@ -577,176 +572,3 @@ def test_every_language_has_phrases_with_the_same_blanks() -> None:
         for key, text in phrases.items():
             blanks = {part.split("}")[0] for part in text.split("{")[1:]}
             assert blanks == {part.split("}")[0] for part in PHRASES["en"][key].split("{")[1:]}, (language, key)
-
-
-# ── A real mind ──
-
-
-class Chat:
-    """A small chat-completions server: it keeps what it was asked and answers what it was told to."""
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.status = 200
-        self.kind = "text/event-stream"
-        self.body: list[bytes] = []
-        self.cut = False
-        chat = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                chat.asked.append({"path": self.path, **body})
-                chat.headers.append(dict(self.headers))
-                self.send_response(chat.status)
-                self.send_header("Content-Type", chat.kind)
-                if chat.cut:
-                    self.send_header("Content-Length", "100000")
-                self.end_headers()
-                for piece in chat.body:
-                    self.wfile.write(piece)
-                    self.wfile.flush()
-
-            def log_message(self, *given: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def says(self, *deltas: dict[str, Any]) -> None:
-        self.body = [f"data: {json.dumps({'choices': [{'delta': delta}]})}\n\n".encode() for delta in deltas]
-        self.body.append(b"data: [DONE]\n\n")
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def chat() -> Iterator[Chat]:
-    server = Chat()
-    yield server
-    server.close()
-
-
-def test_a_real_mind_is_spoken_sentence_by_sentence(chat: Chat) -> None:
-    chat.says(*({"content": piece} for piece in ["Hel", "lo. It costs 3", ".5 dol", "lars. **Bye", "** now"]))
-    remote = Remote(chat.url, "small", key="sk-secret-1234")
-    pieces = list(remote(Request(instructions="Be kind.", items=[spoken("Hi there")])))
-    assert pieces == [Say("Hello."), Say("It costs 3.5 dollars."), Say("Bye now")]
-    asked = chat.asked[0]
-    assert asked["path"] == "/v1/chat/completions"
-    assert asked["model"] == "small"
-    assert asked["stream"] is True
-    assert asked["messages"][0]["content"].startswith("Be kind.")
-    assert asked["messages"][1] == {"role": "user", "content": "Hi there"}
-    assert chat.headers[0]["Authorization"] == "Bearer sk-secret-1234"
-    assert "secret" not in repr(remote)
-
-
-def test_the_first_sentence_does_not_wait_for_the_second(chat: Chat) -> None:
-    chat.says({"content": "First. "}, {"content": "Second."})
-    thoughts = Remote(chat.url, "small")(Request(items=[typed("Go")]))
-    assert next(thoughts) == Say("First.")  # type: ignore[call-overload]
-    thoughts.close()  # type: ignore[attr-defined]
-
-
-def test_tools_go_there_and_calls_come_back(chat: Chat) -> None:
-    chat.says(
-        {"content": "One moment."},
-        {"tool_calls": [{"index": 0, "function": {"name": "get_weather", "arguments": '{"ci'}}]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": 'ty": "Oslo"}'}}]},
-        {"tool_calls": [{"index": 1, "function": {"name": "get_weather", "arguments": '{"city": "Rome"}'}}]},
-    )
-    choice = {"type": "function", "name": "get_weather"}
-    pieces = list(Remote(chat.url, "small")(Request(items=[typed("Weather?")], tools=[WEATHER], tool_choice=choice)))
-    assert pieces == [
-        Say("One moment."),
-        Call("get_weather", {"city": "Oslo"}),
-        Call("get_weather", {"city": "Rome"}),
-    ]
-    assert chat.asked[0]["tools"][0]["function"]["parameters"] == WEATHER["parameters"]
-    assert chat.asked[0]["tool_choice"] == {"type": "function", "function": {"name": "get_weather"}}
-
-
-def test_history_results_and_pictures_are_passed_on(chat: Chat) -> None:
-    chat.says({"content": "Fine."})
-    picture = typed("What is this?")
-    picture["content"].append({"type": "input_image", "image_url": data_url("png", PNG), "detail": "low"})
-    history = [
-        typed("Weather?"),
-        {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": "{}"},
-        {"type": "function_call", "call_id": "b", "name": "get_time", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "a", "output": "3"},
-        {"type": "function_call_output", "call_id": "b", "output": "noon"},
-        answered("Three."),
-        spoken(None),
-        picture,
-    ]
-    list(Remote(chat.url, "small")(Request(items=history, modalities=("text",))))
-    sent = chat.asked[0]["messages"]
-    assert [message["role"] for message in sent] == ["user", "assistant", "tool", "tool", "assistant", "user", "user"]
-    assert [call["id"] for call in sent[1]["tool_calls"]] == ["a", "b"]
-    assert "no words" in sent[5]["content"]
-    assert sent[6]["content"][1]["image_url"] == {"url": data_url("png", PNG), "detail": "low"}
-
-
-def test_a_server_that_does_not_stream_will_do(chat: Chat) -> None:
-    chat.kind = "application/json"
-    message = {"content": "All at once. Good.", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}
-    chat.body = [json.dumps({"choices": [{"message": message}]}).encode()]
-    assert list(Remote(chat.url, "small")(Request())) == [Say("All at once."), Say("Good."), Call("f", {"a": 1})]
-
-
-@pytest.mark.parametrize(
-    ("status", "error", "words"),
-    [
-        (401, KeyRefused, "Your key"),
-        (404, ServerError, "knows no model 'small'"),
-        (500, ServerError, "answered 500: out of memory"),
-    ],
-)
-def test_refusals_are_told_clearly(chat: Chat, status: int, error: type[Exception], words: str) -> None:
-    chat.status, chat.kind = status, "application/json"
-    chat.body = [json.dumps({"error": {"message": "out of memory"}}).encode()]
-    with pytest.raises(error, match=words) as raised:
-        list(Remote(chat.url, "small", key="sk-secret-1234")(Request()))
-    assert "secret" not in str(raised.value)
-
-
-def test_an_error_in_the_stream_keeps_what_came_before(chat: Chat) -> None:
-    chat.body = [
-        b'data: {"choices": [{"delta": {"content": "Half. "}}]}\n\n',
-        b'data: {"error": {"message": "too long"}}\n\n',
-    ]
-    thoughts = iter(Remote(chat.url, "small")(Request()))
-    assert next(thoughts) == Say("Half.")
-    with pytest.raises(ServerError, match="too long"):
-        next(thoughts)
-
-
-def test_what_is_no_chat_server_is_told(chat: Chat) -> None:
-    chat.body = [b"data: <html>hello</html>\n\n"]
-    with pytest.raises(ServerError, match="no chat completion"):
-        list(Remote(chat.url, "small")(Request()))
-    chat.says({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{broken"}}]})
-    with pytest.raises(ServerError, match="no JSON"):
-        list(Remote(chat.url, "small")(Request()))
-
-
-def test_a_connection_that_breaks_is_told(chat: Chat) -> None:
-    chat.kind, chat.cut = "application/json", True
-    chat.body = [b"{"]
-    with pytest.raises(ConnectionFailed, match="broke off"):
-        list(Remote(chat.url, "small")(Request()))
-
-
-def test_a_mind_that_is_not_there_is_told() -> None:
-    with pytest.raises(ConnectionFailed, match=r"cannot be reached.*--brain"):
-        list(Remote("http://127.0.0.1:9/v1", "small")(Request()))
-    with pytest.raises(InputError, match="no http address"):
-        Remote("localhost:11434", "small")

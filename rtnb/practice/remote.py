@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
-import re
+import socket
 import ssl
+import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ServerError, mask_secrets
+from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, mask_secrets
+from rtnb.practice.messages import messages, tools
+from rtnb.practice.sentences import Sentences
 from rtnb.practice.thoughts import Call, Request, Say
 
 __all__ = ["Remote"]
 
-# The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
-# be spoken as a sentence.
-_SENTENCE = re.compile(
-    r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]"
-    r"|\n))\s*"
-)
-_LONGEST = 400  # characters held back while waiting for the end of a sentence
+_CONNECT_SECONDS = 10.0
+_AT_ONCE = 64  # questions under way at a time; chat servers queue them in turn
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rtnb-practice-brain")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,11 @@ class Remote:
         base_url: Up to and with `/v1`, for example `"http://localhost:11434/v1"`.
         model: The model's name there.
         key: Bearer key. None sends none; it never shows in a repr.
-        timeout_seconds: Longest wait for the connection and for each piece.
+        timeout_seconds: Longest wait for the first word and for each piece after it. Long, because a server may
+            have to load its model first.
+
+    Attributes:
+        pool: The threads that wait for the chat server, apart from those that hear and speak.
 
     Raises:
         InputError: If `base_url` is no http or https address.
@@ -42,151 +50,183 @@ class Remote:
     base_url: str
     model: str
     key: str | None = field(default=None, repr=False)
-    timeout_seconds: float = 60.0
+    timeout_seconds: float = 300.0
+    pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         address = urllib.parse.urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname:
+        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
             raise InputError(
                 f"Your brain address {self.base_url!r} is no http address. Give one like http://localhost:11434/v1.",
                 base_url=self.base_url,
             )
 
-    def __call__(self, request: Request) -> Iterator[Say | Call]:
+    def __call__(self, request: Request) -> _Answer:
         """Think: send the conversation, give the answer as it comes.
 
         Args:
             request: What to answer.
 
-        Yields:
-            `Say` for each finished sentence, then `Call` for each function the model calls.
+        Returns:
+            An iterator: `Say` for each finished sentence, then `Call` for each function the model calls. Its
+            `abandon` ends it from another thread.
 
         Raises:
-            ConnectionFailed: If the server cannot be reached or breaks off.
+            ConnectionFailed: While iterating, if the server cannot be reached or breaks off.
             KeyRefused: If it answers 401 or 403.
             ServerError: If it answers any other error, or something that is no chat completion.
         """
-        text = ""
-        calls: dict[int, dict[str, str]] = {}
-        for delta in self._stream(self._body(request)):
+        return _Answer(self, request)
+
+
+class _Answer:
+    """One answer, as it comes."""
+
+    def __init__(self, remote: Remote, request: Request) -> None:
+        self._remote = remote
+        self._request = request
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._abandoned = False
+        self._steps = self._perform()
+
+    def __iter__(self) -> Iterator[Say | Call]:
+        return self
+
+    def __next__(self) -> Say | Call:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Take no more of it."""
+        self._steps.close()
+
+    def abandon(self) -> None:
+        """Hang up, from any thread: the chat server sees its stream closed, and whoever waits here is woken."""
+        with self._lock:
+            self._abandoned = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _perform(self) -> Generator[Say | Call, None, None]:
+        sentences = Sentences(aloud="audio" in self._request.modalities)
+        calls = _Calls()
+        why = ""
+        said = False
+        for choice in self._choices():
+            why = choice.get("finish_reason") or why
+            delta = choice.get("delta") or choice.get("message") or {}
             piece = delta.get("content")
-            if isinstance(piece, str):
-                text += piece
-                text, ready = _cut(text)
-                for sentence in ready:
-                    yield Say(sentence)
-            for position, part in enumerate(delta.get("tool_calls") or []):
-                index = part.get("index")
-                call = calls.setdefault(position if index is None else int(index), {"name": "", "arguments": ""})
-                function = part.get("function") or {}
-                call["name"] += function.get("name") or ""
-                arguments = function.get("arguments")
-                # Ollama's older versions send the arguments as an object instead of as text.
-                call["arguments"] += json.dumps(arguments) if isinstance(arguments, Mapping) else arguments or ""
-        if text.strip():
-            yield Say(_spoken(text))
-        for index in sorted(calls):
-            name, written = calls[index]["name"], calls[index]["arguments"]
-            try:
-                arguments = json.loads(written or "{}")
-            except ValueError as error:
-                raise ServerError(
-                    f"The brain at {self.base_url} called {name} with arguments that are no JSON: "
-                    "{written[:200]}."
-                    " Try again, or a larger model.",
-                    type="invalid_tool_call",
-                ) from error
-            yield Call(name, arguments if isinstance(arguments, dict) else {"value": arguments})
+            for sentence in sentences.feed(piece) if isinstance(piece, str) else ():
+                said = True
+                yield Say(sentence)
+            for position, part in enumerate(delta.get("tool_calls") or ()):
+                calls.add(part, position)
+        for sentence in sentences.rest():
+            said = True
+            yield Say(sentence)
+        for name, written in calls:
+            said = True
+            yield Call(name, self._arguments(name, written, why))
+        if not said and not self._abandoned:
+            reason = f" (it stopped for: {why})" if why not in ("", "stop") else ""
+            raise self._failed(
+                f"answered without a word{reason}. Ask again, or take another model", type="empty_answer"
+            )
+
+    def _arguments(self, name: str, written: str, why: str) -> dict[str, Any]:
+        try:
+            arguments = json.loads(written or "{}")
+        except ValueError as error:
+            cut = ", cut off at its longest answer" if why == "length" else ""
+            raise self._failed(
+                f"called {name} with arguments that are no JSON{cut}: {written[:200]}."
+                " Try again, or a larger model",
+                type="invalid_tool_call",
+            ) from error
+        return arguments if isinstance(arguments, dict) else {"value": arguments}
 
     # ── The request ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self.model, "stream": True, "messages": messages(request)}
-        tools = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool["name"],
-                    "description": tool.get("description") or "",
-                    "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
-                },
-            }
-            for tool in request.tools
-            if tool.get("type", "function") == "function" and tool.get("name")
-        ]
-        if tools:
-            body["tools"] = tools
-            choice = request.tool_choice or "auto"
-            if isinstance(choice, Mapping):
-                body["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-            else:
-                body["tool_choice"] = choice
-        return body
-
-    def _stream(self, body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """The `delta` of every chunk."""
-        address = urllib.parse.urlsplit(self.base_url)
-        assert address.hostname is not None  # checked when made
-        connection: http.client.HTTPConnection
-        if address.scheme == "https":
-            connection = http.client.HTTPSConnection(
-                address.hostname,
-                address.port,
-                timeout=self.timeout_seconds,
-                context=ssl.create_default_context(),
-            )
-        else:
-            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=self.timeout_seconds)
+    def _choices(self) -> Iterator[Mapping[str, Any]]:
+        """The first choice of every chunk."""
+        remote = self._remote
+        connection = self._connection()
+        path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
+        body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
+        if remote.key:
+            headers["Authorization"] = f"Bearer {remote.key}"
         response: http.client.HTTPResponse | None = None
+        begun = False
         try:
-            try:
-                connection.request(
-                    "POST",
-                    address.path.rstrip("/") + "/chat/completions",
-                    json.dumps(body).encode(),
-                    headers,
-                )
-                response = connection.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                raise ConnectionFailed(
-                    f"The brain at {self.base_url} cannot be reached ({error})."
-                    " Start it, or check the address given as --brain.",
-                    reason=str(error),
-                    url=self.base_url,
-                ) from error
+            self._connect(connection)
+            connection.request("POST", path, json.dumps(body).encode(), headers)
+            response = connection.getresponse()
             if response.status != 200:
                 self._refuse(response)
-            try:
-                yield from self._deltas(response)
-            except (OSError, http.client.HTTPException) as error:
-                raise ConnectionFailed(
-                    f"The brain at {self.base_url} broke off in the middle of its answer"
-                    f" ({error or type(error).__name__})."
-                    " What it had said until then was spoken; ask again.",
-                    reason=str(error),
-                    url=self.base_url,
-                ) from error
+            begun = True
+            ended = False
+            for chunk in self._chunks(response):
+                if chunk is None:
+                    ended = True
+                    break
+                choice = self._choice(chunk)
+                yield choice
+                ended = ended or bool(choice.get("finish_reason"))
+            if not ended:
+                # An HTTP stream that ends too early looks to http.client like one that has ended.
+                raise ConnectionError("it closed the stream")
+        except (OSError, http.client.HTTPException) as error:
+            if self._abandoned:
+                return
+            if isinstance(error, RtnbError):
+                raise
+            raise self._lost(error, connection, begun) from error
         finally:
+            with self._lock:
+                self._socket = None
             if response is not None:
                 response.close()  # it keeps the socket open on its own where it was not read to its end
             connection.close()
 
-    def _deltas(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:
+    def _connection(self) -> http.client.HTTPConnection:
+        address = urllib.parse.urlsplit(self._remote.base_url)
+        assert address.hostname is not None  # checked when made
+        if address.scheme == "http":
+            return http.client.HTTPConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS, context=context)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        connection.connect()
+        with self._lock:
+            if self._abandoned:
+                raise ConnectionError("abandoned")
+            connection.sock.settimeout(self._remote.timeout_seconds)
+            self._socket = connection.sock
+
+    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any] | None]:
+        """What the stream holds; None for its end mark."""
         if "json" in (response.headers.get("Content-Type") or ""):  # a server that does not stream
-            whole = self._parsed(response.read().decode("utf-8", "replace"))
-            yield self._delta(whole, "message")
+            yield self._parsed(response.read().decode("utf-8", "replace"))
+            yield None
             return
+        nothing = True
+        other = ""
         for raw in response:
             line = raw.decode("utf-8", "replace").strip()
-            if not line.startswith("data:"):
-                continue
-            data = line.removeprefix("data:").strip()
-            if data == "[DONE]":
-                return
-            yield self._delta(self._parsed(data), "delta")
+            if line.startswith("error:"):  # llama.cpp's way of old to fail in the middle
+                yield {"error": self._parsed(line.removeprefix("error:").strip())}
+            elif line.startswith("data:"):
+                nothing = False
+                data = line.removeprefix("data:").strip()
+                yield None if data == "[DONE]" else self._parsed(data)
+            elif nothing and not line.startswith((":", "event:", "id:", "retry:")):  # those are comments and such
+                other = (other + line)[:200]
+        if nothing and other:
+            self._parsed(other)
+            raise self._no_chat(other)
 
     def _parsed(self, text: str) -> Mapping[str, Any]:
         try:
@@ -194,129 +234,103 @@ class Remote:
         except ValueError:
             value = None
         if not isinstance(value, Mapping):
-            raise ServerError(
-                f"The brain at {self.base_url} sent what is no chat completion: {mask_secrets(text[:200])}."
-                " Check that the address ends in /v1 and is a chat server's.",
-                type="invalid_response",
-            )
+            raise self._no_chat(text)
         return value
 
-    def _delta(self, chunk: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-        error = chunk.get("error")
-        if error:
-            message = error.get("message") if isinstance(error, Mapping) else error
-            raise ServerError(
-                f"The brain at {self.base_url} failed: {message}. Look at its own log.", type="server_error"
-            )
-        choices = chunk.get("choices") or [{}]
-        delta = choices[0].get(key) or {}
-        return delta if isinstance(delta, Mapping) else {}
+    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        if chunk.get("error") or chunk.get("object") == "error":  # the latter: vLLM of old
+            raise self._failed(f"failed in the middle of its answer: {_message(chunk)}. Look at its own log")
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        return choice if isinstance(choice, Mapping) else {}
+
+    # ── What goes wrong ───────────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, what: str, *, type: str = "server_error", code: str | None = None) -> ServerError:
+        key = self._remote.key
+        told = mask_secrets(what.replace(key, "…") if key else what)
+        return ServerError(f"The brain at {self._remote.base_url} {told}.", type=type, code=code)
+
+    def _no_chat(self, text: str) -> ServerError:
+        return self._failed(
+            f"sent what is no chat completion: {text[:200]}. Check that the address ends in /v1 and is a chat server's",
+            type="invalid_response",
+        )
+
+    def _lost(self, error: Exception, connection: http.client.HTTPConnection, begun: bool) -> ConnectionFailed:
+        url = self._remote.base_url
+        reason = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError) and self._socket is not None:
+            waited = f"{self._remote.timeout_seconds:g} s"
+            told = f"has not sent anything for {waited}. It may be overloaded: ask again, or take a smaller model"
+        elif begun:
+            told = f"broke off in the middle of its answer ({reason}). What it had said until then was told; ask again"
+        elif self._socket is not None:
+            told = f"hung up without an answer ({reason}). Look at its own log, and ask again"
+        else:
+            told = f"cannot be reached ({reason}). Start it, or check the address given as --brain"
+        return ConnectionFailed(f"The brain at {url} {told}.", reason=reason, url=url)
 
     def _refuse(self, response: http.client.HTTPResponse) -> None:
+        remote, status = self._remote, response.status
         text = response.read(4000).decode("utf-8", "replace")
         try:
-            error = json.loads(text).get("error")
-            said = str(error.get("message") if isinstance(error, Mapping) else error or text)
+            said = _message(json.loads(text))
         except (ValueError, AttributeError):
             said = text.strip() or response.reason
-        said = said.strip().rstrip(".")[:500]
-        if response.status in (401, 403):
+        said = " ".join((said.replace(remote.key, "…") if remote.key else said).split()).rstrip(".")[:500]
+        if status in (401, 403):
             raise KeyRefused(
-                f"Your key for the brain at {self.base_url} was refused: {said}. Give the right one.",
-                code=str(response.status),
+                f"Your key for the brain at {remote.base_url} was refused: {said}. Give the right one as --brain-key.",
+                code=str(status),
             )
-        if response.status == 404:
-            raise ServerError(
-                f"The brain at {self.base_url} knows no model {self.model!r}, or no such address: {said}."
-                f" Check the name (with Ollama: ollama pull {self.model}) and that the address ends in /v1.",
+        if status == 404:
+            raise self._failed(
+                f"knows no model {remote.model!r}, or no such address: {said}."
+                f" Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1",
                 type="not_found",
                 code="404",
             )
-        raise ServerError(
-            f"The brain at {self.base_url} answered {response.status}: {said}. Look at its own log.",
-            type="server_error",
-            code=str(response.status),
+        remedies = {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
+        raise self._failed(
+            f"answered {status}: {said}. {remedies.get(status, 'Look at its own log')}", code=str(status)
         )
 
 
-def _cut(text: str) -> tuple[str, list[str]]:
-    """Take finished sentences off the front of a text: what is left, and they."""
-    ready: list[str] = []
-    while True:
-        match = _SENTENCE.match(text)
-        if match is None:
-            break
-        sentence = _spoken(match[1])
-        if sentence:
-            ready.append(sentence)
-        text = text[match.end() :]
-    if len(text) > _LONGEST and (space := text.rfind(" ", 0, _LONGEST)) > 0:
-        ready.append(_spoken(text[:space]))
-        text = text[space:].lstrip()
-    return text, ready
+class _Calls:
+    """Function calls that arrive whole or in pieces: their names with their arguments as written."""
 
+    def __init__(self) -> None:
+        self._calls: list[dict[str, Any]] = []
 
-def _spoken(text: str) -> str:
-    """A sentence without the Markdown that chat models write and no voice should read out."""
-    text = re.sub(r"(?m)^\s*(?:#{1,6}|[-*•]|>)\s+", "", text)
-    text = re.sub(r"\*\*(.+?)\*\*|__(.+?)__|`([^`]+)`", lambda m: m[1] or m[2] or m[3], text)
-    return re.sub(r"\s+", " ", text).strip()
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter([(call["name"], call["arguments"]) for call in self._calls if call["name"]])
 
-
-def messages(request: Request) -> list[dict[str, Any]]:
-    """A conversation in the Realtime API's items as chat messages.
-
-    Args:
-        request: What to answer.
-
-    Returns:
-        Chat messages: recordings as their recognised words, pictures passed through, consecutive calls in one
-        assistant message and each result as a `tool` message.
-    """
-    found: list[dict[str, Any]] = []
-    system = request.instructions or ""
-    if "audio" in request.modalities:
-        aloud = "Your answer is read out aloud: speak plainly, without Markdown or lists."
-        system = f"{system}\n\n{aloud}".strip()
-    if system:
-        found.append({"role": "system", "content": system})
-    for item in request.items:
-        kind = item.get("type") or "message"
-        if kind == "function_call":
-            call = {
-                "id": str(item.get("call_id")),
-                "type": "function",
-                "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
-            }
-            if found and found[-1].get("role") == "assistant" and "tool_calls" in found[-1]:
-                found[-1]["tool_calls"].append(call)
-            else:
-                found.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        elif kind == "function_call_output":
-            found.append(
-                {"role": "tool", "tool_call_id": str(item.get("call_id")), "content": str(item.get("output") or "")}
-            )
-        elif kind == "message":
-            content = _content(item.get("content") or [])
-            if content:
-                found.append({"role": str(item.get("role") or "user"), "content": content})
-    return found
-
-
-def _content(parts: Sequence[Any] | str) -> str | list[dict[str, Any]]:
-    if isinstance(parts, str):
-        return parts
-    found: list[dict[str, Any]] = []
-    for part in parts:
+    def add(self, part: Any, position: int) -> None:
+        """Take a piece, at this position of its chunk's list."""
         if not isinstance(part, Mapping):
-            continue
-        if part.get("type") == "input_image":
-            image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
-            found.append({"type": "image_url", "image_url": image})
-        elif text := part.get("text") or part.get("transcript"):
-            found.append({"type": "text", "text": text})
-        elif part.get("type") == "input_audio":
-            found.append({"type": "text", "text": "(a recording in which no words could be heard)"})
-    if all(part["type"] == "text" for part in found):
-        return "\n".join(part["text"] for part in found)
-    return found
+            return
+        index = part.get("index")
+        index = position if index is None else index
+        call_id = part.get("id") or ""
+        call = next((call for call in reversed(self._calls) if call["index"] == index), None)
+        # Some servers give every call of one answer the index 0: then another id is another call.
+        if call is None or (call_id and call["id"] and call_id != call["id"]):
+            call = {"index": index, "id": "", "name": "", "arguments": ""}
+            self._calls.append(call)
+        call["id"] = call["id"] or call_id
+        function = part.get("function") or {}
+        name = function.get("name") or ""
+        if name != call["name"]:  # others repeat the name with every piece
+            call["name"] += name
+        arguments = function.get("arguments")
+        # Ollama's older versions send the arguments as an object instead of as text.
+        call["arguments"] += json.dumps(arguments) if isinstance(arguments, Mapping) else arguments or ""
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """What an error says, in the shapes that chat servers give it."""
+    error = body.get("error") or body
+    if isinstance(error, Mapping):
+        error = error.get("message") or error.get("detail") or error
+    return error if isinstance(error, str) else json.dumps(error)[:500]

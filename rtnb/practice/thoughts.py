@@ -1,5 +1,4 @@
-"""What a brain is asked and what it may answer: the values between the practice server and whatever "
-"thinks for it."""
+"""What a brain is asked and what it may answer: the values between the practice server and whatever thinks for it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,94 @@
+"""What a chat model writes, a few letters at a time, cut into sentences that can be spoken or written one by one."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["Sentences"]
+
+# The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
+# be spoken as a sentence.
+_SENTENCE = re.compile(
+    r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]"
+    r"|\n))"
+)
+_LONGEST = 400  # characters held back while waiting for the end of a sentence
+_TAGS = ("<think>", "</think>")
+
+
+class Sentences:
+    """Takes pieces of text and gives whole sentences.
+
+    What a model thinks to itself between `<think>` and `</think>` is left out: some servers put it into the answer.
+
+    Args:
+        aloud: Whether they are to be spoken: then Markdown goes, which no voice should read out. What is to be read
+            keeps its lines, each piece beginning with the line breaks before it.
+    """
+
+    def __init__(self, *, aloud: bool) -> None:
+        self._aloud = aloud
+        self._raw = ""  # what has come and may hold, or begin, a tag
+        self._text = ""  # what is to be said and has not ended yet
+        self._thinking = False
+
+    def feed(self, piece: str) -> list[str]:
+        """Take a piece; gives the sentences that have ended."""
+        self._text += self._without_thoughts(piece)
+        ready: list[str] = []
+        while match := _SENTENCE.match(self._text):
+            ready.append(match[1])
+            self._text = self._text[match.end() :]
+        if len(self._text) > _LONGEST and (space := self._text.rfind(" ", 0, _LONGEST)) > 0:
+            ready.append(self._text[:space])
+            self._text = self._text[space:]
+        return self._finished(ready)
+
+    def rest(self) -> list[str]:
+        """No more comes: what is left."""
+        last = self._text + ("" if self._thinking else self._raw)
+        self._raw = self._text = ""
+        return self._finished([last])
+
+    def _without_thoughts(self, piece: str) -> str:
+        self._raw += piece
+        said = ""
+        while True:
+            tag = _TAGS[self._thinking]
+            before, found, after = self._raw.partition(tag)
+            if not found:
+                break
+            said += "" if self._thinking else before
+            self._raw, self._thinking = after, not self._thinking
+        # The beginning of a tag may be the end of what has come.
+        held = next((size for size in range(len(tag) - 1, 0, -1) if self._raw.endswith(tag[:size])), 0)
+        cut = len(self._raw) - held
+        said += "" if self._thinking else self._raw[:cut]
+        self._raw = self._raw[cut:]
+        return said
+
+    def _finished(self, pieces: list[str]) -> list[str]:
+        if self._aloud:
+            return [spoken for piece in pieces if (spoken := _spoken(piece))]
+        # A sentence's own line break belongs before the next one: whoever joins the pieces puts a space between them.
+        found: list[str] = []
+        breaks = ""
+        for piece in pieces:
+            body = (breaks + piece).rstrip(" \t")
+            breaks = ""
+            while body.endswith("\n"):
+                body, breaks = body[:-1].rstrip(" \t"), breaks + "\n"
+            if body:
+                found.append(body.removeprefix(" "))
+        self._text = breaks + self._text
+        return found
+
+
+def _spoken(text: str) -> str:
+    """A sentence without the Markdown that chat models write and no voice should read out."""
+    text = re.sub(r"(?m)^\s*(?:#{1,6}|[-*•]|>)\s+", "", text)
+    text = re.sub(r"(?m)^\s*(?:```.*|[-*_]{3,}\s*)$", "", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*\)", r"\1", text)
+    text = re.sub(r"\*\*(.+?)\*\*|__(.+?)__|`([^`]+)`", lambda m: m[1] or m[2] or m[3], text)
+    text = re.sub(r"(?<![\w*])\*(\w[^*\n]*)\*(?![\w*])", r"\1", text)
+    return re.sub(r"\s+", " ", text).strip()
