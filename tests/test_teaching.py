@@ -1,0 +1,316 @@
+"""The teacher's guide, in both languages: its plans add up, its commands and snippets work, its answers are right."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import rtnb
+from rtnb import cli, course, models
+from rtnb.check import numbers
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+GUIDES = {"en": NOTEBOOKS / "TEACHING.md", "zh": NOTEBOOKS / "zh" / "TEACHING.md"}
+LANGUAGES = list(GUIDES)
+PROJECT = tomllib.loads((NOTEBOOKS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+@cache
+def guide(language):
+    return GUIDES[language].read_text("utf-8")
+
+
+def tables(language):
+    """The rows of every table, without its head, each row as a list of cells."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\n)+", guide(language), re.MULTILINE):
+        rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines()]
+        found.append(rows[2:])
+    return found
+
+
+def ninety(language):
+    return next(rows for rows in tables(language) if rows[0][0] == "0")
+
+
+def half_day(language):
+    return next(rows for rows in tables(language) if rows[0][0] == "0:00")
+
+
+def minute(text):
+    hours, _, minutes = text.rpartition(":")
+    return int(hours or 0) * 60 + int(minutes)
+
+
+@cache
+def sections(number, language):
+    """The headings of a notebook, with the numbers that its code cells have after Run all."""
+    (path,) = (NOTEBOOKS / "source").glob(f"{number:02}_*.md")
+    found, count = [], 0
+    for cell in course.read(path).cells:
+        if cell.kind == "code":
+            count += 1
+            found[-1][1].append(count)
+        else:
+            text = re.sub(r"```.*?```", "", cell.texts[language], flags=re.DOTALL)
+            found += [(heading, []) for heading in re.findall(r"^#{1,3} (.+)$", text, re.MULTILINE)]
+    return found
+
+
+def named(text):
+    """What a row of a plan names: a notebook's number, a section's heading, and its cells."""
+    for part in re.split(r"[;；] ?", text):
+        if match := re.match(r"(\d) · (?=\*)", part):
+            for heading, first, last in re.findall(r"\*([^*]+)\*(?: \[(\d+)(?:–(\d+))?\])?", part):
+                yield int(match[1]), heading, list(range(int(first), int(last or first) + 1)) if first else []
+
+
+# --- the plans -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("plan", "long"), [(ninety, 90), (half_day, 240)])
+def test_the_minutes_add_up(plan, long, language):
+    at = 0
+    for start, minutes, what, *_ in plan(language):
+        assert minute(start) == at, what
+        at += int(minutes)
+    assert at == long
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("plan", [ninety, half_day])
+def test_the_sections_and_cells_it_names_are_there(plan, language):
+    count = 0
+    for _, _, what, *_ in plan(language):
+        for number, heading, cells in named(what):
+            # A heading in full, or as far as its dot: “Step 3” for “Step 3 · PCM16, chunks, base64”.
+            known = {part: where for name, where in sections(number, language) for part in (name, name.split(" · ")[0])}
+            assert heading in known, what
+            assert known[heading] == cells, f"{what}: {heading}"
+            count += 1
+        for exercise in re.findall(r"\b(\d)\.(\d)\b", what):
+            assert "0" + ".".join(exercise) in numbers(), what
+    assert count > 10
+
+
+def test_both_languages_have_the_same_plan():
+    for plan in (ninety, half_day):
+        for english, chinese in zip(plan("en"), plan("zh"), strict=True):
+            assert english[:2] == chinese[:2]
+            places = [[(number, cells) for number, _, cells in named(row[2])] for row in (english, chinese)]
+            assert places[0] == places[1], english[2]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_first_hour_of_the_half_day_is_that_of_the_ninety_minutes(language):
+    first = half_day(language)[0]
+    words = {"en": r"from 0 to (\d+)", "zh": r"0 到 (\d+)"}
+    until = int(re.search(words[language], first[2])[1])
+    rows = [row for row in ninety(language) if int(row[0]) < until and row[2] not in ("break", "休息")]
+    assert sum(int(row[1]) for row in rows) == int(first[1])
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def commands(language):
+    """Every command of the guide: in its blocks, and in a line's code."""
+    text = guide(language)
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [line.strip() for line in lines if re.match(r"\s*(?:rtnb|python -m rtnb\S*|pip) ", line)]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_its_commands_are_understood(language, capsys):
+    found = set()
+    for command in commands(language):
+        words = shlex.split(command)
+        if words[0] == "rtnb":
+            cli._parser().parse_args(words[1:])  # ends the test where a word is off
+            found.add(words[1])
+        elif words[0] == "python":
+            course.main([*words[3:], "--folder", str(NOTEBOOKS)])
+            assert "× 30" in capsys.readouterr().out
+            found.add("course")
+        else:
+            assert words[1] in ("install", "download"), command
+            (asked,) = [word for word in words[2:] if word.startswith("rtnb")]
+            extras = re.fullmatch(r"rtnb\[(.*)\]", asked)[1].split(",")
+            assert set(extras) <= set(PROJECT["optional-dependencies"])
+            found.add("pip")
+    assert found == {"demo", "doctor", "notebooks", "practice", "prices", "course", "pip"}
+
+
+def test_both_languages_have_the_same_commands():
+    # Chinese pip users also meet a mirror.
+    extra = [line for line in commands("zh") if "-i " in line]
+    assert sorted(set(commands("en"))) == sorted(set(commands("zh")) - set(extra))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_it_says_of_python_and_of_the_model_holds(language):
+    text = guide(language)
+    assert re.search(r"Python (3\.\d+)", text)[1] == PROJECT["requires-python"].removeprefix(">=")
+    assert models.DEFAULT in text
+    for name in re.findall(r"gpt-[\w.-]*\w", text):
+        assert models.get(name).shutdown is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_python_in_it_is_python_and_its_names_exist(language):
+    text = guide(language)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    lines = re.findall(r"`((?:rtnb\.|await )[^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    assert len(blocks) == 2
+    assert len(lines) >= 5
+    for snippet in [*blocks, *lines]:
+        tree = compile(snippet, "guide", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node).startswith("rtnb."):
+                thing = rtnb
+                for part in ast.unparse(node).split(".")[1:]:
+                    thing = getattr(thing, part)
+
+
+def test_the_secret_that_its_curl_makes_opens_a_session():
+    for language in LANGUAGES:
+        (asked,) = re.findall(r"-d '(\{.*?\})'\n", guide(language), re.DOTALL)
+        wanted = json.loads(asked)
+        server = rtnb.practice()
+        request = urllib.request.Request(
+            server.url.replace("ws:", "http:") + "/client_secrets",
+            json.dumps(wanted).encode(),
+            {"Authorization": "Bearer practice", "Content-Type": "application/json"},
+        )
+        near = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with near.open(request, timeout=10) as response:
+            made = json.load(response)
+        assert made["value"].startswith("ek_")
+        assert made["session"]["model"] == wanted["session"]["model"]
+        reply = rtnb.ask("Count to three.", url=server.url, key=made["value"], provider="practice", modalities="text")
+        assert reply.wait(30).text == "1, 2, 3."
+        # “Two hours at most”: one second more is refused.
+        wanted["expires_after"]["seconds"] += 1
+        assert wanted["expires_after"]["seconds"] == 2 * 60 * 60 + 1
+        request.data = json.dumps(wanted).encode()
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            near.open(request, timeout=10)
+
+
+# --- plan B ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_practice_server_serves_the_class_by_its_address_and_key(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (line,) = [line for line in commands("en") if "--host" in line]
+    words = shlex.split(line.replace("8765", str(port)))
+    assert words[0] == "rtnb"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rtnb.cli", *words[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        for printed in process.stdout:
+            if str(port) in printed:
+                break
+        for language in LANGUAGES:
+            snippet = next(b for b in re.findall(r"```python\n(.*?)```", guide(language), re.DOTALL) if "TEACHERS" in b)
+            there = snippet.replace("TEACHERS-ADDRESS:8765", f"127.0.0.1:{port}")
+            reply = eval(there.strip().removesuffix(")") + ', modalities="text", show=False)', {"rtnb": rtnb})
+            assert reply.wait(60).text
+            assert reply.status == "completed"
+            refused = eval(there.replace("our-class", "guessed"), {"rtnb": rtnb})
+            with pytest.raises(rtnb.RtnbError, match="key"):
+                refused.wait(30)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_b(tmp_path, monkeypatch):
+    """Cell 8 of notebook 2 as it stands, kept as the guide says, and played back by the guide's own lines."""
+    monkeypatch.chdir(tmp_path)
+    notebook = course.compose(course.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
+    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    for language in LANGUAGES:
+        assert '`bikes.save("lesson.rtnb")`' in guide(language)
+        snippet = next(b for b in re.findall(r"```python\n(.*?)```", guide(language), re.DOTALL) if "replay=" in b)
+        # One argument more than the notebook's own cell, and no other difference.
+        assert snippet.strip() == cells[7].removesuffix("\nbikes.turns").replace("(tr", '(replay="lesson.rtnb", tr')
+    names = {"rtnb": rtnb}
+    talk(cells[6], names)  # the dialogue
+    talk(cells[7], names)
+    answers = [turn.words for turn in names["bikes"].turns if turn.role == "assistant"]
+    names["bikes"].save("lesson.rtnb")
+    talk(snippet, names)
+    assert names["bikes"].source == "replay"
+    assert [turn.words for turn in names["bikes"].turns if turn.role == "assistant"] == answers
+
+
+def talk(source, names):
+    """Run a cell, its top-level await included, on the practice server."""
+    made = eval(compile(source, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    if made is not None:
+        rtnb.run(made)
+
+
+# --- failures and answers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_messages_it_quotes_are_those_of_the_code(language):
+    code = "\n".join(path.read_text("utf-8") for path in (NOTEBOOKS.parent / "rtnb").rglob("*.py"))
+    (rows,) = [rows for rows in tables(language) if len(rows) == 5 and "No API key found" in rows[0][0]]
+    quoted = [text for row in rows for text in re.findall(r"\*(.+?)\*", row[0])]
+    assert len(quoted) == 2
+    for text in quoted:
+        pattern = ".{0,60}".join(re.escape(part.rstrip(".").strip()) for part in text.split("…"))
+        assert re.search(pattern, code), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_answers_are_those_folded_in_the_notebooks(language):
+    rows = {number: answer for number, _, answer in next(rows for rows in tables(language) if rows[0][0] == "1.1")}
+    *single, together = rows
+    assert together == "7.1–7.3"
+    assert ["0" + number for number in single] == [number for number in numbers() if number < "07"]
+    for number in single:
+        (path,) = (NOTEBOOKS / "source").glob(f"0{number[0]}_*.md")
+        text = path.read_text("utf-8")
+        solutions = re.findall(r"<summary>Solution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
+        for code in re.findall(r"`([^`]+)`", rows[number]):
+            pattern = "(?s:.*?)".join(re.escape(part) for part in code.split("…"))
+            assert re.search(pattern, solutions[int(number[2]) - 1]), f"{number}: {code}"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_is_linked_and_links_within_itself(language):
+    folder = GUIDES[language].parent
+    assert "](TEACHING.md)" in (folder / "README.md").read_text("utf-8")
+    other = GUIDES["zh" if language == "en" else "en"]
+    assert f"]({os.path.relpath(other, folder)})" in guide(language).replace("\\", "/")
+    headings = re.findall(r"^## (.+)$", guide(language), re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    listed = re.findall(r"\]\(#([^)]+)\)", guide(language))
+    assert listed[: len(anchors)] == anchors
+    assert set(listed) == set(anchors)
