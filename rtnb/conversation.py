@@ -151,7 +151,8 @@ class Turns(list[Turn]):
                 f"<th scope='row' style='text-align:left'>{_escape.escape(turn.role)}</th>"
                 f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td></tr>"
             )
-        head = "<tr><th>who</th><th style='text-align:left'>words</th><th>sound</th></tr>"
+        left = "style='text-align:left'"
+        head = f"<tr><th {left}>who</th><th {left}>words</th><th style='text-align:left;width:20rem'>sound</th></tr>"
         return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 

@@ -8,6 +8,7 @@ works without JavaScript; an inline handler only adds the playhead, and a page t
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
@@ -34,11 +35,11 @@ color:var(--fg);font:14px/1.45 var(--jp-ui-font-family,system-ui,sans-serif);max
 .rtnb .wave{position:relative;margin:.25rem 0}
 .rtnb .wave::after{content:"";position:absolute;inset:0 auto 0 0;width:calc(var(--played,0)*100%);
 border-right:2px solid var(--fg);opacity:var(--moving,0)}
-.rtnb table{border-collapse:collapse;margin:.25rem 0;width:100%}
+.rtnb table{border-collapse:collapse;margin:.25rem 0;width:100%;table-layout:auto}
 .rtnb caption{text-align:left;color:var(--dim);padding:.25rem 0}
 .rtnb th,.rtnb td{text-align:left!important;vertical-align:middle;padding:.3rem .6rem;
 border-bottom:1px solid var(--line)}
-.rtnb td code{white-space:nowrap}.rtnb td audio{width:15rem;max-width:40vw}
+.rtnb td code,.rtnb td.day{white-space:nowrap}.rtnb td audio{width:15rem;max-width:40vw}
 .rtnb .num{text-align:right!important;font-variant-numeric:tabular-nums}
 .rtnb .note{border-left:4px solid var(--accent);background:var(--soft);padding:.4rem .75rem;margin:.25rem 0;
 white-space:pre-wrap;overflow-wrap:anywhere}
@@ -46,7 +47,7 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 .rtnb .note.error{border-color:var(--jp-error-color1,#cf222e)}
 .rtnb .note.ok{border-color:var(--jp-success-color1,#1a7f37)}
 .rtnb dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.4rem 0}
-.rtnb dt{color:var(--dim)}.rtnb dd{margin:0;overflow-wrap:anywhere}
+.rtnb dl dt{color:var(--dim);float:none;width:auto}.rtnb dl dd{margin:0;overflow-wrap:anywhere}
 @media (prefers-color-scheme:dark){.rtnb{--fg:var(--jp-content-font-color1,var(--vscode-editor-foreground,
 var(--colab-primary-text-color,inherit)));--dim:var(--jp-content-font-color2,var(--vscode-descriptionForeground,inherit))}}
 @media (prefers-reduced-motion:no-preference){.rtnb .wave::after{transition:width .25s linear}}
@@ -145,8 +146,10 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, captio
 
 
 def _cell(value: object) -> str:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f'<td class="num">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f'<td class="num">{_text(value)}</td>'
+    day = re.fullmatch(r"\d{4}-\d\d-\d\d", str(value))  # in one piece, for it has places to break at
+    return f'<td class="day">{_text(value)}</td>' if day else f"<td>{_text(value)}</td>"
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
