@@ -149,8 +149,9 @@ def _notebooks(args: argparse.Namespace) -> int:
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
     copied = kept = 0
     for file in sorted(source.rglob("*")):
-        # What they are made from stays behind: a learner wants what can be run.
-        apart = any(part.startswith((".", "__")) or part == "source" for part in file.relative_to(source).parts)
+        # In a checkout there is also what they are made from; a learner wants what can be run.
+        parts = file.relative_to(source).parts
+        apart = any(part.startswith((".", "__")) or part in ("source", "images") for part in parts)
         if apart or not file.is_file():
             continue
         target = args.folder / file.relative_to(source)
