@@ -50,7 +50,8 @@ def think(request: Request) -> Iterator[Say | Call]:
 
 def _last_words(request: Request) -> str:
     said = [item for item in request.items if item["type"] == "message" and item["role"] == "user"]
-    return " ".join(str(part.get("text") or part.get("transcript") or "") for part in said[-1]["content"])
+    parts = [part for item in said[-1:] for part in item["content"]]  # none where nobody has said anything yet
+    return " ".join(str(part.get("text") or part.get("transcript") or "") for part in parts)
 
 
 def engines() -> Engines:
