@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http.client
+import io
 import json
+import os
 import random
+import subprocess
+import wave
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets
 from practice_theatre import SPEECH, Theatre, b64, squeezed
+from tqdm import tqdm
 from websockets.asyncio.client import connect
 
 from rtnb.practice import server, settings
 from rtnb.practice.beta import BetaScript
+from rtnb.practice.engines import canned
 from rtnb.practice.outputs import Ids
 from rtnb.practice.script import Options, Script
 from rtnb.practice.thoughts import Call
@@ -151,3 +161,195 @@ def test_a_beta_server_speaks_ga_to_clients_that_do() -> None:
         url = f"{practice.url}?model=gpt-realtime"
         assert "audio" in asyncio.run(first(url, {}))["session"]
         assert "modalities" in asyncio.run(first(url, {"OpenAI-Beta": "realtime=v1"}))["session"]
+
+
+# ── Ephemeral secrets, as browsers had them ───────────────────────────────────────────────────────────────────
+
+
+def post(practice: server.Practice, body: Any, path: str = "/v1/realtime/sessions") -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", practice.port, timeout=10)
+    connection.request("POST", path, json.dumps(body), {"Authorization": "Bearer practice"})
+    answer = connection.getresponse()
+    told: dict[str, Any] = json.loads(answer.read())
+    connection.close()
+    return answer.status, told
+
+
+def test_a_secret_of_the_beta_opens_the_session_it_was_made_for() -> None:
+    async def opened(url: str, secret: str) -> dict[str, Any]:
+        protocols = ["realtime", f"openai-insecure-api-key.{secret}", "openai-beta.realtime-v1"]
+        async with connect(f"{url}?model={MODEL}", subprotocols=protocols, proxy=None) as ws:  # type: ignore[arg-type]
+            session: dict[str, Any] = json.loads(await ws.recv())["session"]
+            return session
+
+    with server.start(engines=False, beta=True) as practice:
+        wanted = {"model": MODEL, "voice": "verse", "modalities": ["text"], "instructions": "Be brief."}
+        status, made = post(practice, wanted)
+        assert (status, made["object"]) == (200, "realtime.session")
+        assert (made["voice"], made["modalities"]) == ("verse", ["text"])
+        assert made["client_secret"]["value"].startswith("ek_")
+        session = asyncio.run(opened(practice.url, made["client_secret"]["value"]))
+        assert {name: session[name] for name in wanted} == wanted
+        for wrong, code in (({"model": "gpt-nope"}, "invalid_model"), ({"bogus": 1}, "unknown_parameter"), ([], None)):
+            status, told = post(practice, wrong)
+            assert status == 400
+            assert told["error"]["code"] == code or code is None
+    with server.start(engines=False) as practice:
+        assert post(practice, {})[0] == 404  # GA has no such address
+
+
+# ── Programs of October 2024, the way they were written ───────────────────────────────────────────────────────
+
+
+def speech_file(path: Path) -> Path:
+    """A recording at 24 kHz, the only rate the article's cells could send."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(24_000)
+        file.writeframes(SPEECH * 3 + bytes(48_000))
+    return path
+
+
+def article_cells(folder: Path, url: str, opened: Callable[[str, dict[str, str]], Any]) -> dict[str, Any]:
+    """The launch article's walkthrough, cell by cell: upload, read, send with a bar, collect, join, play and save.
+
+    Only the upload is left out, and how the socket is opened is given: `extra_headers` then, another word today.
+    """
+    from pydub import AudioSegment
+
+    # The recording.
+    audio_file = speech_file(folder / "question.wav")
+    # Read it, and turn it into base64.
+    with audio_file.open("rb") as file:
+        samples = AudioSegment.from_file(file, format="wav")
+    samples = samples.set_channels(1).set_sample_width(2)
+    assert samples.frame_rate == 24_000
+    whole = base64.b64encode(samples.raw_data).decode("utf-8")
+    # Send it, and collect every event until the limits are told.
+    headers = {"Authorization": "Bearer practice", "OpenAI-Beta": "realtime=v1"}
+    chunk_size = 1_024 * 4  # characters of base64: whole groups of four
+    verbose, printed, events = True, [], []
+
+    async def converse() -> None:
+        async with opened(f"{url}?model={MODEL}", headers) as websocket:
+            for at in tqdm(range(0, len(whole), chunk_size), desc="Sending", file=io.StringIO()):
+                await websocket.send(
+                    json.dumps({"type": "input_audio_buffer.append", "audio": whole[at : at + chunk_size]})
+                )
+            await websocket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+            wanted = {"modalities": ["text", "audio"], "instructions": "Summarize this audio content"}
+            await websocket.send(json.dumps({"type": "response.create", "response": wanted}))
+            async for message in websocket:
+                event = json.loads(message)
+                events.append(event)
+                if verbose:
+                    printed.append(event["type"])
+                if event["type"] == "rate_limits.updated":
+                    break
+
+    asyncio.run(asyncio.wait_for(converse(), 30))
+    # Join the answer's sound and save it.
+    joined = "".join(event["delta"] for event in events if event["type"] == "response.audio.delta")
+    answer = AudioSegment(base64.b64decode(joined), frame_rate=24_000, sample_width=2, channels=1)
+    output = folder / "output_audio.wav"
+    answer.export(output, format="wav").close()
+    words = [event["transcript"] for event in events if event["type"] == "response.audio_transcript.done"]
+    return {"printed": printed, "words": words, "output": output, "seconds": len(answer) / 1000}
+
+
+def then(url: str, headers: dict[str, str]) -> Any:
+    """As it was opened with a `websockets` that still has `extra_headers`."""
+    legacy = pytest.importorskip("websockets.legacy.client", reason="this websockets has no extra_headers any more")
+    return legacy.connect(url, extra_headers=headers)
+
+
+def today(url: str, headers: dict[str, str]) -> Any:
+    """As it is opened with that one word changed."""
+    return websockets.connect(url, additional_headers=headers)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Couldn't find ff:RuntimeWarning")
+@pytest.mark.parametrize("opened", [then, today])
+def test_the_articles_cells_run_as_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Callable[[str, dict[str, str]], Any]
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with server.start(engines=canned("In short: it is only a test."), beta=True, pace=40) as practice:
+        told = article_cells(tmp_path, practice.url, opened)
+    assert told["printed"][:2] == ["session.created", "conversation.created"]
+    assert told["printed"][-2:] == ["response.done", "rate_limits.updated"]
+    assert {"input_audio_buffer.committed", "conversation.item.created"} <= set(told["printed"])
+    assert "error" not in told["printed"]
+    assert told["words"] == ["In short: it is only a test."]
+    with wave.open(str(told["output"])) as saved:
+        assert saved.getframerate() == 24_000
+        assert saved.getnframes() / 24_000 == told["seconds"] > 1
+
+
+def test_a_program_runs_with_the_websockets_of_its_time(tmp_path: Path) -> None:
+    """In another Python that has `websockets` below 14: RTNB_OLD_WEBSOCKETS_PYTHON names it."""
+    python = os.environ.get("RTNB_OLD_WEBSOCKETS_PYTHON")
+    if not python:
+        pytest.skip("RTNB_OLD_WEBSOCKETS_PYTHON names no Python with websockets<14")
+    program = (
+        "import asyncio, base64, json, sys, websockets\n"
+        "async def main():\n"
+        "    headers = {'Authorization': 'Bearer practice', 'OpenAI-Beta': 'realtime=v1'}\n"
+        "    async with websockets.connect(sys.argv[1], extra_headers=headers) as websocket:\n"
+        "        sound = base64.b64encode(open(sys.argv[2], 'rb').read()[44:]).decode()\n"
+        "        await websocket.send(json.dumps({'type': 'input_audio_buffer.append', 'audio': sound}))\n"
+        "        await websocket.send(json.dumps({'type': 'input_audio_buffer.commit'}))\n"
+        "        await websocket.send(json.dumps({'type': 'response.create'}))\n"
+        "        async for message in websocket:\n"
+        "            event = json.loads(message)\n"
+        "            print(event['type'])\n"
+        "            if event['type'] == 'rate_limits.updated':\n"
+        "                break\n"
+        "asyncio.run(main())\n"
+    )
+    with server.start(engines=canned(), beta=True, pace=40) as practice:
+        command = [python, "-c", program, f"{practice.url}?model={MODEL}", str(speech_file(tmp_path / "q.wav"))]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["response.done", "rate_limits.updated"]
+
+
+def test_the_whole_clip_in_one_item_is_answered_too() -> None:
+    """The other way of the time: no buffer, a message that holds the recording and the words."""
+    stage = theatre()
+    content = [{"type": "input_audio", "audio": b64(SPEECH)}, {"type": "input_text", "text": "Summarize this."}]
+    message = {"type": "message", "status": "completed", "role": "user", "content": content}
+    (created,) = stage.send("conversation.item.create", previous_item_id=None, item=message)
+    assert [part["type"] for part in created["item"]["content"]] == ["input_audio", "input_text"]
+    stage.send("response.create", response={"modalities": ["audio", "text"], "max_output_tokens": "inf"})
+    stage.wait(0.1)
+    assert stage.last("response.done")["response"]["status"] == "completed"
+    usage = stage.last("response.done")["response"]["usage"]["input_token_details"]
+    assert "image_tokens" not in usage
+    assert "image_tokens" not in usage["cached_tokens_details"]
+
+
+@pytest.mark.parametrize(
+    ("session", "shown"),
+    [
+        ({"model": "gpt-4o-realtime-preview", "modalities": ["text"]}, {"modalities": ["text"], "model": MODEL}),
+        ({"input_audio_transcription": {"model": "whisper-1"}}, {}),
+        ({"input_audio_transcription": None, "tools": [], "tool_choice": "none"}, {"tool_choice": "none"}),
+        ({"max_response_output_tokens": 4096}, {"max_response_output_tokens": 4096}),
+        ({"output_audio_format": "g711_ulaw", "input_audio_format": "g711_alaw"}, {"output_audio_format": "g711_ulaw"}),
+        (
+            {"turn_detection": {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}},
+            {"input_audio_format": "pcm16"},
+        ),
+    ],
+)
+def test_settings_as_programs_of_the_time_sent_them(session: dict[str, Any], shown: dict[str, Any]) -> None:
+    (updated,) = theatre().send("session.update", session=session)
+    assert updated["type"] == "session.updated"
+    assert {name: updated["session"][name] for name in shown} == shown
+
+
+def test_a_model_the_beta_did_not_have_is_refused() -> None:
+    (refused,) = theatre().send("session.update", session={"model": "gpt-realtime"})
+    assert (refused["error"]["code"], refused["error"]["param"]) == ("invalid_value", "session.model")

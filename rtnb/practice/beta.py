@@ -13,8 +13,9 @@ from rtnb.practice import problems
 from rtnb.practice.outputs import Output, Send
 from rtnb.practice.problems import Problem
 from rtnb.practice.script import Script, event_id_of, read_frame
+from rtnb.practice.settings import BETA_MODELS
 
-__all__ = ["BetaScript"]
+__all__ = ["BetaScript", "flat", "nested"]
 
 _EVENTS = {
     "conversation.item.added": "conversation.item.created",
@@ -75,7 +76,7 @@ class BetaScript:
     def __init__(self, script: Script) -> None:
         self._script = script
         self._temperature = 0.8
-        self._modalities = ["text", "audio"]
+        self._modalities = ["text"] if script.session["output_modalities"] == ["text"] else ["text", "audio"]
 
     @property
     def session(self) -> dict[str, Any]:
@@ -116,10 +117,10 @@ class BetaScript:
             return event
         kind = event.get("type")
         if kind == "session.update" and isinstance(event.get("session"), dict):
-            session = dict(event["session"])
-            self._temperature = _temperature(session.pop("temperature", self._temperature))
-            self._modalities = _modalities(session, "session", self._modalities)
-            return event | {"session": {"type": "realtime", **_moved(session, _SESSION_FIELDS, "session")}}
+            session, self._modalities, self._temperature = nested(
+                event["session"], self._modalities, self._temperature
+            )
+            return event | {"session": session}
         if kind == "response.create" and isinstance(event.get("response"), dict):
             response = dict(event["response"])
             _temperature(response.pop("temperature", self._temperature))
@@ -148,7 +149,7 @@ class BetaScript:
         if told["type"] == "response.function_call_arguments.done":
             told.pop("name", None)
         if "session" in told:
-            told["session"] = self._session(told["session"])
+            told["session"] = flat(told["session"], self._modalities, self._temperature)
         if "item" in told:
             told["item"] = _item_to_beta(told["item"])
         if "response" in told:
@@ -156,30 +157,6 @@ class BetaScript:
         if told["type"] == "error":
             told["error"] = {**told["error"], "param": _param_to_beta(told["error"]["param"])}
         return told
-
-    def _session(self, session: Mapping[str, Any]) -> dict[str, Any]:
-        heard, spoken = session["audio"]["input"], session["audio"]["output"]
-        vad = heard["turn_detection"]
-        return {
-            "id": session["id"],
-            "object": "realtime.session",
-            "expires_at": session["expires_at"],
-            "model": session["model"],
-            "modalities": self._modalities,
-            "instructions": session["instructions"],
-            "voice": spoken["voice"],
-            "speed": spoken["speed"],
-            "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
-            "input_audio_format": _FORMAT_NAMES[heard["format"]["type"]],
-            "output_audio_format": _FORMAT_NAMES[spoken["format"]["type"]],
-            "input_audio_transcription": heard["transcription"],
-            "input_audio_noise_reduction": heard["noise_reduction"],
-            "tool_choice": session["tool_choice"],
-            "temperature": self._temperature,
-            "max_response_output_tokens": session["max_output_tokens"],
-            "tools": session["tools"],
-            "tracing": session["tracing"],
-        }
 
     def _response(self, response: Mapping[str, Any]) -> dict[str, Any]:
         spoken = response["audio"]["output"]
@@ -189,6 +166,7 @@ class BetaScript:
         }
         return {
             **kept,
+            "usage": _usage_to_beta(response["usage"]),
             "output": [_item_to_beta(item) for item in response["output"]],
             "modalities": ["text"] if response["output_modalities"] == ["text"] else ["text", "audio"],
             "voice": spoken["voice"],
@@ -196,6 +174,68 @@ class BetaScript:
             "temperature": self._temperature,
             "max_output_tokens": response["max_output_tokens"],
         }
+
+
+def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) -> dict[str, Any]:
+    """A session object in the Beta's shape, with the two fields that GA does not have."""
+    heard, spoken = session["audio"]["input"], session["audio"]["output"]
+    vad = heard["turn_detection"]
+    return {
+        "id": session["id"],
+        "object": "realtime.session",
+        "expires_at": session["expires_at"],
+        "model": session["model"],
+        "modalities": modalities,
+        "instructions": session["instructions"],
+        "voice": spoken["voice"],
+        "speed": spoken["speed"],
+        "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
+        "input_audio_format": _FORMAT_NAMES[heard["format"]["type"]],
+        "output_audio_format": _FORMAT_NAMES[spoken["format"]["type"]],
+        "input_audio_transcription": heard["transcription"],
+        "input_audio_noise_reduction": heard["noise_reduction"],
+        "tool_choice": session["tool_choice"],
+        "temperature": temperature,
+        "max_response_output_tokens": session["max_output_tokens"],
+        "tools": session["tools"],
+        "tracing": session["tracing"],
+    }
+
+
+def nested(
+    session: Mapping[str, Any], modalities: list[str], temperature: float
+) -> tuple[dict[str, Any], list[str], float]:
+    """A client's Beta session fields as a GA session.
+
+    Args:
+        session: The fields.
+        modalities: The modalities until now.
+        temperature: The temperature until now.
+
+    Returns:
+        The session, and the two fields that GA does not have.
+
+    Raises:
+        Problem: For a field the Beta did not have, or a value it did not take.
+    """
+    fields = dict(session)
+    temperature = _temperature(fields.pop("temperature", temperature))
+    modalities = _modalities(fields, "session", modalities)
+    model = fields.pop("model", None)  # OpenAI's own examples of the time name it in session.update too
+    if model is not None and model not in BETA_MODELS:
+        raise problems.invalid_value(model, BETA_MODELS, "session.model")
+    return {"type": "realtime", **_moved(fields, _SESSION_FIELDS, "session")}, modalities, temperature
+
+
+def _usage_to_beta(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Usage without pictures, which the Beta could not take."""
+    if usage is None:
+        return None
+    read = {name: value for name, value in usage["input_token_details"].items() if name != "image_tokens"}
+    cached = read.get("cached_tokens_details")
+    if isinstance(cached, Mapping):
+        read["cached_tokens_details"] = {name: value for name, value in cached.items() if name != "image_tokens"}
+    return {**usage, "input_token_details": read}
 
 
 def _temperature(value: Any) -> float:

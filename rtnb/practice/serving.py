@@ -137,7 +137,7 @@ class Serving:
                 key=house.key,
                 given=self._secrets,
                 ids=Ids(random.Random()),
-                session_seconds=house.options.session_seconds,
+                beta=house.beta,
             )
         try:
             status = self._faults(request.path).refuse

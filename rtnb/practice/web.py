@@ -1,4 +1,4 @@
-"""The little HTTP beside the sockets: `POST /v1/realtime/client_secrets`, `GET /v1/models`, a page that says hello."""
+"""The little HTTP beside the sockets: ephemeral secrets, `GET /v1/models`, a page that says hello."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from rtnb.practice import beta as old
 from rtnb.practice import settings
 from rtnb.practice.checks import anything, choice, integer, nullable, record
 from rtnb.practice.doors import Refusal, Secrets, bearer, check_key
 from rtnb.practice.outputs import Ids
-from rtnb.practice.problems import Problem, missing
+from rtnb.practice.problems import Problem, missing, wrong_type
 
 __all__ = ["Connection", "answer"]
 
@@ -71,7 +72,13 @@ class Connection(ServerConnection):
 
 
 def answer(
-    request: Request, posted: bytes | None, *, key: str | None, given: Secrets, ids: Ids, session_seconds: float
+    request: Request,
+    posted: bytes | None,
+    *,
+    key: str | None,
+    given: Secrets,
+    ids: Ids,
+    beta: bool = False,
 ) -> Response:
     """Answer a request that is no handshake."""
     path = urlsplit(request.path).path.rstrip("/")
@@ -84,9 +91,10 @@ def answer(
     if path == "/v1/models" and posted is None:
         models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
         return _json({"object": "list", "data": models})
-    if path == "/v1/realtime/client_secrets" and posted is not None:
+    made = {"/v1/realtime/client_secrets": _client_secret, **({"/v1/realtime/sessions": _beta_session} if beta else {})}
+    if path in made and posted is not None:
         try:
-            return _json(_client_secret(posted, given, ids, session_seconds))
+            return _json(made[path](posted, given, ids))
         except Problem as problem:
             return _problem(problem, HTTPStatus.BAD_REQUEST)
     message = f"Invalid URL ({'GET' if posted is None else 'POST'} {path})"
@@ -103,12 +111,18 @@ _SECRET = record(
 )
 
 
-def _client_secret(posted: bytes, given: Secrets, ids: Ids, session_seconds: float) -> dict[str, Any]:
+_BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
+
+
+def _body(posted: bytes) -> Any:
     try:
-        asked = json.loads(posted or b"{}")
-    except ValueError as error:
+        return json.loads(posted or b"{}")
+    except (ValueError, RecursionError) as error:
         raise Problem("We could not parse the JSON body of your request.", code="invalid_json") from error
-    checked = _SECRET(asked, "")
+
+
+def _client_secret(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
+    checked = _SECRET(_body(posted), "")
     wanted = checked.get("session") or {"type": "realtime"}
     if not isinstance(wanted, dict) or "type" not in wanted:
         raise missing("session.type")
@@ -126,6 +140,23 @@ def _client_secret(posted: bytes, given: Secrets, ids: Ids, session_seconds: flo
     seconds = (checked.get("expires_after") or {}).get("seconds", 600)
     expires_at = int(time.time()) + seconds
     return {"value": given.give(session, expires_at), "expires_at": expires_at, "session": session}
+
+
+def _beta_session(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
+    """The Beta's ephemeral secret: a flat session in, the same with a `client_secret` out."""
+    asked = _body(posted)
+    if not isinstance(asked, dict):
+        raise wrong_type("session", "an object", asked)
+    name = asked.get("model", "gpt-4o-realtime-preview")
+    model = settings.BETA_MODELS.get(name) if isinstance(name, str) else None
+    if model is None:
+        raise Problem(f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param="model")
+    wanted, modalities, temperature = old.nested(asked | {"model": name}, ["text", "audio"], 0.8)
+    session = settings.defaults("realtime", session_id=ids.new("sess"), expires_at=0, model=model)
+    session, _ = settings.update(session, wanted, model=model)
+    expires_at = int(time.time()) + _BETA_SECRET_SECONDS
+    secret = {"value": given.give(session, expires_at), "expires_at": expires_at}
+    return {**old.flat(session, modalities, temperature), "client_secret": secret}
 
 
 def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
