@@ -140,7 +140,7 @@ def _reply(thing: Any) -> Reply:
         )
     if not isinstance(thing, Reply):
         _wrong(
-            f"That is a {type(thing).__name__}, not a reply. Hand over what ask(…) gave you.",
+            f"That is of type {type(thing).__name__}, not a reply. Hand over what ask(…) gave you.",
             f"这是 {type(thing).__name__}，不是回答。请交出 ask(…) 返回的东西。",
         )
     if not thing.done:
@@ -165,7 +165,7 @@ def _session(thing: Any) -> Session:
         )
     if not isinstance(thing, Session):
         _wrong(
-            f"That is a {type(thing).__name__}, not a session. Hand over what rtnb.connect(…) gave you.",
+            f"That is of type {type(thing).__name__}, not a session. Hand over what rtnb.connect(…) gave you.",
             f"这是 {type(thing).__name__}，不是会话。请交出 rtnb.connect(…) 返回的东西。",
         )
     return thing
@@ -582,7 +582,7 @@ def _bytes_by_hand(answer: Any, pcm: Any) -> None:
         )
     if not isinstance(pcm, bytes | bytearray):
         _wrong(
-            f"That is a {type(pcm).__name__}. Hand over the sound as bytes.",
+            f"That is of type {type(pcm).__name__}. Hand over the sound as bytes.",
             f"这是 {type(pcm).__name__}。请以 bytes 交出声音。",
         )
     wanted = reply.audio.pcm
@@ -708,7 +708,7 @@ def _stopped(made: Any) -> None:
         )
     if not isinstance(error, BaseException):
         _wrong(
-            f"That is a {type(error).__name__}. Hand over the exception you caught, or the reply that was stopped.",
+            f"That is of type {type(error).__name__}. Hand over the exception you caught, or the reply it stopped.",
             f"这是 {type(error).__name__}。请交出你捕获的异常，或被拦下的回答。",
         )
     if not isinstance(error, BudgetExceeded):

@@ -1,14 +1,15 @@
-"""Every exercise of the course with a right answer, with wrong ones, and with nothing."""
+"""Every exercise of the course with a right answer, with wrong ones, and with nothing, in both languages."""
 
 import base64
 import json
+import re
 from functools import cache
 
 import pytest
 
 import rtnb
 from rtnb import models
-from rtnb.check import Verdict, check, numbers
+from rtnb.check import Verdict, numbers
 from rtnb.errors import BudgetExceeded, InputError
 from rtnb.image import Image
 
@@ -27,6 +28,20 @@ def in_english():
     rtnb.language("en")
     yield
     rtnb.language("auto")
+
+
+def check(number, *made):
+    """The verdict in English; the Chinese one is the same, in a Chinese sentence with the same figures in it."""
+    verdict = rtnb.check(number, *made)
+    rtnb.language("zh")
+    chinese = rtnb.check(number, *made)
+    rtnb.language("en")
+    assert (chinese.number, chinese.status) == (verdict.number, verdict.status)
+    assert re.search(r"[\u4e00-\u9fff]", chinese.sentence), chinese
+    assert sorted(re.findall(r"\d[\d.,]*\d|\d", chinese.sentence)) == sorted(
+        re.findall(r"\d[\d.,]*\d|\d", verdict.sentence)
+    )
+    return verdict
 
 
 def ask(*parts, **options):
@@ -103,7 +118,7 @@ def test_in_chinese_it_says_the_same_in_chinese(number):
     things = THINGS.get(number, 1)
     rtnb.language("zh")
     for given in (None, 42):
-        sentence = check(number, *[given] * things).sentence
+        sentence = rtnb.check(number, *[given] * things).sentence
         assert any("\u4e00" <= letter <= "\u9fff" for letter in sentence)
         assert sentence.endswith("。")
 
