@@ -309,6 +309,20 @@ def test_wss_with_a_certificate_made_on_the_spot() -> None:
         assert asyncio.run(talk(running)) == "session.created"
 
 
+def test_a_client_may_trust_the_certificates_of_several_servers() -> None:
+    pytest.importorskip("cryptography", reason="cryptography makes the certificate")
+
+    async def talk(running: server.Practice, trusted: str) -> str:
+        async with session(running, ssl=ssl.create_default_context(cadata=trusted)) as socket:
+            return str((await receive(socket))["type"])
+
+    with server.start(engines=False, tls=True) as one, server.start(engines=False, tls=True) as other:
+        both = one.certificate + other.certificate
+        assert [asyncio.run(talk(running, both)) for running in (one, other)] == ["session.created"] * 2
+        with pytest.raises(ssl.SSLCertVerificationError):
+            asyncio.run(talk(other, one.certificate))
+
+
 def test_a_bad_certificate_is_told(tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text("no certificate")
     with pytest.raises(InputError, match="PEM"):

@@ -67,6 +67,9 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         if host != "localhost":
             names.append(x509.DNSName(host))
     now = datetime.datetime.now(datetime.UTC)
+    # All these certificates have one name: by the identifiers a client that trusts several servers finds the right one.
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -77,6 +80,8 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         .not_valid_after(now + datetime.timedelta(days=7))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(identifier, critical=False)
+        .add_extension(issuer, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = certificate.public_bytes(serialization.Encoding.PEM)
