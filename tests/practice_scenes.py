@@ -17,6 +17,9 @@ from practice_theatre import MINI
 from rtnb.practice.engines import Engines, canned
 from rtnb.practice.thoughts import Call, Request, Say
 
+# How fast answers come where somebody interrupts them: slower than they are spoken, so that even a machine with too
+# much to do interrupts in time. Elsewhere they come faster.
+UNHURRIED = 0.5
 HEARD = "what is the weather in Oslo"  # whatever was said
 WEATHER = {
     "type": "function",
@@ -42,7 +45,7 @@ def think(request: Request) -> Iterator[Say | Call]:
         for city in [city for city in ("Oslo", "Rome") if city in _last_words(request)] or ["Oslo"]:
             yield Call("get_weather", {"city": city})
     elif "guardrail" in _last_words(request).lower():
-        yield Say("Let us talk of something else.")
+        yield Say("Something else, then.")
     else:
         yield Say(f"It is {' and '.join(results)}." if results else "Hello to you too.")
         yield Say("Shall we go on talking about this and that for a while longer?")

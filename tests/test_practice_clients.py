@@ -16,7 +16,7 @@ openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
 pydantic = pytest.importorskip("pydantic")
 
 from openai.types import realtime as types  # noqa: E402
-from practice_scenes import HEARD, USER, WEATHER, check_event, engines, unknown  # noqa: E402
+from practice_scenes import HEARD, UNHURRIED, USER, WEATHER, check_event, engines, unknown  # noqa: E402
 
 from rtnb.practice import server  # noqa: E402
 
@@ -24,6 +24,12 @@ from rtnb.practice import server  # noqa: E402
 @pytest.fixture(scope="module")
 def practice() -> Iterator[server.Practice]:
     with server.start(engines=engines(), pace=40) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def unhurried() -> Iterator[server.Practice]:
+    with server.start(engines=engines(), pace=UNHURRIED) as running:
         yield running
 
 
@@ -128,9 +134,9 @@ def test_openai_tool_turn(practice: server.Practice) -> None:
     asyncio.run(run())
 
 
-def test_openai_interruption_with_truncate_and_retrieve(practice: server.Practice) -> None:
+def test_openai_interruption_with_truncate_and_retrieve(unhurried: server.Practice) -> None:
     async def run() -> None:
-        async with talk(practice, audio=PUSH) as t:
+        async with talk(unhurried, audio=PUSH) as t:
             await t.connection.conversation.item.create(item=USER)
             await t.connection.response.create()
             delta = await t.until("response.output_audio.delta")
@@ -149,9 +155,9 @@ def test_openai_interruption_with_truncate_and_retrieve(practice: server.Practic
     asyncio.run(run())
 
 
-def test_openai_barge_in(practice: server.Practice) -> None:
+def test_openai_barge_in(unhurried: server.Practice) -> None:
     async def run() -> None:
-        async with talk(practice) as t:
+        async with talk(unhurried) as t:
             await t.append(SPEECH + bytes(48_000))
             await t.until("response.output_audio.delta")
             await t.append(SPEECH)
@@ -159,9 +165,7 @@ def test_openai_barge_in(practice: server.Practice) -> None:
             assert (response.status, response.status_details.reason) == ("cancelled", "turn_detected")
             assert [event.type for event in t.seen].count("input_audio_buffer.speech_started") == 2
 
-    with server.start(engines=engines(), pace=1) as slow:
-        practice = slow
-        asyncio.run(run())
+    asyncio.run(run())
 
 
 def test_openai_side_response(practice: server.Practice) -> None:

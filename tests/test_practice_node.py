@@ -19,7 +19,7 @@ from practice_theatre import SPEECH
 
 pytest.importorskip("openai", reason="the openai SDK, whose types the events are checked with, is not installed")
 
-from practice_scenes import check_event, engines
+from practice_scenes import UNHURRIED, check_event, engines
 
 from rtnb.practice import server
 
@@ -29,10 +29,14 @@ AGENTS = BOTH | {"two_tools", "spoken_interruption", "handoff", "guardrail"}
 
 
 @pytest.fixture(scope="module")
-def practice() -> Iterator[server.Practice]:
+def practices() -> Iterator[list[server.Practice]]:
+    """One that answers fast and one that can be interrupted."""
     pytest.importorskip("cryptography", reason="cryptography makes the certificate that npm's openai asks for")
-    with server.start(engines=engines(), pace=4, tls=True) as running:  # npm's openai refuses plain ws:
-        yield running
+    with (
+        server.start(engines=engines(), pace=20, tls=True) as fast,  # npm's openai refuses plain ws:
+        server.start(engines=engines(), pace=UNHURRIED, tls=True) as unhurried,
+    ):
+        yield [fast, unhurried]
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +55,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(project: Path, script: str, url: str, certificate: str) -> dict[str, dict[str, Any]]:
+def run(project: Path, script: str, urls: list[str], practices: list[server.Practice]) -> dict[str, dict[str, Any]]:
     """Run a script; gives what each scene told."""
-    (project / "certificate.pem").write_text(certificate)
+    (project / "certificate.pem").write_text("\n".join(practice.certificate for practice in practices))
     done = subprocess.run(
-        ["node", script, url, "speech.pcm"],
+        ["node", script, *urls, "speech.pcm"],
         cwd=project,
         env={**os.environ, "NODE_EXTRA_CA_CERTS": str(project / "certificate.pem")},
         capture_output=True,
@@ -68,13 +72,13 @@ def run(project: Path, script: str, url: str, certificate: str) -> dict[str, dic
 
 
 @pytest.fixture(scope="module")
-def openai_scenes(practice: server.Practice, project: Path) -> dict[str, dict[str, Any]]:
-    return run(project, "openai_client.mjs", practice.base_url, practice.certificate)
+def openai_scenes(practices: list[server.Practice], project: Path) -> dict[str, dict[str, Any]]:
+    return run(project, "openai_client.mjs", [practice.base_url for practice in practices], practices)
 
 
 @pytest.fixture(scope="module")
-def agents_scenes(practice: server.Practice, project: Path) -> dict[str, dict[str, Any]]:
-    return run(project, "agents_client.mjs", practice.url, practice.certificate)
+def agents_scenes(practices: list[server.Practice], project: Path) -> dict[str, dict[str, Any]]:
+    return run(project, "agents_client.mjs", [practice.url for practice in practices], practices)
 
 
 def check_scene(told: dict[str, Any]) -> None:

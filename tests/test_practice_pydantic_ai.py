@@ -18,7 +18,7 @@ pytest.importorskip(
     exc_type=ImportError,
 )
 
-from practice_scenes import HEARD, engines  # noqa: E402
+from practice_scenes import HEARD, UNHURRIED, engines  # noqa: E402
 from pydantic_ai.messages import SpeechPart, TextPart, ToolCallPart, ToolReturnPart, UserPromptPart  # noqa: E402
 from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
 from pydantic_ai.realtime.openai import OpenAIRealtimeModel  # noqa: E402
@@ -37,8 +37,7 @@ def practice() -> Iterator[server.Practice]:
 
 @pytest.fixture(scope="module")
 def unhurried() -> Iterator[server.Practice]:
-    """Speaks so slowly that an answer is still being said when somebody interrupts it."""
-    with server.start(engines=engines(), pace=1) as running:
+    with server.start(engines=engines(), pace=UNHURRIED) as running:
         yield running
 
 

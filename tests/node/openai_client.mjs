@@ -1,8 +1,8 @@
-// The npm package `openai` talks to the practice server: node openai_client.mjs BASE_URL SPEECH.pcm
+// The npm package `openai` talks to the practice server: node openai_client.mjs BASE_URL SLOW_BASE_URL SPEECH.pcm
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
-import { address, answer, heard, hello, model, play, silence, speech, Waiting, weather } from './stage.mjs';
+import { answer, fast, heard, hello, model, play, silence, speech, unhurried, Waiting, weather } from './stage.mjs';
 
 /** A session whose events are kept, and can be waited for in the order in which they came. */
 class Talk extends Waiting {
@@ -10,15 +10,15 @@ class Talk extends Waiting {
   errors = [];
   #read = 0;
 
-  constructor() {
+  constructor(baseURL) {
     super();
-    this.rt = new OpenAIRealtimeWS({ model }, new OpenAI({ baseURL: address, apiKey: 'practice' }));
+    this.rt = new OpenAIRealtimeWS({ model }, new OpenAI({ baseURL, apiKey: 'practice' }));
     this.rt.on('event', (event) => (this.events.push(event), this.came()));
     this.rt.on('error', (error) => (this.errors.push(error), this.came()));
   }
 
-  static async open(session) {
-    const talk = new Talk();
+  static async open(session, baseURL = fast) {
+    const talk = new Talk(baseURL);
     await talk.next('session.created');
     if (session) {
       talk.rt.send({ type: 'session.update', session: { type: 'realtime', ...session } });
@@ -104,7 +104,7 @@ await play({
   },
 
   async interruption() {
-    const talk = await Talk.open();
+    const talk = await Talk.open(undefined, unhurried);
     talk.rt.send({ type: 'conversation.item.create', item: hello });
     talk.rt.send({ type: 'response.create' });
     const { item_id } = await talk.next('response.output_audio.delta');

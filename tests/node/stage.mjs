@@ -2,9 +2,9 @@
 // Each scene prints one JSON line: {scene, events} with every server event it saw, or {scene, error}.
 import { readFileSync } from 'node:fs';
 
-const [, , address, speechFile] = process.argv;
-export { address };
-export const speech = readFileSync(speechFile); // s16le, 24 kHz, mono
+// Where the practice server answers fast, and where slowly enough to be interrupted.
+export const [, , fast, unhurried] = process.argv;
+export const speech = readFileSync(process.argv[4]); // s16le, 24 kHz, mono
 export const silence = Buffer.alloc(96_000);
 export const model = 'gpt-realtime-2.1-mini';
 export const weather = {
@@ -56,7 +56,7 @@ export async function play(scenes) {
       try {
         return { scene, events: await run() };
       } catch (error) {
-        return { scene, error: error.stack };
+        return { scene, error: error.stack ?? String(error.message ?? error) }; // a socket rejects with an event
       }
     }),
   );
