@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import queue
 import threading
@@ -34,6 +35,12 @@ class Page:
         self.call._line._send = lambda content, buffers: self.told.put((content, buffers or []))
         self.say("hello")
         self.hear("welcome")
+
+    def another(self, name: str) -> Page:
+        """Another page that shows the same call; what it is told is heard here."""
+        it = copy.copy(self)
+        it.name, it.n = name, 0
+        return it
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
@@ -445,20 +452,185 @@ def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
     assert _history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
 
 
-def test_another_tab_cannot_talk_into_the_call():
+def answering(talk: Talk, words: str = "One two three four.", pcm: bytes = PCM * 2) -> None:
+    """The beginning of an answer that goes on for long."""
+    part = {"response_id": "resp_1", "item_id": "item_a", "output_index": 0, "content_index": 0}
+    item = {"id": "item_a", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    response = {"id": "resp_1", "status": "in_progress", "output": [], "conversation_id": "conv_1"}
+    talk.say(
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "response_id": "resp_1", "output_index": 0, "item": item},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": item},
+        {"type": "response.output_audio_transcript.delta", **part, "delta": words},
+        {"type": "response.output_audio.delta", **part, "delta": base64.b64encode(pcm).decode()},
+    )
+
+
+def answer_ended(talk: Talk) -> None:
+    details = {"type": "cancelled", "reason": "client_cancelled"}
+    talk.say(
+        {
+            "type": "response.done",
+            "response": {"id": "resp_1", "status": "cancelled", "status_details": details, "output": []},
+        }
+    )
+
+
+def test_another_tab_cannot_talk_into_the_call_but_can_take_it_over():
+    heard = []
+
     def script(talk: Talk) -> None:
         talk.open()
-        hear_sound(talk, len(PCM))
+        talk.expect("conversation.item.create")
+        talk.expect("response.create")
+        answering(talk)
+        heard.append(talk.expect("response.cancel")["type"])
+        heard.append(talk.expect("input_audio_buffer.clear")["type"])
+        heard.append(talk.expect("conversation.item.truncate")["audio_end_ms"])
+        answer_ended(talk)
+        heard.append(hear_sound(talk, len(PCM)))
 
     with serve(script) as url:
         page = Page(url)
         page.start()
-        page.call._line.received({"kind": "hello", "n": 1, "page": "other"}, ())
-        assert page.hear("welcome", to="other")["elsewhere"] is True
-        page.call._line.received({"kind": "sound", "n": 2, "page": "other"}, (b"xx",))
-        page.call._line.received({"kind": "hangup", "n": 3, "page": "other"}, ())
+        page.say("say", text="Count.")
+        page.hear("sound")
+        other = page.another("other")
+        other.say("hello")
+        welcome = page.hear("welcome", to="other")
+        assert (welcome["state"], welcome["owner"], welcome["away"]) == ("open", "page", False)
+        other.say("sound", b"xx")
+        other.say("hangup")
         assert page.call.state == "open"
-        page.say("sound", PCM)
+        other.say("start")
+        assert page.hear("state", owner="other")["state"] == "open"
+        page.say("cut", items=[{"item": "item_a", "played_ms": 700}])
+        page.say("sound", b"yy")
+        page.hear("response", on=False)
+        other.say("sound", PCM)
+        page.call.hang_up().wait(5)
+    assert heard == ["response.cancel", "input_audio_buffer.clear", 700, PCM]
+
+
+def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_session():
+    heard = []
+
+    def script(talk: Talk) -> None:
+        talk.open()
+        talk.expect("conversation.item.create")
+        talk.expect("response.create")
+        answering(talk)
+        talk.expect("response.cancel")
+        talk.expect("input_audio_buffer.clear")
+        heard.append(talk.expect("conversation.item.truncate")["audio_end_ms"])
+        answer_ended(talk)
+        heard.append(hear_sound(talk, len(PCM)))
+
+    with serve(script) as url:
+        page = Page(url)
+        page.start()
+        page.say("say", text="Count.")
+        page.hear("sound")
+        # The last word of a page comes though a message before it was lost.
+        page.call._line.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
+        assert page.hear("state", away=True)["state"] == "open"
+        page.hear("response", on=False)
+        back = page.another("back")
+        back.say("hello")
+        welcome = page.hear("welcome", to="back")
+        assert (welcome["state"], welcome["owner"], welcome["away"]) == ("open", "", True)
+        assert page.hear("turn", to="back", role="assistant")["heard_ms"] == 300
+        session = page.call.session
+        back.say("start")
+        page.hear("state", owner="back", away=False)
+        back.say("sound", PCM)
+        deadline = time.monotonic() + 5
+        while len(heard) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert page.call.session is session
+        page.call.hang_up().wait(5)
+    assert heard == [300, PCM]
+
+
+def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is():
+    gone, ran = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        """Take your time."""
+        gone.wait(5)
+        return "done"
+
+    order = []
+
+    def script(talk: Talk) -> None:
+        talk.open()
+        talk.expect("conversation.item.create")
+        talk.expect("response.create")
+        call = {"id": "item_f", "type": "function_call", "name": "slow", "call_id": "call_1", "arguments": "{}"}
+        response = {"id": "resp_1", "status": "completed", "output": [call], "conversation_id": "conv_1"}
+        talk.say(
+            {"type": "response.created", "response": {**response, "output": [], "status": "in_progress"}},
+            {"type": "response.output_item.added", "response_id": "resp_1", "output_index": 0, "item": call},
+            {"type": "conversation.item.added", "previous_item_id": None, "item": call},
+            {"type": "response.done", "response": response},
+        )
+        talk.expect("conversation.item.create", over=("input_audio_buffer.clear",))
+        ran.set()
+        talk.expect("response.create", over=("input_audio_buffer.clear",))
+        order.append("answered")
+
+    with serve(script) as url:
+        page = Page(url, tools=[slow])
+        page.start()
+        page.say("say", text="Do it.")
+        page.hear("response", on=False)
+        page.call._line.received({"kind": "bye", "page": "page", "items": []})
+        page.hear("state", away=True)
+        gone.set()
+        assert ran.wait(5)
+        time.sleep(0.2)
+        assert order == []
+        page.another("back").say("start")
+        deadline = time.monotonic() + 5
+        while not order and time.monotonic() < deadline:
+            time.sleep(0.02)
+        page.call.hang_up().wait(5)
+    assert order == ["answered"]
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: bool):
+    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("rtnb.ui.call._PAGE_BACK_SECONDS" if goodbye else "rtnb.ui.call._PAGE_GONE_SECONDS", 0.4)
+
+    def script(talk: Talk) -> None:
+        talk.open()
+        talk.hear()  # until it is closed
+
+    with serve(script) as url:
+        page = Page(url)
+        page.start()
+        if goodbye:
+            page.call._line.received({"kind": "bye", "page": "page", "items": []})
+        closed = page.hear("state", state="closed")
+        assert (closed["reason"], closed["away"]) == ("page", False)
+        assert page.call.ended == "Nobody was on the page any more, so the call was ended."
+
+
+def test_a_kernel_that_runs_a_cell_does_not_take_the_page_for_gone(monkeypatch):
+    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("rtnb.ui.call._PAGE_GONE_SECONDS", 0.3)
+    monkeypatch.setattr("rtnb.ui.waiting.free_seconds", lambda: 0.0)
+
+    def script(talk: Talk) -> None:
+        talk.open()
+        talk.hear()
+
+    with serve(script) as url:
+        page = Page(url)
+        page.start()
+        time.sleep(0.8)
+        assert page.call.state == "open"
         page.call.hang_up().wait(5)
 
 

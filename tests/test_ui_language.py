@@ -41,7 +41,7 @@ FAMILIES = {
     "microphone.is_": {*re.findall(r'return "(\w+)"', SCRIPTS["microphone.js"].split("Hindrance() {")[1])} | {"gone"},
     "player.is_": re.findall(r'"(\w+)"', re.search(r"const what = (.*);", SCRIPTS["player.js"])[1]),
     "upload.failed_": re.findall(r'why: "(\w+)"', SCRIPTS["upload.js"])
-    + re.findall(r'"why": "(\w+)"', SOURCES["upload.py"]),
+    + re.findall(r'"(?:why|failed)": "(\w+)"', SOURCES["upload.py"]),
     "live.is_": ["failed", "cancelled", "incomplete"],
     "live.do_": ["max_output_tokens", "content_filter", "turn_detected"],
     "call.hint_": [],  # some states have one, some need none

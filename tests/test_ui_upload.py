@@ -1,6 +1,7 @@
 """The upload box as the kernel sees it: numbered pieces in, answers out, and a sample until somebody has chosen."""
 
 import hashlib
+import os
 import random
 import time
 import zlib
@@ -323,3 +324,29 @@ def test_nothing_of_a_file_is_widget_state(monkeypatch):
     state = {key: value for key, value in widget.get_state().items() if key not in ("_esm", "_css")}
     assert b"abc" not in repr(state).encode()
     assert len(repr(state)) < 3000
+
+
+def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing_behind():
+    box = UploadBox(sample=False)
+    page = Page(box)
+    data = os.urandom(PIECE + 5)
+    page.begin(data, name="lecture.wav")
+    page.piece(data, 0)
+    place = box._arriving["f"].path
+    assert place.exists()
+    gone = [{"id": "f", "name": "lecture.wav", "bytes": len(data)}, {"id": "g", "name": "b", "bytes": 3}]
+    page.say("bye", files=gone)
+    assert not place.exists()
+    told = {file["name"]: (file["id"], file["failed"], file["checking"]) for file in page.state["files"]}
+    assert told == {"lecture.wav": ("f", "reload", False), "b": ("g", "reload", False)}
+    assert box.files == ()
+    page.piece(data, 1)  # came late
+    assert box.files == ()
+    # Given once more, and the other one taken away, the box is as if nothing had been.
+    for i in range(page.begin(data, key="h", name="lecture.wav")):
+        page.piece(data, i, key="h")
+    page.say("remove", "g")
+    while box._checking:
+        time.sleep(0.01)
+    assert [(file["name"], file["failed"]) for file in page.state["files"]] == [("lecture.wav", "")]
+    assert box.files[0].sha256 == hashlib.sha256(data).hexdigest()

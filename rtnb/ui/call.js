@@ -5,7 +5,7 @@
  */
 
 /* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance */
-/* global Line, openAudioContext, createPlayback */
+/* global Line, openAudioContext, createPlayback, whenLeaving */
 
 const CALL_ICONS = {
   phone: '<path d="M6.6 10.8a15 15 0 0 0 6.6 6.6l2.2-2.2c.3-.3.7-.4 1-.2 1.2.4 2.4.6 3.6.6.6 0 1 .4 1 1V20c0 .6-.4 1-1 1A17 17 0 0 1 3 4c0-.6.4-1 1-1h3.5c.6 0 1 .4 1 1 0 1.3.2 2.5.6 3.6.1.4 0 .7-.3 1z"/>',
@@ -32,7 +32,8 @@ class CallEngine {
     this.views = new Set();
     this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
     this.asking = false;
-    this.elsewhere = false;
+    this.owner = ""; // the page that talks: this one, another one, or "" while it is away
+    this.away = false; // nobody talks, and the line is held open for a moment
     this.reason = "";
     this.reasonText = "";
     this.failure = null; // why there is no microphone: one of microphone.js's reasons
@@ -65,22 +66,26 @@ class CallEngine {
       onFound: () => this.kernelFound(),
       onHole: (count) => this.notice("hole", this.say("call.hole", { count })),
     });
-    // A page that goes away must not leave the line open: the browser lets a last message out.
-    this.bye = () => this.inCall && this.hangUp("page");
-    addEventListener("pagehide", this.bye);
+    this.stay = whenLeaving({ leave: () => this.leave(), back: () => this.line.send("hello") });
     this.beat = setInterval(() => this.inCall && !this.mic && this.line.send("here"), 2000);
     this.line.send("hello");
   }
 
+  /** Whether there is a call, on whatever page. */
+  get running() {
+    return (this.state === "connecting" || this.state === "open") && !this.lost;
+  }
+
+  /** Whether this page is the one that talks. */
   get inCall() {
-    return (this.state === "connecting" || this.state === "open") && !this.elsewhere && !this.lost;
+    return this.running && this.owner === this.line.page;
   }
 
   /** The one word that says what is going on. */
   get status() {
     if (this.lost) return "closed";
-    if (this.elsewhere) return "elsewhere";
     if (this.asking) return "asking";
+    if (this.running && !this.inCall) return this.away ? "away" : "elsewhere";
     if (this.state === "new") return "ready";
     if (this.state !== "open") return this.state;
     if (this.played.playing) return "speaking";
@@ -116,7 +121,7 @@ class CallEngine {
 
   // --- what the person does
 
-  /** Start, or reconnect. Called in a click, so that the browser lets sound in and out. */
+  /** Start, reconnect, or take the call over from a page that is gone or elsewhere. Called in a click, so that the browser lets sound in and out. */
   async start({ microphone = true } = {}) {
     if (this.asking || this.inCall || this.lost) return;
     this.failure = null;
@@ -147,6 +152,8 @@ class CallEngine {
     this.muted = this.held = this.speech = this.thinking = false;
     this.preroll = [];
     this.state = "connecting";
+    this.owner = this.line.page;
+    this.away = false;
     this.line.send("start");
     this.changed();
   }
@@ -217,9 +224,41 @@ class CallEngine {
     const asked = performance.now();
     const { cut } = await this.playback.silence();
     this.silencedMs = performance.now() - asked;
+    this.tellPlayed(kind, cut);
+  }
+
+  /** @param {"cut" | "stop"} kind @param {{itemId: string, played_ms: number}[]} cut */
+  tellPlayed(kind, cut) {
     for (const { itemId, played_ms } of cut) this.playedMs.set(itemId, played_ms);
-    const items = cut.map(({ itemId, played_ms }) => ({ item: itemId, played_ms: Math.floor(played_ms) }));
-    this.line.send(kind, { items });
+    this.line.send(kind, { items: cut.map(({ itemId, played_ms }) => ({ item: itemId, played_ms: Math.floor(played_ms) })) });
+  }
+
+  /** Another page has taken the call over: fall silent at once, and say how much of the answer was heard. */
+  async giveUp() {
+    const { playback, context } = this;
+    this.playback = this.context = null;
+    this.release();
+    if (!playback) return;
+    const { cut } = await playback.silence();
+    this.tellPlayed("cut", cut);
+    playback.close();
+    context?.close();
+  }
+
+  /** The page goes away, and may come back in a moment: the line is held, the microphone is not. */
+  leave() {
+    if (!this.inCall) return this.release();
+    const items = [];
+    for (const [item, bytes] of this.receivedBytes) {
+      const played_ms = Math.floor(this.playback?.playedMs(item) ?? 0);
+      if (played_ms < bytes / 48 - 60 || !this.endedSound.has(item)) items.push({ item, played_ms });
+    }
+    this.release();
+    this.line.forgetSound();
+    this.line.bye({ items });
+    this.owner = "";
+    this.away = true;
+    this.held = this.speech = this.thinking = false;
   }
 
   stop() {
@@ -229,7 +268,7 @@ class CallEngine {
     this.changed();
   }
 
-  say(text) {
+  type(text) {
     if (this.state !== "open" || !this.inCall || !text.trim()) return;
     if (this.played.playing) this.stopPlaying("stop");
     this.line.send("say", { text });
@@ -305,7 +344,7 @@ class CallEngine {
   end() {
     this.hangUp("output");
     clearInterval(this.beat);
-    removeEventListener("pagehide", this.bye);
+    this.stay();
     this.ended = true;
     // The last message needs a moment to leave.
     setTimeout(() => this.line.close(), 300);
@@ -318,13 +357,11 @@ class CallEngine {
       case "welcome":
         this.turns.clear();
         this.order = [];
-        this.elsewhere = message.elsewhere;
         this.source = message.source;
         this.seconds = message.seconds;
-        if (!this.inCall || !this.mic) this.standing(message);
+        if (!this.inCall) this.standing(message); // else somebody has clicked already
         break;
       case "state":
-        this.elsewhere = (message.state === "connecting" || message.state === "open") && message.owner !== undefined && message.owner !== this.line.page;
         this.source = message.source;
         this.standing(message);
         break;
@@ -365,8 +402,14 @@ class CallEngine {
     this.changed();
   }
 
-  standing({ state, reason, text, seconds }) {
-    if (state === "open" && this.state !== "open") this.since = performance.now();
+  standing({ state, owner, away, reason, text, seconds }) {
+    if (this.inCall && owner !== this.line.page && state !== "closed") this.giveUp();
+    this.owner = owner;
+    this.away = away;
+    if (state === "open" && this.state !== "open") {
+      this.seconds = seconds;
+      this.since = performance.now();
+    }
     if (state === "closed" && this.state !== "closed") {
       this.release();
       this.seconds = seconds;
@@ -509,7 +552,7 @@ class CallView {
     p.main.addEventListener("click", () => {
       if (engine.inCall && engine.setup.hold) return; // held, not clicked
       if (engine.inCall) engine.mute();
-      else if (!engine.elsewhere) engine.start({ microphone: this.microphoneWanted() });
+      else engine.start({ microphone: this.microphoneWanted() });
     });
     p.main.addEventListener("pointerdown", (event) => {
       if (!engine.inCall || !engine.setup.hold || event.button) return;
@@ -527,7 +570,7 @@ class CallView {
     });
     p.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      engine.say(p.input.value);
+      engine.type(p.input.value);
       if (engine.state === "open") p.input.value = "";
     });
     p.pick.addEventListener("change", () => {
@@ -591,6 +634,7 @@ class CallView {
     let label;
     let icon;
     if (engine.asking || status === "connecting") [icon, label] = ["wait", say(`call.is_${status}`)];
+    else if (status === "away" || status === "elsewhere") [icon, label] = ["phone", say(status === "away" ? "call.goon" : "call.take_over")];
     else if (before_) [icon, label] = ["phone", say(engine.turns.size || status === "closed" ? "call.reconnect" : "call.start")];
     else if (!engine.mic) [icon, label] = ["keyboard", say("call.is_typing")];
     else if (hold) [icon, label] = ["microphone", say("call.is_holding")];
@@ -604,7 +648,7 @@ class CallView {
     if (engine.inCall && engine.mic && !hold) p.main.setAttribute("aria-pressed", String(engine.muted));
     else p.main.removeAttribute("aria-pressed");
     // Not `disabled`: a button that is disabled loses the focus, and with it the space bar and Esc.
-    p.main.setAttribute("aria-disabled", String(engine.asking || engine.elsewhere || engine.lost || (engine.inCall && !engine.mic)));
+    p.main.setAttribute("aria-disabled", String(engine.asking || engine.lost || (engine.inCall && !engine.mic)));
 
     // who, how long, how much
     const who = [engine.setup.model, engine.setup.voice].filter(Boolean);

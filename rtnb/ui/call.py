@@ -24,7 +24,7 @@ from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_sec
 from ..handle import Handle
 from ..session import BENIGN_CODES, Closed, Session, connect
 from ..tools import Toolbox
-from . import language
+from . import language, waiting
 from .line import FromPage, Line
 
 if TYPE_CHECKING:
@@ -40,9 +40,11 @@ _TICK_SECONDS = 0.05
 _JOINED_BYTES = 48_000
 _CAPTIONS_EVERY_SECONDS = 0.08
 _BEAT_SECONDS = 1.0
-# A page that says nothing for so long, neither sound nor beat, is gone; a kernel may block nearly as long.
-_PAGE_GONE_SECONDS = 900.0
-_OTHER_PAGE_SECONDS = 6.0
+# Nobody is there to talk: the call is not kept open for long, for a server counts its sessions and somebody may pay.
+_PAGE_BACK_SECONDS = 60.0  # a page that said goodbye may be reloading
+_PAGE_GONE_SECONDS = 90.0  # a page that says nothing, neither sound nor beat, while the kernel would hear it
+_PAGE_MUTE_SECONDS = 900.0  # the same while a cell runs and the kernel hears nobody
+_PAGE_SILENT_SECONDS = 6.0  # so long a page may say nothing and still be taken to be there
 # After a recording given to a server that listens for the end of a turn: its silence_duration_ms and then some.
 _TRAILING_SILENCE_MS = {"server_vad": 900, "semantic_vad": 4000}
 # The server refuses to commit less (OpenAI docs: at least 100 ms of audio).
@@ -224,8 +226,8 @@ class Call:
         self._early: list[bytes] = []  # the person's sound until the session is open
         self._opened_at: float | None = None
         self._seconds = 0.0  # of the calls before this one
-        self._owner = ""
-        self._from_owner = 0.0
+        self._owner = ""  # the page that talks; "" while it is away
+        self._from_owner = 0.0  # when it was last heard of
         self._sounds: dict[str, _Sound] = {}
         self._ahead = _Ahead(self._tell_sound)
         self._dirty: dict[str, None] = {}
@@ -362,11 +364,10 @@ class Call:
     def widget(self) -> Any:
         """The widget that shows it, for `display` and for layouts of your own."""
         if self._widget is None:
-            from . import waiting
-
             self._widget = _widget_class()(language=language.chosen(), setup=self._setup())
             self._widget.on_msg(lambda _, content, buffers: self._line.received(content, buffers))
             waiting.hear_while_busy(self._widget)
+            waiting.watch_cells()
         return self._widget
 
     def _ipython_display_(self) -> None:
@@ -408,8 +409,12 @@ class Call:
                 self._welcome(message.page)
             case "start":
                 self._start(message.page)
+            case "cut":  # also of a page from which the call was taken away
+                background.io_loop().call_soon_threadsafe(self._cut, _items(says), False)
             case _ if message.page != self._owner:
                 pass  # another tab that shows the same call
+            case "bye":
+                self._page_left(_items(says))
             case "sound":
                 for pcm in message.buffers:
                     self._heard(pcm)
@@ -419,28 +424,26 @@ class Call:
                 background.io_loop().call_soon_threadsafe(self._clear)
             case "recorded":
                 background.io_loop().call_soon_threadsafe(self._recorded)
-            case "cut" | "stop":
-                items = [(str(i["item"]), int(i["played_ms"])) for i in says.get("items", ())]
-                background.io_loop().call_soon_threadsafe(self._cut, items, message.kind == "stop")
+            case "stop":
+                background.io_loop().call_soon_threadsafe(self._cut, _items(says), True)
             case "say":
                 background.io_loop().call_soon_threadsafe(self._say, str(says.get("text", "")))
             case "hangup":
                 self._end(*_HANG_UPS.get(str(says.get("why")), _HANG_UPS["person"]))
 
     def _welcome(self, page: str) -> None:
-        elsewhere = self._state in ("connecting", "open") and page != self._owner
-        if elsewhere and time.monotonic() - self._from_owner > _OTHER_PAGE_SECONDS:
-            self._end(*_HANG_UPS["page"])
-            elsewhere = False
-        self._line.welcome(page, elsewhere=elsewhere, **self._standing())
+        self._line.welcome(page, **self._standing())
         self._line.beat(on=self._state in ("connecting", "open"))
         for turn in self.turns:
             self._tell_turn(turn.item_id, to=page)
         self._tell_money()
 
     def _standing(self) -> dict[str, Any]:
+        silent = time.monotonic() - self._from_owner > _PAGE_SILENT_SECONDS
         return {
             "state": self._state,
+            "owner": self._owner,
+            "away": self._state in ("connecting", "open") and (not self._owner or silent),
             "reason": self._reason,
             "text": self.ended,
             "seconds": round(self.seconds, 1),
@@ -449,14 +452,28 @@ class Call:
 
     def _start(self, page: str) -> None:
         with self._lock:
-            if self._state in ("connecting", "open"):
-                self._line.tell("state", to=page, elsewhere=page != self._owner, **self._standing())
-                return
+            going_on = self._state in ("connecting", "open")
+            if going_on and page != self._owner:
+                background.io_loop().call_soon_threadsafe(self._fall_silent)
             self._owner, self._from_owner = page, time.monotonic()
+            if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
+                self._line.tell("state", **self._standing())
+                background.io_loop().call_soon_threadsafe(self._respond_if_asked)
+                return
             self._early.clear()
             self._set_state("connecting")
         # Starting the practice server takes a moment, and this thread has sound to take.
         threading.Thread(target=self._connect, name="rtnb-call", daemon=True).start()
+
+    def _page_left(self, items: Sequence[tuple[str, int]]) -> None:
+        """The page was closed or reloaded: nothing is said or answered until a page takes the call over again."""
+        with self._lock:
+            if self._state not in ("connecting", "open"):
+                return
+            self._owner, self._from_owner = "", time.monotonic()
+            self._line.tell("state", **self._standing())
+        background.io_loop().call_soon_threadsafe(self._fall_silent)
+        background.io_loop().call_soon_threadsafe(self._cut, items, False)
 
     def _connect(self) -> None:
         history = _history(self.turns)
@@ -512,6 +529,15 @@ class Call:
     def _open_session(self) -> Session | None:
         return self.session if self._state == "open" else None
 
+    def _fall_silent(self) -> None:
+        """Stop the answer, and forget what was said by half."""
+        if (session := self._open_session()) is None:
+            return
+        self._hold_back()
+        if (active := session.conversation.active_response()) is not None:
+            session.cancel(active.id)
+        self._clear()
+
     def _commit(self) -> None:
         if (session := self._open_session()) is None:
             return
@@ -555,12 +581,17 @@ class Call:
         session = self._open_session()
         if session is None:
             return
-        if session.conversation.active_response() is not None:
-            self._respond_next = True  # the API has one response at a time
+        if session.conversation.active_response() is not None or not self._owner:
+            self._respond_next = True  # the API has one response at a time, and nobody is to talk to an empty room
             return
         if self._out_of_budget(session):
             return
         session.send({"type": "response.create"})
+
+    def _respond_if_asked(self) -> None:
+        if self._respond_next:
+            self._respond_next = False
+            self._respond()
 
     def _cut(self, items: Sequence[tuple[str, int]], stop: bool) -> None:
         """The page fell silent: tell the server how much of each answer was heard."""
@@ -669,9 +700,8 @@ class Call:
         ours = [item for item in calls if item.get("name") in self._tools]
         if ours and response.status == "completed":
             background.submit(self._run_tools(session, ours))
-        elif self._respond_next:
-            self._respond_next = False
-            self._respond()
+        else:
+            self._respond_if_asked()
         self._out_of_budget(session)
 
     def _out_of_budget(self, session: Session) -> bool:
@@ -770,14 +800,19 @@ class Call:
 
     def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
         self._state, self._reason, self.ended = state, reason, mask_secrets(text)
-        self._line.tell("state", owner=self._owner, **self._standing())
+        self._line.tell("state", **self._standing())
         self._line.beat(on=state != "closed")
 
     def _beat(self) -> None:
         if self._state not in ("connecting", "open"):
             return
         self._line.beat(on=True)
-        if time.monotonic() - self._from_owner > _PAGE_GONE_SECONDS:
+        away = time.monotonic() - self._from_owner
+        if not self._owner:
+            nobody = away > _PAGE_BACK_SECONDS
+        else:
+            nobody = min(away, waiting.free_seconds()) > _PAGE_GONE_SECONDS or away > _PAGE_MUTE_SECONDS
+        if nobody:
             self._end(*_HANG_UPS["page"])
             return
         asyncio.get_running_loop().call_later(_BEAT_SECONDS, self._beat)
@@ -827,10 +862,15 @@ _NAMES = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": "Syste
 _HANG_UPS = {
     "person": ("You hung up.", "hung_up"),
     "output": ("The cell's output was closed, so the call was ended.", "output"),
-    "page": ("The page with the call was closed or reloaded, so the call was ended.", "page"),
+    "page": ("Nobody was on the page any more, so the call was ended.", "page"),
     "silent": ("The page lost the kernel for a while, so the call was ended.", "silent"),
     "microphone": ("The microphone went away, so the call was ended.", "microphone"),
 }
+
+
+def _items(says: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """How much of which answer the page has played, in milliseconds."""
+    return [(str(item["item"]), int(item["played_ms"])) for item in says.get("items", ())]
 
 
 def _visible(turn: c.Turn) -> bool:
@@ -861,7 +901,8 @@ def _widget_class() -> type:
 
     class CallWidget(anywidget.AnyWidget):
         _esm = frontend.esm(
-            "playback.js", "microphone.js", "line.js", "words.js", "call.js", texts=("call", "microphone")
+            *("playback.js", "microphone.js", "line.js", "leaving.js", "words.js", "call.js"),
+            texts=("call", "microphone"),
         )
         _css = frontend.css("theme.css", "call.css")
         language = traitlets.Unicode("").tag(sync=True)

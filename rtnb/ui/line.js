@@ -71,11 +71,13 @@ export class Line {
     this.pump();
   }
 
-  pump() {
+  /** @param {boolean} [all] also what should wait for the kernel's answers */
+  pump(all = false) {
     while (this.queue.length && this.open) {
       let bytes = 0;
       for (const message of this.flight) bytes += message.buffer?.byteLength ?? 0;
-      if (this.flight.length >= IN_FLIGHT_MESSAGES || (this.flight.length && bytes > IN_FLIGHT_BYTES)) return;
+      const full = this.flight.length >= IN_FLIGHT_MESSAGES || (this.flight.length && bytes > IN_FLIGHT_BYTES);
+      if (full && !all) return;
       const { content, parts } = this.queue.shift();
       const buffer = parts.length > 1 ? joined(parts) : (parts[0] ?? null);
       const message = { n: ++this.sent, content, buffer, at: performance.now() };
@@ -189,6 +191,12 @@ export class Line {
     this.flight = [];
     this.queue = [];
     this.onLost?.(why);
+  }
+
+  /** The page goes away: what waits goes out at once, and one last word that is taken even if some of it is lost. */
+  bye(fields = {}) {
+    this.pump(true);
+    this.raw({ kind: "bye", ...fields });
   }
 
   /** Throw away sound that has not been sent. */

@@ -111,6 +111,9 @@ class Line:
             if content["kind"] == "again":
                 self._again(page, int(content.get("from", 0)))
                 return
+            if content["kind"] == "bye":  # nobody is there any more to be asked for what is missing before it
+                self._on_message(FromPage("bye", _fields(content), (), page))
+                return
             expected = self._expected.setdefault(page, 1)
             if content["kind"] == "probe":
                 missing = int(content.get("upto", 0)) >= expected
@@ -127,9 +130,8 @@ class Line:
             self._expected[page] = expected + 1
             if content.get("ack"):
                 self._ack(page)
-            fields = {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}
             # `bytes()` copies: the memory belongs to the message, and the sound outlives it.
-            message = FromPage(content["kind"], fields, tuple(bytes(buffer) for buffer in buffers or ()), page)
+            message = FromPage(content["kind"], _fields(content), tuple(bytes(buffer) for buffer in buffers or ()), page)
             self._on_message(message)
 
     def _ack(self, page: str) -> None:
@@ -140,3 +142,8 @@ class Line:
             for n, content, buffers, _ in self._kept:
                 if n >= start:
                     self._out({**content, "to": content.get("to", page)}, buffers)
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a message says, without what the line itself needs."""
+    return {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}

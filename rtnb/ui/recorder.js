@@ -4,7 +4,8 @@
  * Sound goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
  */
 
-/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, Line */
+/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance */
+/* global Line, whenLeaving */
 
 const RECORDER_ICONS = {
   record: '<circle cx="12" cy="12" r="7"/>',
@@ -26,12 +27,13 @@ class Recorder {
     this.peak = 0;
     this.failure = null;
     this.problem = "";
-    this.kernel = { seconds: null, sample: null, takes: 0, problem: "" };
+    this.kernel = { seconds: null, sample: null, take: 0, problem: "" };
+    this.take = 0; // which of the kernel's recordings this page has; 0 for none
     this.busy = { busy: false, seconds: 0 };
     this.line = new Line(model, {
-      onMessage: (message) => {
-        if (message.kind === "welcome" || message.kind === "standing") this.kernel = message;
-        if (this.sent && message.kind === "standing") this.sent = false;
+      onMessage: (message, buffers) => {
+        if (message.kind === "piece") this.got(message, buffers[0]);
+        else this.standing(message);
         this.update();
       },
       onBusy: (busy) => {
@@ -43,6 +45,11 @@ class Recorder {
         if (this.state === "recording") this.finish(false);
         this.update();
       },
+    });
+    this.stay = whenLeaving({
+      busy: () => this.state === "recording" || Boolean(this.sent),
+      leave: () => this.leave(),
+      back: () => this.line.send("hello"),
     });
     this.build(el);
     this.line.send("hello");
@@ -84,10 +91,8 @@ class Recorder {
     p.main.addEventListener("click", () => (this.state === "recording" ? this.finish() : this.record()));
     p.play.addEventListener("click", () => this.listen());
     p.forget.addEventListener("click", () => {
-      this.stopListening();
-      this.chunks = [];
-      this.bytes = 0;
-      this.state = "ready";
+      this.empty();
+      this.take = 0;
       this.line.send("forget");
       this.update();
     });
@@ -102,6 +107,48 @@ class Recorder {
     });
     el.replaceChildren(root);
     this.update();
+  }
+
+  /** What the kernel has, also from another page or from before this one was reloaded. */
+  standing(message) {
+    this.kernel = message;
+    if (this.sent && message.kind === "standing") {
+      this.sent = false; // it is ours
+      this.take = message.take;
+    }
+    if (this.take === message.take || this.sent || this.state === "recording" || this.state === "asking") return;
+    this.take = message.take;
+    if (message.take) this.line.send("fetch");
+    else this.empty();
+  }
+
+  /** A piece of a recording that this page has not made. @param {any} message @param {DataView} piece */
+  got({ take, at, bytes }, piece) {
+    if (take !== this.take || this.state === "recording" || this.state === "asking") return;
+    if (at === 0) this.fetched = [];
+    this.fetched?.push(new Int16Array(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength)));
+    if (at + piece.byteLength < bytes) return;
+    this.stopListening();
+    this.chunks = this.fetched;
+    this.bytes = bytes;
+    this.state = "done";
+    this.update(); // which gives the picture its width
+    this.drawWave();
+  }
+
+  empty() {
+    this.stopListening();
+    this.chunks = [];
+    this.bytes = 0;
+    this.state = "ready";
+  }
+
+  /** The page goes away: the kernel keeps what was said. */
+  leave() {
+    this.line.bye();
+    this.mic?.close();
+    this.mic = null;
+    if (this.state === "recording") this.state = "ready";
   }
 
   async record() {
@@ -304,6 +351,7 @@ class Recorder {
     this.removed = true;
     this.finish(false);
     this.stopListening();
+    this.stay();
     cancelAnimationFrame(this.frame);
     setTimeout(() => this.line.close(), 300);
   }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordBox", "record"]
 
 _RATE_HZ = 24_000
+_PIECE_BYTES = 192_000  # 4 s in one message
 
 
 def record(*, sample: bool | str = True) -> RecordBox:
@@ -140,14 +141,19 @@ class RecordBox:
                     self._arriving[page] += pcm
             case "end" if page in self._arriving:
                 self._take(bytes(self._arriving.pop(page)), int(message.fields.get("bytes", -1)))
+            case "bye" if page in self._arriving:  # the page was closed or reloaded while somebody spoke
+                pcm = bytes(self._arriving.pop(page))
+                self._take(pcm, len(pcm), cut_off=True)
             case "discard":
                 self._arriving.pop(page, None)
+            case "fetch":
+                self._give(page)
             case "forget":
                 with self._lock:
                     self._clip, self.recorded, self.error, self._problem = None, False, None, ""
                 self._line.tell("standing", **self._standing())
 
-    def _take(self, pcm: bytes, size: int) -> None:
+    def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
         from rtnb.audio import Clip
 
         with self._lock:
@@ -162,13 +168,24 @@ class RecordBox:
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
                 self._clip = Clip.from_pcm(pcm, rate_hz=_RATE_HZ, name=name)
                 self.recorded, self.error, self._problem = True, None, ""
+                if cut_off:
+                    self._problem = "reload"
+                    self.error = "The page went away during the recording, which ends there. Record again if need be."
         self._line.tell("standing", **self._standing())
+
+    def _give(self, page: str) -> None:
+        """Give a page the recording, which it has not made itself, or had made before it was reloaded."""
+        with self._lock:
+            pcm, take = (self._clip.pcm, self._takes) if self._clip is not None else (b"", 0)
+        for at in range(0, len(pcm), _PIECE_BYTES):
+            piece = pcm[at : at + _PIECE_BYTES]
+            self._line.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
         return {
             "seconds": None if self._clip is None else round(self._clip.seconds, 2),
             "sample": self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)},
-            "takes": self._takes,
+            "take": 0 if self._clip is None else self._takes,
             "problem": self._problem,
         }
 
@@ -179,7 +196,9 @@ def _widget_class() -> type:
     import traitlets
 
     class RecorderWidget(anywidget.AnyWidget):
-        _esm = frontend.esm("microphone.js", "line.js", "words.js", "recorder.js", texts=("record", "microphone"))
+        _esm = frontend.esm(
+            *("microphone.js", "line.js", "leaving.js", "words.js", "recorder.js"), texts=("record", "microphone")
+        )
         _css = frontend.css("theme.css", "recorder.css")
         language = traitlets.Unicode("").tag(sync=True)
         setup = traitlets.Dict().tag(sync=True)

@@ -2,6 +2,7 @@
 //
 // To the kernel: {kind: "begin", id, name, bytes, pieces}   {kind: "piece", id, i, sha256 | crc32} + buffer
 //                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
+//                {kind: "bye", files: [{id, name, bytes}]}, of files on their way when the page goes away
 // From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, why, problem}
 //                  {kind: "sound", id} + buffer;   and the trait `state`: what is there, for every page alike.
 //
@@ -9,7 +10,7 @@
 // answer; `where`, sent when it has long been silent, is answered after everything sent before it, which tells a busy
 // kernel from a lost piece.
 
-/* global TEXTS, wordsIn */
+/* global TEXTS, wordsIn, whenLeaving */
 
 const PIECE_BYTES = 256 * 1024; // larger messages are refused by Colab
 const ON_THEIR_WAY = 8;
@@ -62,7 +63,7 @@ class Sending {
     this.asked = false;
     this.silent = false;
     this.resent = 0;
-    /** @type {{why: "file" | "lost" | "short" | "disk", problem: string} | null} */
+    /** @type {{why: "file" | "lost" | "short" | "disk" | "reload", problem: string} | null} */
     this.failure = null;
     this.over = false;
     this.pumping = false;
@@ -296,9 +297,9 @@ function render({ model, el }) {
         id: file.id,
         name: file.name,
         detail: file.checking ? say("upload.checking") : [file.seconds ? length(file.seconds) : "", size(file.bytes)].filter(Boolean).join(" · "),
-        problem: file.problem,
+        problem: file.failed ? say(`upload.failed_${file.failed}`) : file.problem,
         used: false,
-        audible: !file.problem && !file.checking,
+        audible: !file.problem && !file.failed && !file.checking,
         removable: gone ? null : () => { if (playing?.id === file.id) quiet(); model.send({ kind: "remove", id: file.id }); },
       }));
     }
@@ -320,7 +321,7 @@ function render({ model, el }) {
         },
       }));
     }
-    if (!state.files.some((file) => !file.problem) && state.sample) {
+    if (!state.files.some((file) => !file.problem && !file.failed) && state.sample) {
       lines.unshift(line({ id: "sample", name: state.sample.name, detail: length(state.sample.seconds), used: true, audible: true }));
     }
     // Redrawing must not take the focus from whoever works with the keyboard.
@@ -335,7 +336,7 @@ function render({ model, el }) {
       : current?.silent ? say("upload.waiting")
       : current?.resent ? say("upload.resent")
       : current ? ""
-      : state.files.length ? (state.files.at(-1).problem ? "" : note)
+      : state.files.length ? (state.files.at(-1).problem || state.files.at(-1).failed ? "" : note)
       : note || (sample ? say("upload.sample", sample) : say("upload.no_sample"));
     if (status.textContent !== text) status.textContent = text;
     status.classList.toggle("rtnb-warn", gone || Boolean(current?.silent));
@@ -356,6 +357,14 @@ function render({ model, el }) {
     for (const it of sending) it.end();
     draw();
   };
+  const stay = whenLeaving({
+    busy: () => sending.some((it) => !it.over),
+    leave: () => {
+      const files = sending.filter((it) => !it.over).map((it) => ({ id: it.id, name: it.file.name, bytes: it.file.size }));
+      if (files.length) model.send({ kind: "bye", files });
+      for (const it of sending) it.end({ why: "reload", problem: "" });
+    },
+  });
   model.on("msg:custom", hear);
   model.on("change:state", draw);
   model.on("comm:close", lose);
@@ -365,6 +374,7 @@ function render({ model, el }) {
   model.send({ kind: "hello" });
   return () => {
     quiet();
+    stay();
     for (const it of sending) it.end();
     model.off("msg:custom", hear);
     model.off("change:state", draw);

@@ -115,6 +115,7 @@ class UploadBox:
         self._files: dict[str, UploadedFile] = {}
         self._checking: dict[str, UploadedFile] = {}
         self._arriving: dict[str, _Arriving] = {}
+        self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
         self._clips: dict[Path, Clip] = {}
         self._widget: Any = None
         self._shown_in: int | None = None
@@ -225,8 +226,9 @@ class UploadBox:
                     "seconds": file.seconds,
                     "problem": "" if file.error is None else str(file.error),
                     "checking": key in self._checking,
+                    "failed": "reload" if key in self._given_up else "",
                 }
-                for key, file in {**self._files, **self._checking}.items()
+                for key, file in {**self._files, **self._checking, **self._given_up}.items()
             ]
         sample = self._sample and {"name": self._sample.name, "seconds": self._sample.seconds}
         return {"files": files, "sample": sample, "waiting": self._waiting}
@@ -257,6 +259,8 @@ class UploadBox:
                 self._answer(key, answer=True)
             elif kind == "remove":
                 self._remove(key)
+            elif kind == "bye":
+                self._give_up(content.get("files") or ())
             elif kind == "listen":
                 self._listen(key)
             elif kind == "goon":
@@ -267,6 +271,12 @@ class UploadBox:
 
     def _begin(self, key: str, content: Mapping[str, Any]) -> None:
         name = str(content.get("name") or "recording")
+        with self._lock:
+            again = [old for old, file in self._given_up.items() if file.name == name]
+            for old in again:
+                del self._given_up[old]
+        if again:
+            self._tell_page()
         self._arriving[key] = _Arriving(name, _place(name), int(content.get("bytes", 0)), int(content.get("pieces", 1)))
         self._answer(key)
 
@@ -317,6 +327,20 @@ class UploadBox:
                 if (file := place.pop(key, None)) is not None:
                     file.path.unlink(missing_ok=True)
                     self._clips.pop(file.path, None)
+            self._given_up.pop(key, None)
+        self._tell_page()
+
+    def _give_up(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """The page that had these files went away; only a person can give them to another one."""
+        with self._lock:
+            for file in files:
+                key = str(file.get("id", ""))
+                if key in self._files or key in self._checking:
+                    continue  # it had arrived, and only the answer had not
+                if (it := self._arriving.pop(key, None)) is not None:
+                    it.path.unlink(missing_ok=True)
+                name = str(file.get("name") or "recording")
+                self._given_up[key] = UploadedFile(name, Path(), int(file.get("bytes") or 0), "")
         self._tell_page()
 
     def _listen(self, key: str) -> None:
@@ -441,7 +465,7 @@ def _widget_class() -> Any:
         class Upload(anywidget.AnyWidget):
             """The page's side of an upload box."""
 
-            _esm = frontend.esm("words.js", "upload.js", texts=("upload",))
+            _esm = frontend.esm("leaving.js", "words.js", "upload.js", texts=("upload",))
             _css = frontend.css("theme.css", "upload.css")
             language = traitlets.Unicode().tag(sync=True)
             multiple = traitlets.Bool().tag(sync=True)

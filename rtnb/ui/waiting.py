@@ -18,7 +18,7 @@ from typing import Any
 from rtnb import background
 from rtnb.ui import frontend
 
-__all__ = ["hear_while_busy", "serve_until"]
+__all__ = ["free_seconds", "hear_while_busy", "serve_until", "watch_cells"]
 
 _COMM = frozenset({"comm_open", "comm_msg", "comm_close"})
 _PAUSE_SECONDS = 0.03
@@ -42,6 +42,40 @@ def hear_while_busy(widget: Any) -> bool:
     # The kernel asks the comm which subshell its messages belong to; ours leaves it to the page.
     widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
     return True
+
+
+_watched: Any = None  # the shell whose cells are watched
+_free_since: float | None = None  # None while a cell runs
+
+
+def watch_cells() -> None:
+    """Take note from now on of when cells run, for `free_seconds`. To be called in a cell; safe to call again."""
+    global _watched
+    shell = getattr(frontend.kernel(), "shell", None)
+    if shell is not None and shell is not _watched:
+        _watched = shell
+        shell.events.register("pre_run_cell", _cell_runs)
+        shell.events.register("post_run_cell", _cell_is_over)
+
+
+def _cell_runs(*_: Any) -> None:
+    global _free_since
+    _free_since = None
+
+
+def _cell_is_over(*_: Any) -> None:
+    global _free_since
+    _free_since = time.monotonic()
+
+
+def free_seconds() -> float:
+    """For how long no cell has run, in seconds: a page that said nothing in that time has nothing to say.
+
+    0 while one runs, infinity where there are no cells or they are not watched.
+    """
+    if _watched is None:
+        return float("inf")
+    return 0.0 if _free_since is None else time.monotonic() - _free_since
 
 
 def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds: float = 6.0) -> bool:
