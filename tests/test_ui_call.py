@@ -484,8 +484,8 @@ def test_another_tab_cannot_talk_into_the_call_but_can_take_it_over():
         talk.expect("conversation.item.create")
         talk.expect("response.create")
         answering(talk)
-        heard.append(talk.expect("response.cancel")["type"])
         heard.append(talk.expect("input_audio_buffer.clear")["type"])
+        heard.append(talk.expect("response.cancel")["type"])
         heard.append(talk.expect("conversation.item.truncate")["audio_end_ms"])
         answer_ended(talk)
         heard.append(hear_sound(talk, len(PCM)))
@@ -509,7 +509,7 @@ def test_another_tab_cannot_talk_into_the_call_but_can_take_it_over():
         page.hear("response", on=False)
         other.say("sound", PCM)
         page.call.hang_up().wait(5)
-    assert heard == ["response.cancel", "input_audio_buffer.clear", 700, PCM]
+    assert heard == ["input_audio_buffer.clear", "response.cancel", 700, PCM]
 
 
 def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_session():
@@ -520,8 +520,8 @@ def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_ses
         talk.expect("conversation.item.create")
         talk.expect("response.create")
         answering(talk)
-        talk.expect("response.cancel")
         talk.expect("input_audio_buffer.clear")
+        talk.expect("response.cancel")
         heard.append(talk.expect("conversation.item.truncate")["audio_end_ms"])
         answer_ended(talk)
         heard.append(hear_sound(talk, len(PCM)))

@@ -453,8 +453,8 @@ class Call:
     def _start(self, page: str) -> None:
         with self._lock:
             going_on = self._state in ("connecting", "open")
-            if going_on and page != self._owner:
-                background.io_loop().call_soon_threadsafe(self._fall_silent)
+            if going_on and self._owner not in ("", page):
+                self._fall_silent()
             self._owner, self._from_owner = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
                 self._line.tell("state", **self._standing())
@@ -470,10 +470,24 @@ class Call:
         with self._lock:
             if self._state not in ("connecting", "open"):
                 return
+            self._fall_silent()
             self._owner, self._from_owner = "", time.monotonic()
             self._line.tell("state", **self._standing())
-        background.io_loop().call_soon_threadsafe(self._fall_silent)
         background.io_loop().call_soon_threadsafe(self._cut, items, False)
+
+    def _fall_silent(self) -> None:
+        """Nobody listens here any more: stop the answer, and forget what was said by half."""
+        if (session := self._open_session()) is None:
+            return
+        self._committed_bytes = 0
+        session.clear()  # at once: whoever takes over may be speaking already
+
+        def stop() -> None:
+            self._hold_back()
+            if (active := session.conversation.active_response()) is not None:
+                session.cancel(active.id)
+
+        background.io_loop().call_soon_threadsafe(stop)
 
     def _connect(self) -> None:
         history = _history(self.turns)
@@ -528,15 +542,6 @@ class Call:
 
     def _open_session(self) -> Session | None:
         return self.session if self._state == "open" else None
-
-    def _fall_silent(self) -> None:
-        """Stop the answer, and forget what was said by half."""
-        if (session := self._open_session()) is None:
-            return
-        self._hold_back()
-        if (active := session.conversation.active_response()) is not None:
-            session.cancel(active.id)
-        self._clear()
 
     def _commit(self) -> None:
         if (session := self._open_session()) is None:

@@ -131,8 +131,8 @@ class Line:
             if content.get("ack"):
                 self._ack(page)
             # `bytes()` copies: the memory belongs to the message, and the sound outlives it.
-            message = FromPage(content["kind"], _fields(content), tuple(bytes(buffer) for buffer in buffers or ()), page)
-            self._on_message(message)
+            copies = tuple(bytes(buffer) for buffer in buffers or ())
+            self._on_message(FromPage(content["kind"], _fields(content), copies, page))
 
     def _ack(self, page: str) -> None:
         self._out({"kind": "ack", "to": page, "upto": self._expected[page] - 1}, None)
