@@ -258,7 +258,8 @@ async def _execute(
 def tidy(notebook: Any) -> Any:
     """Take out of a run notebook what differs from run to run or cannot be shown without its kernel.
 
-    Widgets die with their kernel: where an output also has HTML or text, that stays.
+    Widgets die with their kernel: where an output also has HTML or text, that stays. A progress bar's text says how far
+    it was when it was first drawn, so it goes.
     """
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
@@ -274,8 +275,9 @@ def tidy(notebook: Any) -> Any:
             if output.get("output_type") == "execute_result":
                 output["execution_count"] = count
             if "data" in output:
-                output["data"].pop(_VIEW, None)
-                if not output["data"] or (set(output["data"]) == {"text/plain"} and not output["data"]["text/plain"]):
+                widget = output["data"].pop(_VIEW, None)
+                text = output["data"].get("text/plain", "") if set(output["data"]) <= {"text/plain"} else "…"
+                if not text or (widget and re.match(r" *\d+%\|", text)):
                     continue
                 output.get("metadata", {}).pop(_VIEW, None)
                 output.pop("transient", None)

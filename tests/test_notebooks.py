@@ -108,6 +108,8 @@ def test_cells_are_short(name):
     lengths = [len(cell.source.splitlines()) for cell in code(committed(name, "en")) if "%pip" not in cell.source]
     assert median(lengths) <= 4
     assert max(lengths) <= 20
+    # What a window of 1280 with the side bar open shows of a line.
+    assert not [line for cell in code(committed(name, "en")) for line in cell.source.splitlines() if len(line) > 105]
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
@@ -188,6 +190,7 @@ def test_its_outputs_are_there_and_small(name, language):
         assert sum(len(str(output)) for output in cell.outputs) < 200_000, cell.source[:60]
         for output in cell.outputs:
             assert output.output_type != "error"
+            assert "\n\n" not in output.get("text", ""), f"an empty answer was printed by {cell.source}"
             assert course._VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
     assert "widgets" not in notebook.metadata
 
@@ -257,10 +260,15 @@ def test_a_broken_source_is_told_by_its_line(tmp_path, text, complaint):
 def test_what_a_terminal_wrote_over_is_left_out():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
     stream = nbformat.v4.new_output("stream", name="stderr", text="a 0%\ra 50%\ra 100%\n")
-    widget = nbformat.v4.new_output("display_data", data={course._VIEW: {"model_id": "1"}, "text/plain": ""})
-    notebook.cells[0].outputs = [stream, widget]
+    nothing, bar, box = (
+        nbformat.v4.new_output("display_data", data={course._VIEW: {"model_id": "1"}, "text/plain": text})
+        for text in ("", "  0%|          | 0/4 [00:00<?, ?recording/s]", "Here no box can be shown.")
+    )
+    notebook.cells[0].outputs = [stream, nothing, bar, box]
     course.tidy(notebook)
-    assert [output.get("text") for output in notebook.cells[0].outputs] == ["a 100%\n"]
+    first, second = notebook.cells[0].outputs
+    assert first.text == "a 100%\n"
+    assert second.data == {"text/plain": "Here no box can be shown."}
 
 
 # --- the commands of course.py ----------------------------------------------------------------------------------------
