@@ -15,6 +15,7 @@ from practice_shapes import check
 from practice_theatre import MINI
 
 from rtnb.practice.engines import Engines, canned
+from rtnb.practice.outputs import Part
 from rtnb.practice.thoughts import Call, Request, Say
 
 # How fast answers come where somebody interrupts them: slower than they are spoken, so that even a machine with too
@@ -58,7 +59,15 @@ def _last_words(request: Request) -> str:
 
 
 def engines() -> Engines:
-    return replace(canned(), think=think, hear=lambda pcm, language: HEARD)
+    first, second = HEARD.split(" the ")
+    parts = [Part(0.0, 0.5, "A", first), Part(0.6, 1.0, "B", f"the {second}")]
+    return replace(
+        canned(),
+        think=think,
+        hear=lambda pcm, language: HEARD,
+        tell_apart=lambda pcm, language: parts,
+        weigh=lambda pcm, text, language: [0.8] * len(text.split()),
+    )
 
 
 def check_event(plain: dict[str, Any]) -> Any:

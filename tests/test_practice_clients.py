@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -114,6 +115,35 @@ def test_openai_push_to_talk(practice: server.Practice) -> None:
             assert heard.transcript == HEARD
             await t.connection.response.create()
             assert (await t.turn()).output[0].content[0].transcript
+
+    asyncio.run(run())
+
+
+def test_openai_who_said_what(practice: server.Practice) -> None:
+    async def run() -> None:
+        heard = {"turn_detection": None, "transcription": {"model": "gpt-4o-transcribe-diarize"}}
+        async with talk(practice, audio={"input": heard}) as t:
+            await t.append(SPEECH)
+            await t.connection.input_audio_buffer.commit()
+            whole = await t.until("conversation.item.input_audio_transcription.completed")
+            said = [event for event in t.seen if event.type == "conversation.item.input_audio_transcription.segment"]
+            assert [(part.speaker, part.start, part.end) for part in said] == [("A", 0.0, 0.5), ("B", 0.6, 1.0)]
+            assert " ".join(part.text for part in said) == whole.transcript == HEARD
+
+    asyncio.run(run())
+
+
+def test_openai_how_sure_each_word_is(practice: server.Practice) -> None:
+    async def run() -> None:
+        include = ["item.input_audio_transcription.logprobs"]
+        async with talk(practice, audio=PUSH, include=include) as t:
+            await t.append(SPEECH)
+            await t.connection.input_audio_buffer.commit()
+            whole = await t.until("conversation.item.input_audio_transcription.completed")
+            assert "".join(entry.token for entry in whole.logprobs) == HEARD
+            assert all(entry.logprob == pytest.approx(math.log(0.8), abs=1e-5) for entry in whole.logprobs)
+            deltas = [event for event in t.seen if event.type == "conversation.item.input_audio_transcription.delta"]
+            assert [delta.logprobs[0].token for delta in deltas] == [delta.delta for delta in deltas]
 
     asyncio.run(run())
 
