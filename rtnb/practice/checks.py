@@ -22,7 +22,12 @@ __all__ = [
     "record",
     "string",
     "tagged",
+    "too_deep",
 ]
+
+# No limit is documented here; it is the one that OpenAI's chat API gives for a text.
+_TEXT_CHARACTERS = 1_048_576
+_LEVELS = 100
 
 Check = Callable[[Any, str], Any]
 
@@ -39,7 +44,7 @@ def boolean(value: Any, path: str) -> Any:
     return value
 
 
-def string(maximum: int | None = None) -> Check:
+def string(maximum: int | None = _TEXT_CHARACTERS) -> Check:
     """Text of at most `maximum` characters; None means any length."""
 
     def check(value: Any, path: str) -> Any:
@@ -147,3 +152,14 @@ def tagged(shapes: Mapping[str, Check], tag: str = "type") -> Check:
         return shapes[name](value, path)
 
     return check
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a JSON value is nested so deeply that copying it or writing it down would fail."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(_LEVELS):
+        inner = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [part for part in inner if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True

@@ -18,6 +18,9 @@ from rtnb.practice.problems import Problem
 
 __all__ = ["Conversation", "Item", "read_item"]
 
+# No limit is documented; this keeps one client from filling the memory of all.
+_MOST_CHARACTERS = 64 * 1024 * 1024
+
 
 @dataclass
 class Item:
@@ -43,6 +46,13 @@ class Item:
         return str(self.shown["id"])
 
     @property
+    def characters(self) -> int:
+        """How much text it holds, pictures among it."""
+        parts = self.shown.get("content", ())
+        held = [part.get(name) for part in parts for name in ("text", "image_url")]
+        return sum(len(text) for text in [*held, self.shown.get("arguments"), self.shown.get("output")] if text)
+
+    @property
     def sound_ms(self) -> float:
         """How much sound it holds."""
         return len(self.sound) / 48
@@ -62,6 +72,7 @@ class Conversation:
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
         self._order: list[str] = []
+        self._characters = 0
 
     def __len__(self) -> int:
         return len(self._order)
@@ -85,6 +96,16 @@ class Conversation:
         """The id of the item before it; None for the first one."""
         index = self._order.index(item_id)
         return self._order[index - 1] if index else None
+
+    def check_room(self, item: Item) -> None:
+        """Check that an item of the client's still fits.
+
+        Raises:
+            Problem: The conversation is full (code and wording are ours).
+        """
+        if self._characters + item.characters > _MOST_CHARACTERS:
+            message = f"Error adding item: a conversation holds at most {_MOST_CHARACTERS} characters."
+            raise Problem(message, code="conversation_full", param="item")
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Put an item in its place and give the id of the one before it.
@@ -110,20 +131,23 @@ class Conversation:
             raise Problem(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
         self._order.insert(index, item.id)
         self._items[item.id] = item
+        self._characters += item.characters
         return self._order[index - 1] if index else None
 
     def remove(self, item_id: str) -> Item:
         """Take an item out; its id must be there."""
         self._order.remove(item_id)
-        return self._items.pop(item_id)
+        item = self._items.pop(item_id)
+        self._characters = max(0, self._characters - item.characters)
+        return item
 
 
 _TEXT = record({"type": anything, "text": string()}, required=("text",))
 _IMAGE = record(
-    {"type": anything, "image_url": string(), "detail": nullable(choice("auto", "low", "high"))},
+    {"type": anything, "image_url": string(None), "detail": nullable(choice("auto", "low", "high"))},
     required=("image_url",),
 )
-_AUDIO = record({"type": anything, "audio": string(), "transcript": nullable(string())}, required=("audio",))
+_AUDIO = record({"type": anything, "audio": string(None), "transcript": nullable(string())}, required=("audio",))
 _CONTENT: dict[str, Check] = {
     "system": tagged({"input_text": _TEXT}),
     "user": tagged({"input_text": _TEXT, "input_audio": _AUDIO, "input_image": _IMAGE}),

@@ -19,7 +19,7 @@ import pybase64
 
 from rtnb.practice import settings
 from rtnb.practice import usage as counting
-from rtnb.practice.checks import anything, record, string
+from rtnb.practice.checks import anything, record, string, too_deep
 from rtnb.practice.events import read_append, read_event
 from rtnb.practice.floor import Floor
 from rtnb.practice.items import Conversation, Item, read_item
@@ -255,7 +255,7 @@ class Script:
         previous = self.conversation.add(item)
         self.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
         self._announce(item, previous)
-        self._count_sound()
+        self._item_bytes += len(item.sound)
         self._transcripts.hear(item)
 
     def nudge(self) -> None:
@@ -373,9 +373,10 @@ class Script:
             self._check_call_id(item.shown["call_id"])
         if self._item_bytes + len(item.sound) > self.options.buffer_bytes:
             raise Problem("Error adding item: too much audio in this session.", code="conversation_full", param="item")
+        self.conversation.check_room(item)
         previous = self.conversation.add(item, event.get("previous_item_id"))
         self._announce(item, previous)
-        self._count_sound()
+        self._item_bytes += len(item.sound)
         if item.sound and item.heard is None:
             self._transcripts.hear(item)
 
@@ -591,10 +592,13 @@ def read_frame(frame: str | bytes) -> Any:
         message = "Expected a text WebSocket message; binary frames are not supported."
         raise Problem(message, code="invalid_event")
     try:
-        return orjson.loads(frame)
+        value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         message = f"Invalid event: failed to parse JSON value. {str(error)[:200]}"
         raise Problem(message, code="invalid_json") from error
+    if frame.count("[") + frame.count("{") > 50 and too_deep(value):
+        raise Problem("Invalid event: failed to parse JSON value. It is nested too deeply.", code="invalid_json")
+    return value
 
 
 def event_id_of(event: Any) -> str | None:

@@ -39,7 +39,8 @@ __all__ = ["House", "Serving"]
 
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
-_LARGE_FRAME = 64 * 1024
+_OPEN_SECONDS = 10.0  # for the whole handshake: who sends it byte by byte is shown out
+_TURN_SECONDS = 0.005  # of work for one client before the others have theirs
 
 
 def _masked(record: logging.LogRecord) -> bool:
@@ -114,6 +115,7 @@ class Serving:
             create_connection=web.Connection,
             compression=None,
             max_size=_FRAME_BYTES,
+            open_timeout=_OPEN_SECONDS,
             ping_interval=_PING_SECONDS,
             ping_timeout=_PING_SECONDS,
             close_timeout=2,
@@ -253,13 +255,16 @@ class Serving:
 
 
 async def _listen(connection: ServerConnection, live: Live, tape: Tape | None) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     try:
         async for frame in connection:
             if tape is not None:
-                tape.write("client", frame, asyncio.get_running_loop().time())
+                tape.write("client", frame, loop.time())
             live.take(frame)
-            if len(frame) > _LARGE_FRAME:
+            if loop.time() - began > _TURN_SECONDS:
                 await asyncio.sleep(0)  # whoever floods must not keep the others waiting
+                began = loop.time()
     except ConnectionClosed:
         return
 

@@ -29,6 +29,7 @@ __all__ = [
 # Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
 # scripts without spaces sign by sign.
 _TOKEN = re.compile(r"\s*[぀-ヿ㐀-鿿가-힯]|\s*[^\W_]{1,10}|\s*[^\w\s]|\s*_+|\s+")
+_COUNTED_CHARACTERS = 16_384  # of a longer text the rest is taken to be like its beginning
 _PER_ITEM = 4
 _CACHE_STEP = 64
 _IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
@@ -37,6 +38,13 @@ _IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
 def split_tokens(text: str) -> list[str]:
     """Cut text into the pieces that deltas carry; joined they are the text again."""
     return _TOKEN.findall(text)
+
+
+def _count(text: str) -> int:
+    """About how many tokens a text has."""
+    if len(text) <= _COUNTED_CHARACTERS:
+        return len(split_tokens(text))
+    return len(split_tokens(text[:_COUNTED_CHARACTERS])) * len(text) // _COUNTED_CHARACTERS
 
 
 def user_audio_tokens(ms: float) -> int:
@@ -65,9 +73,9 @@ class Count:
 
 def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[Item]) -> Count:
     """Count what a response reads: instructions, tools and every item, again each time."""
-    text = len(split_tokens(instructions)) + _PER_ITEM if instructions else 0
+    text = _count(instructions) + _PER_ITEM if instructions else 0
     if tools:
-        text += len(split_tokens(json.dumps(tools)))
+        text += _count(json.dumps(tools))
     audio = image = 0
     for item in items:
         text += _PER_ITEM
@@ -78,9 +86,9 @@ def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[
             if part["type"] == "input_image":
                 image += _IMAGE_TOKENS[part["detail"]]
             elif item.truncated_ms is None:
-                text += len(split_tokens(part.get("text") or part.get("transcript") or ""))
+                text += _count(part.get("text") or part.get("transcript") or "")
         for name in ("arguments", "output", "name"):
-            text += len(split_tokens(shown.get(name, "")))
+            text += _count(shown.get(name, ""))
         if shown.get("role") == "user":
             audio += user_audio_tokens(item.sound_ms)
         elif item.sound:

@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 
 from rtnb.practice import beta as old
 from rtnb.practice import settings
-from rtnb.practice.checks import anything, choice, integer, nullable, record
+from rtnb.practice.checks import anything, choice, integer, nullable, record, too_deep
 from rtnb.practice.doors import Refusal, Secrets, bearer, check_key
 from rtnb.practice.outputs import Ids
 from rtnb.practice.problems import Problem, missing, wrong_type
@@ -116,9 +116,12 @@ _BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires af
 
 def _body(posted: bytes) -> Any:
     try:
-        return json.loads(posted or b"{}")
+        value = json.loads(posted or b"{}")
     except (ValueError, RecursionError) as error:
         raise Problem("We could not parse the JSON body of your request.", code="invalid_json") from error
+    if too_deep(value):
+        raise Problem("The JSON body of your request is nested too deeply.", code="invalid_json")
+    return value
 
 
 def _client_secret(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
