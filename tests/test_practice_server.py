@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import http.client
+import importlib.util
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from chat_server import Chat, chat_server, says
 from practice_theatre import MINI, SPEECH, b64
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -506,22 +509,104 @@ def test_an_idle_session_costs_less_than_a_megabyte() -> None:
 # ------------------------------------------------------------------ the command
 
 
-def test_the_command_prints_its_address_and_ends_cleanly() -> None:
-    program = (
-        "import argparse; from rtnb.practice import server; p = argparse.ArgumentParser();"
-        "server.add_arguments(p); raise SystemExit(server.main(p.parse_args(['--port', '0', '--no-engines'])))"
-    )
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+@contextlib.contextmanager
+def command(*options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """`rtnb practice` on a free port, and what it prints until it waits."""
+    program = [sys.executable, "-m", "rtnb.cli", "practice", "--port", "0", *options]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        lines = [child.stdout.readline() for _ in range(4)]
-        # The first line to try works as it is printed.
-        tried = lines[2].strip().removeprefix("python -c ").strip('"')
-        said = subprocess.run([sys.executable, "-c", tried], capture_output=True, text=True, timeout=30, check=True)
+        lines: list[str] = []
+        try:
+            while not lines or not lines[-1].startswith("Ctrl+C"):
+                line = child.stdout.readline()
+                assert line, (lines, child.stderr and child.stderr.read())
+                lines.append(line.strip())
+            yield child, lines
+        finally:
+            if child.poll() is None:
+                child.kill()
+
+
+def in_a_shell(line: str, folder: Path) -> str:
+    """What a line prints that somebody pastes into a fresh shell."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    fresh = {"PATH": path, "HOME": str(folder), "PYTHONWARNINGS": "error::ResourceWarning"}
+    done = subprocess.run(["sh", "-c", line], cwd=folder, env=fresh, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+OPENAI_PROGRAM = """
+import openai
+with openai.OpenAI().realtime.connect(model="gpt-realtime-2.1-mini") as connection:
+    connection.response.create(response={"output_modalities": ["text"]})
+    for event in connection:
+        if event.type == "response.done":
+            print(event.response.status)
+            break
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the lines are for a POSIX shell here")
+@pytest.mark.parametrize("options", [["--beta"], ["--tls"], ["--host", "0.0.0.0", "--key", "class-of-2026", "--tls"]])
+def test_the_two_lines_to_try_work_as_they_are_printed(options: list[str], tmp_path: Path) -> None:
+    if "--tls" in options:
+        pytest.importorskip("cryptography", reason="cryptography makes the certificate")
+    with command("--no-engines", *options) as (child, lines):
+        assert "class-of-2026" not in "\n".join(lines)
+        assert ("YOUR_KEY" in lines[2]) == ("--key" in options)
+        ask, run = (line.replace("YOUR_KEY", "class-of-2026") for line in lines[2:4])
+        assert "completed" in in_a_shell(ask, tmp_path)
+        if importlib.util.find_spec("openai"):
+            (tmp_path / "your_program.py").write_text(OPENAI_PROGRAM)
+            assert in_a_shell(run, tmp_path) == "completed\n"
         child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 0
-    assert "completed" in said.stdout
-    assert "ws://127.0.0.1:" in lines[0]
-    assert "OPENAI_BASE_URL=http://127.0.0.1:" in lines[3]
+        assert child.wait(20) == 0
+    assert ("wss://127.0.0.1:" if "--tls" in options else "ws://127.0.0.1:") in lines[0]
+
+
+def test_a_real_mind_is_named_and_asked_by_the_command(tmp_path: Path) -> None:
+    with chat_server() as chat:
+        chat.answer(*says("It is ", "the real mind."))
+        brain = ["--brain", chat.url, "--brain-model", "small", "--brain-key", "sk-not-a-key-at-all"]
+        with command("--no-engines", *brain) as (child, lines):
+            assert lines[0].endswith(f"brain: small at {chat.url})")
+            assert "It is the real mind." in in_a_shell(lines[2], tmp_path)
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(20) == 0
+        assert "not-a-key" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM"])
+def test_the_command_ends_cleanly_in_the_middle_of_everything(how: str) -> None:
+    """With a session open, an answer under way and a mind that says nothing: at once, without a word, port free."""
+
+    async def open_session(port: int) -> ClientConnection:
+        url = f"ws://127.0.0.1:{port}/v1/realtime{QUERY}"
+        socket = await connect(url, additional_headers=KEY, proxy=None)
+        await socket.send('{"type": "response.create"}')
+        await until(socket, "response.created")
+        return socket
+
+    async def run(port: int, chat: Chat, child: subprocess.Popen[str]) -> int | None:
+        socket = await open_session(port)
+        assert await asyncio.to_thread(chat.questions.acquire, timeout=10)
+        child.send_signal(signal.Signals[how])
+        with pytest.raises(ConnectionClosed):
+            await until(socket, "never")
+        return socket.close_code
+
+    with chat_server() as chat:
+        chat.answer(threading.Event())
+        with command("--no-engines", "--brain", chat.url, "--brain-model", "small") as (child, lines):
+            port = urlsplit(lines[0].split()[2]).port
+            assert port is not None
+            assert asyncio.run(run(port, chat, child)) == 1001
+            _, told = child.communicate(timeout=20)
+            assert child.returncode == 0
+            assert told == ""
+        with server.start(engines=False, port=port):  # the port is free again
+            pass
 
 
 @pytest.mark.parametrize(

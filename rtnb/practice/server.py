@@ -6,10 +6,15 @@ import argparse
 import asyncio
 import ipaddress
 import os
+import shlex
 import signal
 import ssl
+import tempfile
 import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -73,6 +78,8 @@ class Practice:
     @property
     def _address(self) -> str:
         host = self._house.host
+        # Listening everywhere is no address to go to: on this computer it is the loopback.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
 
     @property
@@ -82,7 +89,7 @@ class Practice:
 
     @property
     def engines(self) -> dict[str, str]:
-        """What hears and what speaks, by name; "" where none is installed."""
+        """What hears, what speaks and which real mind thinks, by name; "" where there is none."""
         return dict(self._engines.names)
 
     @property
@@ -123,6 +130,7 @@ class Practice:
         """What hears and speaks, in a line."""
         names = self.engines
         told = [f"ears: {names.get('ears') or 'none'}", f"voice: {names.get('voice') or 'none'}"]
+        told += [f"brain: {names['brain']}"] if names.get("brain") else []
         return ", ".join([*told, *(["closed"] if self.closed else [])])
 
     def __repr__(self) -> str:
@@ -220,6 +228,8 @@ def start(
     mind = Remote(brain, brain_model, brain_key) if brain is not None and brain_model else None
     if not isinstance(engines, Engines):
         engines = installed(mind) if engines else canned()
+        if mind is not None:
+            engines = replace(engines, think=mind, names={**engines.names, "brain": f"{mind.model} at {mind.base_url}"})
     certificate = ""
     context: ssl.SSLContext | None = None
     if tls_cert is not None:
@@ -303,15 +313,17 @@ def main(args: argparse.Namespace) -> int:
     over = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: over.set())
     try:
-        with server:
+        with server, _in_a_file(server.certificate) as certificate:
             print(f"Practice server: {server.url}  ({server.told})")
             print("Try it:")
             key = "YOUR_KEY" if server.asks_for_key else "practice"
+            trust = {"SSL_CERT_FILE": certificate} if certificate else {}
             ask = f"rtnb.ask('Count to five.', url='{server.url}', key='{key}')"
-            print(f'  python -c "import rtnb; print({ask}.wait())"')
-            print(f"  OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY={key} python your_program.py")
-            if server.certificate:
-                print(f"Clients must trust this certificate:\n{server.certificate}", end="")
+            print("  " + _with(trust, f'python -c "import rtnb; print({ask}.wait())"'))
+            for_openai = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
+            print("  " + _with(trust | for_openai, "python your_program.py"))
+            if certificate:
+                print(f"Clients must trust the certificate in {certificate}; Node by NODE_EXTRA_CA_CERTS.")
             print("Ctrl+C ends it.", flush=True)
             while not over.wait(0.5):
                 pass
@@ -320,3 +332,22 @@ def main(args: argparse.Namespace) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+@contextmanager
+def _in_a_file(certificate: str) -> Iterator[str]:
+    """The path of a file that holds the certificate for as long as it is good; "" for none."""
+    if not certificate:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="rtnb-practice-") as directory:
+        path = Path(directory) / "certificate.pem"
+        path.write_text(certificate, encoding="ascii")
+        yield str(path)
+
+
+def _with(variables: Mapping[str, str], command: str) -> str:
+    """A line for this system's shell that runs a command with these variables."""
+    if os.name == "nt":  # PowerShell
+        return "".join(f"$env:{name}='{value}'; " for name, value in variables.items()) + command
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in variables.items()) + command

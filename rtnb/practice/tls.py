@@ -58,7 +58,8 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    loopback = [x509.IPAddress(ipaddress.ip_address(one)) for one in ("127.0.0.1", "::1")]
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *loopback]
     try:
         address = x509.IPAddress(ipaddress.ip_address(host))
         if address not in names:
