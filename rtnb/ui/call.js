@@ -5,7 +5,7 @@
  */
 
 /* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance */
-/* global Line, openAudioContext, createPlayback, whenLeaving */
+/* global Line, openAudioContext, createPlayback, whenLeaving, lettersHeard */
 
 const CALL_ICONS = {
   phone: '<path d="M6.6 10.8a15 15 0 0 0 6.6 6.6l2.2-2.2c.3-.3.7-.4 1-.2 1.2.4 2.4.6 3.6.6.6 0 1 .4 1 1V20c0 .6-.4 1-1 1A17 17 0 0 1 3 4c0-.6.4-1 1-1h3.5c.6 0 1 .4 1 1 0 1.3.2 2.5.6 3.6.1.4 0 .7-.3 1z"/>',
@@ -450,11 +450,7 @@ class CallEngine {
     const total = Math.max(turn.sound_ms ?? 0, (this.receivedBytes.get(item) ?? 0) / 48);
     if (played === undefined) return this.receivedBytes.has(item) || (this.inCall && turn.open) ? 0 : text.length;
     const whole = this.endedSound.has(item) || cut !== null || !turn.open;
-    let letters = whole ? (total ? (text.length * played) / total : 0) : Math.min((text.length * played) / (total || 1), played * 0.013);
-    if (whole && played >= total - 60) return text.length;
-    letters = Math.round(letters);
-    const end = text.slice(letters).search(/[\s，。！？、]|$/); // to the end of the word
-    return Math.min(text.length, letters + Math.max(0, end));
+    return lettersHeard(text, { played_ms: played, total_ms: total, whole });
   }
 
   kernelLost() {

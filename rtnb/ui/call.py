@@ -906,7 +906,7 @@ def _widget_class() -> type:
 
     class CallWidget(anywidget.AnyWidget):
         _esm = frontend.esm(
-            *("playback.js", "microphone.js", "line.js", "leaving.js", "words.js", "call.js"),
+            *("playback.js", "microphone.js", "line.js", "leaving.js", "captions.js", "words.js", "call.js"),
             texts=("call", "microphone"),
         )
         _css = frontend.css("theme.css", "call.css")

@@ -304,6 +304,7 @@ class _NotebookView:
                     self._player.end(update.item_id)
             elif type(update).__name__ == "Finished":
                 if self._player is not None:
+                    self._tell_words()
                     self._player.over()
                 self._finished.set()
                 # The card compresses the sound, which would hold up every socket on this thread.
@@ -312,12 +313,19 @@ class _NotebookView:
     def _tick(self) -> None:
         if self._finished.is_set():
             return
+        with _harmless():
+            self._tell_words()
         with _harmless(), self._drawing:
             data = self._live()
             if data["text/html"] != self._drawn and not self._finished.is_set():
                 self._drawn = data["text/html"]
                 self._main.update(data)
         background.io_loop().call_later(_REDRAW_SECONDS, self._tick)
+
+    def _tell_words(self) -> None:
+        if self._player is not None:
+            for item_id, whole in self._words.items():
+                self._player.words(item_id, whole)
 
     # --- on a thread of its own, or at the end of the cell
 

@@ -1,11 +1,11 @@
 // The strip that speaks an answer while it is still coming: pause, stop, volume, how far it is.
 //
 // From the kernel, numbered by `n` from 1 (a page that loads slowly misses the first ones; they are sent again):
-//   {kind: "sound", n, item} + PCM   {kind: "end", n, item}   {kind: "over", n}
+//   {kind: "sound", n, item} + PCM   {kind: "words", n, item, from, text}   {kind: "end", n, item}   {kind: "over", n}
 // To the kernel: {kind: "ready", have}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these
 // arrives while a cell runs, so nothing here waits for an answer.
 
-/* global TEXTS, wordsIn, openAudioContext, createPlayback */
+/* global TEXTS, wordsIn, openAudioContext, createPlayback, lettersHeard, sentencesEnd */
 
 const ICONS = {
   pause: "M4 2h3v12H4zM9 2h3v12H9z",
@@ -26,8 +26,10 @@ class Speaking {
     this.early = new Map();
     this.waiting = []; // sound that came before there was anything to play it with
     this.pushed_ms = 0;
-    /** @type {Map<string, number>} */
+    /** @type {Map<string, number>} milliseconds played, by item */
     this.played = new Map();
+    /** @type {Map<string, {text: string, pushed_ms: number, ended: boolean}>} in the order they came */
+    this.items = new Map();
     this.over = false; // everything has been sent
     this.finished = false; // everything has been played, or was stopped
     this.held = false; // by the pause button
@@ -50,12 +52,38 @@ class Speaking {
     }
   }
 
+  /** @param {string} id */
+  item(id) {
+    if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, ended: false });
+    return this.items.get(id);
+  }
+
+  /** What is being said, and how many of its letters have been heard. */
+  get caption() {
+    const id = [...this.items.keys()].reverse().find((key) => this.played.get(key)) ?? this.items.keys().next().value;
+    const item = this.items.get(id);
+    if (!item) return { text: "", heard: 0 };
+    const sound = { played_ms: this.played.get(id) ?? 0, total_ms: item.pushed_ms, whole: item.ended };
+    return { text: item.text, heard: this.finished ? item.text.length : lettersHeard(item.text, sound) };
+  }
+
+  /** Whether a person hears the words now; else they are to be read. */
+  get sounds() {
+    return !this.held && !this.blocked && !this.finished && this.volume > 0;
+  }
+
   take(message, buffers) {
     if (message.kind === "sound") {
       this.pushed_ms += buffers[0].byteLength / 48;
+      this.item(message.item).pushed_ms += buffers[0].byteLength / 48;
       this.act(() => this.playback.push(buffers[0], message.item));
-    } else if (message.kind === "end") this.act(() => this.playback.end(message.item));
-    else if (message.kind === "over") {
+    } else if (message.kind === "words") {
+      const item = this.item(message.item);
+      item.text = item.text.slice(0, message.from) + message.text;
+    } else if (message.kind === "end") {
+      this.item(message.item).ended = true;
+      this.act(() => this.playback.end(message.item));
+    } else if (message.kind === "over") {
       this.over = true;
       if (!this.pushed_ms) this.finish();
       else this.act(() => this.look());
@@ -172,14 +200,21 @@ function render({ model, el }) {
     <button class="rtnb-icon rtnb-main" data-do="toggle"></button>
     <span class="rtnb-state" role="status"></span>
     <canvas width="360" height="56" aria-hidden="true"></canvas>
+    <progress max="1" value="0" aria-hidden="true"></progress>
     <span class="rtnb-num rtnb-dim" data-is="time"></span>
     <input type="range" min="0" max="1" step="0.05" value="1">
-    <button class="rtnb-icon" data-do="stop">${icon("stop")}</button>`;
+    <button class="rtnb-icon" data-do="stop">${icon("stop")}</button>
+    <div class="rtnb-captions" role="log" aria-live="off" tabindex="0" hidden><span></span><span class="rtnb-dim"></span></div>
+    <span class="rtnb-hidden-text rtnb-aloud" aria-live="polite"></span>`;
   const [toggle, stop] = root.querySelectorAll("button");
   const state = root.querySelector(".rtnb-state");
   const time = root.querySelector("[data-is=time]");
   const volume = root.querySelector("input");
   const canvas = root.querySelector("canvas");
+  const progress = root.querySelector("progress");
+  const captions = root.querySelector(".rtnb-captions");
+  const [heardWords, comingWords] = captions.children;
+  captions.setAttribute("aria-label", say("player.captions"));
   stop.setAttribute("aria-label", say("player.stop"));
   stop.title = say("player.stop");
   volume.setAttribute("aria-label", say("player.volume"));
@@ -189,10 +224,46 @@ function render({ model, el }) {
   stop.onclick = () => it.stop();
   volume.oninput = () => {
     it.volume = Number(volume.value);
+    it.draw();
     it.gain?.gain.setTargetAtTime(it.volume, it.context.currentTime, 0.02);
   };
+  /** The words, the heard ones apart; two lines are shown, and the ear's place is always among them. */
+  const caption = () => {
+    const { text, heard } = it.caption;
+    captions.hidden = !text;
+    if (heardWords.textContent.length === heard && heardWords.textContent.length + comingWords.textContent.length === text.length) return;
+    heardWords.textContent = text.slice(0, heard);
+    comingWords.textContent = text.slice(heard);
+    const line = parseFloat(getComputedStyle(captions).lineHeight) || 20;
+    captions.scrollTop = Math.max(0, (comingWords.textContent ? comingWords.offsetTop : captions.scrollHeight) - line);
+  };
+
+  // A screen reader that reads what is being spoken talks into it. So whole sentences are announced, once and politely,
+  // where the voice cannot be heard: blocked by the browser, paused, or turned down.
+  const aloud = root.querySelector(".rtnb-aloud");
+  let announced = 0;
+  let announcedAt = -Infinity;
+  let later = 0;
+  const announce = () => {
+    const text = [...it.items.values()].map((item) => item.text).join("\n");
+    const end = it.over ? text.length : sentencesEnd(text);
+    if (it.sounds) announced = Math.max(announced, it.caption.heard);
+    if (it.sounds || it.finished || end <= announced || later) return;
+    const wait = announcedAt + 1000 - performance.now(); // what comes in a moment is read in one go
+    if (wait > 0) {
+      later = setTimeout(() => { later = 0; announce(); }, wait);
+      return;
+    }
+    aloud.textContent = text.slice(announced, end).trim();
+    announced = end;
+    announcedAt = performance.now();
+  };
+
   let shown = "";
   const draw = () => {
+    caption();
+    announce();
+    progress.value = it.pushed_ms ? it.played_ms / it.pushed_ms : 0;
     const still = it.held || it.blocked;
     const what = it.finished ? "done" : it.blocked ? "blocked" : it.held ? "paused" : it.played_ms ? "playing" : "waiting";
     time.textContent = it.pushed_ms ? `${clock(it.played_ms)} / ${clock(it.pushed_ms)}` : "";
@@ -210,7 +281,8 @@ function render({ model, el }) {
   it.views.add(draw);
   draw();
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-  canvas.style.visibility = calm ? "hidden" : "";
+  canvas.hidden = calm;
+  progress.hidden = !calm;
   const stopMeter = calm ? () => {} : meter(canvas, () => (it.playback?.now().playing && !it.held ? it.meter : null));
   el.append(root);
   it.start();

@@ -32,7 +32,7 @@ _AGAIN_AFTER_SECONDS = (0.5, 1.5, 4.0)
 class Strip(anywidget.AnyWidget):
     """The widget itself; `StreamPlayer` is what one talks to."""
 
-    _esm = frontend.esm("playback.js", "words.js", "player.js", texts=("player",))
+    _esm = frontend.esm("playback.js", "captions.js", "words.js", "player.js", texts=("player",))
     _css = frontend.css("theme.css", "player.css")
     key = traitlets.Unicode().tag(sync=True)
     language = traitlets.Unicode().tag(sync=True)
@@ -56,6 +56,7 @@ class StreamPlayer:
         self._on_played = on_played
         self._lock = threading.RLock()
         self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
+        self._words: dict[str, str] = {}
         self._bytes = 0
         self._began: float | None = None
         self._ready = False
@@ -79,6 +80,21 @@ class StreamPlayer:
         with self._lock:
             self._bytes += len(pcm)
             self._send({"kind": "sound", "item": item_id}, [pcm])
+
+    def words(self, item_id: str, whole: str) -> None:
+        """Show the words of an item beside its sound. Thread-safe, never waits; ten times a second is often enough.
+
+        Args:
+            item_id: Which item they belong to.
+            whole: All of them so far.
+        """
+        with self._lock:
+            told = self._words.get(item_id, "")
+            if whole == told:
+                return
+            self._words[item_id] = whole
+            start = len(told) if whole.startswith(told) else 0
+            self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
 
     def end(self, item_id: str) -> None:
         """Say that an item is complete, so that its last samples do not wait for more."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ OLD = os.environ.get("RTNB_LAB3_PYTHON", "")
 PLACES = [
     "lab",
     "notebook",
-    pytest.param("old", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python with Colab's pins")),
+    pytest.param("colab", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python of Colab's pins")),
 ]
 SECONDS = 6
 
@@ -57,8 +59,8 @@ def browser() -> Iterator[Any]:
 
 
 def place(name: str, folder: Path) -> Any:
-    python = OLD if name == "old" else sys.executable
-    return lab.server(folder, app="lab" if name == "old" else name, server_python=python, kernel_python=python)
+    python = OLD if name == "colab" else sys.executable
+    return lab.server(folder, app="lab" if name == "colab" else name, server_python=python, kernel_python=python)
 
 
 def ask(url: str) -> str:
@@ -156,6 +158,88 @@ def test_stop_pause_and_a_players_own_start_end_the_sound(browser: Any, tmp_path
         page.wait_for_selector(".rtnb-player[data-state=playing]")
         notebook.output(1).locator("audio").evaluate("(it) => { it.play(); }")
         page.wait_for_selector(".rtnb-player", state="detached", timeout=5_000)
+        page.context.close()
+
+
+def told(talk: Talk) -> None:
+    """An answer in two sentences, of which the second comes late."""
+    talk.open()
+    talk.take_message()
+    part = {"response_id": "resp_1", "item_id": "item_a", "output_index": 0, "content_index": 0}
+    item = {"id": "item_a", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+    response = {"id": "resp_1", "status": "in_progress", "output": [], "conversation_id": "conv_1"}
+    pcm = speech().tobytes()
+
+    def said(words: str, sound: bytes) -> None:
+        talk.say({"type": "response.output_audio_transcript.delta", **part, "delta": words})
+        for at in range(0, len(sound), 24_000):
+            delta = base64.b64encode(sound[at : at + 24_000]).decode()
+            talk.say({"type": "response.output_audio.delta", **part, "delta": delta})
+
+    talk.expect("response.create")
+    talk.say(
+        {"type": "response.created", "response": response},
+        {"type": "response.output_item.added", "response_id": "resp_1", "output_index": 0, "item": item},
+        {"type": "conversation.item.added", "previous_item_id": None, "item": item},
+    )
+    said("Bring gloves and a warm jacket. The mor", pcm[: len(pcm) // 2])
+    GO.wait(30)
+    said("ning will be cold.", pcm[len(pcm) // 2 :])
+    done = {**item, "status": "completed"}
+    talk.say(
+        {"type": "response.output_audio.done", **part},
+        {"type": "response.output_item.done", "response_id": "resp_1", "output_index": 0, "item": done},
+        {"type": "response.done", "response": {**response, "status": "completed", "output": [done]}},
+    )
+
+
+GO = threading.Event()
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_the_words_stand_beside_the_sound_and_are_read_out_only_where_it_cannot_be_heard(
+    reduced: bool, browser: Any, tmp_path: Path
+) -> None:
+    GO.clear()
+    with serve(told) as url, place("lab", tmp_path) as jupyter:
+        page = lab.page(browser)
+        page.emulate_media(reduced_motion="reduce" if reduced else "no-preference")
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
+        notebook.run(0, wait=False)
+        page.wait_for_selector(".rtnb-player[data-state=playing]", timeout=30_000)
+        strip = page.locator(".rtnb-player")
+        assert strip.locator("canvas").is_visible() is not reduced
+        assert strip.locator("progress").is_visible() is reduced
+        captions = strip.get_by_role("log", name="What is being said")
+        heard, coming = captions.locator("span").first, captions.locator("span").last
+        # Heard in part: paused in that moment, by the page itself, for the sentence is short.
+        told_so_far = page.wait_for_function(
+            """() => {
+              const strip = document.querySelector(".rtnb-player");
+              const text = (what) => strip.querySelector(what).textContent;
+              if (!text(".rtnb-captions span") || !text(".rtnb-captions span:last-child")) return false;
+              const told = [text("[role=status]"), text(".rtnb-aloud")];
+              strip.querySelector("[data-do=toggle]").click();
+              return told;
+            }"""
+        ).json_value()
+        # While it sounds, a screen reader is told what goes on and does not talk into the answer.
+        assert told_so_far == ["Speaking", ""]
+        page.wait_for_selector(".rtnb-player[data-state=paused]")
+        assert heard.text_content() + coming.text_content() == "Bring gloves and a warm jacket. The mor"
+        aloud = strip.locator(".rtnb-aloud")
+        assert aloud.get_attribute("aria-live") == "polite"
+        # Paused, it reads what was not heard: whole sentences only.
+        page.wait_for_function("() => /jacket\\.$/.test(document.querySelector('.rtnb-aloud').textContent)")
+        GO.set()
+        page.wait_for_function("() => /cold\\.$/.test(document.querySelector('.rtnb-aloud').textContent)")
+        assert aloud.text_content() == "The morning will be cold."
+        strip.get_by_role("button", name="Go on").click()
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        page.wait_for_function("() => /cold\\.$/.test(document.querySelector('.rtnb-captions span').textContent)")
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=15_000)
+        notebook.wait_idle()
+        assert not [line for line in page.console if "pageerror" in line]
         page.context.close()
 
 

@@ -24,7 +24,7 @@ OLD = os.environ.get("RTNB_LAB3_PYTHON", "")
 PLACES = [
     "lab",
     "notebook",
-    pytest.param("old", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python with Colab's pins")),
+    pytest.param("colab", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python of Colab's pins")),
 ]
 TOLD = "print([(f.name, f.bytes, f.sha256, f.error is None) for f in box.files])"
 
@@ -57,9 +57,9 @@ def files(tmp_path: Path) -> Path:
 
 
 def place(name: str, folder: Path) -> Any:
-    python = OLD if name == "old" else sys.executable
+    python = OLD if name == "colab" else sys.executable
     return lab.server(
-        folder / "served", app="lab" if name == "old" else name, server_python=python, kernel_python=python
+        folder / "served", app="lab" if name == "colab" else name, server_python=python, kernel_python=python
     )
 
 
