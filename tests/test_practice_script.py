@@ -555,6 +555,22 @@ def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
     assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
 
 
+@pytest.mark.parametrize(
+    ("sentences", "whole"),
+    [
+        (["One.", "Two."], "One. Two."),
+        (["今天很冷。", "明天下雨。"], "今天很冷。明天下雨。"),
+        (["First:", "\n- this"], "First:\n- this"),
+    ],
+)
+def test_sentences_follow_each_other_as_their_script_has_it(sentences: list[str], whole: str) -> None:
+    theatre = Theatre(thinks=map(Say, sentences))
+    theatre.update(output_modalities=["text"])
+    theatre.say("Go on.")
+    theatre.send("response.create")
+    assert theatre.last("response.output_text.done")["text"] == whole
+
+
 def test_the_model_that_tells_speakers_apart_says_who_said_what() -> None:
     theatre = Theatre(kind="transcription", hears="Good morning Morning")
     model = {"model": "gpt-4o-transcribe-diarize"}
