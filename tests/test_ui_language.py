@@ -38,7 +38,8 @@ FAMILIES = {
     "record.is_": ["ready", "asking", "recording", "done", "sending"],
     "record.hint_": ["ready", "asking", "recording", "done", "sending"],
     "record.problem_": re.findall(r'self\._problem = "(\w+)"', SOURCES["recorder.py"]),
-    "microphone.is_": {*re.findall(r'return "(\w+)"', SCRIPTS["microphone.js"].split("Hindrance() {")[1])} | {"gone"},
+    "microphone.is_": {*re.findall(r'return "(\w+)"', SCRIPTS["microphone.js"].split("Hindrance() {")[1])}
+    | {*re.findall(r'MicrophoneError\("(\w+)"', SCRIPTS["microphone.js"]), "gone"},
     "player.is_": re.findall(r'"(\w+)"', re.search(r"const what = (.*);", SCRIPTS["player.js"])[1]),
     "upload.failed_": re.findall(r'why: "(\w+)"', SCRIPTS["upload.js"])
     + re.findall(r'"(?:why|failed)": "(\w+)"', SOURCES["upload.py"]),

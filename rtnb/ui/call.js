@@ -4,7 +4,7 @@
  * The kernel's end is `call.py`. It says what the server says; this side knows what was really played.
  */
 
-/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance */
+/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, wake */
 /* global Line, openAudioContext, createPlayback, whenLeaving, lettersHeard */
 
 const CALL_ICONS = {
@@ -130,7 +130,8 @@ class CallEngine {
     this.changed();
     try {
       this.context ??= openAudioContext();
-      const playing = this.context.resume().then(() => this.openPlayback());
+      const playing = wake(this.context).then(() => this.openPlayback());
+      playing.catch(() => {}); // it is told below, when the person has answered for the microphone
       if (microphone) {
         this.mic = await openMicrophone({
           context: this.context,

@@ -6,6 +6,7 @@
  */
 
 export const MICROPHONE_RATE_HZ = 24000;
+const SOUND_STARTS_MS = 8000;
 
 /**
  * A band-limited resampler that is fed block by block: a windowed sinc (Kaiser), one row of taps per output phase.
@@ -209,7 +210,7 @@ export async function openMicrophone({ onSound, onEnd, context, frameSeconds = 0
       source = hearing.createMediaStreamSource(stream);
     }
     await loadWorklet(hearing, inAudioThread, Resampler);
-    if (hearing.state === "suspended") await hearing.resume();
+    await wake(hearing);
     const node = new AudioWorkletNode(hearing, "rtnb-microphone", {
       numberOfOutputs: 0,
       processorOptions: {
@@ -239,8 +240,21 @@ export async function openMicrophone({ onSound, onEnd, context, frameSeconds = 0
   } catch (error) {
     for (const each of stream.getTracks()) each.stop();
     own?.close();
-    throw new MicrophoneError("other", error);
+    throw error instanceof MicrophoneError ? error : new MicrophoneError("other", error);
   }
+}
+
+/**
+ * Let a context run. Where a computer has no loudspeaker, Firefox waits for one without end.
+ * @param {AudioContext} context @throws {MicrophoneError}
+ */
+export async function wake(context) {
+  if (context.state === "running") return;
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new MicrophoneError("soundless")), SOUND_STARTS_MS);
+  });
+  await Promise.race([context.resume(), late]).finally(() => clearTimeout(timer));
 }
 
 /** Load a worklet given as a function, once a context. */

@@ -354,6 +354,21 @@ def test_each_failure_of_the_microphone_has_its_own_sentence(jupyter, name: str,
         assert call.status == "ready"
 
 
+def test_a_computer_without_a_loudspeaker_is_told_of_and_not_waited_for(jupyter):
+    with in_notebook(jupyter, "soundless.ipynb", [CALL], start=False) as call:
+        # As Firefox does it: the context never starts, and says nothing.
+        call.page.evaluate(
+            """() => {
+              Object.defineProperty(AudioContext.prototype, "state", { get: () => "suspended" });
+              AudioContext.prototype.resume = () => new Promise(() => {});
+            }"""
+        )
+        call.part("main").click()
+        call.wait(lambda: "no loudspeaker" in call.notices())
+        assert call.status == "ready"
+        assert call.microphone_is_off()
+
+
 @pytest.mark.parametrize(
     ("pretend", "words"),
     [
