@@ -196,8 +196,9 @@ class _Ahead:
             self._credit -= seconds
             self.tell(item_id, b"".join(pieces))
         if self.waiting or seconds:
-            # Long before the ear has used up what was sent; with no credit, when there is some again.
-            pause = max(min(_TICK_SECONDS, seconds / 2), -self._credit / _AHEAD_SPEED, 0.005)
+            # Long before the ear has used up what was sent, for a slow page takes up to 50 ms longer over the second
+            # message than over the first; with no credit, when there is some again.
+            pause = max(min(_TICK_SECONDS, seconds / 5), -self._credit / _AHEAD_SPEED, 0.005)
             self._timer = loop.call_later(pause, self._go)
 
 
