@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rtnb.practice import choosing, pictures, reading
 from rtnb.practice.brain import Call, Request, Say, think
+from rtnb.practice.languages import together
 from rtnb.practice.phrases import PHRASES
 
 FOX = (
@@ -53,7 +54,7 @@ CLOCK = tool("get_time", "The current time in a city", city="string")
 
 
 def say(*items: dict[str, Any], **more: Any) -> str:
-    return " ".join(piece.text for piece in think(Request(items=items, **more)) if isinstance(piece, Say))
+    return together(piece.text for piece in think(Request(items=items, **more)) if isinstance(piece, Say))
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -107,6 +108,29 @@ def test_a_summary_is_as_long_as_asked() -> None:
         ("Count to five", "1, 2, 3, 4, 5."),
         ("Count down from three", "3, 2, 1."),
         ("How many letters are in banana?", "“banana” has 6 letters."),
+        ("Please repeat: The weather is fine today", "The weather is fine today."),
+        ("请重复：今天天气很好", "今天天气很好。"),
+        ("重复一遍：今天天气很好，我们去公园散步吧！", "今天天气很好，我们去公园散步吧！"),
+        ("请重复今天天气很好", "今天天气很好。"),
+        ("Répétez : bonjour", "bonjour."),
+        ("Say after me: I like apples", "I like apples."),
+        ("跟我念：早上好", "早上好。"),
+        ("跟我说：我喜欢苹果", "我喜欢苹果。"),
+        ("Say: good night", "good night."),
+        ("说：晚安", "晚安。"),
+        ("Say “good night, and sleep well”", "good night, and sleep well."),
+        ("请说“晚安，明天见”", "晚安，明天见。"),
+        ("把“苹果”重复三遍", "苹果。"),
+        ("Count from 1 to 4", "1, 2, 3, 4."),
+        ("从一数到五", "1、2、3、4、5。"),
+        ("请数到三", "1、2、3。"),
+        ("从1数到4", "1、2、3、4。"),
+        ("从5倒数", "5、4、3、2、1。"),
+        ("从十二倒数到十", "12、11、10。"),
+        ("Count down", "10, 9, 8, 7, 6, 5, 4, 3, 2, 1."),
+        ("倒数", "10、9、8、7、6、5、4、3、2、1。"),
+        ("拼写apple", "apple：A、P、P、L、E。"),
+        ("“banana”有几个字母？", "“banana”有6个字母。"),
     ],
 )
 def test_it_does_small_things_exactly(request_: str, answer: str) -> None:
@@ -122,6 +146,15 @@ def test_it_does_small_things_exactly(request_: str, answer: str) -> None:
         ("How many sentences are in the recording?", "That is 4 sentences."),
         ("What is the last word?", "“hungry”."),
         ("What is the first word?", "“The”."),
+        ("What is said in this recording?", FOX),
+        ("这段录音里说了什么？", FOX),
+        ("请重复录音里的话", FOX),
+        ("录音里有多少个单词？", "一共33个词。"),
+        ("这段录音有几句话？", "一共4句话。"),
+        ("最后一个词是什么？", "“hungry”。"),
+        ("用中文总结，一句话。", "用原话来说：The quick brown fox lives near the river."),
+        ("How many recordings have I sent?", "You have sent one recording."),
+        ("我发了几段录音？", "你发来了一段录音。"),
     ],
 )
 def test_a_typed_request_is_about_the_recording_beside_it(request_: str, answer: str) -> None:
@@ -137,11 +170,46 @@ def test_a_typed_request_is_about_the_recording_beside_it(request_: str, answer:
         ("square root of 81", "9"),
         ("What is (3 + 4) / 2?", "3.5"),
         ("minus four plus six", "2"),
+        ("twelve 12 plus 3", "15"),  # two numbers side by side are not one
+        ("三加五等于多少？", "8"),
+        ("12乘以4是多少", "48"),
+        ("一百减三十", "70"),
+        ("二十除以五", "4"),
         ("十二 12 加 3", "15"),
+        ("三点五加负一", "2.5"),
+        ("一万二加三百零五", "12305"),
+        ("80的15%是多少？", "12"),
+        ("2的10次方是多少？", "1024"),
     ],
 )
 def test_it_does_sums(sum_: str, result: str) -> None:
     assert say(answered("Hello."), typed(sum_)).rstrip("。.").split()[-1] == result
+
+
+def test_a_sum_is_read_out_in_the_language_of_the_question() -> None:
+    assert say(answered("…"), typed("What is five squared?")) == "5 to the power of 2 is 25."
+    assert say(answered("…"), typed("五的平方是多少？")) == "5 的 2 次方 等于 25。"
+    assert say(answered("…"), typed("square root of 81")) == "the square root of 81 is 9."
+    assert say(answered("…"), typed("九的平方根是多少？")) == "9 的平方根 等于 3。"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("三千五百二十一", [3521]),
+        ("二〇二六年", [2026]),
+        ("两亿三千万", [230_000_000]),
+        ("一百零二, 一百二", [102, 120]),
+        ("3万", [30_000]),
+        ("第二句", [2]),
+        ("三点十五分", [3, 15]),
+        ("请说一下，十分感谢，星期三，万一", []),
+        ("亿" * 300 + "九" + "亿" * 300, []),
+        ("9" * 400, []),
+    ],
+)
+def test_numbers_in_chinese(text: str, values: list[int]) -> None:
+    assert [number.value for number in reading.numbers(text)] == values
 
 
 @pytest.mark.parametrize("sum_", ["5 divided by zero", "9**9**9**9", "2 ** 100000", "1/0"])
@@ -188,10 +256,53 @@ TALK = [spoken("Hello, my name is Ada."), answered("…"), spoken("I live in Osl
         ("How many recordings have I sent?", "3 recordings"),
         ("Spell my name", "A, D, A"),
         ("What was my second message?", "I live in Oslo."),
+        ("Do you remember my name?", "Your name is Ada."),
     ],
 )
 def test_it_answers_from_the_conversation(question: str, in_answer: str) -> None:
     assert in_answer in say(*TALK, spoken(question))
+
+
+CHINESE_TALK = [
+    typed("你好，我叫小明。"),
+    answered("你好，小明！"),
+    typed("我住在北京。"),
+    answered("好的。"),
+    typed("我喜欢茶和苹果。"),
+    answered("好的。"),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("我叫什么名字？", "你叫小明。"),
+        ("我叫什么？", "你叫小明。"),
+        ("你记得我的名字吗？", "你叫小明。"),
+        ("我住在哪里？", "你说：“我住在北京。”"),
+        ("我喜欢喝什么？", "你说：“我喜欢茶和苹果。”"),
+        ("我第一句话说了什么？", "你最先说的是：“你好，我叫小明。”"),
+        ("我第二句话说了什么？", "你说：“我住在北京。”"),
+        ("我刚才说了什么？", "你最后说的是：“我喜欢茶和苹果。”"),
+        ("我们聊了什么？", "我们谈到了小明、北京、茶和苹果。"),
+        ("你刚才说了什么？", "我说过：“好的。”"),
+    ],
+)
+def test_it_answers_from_a_conversation_in_chinese(question: str, answer: str) -> None:
+    assert say(*CHINESE_TALK, typed(question)) == answer
+
+
+def test_a_question_for_a_name_and_a_trade_are_no_names() -> None:
+    assert say(answered("…"), typed("我叫什么名字？")) == "你还没有告诉我你的名字。"
+    assert say(answered("…"), typed("我是王芳。")) == "很高兴认识你，王芳。"
+    assert "很高兴认识你" not in say(answered("…"), typed("我是程序员。"))
+
+
+def test_what_it_asks_about_in_chinese_is_a_word_and_no_piece_of_one() -> None:
+    assert say(answered("…"), typed("It is cold today")).endswith("What else can you tell me about “cold”?")
+    assert say(answered("…"), typed("今天很冷")) == "你说：“今天很冷”关于“冷”，你还能说什么？"
+    assert say(answered("…"), typed("我喜欢苹果")) == "你说：“我喜欢苹果”关于“苹果”，你还能说什么？"
+    assert say(answered("…"), typed("好的")) == "你说：“好的”", "nothing but function words asks for nothing"
 
 
 def test_it_does_not_know_what_nobody_said() -> None:
@@ -248,6 +359,11 @@ def test_instructions_work_where_the_user_only_talks() -> None:
     assert say(spoken(FOX), instructions="You are an echo. Repeat what the user says.") == FOX
     assert say(typed("hello"), instructions="Reply with exactly 'pong'.") == "pong"
     assert "In short" in say(spoken(FOX), instructions="Summarize what the user says.")
+    assert say(spoken(FOX), instructions="用中文总结用户的录音").startswith(
+        "我是练习语音，不是语言模型。用原话来说：The quick brown fox lives near the river."
+    )
+    assert say(spoken(FOX), instructions="请你把用户的话重复一遍。") == FOX
+    assert say(typed("你好"), instructions="如果用户提问，总结录音。").endswith("你好！你想练习什么？")
     assert "In short" not in say(spoken(FOX), instructions="If the user asks, summarize what was said.")
 
 
@@ -494,7 +610,7 @@ def test_a_result_nobody_asked_for_does_no_harm() -> None:
 # ── Any request ──
 
 texts = st.text(max_size=60) | st.sampled_from(
-    ["Summarise this.", "What is my name?", "repeat", "spell", "count", "用中文回答"]
+    ["Summarise this.", "What is my name?", "repeat", "spell", "count", "用中文回答", "重复：", "倒数", "一加一", "说“"]
 )
 parts = st.fixed_dictionaries({"type": st.just("input_text"), "text": texts}) | st.fixed_dictionaries(
     {"type": st.just("input_audio"), "transcript": texts | st.none()}
@@ -530,6 +646,10 @@ def test_every_request_is_answered_and_alike_each_time(conversation: list[Any], 
         "'a" * 9_999,
         "a, " * 9_999,
         "天气" * 9_999,
+        "从一数到" * 5_000,
+        "我叫" * 9_999,
+        "一" * 9_999,
+        "亿" * 9_999,
         " " * 50_000,
     ],
 )

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rtnb.practice import languages, pictures, reading
-from rtnb.practice.asks import is_command
-from rtnb.practice.manner import closed, limits_of
-from rtnb.practice.phrases import phrase
+from rtnb.practice import han, languages, pictures, reading
+from rtnb.practice.asks import ask_of, command_and_rest, is_command
+from rtnb.practice.languages import closed, together
+from rtnb.practice.manner import limits_of
 from rtnb.practice.scene import Scene
 
 __all__ = [
@@ -32,15 +32,40 @@ def joined(scene: Scene, names: Sequence[str]) -> str:
     """Names in a row, as the language of the scene joins them: "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
-    if scene.language in ("zh", "ja"):
-        return "、".join(names[:-1]) + phrase(scene.language, "and") + names[-1]
-    return ", ".join(names[:-1]) + f" {phrase(scene.language, 'and')} " + names[-1]
+    return scene.say("comma").join(names[:-1]) + scene.say("and") + names[-1]
+
+
+def _row(scene: Scene, parts: Sequence[str]) -> str:
+    """A row of numbers, letters or words as a sentence: "1, 2, 3."."""
+    return scene.say("comma").join(parts) + scene.say("stop")
+
+
+def _given(scene: Scene, ask: str) -> str:
+    """The words a request gives to be said, in any language: behind a colon, or, if long, in quotation marks."""
+    found = re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", ask)
+    if found and ask_of(found[1] + "："):
+        return found[2].strip(" \"'“”‘’「」")
+    # A long text was told from its request before.
+    own = together(scene.turn.typed) or together(scene.turn.heard)
+    command, rest = command_and_rest(own)
+    return rest if command == ask and re.search(rf"[:：“\"'‘«「]\s*{re.escape(rest)}", own) else ""
+
+
+def _latin(ask: str) -> str:
+    """The word a request names in quotation marks, or the first in Latin letters of one that is written without."""
+    marked = reading.quoted(ask)
+    if marked:
+        return marked[0]
+    found = re.search(r"[^\W\d_]+", re.sub(rf"[{han.LETTERS}]", " ", ask))
+    return found[0] if found and re.search(rf"[{han.LETTERS}]", ask) else ""
 
 
 def _exactly(scene: Scene, ask: str) -> list[str]:
     marked = reading.quoted(ask)
     if marked:
         return [marked[-1]]
+    if given := _given(scene, ask):
+        return [given]
     found = re.search(
         r"\b(?:say|reply|respond|answer|output)\s+(?:only|exactly|just|with)(?:\s+(?:only|exactly|just"
         r"|with|the words?|the sentence))*\s*:?\s*(.+)$",
@@ -84,7 +109,8 @@ def _summarise(scene: Scene, ask: str) -> list[str]:
     limits = limits_of(scene)
     foreign = languages.guess(material, default=scene.language) != scene.language
     if limits.words is not None:
-        return [" ".join(reading.keywords(material, limits.words)) + "."]
+        names = reading.keywords(material, limits.words)
+        return [closed("、".join(names) if re.search(rf"[{han.LETTERS}]", "".join(names)) else " ".join(names))]
     best = reading.summary(material, limits.sentences)
     return [scene.say("own_words" if foreign else "summary", x=best[0]), *best[1:]]
 
@@ -101,14 +127,14 @@ def _said_first(scene: Scene, ask: str) -> list[str]:
 
 def _said_last(scene: Scene, ask: str) -> list[str]:
     earlier = scene.earlier
-    about = re.search(r"\babout\s+(.+?)[?.!]*$", ask, re.IGNORECASE)
-    if about and (found := find_said(scene, about[1])):
+    about = re.search(r"\babout\s+(.+?)[?.!]*$|关于(.+?)[，,]?我", ask, re.IGNORECASE)
+    if about and (found := find_said(scene, about[1] or about[2])):
         return [scene.say("said", x=found)]
     nth = next((number for number in reading.numbers(ask) if number.ordinal), None)
     if nth is not None and 0 < int(nth.value) <= len(earlier):
         return [scene.say("said", x=earlier[int(nth.value) - 1])]
     if scene.turn.heard and scene.turn.typed:
-        return [scene.say("said", x=" ".join(scene.turn.heard))]
+        return [scene.say("said", x=together(scene.turn.heard))]
     return [scene.say("said_last", x=earlier[-1]) if earlier else scene.say("said_nothing")]
 
 
@@ -130,19 +156,22 @@ def _i_said(scene: Scene, ask: str) -> list[str]:
 
 def _count_to(scene: Scene, ask: str) -> list[str]:
     values = [int(number.value) for number in reading.numbers(ask)]
+    down = bool(re.search(r"\b(?:down|backwards?)\b|倒", ask, re.IGNORECASE))
+    if not values and down:
+        values = [10]
     if not values:
         return []
-    down = bool(re.search(r"\b(?:down|backwards?)\b", ask, re.IGNORECASE))
     first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
     if abs(last - first) > 200:
         last = first + (200 if last > first else -200)
     step = 1 if last >= first else -1
-    return [", ".join(str(value) for value in range(first, last + step, step)) + "."]
+    return [_row(scene, [str(value) for value in range(first, last + step, step)])]
 
 
 def _plural(scene: Scene, key: str, count: int) -> list[str]:
     one = {
         "count_words": "count_word",
+        "count_characters": "count_character",
         "count_clips": "count_clip",
         "count_turns": "count_turn",
         "count_sentences": "count_sentence",
@@ -150,14 +179,21 @@ def _plural(scene: Scene, key: str, count: int) -> list[str]:
     return [scene.say(one[key])] if count == 1 else [scene.say(key, x=count)]
 
 
+_WORDS_COUNTED = r"\bwords?\b|单词|[几少]个?(?:词|字(?!母))|(?:词|字)数|\bmots\b|\bpalabras\b|\bw[öo]rte"
+
+
 def _count(scene: Scene, ask: str) -> list[str]:
     if not re.search(r"\bwords?\b|\bsentences?\b|\bletters?\b", ask, re.I) and re.search(
-        r"\b(?:clips?|recordings?|audios?|files?)\b|录音|enregistrement|grabacion|aufnahme", ask, re.I
+        r"\b(?:clips?|recordings?|audios?|files?)\b|enregistrement|grabacion|aufnahme"
+        # 录音里有几句话 counts sentences, 录音里有几个人 nothing that rules can count.
+        r"|[几少][个段条份]?(?:录音|音频|文件)|(?:录音|音频|文件)(?:一?共)?有?[几多][少]?[个段条份](?:[?？。]|$)",
+        ask,
+        re.I,
     ):
         turns = {id(turn): turn.clips for turn, _ in scene.messages}
         return _plural(scene, "count_clips", sum(turns.values()))
     if re.search(
-        r"\b(?:times|turns|messages|questions)\b|几次|combien de fois|cuántas veces"
+        r"\b(?:times|turns|messages|questions)\b|[几少](?:次|条消息|个问题)|combien de fois|cuántas veces"
         r"|wie oft",
         ask,
         re.I,
@@ -169,22 +205,18 @@ def _count(scene: Scene, ask: str) -> list[str]:
         ask,
         re.IGNORECASE,
     )
-    if letters:
-        return [scene.say("count_letters", word=letters[1], x=len(letters[1]))]
-    if re.search(r"\bsentences?\b|几句|\bphrases\b|\bsätze\b|\bfrases\b", ask, re.I):
+    word = letters[1] if letters else _latin(ask) if "字母" in ask else ""
+    if word:
+        return [scene.say("count_letters", word=word, x=sum(letter.isalpha() for letter in word))]
+    if re.search(r"\bsentences?\b|[几少]个?句|句子|\bphrases\b|\bsätze\b|\bfrases\b", ask, re.I):
         return _plural(scene, "count_sentences", len(reading.sentences(scene.material)))
     one = re.search(r"\bhow many times\b.*?[\"“']([^\"”']+)", ask, re.IGNORECASE)
     if one:
         return _plural(scene, "count_turns", len(re.findall(re.escape(one[1]), scene.material, re.IGNORECASE)))
-    if (
-        re.search(r"\bwords?\b|几个词|多少(?:个)?(?:词|字)|\bmots\b|\bpalabras\b|\bwörter\b|\bworte\b", ask, re.I)
-        or scene.material
-    ):
-        return (
-            _plural(scene, "count_words", len(reading.words(scene.material)))
-            if re.search(r"\bcount\b|\bwords?\b|词|字|\bmots\b|\bpalabras\b|\bw[öo]rte", ask, re.I)
-            else []
-        )
+    if re.search(_WORDS_COUNTED, ask, re.I) or (scene.material and re.search(r"\bcount\b|数一数", ask, re.I)):
+        found = reading.words(scene.material)
+        unspaced = found and all(re.match(rf"[{han.LETTERS}]", one) for one in found)
+        return _plural(scene, "count_characters" if unspaced else "count_words", len(found))
     return []
 
 
@@ -195,8 +227,8 @@ def _spell(scene: Scene, ask: str) -> list[str]:
         ask,
         re.IGNORECASE,
     )
-    what = marked[0] if marked else found[1] if found else ""
-    if re.fullmatch(r"(?i)my name", what):
+    what = marked[0] if marked else found[1] if found else _latin(ask)
+    if re.fullmatch(r"(?i)my name", what) or "我的名字" in ask:
         what = reading.last_name([words for _, words in scene.messages]) or ""
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
         source = reading.words(scene.material)
@@ -204,22 +236,24 @@ def _spell(scene: Scene, ask: str) -> list[str]:
     letters = [character.upper() for character in what if character.isalnum() or character == " "]
     if not letters:
         return []
-    return [f"{what}: " + ", ".join("–" if letter == " " else letter for letter in letters[:60]) + "."]
+    return [what + scene.say("colon") + _row(scene, ["–" if letter == " " else letter for letter in letters[:60]])]
 
 
 def _which_word(scene: Scene, ask: str) -> list[str]:
     found = reading.words(scene.material)
-    which = re.search(r"\b(first|last|longest|shortest) word\b", ask, re.IGNORECASE)
-    if not found or not which:
+    if not found:
         return [scene.say("heard_nothing")]
-    kind = which[1].casefold()
-    word = {
-        "first": found[0],
-        "last": found[-1],
-        "longest": max(found, key=len),
-        "shortest": min(found, key=len),
-    }[kind]
-    return [closed(f"“{word}”")]
+    word = next(
+        word
+        for asked, word in (
+            (r"\blast word\b|最后", found[-1]),
+            (r"\blongest word\b|最长", max(found, key=len)),
+            (r"\bshortest word\b|最短", min(found, key=len)),
+            ("", found[0]),
+        )
+        if re.search(asked, ask, re.IGNORECASE)
+    )
+    return [f"“{word}”" + scene.say("stop")]
 
 
 def _reverse(scene: Scene, ask: str) -> list[str]:
@@ -233,21 +267,28 @@ def _transcribe(scene: Scene, ask: str) -> list[str]:
     return [closed(scene.material)]
 
 
+# What names words instead of giving them: 重复我说的话, "repeat what I said".
+_NAMED = (
+    r"(?i)(?:what|that|this|it|everything|back|my|the (?:user|audio|clip|recording|words|last"
+    r"|sentence|message)|after|exactly|to me|me|please|again|the)\b.*"
+    r"|(?:[我你您他她它这那上最刚全所用每录音语]|原话|[一两二三四五几\d]+[遍下次]|句子|内容|[。！？]).*"
+)
+
+
 def _repeat(scene: Scene, ask: str) -> list[str]:
+    if ask in scene.turn.text and (given := _given(scene, ask)):
+        return [closed(given)]
     after = re.search(
         r"\brepeat\s+(?:after me|this|the (?:following|words?|sentence"
         r"|phrase))?\s*[:,]?\s*[\"“']?(.+?)[\"”']?$",
         ask,
         re.IGNORECASE | re.DOTALL,
-    )
+    ) or re.search(r"(?:重复|复述|跟我[说读念])(?:一?[遍下次])?[，,]?\s*[“\"「]?(.+?)[”\"」]?$", ask)
     own = after[1].strip() if after else ""
-    vague = re.match(
-        r"(?i)(?:what|that|this|it|everything|back|my|the (?:user|audio|clip|recording|words|last"
-        r"|sentence|message)|after|exactly|to me|me|please|again|the)\b.*",
-        own,
-    )
-    if own and not vague and ask in scene.turn.text:
+    if own and not re.match(_NAMED, own) and ask in scene.turn.text:
         return [closed(own)]
+    if marked := reading.quoted(ask):  # 把“苹果”重复一遍
+        return [closed(marked[0])]
     material = scene.material
     if not material and scene.turn.text and ask not in scene.turn.text:
         material = scene.turn.text
@@ -259,7 +300,7 @@ def _practise(scene: Scene, ask: str) -> list[str]:
         sentence
         for turn, words in scene.messages
         if turn is not scene.turn or turn.heard
-        for sentence in reading.sentences(" ".join(turn.heard) if turn.heard else words)
+        for sentence in reading.sentences(together(turn.heard) if turn.heard else words)
         if not is_command(sentence)
     ]
     if not said:
@@ -272,12 +313,14 @@ def _say(scene: Scene, ask: str) -> list[str]:
     marked = reading.quoted(ask)
     if marked:
         return [marked[0]]
+    if given := _given(scene, ask):
+        return [closed(given)]
     found = re.search(
         r"\b(?:say|pronounce|read)\s+(?:aloud|out loud|out|this|the (?:following|words?|sentence)"
         r"|to me)?\s*[:,]?\s*(.+)$",
         ask,
         re.IGNORECASE | re.DOTALL,
-    ) or re.search(r"说[：:“]?(.+?)”?$", ask)
+    ) or re.search(r"[说读念](?:一[下遍])?[：:“]?(.+?)”?$", ask)
     what = found[1].strip() if found else ""
     if not what or re.match(
         r"(?i)(?:something|anything|what|it|that|this|a few|nothing|the|a|your"
@@ -294,8 +337,10 @@ def _clock(scene: Scene, ask: str) -> list[str]:
     for text in [*reversed(scene.system), scene.instructions]:
         for sentence in reading.sentences(text):
             if re.search(
-                r"\b(?:today|date|time|now|currently)\b.*(?:\d|day\b)|今天|现在", sentence, re.IGNORECASE
-            ) and (reading.dates(sentence) or reading.times(sentence) or re.search(r"\d{4}", sentence)):
+                r"\b(?:today|date|time|now|currently)\b.*(?:\d|day\b)|今天.*(?:\d|星期|周)|现在.*\d",
+                sentence,
+                re.IGNORECASE,
+            ) and (reading.dates(sentence) or reading.times(sentence) or re.search(r"\d{4}|[\d点]", sentence)):
                 return [scene.say("told", x=sentence)]
     return [scene.say("no_clock")]
 
@@ -310,7 +355,7 @@ def _can(scene: Scene, ask: str) -> list[str]:
 
 
 def _hear_you(scene: Scene, ask: str) -> list[str]:
-    heard = " ".join(scene.turn.heard)
+    heard = together(scene.turn.heard)
     return [scene.say("hear_you"), *([scene.say("heard", x=heard)] if heard else [])]
 
 
@@ -378,13 +423,15 @@ def persona(scene: Scene) -> str | None:
         r"\b(?:[Yy]our name is|[Yy]ou are called|[Yy]ou're called|[Yy]ou are|[Yy]ou're"
         r"|[Aa]ct as)\s+([A-Z][\w'’-]+(?:\s+[A-Z][\w'’-]+)?)(?=[,.!?;]|\s+(?:and|the|a|an|from|who)\b|$)",
         scene.instructions,
+    ) or re.search(
+        r"你(?:叫|的名字[是叫])\s*([^\W\d_]{1,8})(?=$|[，。；,.;])|你是\s*([A-Z][\w'’-]+)", scene.instructions
     )
-    return found[1] if found else None
+    return next(name for name in found.groups() if name) if found else None
 
 
 def heard_line(scene: Scene) -> list[str]:
     """A sentence that tells what was heard in this turn; none where it was typed."""
-    heard = " ".join(scene.turn.heard)
+    heard = together(scene.turn.heard)
     if heard:
         return [scene.say("heard", x=heard)]
     return [scene.say("heard_nothing")] if scene.turn.clips and not scene.turn.typed else []
@@ -426,7 +473,7 @@ def is_question(text: str) -> bool:
             r"[?？]\s*$|^\W*(?:what|who|where|when|why|how|which|whose|is|are|was|were|do|does|did|can"
             r"|could|would|will|should"
             r"|explain|tell me|describe|qui|que|quoi|où|comment|pourquoi|cuál|qué|quién|dónde|wer|wie|wo"
-            r"|warum)\b|吗|什么|谁|哪",
+            r"|warum)\b|吗|什么|谁|哪|怎[么样]|多少|几[个点句次天岁]",
             text,
             re.IGNORECASE,
         )

@@ -5,76 +5,93 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rtnb.practice import reading
+from rtnb.practice import han, reading
+from rtnb.practice.languages import together
 
 __all__ = ["ask_of", "brief", "command_and_rest", "is_command", "standing"]
 
 # What is asked, each with the words that ask it. The first that matches is answered, so what is narrow stands first.
 _ASKS: dict[str, str] = {
     "exactly": r"\b(?:say|reply|respond|answer|output)\s+(?:only|exactly|just|with only|with exactly"
-    r"|with just|with)\b",
+    r"|with just|with)\b|^\W*请?(?:你)?只(?:说|回答|回复|需?要?说)",
     "translate": r"\btranslat|\bhow do (?:you|i) say\b|翻译|怎么说|\btradui|\btraduc|\btraduz|\bübersetz|翻訳",
-    "classify": r"\b(?:classify|categori[sz]e|label|which of)\b",
+    "classify": r"\b(?:classify|categori[sz]e|label|which of)\b|归类|分类",
     "summarise": r"\bsummar|\bsum (?:it |this |that )?up\b|\btl;?dr\b|\bgist\b|\b(?:main|key) (?:points?"
     r"|ideas?|message)\b"
     r"|\bwhat (?:is|was|'s) (?:this|it|that|the (?:audio|clip|recording)\b.*) (?:all )?about\b|\brecap\b"
-    r"|总结|概括|摘要|\brésum|\bresum|\briassum|zusammenfass|fass\w* .*zusammen|要約|まとめ",
-    "name_is": r"\bwhat(?:'s| is|s) my name\b|\bwho am i\b|\b(?:do you )?(?:remember|know) my name\b|我叫什么"
-    r"|我的名字是什么"
+    r"|总结|概括|摘要|归纳|小结|大意|要点|主要(?:内容|意思|讲|说)|讲的是什么|关于什么"
+    r"|\brésum|\bresum|\briassum|zusammenfass|fass\w* .*zusammen|要約|まとめ",
+    "name_is": r"\bwhat(?:'s| is|s) my name\b|\bwho am i\b|\b(?:do you )?(?:remember|know) my name\b|我叫(?:什么|啥)"
+    r"|我的名字(?:是什么|吗)|我是谁|(?:记得|知道)我(?:叫|的名字|是谁)"
     r"|comment je m['’]appelle|cómo me llamo|wie hei(?:ß|ss)e ich|come mi chiamo|私の名前は何|名前を覚えて",
     "said_first": r"\b(?:what|which)\b.*\bI\b.*\b(?:say|said|ask|asked|tell|told)\b.*\bfirst\b|\b(?:my"
     r"|the) first"
-    r" (?:question|message|sentence|thing)|我(?:最先|首先|第一)|was habe ich zuerst|dit en premier|dije primero",
+    r" (?:question|message|sentence|thing)"
+    r"|我的?(?:最先|首先|最开始|一开始|第一(?:句话?|次|个问题|条消息)).{0,6}[说问讲是]"
+    r".{0,4}(?:什么|[?？])|was habe ich zuerst|dit en premier|dije primero",
     "said_last": r"\bwhat (?:did|have) i (?:just )?(?:say|said|ask|asked|tell)\b"
     r"|\bwhat was my \w+ (?:question|message|sentence)"
-    r"|\bwhat i (?:just )?said\b|我(?:刚才|刚刚)?说了什么|qu['’]est-ce que j['’]ai dit|qué (?:he dicho|dije)"
+    r"|\bwhat i (?:just )?said\b"
+    r"|我(?:刚才|刚刚|上一?句话?|最后(?:一句话?)?|第[^一我]{1,3}[句次条]话?)?[说问讲](?:了|的是|过)?(?:些)?什么"
+    r"|我的?(?:上一?|最后一|第[^一我]{1,3})(?:句话?|条消息|个问题)是什么"
+    r"|qu['’]est-ce que j['’]ai dit|qué (?:he dicho|dije)"
     r"|was habe ich (?:gerade )?gesagt|cosa ho detto",
-    "talked": r"\bwhat (?:did|have|were) we (?:talk|discuss|speak|been talking|been discussing)\w*|我们(?:谈"
-    r"|聊|说)了?什么"
+    "talked": r"\bwhat (?:did|have|were) we (?:talk|discuss|speak|been talking|been discussing)\w*"
+    r"|我们.{0,3}(?:谈|聊|说|讨论)[了过到]{0,2}些?什么"
     r"|worüber haben wir|de quoi avons-nous|de qué hablamos",
     "i_said": r"\bwhat did you (?:just )?say\b|\b(?:say|repeat) (?:that|it) again\b|\brepeat (?:that"
     r"|yourself|your (?:last )?answer)\b"
-    r"|^\s*(?:pardon|sorry|come again|again)\s*\?|你(?:刚才)?说了?什么|再说一遍",
-    "count_to": r"\bcount (?:from|to|up|down|back)",
+    r"|^\s*(?:pardon|sorry|come again|again)\s*\?|你(?:刚才|刚刚)?说了?什么|再说一[遍次]",
+    "count_to": r"\bcount (?:from|to|up|down|back)"
+    rf"|从\s*(?:\d+|{han.NUMERAL})\s*(?:开始)?(?:倒着?)?[数到]|数到\s*(?:\d|{han.NUMERAL})|倒着?数(?!第)",
     "count": r"\bhow many\b|\bcount\b|\bnumber of (?:words|sentences|clips|recordings|letters|messages)\b"
-    r"|多少|几个|数一数"
+    r"|多少|几[个句段次条遍]|数一数"
     r"|\bcombien de\b|\bcuánt[ao]s\b|\bwie ?viele\b",
-    "spell": r"\bspell\b|\bletter by letter\b|拼写|\bépel|\bdeletre|\bbuchstabier",
-    "which_word": r"\b(?:first|last|longest|shortest) word\b",
-    "reverse": r"\b(?:backwards?|in reverse|reversed?)\b",
+    "spell": r"\bspell\b|\bletter by letter\b|拼写|怎么拼|逐个字母|\bépel|\bdeletre|\bbuchstabier",
+    "which_word": r"\b(?:first|last|longest|shortest) word\b|(?:第一|最后一?|最长的?|最短的?)个?(?:单?词|字)(?!典)",
+    "reverse": r"\b(?:backwards?|in reverse|reversed?)\b|倒(?:过来|着)[说读念]|反过来[说读念]",
     "transcribe": r"\btranscri|\bwrite (?:down|out) what\b|\bverbatim\b|\bword for word\b|\bwhat (?:is"
     r"|was) (?:being )?said\b"
     r"|\bwhat does (?:the|this|it|he|she|my)\b.*\bsay\b|\bwhat (?:is|was) (?:the )?(?:person|speaker|he"
     r"|she)\b.*\bsay"
-    r"|\bwhat (?:did|do) you hear\b|转写|听到了?什么|\btranscris|\btranskrib|書き起こ",
-    "repeat": r"\brepeat\b|\bsay (?:it|this|that) (?:back|again|after)\b|\becho\b|重复|跟读|\brépèt|\brepite"
+    r"|\bwhat (?:did|do) you hear\b"
+    r"|转[写录]|逐字|听写|(?:录音|音频|片段|语音|声音).{0,6}[说讲](?:了|的是|了些)?(?:什么|啥)|听到了?(?:什么|啥)"
+    r"|\btranscris|\btranskrib|書き起こ",
+    "repeat": r"\brepeat\b|\bsay (?:it|this|that) (?:back|again|after)\b|\becho\b"
+    r"|\b(?:say|read|speak)\b.{0,20}\bafter me\b"
+    r"|重复|复述|跟读|跟我[说读念]"
+    r"|\brép[éè]t|\brepite"
     r"|\bwiederhol|\bripeti|繰り返",
     "practise": r"\b(?:something|thing|one thing|sentence|exercise)\b.*\bpractis\w*\b"
     r"|\bpractic\w*\b.*\b(?:thing|sentence|exercise)"
-    r"|\bgive me (?:one|an) (?:thing|exercise)\b|\bthing to practi[cs]e\b|\bwhat should i practi[cs]e\b|练习一下",
+    r"|\bgive me (?:one|an) (?:thing|exercise)\b|\bthing to practi[cs]e\b|\bwhat should i practi[cs]e\b"
+    r"|练习一下|[给让]我.{0,8}练(?:习|一)|(?:该|可以)练习?什么",
     "say": r"^\W*(?:please |can you |could you |now |just )*(?:say|read(?: aloud| out)?"
-    r"|pronounce)\b(?! (?:hello|hi)\b.*\bto\b)|请?说[：:“]",
+    r"|pronounce)\b(?! (?:hello|hi)\b.*\bto\b)|^\W*请?[说读念](?:一[下遍])?\s*[：:“\"]",
     "clock": r"\bwhat(?:'s| is) the (?:time|date)\b|\bwhat time is it\b|\bwhat (?:day|date|month"
     r"|year) is (?:it|today)\b"
-    r"|\btoday's date\b|现在几点|今天(?:几号|星期几)|quelle heure|qué hora|wie spät|wieviel uhr",
+    r"|\btoday's date\b|现在是?几点|几点(?:钟|了)"
+    r"|今天是?(?:几[号月]|星期几|礼拜几|周几|什么日子)|quelle heure|qué hora|wie spät|wieviel uhr",
     "who": r"\bwho are you\b|\bwhat are you\b|\bare you (?:a|an|real|human|chatgpt|gpt|ai)\b|\bwhat(?:'s"
     r"| is) your name\b|\bintroduce yourself\b"
     r"|你是谁|你叫什么|qui es-tu|qui êtes-vous|quién eres|wer bist du|chi sei|あなたは誰",
-    "can": r"\bwhat can you do\b|\bhow can you help\b|\bwhat do you do\b|\bhelp me\?|你能做什么"
+    "can": r"\bwhat can you do\b|\bhow can you help\b|\bwhat do you do\b|\bhelp me\?"
+    r"|你(?:能|会|可以)(?:做|干|帮我)?(?:些|做些)?什么"
     r"|que sais-tu faire|qué puedes hacer|was kannst du",
-    "hear_you": r"\b(?:can|do|did) you hear (?:me|this|that)\b|\bare you (?:there|listening)\b|听得到|听见我"
+    "hear_you": r"\b(?:can|do|did) you hear (?:me|this|that)\b|\bare you (?:there|listening)\b|听得[到见]|听[见到]我"
     r"|m['’]entend|me oyes|hörst du mich",
     "fine": r"\bhow are you\b|\bhow(?:'s| is) it going\b|你好吗|comment (?:ça va|vas|allez)|cómo est[áa]s"
     r"|wie geht|come stai|元気",
     "invent": r"\b(?:tell|write|make|compose|sing|give|create|invent)\b.*\b(?:story|joke|poem|song|haiku"
     r"|rap|riddle|essay|letter)\b"
-    r"|讲个?(?:笑话|故事)|写一?首",
+    r"|[讲说编写]一?[个段则]?(?:笑话|故事|谜语)|[写作唱编]一?首",
     "ask_me": r"\bask me\b|\bquiz me\b|问我",
     "thanks": r"^\W*(?:ok(?:ay)?,? |great,? )?(?:thanks|thank you|cheers)\b|谢谢|^\W*merci\b|^\W*gracias\b"
     r"|^\W*danke\b|^\W*grazie\b|ありがとう",
     "bye": r"^\W*(?:ok(?:ay)?,? )?(?:good ?bye|bye|see you|good night)\b|再见|au revoir|\badiós\b"
     r"|auf wiedersehen|tschüss|arrivederci|さようなら",
-    "greet": r"^\W*(?:hello|hi|hey|good (?:morning|afternoon|evening)|greetings|bonjour|salut|hola|hallo"
+    "greet": r"^\W*(?:嗨|早上好|下午好|晚上好|大家好)|问候用户"
+    r"|^\W*(?:hello|hi|hey|good (?:morning|afternoon|evening)|greetings|bonjour|salut|hola|hallo"
     r"|guten (?:tag|morgen)|ciao"
     r"|olá|你好|您好|こんにちは)(?![\w'-])|\b(?:greet|welcome|say (?:hello|hi)(?: to)?)\b",
 }
@@ -98,7 +115,10 @@ _IMPERATIVE = re.compile(
     r"|your (?:task|job) is to|never)*\s*"
     r"(?:please|always|only|just|simply)?\s*(?:summar|sum|repeat|echo|translat|transcrib|count|spell"
     r"|greet|welcome|say|reply"
-    r"|respond|answer|classif|categor|label|revers|output|read|write|总结|重复|翻译|回答)",
+    r"|respond|answer|classif|categor|label|revers|output|read|write|总结|重复|翻译|回答)"
+    # 请你用中文总结…, 把用户的话重复一遍
+    r"|^\W*(?:请|你|您|要|应该|必须|总是|始终|一律|只|都|用[^，。！？]{1,6}?|[把将对][^，。！？]{1,12}?)*\s*"
+    r"(?:总结|概括|归纳|重复|复述|翻译|转写|拼写|分类|归类|问候|回答|回复|只?说)",
     re.IGNORECASE,
 )
 
@@ -129,12 +149,12 @@ def is_command(text: str) -> bool:
 def command_and_rest(text: str) -> tuple[str, str]:
     """Tell the request in a text from the text it is about: "Summarise this: …", "… Now count the words." """
     text = text[:20_000]
-    lead = re.match(r"(?s)(.{3,120}?[^\d:])[:：]\s*(\S.{12,})$", text)
+    lead = re.match(rf"(?s)(.{{1,120}}?[^\d:：])[:：]\s*(\S.{{12,}}|[{han.LETTERS}].{{5,}})$", text)
     if lead and ask_of(lead[1]):
         return lead[1], lead[2].strip(" \"'“”")
     marked = reading.quoted(text)
-    if marked and max(map(len, marked)) > 12:
-        longest = max(marked, key=len)
+    longest = max(marked, key=len, default="")
+    if len(longest) > (3 if re.match(rf"[{han.LETTERS}]", longest) else 12):
         outside = text.replace(longest, " ")
         if ask_of(outside):
             return outside, longest
@@ -144,7 +164,7 @@ def command_and_rest(text: str) -> tuple[str, str]:
         rest = [part for index, part in enumerate(parts) if index not in commands]
         rest = [part for part in rest if len(reading.content(part)) >= 2]
         if rest:
-            return " ".join(parts[index] for index in commands), " ".join(rest)
+            return together(parts[index] for index in commands), together(rest)
     return text, ""
 
 
@@ -153,7 +173,7 @@ def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
     for text in instructions:
         for sentence in reading.sentences(text):
             if re.search(
-                r"\b(?:if|when|whenever|unless|in case)\b|如果|wenn|quand"
+                r"\b(?:if|when|whenever|unless|in case)\b|如果|要是|当[^，。]*时|wenn|quand"
                 r"|cuando",
                 sentence,
                 re.IGNORECASE,

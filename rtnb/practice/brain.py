@@ -24,6 +24,7 @@ from rtnb.practice.answers import (
     plain,
 )
 from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, standing
+from rtnb.practice.languages import together
 from rtnb.practice.manner import Limits, fit, limits_of
 from rtnb.practice.remote import Remote
 from rtnb.practice.scene import Scene, look
@@ -112,7 +113,7 @@ def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
 
 def _request_ask(scene: Scene) -> str | None:
     turn = scene.turn
-    own = " ".join(turn.typed) or " ".join(turn.heard)
+    own = together(turn.typed) or together(turn.heard)
     ask = ask_of(command_and_rest(own)[0]) if own else None
     if ask in (None, "greet", "fine", "thanks") or (turn.empty and not own):
         wish = standing([scene.instructions, *reversed(scene.system)])
@@ -126,7 +127,7 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
     if turn.outputs:
         return about_outputs(scene)
     said = about_pictures(scene)
-    typed, heard = " ".join(turn.typed), " ".join(turn.heard)
+    typed, heard = together(turn.typed), together(turn.heard)
     # "Answer the question in the recording": then the recording is the request.
     deferring = (
         turn.typed
@@ -155,7 +156,7 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
     if lacking:
         return [*said, *lacking]
     if own and (sum_ := reading.arithmetic(brief(own))):
-        return [*said, scene.say("equals", sum=sum_[0], x=reading.spoken_number(sum_[1]))]
+        return [*said, scene.say("equals", sum=_read_out(scene, sum_[0]), x=reading.spoken_number(sum_[1]))]
     if not own:
         if turn.clips:
             return [*said, scene.say("heard_nothing")]
@@ -174,6 +175,14 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
         return [*said, scene.say("heard", x=heard), *follow]
     topics = reading.keywords(own, 1)
     return [*said, scene.say("said", x=own), *([scene.say("question_about", x=topics[0])] if topics else [])]
+
+
+def _read_out(scene: Scene, sum_: str) -> str:
+    """A sum with its powers and roots in words."""
+    sum_ = re.sub(r"sqrt (\S+)", lambda root: scene.say("root", x=root[1]), sum_)
+    while power := re.search(r"(\S+) \*\* (\S+)", sum_):
+        sum_ = sum_.replace(power[0], scene.say("power", x=power[1], y=power[2]))
+    return sum_.replace("*", "×")
 
 
 def _apply_standing(scene: Scene, ask: str, sentence: str) -> list[str]:

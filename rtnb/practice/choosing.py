@@ -487,7 +487,7 @@ def _string(name: str, schema: Schema, text: str, tool: str, used: set[str]) -> 
     if about & {"expression", "calculation", "formula", "equation", "sum"}:
         found = reading.arithmetic(text)
         if found:
-            return found[0].replace("×", "*").replace("to the power of", "**").replace("the square root of", "sqrt")
+            return found[0]
     marked = reading.quoted(text)
     if marked and not _is_place(name, schema):
         return fresh(marked)

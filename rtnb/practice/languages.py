@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
-__all__ = ["NAMES", "guess", "named", "runs"]
+__all__ = ["NAMES", "closed", "gap", "guess", "named", "runs", "together"]
 
 # Unicode block ranges that belong to one language, or to a family in which we take the most spoken one.
 _SCRIPTS: tuple[tuple[int, int, str], ...] = (
@@ -219,3 +220,30 @@ def named(text: str) -> list[str]:
             pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
             places += [(match.start(), code) for match in re.finditer(pattern, low)]
     return list(dict.fromkeys(code for _, code in sorted(places)))
+
+
+# Chinese and Japanese characters and marks.
+_UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+
+
+def gap(before: str, after: str) -> str:
+    """What stands between two sentences: a space, but nothing between Chinese or Japanese ones."""
+    if not before or before[-1].isspace() or after[:1].isspace() or _UNSPACED.match(before[-1]):
+        return ""
+    # 你说：“今天很冷”关于… : these quotation marks are those of English too.
+    return "" if before[-1] in "”’" and _UNSPACED.match(after) else " "
+
+
+def together(texts: Iterable[str]) -> str:
+    """Sentences one after the other, with a space between them where their language has one."""
+    said = ""
+    for text in texts:
+        said += gap(said, text) + text
+    return said
+
+
+def closed(text: str) -> str:
+    """A text with a mark at its end."""
+    if text[-1:] in ".!?。！？…":
+        return text
+    return text + ("。" if _UNSPACED.match(text[-1:]) else ".")

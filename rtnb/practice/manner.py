@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from rtnb.practice import reading
 from rtnb.practice.asks import brief
+from rtnb.practice.languages import closed
 from rtnb.practice.scene import Scene
 
-__all__ = ["Limits", "closed", "fit", "limits_of"]
+__all__ = ["Limits", "fit", "limits_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,18 @@ def limits_of(scene: Scene) -> Limits:
             before, after = text[: number.start].casefold(), text[number.end :].casefold()
             asked = re.search(
                 r"(?:\b(?:in|with|using|to|of|than|most|most of|within|exactly|only|under|say|limit\w*"
-                r"|keep\b.*)|^|[,:(])\s*(?:about |exactly |only |just |at most |no more than |fewer than "
-                r"|max(?:imum)? )?$",
+                r"|keep\b.*)|^|[,:(，：（])\s*(?:about |exactly |only |just |at most |no more than |fewer than "
+                r"|max(?:imum)? )?$|(?:用|以|在|说|最多|不超过|只)$",
                 before,
             )
-            if words is None and asked and re.match(r"[\s-]*words?\b", after) and number.value >= 1:
+            if words is None and asked and re.match(r"[\s-]*words?\b|个?(?:单?词|字)", after) and number.value >= 1:
                 words = int(number.value)
             if (
                 sentence_count is None
                 and asked
                 and re.match(
                     r"[\s-]*(?:short |simple |brief )?(?:sentences?|lines?|bullets?|points?"
-                    r"|bullet points?)\b",
+                    r"|bullet points?)\b|个?句",
                     after,
                 )
             ):
@@ -128,11 +129,6 @@ def fit(said: Sequence[str], limits: Limits) -> list[str]:
     if limits.suffix:
         parts = [*parts, closed(limits.suffix)]
     return [part for part in parts if part.strip()]
-
-
-def closed(text: str) -> str:
-    """A text with a mark at its end."""
-    return text if text[-1:] in ".!?。！？…" else f"{text}."
 
 
 def _split_said(text: str) -> list[str]:

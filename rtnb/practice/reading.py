@@ -13,6 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from rtnb.practice import han
+from rtnb.practice.languages import closed, together
+
 __all__ = [
     "COLOURS",
     "Number",
@@ -60,8 +63,8 @@ _STOP = bag(
 def words(text: str) -> list[str]:
     """The words of a text in order; each Chinese character or kana counts as one."""
     return re.findall(
-        r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+(?:['’.\-@][^\W_]+)*",
-        re.sub(r"([\u3040-\u30ff\u3400-\u9fff])", r" \1 ", text),
+        rf"[{han.LETTERS}]|[^\W_]+(?:['’.\-@][^\W_]+)*",
+        re.sub(rf"([{han.LETTERS}])", r" \1 ", text),
     )
 
 
@@ -89,7 +92,7 @@ def stems(text: str) -> frozenset[str]:
 
 def content(text: str) -> list[str]:
     """The stems of the words that carry meaning."""
-    return [stem(word) for word in words(text) if word.casefold().replace("’", "'") not in _STOP]
+    return [stem(word) for word in words(han.bare(text)) if word.casefold().replace("’", "'") not in _STOP]
 
 
 def sentences(text: str) -> list[str]:
@@ -107,7 +110,8 @@ def quoted(text: str) -> list[str]:
         r"“([^”]+)”|\"([^\"]+)\"|«\s*([^»]+?)\s*»|「([^」]+)」|‘([^’]+)’(?!\w)"
         r"|(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)"
     )
-    return [next(group for group in match.groups() if group) for match in re.finditer(pattern, text)]
+    found = (next(group for group in match.groups() if group) for match in re.finditer(pattern, text))
+    return [words_ for words_ in found if words_.strip()]
 
 
 def keywords(text: str, count: int) -> list[str]:
@@ -115,7 +119,8 @@ def keywords(text: str, count: int) -> list[str]:
     seen: dict[str, str] = {}
     tally: Counter[str] = Counter()
     first = {found[0] for sentence in sentences(text) if (found := words(sentence))}
-    for word in words(text):
+    latin = re.sub(rf"[{han.LETTERS}]", " ", text)
+    for word in [*words(latin), *han.terms(text)]:
         if word.casefold().replace("’", "'") in _STOP or (len(word) < 3 and word.isascii()) or word.isdigit():
             continue
         seen.setdefault(stem(word), word)
@@ -153,19 +158,27 @@ def summary(text: str, most: int | None = None) -> list[str]:
 
 def _clauses(sentence: str, longest: int = 20, shortest: int = 6) -> list[str]:
     """A sentence of more than `longest` words at its commas, no stretch under `shortest` words; else as it is."""
-    if len(sentence.split()) <= longest:
+    if _length(sentence) <= longest:
         return [sentence]
     clauses: list[str] = []
-    for part in re.split(r"(?<=[,;])\s+", sentence):
-        if clauses and (len(clauses[-1].split()) < shortest or len(part.split()) < shortest):
-            clauses[-1] += f" {part}"
+    for part in re.split(r"(?<=[,;])\s+|(?<=[，；])", sentence):
+        if clauses and (_length(clauses[-1]) < shortest or _length(part) < shortest):
+            clauses[-1] = together([clauses[-1], part])
         else:
             clauses.append(part)
-    whole = [clause.rstrip(",; ") for clause in clauses]
-    return [clause[:1].upper() + clause[1:] + ("" if clause[-1] in ".!?…" else ".") for clause in whole]
+    whole = [clause.rstrip(",;，； ") for clause in clauses]
+    return [closed(clause[:1].upper() + clause[1:]) for clause in whole]
+
+
+def _length(text: str) -> int:
+    """How many words a text has, a Chinese or Japanese one counted as two characters."""
+    unspaced = len(re.findall(rf"[{han.LETTERS}]", text))
+    return len(re.sub(rf"[{han.LETTERS}，。、；：]", " ", text).split()) + unspaced // 2
 
 
 def _shorten(sentence: str, longest: int = 40) -> str:
+    if _length(sentence) > longest and " " not in sentence:
+        return sentence[: 2 * longest] + "……"
     parts = sentence.split()
     if len(parts) <= longest:
         return sentence
@@ -211,6 +224,12 @@ _TENS = {
     )
 }
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 1_000_000, "billion": 1_000_000_000}
+_SCALES |= {"百": 100, "千": 1000, "万": 10_000, "亿": 100_000_000}  # behind digits, as in 3万
+_TOKEN = re.compile(
+    # Digits may touch Chinese characters, which stand without a space, and no Latin letters.
+    rf"(?<![^\W{han.LETTERS}])(?<!\.)-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?(?![^\W{han.LETTERS}])"
+    rf"|{han.NUMERAL}|[^\W\d_{han.LETTERS}]+|\S"
+)
 _ORDINALS = {
     "first": 1,
     "second": 2,
@@ -250,24 +269,30 @@ def _whole(value: float) -> int | float:
 
 
 def numbers(text: str) -> list[Number]:
-    """Numbers in a text, in digits "
-    "("3", "1,200", "2.5", "-4", "3rd") or English words ("twenty-one", "two point
-    five", "a dozen", "half a million", "third"), in order."""
+    """Numbers in a text, in order.
+
+    They stand in digits ("3", "1,200", "2.5", "-4", "3rd"), in English words ("twenty-one", "two point five", "a
+    dozen", "half a million", "third") or in Chinese numerals ("三", "一百零五", "第二").
+    """
     found: list[Number] = []
-    tokens = [
-        (match.group().casefold(), match.start(), match.end())
-        for match in re.finditer(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?(?![\w])|[^\W\d_]+|\S", text)
-    ]
+    tokens = [(match.group().casefold(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
     index = 0
     while index < len(tokens):
         word, start, end = tokens[index]
+        before = tokens[index - 1][0] if index else ""
         digits = re.fullmatch(r"(-?\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?", word)
         if digits:
             value = float(digits[1].replace(",", "").rstrip("."))
             if index + 1 < len(tokens) and tokens[index + 1][0] in _SCALES and not digits[2]:
                 value, end = value * _SCALES[tokens[index + 1][0]], tokens[index + 1][2]
                 index += 1
-            found.append(Number(_whole(value), start, end, bool(digits[2])))
+            found.append(Number(_whole(value), start, end, bool(digits[2]) or before == "第"))
+            index += 1
+            continue
+        if re.fullmatch(han.NUMERAL, word):
+            if han.is_number(text, start, end):
+                sign, start = (-1, tokens[index - 1][1]) if before == "负" else (1, start)
+                found.append(Number(_whole(sign * han.value(word)), start, end, before == "第"))
             index += 1
             continue
         minus = word in ("minus", "negative") and index + 1 < len(tokens) and (not found or found[-1].end < start - 1)
@@ -288,7 +313,8 @@ def numbers(text: str) -> list[Number]:
             value_, end, after = value_ * 12, tokens[after][2], after + 1
         found.append(Number(_whole(value_), start, end))
         index = after
-    return found
+    # Some hundred digits in a row are more than a float holds.
+    return [number for number in found if math.isfinite(number.value)]
 
 
 def _word_number(tokens: Sequence[tuple[str, int, int]], at: int) -> tuple[float | None, int]:
@@ -372,7 +398,8 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         text: For example `"what is twelve times seven"` or `"(3 + 4) / 2?"`.
 
     Returns:
-        The sum in digits and its result; None where there is none, or where it has none (a division by zero).
+        The sum in digits and signs (`**` for powers, `sqrt` for roots) and its result; None where there is none, or
+        where it has none (a division by zero).
     """
     text = re.sub(r"\d{4}-\d{1,2}-\d{1,2}", "a date", text[:2_000])
     found = numbers(text)
@@ -394,18 +421,26 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         (r"\bsubtract\s+(\d\S*)\s+from\s+(\d\S*)", r"(\2 - \1)"),
         (r"\bmultiply\s+(\d\S*)\s+(?:by|and|with)\s+(\d\S*)", r"(\1 * \2)"),
         (r"\bdivide\s+(\d\S*)\s+by\s+(\d\S*)", r"(\1 / \2)"),
+        (r"(\d+(?:\.\d+)?)\s*的\s*百分之\s*(\d+(?:\.\d+)?)", r"(\2/100*\1)"),
+        (r"(\d+(?:\.\d+)?)\s*的\s*(\d+(?:\.\d+)?)\s*%", r"(\2/100*\1)"),
+        (r"(\d+(?:\.\d+)?)\s*的平方根|根号\s*(\d+(?:\.\d+)?)", r"(\1\2**0.5)"),
+        (r"\s*的\s*(\d+)\s*次方", r"**\1"),
+        (r"的平方", "**2"),
+        (r"的立方", "**3"),
+        (r"(\d+(?:\.\d+)?)\s*的一半", r"(\1/2)"),
         (r"\bsquared\b", "**2"),
         (r"\bcubed\b", "**3"),
         (r"\b(?:to the power of|to the power)\b|\^", "**"),
         (r"\b(?:multiplied by|times)\b|[×·]|(?<=\d)\s+x\s+(?=\d)", "*"),
         (r"\b(?:divided by|over)\b|÷", "/"),
-        (r"\b(?:plus|加)\b|加", "+"),
-        (r"\b(?:minus|less)\b|减|−", "-"),
-        (r"乘以|乘", "*"),
+        (r"\bplus\b|加上?", "+"),
+        (r"\b(?:minus|less)\b|减去?|−", "-"),
+        (r"乘以?", "*"),
         (r"除以", "/"),
         (r"\bmodulo\b|\bmod\b", "%"),
     ):
         flat = re.sub(pattern, instead, flat)
+    flat = re.sub(r"(?<=\d)\s+(?=\d)", " ; ", flat)  # two numbers side by side are not one
     for candidate in sorted(
         re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat), key=len, reverse=True
     ):
@@ -419,10 +454,10 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         if not math.isfinite(result):
             continue
         shown = re.sub(r"\s*(\*\*|[+\-*/%])\s*", r" \1 ", sum_)
-        shown = re.sub(r"\(\s*([^()\s]+) \*\* 0\.5\s*\)", r"the square root of \1", shown)
+        shown = re.sub(r"\(\s*([^()\s]+) \*\* 0\.5\s*\)", r"sqrt \1", shown)
         shown = re.sub(r"^\(([^()]*)\)$", r"\1", shown.strip())
         shown = re.sub(r"\(\s+", "(", re.sub(r"\s+\)", ")", shown))
-        return re.sub(r"\s+", " ", shown.replace("**", "to the power of").replace("*", "×")).strip(), result
+        return re.sub(r"\s+", " ", shown).strip(), result
     return None
 
 
@@ -482,8 +517,7 @@ _PLACE_END = (
 
 
 def places(text: str) -> list[str]:
-    """Places a request names: "
-    ""in Oslo", "from Berlin to New York", "Oslo and Paris", "weather for london", "巴黎的天气".
+    """Places a request names: "in Oslo", "from Berlin to New York", "weather for london", "巴黎的天气".
 
     Capitals decide where there are any, since recognisers write them; otherwise what follows in, for, at, of, to.
     """
@@ -527,8 +561,7 @@ def places(text: str) -> list[str]:
 
 
 def dates(text: str) -> list[str]:
-    """Days as they are given: "
-    ""2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""
+    """Days as they are given: "2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""
     patterns = (
         r"\b\d{4}-\d{1,2}-\d{1,2}(?:T[\d:]+Z?)?\b",
         r"\b\d{1,2}[/.]\d{1,2}[/.]\d{2,4}\b",
@@ -574,6 +607,10 @@ def times(text: str) -> list[str]:
     return [words_.strip() for _, words_ in sorted(found)]
 
 
+_CHINESE_NAME = (
+    r"(?![他她它你您们什啥谁不])[\u4e00-\u9fff]{2,4}?(?:·[\u4e00-\u9fff]{1,6}?)?(?=$|\W|[是在住来今很喜也想的有要去呢吧啊])"
+)
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙朱胡郭何林罗郑梁谢宋唐许邓冯韩曹曾彭萧蔡潘田袁余叶蒋杜苏魏吕丁沈姚卢傅钟谭"
 _NAME_SAID = (
     r"(?i:my name is|my name's|call me|i am called|i'm called|people call me|the name is)\s+"
     r"([^\W\d_][\w'’\-]*(?:\s+[A-ZÀ-Þ][\w'’\-]*)?)",
@@ -582,8 +619,10 @@ _NAME_SAID = (
     r"(?i:je m['’]appelle|mon nom est|me llamo|mi nombre es|ich hei(?:ß|ss)e|mein name ist|mi chiamo"
     r"|meu nome é"
     r"|me chamo|ik heet|jag heter)\s+([^\W\d_][\w'’\-]*(?:\s+[A-ZÀ-Þ][\w'’\-]*)?)",
-    r"(?:我叫|我的名字是|我的名字叫|我是)\s*([\u4e00-\u9fff]{2,4}|[A-Za-z]+)",
-    r"(?:私の名前は|私は)\s*([\u3040-\u30ff\u4e00-\u9fffA-Za-z]+?)(?:です|と申します|といいます)",
+    rf"(?:我叫|我的名字[是叫])\s*({_CHINESE_NAME}|[A-Za-z]+)",
+    # 我是 is followed by a trade or a town more often than by a name: 我是程序员.
+    rf"我是\s*((?=[{_SURNAMES}小阿]){_CHINESE_NAME}(?<![人生员师长家孩友])|[A-Z][A-Za-z]+)(?=$|[\s，。！,.!;；])",
+    r"(?:私の名前は|私は)\s*(?!何|誰)([\u3040-\u30ff\u4e00-\u9fffA-Za-z]+?)(?:です|と申します|といいます)",
 )
 _NOT_MINE = bag("not what who the a an is in so very from")
 

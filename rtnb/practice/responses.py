@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 import pybase64
 
+from rtnb.practice import languages
 from rtnb.practice import usage as counting
 from rtnb.practice.items import Item
 from rtnb.practice.outputs import Speak, Stop, Think
@@ -75,17 +75,6 @@ class Plan:
     def spoken(self) -> bool:
         """Whether it answers in sound."""
         return self.modalities == ["audio"]
-
-
-# Chinese and Japanese sentences follow each other without a space.
-_UNSPACED = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
-
-
-def _gap(before: str, after: str) -> str:
-    """What stands between two pieces of an answer."""
-    if not before or before[-1].isspace() or after[:1].isspace() or _UNSPACED.match(before[-1]):
-        return ""
-    return " "
 
 
 class _Full(Exception):
@@ -309,7 +298,7 @@ class Response:
     def _write(self, text: str) -> _Steps:
         message = self._message
         assert message is not None
-        for token in counting.split_tokens(_gap(message.text, text) + text):
+        for token in counting.split_tokens(languages.gap(message.text, text) + text):
             self._spend(1)
             message.text += token
             self._part_event("response.output_text.delta", message, delta=token, obfuscation=self._padding(token))
@@ -325,7 +314,7 @@ class Response:
         self._jobs[job] = self._sounds
         voice = self.plan.voice if isinstance(self.plan.voice, str) else self.plan.voice["id"]
         stage.want(Speak(job, text, voice, self.plan.speed))
-        message.owed.extend(counting.split_tokens(_gap(message.text, text) + text))
+        message.owed.extend(counting.split_tokens(languages.gap(message.text, text) + text))
         self._transcribe(message, _TOKENS_BEFORE_SOUND)
         if message.encoder is None:
             message.encoder = Encoder(self.plan.format)

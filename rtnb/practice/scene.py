@@ -14,6 +14,7 @@ from typing import Any
 
 from rtnb.practice import languages, reading
 from rtnb.practice.asks import command_and_rest, is_command
+from rtnb.practice.languages import together
 from rtnb.practice.phrases import PHRASES, phrase
 from rtnb.practice.thoughts import Request
 
@@ -33,7 +34,7 @@ class Turn:
     @property
     def text(self) -> str:
         """Its words, typed and heard."""
-        return " ".join([*self.typed, *self.heard])
+        return together([*self.typed, *self.heard])
 
     @property
     def empty(self) -> bool:
@@ -68,25 +69,25 @@ class Scene:
         """What a request such as "summarise this" is about."""
         turn = self.turn
         if turn.heard and turn.typed:
-            return " ".join(turn.heard)
+            return together(turn.heard)
         request, rest = command_and_rest(turn.text)
         if rest:
             return rest
         if turn.clips and not turn.typed and not is_command(request):
-            return " ".join(turn.heard)
+            return together(turn.heard)
         whole = bool(
             re.search(
                 r"\b(?:all|everything|conversation|we|so far|both|clips|recordings)\b|全部"
-                r"|我们",
+                r"|所有|每段|都|我们",
                 request,
                 re.I,
             )
         )
-        clips = [" ".join(other.heard) for other, _ in self._turns() if other.heard and other is not turn]
+        clips = [together(other.heard) for other, _ in self._turns() if other.heard and other is not turn]
         if clips:
-            return " ".join(clips if whole else clips[-1:])
+            return together(clips if whole else clips[-1:])
         earlier = self.earlier
-        return " ".join(earlier if whole or len(earlier) < 2 else earlier[-1:] or earlier)
+        return together(earlier if whole or len(earlier) < 2 else earlier[-1:] or earlier)
 
     def _turns(self) -> list[tuple[Turn, str]]:
         seen: list[tuple[Turn, str]] = []
@@ -117,7 +118,7 @@ def look(request: Request) -> Scene:
                 for part in parts
                 if isinstance(part, Mapping)
             ]
-            joined = " ".join(text for text in texts if text)
+            joined = together(text for text in texts if text)
             if role == "assistant":
                 if joined:
                     scene.answers.append(joined)
@@ -170,7 +171,7 @@ def _asked_language(text: str) -> str | None:
     for sentence in (part[:400] for part in reading.sentences(text[:20_000])):
         # A language that is talked about or translated into is not one to answer in.
         if re.search(
-            r"\btranslat|翻译|\btradu|übersetz|\bteacher\b|\btutor\b"
+            r"\btranslat|翻译|怎么[说写读]|\btradu|übersetz|\bteacher\b|\btutor\b"
             r"|\blearn",
             sentence,
             re.IGNORECASE,
