@@ -22,7 +22,9 @@ OPEN_TIMEOUT_SECONDS = 15.0
 _KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
 
 
-def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> ConnectionFailed:
+def ended(
+    code: int | None, reason: str, url: str, *, expired: bool = False, goes_on: bool = False
+) -> ConnectionFailed:
     """The end of a session nobody asked for; a clean close by the server can still be the end of the hour.
 
     Args:
@@ -30,6 +32,7 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
         reason: The server's words; "" for none.
         url: The address.
         expired: Whether an `error` event said so beforehand.
+        goes_on: Whether a new session takes over, so that only what was under way is lost.
     """
     told = f" It said: {reason}" if reason else ""
     if expired or (code == 1001 and "maximum duration" in reason):
@@ -42,12 +45,13 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
         sentence = "The server hung up."
     else:
         sentence = f"The server closed the connection (code {code})."
+    remedy = (
+        "ask again: the talk goes on in a new session."
+        if goes_on
+        else "open a new session, or connect with reconnect=True to have that done for you."
+    )
     return ConnectionFailed(
-        f"{sentence}{told} What came until then is kept in .turns and .log; open a new session, or connect with "
-        "reconnect=True to have that done for you.",
-        code=code,
-        reason=reason,
-        url=url,
+        f"{sentence}{told} What came until then is kept in .turns and .log; {remedy}", code=code, reason=reason, url=url
     )
 
 

@@ -78,6 +78,7 @@ def test_it_goes_on_in_a_new_session_with_the_history_as_text_and_each_turn_once
         chat.subscribe(heard.append)
         assert chat.ask("Hello").wait(10).text == "Hello to you."
         sound = chat.turns[1].audio
+        until(lambda: any(isinstance(update, Reconnecting) for update in heard))  # before that it would be lost with it
         assert chat.ask("Are you there?").wait(10).text == "Still here."
         turns = [(turn.item_id, turn.role, turn.words) for turn in chat.turns]
         kept = chat.turns[1].audio
@@ -140,7 +141,7 @@ def test_a_turn_that_the_break_ended_is_not_sent_again_by_itself_and_the_waiting
     with serve(first, second) as url, connect(url=url, reconnect=True) as chat:
         chat.ask("Hello").wait(10)
         lost, waiting = chat.ask("The one that is lost"), chat.ask("The next")
-        with pytest.raises(ConnectionFailed):
+        with pytest.raises(ConnectionFailed, match=r"; ask again: the talk goes on in a new session\.$"):
             lost.wait(10)
         assert waiting.wait(10).text == "The third."
     assert sent == ["Hello", "Hello to you.", "The next"]

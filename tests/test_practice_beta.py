@@ -201,17 +201,19 @@ def test_a_secret_of_the_beta_opens_the_session_it_was_made_for() -> None:
 # ── Programs of October 2024, the way they were written ───────────────────────────────────────────────────────
 
 
-def speech_file(path: Path) -> Path:
-    """A recording at 24 kHz, the only rate the article's cells could send."""
+def speech_file(path: Path, *, pause_seconds: float = 0.0) -> Path:
+    """A recording at 24 kHz, the only rate the article's cells could send, with a pause at its end or without."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(24_000)
-        file.writeframes(SPEECH * 3 + bytes(48_000))
+        file.writeframes(SPEECH * 3 + bytes(2 * round(24_000 * pause_seconds)))
     return path
 
 
-def article_cells(folder: Path, url: str, opened: Callable[[str, dict[str, str]], Any]) -> dict[str, Any]:
+def article_cells(
+    folder: Path, url: str, opened: Callable[[str, dict[str, str]], Any], *, pause_seconds: float = 0.0
+) -> dict[str, Any]:
     """The launch article's walkthrough, cell by cell: upload, read, send with a bar, collect, join, play and save.
 
     Only the upload is left out, and how the socket is opened is given: `extra_headers` then, another word today.
@@ -219,7 +221,7 @@ def article_cells(folder: Path, url: str, opened: Callable[[str, dict[str, str]]
     from pydub import AudioSegment
 
     # The recording.
-    audio_file = speech_file(folder / "question.wav")
+    audio_file = speech_file(folder / "question.wav", pause_seconds=pause_seconds)
     # Read it, and turn it into base64.
     with audio_file.open("rb") as file:
         samples = AudioSegment.from_file(file, format="wav")
@@ -255,7 +257,8 @@ def article_cells(folder: Path, url: str, opened: Callable[[str, dict[str, str]]
     output = folder / "output_audio.wav"
     answer.export(output, format="wav").close()
     words = [event["transcript"] for event in events if event["type"] == "response.audio_transcript.done"]
-    return {"printed": printed, "words": words, "output": output, "seconds": len(answer) / 1000}
+    errors = {event["error"]["code"] for event in events if event["type"] == "error"}
+    return {"printed": printed, "words": words, "output": output, "seconds": len(answer) / 1000, "errors": errors}
 
 
 def then(url: str, headers: dict[str, str]) -> Any:
@@ -285,6 +288,18 @@ def test_the_articles_cells_run_as_they_were_written(
     with wave.open(str(told["output"])) as saved:
         assert saved.getframerate() == 24_000
         assert saved.getnframes() / 24_000 == told["seconds"] > 1
+
+
+def test_the_articles_cells_end_well_where_turn_detection_was_quicker_than_they(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause at the end of the recording ends the turn by itself: what the cells ask for then is there already."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with server.start(engines=canned("In short: it is only a test."), beta=True, pace=40) as practice:
+        told = article_cells(tmp_path, practice.url, today, pause_seconds=2)
+    assert told["printed"][-1] == "rate_limits.updated"
+    assert told["errors"] <= {"input_audio_buffer_commit_empty", "conversation_already_has_active_response"}
+    assert told["words"] == ["In short: it is only a test."]
 
 
 def test_a_program_runs_with_the_websockets_of_its_time(tmp_path: Path) -> None:
