@@ -172,7 +172,7 @@ class CallEngine {
     });
   }
 
-  /** 40 ms from the microphone. */
+  /** 50 ms from the microphone. */
   heardSound({ pcm, level }) {
     this.level = level;
     if (!this.inCall || this.sendingRecording) return;

@@ -7,7 +7,7 @@
  * a widget, however many views show it. The other end is `line.py`.
  */
 
-const IN_FLIGHT_MESSAGES = 50; // 2 s of sound at 40 ms
+const IN_FLIGHT_MESSAGES = 40; // 2 s of sound at 50 ms
 const IN_FLIGHT_BYTES = 512 * 1024;
 const JOINED_BYTES = 96 * 1024; // 2 s of sound in one message
 const BUSY_AFTER_MS = 1200;

@@ -185,7 +185,7 @@ export async function whyNoMicrophone(error) {
  * @returns {Promise<{close: () => void, rateHz: number, label: string, deviceRateHz: number | undefined}>}
  * @throws {MicrophoneError}
  */
-export async function openMicrophone({ onSound, onEnd, context, frameSeconds = 0.04 }) {
+export async function openMicrophone({ onSound, onEnd, context, frameSeconds = 0.05 }) {
   const hindrance = microphoneHindrance();
   if (hindrance && hindrance !== "policy") throw new MicrophoneError(hindrance);
   const wish = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };

@@ -125,10 +125,6 @@ def in_notebook(
         lab.capture(page)
         page.add_init_script(_KEEP_STREAMS)
         path = jupyter.write(name, cells)
-        if jupyter.app == "lab":
-            # A workspace of its own: Lab opens again what another test left open, with its calls in hidden tabs.
-            workspace = f"{jupyter.url}/lab/workspaces/{Path(name).stem}/tree"
-            jupyter.address = lambda path: f"{workspace}/{path}?token={jupyter.token}"  # type: ignore[method-assign]
         notebook = jupyter.open(page, path)
         notebook.run(0)
         it = OpenCall(page, notebook, root)

@@ -19,6 +19,8 @@
   `microphone`, `getUserMedia` hears that file (looped unless its path ends in "%noloop").
 - `capture(page)` BEFORE `open`: everything the page plays (what reaches any AudioContext's destination) is kept;
   `captured(page)` gives it back as float32 samples and their rate. Played `<audio>` elements are not in it.
+- `jupyter.emptied("room")`: an empty folder of a running server as if it were a server of its own; the fixture
+  `jupyters` (conftest.py) gives each test one, for a server takes seconds to start.
 - Nothing here downloads anything. Tests using it carry `@pytest.mark.browser` and skip with `lab.missing()`.
 """
 
@@ -36,6 +38,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -324,10 +327,33 @@ def server(
 
 
 class Jupyter:
-    """A running server: `.url`, `.token`, `.folder`, `.log` (a file)."""
+    """A running server: `.url`, `.token`, `.folder`, `.log` (a file); `.room` is its folder within what it serves."""
 
-    def __init__(self, folder: Path, app: str, url: str, token: str, log: Path) -> None:
-        self.folder, self.app, self.url, self.token, self.log = folder, app, url, token, log
+    def __init__(self, folder: Path, app: str, url: str, token: str, log: Path, room: str = "") -> None:
+        self.folder, self.app, self.url, self.token, self.log, self.room = folder, app, url, token, log, room
+
+    @contextlib.contextmanager
+    def emptied(self, room: str) -> Iterator[Jupyter]:
+        """An empty folder of the same server, with kernels and a workspace of its own, gone when the block ends."""
+        folder = self.folder / room
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        it = Jupyter(folder, self.app, self.url, self.token, self.log, room)
+        try:
+            yield it
+        finally:
+            for session in self._api("GET", "sessions"):
+                if session["path"].startswith(f"{room}/"):
+                    with contextlib.suppress(urllib.error.HTTPError):  # it ended by itself meanwhile
+                        self._api("DELETE", f"sessions/{session['id']}")
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _api(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(
+            f"{self.url}/api/{path}", method=method, headers={"Authorization": f"token {self.token}"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read() or "null")
 
     def write(self, name: str, cells: Sequence[str | tuple[str, str]]) -> str:
         """Write a notebook of these cells into the served folder and return its path there."""
@@ -346,8 +372,10 @@ class Jupyter:
 
     def address(self, path: str) -> str:
         """The address at which a notebook opens."""
-        view = {"lab": "lab/tree", "notebook": "notebooks", "voila": "voila/render"}[self.app]
-        return f"{self.url}/{view}/{path}?token={self.token}"
+        # A workspace of its own: Lab opens again what another test left open, with its calls in hidden tabs.
+        lab = f"lab/workspaces/{self.room}/tree" if self.room else "lab/tree"
+        view = {"lab": lab, "notebook": "notebooks", "voila": "voila/render"}[self.app]
+        return f"{self.url}/{view}/{self.room + '/' if self.room else ''}{path}?token={self.token}"
 
     def open(self, page: Any, path: str, *, timeout: float = 60) -> Notebook:
         """Open a notebook in a page and wait until it is there and its kernel idle (Voilà: until it has rendered)."""
@@ -361,9 +389,13 @@ class Jupyter:
             f"() => {{ const p = {_PANEL}; return p && p.content?.widgets?.length; }}", timeout=timeout * 1000
         )
         notebook.wait_idle(timeout=timeout)
+        page.evaluate(_NO_ICON)
         return notebook
 
 
+# JupyterLab loads another icon for the browser's tab with every message of a widget: a quarter of a call's work here,
+# of which nothing is seen without a tab.
+_NO_ICON = "() => document.querySelectorAll('link.favicon').forEach((icon) => icon.remove())"
 _PANEL = "(window.jupyterapp.shell.currentWidget)"
 _KERNEL = f"{_PANEL}?.sessionContext?.session?.kernel"
 # The cells' own prompts: JupyterLab 3 keeps one more `[*]` in the page that belongs to no cell.

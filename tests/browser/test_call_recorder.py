@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ HEAR = (
     "print(box, box.recorded, box.error, round(box.clip.seconds, 2), box.clip.rate_hz)\n"
     "print('words:', ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
 )
-
-
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
-    with lab.server(tmp_path_factory.mktemp("recorder")) as server:
-        yield server
 
 
 def recorder(call):

@@ -31,21 +31,12 @@ ANSWER = (np.random.default_rng(7).normal(0, 3000, SECONDS * 24_000)).astype("<i
 
 
 @pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
-    with lab.server(tmp_path_factory.mktemp("firefox")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def page() -> Iterator[firefox.Page]:
     with firefox.opened() as it:
         yield it
 
 
 def open_notebook(jupyter: lab.Jupyter, page: firefox.Page, name: str, cells: list[str]) -> lab.Notebook:
-    # A workspace of its own: Lab would open again what the test before left open.
-    workspace = f"{jupyter.url}/lab/workspaces/{name}/tree"
-    jupyter.address = lambda path: f"{workspace}/{path}?token={jupyter.token}"  # type: ignore[method-assign]
     return jupyter.open(page, jupyter.write(f"{name}.ipynb", cells))
 
 

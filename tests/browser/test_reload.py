@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ TOLD = (
     " if e.direction == 'sent' and e.type == 'conversation.item.truncate'])\n"
     "print('ended', call.ended)"
 )
-
-
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Jupyter]:
-    with lab.server(tmp_path_factory.mktemp("reload")) as server:
-        yield server
 
 
 def reload(it: OpenCall, jupyter: lab.Jupyter) -> None:
@@ -88,7 +81,7 @@ def test_a_second_tab_takes_the_call_over_and_the_first_one_falls_silent(jupyter
         call.until("speaking")
         call.notebook.saved()
         other = call.page.context.new_page()
-        address = jupyter.url + f"/lab/workspaces/other/tree/{call.notebook.path}?token={jupyter.token}"
+        address = jupyter.url + f"/lab/workspaces/other/tree/{jupyter.room}/{call.notebook.path}?token={jupyter.token}"
         other.goto(address)
         second = OpenCall(other, lab.Notebook(jupyter, other, call.notebook.path))
         second.until("elsewhere", seconds=40)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,12 +18,7 @@ from browser import lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
-OLD = os.environ.get("RTNB_LAB3_PYTHON", "")
-PLACES = [
-    "lab",
-    "notebook",
-    pytest.param("colab", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python of Colab's pins")),
-]
+PLACES = ["lab", "notebook", "colab"]
 SECONDS = 6
 
 
@@ -58,11 +51,6 @@ def browser() -> Iterator[Any]:
         yield it
 
 
-def place(name: str, folder: Path) -> Any:
-    python = OLD if name == "colab" else sys.executable
-    return lab.server(folder, app="lab" if name == "colab" else name, server_python=python, kernel_python=python)
-
-
 def ask(url: str) -> str:
     return f"import rtnb\nreply = await rtnb.ask('What do I need?', url={url!r}, key='sk-test')\nreply"
 
@@ -76,8 +64,8 @@ def aligned_errors(got: np.ndarray, want: np.ndarray) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize("app", PLACES)
-def test_the_answer_is_heard_while_it_comes_and_one_card_remains(app: str, browser: Any, tmp_path: Path) -> None:
-    with serve(spoken) as url, place(app, tmp_path) as jupyter:
+def test_the_answer_is_heard_while_it_comes_and_one_card_remains(app: str, browser: Any, jupyters: Any) -> None:
+    with serve(spoken) as url, jupyters(app) as jupyter:
         page = lab.page(browser)
         lab.capture(page)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url), "reply", "1 + 1"]))
@@ -117,8 +105,8 @@ def test_the_answer_is_heard_while_it_comes_and_one_card_remains(app: str, brows
         page.context.close()
 
 
-def test_a_cell_that_blocks_the_kernel_is_heard_and_read_all_the_same(browser: Any, tmp_path: Path) -> None:
-    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+def test_a_cell_that_blocks_the_kernel_is_heard_and_read_all_the_same(browser: Any, jupyters: Any) -> None:
+    with serve(spoken) as url, jupyters("lab") as jupyter:
         page = lab.page(browser)
         lab.capture(page)
         cell = f"import rtnb, time\nreply = rtnb.ask('What?', url={url!r}, key='sk-test')\ntime.sleep(9)"
@@ -134,8 +122,8 @@ def test_a_cell_that_blocks_the_kernel_is_heard_and_read_all_the_same(browser: A
         page.context.close()
 
 
-def test_stop_pause_and_a_players_own_start_end_the_sound(browser: Any, tmp_path: Path) -> None:
-    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+def test_stop_pause_and_a_players_own_start_end_the_sound(browser: Any, jupyters: Any) -> None:
+    with serve(spoken) as url, jupyters("lab") as jupyter:
         page = lab.page(browser)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url), ask(url)]))
         notebook.run(0)
@@ -198,10 +186,10 @@ GO = threading.Event()
 
 @pytest.mark.parametrize("reduced", [False, True])
 def test_the_words_stand_beside_the_sound_and_are_read_out_only_where_it_cannot_be_heard(
-    reduced: bool, browser: Any, tmp_path: Path
+    reduced: bool, browser: Any, jupyters: Any
 ) -> None:
     GO.clear()
-    with serve(told) as url, place("lab", tmp_path) as jupyter:
+    with serve(told) as url, jupyters("lab") as jupyter:
         page = lab.page(browser)
         page.emulate_media(reduced_motion="reduce" if reduced else "no-preference")
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
@@ -257,8 +245,8 @@ STRICT = """
 """
 
 
-def test_a_browser_that_wants_a_click_first_is_told_to_the_person(browser: Any, tmp_path: Path) -> None:
-    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+def test_a_browser_that_wants_a_click_first_is_told_to_the_person(browser: Any, jupyters: Any) -> None:
+    with serve(spoken) as url, jupyters("lab") as jupyter:
         page = lab.page(browser)
         page.add_init_script(STRICT)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
@@ -271,8 +259,8 @@ def test_a_browser_that_wants_a_click_first_is_told_to_the_person(browser: Any, 
         page.context.close()
 
 
-def test_texts_follow_the_browser_and_what_was_chosen(browser: Any, tmp_path: Path) -> None:
-    with serve(spoken) as url, place("lab", tmp_path) as jupyter:
+def test_texts_follow_the_browser_and_what_was_chosen(browser: Any, jupyters: Any) -> None:
+    with serve(spoken) as url, jupyters("lab") as jupyter:
         page = lab.page(browser, locale="zh-CN")
         cells = [ask(url), "rtnb.upload()", "rtnb.language('en')\nrtnb.upload()"]
         notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))

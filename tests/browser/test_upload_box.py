@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,7 @@ from browser import lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
-OLD = os.environ.get("RTNB_LAB3_PYTHON", "")
-PLACES = [
-    "lab",
-    "notebook",
-    pytest.param("colab", marks=pytest.mark.skipif(not OLD, reason="RTNB_LAB3_PYTHON names no Python of Colab's pins")),
-]
+PLACES = ["lab", "notebook", "colab"]
 TOLD = "print([(f.name, f.bytes, f.sha256, f.error is None) for f in box.files])"
 
 
@@ -56,13 +50,6 @@ def files(tmp_path: Path) -> Path:
     return folder
 
 
-def place(name: str, folder: Path) -> Any:
-    python = OLD if name == "colab" else sys.executable
-    return lab.server(
-        folder / "served", app="lab" if name == "colab" else name, server_python=python, kernel_python=python
-    )
-
-
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -82,9 +69,9 @@ def settled(page: Any, count: int, *, seconds: float = 60) -> None:
 
 @pytest.mark.parametrize("app", PLACES)
 def test_100_mb_arrive_whole_and_nothing_is_kept_in_the_notebook(
-    app: str, browser: Any, big: Path, tmp_path: Path
+    app: str, browser: Any, big: Path, jupyters: Any
 ) -> None:
-    with place(app, tmp_path) as jupyter:
+    with jupyters(app) as jupyter:
         page = lab.page(browser)
         cells = ["import rtnb\nbox = rtnb.upload()\nbox", "print(box.clip)", TOLD, "print(sum(1 for _ in range(3)))"]
         notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
@@ -102,8 +89,8 @@ def test_100_mb_arrive_whole_and_nothing_is_kept_in_the_notebook(
         page.context.close()
 
 
-def test_several_files_broken_ones_among_them_by_drop_and_paste(browser: Any, files: Path, tmp_path: Path) -> None:
-    with place("lab", tmp_path) as jupyter:
+def test_several_files_broken_ones_among_them_by_drop_and_paste(browser: Any, files: Path, jupyters: Any) -> None:
+    with jupyters("lab") as jupyter:
         page = lab.page(browser)
         cells = ["import rtnb\nbox = rtnb.upload()\nbox", TOLD, "print([c.name for c in box.clips])"]
         notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
@@ -148,7 +135,7 @@ def test_several_files_broken_ones_among_them_by_drop_and_paste(browser: Any, fi
         page.context.close()
 
 
-def test_lost_and_damaged_messages_are_sent_again(browser: Any, tmp_path: Path) -> None:
+def test_lost_and_damaged_messages_are_sent_again(browser: Any, jupyters: Any, tmp_path: Path) -> None:
     path = tmp_path / "noise.bin"
     path.write_bytes(os.urandom(12_000_000))
     # The kernel's end loses every seventh piece and damages every eleventh, on the way in.
@@ -162,7 +149,7 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, tmp_path: Path) 
         "    heard(widget, content, buffers)\n"
         "box._widget.on_msg(box._hear, remove=True)\nbox._widget.on_msg(worse)\nbox"
     )
-    with place("lab", tmp_path) as jupyter:
+    with jupyters("lab") as jupyter:
         page = lab.page(browser)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [lossy, TOLD, "print(len(seen), len(set(seen)))"]))
         notebook.run(0)
@@ -177,12 +164,12 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, tmp_path: Path) 
         page.context.close()
 
 
-@pytest.mark.parametrize("app", ["lab", PLACES[-1]])
-def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("app", ["lab", "colab"])
+def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, jupyters: Any, tmp_path: Path) -> None:
     """With subshells it goes on beside the cell; without, it waits, says so, and goes on when the cell is over."""
     path = tmp_path / "noise.bin"
     path.write_bytes(os.urandom(20_000_000))
-    with place(app, tmp_path) as jupyter:
+    with jupyters(app) as jupyter:
         page = lab.page(browser)
         cells = ["import rtnb\nbox = rtnb.upload()\nbox", "import time; time.sleep(8)", TOLD]
         notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
@@ -206,8 +193,8 @@ def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, tmp_pa
 
 
 @pytest.mark.parametrize("app", PLACES)
-def test_wait_true_waits_for_the_person(app: str, browser: Any, files: Path, tmp_path: Path) -> None:
-    with place(app, tmp_path) as jupyter:
+def test_wait_true_waits_for_the_person(app: str, browser: Any, files: Path, jupyters: Any) -> None:
+    with jupyters(app) as jupyter:
         page = lab.page(browser)
         cell = "import rtnb\nbox = rtnb.upload(wait=True)\nprint('got', box)"
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [cell, "print('next cell')"]))
@@ -227,8 +214,8 @@ def test_wait_true_waits_for_the_person(app: str, browser: Any, files: Path, tmp
         page.context.close()
 
 
-def test_a_restarted_kernel_is_told_in_the_box(browser: Any, tmp_path: Path) -> None:
-    with place("lab", tmp_path) as jupyter:
+def test_a_restarted_kernel_is_told_in_the_box(browser: Any, jupyters: Any) -> None:
+    with jupyters("lab") as jupyter:
         page = lab.page(browser)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", ["import rtnb\nrtnb.upload()"]))
         notebook.run(0)
@@ -239,8 +226,8 @@ def test_a_restarted_kernel_is_told_in_the_box(browser: Any, tmp_path: Path) -> 
         page.context.close()
 
 
-def test_each_control_has_a_name_and_the_focus_can_be_seen(browser: Any, tmp_path: Path) -> None:
-    with place("lab", tmp_path) as jupyter:
+def test_each_control_has_a_name_and_the_focus_can_be_seen(browser: Any, jupyters: Any) -> None:
+    with jupyters("lab") as jupyter:
         page = lab.page(browser)
         notebook = jupyter.open(page, jupyter.write("a.ipynb", ["import rtnb\nrtnb.upload()"]))
         notebook.run(0)
