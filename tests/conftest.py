@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -24,18 +25,29 @@ FIRST = ["test_course.py", "test_upload_box.py", "test_notebooks.py"]
 LAST = ["test_firefox.py", "test_call.py"]
 
 
-def lane(item: pytest.Item) -> str:
-    """With `-n 2` two lanes run side by side: pages that speak and listen, never two at a time, and all else."""
-    page = item.get_closest_marker("browser") is not None
-    return "pages" if page and item.path.name not in FIRST else "all else"
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A browser, a server and a kernel share two cores with everything else: what fails there is tried again, twice."""
+    if item.get_closest_marker("browser"):
+        item.add_marker(pytest.mark.flaky(reruns=2))
+    if item.get_closest_marker("long") and not os.environ.get("RTNB_LONG"):
+        item.add_marker(pytest.mark.skip(reason="in one more place: RTNB_LONG=1 runs it"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A browser, a server and a kernel share two cores with everything else: what fails there is tried again, twice."""
-    for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=2))
-        item.add_marker(pytest.mark.xdist_group(lane(item)))
+    """In lanes, the order above; alone, the files' own."""
     if hasattr(config, "workerinput"):
         order = {name: place for place, name in enumerate([*FIRST, "", *LAST])}
         items.sort(key=lambda item: order.get(item.path.name, order[""]))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `-n 2`, two lanes side by side: pages that speak and listen, never two at a time, and all else."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Lanes(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "pages" if "browser/" in file and not file.endswith(tuple(FIRST)) else "all else"
+
+    return Lanes(config, log)

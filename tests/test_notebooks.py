@@ -337,18 +337,27 @@ def ran(tmp_path_factory):
     """Every notebook, run once: two at a time, for most of it is waiting for speech."""
     folder = tmp_path_factory.mktemp("site")
     pool = ThreadPoolExecutor(2)
-    yield {key: pool.submit(run, *key, folder) for key in BOTH}
+    yield {key: pool.submit(run, *key, folder) for key in BOTH if key not in ELSEWHERE or os.environ.get("RTNB_LONG")}
     pool.shutdown(cancel_futures=True)
 
 
+# The code is the same in both languages; these run in JupyterLab (browser/test_course.py), here with RTNB_LONG=1.
+ELSEWHERE = [(name, "zh") for name in NAMES[1::2]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "language"), BOTH)
+@pytest.mark.parametrize(
+    ("name", "language"), [pytest.param(*key, marks=pytest.mark.long if key in ELSEWHERE else ()) for key in BOTH]
+)
 def test_it_runs_from_top_to_bottom_without_key_and_network(name, language, ran):
     notebook, exercises = ran[name, language].result(600)
     cells = code(notebook)
+    late: set[str] = set()
     for cell, shown in zip(cells, code(committed(name, language)), strict=False):
         # Words and clicks differ from run to run, kinds of outputs do not.
-        assert _kinds(cell) == _kinds(shown), cell.source
+        assert _kinds(cell) | late == _kinds(shown) | late, cell.source
+        # The limits are told after the answer's end: a line of theirs may come when the next cell runs already.
+        late = {"words"} if "verbose=True" in cell.source else set()
     everything = outputs(notebook)
     for trouble in ("these differ", "too late", "Traceback", "look at the diary", "different"):
         assert trouble not in everything

@@ -138,9 +138,12 @@ def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = Fal
 _TAP = """
 (() => {
   const source = `registerProcessor("tap", class extends AudioWorkletProcessor {
+    blocks = [];
     process(inputs) {
       const channel = inputs[0][0];
-      if (channel) this.port.postMessage([currentFrame, channel.slice()]);
+      if (channel) this.blocks.push([currentFrame, channel.slice()]);
+      // A message a block would be a load of its own.
+      if (this.blocks.length > (channel ? 15 : 0)) this.port.postMessage(this.blocks.splice(0));
       return true;
     }})`;
   const url = "data:text/javascript;base64," + btoa(source);
@@ -155,7 +158,7 @@ _TAP = """
       tap.ready = this.audioWorklet?.addModule(url).then(() => {
         const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
         tap.node = new AudioWorkletNode(this, "tap", mono);
-        tap.node.port.onmessage = (event) => tap.blocks.push(event.data);
+        tap.node.port.onmessage = (event) => tap.blocks.push(...event.data);
         tap.gain.connect(tap.node);
       });
     }
@@ -191,7 +194,7 @@ def captured(page: Any, context: int = -1) -> tuple[np.ndarray, int]:
           const taps = window.__taps ?? [];
           const tap = taps.at(which);
           if (!tap) return null;
-          await new Promise((done) => setTimeout(done, 50));
+          await new Promise((done) => setTimeout(done, 200));
           if (!tap.blocks.length) return { rate: tap.rate, data: "" };
           const first = tap.blocks[0][0];
           const [last, block] = tap.blocks.at(-1);

@@ -46,7 +46,8 @@ def told(text: str) -> dict:
 
 
 everywhere = pytest.mark.parametrize("jupyter", ["lab", "notebook", "colab"], indirect=True)
-old_and_new = pytest.mark.parametrize("jupyter", ["lab", "colab"], indirect=True)
+OLD_AS_WELL = pytest.param("colab", marks=pytest.mark.long)
+old_and_new = pytest.mark.parametrize("jupyter", ["lab", OLD_AS_WELL], indirect=True)
 
 
 @everywhere
@@ -160,7 +161,9 @@ def test_a_minute_of_answer_is_played_to_the_sample(jupyter, seconds: int, tmp_p
             assert call.engine("e.played.underruns") == 0
 
 
-@pytest.mark.parametrize(("jupyter", "seconds"), [("lab", 30), ("colab", 16)], indirect=["jupyter"])
+@pytest.mark.parametrize(
+    ("jupyter", "seconds"), [("lab", 30), pytest.param("colab", 16, marks=pytest.mark.long)], indirect=["jupyter"]
+)
 def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: int, tmp_path: Path):
     speech = microphone(tmp_path / "blocked.wav", 8, "order", 60)
     block = f"import time; time.sleep({seconds})"
