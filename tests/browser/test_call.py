@@ -129,7 +129,9 @@ def noise(seconds: float) -> bytes:
     return (generator.normal(0, 3000, int(seconds * 24_000))).astype("<i2").tobytes()
 
 
-@pytest.mark.parametrize(("jupyter", "seconds"), [("lab", 60), ("colab", 20)], indirect=["jupyter"])
+@pytest.mark.parametrize(
+    ("jupyter", "seconds"), [("lab", 60), pytest.param("colab", 20, marks=pytest.mark.long)], indirect=["jupyter"]
+)
 def test_a_minute_of_answer_is_played_to_the_sample(jupyter, seconds: int, tmp_path: Path):
     pcm = noise(seconds)
 
