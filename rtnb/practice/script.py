@@ -596,7 +596,7 @@ def read_frame(frame: str | bytes) -> Any:
     except orjson.JSONDecodeError as error:
         message = f"Invalid event: failed to parse JSON value. {str(error)[:200]}"
         raise Problem(message, code="invalid_json") from error
-    if frame.count("[") + frame.count("{") > 50 and too_deep(value):
+    if too_deep(value):
         raise Problem("Invalid event: failed to parse JSON value. It is nested too deeply.", code="invalid_json")
     return value
 
