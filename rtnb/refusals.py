@@ -15,16 +15,16 @@ import websockets
 
 from .errors import ConnectionFailed, KeyRefused, RtnbError
 
-__all__ = ["OPEN_TIMEOUT_SECONDS", "at_handshake", "ended", "in_session", "unreachable"]
+__all__ = ["OPEN_TIMEOUT_SECONDS", "at_handshake", "ended", "goes_on", "in_session", "unreachable"]
 
 OPEN_TIMEOUT_SECONDS = 15.0
 
+_ANEW = "open a new session, or connect with reconnect=True to have that done for you."
+_AGAIN = "ask again: the talk goes on in a new session."
 _KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
 
 
-def ended(
-    code: int | None, reason: str, url: str, *, expired: bool = False, goes_on: bool = False
-) -> ConnectionFailed:
+def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> ConnectionFailed:
     """The end of a session nobody asked for; a clean close by the server can still be the end of the hour.
 
     Args:
@@ -32,7 +32,6 @@ def ended(
         reason: The server's words; "" for none.
         url: The address.
         expired: Whether an `error` event said so beforehand.
-        goes_on: Whether a new session takes over, so that only what was under way is lost.
     """
     told = f" It said: {reason}" if reason else ""
     if expired or (code == 1001 and "maximum duration" in reason):
@@ -45,14 +44,13 @@ def ended(
         sentence = "The server hung up."
     else:
         sentence = f"The server closed the connection (code {code})."
-    remedy = (
-        "ask again: the talk goes on in a new session."
-        if goes_on
-        else "open a new session, or connect with reconnect=True to have that done for you."
-    )
-    return ConnectionFailed(
-        f"{sentence}{told} What came until then is kept in .turns and .log; {remedy}", code=code, reason=reason, url=url
-    )
+    kept = "What came until then is kept in .turns and .log;"
+    return ConnectionFailed(f"{sentence}{told} {kept} {_ANEW}", code=code, reason=reason, url=url)
+
+
+def goes_on(error: ConnectionFailed) -> ConnectionFailed:
+    """The same break for a turn that it ended, where a new session takes over by itself: another remedy."""
+    return ConnectionFailed(str(error).replace(_ANEW, _AGAIN), code=error.code, reason=error.reason, url=error.url)
 
 
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:

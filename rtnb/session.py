@@ -661,7 +661,7 @@ class Session:
             tries += 1
             self._state = "connecting"
             self._configured.clear()
-            self._fail_pending(self._ended_by(code, reason, goes_on=True), begun=True)
+            self._fail_pending(refusals.goes_on(error), begun=True)
             self._line.renew()
             seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
             self._say(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
@@ -706,10 +706,9 @@ class Session:
             opening.cancel()
 
     def _ending(self, code: int | None, reason: str) -> BaseException | None:
-        return None if self._closing else self._ended_by(code, reason)
-
-    def _ended_by(self, code: int | None, reason: str, *, goes_on: bool = False) -> ConnectionFailed:
-        return refusals.ended(code, reason, self.url, expired=self._said("session_expired"), goes_on=goes_on)
+        if self._closing:
+            return None
+        return refusals.ended(code, reason, self.url, expired=self._said("session_expired"))
 
     def _said(self, *codes: str) -> bool:
         tail = self.log[-5:]

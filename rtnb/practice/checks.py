@@ -158,7 +158,7 @@ def too_deep(value: Any) -> bool:
     """Whether a JSON value is nested so deeply that copying it or writing it down would fail."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(_LEVELS):
-        inner = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+        inner = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
         level = [part for part in inner if isinstance(part, dict | list)]
         if not level:
             return False

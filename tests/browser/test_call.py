@@ -324,7 +324,7 @@ def test_each_failure_of_the_microphone_has_its_own_sentence(jupyter):
                 name,
             )
             call.part("main").click()
-            call.wait(lambda: words in call.notices())  # noqa: B023
+            call.wait(lambda words=words: words in call.notices())
             assert call.status == "ready"
 
 
@@ -364,7 +364,7 @@ def test_where_no_microphone_can_be_had_it_is_told_before_anybody_clicks(jupyter
                 }}"""
             )
             call.engine("(e.changed(), 1)")
-            call.wait(lambda: words in call.notices())  # noqa: B023
+            call.wait(lambda words=words: words in call.notices())
         call.part("main").click()  # and the button calls without
         call.until("typing")
 
