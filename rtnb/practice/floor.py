@@ -32,21 +32,13 @@ class Floor:
     def __init__(self, stage: Stage, transcripts: Transcripts) -> None:
         self._stage = stage
         self._transcripts = transcripts
-        self._buffer = InputBuffer(self._heard["format"])
+        heard = stage.session["audio"]["input"]
+        self._vad: dict[str, Any] | None = heard["turn_detection"]
+        self._buffer = InputBuffer(heard["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None
         self._idle_from_ms: int | None = None
         self._reply_played_at: float | None = None
-
-    @property
-    def _heard(self) -> dict[str, Any]:
-        heard: dict[str, Any] = self._stage.session["audio"]["input"]
-        return heard
-
-    @property
-    def _vad(self) -> dict[str, Any] | None:
-        vad: dict[str, Any] | None = self._heard["turn_detection"]
-        return vad
 
     @property
     def held_bytes(self) -> int:
@@ -55,7 +47,9 @@ class Floor:
 
     def settings_changed(self) -> None:
         """The session has been updated."""
-        self._buffer.use(self._heard["format"])
+        heard = self._stage.session["audio"]["input"]
+        self._vad = heard["turn_detection"]
+        self._buffer.use(heard["format"])
         if self._vad is None:
             self._turns = None
             self._speech_item = None

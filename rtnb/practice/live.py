@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
+from rtnb.practice.connection import Connection
 from rtnb.practice.engines import Workers
 from rtnb.practice.faults import Drop, Frame, Line
 from rtnb.practice.outputs import Close, Output, Send
@@ -21,6 +23,7 @@ __all__ = ["Live", "Outlet"]
 _log = logging.getLogger("rtnb.practice")
 # How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
+_TOLD = (Send, Close)
 
 
 class Outlet:
@@ -32,7 +35,7 @@ class Outlet:
         tape: Where what goes out is written down, or None.
     """
 
-    def __init__(self, connection: ServerConnection, line: Line, tape: Tape | None = None) -> None:
+    def __init__(self, connection: Connection, line: Line, tape: Tape | None = None) -> None:
         self._connection = connection
         self._line = line
         self._tape = tape
@@ -42,12 +45,18 @@ class Outlet:
         self._more = asyncio.Event()
         self._task = asyncio.ensure_future(self._run())
 
-    def send(self, output: Send | Close) -> None:
-        """Put an output of the state machine in the queue."""
-        for frame in self._line.send(output):
-            self._waiting.append(frame)
-            if isinstance(frame, Frame):
-                self._bytes += len(frame.text)
+    def send(self, outputs: list[Send | Close]) -> None:
+        """Send outputs of the state machine: at once where they are due and the client keeps up, else in their turn."""
+        frames = [frame for output in outputs for frame in self._line.send(output)]
+        if not self._waiting and self._connection.keeps_up:
+            now = self._loop.time()
+            texts = [frame.text for frame in frames if isinstance(frame, Frame) and frame.at <= now]
+            if len(texts) == len(frames):
+                self._write_down(texts)
+                self._connection.send_together(texts)
+                return
+        self._waiting += frames
+        self._bytes += sum(len(frame.text) for frame in frames if isinstance(frame, Frame))
         self._more.set()
         if self._bytes > _BACKLOG_BYTES:
             _log.warning("A client has not read %d MB: its socket is dropped.", self._bytes >> 20)
@@ -64,7 +73,7 @@ class Outlet:
         try:
             while True:
                 while self._waiting:
-                    frame = self._waiting.popleft()
+                    frame = self._waiting[0]
                     wait = frame.at - self._loop.time()
                     if wait > 0:
                         await asyncio.sleep(wait)
@@ -74,14 +83,20 @@ class Outlet:
                     if isinstance(frame, Close):
                         await self._connection.close(frame.code, frame.reason[:120])
                         return
-                    self._bytes -= len(frame.text)
-                    if self._tape is not None:
-                        self._tape.write("server", frame.text, self._loop.time())
+                    self._write_down([frame.text])
                     await self._connection.send(frame.text, text=True)
+                    if self._waiting:  # else it has been dropped with all the rest
+                        self._waiting.popleft()
+                        self._bytes -= len(frame.text)
                 self._more.clear()
                 await self._more.wait()
         except ConnectionClosed:
             return
+
+    def _write_down(self, texts: list[bytes]) -> None:
+        if self._tape is not None:
+            for text in texts:
+                self._tape.write("server", text, self._loop.time())
 
 
 class Live:
@@ -97,6 +112,9 @@ class Live:
         self.outlets: list[Outlet] = []
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+        self._answers: list[tuple[str, tuple[Any, ...]]] = []  # of engines, not yet given to the machine
+        self._lock = threading.Lock()
         self._workers = workers(self._answer_from_thread)
         self._over = False
 
@@ -119,29 +137,43 @@ class Live:
     def _answer_from_thread(self, method: str, *args: Any) -> None:
         if self._over:
             return
+        # A voice gives its pieces much faster than they are spoken: the loop is woken once for all that have come.
+        with self._lock:
+            self._answers.append((method, args))
+            if len(self._answers) > 1:
+                return
         try:
-            self._loop.call_soon_threadsafe(self._answer, method, *args)
+            self._loop.call_soon_threadsafe(self._take_answers)
         except RuntimeError:  # the loop has been closed with the server
             self._over = True
 
-    def _answer(self, method: str, *args: Any) -> None:
-        if not self._over:
-            self._absorb(getattr(self.script, method)(*args, self._loop.time()))
+    def _take_answers(self) -> None:
+        with self._lock:
+            answers, self._answers = self._answers, []
+        for method, args in answers:
+            if not self._over:
+                self._absorb(getattr(self.script, method)(*args, self._loop.time()))
 
     def _advance(self) -> None:
-        self._timer = None
+        self._timer = self._due = None
         self._absorb(self.script.advance(self._loop.time()))
 
     def _absorb(self, outputs: list[Output]) -> None:
-        for output in outputs:
-            if isinstance(output, Send | Close):
+        if outputs:
+            told = [output for output in outputs if isinstance(output, _TOLD)]
+            if told:
                 for outlet in self.outlets:
-                    outlet.send(output)
-            else:
-                self._workers.submit(output)
+                    outlet.send(told)
+            for output in outputs:
+                if not isinstance(output, _TOLD):
+                    self._workers.submit(output)
         due = self.script.due
-        if self._timer is not None and (due is None or due != self._timer.when()):
+        if due == self._due or self._over:
+            return
+        if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due is not None and self._timer is None and not self._over:
-            self._timer = self._loop.call_at(due, self._advance)
+        self._due = due
+        if due is not None:
+            # uvloop counts in whole milliseconds: woken within the one before, it would turn until it is time.
+            self._timer = self._loop.call_at(math.ceil(due * 1000) / 1000, self._advance)

@@ -8,7 +8,7 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,17 +19,17 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from rtnb.errors import InputError, mask_secrets
 from rtnb.practice import web
 from rtnb.practice.beta import BetaScript
+from rtnb.practice.connection import Connection
 from rtnb.practice.doors import Admission, Refusal, Secrets, admit
 from rtnb.practice.engines import Engines, Workers
 from rtnb.practice.faults import Faults, Line, read_faults
 from rtnb.practice.live import Live, Outlet
-from rtnb.practice.outputs import Close, Ids, Output, Send
+from rtnb.practice.outputs import Close, Ids, Send
 from rtnb.practice.problems import Problem
 from rtnb.practice.script import Options, Script
 from rtnb.practice.tape import Tape
@@ -40,7 +40,6 @@ __all__ = ["House", "Serving"]
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: who sends it byte by byte is shown out
-_TURN_SECONDS = 0.005  # of work for one client before the others have theirs
 
 
 def _masked(record: logging.LogRecord) -> bool:
@@ -112,7 +111,7 @@ class Serving:
             ssl=house.tls,
             process_request=self._request,
             select_subprotocol=_subprotocol,
-            create_connection=web.Connection,
+            create_connection=Connection,
             compression=None,
             max_size=_FRAME_BYTES,
             open_timeout=_OPEN_SECONDS,
@@ -131,11 +130,12 @@ class Serving:
     # ------------------------------------------------------------------ before the session
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(connection, Connection)
         if "upgrade" not in request.headers.get("Connection", "").lower():
             house = self._house
             return web.answer(
                 request,
-                getattr(connection, "posted", None),
+                connection.posted,
                 key=house.key,
                 given=self._secrets,
                 ids=Ids(random.Random()),
@@ -174,12 +174,13 @@ class Serving:
     # ------------------------------------------------------------------ the session
 
     async def _converse(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, Connection)
         assert connection.request is not None
         try:
             admission, faults = self._admit(connection.request)
             with self._live(admission, faults, connection) as (live, outlet, tape):
                 try:
-                    await _listen(connection, live, tape)
+                    await connection.listen(live.take if tape is None else _written_down(live.take, tape))
                 finally:
                     await outlet.finish()
         except Refusal as refusal:
@@ -187,7 +188,7 @@ class Serving:
 
     @contextmanager
     def _live(
-        self, admission: Admission, faults: Faults, connection: ServerConnection
+        self, admission: Admission, faults: Faults, connection: Connection
     ) -> Iterator[tuple[Live, Outlet, Tape | None]]:
         seed = admission.query.get("seed") or self._house.seed
         chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
@@ -223,7 +224,7 @@ class Serving:
             del self.lives[session_id]
             for other in live.outlets:
                 if other is not outlet:  # a sideband ends with its call
-                    other.send(Close(0.0, 1000, ""))
+                    other.send([Close(0.0, 1000, "")])
             if tape is not None:
                 tape.close()
 
@@ -254,32 +255,22 @@ class Serving:
         return live
 
 
-async def _listen(connection: ServerConnection, live: Live, tape: Tape | None) -> None:
+def _written_down(take: Callable[[str | bytes], None], tape: Tape) -> Callable[[str | bytes], None]:
     loop = asyncio.get_running_loop()
-    worked_seconds = 0.0
-    try:
-        async for frame in connection:
-            began = loop.time()
-            if tape is not None:
-                tape.write("client", frame, began)
-            live.take(frame)
-            worked_seconds += loop.time() - began
-            if worked_seconds > _TURN_SECONDS:
-                await asyncio.sleep(0)  # whoever floods must not keep the others waiting
-                worked_seconds = 0.0
-    except ConnectionClosed:
-        return
+
+    def write_and_take(frame: str | bytes) -> None:
+        tape.write("client", frame, loop.time())
+        take(frame)
+
+    return write_and_take
 
 
-async def _turn_away(connection: ServerConnection, refusal: Refusal) -> None:
+async def _turn_away(connection: Connection, refusal: Refusal) -> None:
     now = asyncio.get_running_loop().time()
     event_id = Ids(random.Random()).new("event")
     event = {"type": "error", "event_id": event_id, "error": refusal.problem.error()}
-    outputs: list[Output] = [Send(now, event), Close(now, refusal.close_code, refusal.reason)]
     outlet = Outlet(connection, Line(Faults(), random.Random()))
-    for output in outputs:
-        assert isinstance(output, Send | Close)
-        outlet.send(output)
+    outlet.send([Send(now, event), Close(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
     await outlet.finish()
 

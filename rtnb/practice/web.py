@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
@@ -19,56 +18,7 @@ from rtnb.practice.doors import Refusal, Secrets, bearer, check_key
 from rtnb.practice.outputs import Ids
 from rtnb.practice.problems import Problem, missing, wrong_type
 
-__all__ = ["Connection", "answer"]
-
-_HEAD_LIMIT = 64 * 1024
-_BODY_LIMIT = 1024 * 1024
-
-
-class Connection(ServerConnection):
-    """A connection that also takes POST requests.
-
-    websockets reads GET requests only, which is all a handshake needs. A POST is held back until its body is here,
-    and shown to websockets as a GET; `posted` keeps the body for `answer`.
-    """
-
-    posted: bytes | None = None
-    _head: bytearray | None = bytearray()
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the network."""
-        if self._head is None:
-            super().data_received(data)
-            return
-        if self._head == b"":
-            self._head = bytearray()
-        self._head += data
-        if not b"POST ".startswith(self._head[:5]):
-            self._pass_on(bytes(self._head))
-            return
-        head, blank, body = bytes(self._head).partition(b"\r\n\r\n")
-        if not blank:
-            if len(head) > _HEAD_LIMIT:
-                self.transport.abort()
-            return
-        lines = head.split(b"\r\n")
-        length = 0
-        for line in lines[1:]:
-            name, _, value = line.partition(b":")
-            if name.strip().lower() == b"content-length" and value.strip().isdigit():
-                length = int(value)
-        if length > _BODY_LIMIT:
-            self.transport.abort()
-        elif len(body) >= length:
-            self.posted = body[:length]
-            kept = [
-                line for line in lines[1:] if not line.lower().startswith((b"content-length", b"transfer-encoding"))
-            ]
-            self._pass_on(b"\r\n".join([b"GET" + lines[0][4:], *kept, b"", b""]))
-
-    def _pass_on(self, data: bytes) -> None:
-        self._head = None
-        super().data_received(data)
+__all__ = ["answer"]
 
 
 def answer(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import struct
@@ -26,7 +25,7 @@ DELTA_SECONDS = 0.25
 CHUNK_SECONDS = 0.1
 
 SERVER = """
-import os, sys
+import os, sys, time
 core, engines, pace = int(sys.argv[1]), sys.argv[2] == "on", float(sys.argv[3])
 if core >= 0 and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {core})
@@ -34,9 +33,11 @@ from rtnb.practice import server
 from rtnb.practice.engines import canned
 words = "canned words for a very long answer " * 40
 with server.start(engines=True if engines else canned(words + "."), pace=pace, seed=1) as practice:
+    practice.warm.result()
+    server.settle()  # as `rtnb practice` does
     print(practice.url, flush=True)
-    sys.stdin.read()
-    print(sum(os.times()[:2]), flush=True)
+    while sys.stdin.readline():
+        print(time.process_time(), flush=True)
 """
 
 
@@ -113,19 +114,29 @@ class Client(asyncio.Protocol):
                 self.first_sound.set_result(now)
 
 
-@contextlib.contextmanager
-def serving(core: int, engines: str, pace: float) -> Any:
-    """A server in a process of its own, on one core."""
-    command = [sys.executable, "-c", SERVER, str(core), engines, str(pace)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        told: dict[str, Any] = {"url": child.stdout.readline().strip()}
-        try:
-            yield told
-        finally:
-            child.stdin.close()
-            told["cpu_seconds"] = float(child.stdout.readline() or "nan")
+class Server:
+    """A server in a process of its own, on one core (or all of them: -1)."""
+
+    def __init__(self, core: int, engines: str, pace: float) -> None:
+        command = [sys.executable, "-c", SERVER, str(core), engines, str(pace)]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._ask, self._told = self._child.stdin, self._child.stdout
+        self.url = self._told.readline().strip()
+
+    def cpu_seconds(self) -> float:
+        """How long its threads have worked so far, all together."""
+        self._ask.write("\n")
+        self._ask.flush()
+        return float(self._told.readline())
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ask.close()
+        self._child.wait()
 
 
 async def connect(url: str) -> Client:
@@ -143,16 +154,21 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-async def both_ways(url: str, count: int, seconds: float) -> tuple[list[float], int]:
-    """Stream both ways; gives how late each delta came (s), and how many were missing."""
+async def both_ways(server: Server, count: int, seconds: float) -> tuple[list[float], int, float]:
+    """Stream both ways; gives how late each delta came (s), how many were missing, and how busy the server's core was.
+
+    Clients come one after another for two seconds, as they do in life, and begin to talk at once.
+    """
     push = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
     sound = base64.b64encode(os.urandom(int(CHUNK_SECONDS * 48_000))).decode()
     append = frame({"type": "input_audio_buffer.append", "audio": sound})
     clear = frame({"type": "input_audio_buffer.clear"})
-    clients = [await connect(url) for _ in range(count)]
+    clients = [await connect(server.url) for _ in range(count)]
     for client in clients:
         client.transport.write(frame({"type": "session.update", "session": push}))
-    end = time.monotonic() + seconds + 2
+    began = time.monotonic()
+    end = began + seconds + 2
+    worked = server.cpu_seconds()
 
     async def stream(client: Client, offset: float) -> None:
         await asyncio.sleep(offset)
@@ -168,6 +184,7 @@ async def both_ways(url: str, count: int, seconds: float) -> tuple[list[float], 
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     await asyncio.gather(*(stream(client, n / count * 2) for n, client in enumerate(clients)))
+    busy = (server.cpu_seconds() - worked) / (time.monotonic() - began)
     late: list[float] = []
     missing = 0
     for client in clients:
@@ -177,7 +194,7 @@ async def both_ways(url: str, count: int, seconds: float) -> tuple[list[float], 
         late += [at - min(came) for at in came]
         missing += max(0, int(seconds / DELTA_SECONDS) - len(came))
         client.transport.close()
-    return late, missing
+    return late, missing, busy
 
 
 async def spoken_turns(url: str, count: int, sound: bytes, turns: int) -> list[float]:
@@ -238,10 +255,9 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[1]})
-    with serving(cores[0] if cores else -1, "off", 1.0) as server:
-        late, missing = asyncio.run(both_ways(server["url"], args.sessions, args.seconds))
+    with Server(cores[0] if cores else -1, "off", 1.0) as server:
+        late, missing, busy = asyncio.run(both_ways(server, args.sessions, args.seconds))
     p50, p99 = (percentile(late, share) * 1000 for share in (0.5, 0.99))
-    busy = server["cpu_seconds"] / (args.seconds + 2)
     print(f"engines off, {args.sessions} sessions streaming both ways for {args.seconds:g} s, server on one core:")
     print(
         f"  {len(late)} audio deltas, {missing} missing; late by {p50:.1f} ms (median), {p99:.1f} ms (99th percentile)"
@@ -259,8 +275,8 @@ def main() -> None:
     count = len(cores) or os.cpu_count()
     print(f"engines on, on all {count} cores, clients among them; turns of {len(sound) / 48_000:.1f} s:")
     for count in map(int, args.engines.split(",")):
-        with serving(-1, "on", 12.0) as server:
-            waits = asyncio.run(spoken_turns(server["url"], count, sound, args.turns))
+        with Server(-1, "on", 12.0) as server:
+            waits = asyncio.run(spoken_turns(server.url, count, sound, args.turns))
         print(
             f"  {count:3} sessions talking at once: first sound {percentile(waits, 0.5) * 1000:.0f} ms (median), "
             f"{percentile(waits, 0.95) * 1000:.0f} ms (95th percentile) after the end of speech, "

@@ -1,0 +1,143 @@
+"""One client's connection: what websockets makes of it, and what a practice server needs besides."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
+
+__all__ = ["Connection"]
+
+_HEAD_LIMIT = 64 * 1024
+_BODY_LIMIT = 1024 * 1024
+_WRITE_BYTES = 64 * 1024  # where the event loop too begins to hold writers back
+_TURN_SECONDS = 0.005  # of work for one client before the others have theirs
+
+
+class Connection(ServerConnection):
+    """websockets' connection, which also takes POST requests, and takes and gives messages with less ado.
+
+    websockets reads GET requests only, which is all a handshake needs. A POST is held back until its body is here,
+    and shown to websockets as a GET; `posted` keeps the body for whoever answers it.
+    """
+
+    posted: bytes | None = None
+    _head: bytearray | None = bytearray()
+    _take: Callable[[str | bytes], None] | None = None
+    _turn_ends = 0.0
+    _queued = 0  # messages that websockets keeps for us, whole or not
+    _failure: Exception | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the network."""
+        if self._head is None:
+            self._turn_ends = time.perf_counter() + _TURN_SECONDS
+            super().data_received(data)
+            return
+        if self._head == b"":
+            self._head = bytearray()
+        self._head += data
+        if not b"POST ".startswith(self._head[:5]):
+            self._pass_on(bytes(self._head))
+            return
+        head, blank, body = bytes(self._head).partition(b"\r\n\r\n")
+        if not blank:
+            if len(head) > _HEAD_LIMIT:
+                self.transport.abort()
+            return
+        lines = head.split(b"\r\n")
+        length = 0
+        for line in lines[1:]:
+            name, _, value = line.partition(b":")
+            if name.strip().lower() == b"content-length" and value.strip().isdigit():
+                length = int(value)
+        if length > _BODY_LIMIT:
+            self.transport.abort()
+        elif len(body) >= length:
+            self.posted = body[:length]
+            kept = [
+                line for line in lines[1:] if not line.lower().startswith((b"content-length", b"transfer-encoding"))
+            ]
+            self._pass_on(b"\r\n".join([b"GET" + lines[0][4:], *kept, b"", b""]))
+
+    def _pass_on(self, data: bytes) -> None:
+        self._head = None
+        super().data_received(data)
+
+    # ------------------------------------------------------------------ messages in
+
+    async def listen(self, take: Callable[[str | bytes], None]) -> None:
+        """Give every message to `take`, in order, until the connection ends.
+
+        A whole text message goes there straight from the network: waking a task for it costs as much as most of them
+        do. Any other, and whatever comes when this client has had its turn, waits in websockets' own queue, which
+        stops reading from a client that floods.
+
+        Raises:
+            Exception: Whatever `take` raises.
+        """
+        self._take = take
+        worked_seconds = 0.0
+        try:
+            async for message in self:
+                if self._failure is not None:
+                    raise self._failure
+                began = time.perf_counter()
+                take(message)
+                self._queued -= 1
+                worked_seconds += time.perf_counter() - began
+                if worked_seconds > _TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    worked_seconds = 0.0
+        except ConnectionClosed:
+            return
+        finally:
+            self._take = None
+
+    def process_event(self, event: Any) -> None:
+        """A frame from the network (before that: the handshake's request)."""
+        if isinstance(event, Frame) and event.opcode in (Opcode.TEXT, Opcode.BINARY):
+            if self._taken_at_once(event):
+                return
+            self._queued += 1
+        super().process_event(event)
+
+    def _taken_at_once(self, frame: Frame) -> bool:
+        whole_text = frame.opcode is Opcode.TEXT and frame.fin
+        if not whole_text or self._queued or self._take is None or time.perf_counter() > self._turn_ends:
+            return False
+        try:
+            text = str(frame.data, "utf-8")
+        except UnicodeDecodeError:  # websockets has its own answer to that
+            return False
+        try:
+            self._take(text)
+        except Exception as error:  # `listen` raises it, woken by the queue
+            self._failure = error
+            return False
+        return True
+
+    # ------------------------------------------------------------------ messages out
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the client reads what is sent: next to nothing waits for it in this process."""
+        return self.protocol.state is State.OPEN and self.transport.get_write_buffer_size() < _WRITE_BYTES
+
+    def send_together(self, texts: list[bytes]) -> None:
+        """Send text messages at once, in one write and whether the client reads them or not.
+
+        A system call each, and the machinery that waits for a slow reader, cost more than all else an event needs.
+
+        Raises:
+            websockets.exceptions.InvalidState: The connection is not open.
+        """
+        for text in texts:
+            self.protocol.send_text(text)
+        self.transport.write(b"".join(self.protocol.data_to_send()))
