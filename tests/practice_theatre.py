@@ -13,7 +13,7 @@ from rtnb.practice import settings
 from rtnb.practice.engines import canned
 from rtnb.practice.outputs import Close, Detect, Hear, Heard, Ids, Listen, Part, Send, Speak, Stop, Think
 from rtnb.practice.script import Options, Script
-from rtnb.practice.thoughts import Call, Say
+from rtnb.practice.thoughts import Say, Thought
 
 MINI = "gpt-realtime-2.1-mini"
 FIRST = "gpt-realtime"
@@ -43,7 +43,7 @@ class Theatre:
         kind: str = "realtime",
         hears: str | BaseException = "hello there",
         partly: Iterable[str] = (),
-        thinks: Iterable[Say | Call | BaseException] = (Say("Nice to meet you."),),
+        thinks: Iterable[Thought | BaseException] = (Say("Nice to meet you."),),
         says: bytes | BaseException = SPEECH,
         holds: Iterable[str] = (),
         options: Options | None = None,

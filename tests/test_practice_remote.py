@@ -26,7 +26,7 @@ from rtnb.practice.engines import canned
 from rtnb.practice.messages import messages
 from rtnb.practice.remote import Remote
 from rtnb.practice.sentences import Sentences
-from rtnb.practice.thoughts import Call, Request, Say
+from rtnb.practice.thoughts import Call, Cut, Request, Say, Thought
 
 WEATHER = {
     "type": "function",
@@ -65,7 +65,7 @@ def result(call_id: str, output: str) -> dict[str, Any]:
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
-def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Say | Call]:
+def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Thought]:
     return list(Remote(chat.url, "small")(Request(items=items, **more)))
 
 
@@ -277,7 +277,7 @@ def call(arguments: Any, **more: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_streams_are_read_as_they_come(chat: Chat, stream: list[bytes], pieces: list[Say | Call]) -> None:
+def test_streams_are_read_as_they_come(chat: Chat, stream: list[bytes], pieces: list[Thought]) -> None:
     chat.answer(*stream)
     assert think(chat, typed("Weather?"), tools=[WEATHER]) == pieces
     chat.answer(b"".join(stream))  # all at once
@@ -399,7 +399,7 @@ def test_an_error_in_the_stream_keeps_what_came_before(chat: Chat, failing: byte
 def test_a_stream_that_breaks_off_is_no_answer_that_has_ended(chat: Chat, chunked: bool, ends: str) -> None:
     chat.chunked, chat.ends = chunked, ends
     chat.answer(chunk({"content": "Half. And then"}))
-    pieces: list[Say | Call] = []
+    pieces: list[Thought] = []
     with pytest.raises(ConnectionFailed, match="broke off in the middle"):
         pieces.extend(Remote(chat.url, "small")(Request()))
     assert pieces in ([Say("Half.")], [])  # a reset may overtake the words
@@ -421,6 +421,12 @@ def test_what_is_no_answer_is_told(chat: Chat, stream: list[Any], words: str) ->
     chat.answer(*stream)
     with pytest.raises(ServerError, match=words):
         think(chat)
+
+
+@pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+def test_an_answer_that_was_cut_off_says_so(chat: Chat, finish: str, reason: Any) -> None:
+    chat.answer(*says("All of this. And half of", finish=finish))
+    assert think(chat) == [Say("All of this."), Say("And half of"), Cut(reason)]
 
 
 def test_odd_things_in_a_stream_do_no_harm(chat: Chat) -> None:

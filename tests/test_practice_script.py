@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from practice_theatre import FIRST, MINI, SILENCE, SPEECH, Theatre, b64, squeezed
 
+from rtnb.practice.outputs import Speak
 from rtnb.practice.script import Options
-from rtnb.practice.thoughts import Call, Say
+from rtnb.practice.thoughts import Call, Cut, Say, Thought
 
 HEAD = ["response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"]
 SPOKEN_TAIL = [
@@ -344,6 +345,59 @@ def test_2_x_speaks_beside_its_call_in_one_response() -> None:
     ]
     message, call = theatre.last("response.done")["response"]["output"]
     assert (message["phase"], call["arguments"]) == ("commentary", '{"city":"London"}')
+
+
+def test_with_tools_only_the_first_sentence_waits_for_what_follows() -> None:
+    theatre = Theatre(MINI, holds=["think", "speak"])
+    theatre.update(tools=[WEATHER])
+    theatre.say("Weather?")
+    theatre.send("response.create")
+    [think] = theatre.held
+
+    def spoken_of() -> list[str]:
+        return list(dict.fromkeys(asked.text for asked in theatre.asked if isinstance(asked, Speak)))
+
+    def thinks(piece: Thought | None) -> None:
+        theatre._take(theatre.script.thought(think.job, piece, theatre.now))
+
+    thinks(Say("One."))
+    assert spoken_of() == []  # a call may follow, and then this is commentary
+    thinks(Say("Two."))
+    assert spoken_of() == ["One."]
+    assert theatre.last("response.output_item.added")["item"]["phase"] == "final_answer"
+    theatre.release("speak")
+    assert spoken_of() == ["One.", "Two."]  # though what comes third is not known yet
+    thinks(None)
+    assert theatre.last("response.done")["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize("modality", ["audio", "text"])
+@pytest.mark.parametrize("reason", ["max_output_tokens", "content_filter"])
+def test_a_mind_that_stops_before_its_end_leaves_an_incomplete_response(modality: str, reason: Any) -> None:
+    theatre = Theatre(thinks=[Say("Half of it and"), Cut(reason)])
+    theatre.update(output_modalities=[modality])
+    theatre.say("Tell me all.")
+    theatre.send("response.create")
+    response = theatre.last("response.done")["response"]
+    assert (response["status"], response["status_details"]) == ("incomplete", {"type": "incomplete", "reason": reason})
+    [message] = response["output"]
+    [part] = message["content"]
+    assert (message["status"], part.get("transcript") or part["text"]) == ("incomplete", "Half of it and")
+    if modality == "audio":  # all that was said can be heard
+        sound = b"".join(base64.b64decode(event["delta"]) for event in theatre.of("response.output_audio.delta"))
+        assert sound == SPEECH
+
+
+def test_a_very_long_text_does_not_come_all_in_one_even_where_nothing_is_paced() -> None:
+    text = "word " * 2_000 + "end."
+    theatre = Theatre(thinks=[Say(text)], options=Options(pace=0))
+    theatre.update(output_modalities=["text"])
+    theatre.say("Tell me all.")
+    at_once = theatre.send("response.create")
+    assert 100 < len(at_once) < 500  # the others have their turn
+    theatre.wait(1)
+    assert theatre.last("response.done")["response"]["status"] == "completed"
+    assert "".join(event["delta"] for event in theatre.of("response.output_text.delta")) == text
 
 
 def test_several_calls_in_one_response_unless_parallel_calls_are_off() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["Live", "Outlet"]
 _log = logging.getLogger("rtnb.practice")
 # How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
+_TURN_SECONDS = 0.005  # of answers for one session before the others have theirs
 _TOLD = (Send, Close)
 
 
@@ -150,9 +152,16 @@ class Live:
     def _take_answers(self) -> None:
         with self._lock:
             answers, self._answers = self._answers, []
-        for method, args in answers:
-            if not self._over:
-                self._absorb(getattr(self.script, method)(*args, self._loop.time()))
+        turn_ends = time.perf_counter() + _TURN_SECONDS
+        for done, (method, args) in enumerate(answers, 1):
+            if self._over:
+                return
+            self._absorb(getattr(self.script, method)(*args, self._loop.time()))
+            if time.perf_counter() > turn_ends and done < len(answers):
+                with self._lock:
+                    self._answers[:0] = answers[done:]
+                self._loop.call_soon(self._take_answers)
+                return
 
     def _advance(self) -> None:
         self._timer = self._due = None

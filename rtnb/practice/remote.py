@@ -17,11 +17,13 @@ from typing import Any
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, mask_secrets
 from rtnb.practice.messages import messages, tools
 from rtnb.practice.sentences import Sentences
-from rtnb.practice.thoughts import Call, Request, Say
+from rtnb.practice.thoughts import Call, Cut, Request, Say, Thought
 
 __all__ = ["Remote"]
 
 _CONNECT_SECONDS = 10.0
+# What chat servers give as `finish_reason`, and what the Realtime API calls it.
+_CUT = {"length": Cut("max_output_tokens"), "content_filter": Cut("content_filter")}
 _AT_ONCE = 64  # questions under way at a time; chat servers queue them in turn
 
 
@@ -68,8 +70,8 @@ class Remote:
             request: What to answer.
 
         Returns:
-            An iterator: `Say` for each finished sentence, then `Call` for each function the model calls. Its
-            `abandon` ends it from another thread.
+            An iterator: `Say` for each finished sentence, then `Call` for each function the model calls, then `Cut`
+            where the server stopped before its end. Its `abandon` ends it from another thread.
 
         Raises:
             ConnectionFailed: While iterating, if the server cannot be reached or breaks off.
@@ -90,10 +92,10 @@ class _Answer:
         self._abandoned = False
         self._steps = self._perform()
 
-    def __iter__(self) -> Iterator[Say | Call]:
+    def __iter__(self) -> Iterator[Thought]:
         return self
 
-    def __next__(self) -> Say | Call:
+    def __next__(self) -> Thought:
         return next(self._steps)
 
     def close(self) -> None:
@@ -108,7 +110,7 @@ class _Answer:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _perform(self) -> Generator[Say | Call, None, None]:
+    def _perform(self) -> Generator[Thought, None, None]:
         sentences = Sentences(aloud="audio" in self._request.modalities)
         calls = _Calls()
         why = ""
@@ -128,6 +130,8 @@ class _Answer:
         for name, written in calls:
             said = True
             yield Call(name, self._arguments(name, written, why))
+        if said and why in _CUT:
+            yield _CUT[why]
         if not said and not self._abandoned:
             reason = f" (it stopped for: {why})" if why not in ("", "stop") else ""
             raise self._failed(

@@ -22,7 +22,7 @@ from rtnb.practice.outputs import Speak, Stop, Think
 from rtnb.practice.settings import Model
 from rtnb.practice.sound import BYTES_PER_MS, Encoder, bytes_per_ms
 from rtnb.practice.stage import Stage
-from rtnb.practice.thoughts import Call, Request, Say
+from rtnb.practice.thoughts import Call, Cut, Request, Thought
 
 __all__ = ["Plan", "Response"]
 
@@ -35,6 +35,10 @@ _TOKENS_BEFORE_SOUND = 3  # recorded: the transcript starts first, usually by th
 _TOKENS_BETWEEN_SOUND = 3
 _GAP_SECONDS = 0.1  # a loop that wakes a little late must not slow the stream down
 _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that
+# Where all goes out at once, whoever says very much lets the others speak in between.
+_TOKENS_AT_ONCE = 250
+_MOMENT_SECONDS = 0.001
+_FULL = "max_output_tokens"  # why a response ends that has written as many tokens as it may
 _REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
 
 
@@ -77,8 +81,8 @@ class Plan:
         return self.modalities == ["audio"]
 
 
-class _Full(Exception):
-    """The response has written as many tokens as it may."""
+class _Incomplete(Exception):
+    """The response ends before its end; its one argument is the reason that `status_details` give."""
 
 
 class _EngineFailed(Exception):
@@ -122,7 +126,7 @@ class Response:
         self._message: _Message | None = None
         self._call: Item | None = None
         self._calls = 0
-        self._thoughts: deque[Say | Call | BaseException | None] = deque()
+        self._thoughts: deque[Thought | BaseException | None] = deque()
         self._sounds: deque[bytes | BaseException | None] = deque()
         self._jobs: dict[str, deque[Any]] = {}
         self._text_tokens = 0
@@ -199,8 +203,8 @@ class Response:
                 plan.instructions, plan.tools, plan.context, stage.model.context_tokens, plan.truncation
             )
             yield from self._answer()
-        except _Full:
-            self._finish("incomplete", {"type": "incomplete", "reason": "max_output_tokens"})
+        except _Incomplete as cut:
+            self._finish("incomplete", {"type": "incomplete", "reason": str(cut)})
         except counting.ContextFull as full:
             error: dict[str, Any] = {
                 "type": "invalid_request_error",
@@ -218,14 +222,19 @@ class Response:
         self._think()
         piece = yield from self._next(self._thoughts)
         while piece is not None:
+            if isinstance(piece, Cut):
+                if self._message is not None:
+                    yield from self._rest_of_sound(self._message)
+                raise _Incomplete(piece.reason)
             if isinstance(piece, Call):
                 if not (self.plan.one_call and self._calls):
                     yield from self._write_call(piece)
                 piece = yield from self._next(self._thoughts)
                 continue
-            # 2.x marks what it says before a call as commentary (recorded), so where a call may follow we look ahead.
+            # 2.x marks what it says before a call as commentary (recorded), so where a call may follow we look ahead
+            # before we open a message.
             following = None
-            looked = self._may_call()
+            looked = self._message is None and self._may_call()
             if looked:
                 following = yield from self._next(self._thoughts)
                 if isinstance(following, Call) and not self._stage.model.second_generation:
@@ -302,8 +311,7 @@ class Response:
             self._spend(1)
             message.text += token
             self._part_event("response.output_text.delta", message, delta=token, obfuscation=self._padding(token))
-            if self._stage.pace:
-                yield self._stage.now + _TOKEN_SECONDS / self._stage.pace
+            yield from self._after_token()
 
     def _speak(self, text: str) -> _Steps:
         message = self._message
@@ -357,7 +365,7 @@ class Response:
             delta = pybase64.b64encode(cut).decode("ascii")
             self._part_event("response.output_audio.delta", message, delta=delta)
         if len(cut) < len(piece):
-            raise _Full
+            raise _Incomplete(_FULL)
 
     def _transcribe(self, message: _Message, count: int) -> None:
         for _ in range(min(count, len(message.owed))):
@@ -416,8 +424,7 @@ class Response:
             written += token
             item.shown["arguments"] = written
             stage.send("response.function_call_arguments.delta", **where, delta=token, obfuscation=self._padding(token))
-            if stage.pace:
-                yield stage.now + _TOKEN_SECONDS / stage.pace
+            yield from self._after_token()
         # Recorded on 2.1: what was said beside the call ends after the call's last delta.
         if self._message is not None:
             self._end_message(self._message, "completed")
@@ -458,10 +465,17 @@ class Response:
     def _audio_tokens(self) -> int:
         return counting.assistant_audio_tokens(self._audio_bytes / bytes_per_ms(self.plan.format))
 
+    def _after_token(self) -> _Steps:
+        stage = self._stage
+        if stage.pace:
+            yield stage.now + _TOKEN_SECONDS / stage.pace
+        elif self._text_tokens % _TOKENS_AT_ONCE == 0:
+            yield stage.now + _MOMENT_SECONDS
+
     def _spend(self, tokens: int) -> None:
         limit = self.plan.max_output_tokens
         if isinstance(limit, int) and self._text_tokens + self._audio_tokens + tokens > limit:
-            raise _Full
+            raise _Incomplete(_FULL)
         self._text_tokens += tokens
 
     def _allowed_sound(self) -> int | None:

@@ -27,7 +27,7 @@ from rtnb.practice.outputs import Close, Heard, Ids, Output, Send, Stop
 from rtnb.practice.problems import Problem, above_maximum
 from rtnb.practice.responses import Plan, Response
 from rtnb.practice.sound import BYTES_PER_MS
-from rtnb.practice.thoughts import Call, Say
+from rtnb.practice.thoughts import Thought
 from rtnb.practice.transcripts import Transcripts
 
 __all__ = ["Options", "Script"]
@@ -196,7 +196,7 @@ class Script:
             self._transcripts.partly_heard(job, text)
         return self._given()
 
-    def thought(self, job: str, piece: Say | Call | BaseException | None, now: float) -> list[Output]:
+    def thought(self, job: str, piece: Thought | BaseException | None, now: float) -> list[Output]:
         """The brain's next piece; None at its end."""
         return self._answer(job, piece, now)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-__all__ = ["Brain", "Call", "Request", "Say"]
+__all__ = ["Brain", "Call", "Cut", "Request", "Say", "Thought"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,19 @@ class Call:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The answer ends here, before its end. `reason` is what an incomplete response's `status_details` tell."""
+
+    reason: Literal["max_output_tokens", "content_filter"]
+
+
+Thought = Say | Call | Cut
+
+
 class Brain(Protocol):
     """Whatever thinks: `brain.think` as it stands, or a `brain.Remote`."""
 
-    def __call__(self, request: Request) -> Iterator[Say | Call]:
+    def __call__(self, request: Request) -> Iterator[Thought]:
         """Answer a request, a sentence or a call at a time."""
         ...
