@@ -296,6 +296,10 @@ def test_piper_speaks_the_languages_it_has_a_model_for(monkeypatch: pytest.Monke
         '{"espeak": {"voice": "en-us"}, "num_speakers": 3, "audio": {"sample_rate": 16000}}'
     )
     (tmp_path / "stray.onnx").write_bytes(b"")
+    (tmp_path / "zh_CN-fetches-more.onnx").write_bytes(b"")
+    (tmp_path / "zh_CN-fetches-more.onnx.json").write_text(
+        '{"espeak": {"voice": "cmn"}, "phoneme_type": "pinyin", "audio": {"sample_rate": 22050}}'
+    )
     assert str(voice.engine()).startswith("piper (en_US-some-medium)")
     assert seconds(say("Hello there.", voice="ash")) == pytest.approx(0.5, abs=0.01)
     assert piper.asked == [("Hello there.", 1, 1.0)]
@@ -334,6 +338,8 @@ def test_kokoro_gives_each_name_its_voice(monkeypatch: pytest.MonkeyPatch, tmp_p
 
         def create(self, text: str, *, voice: str, speed: float, lang: str) -> tuple[np.ndarray, int]:
             asked.append((voice, speed, lang))
+            if text == "㎡":
+                raise ValueError("Nothing to synthesize, '㎡' produced no phonemes")
             return np.full(2_400, 2.0, np.float32), 24_000
 
     module = types.ModuleType("kokoro_onnx")
@@ -349,6 +355,7 @@ def test_kokoro_gives_each_name_its_voice(monkeypatch: pytest.MonkeyPatch, tmp_p
     b"".join(kokoro.synthesise("Bonjour", "marin", 0.25, "fr", False))
     assert asked == [("af_heart", 1.0, "en-us"), ("ff_siwis", 0.5, "fr-fr")]
     assert not kokoro.speaks("zh")
+    assert list(kokoro.synthesise("㎡", "marin", 1.0, "en", False)) == []
 
 
 def test_a_second_voice_may_come_and_go_without_breaking_the_first() -> None:

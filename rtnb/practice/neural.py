@@ -22,6 +22,10 @@ __all__ = ["Kokoro", "Piper"]
 _NAMES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 
 
+# Other ways from letters to sounds fetch a model (pinyin) or need a package of their own (Hebrew, Japanese, Thai).
+_AT_HAND = ("espeak", "text")
+
+
 def _place(voice: str) -> int:
     """Which of several voices a name gets: the API's in their order, any other always the same."""
     return _NAMES.index(voice) if voice in _NAMES else sum(voice.encode())
@@ -54,6 +58,8 @@ class Piper:
             if not description.is_file():
                 continue
             told = json.loads(description.read_text("utf-8"))
+            if told.get("phoneme_type", "espeak") not in _AT_HAND:
+                continue
             language = str(told["espeak"]["voice"]).split("-")[0].replace("cmn", "zh")
             count = int(told.get("num_speakers", 1))
             self._rates[model] = int(told["audio"]["sample_rate"])
@@ -155,7 +161,10 @@ class Kokoro:
         wanted = _KOKORO.get(voice, "")
         name = wanted if language == "en" and wanted in self._voices else own[_place(voice) % len(own)]
         with self._lock:
-            samples, _ = self._loaded.create(
-                text, voice=name, speed=max(speed, 0.5), lang=_KOKORO_LANGUAGES[language][1]
-            )
+            try:
+                samples, _ = self._loaded.create(
+                    text, voice=name, speed=max(speed, 0.5), lang=_KOKORO_LANGUAGES[language][1]
+                )
+            except ValueError:  # nothing in it that has a sound in this language
+                return
         yield (np.clip(samples, -1, 1) * 32_767).astype("<i2").tobytes()
