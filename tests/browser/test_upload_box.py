@@ -19,7 +19,6 @@ from browser import lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
-PLACES = ["lab", "notebook", "colab"]
 OLD_AS_WELL = pytest.param("colab", marks=pytest.mark.long)
 TOLD = "print([(f.name, f.bytes, f.sha256, f.error is None) for f in box.files])"
 
@@ -68,7 +67,7 @@ def settled(page: Any, count: int, *, seconds: float = 60) -> None:
     )
 
 
-@pytest.mark.parametrize("app", PLACES)
+@pytest.mark.parametrize("app", ["lab", pytest.param("notebook", marks=pytest.mark.long), "colab"])
 def test_100_mb_arrive_whole_and_nothing_is_kept_in_the_notebook(
     app: str, browser: Any, big: Path, jupyters: Any
 ) -> None:
