@@ -509,6 +509,15 @@ def test_an_idle_session_costs_less_than_a_megabyte() -> None:
 # ------------------------------------------------------------------ the command
 
 
+def test_a_process_of_its_own_is_spared_looking_through_what_stays() -> None:
+    before = gc.get_freeze_count()
+    try:
+        server.settle()
+        assert gc.get_freeze_count() > before + 10_000
+    finally:
+        gc.unfreeze()
+
+
 @contextlib.contextmanager
 def command(*options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`rtnb practice` on a free port, and what it prints until it waits."""
