@@ -12,12 +12,12 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-__all__ = ["Connection"]
+__all__ = ["TURN_SECONDS", "Connection"]
 
 _HEAD_LIMIT = 64 * 1024
 _BODY_LIMIT = 1024 * 1024
 _WRITE_BYTES = 64 * 1024  # where the event loop too begins to hold writers back
-_TURN_SECONDS = 0.005  # of work for one client before the others have theirs
+TURN_SECONDS = 0.005  # of work for one client, before the others have theirs
 
 
 class Connection(ServerConnection):
@@ -37,7 +37,7 @@ class Connection(ServerConnection):
     def data_received(self, data: bytes) -> None:
         """Bytes from the network."""
         if self._head is None:
-            self._turn_ends = time.perf_counter() + _TURN_SECONDS
+            self._turn_ends = time.perf_counter() + TURN_SECONDS
             super().data_received(data)
             return
         if self._head == b"":
@@ -92,7 +92,7 @@ class Connection(ServerConnection):
                 take(message)
                 self._queued -= 1
                 worked_seconds += time.perf_counter() - began
-                if worked_seconds > _TURN_SECONDS:
+                if worked_seconds > TURN_SECONDS:
                     await asyncio.sleep(0)
                     worked_seconds = 0.0
         except ConnectionClosed:

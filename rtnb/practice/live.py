@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from rtnb.practice.connection import Connection
+from rtnb.practice.connection import TURN_SECONDS, Connection
 from rtnb.practice.engines import Workers
 from rtnb.practice.faults import Drop, Frame, Line
 from rtnb.practice.outputs import Close, Output, Send
@@ -24,7 +24,6 @@ __all__ = ["Live", "Outlet"]
 _log = logging.getLogger("rtnb.practice")
 # How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
-_TURN_SECONDS = 0.005  # of answers for one session before the others have theirs
 _TOLD = (Send, Close)
 
 
@@ -152,7 +151,7 @@ class Live:
     def _take_answers(self) -> None:
         with self._lock:
             answers, self._answers = self._answers, []
-        turn_ends = time.perf_counter() + _TURN_SECONDS
+        turn_ends = time.perf_counter() + TURN_SECONDS
         for done, (method, args) in enumerate(answers, 1):
             if self._over:
                 return

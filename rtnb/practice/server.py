@@ -168,7 +168,10 @@ def _threads(count: int) -> ThreadPoolExecutor:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop, which carries the same traffic with a sixth less work; None where it is not installed."""
+    """uvloop's loop, which keeps up with hundreds of sessions where asyncio's begins to lag; None where it is not here.
+
+    `tests/benchmarks/bench_practice_load.py` shows both (`--loop asyncio`).
+    """
     try:
         import uvloop
     except ImportError:  # Windows among others

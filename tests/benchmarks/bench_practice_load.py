@@ -34,10 +34,12 @@ if core >= 0 and hasattr(os, "sched_setaffinity"):
 from rtnb.practice import server
 from rtnb.practice.engines import canned
 words = "canned words for a very long answer " * 40
+if sys.argv[4] == "asyncio":
+    server._fast_loop = lambda: None
 with server.start(engines=True if engines else canned(words + "."), pace=pace, seed=1) as practice:
     practice.warm.result()
     server.settle()  # as `rtnb practice` does
-    print(practice.url, flush=True)
+    print(practice.url, type(practice._loop).__module__.split(".")[0], flush=True)
     while sys.stdin.readline():
         print(time.process_time(), flush=True)
 """
@@ -120,13 +122,13 @@ class Client(asyncio.Protocol):
 class Server:
     """A server in a process of its own, on one core (or all of them: -1)."""
 
-    def __init__(self, core: int, engines: str, pace: float) -> None:
-        command = [sys.executable, "-c", SERVER, str(core), engines, str(pace)]
+    def __init__(self, core: int, engines: str, pace: float, loop: str = "") -> None:
+        command = [sys.executable, "-c", SERVER, str(core), engines, str(pace), loop]
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._ask, self._told = self._child.stdin, self._child.stdout
-        self.url = self._told.readline().strip()
+        self.url, self.loop = self._told.readline().split()
 
     def cpu_seconds(self) -> float:
         """How long its threads have worked so far, all together."""
@@ -260,17 +262,21 @@ def main() -> None:
     parser.add_argument(
         "--real-time", action="store_true", help="ask for real-time scheduling, so that other programs do not count"
     )
+    parser.add_argument("--loop", choices=["", "asyncio"], default="", help="asyncio: not uvloop, though it is there")
     args = parser.parse_args()
     if args.real_time:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))  # the server inherits it
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[1]})
-    with Server(cores[0] if cores else -1, "off", 1.0) as server:
+    with Server(cores[0] if cores else -1, "off", 1.0, args.loop) as server:
         streamed = asyncio.run(both_ways(server, args.sessions, args.seconds))
     p50, p99 = (percentile(streamed.late, share) * 1000 for share in (0.5, 0.99))
     first, last = (percentile(streamed.first, share) * 1000 for share in (0.5, 0.99))
-    print(f"engines off, {args.sessions} sessions streaming both ways for {args.seconds:g} s, server on one core:")
+    print(
+        f"engines off, {args.sessions} sessions streaming both ways for {args.seconds:g} s, "
+        f"server on one core with {server.loop}:"
+    )
     print(
         f"  {len(streamed.late)} audio deltas, {streamed.missing} missing; "
         f"late by {p50:.1f} ms (median), {p99:.1f} ms (99th percentile)"
