@@ -545,8 +545,17 @@ def in_a_shell(line: str, folder: Path) -> str:
     return done.stdout
 
 
-# Not the client with threads: two of them share its TLS socket, unguarded, and one request in some hundreds is lost.
 OPENAI_PROGRAM = """
+import openai
+with openai.OpenAI().realtime.connect(model="gpt-realtime-2.1-mini") as connection:
+    connection.response.create(response={"output_modalities": ["text"]})
+    for event in connection:
+        if event.type == "response.done":
+            print(event.response.status)
+            break
+"""
+# Over TLS not the client with threads: two of them share a socket, unguarded, and one request in some hundreds is lost.
+OPENAI_PROGRAM_OVER_TLS = """
 import asyncio, openai
 async def main():
     async with openai.AsyncOpenAI() as client, client.realtime.connect(model="gpt-realtime-2.1-mini") as connection:
@@ -570,7 +579,7 @@ def test_the_two_lines_to_try_work_as_they_are_printed(options: list[str], tmp_p
         ask, run = (line.replace("YOUR_KEY", "class-of-2026") for line in lines[2:4])
         assert "completed" in in_a_shell(ask, tmp_path)
         if importlib.util.find_spec("openai"):
-            (tmp_path / "your_program.py").write_text(OPENAI_PROGRAM)
+            (tmp_path / "your_program.py").write_text(OPENAI_PROGRAM_OVER_TLS if "--tls" in options else OPENAI_PROGRAM)
             assert in_a_shell(run, tmp_path) == "completed\n"
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0

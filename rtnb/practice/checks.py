@@ -28,7 +28,7 @@ __all__ = [
 # No limit is documented here; it is the one that OpenAI's chat API gives for a text.
 _TEXT_CHARACTERS = 1_048_576
 _LEVELS = 100
-_NESTING = (dict, list)
+_NESTING = (dict, list)  # as a tuple: `dict | list` would be made anew for every value
 
 Check = Callable[[Any, str], Any]
 

@@ -24,7 +24,7 @@ __all__ = ["Live", "Outlet"]
 _log = logging.getLogger("rtnb.practice")
 # How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
-_TOLD = (Send, Close)
+_TOLD = (Send, Close)  # as a tuple: `Send | Close` would be made anew for every event
 
 
 class Outlet:

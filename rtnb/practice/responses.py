@@ -38,7 +38,6 @@ _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms 
 # Where all goes out at once, whoever says very much lets the others speak in between.
 _TOKENS_AT_ONCE = 250
 _MOMENT_SECONDS = 0.001
-_FULL = "max_output_tokens"  # why a response ends that has written as many tokens as it may
 _REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
 
 
@@ -365,7 +364,7 @@ class Response:
             delta = pybase64.b64encode(cut).decode("ascii")
             self._part_event("response.output_audio.delta", message, delta=delta)
         if len(cut) < len(piece):
-            raise _Incomplete(_FULL)
+            raise _Incomplete("max_output_tokens")
 
     def _transcribe(self, message: _Message, count: int) -> None:
         for _ in range(min(count, len(message.owed))):
@@ -475,7 +474,7 @@ class Response:
     def _spend(self, tokens: int) -> None:
         limit = self.plan.max_output_tokens
         if isinstance(limit, int) and self._text_tokens + self._audio_tokens + tokens > limit:
-            raise _Incomplete(_FULL)
+            raise _Incomplete("max_output_tokens")
         self._text_tokens += tokens
 
     def _allowed_sound(self) -> int | None:

@@ -92,7 +92,6 @@ class InputBuffer:
     def __init__(self, format: dict[str, Any]) -> None:
         self._format = format
         self._decoder = Decoder(format)
-        self._bytes_per_ms = bytes_per_ms(format)
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were here once
         self._ms = 0.0
@@ -115,13 +114,12 @@ class InputBuffer:
         if format != self._format:
             self._format = format
             self._decoder = Decoder(format)
-            self._bytes_per_ms = bytes_per_ms(format)
 
     def append(self, sound: bytes) -> bytes:
         """Take the next bytes; gives them as s16le 24 kHz."""
         pcm = self._decoder.feed(sound)
         self._pcm += pcm
-        self._ms += len(sound) / self._bytes_per_ms
+        self._ms += len(sound) / bytes_per_ms(self._format)
         return pcm
 
     def all(self) -> bytes:

@@ -46,8 +46,9 @@ from typing import Any
 
 import nbformat
 import numpy as np
+import pytest
 
-__all__ = ["Jupyter", "Notebook", "capture", "captured", "chromium", "missing", "page", "server"]
+__all__ = ["Jupyter", "Notebook", "capture", "captured", "chromium", "missing", "only_long", "page", "server"]
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -60,6 +61,11 @@ def missing() -> str | None:
         if importlib.util.find_spec(package) is None:
             return f"{package} is not installed"
     return None
+
+
+def only_long(*values: Any) -> Any:
+    """A test's parameters that show in one more place what is shown already: only with RTNB_LONG=1."""
+    return pytest.param(*values, marks=pytest.mark.long)
 
 
 # ---------------------------------------------------------------------------------------------- the browser

@@ -46,8 +46,7 @@ def told(text: str) -> dict:
 
 
 everywhere = pytest.mark.parametrize("jupyter", ["lab", "notebook", "colab"], indirect=True)
-OLD_AS_WELL = pytest.param("colab", marks=pytest.mark.long)
-old_and_new = pytest.mark.parametrize("jupyter", ["lab", OLD_AS_WELL], indirect=True)
+old_and_new = pytest.mark.parametrize("jupyter", ["lab", lab.only_long("colab")], indirect=True)
 
 
 @everywhere
@@ -131,7 +130,7 @@ def noise(seconds: float) -> bytes:
 
 @pytest.mark.parametrize(
     ("jupyter", "seconds"),
-    [("lab", 25), pytest.param("lab", 60, marks=pytest.mark.long), pytest.param("colab", 20, marks=pytest.mark.long)],
+    [("lab", 25), lab.only_long("lab", 60), lab.only_long("colab", 20)],
     indirect=["jupyter"],
 )
 def test_a_long_answer_is_played_to_the_sample(jupyter, seconds: int, tmp_path: Path):
@@ -165,9 +164,7 @@ def test_a_long_answer_is_played_to_the_sample(jupyter, seconds: int, tmp_path: 
             assert call.engine("e.played.underruns") == 0
 
 
-@pytest.mark.parametrize(
-    ("jupyter", "seconds"), [("lab", 30), pytest.param("colab", 16, marks=pytest.mark.long)], indirect=["jupyter"]
-)
+@pytest.mark.parametrize(("jupyter", "seconds"), [("lab", 30), lab.only_long("colab", 16)], indirect=["jupyter"])
 def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: int, tmp_path: Path):
     speech = microphone(tmp_path / "blocked.wav", 8, "order", 60)
     block = f"import time; time.sleep({seconds})"

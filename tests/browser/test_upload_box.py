@@ -19,7 +19,6 @@ from browser import lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
-OLD_AS_WELL = pytest.param("colab", marks=pytest.mark.long)
 TOLD = "print([(f.name, f.bytes, f.sha256, f.error is None) for f in box.files])"
 
 
@@ -67,7 +66,7 @@ def settled(page: Any, count: int, *, seconds: float = 60) -> None:
     )
 
 
-@pytest.mark.parametrize("app", ["lab", pytest.param("notebook", marks=pytest.mark.long), "colab"])
+@pytest.mark.parametrize("app", ["lab", lab.only_long("notebook"), "colab"])
 def test_100_mb_arrive_whole_and_nothing_is_kept_in_the_notebook(
     app: str, browser: Any, big: Path, jupyters: Any
 ) -> None:
@@ -164,7 +163,7 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, jupyters: Any, t
         page.context.close()
 
 
-@pytest.mark.parametrize("app", ["lab", OLD_AS_WELL])
+@pytest.mark.parametrize("app", ["lab", lab.only_long("colab")])
 def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, jupyters: Any, tmp_path: Path) -> None:
     """With subshells it goes on beside the cell; without, it waits, says so, and goes on when the cell is over."""
     path = tmp_path / "noise.bin"
@@ -192,7 +191,7 @@ def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, jupyte
         page.context.close()
 
 
-@pytest.mark.parametrize("app", ["lab", "notebook", OLD_AS_WELL])
+@pytest.mark.parametrize("app", ["lab", "notebook", lab.only_long("colab")])
 def test_wait_true_waits_for_the_person(app: str, browser: Any, files: Path, jupyters: Any) -> None:
     with jupyters(app) as jupyter:
         page = lab.page(browser)
