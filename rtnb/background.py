@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from typing import Any, TypeVar
 __all__ = ["io_loop", "on_io_thread", "run", "submit"]
 
 T = TypeVar("T")
+
+_log = logging.getLogger("rtnb")
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -37,7 +40,11 @@ def io_loop() -> asyncio.AbstractEventLoop:
 def _serve(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
     asyncio.set_event_loop(loop)
     loop.call_soon(started.set)
-    loop.run_forever()
+    while True:
+        try:
+            return loop.run_forever()
+        except BaseException:  # asyncio lets SystemExit and KeyboardInterrupt out of its loop; every socket lives here
+            _log.exception("rtnb: something on the I/O thread wanted to end the program; the thread goes on")
 
 
 def on_io_thread() -> bool:

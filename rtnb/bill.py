@@ -53,14 +53,12 @@ class Bill(tuple[Item, ...]):
         items = []
         for response in talk.responses.values():
             if response.usage:
-                words = [turn.words for item_id in response.item_ids if (turn := talk.turn(item_id)) is not None]
+                words = [turn.words for turn in response.turns]
                 usage = costs.Usage.from_event(response.usage)
                 items.append(Item(" ".join(words), response.status, usage, costs.cost(usage, session.model)))
-        for item_id, used in talk.transcription_usage:
-            said = talk.turn(item_id)
-            words_heard = (said.transcript or "") if said is not None else ""
+        for said, used in talk.transcribed:
             spent = session._cost_of_transcript(used)
-            items.append(Item(words_heard, "transcription", costs.Usage.from_event(used), spent))
+            items.append(Item(said.transcript or "", "transcription", costs.Usage.from_event(used), spent))
         return cls(items, session.model)
 
     @property

@@ -168,7 +168,7 @@ class Response:
         usage: Its tokens as the server counted them. None until it is done.
         metadata: What was sent along with `response.create`, echoed. None if nothing was.
         conversation_id: None for an out-of-band response.
-        item_ids: Its items, in the order they were added.
+        turns: Its items, in the order they were added.
         started_at: When `response.created` came, in seconds on the log's clock. The next two likewise.
         first_sound_at: When the first sound came. None without sound.
         ended_at: When `response.done` came. None before.
@@ -181,7 +181,7 @@ class Response:
     usage: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     conversation_id: str | None = None
-    item_ids: list[str] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     started_at: float | None = None
     first_sound_at: float | None = None
     ended_at: float | None = None
@@ -190,6 +190,11 @@ class Response:
     def active(self) -> bool:
         """Whether it still runs."""
         return self.status == "in_progress"
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids of its items, in the order they were added."""
+        return [turn.item_id for turn in self.turns]
 
 
 # --- updates ---------------------------------------------------------------------------------------------------------
@@ -399,7 +404,7 @@ class Conversation:
         responses: Every response by its id, in the order they began.
         rate_limits: What `rate_limits.updated` said last; empty until then.
         rate_limits_at: When it did, on the log's clock. None until then.
-        transcription_usage: `(item_id, usage)` for every transcription of the person's sound, which is billed apart.
+        transcribed: `(turn, usage)` for every transcription of the person's sound, which is billed apart.
     """
 
     def __init__(self, heard: Callable[[int, int], bytes] | None = None) -> None:
@@ -408,8 +413,10 @@ class Conversation:
         self.responses: dict[str, Response] = {}
         self.rate_limits: list[dict[str, Any]] = []
         self.rate_limits_at: float | None = None
-        self.transcription_usage: list[tuple[str, dict[str, Any]]] = []
+        self.transcribed: list[tuple[Turn, dict[str, Any]]] = []
+        # Ids are a server session's own: the next session may give the same ones to other items.
         self._items: dict[str, Turn] = {}
+        self._responses: dict[str, Response] = {}
         self._parts: dict[tuple[str, bool], dict[int, str]] = {}  # (item, spoken) → words by content index
         self._heard = heard
         self._appended = 0  # bytes ever appended
@@ -420,27 +427,43 @@ class Conversation:
         self._called: set[str] = set()
         self._origin = 0  # bytes appended before the present server session: its offsets count from here
         self._seeds: list[Turn] = []  # turns given to the server again, whose items it will announce
-        self._seeded: set[str] = set()  # and the ids under which it did
+        self._seeded: set[Turn] = set()  # and those it has announced
+        self._renames = False  # whether it gives them ids of its own
+
+    @property
+    def transcription_usage(self) -> list[tuple[str, dict[str, Any]]]:
+        """`(item_id, usage)` for every transcription of the person's sound."""
+        return [(turn.item_id, usage) for turn, usage in self.transcribed]
 
     def renew(self) -> None:
-        """A new server session begins: turns stay, what the old one left open is closed."""
+        """Begin a new server session: turns stay, what the old one left open is closed."""
         self.session = {}
         self._origin = self._buffer_from = self._appended
-        self._commits.clear()
-        self._clears.clear()
-        self._speech.clear()
-        self._seeds.clear()
-        for response in self.responses.values():
-            if response.active:
-                response.status = "incomplete"
-                response.status_details = {"type": "incomplete", "reason": "connection_lost"}
+        self.abandon("connection_lost")
         for turn in self._items.values():
             if turn.status == "in_progress":
                 turn.status = "incomplete"
+        for known in (self._commits, self._clears, self._speech, self._parts, self._called, self._items):
+            known.clear()
+        self._responses.clear()
+        self._seeded.clear()
+        self.end_seeding()
+
+    def abandon(self, reason: str) -> None:
+        """Close the responses under way as incomplete, for `reason`: no `response.done` will come for them."""
+        for response in self._responses.values():
+            if response.active:
+                response.status = "incomplete"
+                response.status_details = {"type": "incomplete", "reason": reason}
 
     def seeding(self, turn: Turn) -> None:
         """Take note that `turn` is given to the server again: the item it announces next of this kind is that turn."""
         self._seeds.append(turn)
+
+    def end_seeding(self) -> None:
+        """Take note that no turn is given to the server again any more: what it announces now is new."""
+        self._seeds.clear()
+        self._renames = False
 
     # What we send matters only for knowing which sound became which item.
 
@@ -456,8 +479,13 @@ class Conversation:
             self._clears.append(self._appended)
 
     def turn(self, item_id: str) -> Turn | None:
-        """Give the turn with this id, also one that is out of band. None if there is none."""
-        return self._items.get(item_id)
+        """Return the turn with this id, also one that is out of band. None if there is none."""
+        found = self._items.get(item_id)
+        return found or next((turn for turn in reversed(self.turns) if turn.item_id == item_id), None)
+
+    def response(self, response_id: str) -> Response | None:
+        """Return the response to which the present server session gave this id. None if there is none."""
+        return self._responses.get(response_id)
 
     def active_response(self) -> Response | None:
         """Give the response that is writing to the conversation now. None if none is."""
@@ -479,7 +507,7 @@ class Conversation:
         """
         event = wire.to_ga(event)
         updates: list[Update] = []
-        if (response_id := event.get("response_id")) and response_id not in self.responses:
+        if (response_id := event.get("response_id")) and response_id not in self._responses:
             # A server that speaks the protocol in part, and never said `response.created`.
             response = self._response(response_id)
             response.started_at = at_seconds
@@ -557,7 +585,7 @@ class Conversation:
         before = turn.transcript or ""
         turn.spoken, turn.transcript = True, whole
         if event.get("usage"):
-            self.transcription_usage.append((item_id, event["usage"]))
+            self.transcribed.append((turn, event["usage"]))
         yield InputTranscript(event, at, item_id, whole[len(before) :] if whole.startswith(before) else "", whole, True)
 
     def _transcript_failed(self, event: dict[str, Any], at: float) -> Iterable[Update]:
@@ -575,11 +603,10 @@ class Conversation:
     ) -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
-        if (seed := self._seed_of(item)) is not None:
-            return seed
         turn = self._items.get(item_id)
         if turn is None:
-            turn = self._items[item_id] = Turn(item_id, in_conversation=in_conversation)
+            role = "assistant" if response_id else "user"
+            turn = self._items[item_id] = Turn(item_id, role, in_conversation=in_conversation)
             if in_conversation:
                 self._place(turn, previous)
         elif in_conversation and not turn.in_conversation:
@@ -594,30 +621,35 @@ class Conversation:
         self._read_content(turn, item.get("content") or ())
         return turn
 
+    def _announced(self, event: Mapping[str, Any]) -> Turn:
+        item = event.get("item") or {}
+        return self._seed_of(item) or self._item(item, event.get("previous_item_id"))
+
     def _seed_of(self, item: Mapping[str, Any]) -> Turn | None:
         """The earlier turn this item is a copy of; it keeps its own words and sound. None for a new one.
 
         We give the item its old id, which OpenAI's server takes over (recorded); servers that make one up are followed.
         """
-        item_id = item.get("id") or ""
-        if item_id in self._seeded and item_id in self._items:
-            return self._items[item_id]
-        if not self._seeds or not item_id:
-            return None
-        turn, role = self._seeds[0], item.get("role")
-        if item_id != turn.item_id and (item_id in self._items or (role and role != turn.role)):
-            return None
-        self._seeds.pop(0)
-        self._seeded.add(item_id)
-        self._items[item_id] = turn
-        turn.item_id = item_id
-        return turn
+        item_id, role = item.get("id") or "", item.get("role")
+        if (known := self._items.get(item_id)) is not None:
+            return known if known in self._seeded else None
+        seed = next((seed for seed in self._seeds if seed.item_id == item_id and not self._renames), None)
+        if seed is None:
+            if not self._seeds or not item_id or (role and role != self._seeds[0].role):
+                return None
+            seed, self._renames = self._seeds[0], True
+        self._seeds.remove(seed)
+        self._seeded.add(seed)
+        self._items[item_id] = seed
+        seed.item_id = item_id
+        return seed
 
     def _place(self, turn: Turn, previous: str | None) -> None:
-        for index, other in enumerate(self.turns):
-            if previous is not None and other.item_id == previous:
-                self.turns.insert(index + 1, turn)
-                return
+        if previous is not None:
+            for index in range(len(self.turns) - 1, -1, -1):
+                if self.turns[index].item_id == previous:
+                    self.turns.insert(index + 1, turn)
+                    return
         self.turns.append(turn)
 
     def _read_content(self, turn: Turn, content: Iterable[Mapping[str, Any]]) -> None:
@@ -636,11 +668,12 @@ class Conversation:
             turn.transcript = "\n".join(transcripts)
 
     def _item_added(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        turn = self._item(event.get("item") or {}, event.get("previous_item_id"))
-        yield ItemAdded(event, at, turn)
+        yield ItemAdded(event, at, self._announced(event))
 
     def _item_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        turn = self._item(event.get("item") or {}, event.get("previous_item_id"))
+        turn = self._announced(event)
+        if turn not in self._seeded:
+            yield from self._untold(event, at, turn)
         yield ItemDone(event, at, turn)
 
     def _truncated(self, event: dict[str, Any], at: float) -> Iterable[Update]:
@@ -663,7 +696,12 @@ class Conversation:
     # responses
 
     def _response(self, response_id: str) -> Response:
-        return self.responses.setdefault(response_id, Response(response_id, conversation_id="default"))
+        response = self._responses.get(response_id)
+        if response is None:
+            response = self._responses[response_id] = Response(response_id, conversation_id="default")
+            again = response_id in self.responses  # an earlier server session's
+            self.responses[f"{response_id} ({len(self.responses)})" if again else response_id] = response
+        return response
 
     def _take_over(self, data: Mapping[str, Any]) -> Response:
         response = self._response(data.get("id") or "")
@@ -685,13 +723,20 @@ class Conversation:
         if response.active:  # some servers leave the status out
             response.status = "completed"
         response.ended_at = at
-        for item_id in response.item_ids:
+        in_talk = response.conversation_id is not None
+        for turn in response.turns:
             # Servers that speak the protocol in part never say `conversation.item.added` for their own items.
-            turn = self._items[item_id]
-            if response.conversation_id is not None and not turn.in_conversation:
+            if in_talk and not turn.in_conversation:
                 turn.in_conversation = True
                 self._place(turn, None)
-        for item in response.output:
+        for number, item in enumerate(response.output):
+            # What no event before brought is taken from here; some servers bring all words here, and no ids.
+            there = response.turns[number] if number < len(response.turns) else None
+            known = self._items.get(item.get("id") or "") or there
+            if known is None or not known.words:
+                item_id = known.item_id if known is not None else item.get("id") or f"{response.id}_{number}"
+                turn = self._item({**item, "id": item_id}, None, in_conversation=in_talk, response_id=response.id)
+                yield from self._untold(event, at, turn)
             if item.get("type") == "function_call":
                 yield from self._call(event, at, response.id, item.get("id") or "", item)
         yield ResponseEnded(event, at, response)
@@ -701,10 +746,11 @@ class Conversation:
         known = item.get("id") in self._items and self._items[item["id"]].in_conversation
         turn = self._item(item, None, in_conversation=known, response_id=response_id)
         response = self._response(response_id)
-        if turn.item_id not in response.item_ids:
-            response.item_ids.append(turn.item_id)
+        if turn not in response.turns:
+            response.turns.append(turn)
         out_of_band = response.conversation_id is None
         if event["type"].endswith("done"):
+            yield from self._untold(event, at, turn)
             if out_of_band:
                 yield ItemDone(event, at, turn)
         elif out_of_band:
@@ -718,24 +764,38 @@ class Conversation:
             item = {"id": item_id, "type": "message", "role": "assistant"}
             talk = response.conversation_id is not None
             turn = self._item(item, None, in_conversation=talk, response_id=response_id)
-        if item_id not in response.item_ids:
-            response.item_ids.append(item_id)
+        if turn not in response.turns:
+            response.turns.append(turn)
         turn.response_id = turn.response_id or response_id
         return turn
 
     def _words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        turn = self._spoken_turn(event)
-        spoken = "transcript" in event["type"]
-        parts = self._parts.setdefault((turn.item_id, spoken), {})
+        turn, spoken = self._spoken_turn(event), "transcript" in event["type"]
         index = event.get("content_index") or 0
-        before = parts.get(index, "")
+        before = self._parts.setdefault((turn.item_id, spoken), {}).get(index, "")
         if event["type"].endswith("done"):
             whole = event.get("transcript" if spoken else "text")
-            whole = before if whole is None else whole
-            piece = whole[len(before) :] if whole.startswith(before) else ""
-        else:
-            piece = event.get("delta") or ""
-            whole = before + piece
+            return self._final_words(event, at, turn, spoken, index, before if whole is None else whole)
+        piece = event.get("delta") or ""
+        return self._new_words(event, at, turn, spoken, index, piece, before + piece)
+
+    def _part_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
+        turn, part = self._spoken_turn(event), event.get("part") or {}
+        for spoken, words in ((False, part.get("text")), (True, part.get("transcript"))):
+            if words:
+                yield from self._final_words(event, at, turn, spoken, event.get("content_index") or 0, words)
+
+    def _final_words(
+        self, event: dict[str, Any], at: float, turn: Turn, spoken: bool, index: int, whole: str
+    ) -> Iterable[Update]:
+        before = self._parts.setdefault((turn.item_id, spoken), {}).get(index, "")
+        piece = whole[len(before) :] if whole.startswith(before) else ""
+        return self._new_words(event, at, turn, spoken, index, piece, whole)
+
+    def _new_words(
+        self, event: dict[str, Any], at: float, turn: Turn, spoken: bool, index: int, piece: str, whole: str
+    ) -> Iterable[Update]:
+        parts = self._parts[turn.item_id, spoken]
         parts[index] = whole
         joined = whole if len(parts) == 1 else "\n".join(parts.values())
         if spoken:
@@ -744,6 +804,18 @@ class Conversation:
             turn.text = joined
         if piece:
             yield Words(event, at, turn.response_id or "", turn.item_id, piece, joined, spoken)
+
+    def _untold(self, event: dict[str, Any], at: float, turn: Turn) -> Iterable[Update]:
+        """Tell the words of an answer that only a final object brought, and no delta before."""
+        if turn.response_id is None or turn.type != "message":
+            return
+        response = self._response(turn.response_id)
+        if turn not in response.turns:
+            response.turns.append(turn)
+        for spoken, words in ((False, turn.text), (True, turn.transcript)):
+            if words and (turn.item_id, spoken) not in self._parts:
+                self._parts[turn.item_id, spoken] = {0: words}
+                yield Words(event, at, response.id, turn.item_id, words, words, spoken)
 
     def _sound(self, event: dict[str, Any], at: float, pcm: bytes | None) -> Update:
         turn = self._spoken_turn(event)
@@ -844,5 +916,6 @@ _FOLDS: dict[str, _Fold] = {
     "response.output_audio_transcript.delta": Conversation._words,
     "response.output_audio_transcript.done": Conversation._words,
     "response.output_audio.done": Conversation._sound_done,
+    "response.content_part.done": Conversation._part_done,
     "response.function_call_arguments.done": Conversation._call_done,
 }

@@ -99,7 +99,8 @@ class Reply(Handle["Reply"]):
         self.progress: tuple[float, float | None] = (0.0, 0.0)
         self.warnings: list[str] = []
         self._label = label
-        self._item_ids: set[str] = set()  # the person's items of this turn
+        self._items: dict[str, c.Turn | None] = {}  # the person's items of this turn by id, and what became of them
+        self._place: asyncio.Future[None]  # done when it is its turn to send
         self._begun = False  # whether anything of it was sent
         self._begin = 0  # where its events begin in the log
         self._end: int | None = None
@@ -113,8 +114,7 @@ class Reply(Handle["Reply"]):
     # --- what it says
 
     def _turns(self) -> list[c.Turn]:
-        found = (self.session.conversation.turn(item_id) for r in self.responses for item_id in r.item_ids)
-        return [turn for turn in found if turn is not None]
+        return [turn for response in self.responses for turn in response.turns]
 
     @property
     def text(self) -> str:
@@ -134,8 +134,8 @@ class Reply(Handle["Reply"]):
     @property
     def transcript(self) -> str | None:
         """What the server heard of the person, where transcription is on. None otherwise, or not yet."""
-        found = (self.session.conversation.turn(item_id) for item_id in self._item_ids)
-        words = [turn.transcript for turn in found if turn is not None and turn.spoken and turn.transcript]
+        found = [turn for turn in self._items.values() if turn is not None]
+        words = [turn.transcript for turn in found if turn.spoken and turn.transcript]
         return " ".join(words) or None
 
     @property
@@ -158,7 +158,7 @@ class Reply(Handle["Reply"]):
     @property
     def cost(self) -> Cost:
         """What this turn cost in US dollars, transcription of the person's sound included."""
-        return self.session._cost_of(self.responses, self._item_ids)
+        return self.session._cost_of(self.responses, filter(None, self._items.values()))
 
     @property
     def status(self) -> str:
@@ -284,6 +284,10 @@ class Reply(Handle["Reply"]):
         return Reply.shown_by(self) if Reply.shown_by is not None else {"text/plain": repr(self)}
 
     # --- for the session, on the I/O thread
+
+    def _took(self, item_id: str) -> None:
+        """Take note that the server made an item of something of this turn."""
+        self._items[item_id] = self.session.conversation.turn(item_id)
 
     def _tell(self, update: Any) -> None:
         with self._lock:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import random
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,11 +235,14 @@ class Session:
         self._side_replies: dict[str, Reply] = {}
         self._answering: dict[str, Reply] = {}  # response id → the reply it belongs to
         self._turn_tasks: weakref.WeakKeyDictionary[Reply, asyncio.Task[None]] = weakref.WeakKeyDictionary()
-        self._early: list[bytes] = []  # sound appended while there is no session to take it
-        self._unanswered: set[str] = set()  # items of turns that a break ended; asking again sends them again
+        # What was called and waits for its place: sound, single events and side responses, and turns.
+        self._calls: deque[bytes | asyncio.Future[None] | Reply] = deque()
+        self._sender: asyncio.Future[None] | None = None  # the place of whoever sends now
+        self._queued: deque[Reply] = deque()  # turns that wait for the answer before theirs
+        self._unanswered: set[c.Turn] = set()  # of turns that a break ended; asking again sends them again
         self._own_detection: dict[str, Any] | None = None  # where a server turned out to take no commit
         self._closing = False
-        self._refused: ServerError | None = None
+        self._refused: Exception | None = None
         self._overspent: BudgetExceeded | None = None
         self._told = 0  # how much of the log belongs to turns that are over
         self._loop = background.io_loop()
@@ -312,7 +317,7 @@ class Session:
     @property
     def unsent_bytes(self) -> int:
         """How much appended sound has not gone out yet."""
-        return self._line.unsent_bytes + sum(map(len, self._early))
+        return self._line.unsent_bytes + sum(len(call) for call in list(self._calls) if isinstance(call, bytes))
 
     @property
     def limits(self) -> limits.Limits:
@@ -332,15 +337,15 @@ class Session:
 
         return f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}"
 
-    def _cost_of(self, responses: Iterable[c.Response], item_ids: Iterable[str] | None) -> costs.Cost:
+    def _cost_of(self, responses: Iterable[c.Response], turns: Iterable[c.Turn] | None) -> costs.Cost:
         # Of the practice server and of a replay nobody is billed: the figure says what the same would cost at OpenAI.
         total = costs.Cost()
         for response in responses:
             if response.usage:
                 total = total + costs.cost(costs.Usage.from_event(response.usage), self.model)
-        wanted = None if item_ids is None else set(item_ids)
-        for item_id, usage in self.conversation.transcription_usage:
-            if wanted is None or item_id in wanted:
+        wanted = None if turns is None else set(turns)
+        for turn_, usage in self.conversation.transcribed:
+            if wanted is None or turn_ in wanted:
                 total = total + self._cost_of_transcript(usage)
         return total
 
@@ -363,7 +368,8 @@ class Session:
     ) -> Reply:
         """Take one turn: send the parts in their order, then ask for an answer.
 
-        Turns of one session follow each other; asking while one is under way queues the next.
+        Turns of one session follow each other; asking while one is under way queues the next. What is called besides
+        goes out in the order of the calls, and does not wait for a queued turn.
 
         Args:
             *parts: Words (`str`), recordings (`Clip`, a path, bytes of a sound file, an upload or record box), images.
@@ -380,16 +386,21 @@ class Session:
             InputError: If a part is nothing that can be sent, or there is none.
         """
         steps = read_parts(parts)
-        wanted = settings.of_response(instructions, modalities, voice, response)
+        wanted = wire.plain(settings.of_response(instructions, modalities, voice, response), "response")
         reply = Reply(self, label=" · ".join(step.label for step in steps))
         reply.progress = (0.0, None)
         self._take(reply, lambda: turn.take_turn(self, reply, steps, wanted))
         return reply
 
     def respond(self, **response: Any) -> Reply:
-        """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`."""
+        """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.
+
+        Raises:
+            InputError: If a field cannot be written as JSON.
+        """
+        wanted = wire.plain(response, "response")
         reply = Reply(self, label="response.create")
-        self._take(reply, lambda: turn.take_turn(self, reply, [], response))
+        self._take(reply, lambda: turn.take_turn(self, reply, [], wanted))
         return reply
 
     def side(
@@ -411,6 +422,9 @@ class Session:
 
         Returns:
             A `Reply` that has started.
+
+        Raises:
+            InputError: If something of it cannot be written as JSON.
         """
         settings: dict[str, Any] = {
             "conversation": "none",
@@ -419,8 +433,9 @@ class Session:
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
+        settings = wire.plain(settings, "response")
         reply = Reply(self, label=prompt)
-        self._take(reply, lambda: turn.take_side(self, reply, settings))
+        self._take(reply, lambda: turn.take_side(self, reply, settings), beside=True)
         return reply
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
@@ -440,28 +455,34 @@ class Session:
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
         if not asked:
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
+        reason = wire.plain(reason, "reason")
         reply = Reply(self, label=f"{'approved' if yes else 'refused'} {', '.join(map(str, asked))}")
         self._take(reply, lambda: turn.take_approved(self, reply, asked, yes, reason))
         return reply
 
-    def _take(self, reply: Reply, taking: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._loop.call_soon_threadsafe(lambda: self._begin(reply, taking()))
+    def _take(
+        self, reply: Reply, taking: Callable[[], Coroutine[Any, Any, None]], *, beside: bool = False
+    ) -> None:
+        self._loop.call_soon_threadsafe(lambda: self._begin(reply, taking(), beside))
 
-    # --- single client events
+    # --- single client events; what is called goes out in the order of the calls, awaited or not
 
     def send(self, event: Mapping[str, Any]) -> Handle[None]:
-        """Send any client event as it is; the handle is done once it is on the wire."""
-        prepared = {**event}
+        """Send any client event as it is; the handle is done once it is on the wire.
+
+        Raises:
+            InputError: If it has no type, or cannot be written as JSON.
+        """
+        prepared = wire.plain(event, "event")
         if not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
         prepared.setdefault("event_id", wire.new_event_id())
-        return self._submit(self._send_when_open(prepared))
+        return self._in_order(functools.partial(self._send, prepared))
 
     def append(self, pcm: bytes) -> None:
         """Add sound to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
-        if not pcm:
-            return
-        self._loop.call_soon_threadsafe(self._append, bytes(pcm))
+        if pcm:
+            self._loop.call_soon_threadsafe(self._enqueue, bytes(pcm))
 
     def commit(self) -> Handle[dict[str, Any]]:
         """Turn the sound in the input buffer into an item; gives `input_audio_buffer.committed`."""
@@ -472,7 +493,12 @@ class Session:
         return self._request(wire.clear(), _is("input_audio_buffer.cleared"), "to clear the buffer")
 
     def create(self, item: Mapping[str, Any], previous_item_id: str | None = None) -> Handle[dict[str, Any]]:
-        """Add an item to the conversation; gives `conversation.item.added`."""
+        """Add an item to the conversation; gives `conversation.item.added`.
+
+        Raises:
+            InputError: If it cannot be written as JSON.
+        """
+        item = wire.plain(item, "item")
         kind = item.get("type")
         return self._request(
             wire.item_create(item, previous_item_id),
@@ -481,12 +507,17 @@ class Session:
         )
 
     def update(self, **session: Any) -> Handle[dict[str, Any]]:
-        """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`."""
-        return self._submit(self._update_and_keep({"type": self.settings.get("type", "realtime"), **session}))
+        """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`.
+
+        Raises:
+            InputError: If a field cannot be written as JSON.
+        """
+        wanted = {"type": self.settings.get("type", "realtime"), **wire.plain(session, "session")}
+        return self._in_order(functools.partial(self._update_and_keep, wanted))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
         """Stop the response under way; gives its `response.done`, or None where none was running."""
-        return self._submit(self._cancel(response_id))
+        return self._in_order(functools.partial(self._cancel, response_id))
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was heard of it: `audio_end_ms` is clamped to the sound received."""
@@ -514,7 +545,8 @@ class Session:
         Sound cannot be given back: the API takes no sound for the assistant's side.
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
-        return self._submit(self._seed_when_open([_message(role, words) for role, words in pairs if words]))
+        items = wire.plain([_message(role, words) for role, words in pairs if words], "turns")
+        return self._in_order(functools.partial(self._seed, items))
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Every server event from the very first on, none lost between sending and here; ends with the session.
@@ -601,7 +633,6 @@ class Session:
     # --- from here on: the I/O thread ------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._turn_lock = asyncio.Lock()
         self._configured = asyncio.Event()
         self._main = self._loop.create_task(self._live())
 
@@ -624,10 +655,8 @@ class Session:
             error = self._overspent  # it was we who hung up, and this is why
         self.error = None if self._closing and self._ready.done and not isinstance(error, KeyRefused) else error
         self._state = "closed"
-        self._early.clear()
-        gone = error or ConnectionFailed(
-            "You closed the session before this was done. Open a new one with rtnb.connect().", url=self.url
-        )
+        gone = error or self._closed_by_user()
+        self._calls.clear()
         self._ready._fail(gone)
         self._fail_pending(gone)
         self._tell(Closed(code, reason, self.error))
@@ -662,6 +691,7 @@ class Session:
             self._state = "connecting"
             self._configured.clear()
             self._fail_pending(refusals.goes_on(error), begun=True)
+            self._answering.clear()
             self._line.renew()
             seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
             self._say(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
@@ -686,8 +716,7 @@ class Session:
                 continue
             if (task := self._turn_tasks.get(reply)) is not None:
                 task.cancel()
-            self._unanswered |= reply._item_ids
-            self._unanswered.update(item_id for response in reply.responses for item_id in response.item_ids)
+            self._unanswered.update(reply._turns(), filter(None, reply._items.values()))
             self._close_reply(reply, error)
 
     def _say(self, sentence: str) -> None:
@@ -720,26 +749,70 @@ class Session:
             while not self.conversation.session:
                 await self._next_update()
         try:
-            await self._update(self.settings, expect=self._where.provider.answers_update)
+            await self._update(self.settings)
             if self._ready.done:
                 await self._give_history()
-        except ServerError as refused:
+        except ConnectionFailed:
+            return  # the break is told where the socket is read
+        except Exception as refused:
             # Nothing of a refused configuration holds, answering voice detection included: not a session to talk in.
             self._refused = refused
             await self._line.close()
             return
         self._state = "open"
-        for pcm in self._early:
-            self._line.append(pcm)
-        self._early.clear()
         self._configured.set()
         self._ready._finish(self)
+        self._proceed()
 
-    def _append(self, pcm: bytes) -> None:
-        if self._state == "open":
-            self._line.append(pcm)
-        elif self._state == "connecting":  # sent now, it would meet the server's defaults: voice detection that answers
-            self._early.append(pcm)
+    # the order of the calls
+
+    def _enqueue(self, call: bytes | asyncio.Future[None] | Reply) -> None:
+        if self._state != "closed":
+            self._calls.append(call)
+            self._proceed()
+
+    def _proceed(self) -> None:
+        """Let go out what waits, in the order of the calls: while there is a session, and one sender at a time.
+
+        Before the session is configured, sound would meet the server's defaults: voice detection that answers.
+        """
+        while self._calls and self._state == "open" and self._sender is None:
+            call = self._calls.popleft()
+            if isinstance(call, bytes):
+                self._line.append(call)
+                continue
+            if isinstance(call, Reply):
+                if self._current is not None:
+                    self._queued.append(call)  # what is called after it need not wait for the answer before it
+                    continue
+                self._current = None if call._place.done() else call
+                call._begun = not call._place.done()
+                call = call._place
+            if not call.done():  # else it was cancelled while it waited
+                self._sender = call
+                call.set_result(None)
+
+    def _sent(self, place: asyncio.Future[None]) -> None:
+        """Take note that whoever has this place has sent what it had to send."""
+        if self._sender is place:
+            self._sender = None
+            self._proceed()
+
+    def _in_order(self, sending: Callable[[Callable[[], None]], Coroutine[Any, Any, Any]]) -> Handle[Any]:
+        """Run `sending` in its place among the calls; it calls its argument as soon as it has sent its events."""
+        place: asyncio.Future[None] = self._loop.create_future()
+        self._loop.call_soon_threadsafe(self._enqueue, place)
+
+        async def in_place() -> Any:
+            if self._state == "closed":
+                raise self._closed()
+            try:
+                await place
+                return await sending(functools.partial(self._sent, place))
+            finally:
+                self._sent(place)
+
+        return self._submit(in_place())
 
     async def _next_update(self) -> None:
         news = asyncio.Event()
@@ -749,25 +822,34 @@ class Session:
         finally:
             end()
 
-    async def _send_when_open(self, event: dict[str, Any]) -> None:
-        await self._opened()
+    async def _send(self, event: dict[str, Any], sent: Callable[[], None]) -> None:
         self._line.put(event)
+        sent()
         await self._line.flushed()
 
     async def _opened(self) -> None:
         if self._state == "closed":
-            closed = ConnectionFailed("Your session is closed. Open a new one with rtnb.connect().", url=self.url)
-            raise self.error or closed
+            raise self._closed()
         await self._configured.wait()
+
+    def _closed(self) -> BaseException:
+        closed = ConnectionFailed("Your session is closed. Open a new one with rtnb.connect().", url=self.url)
+        return self.error or closed
+
+    def _closed_by_user(self) -> ConnectionFailed:
+        return ConnectionFailed(
+            "You closed the session before this was done. Open a new one with rtnb.connect().", url=self.url
+        )
 
     def _request(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
     ) -> Handle[dict[str, Any]]:
-        async def go() -> dict[str, Any]:
-            await self._opened()
-            return await self._line.expect(event, answers, doing)
+        async def go(sent: Callable[[], None]) -> dict[str, Any]:
+            answer = self._line.expect(event, answers, doing)
+            sent()
+            return await answer
 
-        return self._submit(go())
+        return self._in_order(go)
 
     def _submit(self, coroutine: Any) -> Handle[Any]:
         async def guarded() -> Any:
@@ -777,20 +859,20 @@ class Session:
             await asyncio.wait({task, main}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 task.cancel()
-                raise self.error or ConnectionFailed(
-                    "You closed the session before this was done. Open a new one with rtnb.connect().", url=self.url
-                )
+                raise self.error or self._closed_by_user()
             return await task
 
         return Handle(asyncio.run_coroutine_threadsafe(guarded(), self._loop))
 
-    async def _update(self, settings: Mapping[str, Any], *, expect: bool = True) -> dict[str, Any]:
+    async def _update(self, settings: Mapping[str, Any], sent: Callable[[], None] = lambda: None) -> dict[str, Any]:
         event = wire.session_update(settings)
-        if not expect:
+        if not self._where.provider.answers_update:
             self._line.put(event)
+            sent()
             return {}
         answers = _is("session.updated", "transcription_session.updated")
         answer = self._line.expect(event, answers, "the session's configuration")
+        sent()
         if self._where.provider.name != "other":
             return await answer
         try:
@@ -799,31 +881,27 @@ class Session:
             self._say("The server did not confirm the session's configuration, so it may have its own.")
             return {}
 
-    async def _update_and_keep(self, session: dict[str, Any]) -> dict[str, Any]:
-        await self._opened()
-        answer = await self._update(session, expect=self._where.provider.answers_update)
+    async def _update_and_keep(self, session: dict[str, Any], sent: Callable[[], None]) -> dict[str, Any]:
+        answer = await self._update(session, sent)
         self.settings = settings.merge(self.settings, session)  # a new session after a break is to be like this one
         return answer
 
-    async def _seed_when_open(self, items: Sequence[dict[str, Any]]) -> None:
-        await self._opened()
-        await self._seed(items)
-
-    async def _seed(self, items: Sequence[dict[str, Any]]) -> None:
+    async def _seed(self, items: Sequence[dict[str, Any]], sent: Callable[[], None] = lambda: None) -> None:
+        added, events = _is("conversation.item.added"), [wire.item_create(item) for item in items]
         # Servers that speak the protocol in part never announce an item.
-        if not self._where.provider.answers_update:
-            for item in items:
-                self._line.put(wire.item_create(item))
-            return
-        added = _is("conversation.item.added")
-        await asyncio.gather(*[self._line.expect(wire.item_create(i), added, "an earlier turn") for i in items])
+        announces = self._where.provider.answers_update
+        answers = [self._line.expect(event, added, "an earlier turn") for event in events if announces]
+        for event in events if not announces else ():
+            self._line.put(event)
+        sent()
+        await asyncio.gather(*answers)
 
     async def _give_history(self) -> None:
         """Give a new session the talk so far as text, under the items' old ids, so that no turn is there twice."""
         items = []
         answered = {t.item.get("call_id") for t in self.turns if t.type == "function_call_output"}
         for turn_ in list(self.turns):
-            if turn_.item_id in self._unanswered:
+            if turn_ in self._unanswered:
                 continue
             if turn_.type == "message" and (words := _heard_words(turn_)):
                 item = _message(turn_.role, words)
@@ -838,18 +916,20 @@ class Session:
             await self._seed(items)
         except ServerError as refused:
             self._say(f"The talk goes on without all of its history. {refused}")
+        self.conversation.end_seeding()
 
-    async def _cancel(self, response_id: str | None) -> dict[str, Any] | None:
-        await self._opened()
+    async def _cancel(self, response_id: str | None, sent: Callable[[], None]) -> dict[str, Any] | None:
         event = wire.cancel(response_id)
         active = self.conversation.active_response()
         wanted = response_id or (active.id if active else None)
+        answer = self._line.expect(
+            event,
+            lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
+            "to cancel",
+        )
+        sent()
         try:
-            return await self._line.expect(
-                event,
-                lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
-                "to cancel",
-            )
+            return await answer
         except ServerError as refused:
             if refused.code in BENIGN_CODES:
                 return None
@@ -863,7 +943,7 @@ class Session:
     def _call(self, listener: Callable[[Any], object], update: Any) -> None:
         try:
             listener(update)
-        except Exception:
+        except BaseException:  # SystemExit too would end the I/O thread, and with it every session
             _log.exception("rtnb: a listener failed; the session goes on")
 
     def _route(self, update: Any) -> None:
@@ -899,14 +979,15 @@ class Session:
         if response_id:
             return any(response.id == response_id for response in reply.responses)
         item_id = getattr(turn_ or update, "item_id", None)
-        if item_id and any(item_id in other._item_ids for other in self._replies):
-            return item_id in reply._item_ids
+        if item_id and any(item_id in other._items for other in self._replies):
+            return item_id in reply._items
         return reply is self._current
 
     # turns
 
-    def _begin(self, reply: Reply, taking: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, reply: Reply, taking: Coroutine[Any, Any, None], beside: bool) -> None:
         self._replies.append(reply)
+        reply._place = self._loop.create_future()
         task = self._turn_tasks[reply] = self._loop.create_task(self._guard(reply, taking))
 
         def ended(_: asyncio.Task[None]) -> None:
@@ -916,21 +997,29 @@ class Session:
                 self._close_reply(reply, None)
 
         task.add_done_callback(ended)
+        self._enqueue(reply._place if beside else reply)
 
-    @contextlib.asynccontextmanager
-    async def _turn(self, reply: Reply) -> AsyncIterator[None]:
-        """One turn at a time; its events are those since the turn before."""
-        await self._opened()
-        async with self._turn_lock:
-            await self._opened()
-            reply._begin = self._told
-            self._current = reply
-            reply._begun = True
-            try:
-                yield
-            finally:
-                self._current = None
-                self._told = len(self.log)
+    async def _placed(self, reply: Reply, *, beside: bool = False) -> None:
+        """Wait for a reply's place among the calls; its events are those since the turn before, or from here on."""
+        if self._state == "closed":
+            raise self._closed()
+        await reply._place
+        reply._begin = len(self.log) if beside else self._told
+        reply._begun = True
+
+    def _leave(self, reply: Reply) -> None:
+        """Give a reply's place to the next."""
+        reply._place.cancel()
+        if self._current is reply:
+            self._current = None
+            self._told = len(self.log)
+            while self._queued:
+                following = self._queued.popleft()
+                if not following._place.done():
+                    self._calls.appendleft(following)
+                    break
+        self._sent(reply._place)
+        self._proceed()
 
     def _turn_detection(self) -> dict[str, Any] | None:
         """The turn detection in force: what the server says, or what was asked where it says nothing."""
@@ -970,9 +1059,11 @@ class Session:
                 self._close_reply(reply, None)
         except RtnbError as error:
             self._close_reply(reply, error)
-        except Exception as error:
+        except BaseException as error:
             _log.exception("rtnb: a turn failed")
-            self._close_reply(reply, error)
+            # What would end a program (a function that calls `exit()`) fails this turn and nothing else.
+            told = error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+            self._close_reply(reply, told)
 
     def _close_reply(self, reply: Reply, error: BaseException | None) -> None:
         if reply in self._replies:
@@ -984,6 +1075,7 @@ class Session:
             # One exception object may end several replies; each caller finds its own in what it awaited.
             error.reply = reply  # type: ignore[union-attr]
         reply._close(error)
+        self._leave(reply)
 
     def _cancel_reply(self, reply: Reply) -> None:
         def go() -> None:

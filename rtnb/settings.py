@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import wire
 from .errors import InputError
 from .tools import Toolbox
 
@@ -55,7 +56,7 @@ def of_session(
         settings["instructions"] = instructions
     if tools:
         settings["tools"] = tools.definitions()
-    merged = merge(settings, extra)
+    merged = wire.plain(merge(settings, extra), "session")
     for side in ("input", "output"):
         if merged["audio"][side].get("format", {}).get("type", "audio/pcm") != "audio/pcm":
             raise InputError(

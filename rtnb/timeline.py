@@ -425,8 +425,7 @@ def _speaking_at(spans: Sequence[Span], talk: c.Conversation, responses: Sequenc
     """How many seconds of an answer had played at this moment; 0.0 if none was playing."""
     if not responses or (response := talk.responses.get(responses[-1])) is None or response.first_sound_at is None:
         return 0.0
-    turns = [talk.turn(item_id) for item_id in response.item_ids]
-    length = sum(turn.audio_ms for turn in turns if turn is not None) / 1000
+    length = sum(turn.audio_ms for turn in response.turns) / 1000
     played = at - response.first_sound_at
     return played if 0 < played < length else 0.0
 
@@ -435,7 +434,7 @@ def _answer(talk: c.Conversation, response: c.Response, written: Mapping[str, fl
     """What the model did in one response: prepare, then speak or write."""
     if response.started_at is None:
         return []
-    turns = [turn for turn in map(talk.turn, response.item_ids) if turn is not None]
+    turns = response.turns
     label = " ".join(turn.words for turn in turns if turn.type == "message" and turn.words)
     ended = response.ended_at if response.ended_at is not None else response.started_at
     reason = (response.status_details or {}).get("reason")

@@ -241,7 +241,7 @@ class Transcription(Fed["Transcription"]):
     @property
     def cost(self) -> costs.Cost:
         """What it has cost so far, in US dollars."""
-        used = self.session.conversation.transcription_usage
+        used = self.session.conversation.transcribed
         return sum((costs.cost_of_transcription(usage, self.model) for _, usage in used), costs.Cost())
 
     # --- giving it away

@@ -49,7 +49,8 @@ async def take_turn(session: Session, reply: Reply, steps: Sequence[Step], setti
         BudgetExceeded: If the budget does not cover a response.
         ConnectionFailed: If the session ends before the turn does.
     """
-    async with session._turn(reply), _updates(session) as updates:
+    await session._placed(reply)
+    async with _updates(session) as updates:
         session._check_budget(reply)
         detection = session._turn_detection()
         refusals: list[asyncio.Task[Any]] = []
@@ -85,8 +86,7 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
         ResponseFailed: If it fails.
         BudgetExceeded: If the budget does not cover it.
     """
-    await session._opened()
-    reply._begin, reply._begun = len(session.log), True
+    await session._placed(reply, beside=True)
     session._check_budget(reply)
     event = wire.respond(settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
@@ -95,7 +95,7 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
     try:
         async with _updates(session) as updates:
             reply._asked_at = session.seconds
-            await session._line.expect(
+            begun = session._line.expect(
                 event,
                 lambda e: (
                     e["type"] == "response.created"
@@ -103,6 +103,8 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
                 ),
                 "the side response",
             )
+            session._sent(reply._place)
+            await begun
             await _ended(reply.responses[-1], updates)
             _judge(reply)
     finally:
@@ -120,10 +122,12 @@ async def take_approved(
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    async with session._turn(reply), _updates(session) as updates:
+    await session._placed(reply)
+    async with _updates(session) as updates:
         session._check_budget(reply)
         session._waiting = reply
         refusals = [_approve(session, reply, approval, yes, reason) for approval in approvals]
+        session._sent(reply._place)
         if not await _goes_on(session, reply, None):
             await _respond(session, reply, {}, refusals)
         await _follow(session, reply, {}, updates)
@@ -233,7 +237,7 @@ def _task(
     async def taken() -> None:
         answer = await sent
         if found := item_id(answer):
-            reply._item_ids.add(found)
+            reply._took(found)
 
     task = asyncio.ensure_future(taken())
     task.add_done_callback(lambda t: t.cancelled() or t.exception())
@@ -264,10 +268,12 @@ async def _respond(
     while True:
         await _wait_for_room(session, reply)
         session._waiting = reply
-        reply._asked_at = session.seconds
+        if reply._asked_at is None:  # one waits since the first request, also where functions are called in between
+            reply._asked_at = session.seconds
         event = wire.respond(settings)
         reply._asked = event["event_id"]
         asked = session._line.expect(event, _begins(session), "to answer")
+        session._sent(reply._place)
         try:
             await asyncio.wait({asked})
         finally:
@@ -300,7 +306,7 @@ def _begins(session: Session) -> Any:
         e["type"] == "response.created"
         or (
             e.get("response_id")
-            and (r := session.conversation.responses.get(e["response_id"])) is not None
+            and (r := session.conversation.response(e["response_id"])) is not None
             and r.active
         )
     )
@@ -313,6 +319,7 @@ async def _wait_for_room(session: Session, reply: Reply) -> None:
         return
     tokens = next_input_usage(session, reply.progress[0]).input_tokens
     if seconds := limits.wait_before(told, session.seconds - at, tokens):
+        session._sent(reply._place)  # nobody else need wait
         _say_waiting(session, reply, seconds, "Your account's limit is nearly reached")
         await asyncio.sleep(seconds)
 
@@ -336,6 +343,7 @@ async def _let_it_hear(
     silence_ms = max(least, int(detection.get("silence_duration_ms") or 0) + 200)
     session._waiting = reply
     session._line.append(bytes(silence_ms * c.BYTES_PER_MS))
+    session._sent(reply._place)
     await session._line.drained(0)
     reply._asked_at = session.seconds
     heard = speaking = False
@@ -361,12 +369,12 @@ async def _let_it_hear(
             raise wire.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted):
             heard = speaking = True
-            reply._item_ids.add(update.item_id)
+            reply._took(update.item_id)
         elif isinstance(update, c.SpeechStopped):
             speaking = False
         elif isinstance(update, c.Committed):
             heard = True
-            reply._item_ids.add(update.item_id)
+            reply._took(update.item_id)
             if detection.get("create_response") is False and not speaking:
                 await _respond(session, reply, settings, refusals)
                 return

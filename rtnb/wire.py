@@ -6,15 +6,18 @@ the reference of client and server events (platform.openai.com/docs/api-referenc
 
 from __future__ import annotations
 
+import enum
 import itertools
+import math
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import orjson
 import pybase64
 
-from .errors import ReplayError, RtnbError, ServerError
+from .errors import InputError, ReplayError, RtnbError, ServerError
 
 __all__ = [
     "BETA_SERVER_EVENTS",
@@ -34,6 +37,7 @@ __all__ = [
     "loads",
     "message",
     "new_event_id",
+    "plain",
     "respond",
     "retrieve",
     "session_update",
@@ -69,6 +73,47 @@ def loads(frame: bytes | str) -> Event:
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ValueError("a frame that is not an event: no JSON object with a type")
     return event
+
+
+def plain(value: Any, name: str) -> Any:
+    """Check that a value can be sent as JSON, and make Python's own numbers of NumPy's.
+
+    Args:
+        value: What is to be sent: mappings, lists and tuples of text, numbers, True, False and None.
+        name: What it is called in the error's sentence, such as `"session"`.
+
+    Returns:
+        The same in dicts, lists and Python's own types.
+
+    Raises:
+        InputError: If something in it is of another type, a number that JSON has not (NaN, infinity, more than 64
+            bits), or text with half a surrogate pair.
+    """
+    if isinstance(value, np.generic):
+        # A float32 as it is written: 1.1, not the 1.100000023841858 that a conversion makes of it.
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {plain(key, name): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
+    try:
+        orjson.dumps(value)
+        known = isinstance(value, str | int | None) or math.isfinite(value)
+    except TypeError:
+        known = False
+    if not known:
+        raise InputError(
+            f"Your {name} is {_shortened(value)}, which JSON cannot carry. Give text, a finite number, True, False, "
+            "None, a list, or a dict with text as its keys."
+        )
+    return value
+
+
+def _shortened(value: Any) -> str:
+    shown = ascii(value)
+    return f"{shown if len(shown) <= 80 else shown[:79] + '…'} ({type(value).__name__})"
 
 
 def encode_audio(pcm: bytes) -> str:

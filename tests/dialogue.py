@@ -18,6 +18,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -140,6 +141,14 @@ class Talk:
         final = {**response, "status": "completed", "output": [item], "usage": usage(input_text=10, output_text=5)}
         self.say({"type": "response.done", "response": {**final, **done}})
         return asked
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something that another thread brings about; fail where it does not within many times its usual."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
 
 
 def usage(*, input_text: int = 0, input_audio: int = 0, output_text: int = 0, output_audio: int = 0) -> dict[str, Any]:

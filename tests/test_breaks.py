@@ -2,10 +2,9 @@
 
 import asyncio
 import math
-import time
 
 import pytest
-from dialogue import serve, usage
+from dialogue import serve, until, usage
 
 from rtnb import limits
 from rtnb.conversation import Sound
@@ -18,13 +17,6 @@ SPEECH = bytes(range(250)) * 96  # half a second of something
 def drop(talk):
     """The network is gone: no close frame, no word."""
     talk.socket.socket.shutdown(2)
-
-
-def until(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
 
 
 def say_hello(talk):

@@ -1,0 +1,181 @@
+"""Calls that nobody awaits: what they send goes out in the order they were made."""
+
+import contextlib
+import threading
+
+import pytest
+from dialogue import serve, until
+
+from rtnb.audio import Clip
+from rtnb.errors import ConnectionFailed
+from rtnb.session import connect
+
+PCM = b"\1\0" * 2400
+MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a note"}]}
+SHORT = {
+    "input_audio_buffer.append": "append",
+    "input_audio_buffer.commit": "commit",
+    "input_audio_buffer.clear": "clear",
+    "conversation.item.create": "create",
+    "conversation.item.delete": "delete",
+    "conversation.item.truncate": "truncate",
+    "response.create": "respond",
+    "response.cancel": "cancel",
+    "session.update": "update",
+    "x": "send",
+}
+CALLS = {
+    "append": lambda chat: chat.append(PCM),
+    "commit": lambda chat: chat.commit(),
+    "clear": lambda chat: chat.clear(),
+    "create": lambda chat: chat.create(MESSAGE),
+    "delete": lambda chat: chat.delete("item_0"),
+    "truncate": lambda chat: chat.truncate("item_0", 10),
+    "cancel": lambda chat: chat.cancel(),
+    "update": lambda chat: chat.update(instructions="Rhyme."),
+    "seed": lambda chat: chat.seed([("user", "earlier")]),
+    "send": lambda chat: chat.send({"type": "x"}),
+    "respond": lambda chat: chat.respond(),
+    "side": lambda chat: chat.side("Which language?"),
+    "ask": lambda chat: chat.ask("Hi"),
+    "ask_clip": lambda chat: chat.ask(Clip.from_pcm(PCM, rate_hz=24_000)),
+}
+SENT_BY = {
+    "seed": ["create"],
+    "side": ["respond"],
+    "ask": ["create", "respond"],
+    "ask_clip": ["append", "commit", "respond"],
+}
+ORDERS = [
+    ("append", "commit", "respond"),
+    ("append", "commit", "append", "commit", "respond"),
+    ("append", "clear", "append", "commit"),
+    ("create", "respond"),
+    ("create", "side", "create"),
+    ("update", "respond"),
+    ("send", "respond"),
+    ("seed", "ask"),
+    ("commit", "ask"),
+    ("delete", "create", "respond"),
+    ("truncate", "ask"),
+    ("ask", "create", "update"),
+    ("ask_clip", "append", "commit"),
+    ("respond", "cancel"),
+    ("side", "delete"),
+]
+
+
+def hear_all(talk, count):
+    """Hear this many events after the session's own configuration, answering none."""
+    return [SHORT[talk.hear()["type"]] for _ in range(count)]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+@pytest.mark.parametrize("opened", [True, False], ids=["open", "still connecting"])
+def test_calls_that_are_not_awaited_go_out_in_their_order(order, opened):
+    wanted = [name for call in order for name in SENT_BY.get(call, [call])]
+    heard, all_heard, may_open = [], threading.Event(), threading.Event()
+
+    def script(talk):
+        may_open.wait(10)
+        talk.open()
+        heard.extend(hear_all(talk, len(wanted)))
+        all_heard.set()
+
+    with serve(script) as url:
+        chat = connect(url=url, provider="openai", key="not-a-key")
+        if opened:
+            may_open.set()
+            chat.wait(10)
+        handles = [CALLS[call](chat) for call in order]
+        may_open.set()
+        assert all_heard.wait(10), f"only {heard} of {wanted}"
+        assert heard == wanted
+        chat.close().wait(10)
+        for handle in filter(None, handles):  # nobody answered, and nobody waits on
+            with contextlib.suppress(ConnectionFailed):
+                handle.wait(10)
+
+
+def test_what_is_called_during_a_break_goes_to_the_new_session_in_its_order():
+    heard, all_heard = [], threading.Event()
+
+    def first(talk):
+        talk.open()
+        talk.drop()
+
+    def second(talk):
+        talk.open()
+        heard.extend(hear_all(talk, 5))
+        all_heard.set()
+
+    with serve(first, second) as url, connect(url=url, reconnect=True) as chat:
+        until(lambda: chat.state != "open")
+        chat.append(PCM)
+        chat.commit()
+        chat.append(PCM)
+        chat.create(MESSAGE)
+        chat.respond()
+        assert all_heard.wait(20)
+    assert heard == ["append", "commit", "append", "create", "respond"]
+
+
+def test_a_question_that_waits_for_an_answer_holds_up_nothing_that_is_called_after_it():
+    heard, answered = [], threading.Event()
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        heard.append(talk.hear()["type"])  # called after the second question, while the first is being answered
+        answered.wait(10)
+        talk.answer("One.", id="resp_1", item_id="item_1", expect=False)
+        talk.take_message("item_2")
+        talk.answer("Two.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url) as chat:
+        first, second = chat.ask("one"), chat.ask("two")
+        chat.send({"type": "x"}).wait(10)
+        answered.set()
+        assert [first.wait(10).text, second.wait(10).text] == ["One.", "Two."]
+    assert heard == ["x"]
+
+
+def test_a_question_cancelled_before_its_turn_sends_nothing_and_lets_the_next_one_go():
+    heard = []
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        talk.expect("x")
+        talk.answer("One.", id="resp_1", item_id="item_1", expect=False)
+        heard.append(talk.take_message("item_2")["content"][0]["text"])
+        talk.answer("Three.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url) as chat:
+        first, second, third = chat.ask("one"), chat.ask("two"), chat.ask("three")
+        second.cancel()
+        assert second.wait(10).status == "cancelled"
+        chat.send({"type": "x"})
+        assert [first.wait(10).text, third.wait(10).text] == ["One.", "Three."]
+    assert heard == ["three"]
+
+
+def test_sound_that_waits_for_its_turn_is_counted_as_unsent():
+    may_open = threading.Event()
+
+    def script(talk):
+        may_open.wait(10)
+        talk.open()
+        talk.take_sound()
+
+    with serve(script) as url:
+        chat = connect(url=url)
+        chat.append(PCM)
+        committed = chat.commit()
+        until(lambda: chat.unsent_bytes == len(PCM))
+        may_open.set()
+        committed.wait(10)
+        assert chat.unsent_bytes == 0
+        chat.close().wait(10)
