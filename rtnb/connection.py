@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,19 @@ from websockets.asyncio.client import connect as open_socket
 from . import refusals, wire
 from .address import Address
 from .conversation import Conversation, Update
-from .errors import mask_secrets
+from .errors import RtnbError, mask_secrets
 from .log import Log
 
 __all__ = ["Connection"]
 
 # One append or delta may be 15 MiB of sound, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
 _MAX_FRAME_BYTES = 64 << 20
+# How much of a frame that cannot be read is kept in the log.
+_KEPT_BYTES = 10_000
+# How long a server may owe an answer after an error that names no event, or an event that cannot be read.
+_SILENCE_SECONDS = 3.0
+
+_log = logging.getLogger("rtnb")
 
 
 @dataclass
@@ -37,6 +44,12 @@ class _Expectation:
     future: asyncio.Future[dict[str, Any]]
     doing: str
 
+    def fail(self, error: BaseException) -> None:
+        """Tell who waits that the answer is this error."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # somebody may have stopped waiting
+
 
 class Connection:
     """One client socket at a time, with everything that goes over it kept in the log.
@@ -44,6 +57,8 @@ class Connection:
     Args:
         where: Whom to connect to.
         tell: Called with every update, on the I/O thread.
+        unread: Called with the type of an event that cannot be read ("" where it has none), and why.
+        silent: Called with the error that may be why the server, with an answer under way, says nothing more.
         verbose: Whether to print every event.
 
     Attributes:
@@ -52,12 +67,23 @@ class Connection:
         unsent_bytes: Appended sound that waits for the socket.
     """
 
-    def __init__(self, where: Address, tell: Callable[[Update], None], *, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        where: Address,
+        tell: Callable[[Update], None],
+        unread: Callable[[str, str], None],
+        silent: Callable[[RtnbError], None],
+        *,
+        verbose: bool = False,
+    ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
         self.unsent_bytes = 0
         self._where = where
         self._tell = tell
+        self._unread = unread
+        self._silent = silent
+        self._heard_at = 0.0  # when the last frame came
         self._verbose = verbose
         # What is printed from the I/O thread belongs to the cell that opened the session.
         self._context = contextvars.copy_context()
@@ -212,43 +238,66 @@ class Connection:
     def fail_expected(self, error: BaseException) -> None:
         """Tell everybody who waits that no answer will come."""
         for expectation in list(self._expected.values()):
-            if not expectation.future.done():
-                expectation.future.set_exception(error)
-                expectation.future.exception()  # somebody may have stopped waiting
+            expectation.fail(error)
 
     # --- in
 
-    def _receive(self, frame: bytes | str) -> dict[str, Any] | None:
-        """Log one frame, fold it, and tell. None for a frame that is no event, which is logged and changes nothing."""
-        at = self.seconds
+    def _receive(self, frame: bytes) -> dict[str, Any] | None:
+        """Log one frame, fold it, and tell. None for one that cannot be read, which is logged and told as such."""
+        at = self._heard_at = self.seconds
         try:
             event = wire.loads(frame)
-        except ValueError:
-            self.log.received({"type": "rtnb.malformed", "bytes": len(frame)}, at)
+        except ValueError as error:
+            text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
+            self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
+            self._unread(wire.type_of(frame), str(error))
             return None
         entry = self.log.received(event, at)
         if self._verbose:
             self._print("←", entry.brief)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
-        except ValueError:
-            return None  # a delta that is no base64; the log has it as it came
-        self._settle(updates[0].event)
-        for update in updates:
-            self._tell(update)
+            self._settle(updates[0].event)
+            for update in updates:
+                self._tell(update)
+        except Exception as error:  # whatever form a server gives it, the next event is read all the same
+            _log.debug("rtnb: an event could not be read", exc_info=True)
+            self._unread(event["type"], f"{type(error).__name__}: {error}")
+            return None
         return updates[0].event
 
     def _settle(self, event: dict[str, Any]) -> None:
         """Hand an event to whoever waits for it; the first who asked comes first."""
         if event["type"] == "error":
-            expectation = self._expected.get((event.get("error") or {}).get("event_id") or "")
-            if expectation is not None and not expectation.future.done():
-                expectation.future.set_exception(wire.error_from(event, expectation.doing))
+            named = event["error"].get("event_id")
+            if (expectation := self._expected.get(named or "")) is not None:
+                expectation.fail(wire.error_from(event, expectation.doing))
+            elif not named:  # the API names the event where it can; other servers never do
+                self.doubt(lambda doing: wire.error_from(event, doing))
             return
         for expectation in self._expected.values():
             if not expectation.future.done() and expectation.answers(event):
                 expectation.future.set_result(event)
                 return
+
+    def doubt(self, why: Callable[[str], RtnbError]) -> None:
+        """Give whoever waits now an error, where the server does not answer for a while.
+
+        Args:
+            why: Makes the error from what was being done, for "The server refused …".
+        """
+        expected = list(self._expected.values())
+        asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up, why, expected)
+
+    def _give_up(self, why: Callable[[str], RtnbError], expected: Iterable[_Expectation]) -> None:
+        for expectation in expected:
+            expectation.fail(why(expectation.doing))
+        if self.conversation.active_response() is not None:
+            left = _SILENCE_SECONDS - (self.seconds - self._heard_at)
+            if left <= 0:
+                self._silent(why("to answer"))
+            else:
+                asyncio.get_running_loop().call_later(left, self._give_up, why, ())
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""

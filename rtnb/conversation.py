@@ -191,6 +191,10 @@ class Response:
         """Whether it still runs."""
         return self.status == "in_progress"
 
+    def end(self, status: str, reason: str) -> None:
+        """Take note that it is over without a `response.done`."""
+        self.status, self.status_details = status, {"type": status, "reason": reason}
+
     @property
     def item_ids(self) -> list[str]:
         """The ids of its items, in the order they were added."""
@@ -439,7 +443,9 @@ class Conversation:
         """Begin a new server session: turns stay, what the old one left open is closed."""
         self.session = {}
         self._origin = self._buffer_from = self._appended
-        self.abandon("connection_lost")
+        for response in self._responses.values():
+            if response.active:
+                response.end("incomplete", "connection_lost")
         for turn in self._items.values():
             if turn.status == "in_progress":
                 turn.status = "incomplete"
@@ -448,13 +454,6 @@ class Conversation:
         self._responses.clear()
         self._seeded.clear()
         self.end_seeding()
-
-    def abandon(self, reason: str) -> None:
-        """Close the responses under way as incomplete, for `reason`: no `response.done` will come for them."""
-        for response in self._responses.values():
-            if response.active:
-                response.status = "incomplete"
-                response.status_details = {"type": "incomplete", "reason": reason}
 
     def seeding(self, turn: Turn) -> None:
         """Take note that `turn` is given to the server again: the item it announces next of this kind is that turn."""
@@ -531,7 +530,7 @@ class Conversation:
         yield RateLimits(event, at, self.rate_limits)
 
     def _error(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        yield Errored(event, at, event.get("error") or {})
+        yield Errored(event, at, event["error"])
 
     # the person's sound
 
@@ -707,8 +706,11 @@ class Conversation:
         response = self._response(data.get("id") or "")
         response.status = data.get("status") or response.status
         response.status_details = data.get("status_details") or response.status_details
-        response.output = data.get("output") or response.output
-        response.usage = data.get("usage") or response.usage
+        output, usage = data.get("output"), data.get("usage")
+        if isinstance(output, list) and output:
+            response.output = [item for item in output if isinstance(item, dict)]
+        if isinstance(usage, dict):
+            response.usage = usage or response.usage
         response.metadata = data.get("metadata") or response.metadata
         response.conversation_id = data.get("conversation_id", response.conversation_id)
         return response

@@ -214,7 +214,7 @@ class Session:
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
-        self.settings = wanted
+        self.settings: dict[str, Any] = wire.plain(wanted, "session")
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
         self.warnings: list[str] = []
@@ -222,7 +222,7 @@ class Session:
         self._where = where
         self._approve = approve
         self._reconnect = reconnect
-        self._line = Connection(where, self._tell, verbose=verbose)
+        self._line = Connection(where, self._tell, self._unread, self._silent, verbose=verbose)
         self.log = self._line.log
         self.conversation = self._line.conversation
         self._state: Literal["connecting", "open", "closed"] = "connecting"
@@ -460,9 +460,7 @@ class Session:
         self._take(reply, lambda: turn.take_approved(self, reply, asked, yes, reason))
         return reply
 
-    def _take(
-        self, reply: Reply, taking: Callable[[], Coroutine[Any, Any, None]], *, beside: bool = False
-    ) -> None:
+    def _take(self, reply: Reply, taking: Callable[[], Coroutine[Any, Any, None]], *, beside: bool = False) -> None:
         self._loop.call_soon_threadsafe(lambda: self._begin(reply, taking(), beside))
 
     # --- single client events; what is called goes out in the order of the calls, awaited or not
@@ -939,6 +937,30 @@ class Session:
         self._route(update)
         for listener in list(self._listeners):
             self._call(listener, update)
+
+    def _unread(self, type_: str, why: str) -> None:
+        """Take note of an event that cannot be read, and let nobody wait for ever for what it may have been."""
+        sentence = f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why})."
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+        unread = ServerError(f"{sentence} What came is kept; ask again.", code="unreadable_event")
+        if not self._configured.is_set() and type_.startswith(("session.", "transcription_session.")):
+            self._refused = unread
+            self._loop.create_task(self._line.close())
+        elif type_ == "response.done":
+            self._silent(unread)
+        else:
+            self._line.doubt(lambda _: unread)
+
+    def _silent(self, error: RtnbError) -> None:
+        """End the answers under way of which nothing more will come."""
+        for reply in [reply for reply in self._replies if reply.responses and reply.responses[-1].active]:
+            if (task := self._turn_tasks.get(reply)) is not None:
+                task.cancel()
+            self._line.put(wire.cancel(reply.responses[-1].id))  # where it goes on all the same, nobody follows it
+            reply.responses[-1].end("incomplete", "no_end")
+            failed = f"The answer has no end. {error}"
+            self._close_reply(reply, ResponseFailed(failed, reply=reply, code=getattr(error, "code", None)))
 
     def _call(self, listener: Callable[[Any], object], update: Any) -> None:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import wire
 from .errors import InputError
 from .tools import Toolbox
 
@@ -56,7 +55,7 @@ def of_session(
         settings["instructions"] = instructions
     if tools:
         settings["tools"] = tools.definitions()
-    merged = wire.plain(merge(settings, extra), "session")
+    merged = merge(settings, extra)
     for side in ("input", "output"):
         if merged["audio"][side].get("format", {}).get("type", "audio/pcm") != "audio/pcm":
             raise InputError(

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import enum
 import itertools
+import json
 import math
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -44,6 +46,7 @@ __all__ = [
     "to_beta",
     "to_ga",
     "truncate",
+    "type_of",
 ]
 
 Event = dict[str, Any]
@@ -66,13 +69,38 @@ def dumps(event: Mapping[str, Any]) -> bytes:
 def loads(frame: bytes | str) -> Event:
     """Read one text frame.
 
+    Numbers that JSON has not (NaN, infinity) become null; half a surrogate pair becomes a question mark.
+
     Raises:
         ValueError: If the frame is not a JSON object with a string `type`.
     """
-    event = orjson.loads(frame)
+    try:
+        event = orjson.loads(frame)
+    except ValueError:
+        event = _loads_leniently(frame)
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise ValueError("a frame that is not an event: no JSON object with a type")
+        raise ValueError("no JSON object with a type")
     return event
+
+
+def _loads_leniently(frame: bytes | str) -> Any:
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+    try:
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        return orjson.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON object: {error}") from None
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def type_of(frame: bytes) -> str:
+    """Read the type of a frame that is not JSON. "" where there is none."""
+    found = re.search(rb'"type"\s*:\s*"([\w.]+)"', frame)
+    return found[1].decode() if found else ""
 
 
 def plain(value: Any, name: str) -> Any:
@@ -219,7 +247,7 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
         event: The event as it came.
         doing: What was being done, for the sentence "The server refused …".
     """
-    error = event.get("error") or {}
+    error = event["error"]
     code, text = error.get("code"), error.get("message") or "no reason given"
     if code == NOT_RECORDED:
         return ReplayError(text, code=code, event=dict(event))
@@ -252,7 +280,9 @@ _BETA_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": 
 
 
 def to_ga(event: Event) -> Event:
-    """Give a server event its present-day names; one that has them already comes back as it is."""
+    """Give a server event its present-day names and form; one that has them already comes back as it is."""
+    if event["type"] == "error":
+        return {**event, "error": _error_object(event)}
     name = BETA_SERVER_EVENTS.get(event["type"])
     if name is None:
         return event
@@ -265,6 +295,17 @@ def to_ga(event: Event) -> Event:
         ]
         event["item"] = {**item, "content": content}
     return event
+
+
+def _error_object(event: Event) -> dict[str, Any]:
+    """The `error` of an event as the API writes it; other servers write text, or its fields beside `type`."""
+    error = event.get("error")
+    if isinstance(error, str | list | int | float):
+        error = {"message": error}
+    elif not isinstance(error, dict):
+        error = {k: v for k, v in event.items() if k in ("message", "code", "param")}
+    texts = ("message", "code", "param", "type", "event_id")
+    return {k: v if v is None or isinstance(v, str) or k not in texts else str(v) for k, v in error.items()}
 
 
 def to_beta(event: Event) -> Event:
