@@ -429,6 +429,7 @@ class Conversation:
         self._clears: list[int] = []
         self._speech: dict[str, list[int | None]] = {}  # item id → [start ms, end ms]
         self._called: set[str] = set()
+        self._answered: set[str] = set()  # the calls whose output we sent
         self._origin = 0  # bytes appended before the present server session: its offsets count from here
         self._seeds: list[Turn] = []  # turns given to the server again, whose items it will announce
         self._seeded: set[Turn] = set()  # and those it has announced
@@ -449,10 +450,10 @@ class Conversation:
         for turn in self._items.values():
             if turn.status == "in_progress":
                 turn.status = "incomplete"
-        for known in (self._commits, self._clears, self._speech, self._parts, self._called, self._items):
+        for known in (self._commits, self._clears, self._speech, self._parts, self._items):
             known.clear()
-        self._responses.clear()
-        self._seeded.clear()
+        for ids in (self._responses, self._seeded, self._called, self._answered):
+            ids.clear()
         self.end_seeding()
 
     def seeding(self, turn: Turn) -> None:
@@ -476,6 +477,16 @@ class Conversation:
             self._commits.append(self._appended)
         elif event["type"] == "input_audio_buffer.clear":
             self._clears.append(self._appended)
+        elif event["type"] == "conversation.item.create" and (call_id := event["item"].get("call_id")):
+            self._answered.add(call_id)
+
+    def open_calls(self, response: Response) -> list[dict[str, Any]]:
+        """Return the calls of functions in a response that wait for their output; one `call_id` is one call."""
+        calls: dict[str | int, dict[str, Any]] = {}
+        for item in response.output:
+            if item.get("type") == "function_call" and item.get("call_id") not in self._answered:
+                calls.setdefault(item.get("call_id") or id(item), item)
+        return list(calls.values())
 
     def turn(self, item_id: str) -> Turn | None:
         """Return the turn with this id, also one that is out of band. None if there is none."""

@@ -106,6 +106,7 @@ class Reply(Handle["Reply"]):
         self._end: int | None = None
         self._asked_at: float | None = None
         self._asked: str | None = None  # the event_id of its last response.create
+        self._tool_rounds: list[tuple[float, float]] = []  # when the functions of each response ran
         self._cancelled = False
         self._updates: list[Any] = []
         self._listeners: list[_Listener] = []
@@ -188,9 +189,21 @@ class Reply(Handle["Reply"]):
 
     @property
     def seconds_to_first_sound(self) -> float | None:
-        """Seconds from the end of sending to the first sound of the answer. None until there is one."""
-        sounds = [r.first_sound_at for r in self.responses if r.first_sound_at is not None]
-        return None if not sounds or self._asked_at is None else max(0.0, min(sounds) - self._asked_at)
+        """Seconds from the end of sending to the first sound of the answer. None until there is one.
+
+        Functions that are called before the first sound are part of it; see `seconds_in_tools`.
+        """
+        first_at = self._first_sound_at()
+        return None if first_at is None or self._asked_at is None else max(0.0, first_at - self._asked_at)
+
+    @property
+    def seconds_in_tools(self) -> float:
+        """Seconds that functions took before the first sound of the answer; all of theirs until there is one."""
+        first_at = self._first_sound_at()
+        return sum(end - begin for begin, end in self._tool_rounds if first_at is None or end <= first_at)
+
+    def _first_sound_at(self) -> float | None:
+        return min((r.first_sound_at for r in self.responses if r.first_sound_at is not None), default=None)
 
     # --- what one can do with it
 

@@ -739,7 +739,7 @@ class Session:
 
     def _said(self, *codes: str) -> bool:
         tail = self.log[-5:]
-        return any(e.type == "error" and (e.event.get("error") or {}).get("code") in codes for e in tail)
+        return any(e.type == "error" and wire.to_ga(e.event)["error"].get("code") in codes for e in tail)
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and open the doors."""

@@ -273,7 +273,7 @@ def _read(
     speech: dict[str, tuple[int, float]] = {}
     calls: dict[str, tuple[float, str, str]] = {}
     asked_at: float | None = None
-    opened = False
+    opened = goes_on = False
     responses: list[str] = []
     live_spans: list[tuple[int, int]] = []  # byte ranges the server heard as speech
 
@@ -297,7 +297,11 @@ def _read(
                 if entry.type == "input_audio_buffer.commit":
                     end_stretch()
                 elif entry.type == "response.create":
-                    asked_at = at
+                    # One waits since the first request, also where functions are called in between.
+                    asked_at = asked_at if goes_on else at
+                    goes_on = False
+                elif entry.type == "conversation.item.create":
+                    goes_on = (entry.silent.get("item") or {}).get("type") == "function_call_output"
                 _read_sent(entry, marks, spans, calls)
             if inside:
                 marks.append(Mark("socket", "sent", at))
@@ -362,7 +366,7 @@ def _read(
                 if first_at is not None:
                     label = f"{first_at - asked_at:.2f} s to the first {'sound' if answered.first_sound_at else 'word'}"
                     marks.append(Mark("model", "first_sound", first_at, label, asked_at))
-                asked_at = None
+                    asked_at = None
     end_stretch()
     # A microphone is on all the time; only what the server took for speech is worth a bar.
     spans = [s for s in spans if not (s.kind == "sent" and s.status == "live" and live_spans)]

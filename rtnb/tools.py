@@ -227,7 +227,7 @@ class Tool:
             if clock.expired():
                 raise self._failed(f"it did not finish within {limit:g} s", written) from error
             raise self._failed(_in_words(error), written) from error
-        except Exception as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # `exit()` in a tool must not end the I/O thread
             raise self._failed(_in_words(error), written) from error
         try:
             return _as_text(result)

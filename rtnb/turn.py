@@ -427,7 +427,7 @@ async def _follow(session: Session, reply: Reply, settings: Mapping[str, Any], u
                 await updates.get()
             continue
         _judge(reply)
-        calls = _calls(response)
+        calls = session.conversation.open_calls(response)
         if response.status != "completed" or reply._cancelled:
             return
         if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:
@@ -451,10 +451,6 @@ async def _follow(session: Session, reply: Reply, settings: Mapping[str, Any], u
 def _after_call(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A forced tool choice holds for one response only; kept, it would be forced for ever."""
     return {k: v for k, v in settings.items() if k != "tool_choice" or v in ("auto", "none")}
-
-
-def _calls(response: c.Response) -> list[dict[str, Any]]:
-    return [item for item in response.output if item.get("type") == "function_call"]
 
 
 async def _ask_for_approval(session: Session, reply: Reply, response: c.Response) -> bool:
@@ -492,6 +488,7 @@ async def _answer_calls(
     # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
     # model made up is answered too; only a definition without a function is the person's own to answer.
     defined = {tool.get("name") for tool in session.tools if isinstance(tool, Mapping)}
+    begun = session.seconds
     done = await asyncio.gather(
         *(
             session.tools.run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "")
@@ -500,6 +497,7 @@ async def _answer_calls(
         )
     )
     reply.tool_calls += done
+    reply._tool_rounds.append((begun, session.seconds))
     outputs = [wire.item_create(wire.function_call_output(call.call_id, call.output or "")) for call in done]
     added = _added("function_call_output")
     return [_task(session, reply, event, added, "a tool's result", _item_id) for event in outputs]

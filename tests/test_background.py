@@ -98,3 +98,23 @@ def test_an_error_is_kept_and_raised_to_everybody_who_asks():
             handle.wait(5)
     assert handle.done
     assert isinstance(handle.error, ValueError)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt])
+def test_what_wants_to_end_the_program_ends_no_io_thread(raised, caplog):
+    def leave():
+        raise raised("enough")
+
+    async def leave_in_a_task():
+        leave()
+
+    thread = background.submit(where_am_i()).result(10)
+    background.io_loop().call_soon_threadsafe(leave)
+    with pytest.raises(raised):
+        background.submit(leave_in_a_task()).result(10)
+    assert background.submit(where_am_i()).result(10) == thread
+    assert "wanted to end the program" in caplog.text
+
+
+async def where_am_i():
+    return threading.get_ident()

@@ -78,7 +78,7 @@ def test_the_wait_for_the_first_sound_is_from_asking_to_hearing(drawn):
     chat, timeline, one = drawn
     assert 0.3 <= timeline.seconds_to_first_sound[0] < 3
     sound = next(entry for entry in chat.log if entry.type == "response.output_audio.delta")
-    ask = [entry for entry in chat.log if entry.type == "response.create"][1]
+    ask = next(entry for entry in chat.log if entry.type == "response.create")  # before the function was called
     assert timeline.seconds_to_first_sound[0] == sound.at_seconds - ask.at_seconds
     assert one.seconds_to_first_sound == timeline.seconds_to_first_sound[:1]
 

@@ -702,7 +702,7 @@ class Call:
             text=mask_secrets(str(error.get("message") or "")),
         )
         self._tell_money()
-        calls = [item for item in response.output if item.get("type") == "function_call"]
+        calls = session.conversation.open_calls(response)
         ours = [item for item in calls if item.get("name") in self._tools]
         if ours and response.status == "completed":
             background.submit(self._run_tools(session, ours))

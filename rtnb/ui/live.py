@@ -187,7 +187,8 @@ def _facts(reply: Reply) -> str:
         facts.append((text("live.tokens"), text("live.tokens_value", input=f"{tokens_in:,}", output=f"{tokens_out:,}")))
     facts.append((text("live.cost"), _money(reply)))
     if (seconds := reply.seconds_to_first_sound) is not None:
-        facts.append((text("live.first_sound"), f"{seconds:.2f} s"))
+        told = text("live.first_sound_tools", seconds=f"{reply.seconds_in_tools:.2f}") if reply.seconds_in_tools else ""
+        facts.append((text("live.first_sound"), f"{seconds:.2f} s{told}"))
     if reply.tool_calls:
         facts.append((text("live.tools"), "; ".join(repr(call) for call in reply.tool_calls)))
     pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts)

@@ -1,0 +1,223 @@
+"""What happens between a model's call of a function and its answer: one run a call, and what one waited for it."""
+
+import asyncio
+import threading
+
+import pytest
+from dialogue import serve, usage
+
+from rtnb.session import connect
+from rtnb.tools import Tool
+from rtnb.ui import live
+from rtnb.ui.language import language
+
+PCM = b"\1\0" * 2400
+
+
+def call(call_id="call_1", item_id="item_call", arguments='{"seat": 3}', name="book"):
+    item = {"id": item_id, "type": "function_call", "status": "completed", "name": name, "arguments": arguments}
+    return {**item, "call_id": call_id} if call_id is not None else item
+
+
+def say_calls(talk, *output, id="resp_1"):
+    """Begin and end a response whose output is these calls."""
+    talk.expect("response.create")
+    response = {"id": id, "status": "in_progress", "conversation_id": "c", "output": []}
+    talk.say({"type": "response.created", "response": response})
+    for item in output:
+        talk.say({"type": "response.output_item.done", "response_id": id, "item": item})
+    final = {**response, "status": "completed", "output": list(output), "usage": usage(output_text=3)}
+    talk.say({"type": "response.done", "response": final})
+
+
+def take_outputs(talk, count):
+    outputs = [talk.expect("conversation.item.create")["item"] for _ in range(count)]
+    for number, item in enumerate(outputs):
+        talk.say({"type": "conversation.item.added", "item": {**item, "id": f"out_{item['call_id']}_{number}"}})
+    return [(item["call_id"], item["output"]) for item in outputs]
+
+
+def ask(script, tool, **settings):
+    with serve(script) as url, connect(url=url, tools=[tool], **settings) as chat:
+        return chat.ask("Hi").wait(20)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        [call(), call()],
+        [call(), call(item_id="item_other")],
+        [call(), call(), call()],
+        [call(), call(arguments='{"seat": 4}')],
+    ],
+)
+def test_a_call_id_that_stands_twice_in_an_output_runs_once_and_is_answered_once(output):
+    ran, answered = [], []
+
+    def book(seat: int) -> str:
+        ran.append(seat)
+        return f"booked {seat}"
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, *output)
+        answered.extend(take_outputs(talk, 1))
+        talk.answer("Done.", id="resp_2", item_id="item_2")
+
+    assert ask(script, book).text == "Done."
+    assert (ran, answered) == ([3], [("call_1", "booked 3")])
+
+
+def test_calls_of_their_own_ids_or_of_none_all_run():
+    ran, answered = [], []
+
+    def book(seat: int) -> str:
+        ran.append(seat)
+        return "booked"
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, call(), call("call_2", "b"), call("", "d"), call("", "e"))
+        answered.extend(call_id for call_id, _ in take_outputs(talk, 4))
+        talk.answer("Done.", id="resp_2", item_id="item_2")
+
+    assert len(ask(script, book).tool_calls) == 4
+    assert (ran, answered) == ([3] * 4, ["call_1", "call_2", "", ""])
+
+
+def test_a_call_that_a_later_output_repeats_beside_its_answer_does_not_run_again():
+    ran = []
+
+    def book(seat: int) -> str:
+        ran.append(seat)
+        return "booked"
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, call())
+        take_outputs(talk, 1)
+        message = {"id": "item_2", "type": "message", "role": "assistant", "content": [{"transcript": "Done."}]}
+        say_calls(talk, call(), message, id="resp_2")
+
+    assert ask(script, book).text == "Done."
+    assert ran == [3]
+
+
+def test_the_first_sound_counts_from_the_first_request_and_the_functions_part_is_told():
+    running, go_on = threading.Event(), threading.Event()
+
+    def book(seat: int) -> str:
+        running.set()
+        go_on.wait(20)
+        return "booked"
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, call())
+        running.wait(20)
+        threading.Timer(0.3, go_on.set).start()
+        take_outputs(talk, 1)
+        talk.answer("Done.", PCM, id="resp_2", item_id="item_2")
+
+    with serve(script) as url, connect(url=url, tools=[book]) as chat:
+        reply = chat.ask("Hi").wait(20)
+        times = {}
+        for entry in chat.log:
+            times.setdefault((entry.direction, entry.type), entry.at_seconds)
+        waited = times["received", "response.output_audio.delta"] - times["sent", "response.create"]
+        assert reply.seconds_to_first_sound == pytest.approx(waited, abs=0.01)
+        assert 0.29 < reply.seconds_in_tools <= reply.seconds_to_first_sound
+        assert chat.timeline().seconds_to_first_sound == (pytest.approx(waited, abs=0.01),)
+        for code, told in (("en", ", {} s of it in tools"), ("zh", "（其中工具用时 {} s）")):
+            language(code)
+            assert told.format(f"{reply.seconds_in_tools:.2f}") in live.card(reply)
+        language("auto")
+
+
+def test_without_tools_none_of_it_is_theirs():
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.answer("Hello.", PCM)
+
+    with serve(script) as url, connect(url=url) as chat:
+        reply = chat.ask("Hi").wait(20)
+        assert reply.seconds_in_tools == 0.0
+        assert reply.seconds_to_first_sound >= 0.0
+
+
+# --- functions and listeners that want to end the program -------------------------------------------------------------
+
+
+def leave(seat: int) -> str:
+    raise SystemExit(1)
+
+
+async def leave_async(seat: int) -> str:
+    raise SystemExit(1)
+
+
+async def interrupt_async(seat: int) -> str:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("function", [leave, leave_async, interrupt_async])
+def test_a_function_that_ends_the_program_fails_its_call_and_nothing_else(function):
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, call(name=function.__name__))
+        take_outputs(talk, 1)
+        talk.answer("Done.", id="resp_2", item_id="item_2")
+
+    reply = ask(script, function)
+    assert reply.text == "Done."
+    assert reply.tool_calls[0].error is not None
+
+
+@pytest.mark.parametrize("function", [leave_async, interrupt_async])
+def test_a_tool_called_by_hand_fails_in_the_same_words(function):
+    ran = asyncio.run(Tool.from_function(function).run('{"seat": 3}'))
+    assert ran.output == f"Error: {function.__name__} failed: {ran.error.problem}."
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, ValueError])
+def test_a_listener_that_raises_anything_at_all_ends_neither_its_session_nor_another(raised, caplog):
+    def script(talk):
+        talk.open()
+        for number in range(2):
+            talk.take_message(f"item_{number}")
+            talk.answer("Still here.", PCM, id=f"resp_{number}", item_id=f"answer_{number}")
+
+    def listener(update):
+        raise raised("enough")
+
+    with serve(script) as url, connect(url=url) as chat, connect(url=url) as other:
+        chat.subscribe(listener)
+        reply = chat.ask("Hi")
+        reply.subscribe(lambda update: None)
+        assert reply.wait(20).text == "Still here."
+        assert chat.ask("Hi").wait(20).text == "Still here."
+        assert other.ask("Hi").wait(20).text == "Still here."
+    assert "a listener failed" in caplog.text
+
+
+@pytest.mark.parametrize("decide", [lambda approval: exit(), lambda approval: 1 / 0])
+def test_who_decides_on_approvals_and_ends_the_program_fails_the_turn_alone(decide):
+    request = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "docs", "name": "f", "arguments": "{}"}
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, request)
+        talk.take_message("item_2")
+        talk.answer("Still here.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url, approve=decide) as chat:
+        with pytest.raises((RuntimeError, ZeroDivisionError)):
+            chat.ask("Hi").wait(20)
+        assert chat.ask("Hi").wait(20).text == "Still here."
