@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import wire
 from .audio import Clip
 from .errors import InputError
 
@@ -119,7 +120,7 @@ def _content(part: Any) -> dict[str, Any] | None:
     if isinstance(part, str) and not _is_sound_name(part):
         if not part.strip():
             raise InputError("Your text is blank. Give words, or leave it out.")
-        return {"type": "input_text", "text": part}
+        return {"type": "input_text", "text": wire.plain(part, "text")}
     from .image import Image
 
     picture = Image.of(part)

@@ -80,6 +80,11 @@ def test_transcription_and_translation_refuse_it_too():
         rtnb.translate(clip, to="es", transcription="half a pair \ud83d", url="ws://127.0.0.1:9/never")
 
 
+def test_words_with_half_a_pair_are_refused_where_they_are_asked():
+    with pytest.raises(InputError, match=r"^Your text is 'bad \\ud83d half' \(str\), which JSON cannot carry"):
+        rtnb.ask("bad \ud83d half", practice=True)
+
+
 def test_the_sentence_says_where_it_stands_and_what_may_stand_there():
     with pytest.raises(InputError) as refused:
         connect(practice=True, turn_detection={"type": "server_vad", "threshold": {0.5}})
