@@ -940,7 +940,7 @@ class Session:
 
     def _unread(self, type_: str, why: str) -> None:
         """Take note of an event that cannot be read, and let nobody wait for ever for what it may have been."""
-        sentence = f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why})."
+        sentence = mask_secrets(f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why}).")
         if sentence not in self.warnings:
             self.warnings.append(sentence)
         unread = ServerError(f"{sentence} What came is kept; ask again.", code="unreadable_event")

@@ -103,6 +103,9 @@ def type_of(frame: bytes) -> str:
     return found[1].decode() if found else ""
 
 
+_DEEPEST = 100
+
+
 def plain(value: Any, name: str) -> Any:
     """Check that a value can be sent as JSON, and make Python's own numbers of NumPy's.
 
@@ -122,14 +125,15 @@ def plain(value: Any, name: str) -> Any:
         value = float(str(value)) if isinstance(value, np.floating) else value.item()
     if isinstance(value, enum.Enum):
         value = value.value
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+    inside = name.count("[") < _DEEPEST  # else it may hold itself
+    if inside and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return {plain(key, name): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+    if inside and isinstance(value, list | tuple):
         return [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
     try:
         orjson.dumps(value)
         known = isinstance(value, str | int | None) or math.isfinite(value)
-    except TypeError:
+    except (TypeError, ValueError, RecursionError):
         known = False
     if not known:
         raise InputError(

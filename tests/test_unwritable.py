@@ -11,7 +11,10 @@ import rtnb
 from rtnb.errors import InputError
 from rtnb.session import connect
 
+HOLDS_ITSELF: dict = {}
+HOLDS_ITSELF["again"] = [HOLDS_ITSELF]
 UNWRITABLE = [
+    HOLDS_ITSELF,
     {1, 2},
     pathlib.Path("x"),
     decimal.Decimal("0.5"),
