@@ -13,7 +13,7 @@ import logging
 import random
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -235,10 +235,9 @@ class Session:
         self._side_replies: dict[str, Reply] = {}
         self._answering: dict[str, Reply] = {}  # response id → the reply it belongs to
         self._turn_tasks: weakref.WeakKeyDictionary[Reply, asyncio.Task[None]] = weakref.WeakKeyDictionary()
-        # What was called and waits for its place: sound, single events and side responses, and turns.
-        self._calls: deque[bytes | asyncio.Future[None] | Reply] = deque()
-        self._sender: asyncio.Future[None] | None = None  # the place of whoever sends now
-        self._queued: deque[Reply] = deque()  # turns that wait for the answer before theirs
+        self._calls: deque[bytes | Callable[[], None]] = deque()  # what was called and waits for its place
+        self._sender: Reply | None = None  # whose parts are being sent; everything else waits
+        self._queued: list[Callable[[], None]] = []  # turns that wait for the answer before theirs
         self._unanswered: set[c.Turn] = set()  # of turns that a break ended; asking again sends them again
         self._own_detection: dict[str, Any] | None = None  # where a server turned out to take no commit
         self._closing = False
@@ -475,7 +474,12 @@ class Session:
         if not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
         prepared.setdefault("event_id", wire.new_event_id())
-        return self._in_order(functools.partial(self._send, prepared))
+
+        def send() -> Awaitable[None]:
+            self._line.put(prepared)
+            return self._line.flushed()
+
+        return self._in_order(send)
 
     def append(self, pcm: bytes) -> None:
         """Add sound to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
@@ -511,11 +515,11 @@ class Session:
             InputError: If a field cannot be written as JSON.
         """
         wanted = {"type": self.settings.get("type", "realtime"), **wire.plain(session, "session")}
-        return self._in_order(functools.partial(self._update_and_keep, wanted))
+        return self._in_order(lambda: self._update_and_keep(wanted, self._update(wanted)))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
         """Stop the response under way; gives its `response.done`, or None where none was running."""
-        return self._in_order(functools.partial(self._cancel, response_id))
+        return self._in_order(lambda: self._cancel(response_id))
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was heard of it: `audio_end_ms` is clamped to the sound received."""
@@ -544,7 +548,7 @@ class Session:
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
         items = wire.plain([_message(role, words) for role, words in pairs if words], "turns")
-        return self._in_order(functools.partial(self._seed, items))
+        return self._in_order(lambda: self._seed(items))
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
         """Every server event from the very first on, none lost between sending and here; ends with the session.
@@ -764,7 +768,7 @@ class Session:
 
     # the order of the calls
 
-    def _enqueue(self, call: bytes | asyncio.Future[None] | Reply) -> None:
+    def _enqueue(self, call: bytes | Callable[[], None]) -> None:
         if self._state != "closed":
             self._calls.append(call)
             self._proceed()
@@ -778,39 +782,45 @@ class Session:
             call = self._calls.popleft()
             if isinstance(call, bytes):
                 self._line.append(call)
-                continue
-            if isinstance(call, Reply):
-                if self._current is not None:
-                    self._queued.append(call)  # what is called after it need not wait for the answer before it
-                    continue
-                self._current = None if call._place.done() else call
-                call._begun = not call._place.done()
-                call = call._place
-            if not call.done():  # else it was cancelled while it waited
-                self._sender = call
-                call.set_result(None)
+            else:
+                call()
 
-    def _sent(self, place: asyncio.Future[None]) -> None:
-        """Take note that whoever has this place has sent what it had to send."""
-        if self._sender is place:
-            self._sender = None
-            self._proceed()
+    def _in_order(self, send: Callable[[], Awaitable[Any]]) -> Handle[Any]:
+        """Send something in its place among the calls; the handle is what `send` returns, awaited."""
+        sent: asyncio.Future[asyncio.Future[Any]] = self._loop.create_future()
 
-    def _in_order(self, sending: Callable[[Callable[[], None]], Coroutine[Any, Any, Any]]) -> Handle[Any]:
-        """Run `sending` in its place among the calls; it calls its argument as soon as it has sent its events."""
-        place: asyncio.Future[None] = self._loop.create_future()
+        def place() -> None:
+            try:
+                sent.set_result(asyncio.ensure_future(send()))
+            except Exception as error:
+                sent.set_exception(error)
+
         self._loop.call_soon_threadsafe(self._enqueue, place)
 
-        async def in_place() -> Any:
+        async def answered() -> Any:
             if self._state == "closed":
                 raise self._closed()
-            try:
-                await place
-                return await sending(functools.partial(self._sent, place))
-            finally:
-                self._sent(place)
+            return await (await sent)
 
-        return self._submit(in_place())
+        return self._submit(answered())
+
+    def _let(self, reply: Reply, beside: bool) -> None:
+        """Let a reply send its parts. A turn waits for the answer before it; what was called after it does not."""
+        if reply._place.done():
+            return  # cancelled while it waited
+        if not beside:
+            if self._current is not None:
+                self._queued.append(functools.partial(self._let, reply, beside))
+                return
+            self._current = reply
+        self._sender, reply._begun = reply, True
+        reply._place.set_result(None)
+
+    def _sent(self, reply: Reply) -> None:
+        """Take note that a reply's parts are sent."""
+        if self._sender is reply:
+            self._sender = None
+        self._proceed()
 
     async def _next_update(self) -> None:
         news = asyncio.Event()
@@ -819,11 +829,6 @@ class Session:
             await news.wait()
         finally:
             end()
-
-    async def _send(self, event: dict[str, Any], sent: Callable[[], None]) -> None:
-        self._line.put(event)
-        sent()
-        await self._line.flushed()
 
     async def _opened(self) -> None:
         if self._state == "closed":
@@ -842,12 +847,7 @@ class Session:
     def _request(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
     ) -> Handle[dict[str, Any]]:
-        async def go(sent: Callable[[], None]) -> dict[str, Any]:
-            answer = self._line.expect(event, answers, doing)
-            sent()
-            return await answer
-
-        return self._in_order(go)
+        return self._in_order(lambda: self._line.expect(event, answers, doing))
 
     def _submit(self, coroutine: Any) -> Handle[Any]:
         async def guarded() -> Any:
@@ -862,37 +862,35 @@ class Session:
 
         return Handle(asyncio.run_coroutine_threadsafe(guarded(), self._loop))
 
-    async def _update(self, settings: Mapping[str, Any], sent: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    def _update(self, settings: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         event = wire.session_update(settings)
         if not self._where.provider.answers_update:
             self._line.put(event)
-            sent()
-            return {}
+            return asyncio.sleep(0, {})
         answers = _is("session.updated", "transcription_session.updated")
         answer = self._line.expect(event, answers, "the session's configuration")
-        sent()
-        if self._where.provider.name != "other":
-            return await answer
+        return answer if self._where.provider.name != "other" else self._confirmed(answer)
+
+    async def _confirmed(self, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
             return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)
         except TimeoutError:
             self._say("The server did not confirm the session's configuration, so it may have its own.")
             return {}
 
-    async def _update_and_keep(self, session: dict[str, Any], sent: Callable[[], None]) -> dict[str, Any]:
-        answer = await self._update(session, sent)
+    async def _update_and_keep(self, session: dict[str, Any], answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        updated = await answer
         self.settings = settings.merge(self.settings, session)  # a new session after a break is to be like this one
-        return answer
+        return updated
 
-    async def _seed(self, items: Sequence[dict[str, Any]], sent: Callable[[], None] = lambda: None) -> None:
-        added, events = _is("conversation.item.added"), [wire.item_create(item) for item in items]
-        # Servers that speak the protocol in part never announce an item.
-        announces = self._where.provider.answers_update
-        answers = [self._line.expect(event, added, "an earlier turn") for event in events if announces]
-        for event in events if not announces else ():
+    def _seed(self, items: Sequence[dict[str, Any]]) -> Awaitable[Any]:
+        events = [wire.item_create(item) for item in items]
+        if self._where.provider.answers_update:
+            added = _is("conversation.item.added")
+            return asyncio.gather(*[self._line.expect(event, added, "an earlier turn") for event in events])
+        for event in events:  # servers that speak the protocol in part never announce an item
             self._line.put(event)
-        sent()
-        await asyncio.gather(*answers)
+        return asyncio.sleep(0)
 
     async def _give_history(self) -> None:
         """Give a new session the talk so far as text, under the items' old ids, so that no turn is there twice."""
@@ -916,16 +914,17 @@ class Session:
             self._say(f"The talk goes on without all of its history. {refused}")
         self.conversation.end_seeding()
 
-    async def _cancel(self, response_id: str | None, sent: Callable[[], None]) -> dict[str, Any] | None:
-        event = wire.cancel(response_id)
+    def _cancel(self, response_id: str | None) -> Awaitable[dict[str, Any] | None]:
         active = self.conversation.active_response()
         wanted = response_id or (active.id if active else None)
         answer = self._line.expect(
-            event,
+            wire.cancel(response_id),
             lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
             "to cancel",
         )
-        sent()
+        return self._unless_too_late(answer)
+
+    async def _unless_too_late(self, answer: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
         try:
             return await answer
         except ServerError as refused:
@@ -1019,7 +1018,7 @@ class Session:
                 self._close_reply(reply, None)
 
         task.add_done_callback(ended)
-        self._enqueue(reply._place if beside else reply)
+        self._enqueue(functools.partial(self._let, reply, beside))
 
     async def _placed(self, reply: Reply, *, beside: bool = False) -> None:
         """Wait for a reply's place among the calls; its events are those since the turn before, or from here on."""
@@ -1027,7 +1026,6 @@ class Session:
             raise self._closed()
         await reply._place
         reply._begin = len(self.log) if beside else self._told
-        reply._begun = True
 
     def _leave(self, reply: Reply) -> None:
         """Give a reply's place to the next."""
@@ -1035,13 +1033,9 @@ class Session:
         if self._current is reply:
             self._current = None
             self._told = len(self.log)
-            while self._queued:
-                following = self._queued.popleft()
-                if not following._place.done():
-                    self._calls.appendleft(following)
-                    break
-        self._sent(reply._place)
-        self._proceed()
+            self._calls.extendleft(reversed(self._queued))
+            self._queued.clear()
+        self._sent(reply)
 
     def _turn_detection(self) -> dict[str, Any] | None:
         """The turn detection in force: what the server says, or what was asked where it says nothing."""

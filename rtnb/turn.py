@@ -103,7 +103,7 @@ async def take_side(session: Session, reply: Reply, settings: dict[str, Any]) ->
                 ),
                 "the side response",
             )
-            session._sent(reply._place)
+            session._sent(reply)
             await begun
             await _ended(reply.responses[-1], updates)
             _judge(reply)
@@ -127,7 +127,7 @@ async def take_approved(
         session._check_budget(reply)
         session._waiting = reply
         refusals = [_approve(session, reply, approval, yes, reason) for approval in approvals]
-        session._sent(reply._place)
+        session._sent(reply)
         if not await _goes_on(session, reply, None):
             await _respond(session, reply, {}, refusals)
         await _follow(session, reply, {}, updates)
@@ -273,7 +273,7 @@ async def _respond(
         event = wire.respond(settings)
         reply._asked = event["event_id"]
         asked = session._line.expect(event, _begins(session), "to answer")
-        session._sent(reply._place)
+        session._sent(reply)
         try:
             await asyncio.wait({asked})
         finally:
@@ -319,7 +319,7 @@ async def _wait_for_room(session: Session, reply: Reply) -> None:
         return
     tokens = next_input_usage(session, reply.progress[0]).input_tokens
     if seconds := limits.wait_before(told, session.seconds - at, tokens):
-        session._sent(reply._place)  # nobody else need wait
+        session._sent(reply)  # nobody else need wait
         _say_waiting(session, reply, seconds, "Your account's limit is nearly reached")
         await asyncio.sleep(seconds)
 
@@ -343,7 +343,7 @@ async def _let_it_hear(
     silence_ms = max(least, int(detection.get("silence_duration_ms") or 0) + 200)
     session._waiting = reply
     session._line.append(bytes(silence_ms * c.BYTES_PER_MS))
-    session._sent(reply._place)
+    session._sent(reply)
     await session._line.drained(0)
     reply._asked_at = session.seconds
     heard = speaking = False
