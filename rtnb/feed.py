@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from . import background
 from .audio import open_stream
 from .errors import InputError
-from .handle import Handle
+from .handle import P, Stream, T
 from .parts import Recording, read_parts
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BYTES_PER_SECOND", "Fed", "Feed"]
 
-T = TypeVar("T")
 
 BYTES_PER_SECOND = 48_000
 
@@ -93,8 +92,8 @@ class Feed:
         self.total_seconds = self.seconds
 
 
-class Fed(Handle[T]):
-    """A handle on a session that listens to a feed.
+class Fed(Stream[T, P]):
+    """A stream from a session that listens to a feed.
 
     Attributes:
         session: The session it runs on; `session.log` has every event.

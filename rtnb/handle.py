@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Generator
+import queue
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from . import background
 from .errors import InputError
 
-__all__ = ["Handle"]
+__all__ = ["Handle", "P", "Stream", "T"]
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 
 class Handle(Generic[T]):
@@ -73,3 +75,32 @@ class Handle(Generic[T]):
     def _fail(self, error: BaseException) -> None:
         if not self._future.done():
             self._future.set_exception(error)
+
+
+class Stream(Handle[T], Generic[T, P]):
+    """A handle on something that comes in pieces: `for` and `async for` give each of them, old ones first."""
+
+    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
+        """Put every piece, those that came already first, and None after the last; the function returned ends it."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[P]:
+        pieces: queue.SimpleQueue[P | None] = queue.SimpleQueue()
+        end = self._feed_to(pieces.put)
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+        finally:
+            end()
+        self.wait()
+
+    async def __aiter__(self) -> AsyncIterator[P]:
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[P | None] = asyncio.Queue()
+        end = self._feed_to(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+        finally:
+            end()
+        await self

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import conversation as c
 from .errors import ResponseFailed, RtnbError
-from .handle import Handle
+from .handle import Stream
 
 if TYPE_CHECKING:
     from .audio import Clip
@@ -72,7 +71,7 @@ class Finished:
 _Listener = Callable[[Any], object]
 
 
-class Reply(Handle["Reply"]):
+class Reply(Stream["Reply", Piece]):
     """What the model answers to one turn; it has started already.
 
     `await reply`, `reply.wait()`, `for piece in reply` and `async for piece in reply` all work, in notebooks and in
@@ -263,28 +262,13 @@ class Reply(Handle["Reply"]):
 
         return unsubscribe
 
-    def __iter__(self) -> Iterator[Piece]:
-        pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        end = self.subscribe(pieces.put)
-        try:
-            while not isinstance(update := pieces.get(), Finished):
-                if (piece := _piece_of(update)) is not None:
-                    yield piece
-        finally:
-            end()
-        self.wait()
+    def _feed_to(self, put: Callable[[Piece | None], object]) -> Callable[[], None]:
+        def hear(update: Any) -> None:
+            piece = _piece_of(update)
+            if piece is not None or isinstance(update, Finished):
+                put(piece)
 
-    async def __aiter__(self) -> AsyncIterator[Piece]:
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-        end = self.subscribe(lambda update: loop.call_soon_threadsafe(pieces.put_nowait, update))
-        try:
-            while not isinstance(update := await pieces.get(), Finished):
-                if (piece := _piece_of(update)) is not None:
-                    yield piece
-        finally:
-            end()
-        await self
+        return self.subscribe(hear)
 
     def __repr__(self) -> str:
         audio_ms = sum(turn.audio_ms for turn in self._turns())

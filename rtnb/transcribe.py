@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from . import background, costs, html, models, refusals, wire
 from . import conversation as c
-from . import costs, html, models, refusals, wire
 from .ends import find_server
 from .errors import InputError, RtnbError, ServerError
 from .feed import BYTES_PER_SECOND, Fed, Feed
@@ -181,7 +180,7 @@ class Cutter:
 # --- the transcription ------------------------------------------------------------------------------------------------
 
 
-class Transcription(Fed["Transcription"]):
+class Transcription(Fed["Transcription", Segment]):
     """The words of a recording, or of sound that comes live; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its segments as they come, in their order.
@@ -283,47 +282,25 @@ class Transcription(Fed["Transcription"]):
             raise InputError(f"The file {target} cannot be written: {error.strerror}. Choose another place.") from error
         return target
 
-    def __iter__(self) -> Iterator[Segment]:
-        given = 0
-        news = threading.Event()
-        self._listeners.append(news.set)
-        try:
-            while True:
-                news.clear()
-                over = self.done
-                ready = self._ready_segments()
-                yield from ready[given:]
-                given = len(ready)
-                if over:
-                    break
-                news.wait()
-        finally:
-            self._listeners.remove(news.set)
-        self.wait()
+    def _feed_to(self, put: Callable[[Segment | None], object]) -> Callable[[], None]:
+        given, over = 0, False
 
-    async def __aiter__(self) -> AsyncIterator[Segment]:
-        given = 0
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
+        def catch_up() -> None:
+            nonlocal given, over
+            ended = self.done
+            for segment in self._ready_segments()[given:]:
+                given += 1
+                put(segment)
+            if ended and not over:
+                over = True
+                put(None)
 
-        def tell() -> None:
-            loop.call_soon_threadsafe(news.set)
+        def on_loop() -> None:
+            self._listeners.append(catch_up)
+            catch_up()
 
-        self._listeners.append(tell)
-        try:
-            while True:
-                news.clear()
-                over = self.done
-                ready = self._ready_segments()
-                for segment in ready[given:]:
-                    yield segment
-                given = len(ready)
-                if over:
-                    break
-                await news.wait()
-        finally:
-            self._listeners.remove(tell)
-        await self
+        background.io_loop().call_soon_threadsafe(on_loop)
+        return lambda: self._listeners.remove(catch_up) if catch_up in self._listeners else None
 
     def _ready_segments(self) -> list[Segment]:
         """Segments with none missing before them, so that they can be given away in their order."""

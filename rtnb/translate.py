@@ -7,17 +7,16 @@ and words come out as they are ready (OpenAI SDK, `realtime_translation_*` types
 from __future__ import annotations
 
 import asyncio
-import queue
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import background, costs, html, models, refusals, wire
 from . import conversation as c
-from . import costs, html, models, refusals, wire
 from .ends import find_server
 from .errors import InputError, RtnbError
 from .feed import BYTES_PER_SECOND, Fed, Feed
-from .reply import Finished, Piece
+from .reply import Piece
 from .session import Closed, Session
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _CHUNK_BYTES = BYTES_PER_SECOND // 5  # the server takes frames of 200 ms (SDK d
 _BUDGET_SECONDS = 10.0
 
 
-class Translation(Fed["Translation"]):
+class Translation(Fed["Translation", Piece]):
     """A recording, or sound that comes live, in another language; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its pieces of words and sound as they come.
@@ -45,7 +44,7 @@ class Translation(Fed["Translation"]):
         self.to = to
         self._budget = budget
         self._sent_seconds = 0.0
-        self._pieces: list[Any] = []
+        self._pieces: list[Piece | None] = []
         self._listeners: list[Any] = []
         self._over = asyncio.Event()
         self._task = session._submit(self._run())
@@ -104,42 +103,21 @@ class Translation(Fed["Translation"]):
             raise InputError("The translation has no sound yet. Wait for it, or save its words to a .txt file.")
         return audio.save(target)
 
-    def __iter__(self) -> Iterator[Piece]:
-        pieces: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        end = self._subscribe(pieces.put)
-        try:
-            while not isinstance(piece := pieces.get(), Finished):
-                yield piece
-        finally:
-            end()
-        self.wait()
-
-    async def __aiter__(self) -> AsyncIterator[Piece]:
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-        end = self._subscribe(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
-        try:
-            while not isinstance(piece := await pieces.get(), Finished):
-                yield piece
-        finally:
-            end()
-        await self
-
-    def _subscribe(self, listener: Any) -> Any:
-        """Hear of every piece, those that came already first. Lists only grow, so reading needs no lock."""
+    def _feed_to(self, put: Callable[[Piece | None], object]) -> Callable[[], None]:
+        # Lists only grow, so reading needs no lock.
         given = 0
 
         def catch_up() -> None:
             nonlocal given
             while given < len(self._pieces):
                 given += 1
-                listener(self._pieces[given - 1])
+                put(self._pieces[given - 1])
 
         def on_loop() -> None:
             self._listeners.append(catch_up)
             catch_up()
 
-        self.session._loop.call_soon_threadsafe(on_loop)
+        background.io_loop().call_soon_threadsafe(on_loop)
 
         def end() -> None:
             if catch_up in self._listeners:
@@ -184,7 +162,7 @@ class Translation(Fed["Translation"]):
         else:
             self._finish(self)
         finally:
-            self._add(Finished(self))  # type: ignore[arg-type]
+            self._add(None)
             self.session.close()
 
     async def _send_all(self) -> None:
@@ -224,7 +202,7 @@ class Translation(Fed["Translation"]):
             self.session.error = wire.error_from(update.event, "the translation")
             self._over.set()
 
-    def _add(self, piece: Any) -> None:
+    def _add(self, piece: Piece | None) -> None:
         self._pieces.append(piece)
         for listener in list(self._listeners):
             listener()
