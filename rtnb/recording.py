@@ -17,11 +17,13 @@ import contextlib
 import copy
 import functools
 import heapq
+import hmac
 import io
 import itertools
 import json
 import math
 import os
+import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,10 +34,12 @@ import numpy as np
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as listen
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from . import background, wire
 from .errors import InputError, ReplayError, mask_secrets
 from .log import SOUND_FIELD, Entry, Spool
+from .origins import Gate, forbidden, masked_log
 
 if TYPE_CHECKING:
     from .session import Session
@@ -100,12 +104,12 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
     tracks = {name: _Track(sound) for name in ("heard", "spoken", "more")}
     places = _write_sound(entries, tracks)
     pictures: dict[str, int] = {}
-    secrets = [value.removeprefix("Bearer ") for value in session._where.headers.values()]
-    secrets = [secret for secret in secrets if len(secret) > 8]  # "practice" is no secret
+    known = [value.removeprefix("Bearer ") for value in session._where.headers.values()]
+    known = [secret for secret in known if len(secret) > 8]  # "practice" is no secret
 
     def scrubbed(value: Any) -> str:
         text = json.dumps(_without_secrets(value), ensure_ascii=False, separators=(",", ":"))
-        for secret in secrets:
+        for secret in known:
             text = text.replace(secret, "…")
         return mask_secrets(text)
 
@@ -592,8 +596,8 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
         speed: How many times faster than it was recorded, above 0; `math.inf` does not wait at all.
 
     Returns:
-        The address, on this machine only; it stays for as long as the process does. Any client of the Realtime API
-        can talk to it.
+        The address, on this machine only; it stays for as long as the process does. Any program that speaks the
+        Realtime API can talk to it. It holds a secret, for no key is asked for: keep it as you would keep one.
 
     Raises:
         InputError: If the speed is not above 0.
@@ -609,15 +613,28 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
 
 
 async def _listen(recording: Recording, speed: float) -> str:
+    gate = Gate(remedy="A replay is for programs on this computer, not for pages.")
+    # No key protects a replay, so its address does. It looks like a secret of the API's, so it is masked like one.
+    secret = "ek_" + secrets.token_hex(16)
+
     async def handle(socket: ServerConnection) -> None:
         await _Player(socket, _Script(recording), speed).run()
 
-    server = await listen(handle, "127.0.0.1", 0, compression=None, max_size=64 << 20)
+    def admit(socket: ServerConnection, request: Request) -> Response | None:
+        begun = request.path.encode(errors="replace")[1 : len(secret) + 2]
+        known = hmac.compare_digest(begun, f"{secret}/".encode())
+        told = "Your address leads to no replay. Take the whole address that rtnb gave for it."
+        refused = gate.refusal(request, socket.local_address[1])
+        return refused or (None if known else forbidden(told, "address_not_known"))
+
+    options: dict[str, Any] = {"compression": None, "max_size": 64 << 20, "logger": _socket_log}
+    server = await listen(handle, "127.0.0.1", 0, process_request=admit, **options)
     port = next(iter(server.sockets)).getsockname()[1]
     _keep.append(server)
-    return f"ws://127.0.0.1:{port}/v1/realtime"
+    return f"ws://127.0.0.1:{port}/{secret}/v1/realtime"
 
 
+_socket_log = masked_log("rtnb.replay.sockets")
 _keep: list[Any] = []  # an asyncio server nobody holds is collected, and its socket with it
 
 
@@ -904,4 +921,3 @@ class _Player:
 
 
 _PATIENCE_SECONDS = 3.0
-

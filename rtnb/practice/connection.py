@@ -24,10 +24,12 @@ class Connection(ServerConnection):
     """websockets' connection, which also takes POST requests, and takes and gives messages with less ado.
 
     websockets reads GET requests only, which is all a handshake needs. A POST is held back until its body is here,
-    and shown to websockets as a GET; `posted` keeps the body for whoever answers it.
+    and shown to websockets as a GET; `posted` keeps the body for whoever answers it. So is the OPTIONS of a browser
+    that asks beforehand whether a page may send its request; `preflight` keeps that it was one.
     """
 
     posted: bytes | None = None
+    preflight = False
     _head: bytearray | None = bytearray()
     _take: Callable[[str | bytes], None] | None = None
     _turn_ends = 0.0
@@ -43,7 +45,7 @@ class Connection(ServerConnection):
         if self._head == b"":
             self._head = bytearray()
         self._head += data
-        if not b"POST ".startswith(self._head[:5]):
+        if not any(method.startswith(self._head[: len(method)]) for method in (b"POST ", b"OPTIONS ")):
             self._pass_on(bytes(self._head))
             return
         head, blank, body = bytes(self._head).partition(b"\r\n\r\n")
@@ -60,11 +62,13 @@ class Connection(ServerConnection):
         if length > _BODY_LIMIT:
             self.transport.abort()
         elif len(body) >= length:
-            self.posted = body[:length]
+            method, _, rest = lines[0].partition(b" ")
+            self.preflight = method == b"OPTIONS"
+            self.posted = None if self.preflight else body[:length]
             kept = [
                 line for line in lines[1:] if not line.lower().startswith((b"content-length", b"transfer-encoding"))
             ]
-            self._pass_on(b"\r\n".join([b"GET" + lines[0][4:], *kept, b"", b""]))
+            self._pass_on(b"\r\n".join([b"GET " + rest, *kept, b"", b""]))
 
     def _pass_on(self, data: bytes) -> None:
         self._head = None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import ipaddress
 import os
 import shlex
 import signal
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from types import TracebackType
 
 from rtnb import html
 from rtnb.errors import InputError
+from rtnb.origins import Gate, is_loopback
 from rtnb.practice import tls as certificates
 from rtnb.practice.engines import Engines, canned, installed
 from rtnb.practice.faults import FAULTS, read_faults
@@ -190,18 +190,12 @@ def settle() -> None:
     gc.freeze()
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def start(
     *,
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] = "127.0.0.1",
     port: int = 0,
     key: str | None = None,
+    allow_origins: str | Sequence[str] = (),
     beta: bool = False,
     faults: str = "",
     seed: int | None = None,
@@ -221,9 +215,13 @@ def start(
     """Start a practice server beside your program: the Realtime API on this computer, without a key or a network.
 
     Args:
-        host: The address to listen on. Anything beyond this computer asks for `key`.
+        host: The address to listen on. Anything beyond this computer asks for `key`. Several: the first is listened
+            on, the others are names that clients may call the server by, besides loopback names and addresses.
         port: The port; 0 takes a free one.
         key: The key that clients must bring. None takes any key, but not none: the real server asks for one too.
+        allow_origins: Origins of web pages that may use the server, e.g. `"http://localhost:3000"`. Programs may
+            always; other pages are refused with HTTP 403, where OpenAI's server would let them in: without this any
+            page you read could use the server, and through it the key of its `brain`.
         beta: Also speak the Beta interface of 2024 to clients that send its header.
         faults: What goes wrong in every session, e.g. `"delay:0.2,drop:40"`; a client can ask for more by `?fault=`.
             `rtnb.practice.faults.FAULTS` lists them.
@@ -248,11 +246,13 @@ def start(
     Raises:
         InputError: The arguments do not go together, or the address cannot be listened on.
     """
-    if not _is_loopback(host) and not key:
+    names = [host] if isinstance(host, str) else [*host]
+    address = names[0]
+    if not is_loopback(address) and not key:
         raise InputError(
-            f"The address {host} can be reached from other computers, and no key protects the server. "
+            f"The address {address} can be reached from other computers, and no key protects the server. "
             "Give a key, or listen on 127.0.0.1.",
-            host=host,
+            host=address,
         )
     if not 0 <= pace <= 10_000:
         raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
@@ -270,9 +270,9 @@ def start(
     if tls_cert is not None:
         context = certificates.given(Path(tls_cert), None if tls_key is None else Path(tls_key))
     elif tls:
-        context, certificate = certificates.self_signed(host)
+        context, certificate = certificates.self_signed(address)
     house = House(
-        host=host,
+        host=address,
         port=port,
         key=key,
         beta=beta,
@@ -283,6 +283,7 @@ def start(
         models=tuple(models),
         tls=context,
         sessions=sessions,
+        gate=Gate(names, [allow_origins] if isinstance(allow_origins, str) else allow_origins, tls=context is not None),
     )
     return Practice(house, engines, certificate=certificate)
 
@@ -292,9 +293,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     faults = "\n".join(f"  {name:17} {what}" for name, what in FAULTS.items())
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"faults, separated by commas (also by URL: ?fault=…&seed=…):\n{faults}"
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--host", action="append", help="address to listen on (default: 127.0.0.1); again: its names")
     parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
+    pages = "let pages of this origin in, e.g. http://localhost:3000; programs may always come"
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=pages)
     parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
     parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
     parser.add_argument("--seed", type=int, help="make ids and faults repeat")
@@ -324,9 +327,10 @@ def main(args: argparse.Namespace) -> int:
     """
     try:
         server = start(
-            host=args.host,
+            host=args.host or "127.0.0.1",
             port=args.port,
             key=args.key or os.environ.get("RTNB_PRACTICE_KEY"),
+            allow_origins=args.allow_origin,
             beta=args.beta,
             faults=",".join(args.fault),
             seed=args.seed,

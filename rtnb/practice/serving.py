@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import random
 import ssl
 import time
@@ -21,7 +20,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from rtnb.errors import InputError, mask_secrets
+from rtnb.errors import InputError
+from rtnb.origins import Gate, cross_origin, masked_log
 from rtnb.practice import web
 from rtnb.practice.beta import BetaScript
 from rtnb.practice.connection import Connection
@@ -42,15 +42,7 @@ _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: who sends it byte by byte is shown out
 
 
-def _masked(record: logging.LogRecord) -> bool:
-    record.msg, record.args = mask_secrets(record.getMessage()), ()
-    return True
-
-
-# websockets logs whole handshakes at DEBUG, keys among them, and a traceback for every client that sends rubbish.
-_socket_log = logging.getLogger("rtnb.practice.sockets")
-_socket_log.addFilter(_masked)
-_socket_log.setLevel(logging.CRITICAL)
+_socket_log = masked_log("rtnb.practice.sockets")
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,7 @@ class House:
         models: Names served besides the known ones.
         tls: For `wss://`, or None.
         sessions: The most sessions at once.
+        gate: Who may come in.
     """
 
     host: str = "127.0.0.1"
@@ -82,6 +75,7 @@ class House:
     models: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     sessions: int = 1_000
+    gate: Gate = field(default_factory=Gate)
 
 
 class Serving:
@@ -131,16 +125,22 @@ class Serving:
 
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Connection)
-        if "upgrade" not in request.headers.get("Connection", "").lower():
-            house = self._house
-            return web.answer(
+        house = self._house
+        refused = house.gate.refusal(request, connection.local_address[1])
+        if refused is not None:
+            return refused
+        if connection.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
+            answer = web.answer(
                 request,
                 connection.posted,
+                preflight=connection.preflight,
                 key=house.key,
                 given=self._secrets,
                 ids=Ids(random.Random()),
                 beta=house.beta,
             )
+            answer.headers.update(cross_origin(request))
+            return answer
         try:
             status = self._faults(request.path).refuse
         except InputError:

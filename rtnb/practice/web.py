@@ -8,9 +8,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from rtnb.origins import response
 from rtnb.practice import beta as old
 from rtnb.practice import settings
 from rtnb.practice.checks import anything, choice, integer, nullable, record, too_deep
@@ -25,12 +25,15 @@ def answer(
     request: Request,
     posted: bytes | None,
     *,
+    preflight: bool = False,
     key: str | None,
     given: Secrets,
     ids: Ids,
     beta: bool = False,
 ) -> Response:
     """Answer a request that is no handshake."""
+    if preflight:  # asked without a key: a browser has none yet
+        return _text("")
     path = urlsplit(request.path).path.rstrip("/")
     if path in ("", "/v1", "/v1/realtime") and posted is None:
         return _text("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
@@ -112,20 +115,12 @@ def _beta_session(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
     return {**old.flat(session, modalities, temperature), "client_secret": secret}
 
 
-def _response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
-    headers = Headers()
-    headers["Content-Type"] = content_type
-    headers["Content-Length"] = str(len(body))
-    headers["Connection"] = "close"
-    return Response(status.value, status.phrase, headers, body)
-
-
 def _json(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return _response(status, "application/json", json.dumps(value).encode())
+    return response(status, "application/json", json.dumps(value).encode())
 
 
 def _text(text: str) -> Response:
-    return _response(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
+    return response(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
 
 
 def _problem(problem: Problem, status: HTTPStatus) -> Response:
