@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 __all__ = [
+    "HIDDEN",
     "AudioError",
     "BudgetExceeded",
     "ConnectionFailed",
@@ -24,21 +25,70 @@ __all__ = [
     "ServerError",
     "ToolFailed",
     "mask_secrets",
+    "without_secrets",
 ]
 
-# What looks like a secret: OpenAI's own prefixes (sk-, sk-proj-, ek_), with the stars the server itself puts in the
-# middle of a key it quotes back ("sk-xx***…AAAA", recorded), the browser subprotocol that carries a key, and the
-# headers that carry one, whatever its form (Azure's keys have no prefix).
-_SECRET = re.compile(
-    r"(?P<prefix>\b(?:sk-(?:proj-|svcacct-|admin-)?|ek_))[A-Za-z0-9_*.…\-]{3,}"
-    r"|(?P<protocol>openai-insecure-api-key\.)[^\s,\"']+"
-    r"|(?P<header>(?:authorization[\"']?\s*[:=]\s*[\"']?bearer|\bbearer|api-key[\"']?\s*[:=])\s+[\"']?)[A-Za-z0-9_*.\-]{8,}",
-    re.IGNORECASE,
+
+def _pattern(sure: str, perhaps: str) -> re.Pattern[str]:
+    protocol = r"openai-insecure-api-key\."  # the browser's subprotocol that carries a key
+    token = "[A-Za-z0-9_*.…+/=~-]*[A-Za-z0-9_*=]"
+    return re.compile(f"(?P<lead>(?P<protocol>{protocol})|(?P<sure>{sure})|{perhaps})(?P<token>{token})")
+
+
+# What looks like a secret: OpenAI's own prefixes, and the headers that carry one, whatever its form (Azure's keys have
+# no prefix). Where words may stand in its place ("the bearer yesterday", "sk-learn") it must also look random.
+_PROJECT, _PREFIX = r"(?<![A-Za-z0-9])sk-(?:proj|svcacct|admin)-", r"(?<![A-Za-z0-9])(?:sk-|ek_)"
+_HEADER = r"(?i:authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)\s+|[\"']api[-_]?key[\"']\s*[:=]\s*[\"'])"
+_NAME = r"(?i:\bbearer\s+|api[-_]?key[\"']?\s*[:=]\s*[\"']?)"
+_SHOWN = _pattern(f"{_PROJECT}|{_HEADER}", f"{_PREFIX}|{_NAME}")
+_SAID = _pattern(_PROJECT, _PREFIX)
+# 16 letters and digits in a row, 6 with both among them, 8 digits, or the stars that the server itself puts in the
+# middle of a key it quotes back ("sk-xx***…AAAA", recorded).
+_RANDOM = re.compile(
+    r"[A-Za-z0-9]{16}|\*\*|…\w|(?<![A-Za-z0-9])(?=[A-Za-z]*[0-9])(?:(?=[0-9]*[A-Za-z])[A-Za-z0-9]{6}|[0-9]{8})"
 )
+_SECRET_FIELDS = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
+_PROTOCOL_FIELDS = frozenset({"type", "object", "role", "status"})
+HIDDEN = "[hidden key]"
+"""What stands in a saved session where a key was."""
+
+
+def _cut(match: re.Match[str]) -> str:
+    token = match["token"]
+    secret = match["protocol"] or (match["sure"] and len(token) >= 8) or _RANDOM.search(token)
+    return match["lead"] + "…" if secret else match[0]
+
+
+def without_secrets(value: Any, known: list[str] | None = None, *, hide: bool = False) -> Any:
+    """Take keys out of what is to be saved, and leave every word.
+
+    Args:
+        value: An event, or any part of one.
+        known: Keys in use, to which those found by their names are added. None for none. Those of up to 8 letters stay
+            in words: "practice" is no secret.
+        hide: Whether all of it is a key.
+
+    Returns:
+        The same without the known keys, without what carries a key by its name, whatever the key looks like (MCP
+        servers take any), and without what can be nothing but a key of OpenAI's.
+    """
+    known = [] if known is None else known
+    if isinstance(value, str):
+        known += [value] if hide and value not in known else []
+        for secret in known:
+            value = value.replace(secret, HIDDEN) if len(secret) > 8 else value
+        return HIDDEN if hide else _SAID.sub(_cut, value)
+    if isinstance(value, list):
+        return [without_secrets(part, known, hide=hide) for part in value]
+    if not isinstance(value, dict):
+        return value
+    hides = {name: hide or name.lower() in _SECRET_FIELDS for name in value}
+    kept = {name: part for name, part in value.items() if name in _PROTOCOL_FIELDS and isinstance(part, str)}
+    return {name: without_secrets(part, known, hide=hides[name]) for name, part in value.items()} | kept
 
 
 def mask_secrets(text: str) -> str:
-    """Replace everything in `text` that looks like an API key by its kind and an ellipsis.
+    """Replace everything in `text` that looks like an API key by its kind and an ellipsis; ordinary words stay.
 
     Args:
         text: Any text, for example a server's error message, which may quote part of a key.
@@ -46,11 +96,7 @@ def mask_secrets(text: str) -> str:
     Returns:
         The text with `sk-…`, `ek_…`, bearer tokens and key-carrying subprotocols cut to their prefix.
     """
-
-    def cut(match: re.Match[str]) -> str:
-        return (match["prefix"] or match["protocol"] or match["header"]) + "…"
-
-    return _SECRET.sub(cut, text)
+    return _SHOWN.sub(_cut, text)
 
 
 class RtnbError(Exception):

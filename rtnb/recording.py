@@ -15,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import fnmatch
 import functools
+import glob
 import heapq
 import hmac
 import io
@@ -37,7 +39,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from . import background, wire
-from .errors import InputError, ReplayError, mask_secrets
+from .errors import HIDDEN, InputError, ReplayError, without_secrets
 from .log import SOUND_FIELD, Entry, Spool
 from .origins import Gate, forbidden, masked_log
 
@@ -50,7 +52,6 @@ VERSION = 1
 _RATE_HZ = 24_000
 _BLOCK_BYTES = _RATE_HZ * 2 * 10
 _LONG = 4096  # base64 of this length in an event is sound worth taking out
-_SECRET_FIELDS = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
 _FORMATS = {"flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
 
 
@@ -105,13 +106,9 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
     places = _write_sound(entries, tracks)
     pictures: dict[str, int] = {}
     known = [value.removeprefix("Bearer ") for value in session._where.headers.values()]
-    known = [secret for secret in known if len(secret) > 8]  # "practice" is no secret
 
     def scrubbed(value: Any) -> str:
-        text = json.dumps(_without_secrets(value), ensure_ascii=False, separators=(",", ":"))
-        for secret in known:
-            text = text.replace(secret, "…")
-        return mask_secrets(text)
+        return json.dumps(without_secrets(value, known), ensure_ascii=False, separators=(",", ":"))
 
     lines = []
     for entry, place in zip(entries, places, strict=True):
@@ -193,18 +190,6 @@ def _take_out_sound(value: Any, track: _Track, pictures: dict[str, int]) -> Any:
         taken["audio"] = {"sound": ["more", start, track.size]}
         track.even()
     return taken
-
-
-def _without_secrets(value: Any) -> Any:
-    """An event without what carries a key by its name, whatever the key looks like: MCP servers take any."""
-    if isinstance(value, list):
-        return [_without_secrets(part) for part in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: "…" if name.lower() in _SECRET_FIELDS and isinstance(part, str | dict) else _without_secrets(part)
-        for name, part in value.items()
-    }
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -532,7 +517,8 @@ def _out_of_band_answer(answer: _Answer, response: Mapping[str, Any]) -> bool:
 
 
 def _key(event: Mapping[str, Any]) -> Any:
-    """What a client event asks, in a form that is equal for the same question."""
+    """What a client event asks, in a form that is equal for the same question; keys are not in it, as in the file."""
+    event = without_secrets(event)
     type_ = event["type"]
     if type_ == "conversation.item.create":
         item = event.get("item") or {}
@@ -549,6 +535,13 @@ def _key(event: Mapping[str, Any]) -> Any:
     if type_ in ("conversation.item.retrieve", "conversation.item.delete"):
         return (type_, event.get("item_id"))
     return (type_,)
+
+
+def _same(recorded: Any, asked: Any) -> bool:
+    """Whether two parts of keys are the same; where the recorded one lacks a key that was in use, anything is."""
+    if isinstance(recorded, str) and isinstance(asked, str) and HIDDEN in recorded:
+        return fnmatch.fnmatchcase(asked, "*".join(map(glob.escape, recorded.split(HIDDEN))))
+    return bool(recorded == asked)
 
 
 def _canonical(value: Any) -> str:
@@ -760,9 +753,11 @@ class _Player:
         found = [
             answer
             for answer in self._script.answers
-            if answer.cue[:3] == cue[:3] and (asks is None or answer.asks == asks)
+            if len(answer.cue[:3]) == len(cue[:3])
+            and all(map(_same, answer.cue[:3], cue[:3]))
+            and (asks is None or answer.asks == asks)
         ]
-        answer = min(found, key=lambda a: a.used, default=None)
+        answer = min(found, key=lambda a: (a.cue[:3] != cue[:3], a.used), default=None)
         if answer is not None:
             answer.used += 1
         return answer
@@ -821,7 +816,7 @@ class _Player:
             self._refuse(event, "this question")
             self._pending.append(None)
             return
-        self._pending.append(cue)
+        self._pending.append(answer.cue)
         self._play(answer.lines, answer.at_seconds)
 
     def _respond(self, event: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from rtnb.origins import Gate, cross_origin, masked_log
 from rtnb.practice import web
 from rtnb.practice.beta import BetaScript
 from rtnb.practice.connection import Connection
-from rtnb.practice.doors import Admission, Refusal, Secrets, admit
+from rtnb.practice.doors import Admission, Refusal, Secrets, admit, bearer
 from rtnb.practice.engines import Engines, Workers
 from rtnb.practice.faults import Faults, Line, read_faults
 from rtnb.practice.live import Live, Outlet
@@ -210,7 +210,10 @@ class Serving:
         script = self._script(admission, faults, Ids(chance), now)
         session_id = script.session["id"]
         record = self._house.record
-        tape = None if record is None else Tape(record, session_id, now)
+        assert connection.request is not None
+        headers = connection.request.headers
+        keys = [self._house.key or "", bearer(headers, _offered(headers))]
+        tape = None if record is None else Tape(record, session_id, now, keys)
         engines = _broken(self._engines, faults)
         live = Live(script, lambda answer: Workers(engines, self._pool, answer))
         outlet = Outlet(connection, Line(faults, chance), tape)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import background, costs, keys, models, wire
 from .. import conversation as c
-from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets
+from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
 from ..handle import Handle
 from ..session import BENIGN_CODES, Closed, Session, connect
 from ..tools import Toolbox
@@ -338,7 +338,7 @@ class Call:
             with path.open("w", encoding="utf-8") as out:
                 for entry in self.log:
                     line = {"at_seconds": round(entry.at_seconds, 4), "direction": entry.direction, **entry.event}
-                    out.write(mask_secrets(json.dumps(line, ensure_ascii=False)) + "\n")
+                    out.write(json.dumps(without_secrets(line), ensure_ascii=False) + "\n")
             return path
         clips = [clip for turn in self.turns if (clip := turn.audio) is not None]
         if not clips:
