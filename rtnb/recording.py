@@ -651,6 +651,7 @@ class _Player:
         self._cancelled: set[str] = set()
         self._floor_at = self._floor_reached = 0
         self._floor_free = 0.0
+        self._closing = False
         self._watch: asyncio.TimerHandle | None = None
         self._beats = {
             "session.update": self._update,
@@ -778,9 +779,13 @@ class _Player:
         self._listen()
 
     def _hang_up(self, event: dict[str, Any]) -> None:
-        """The end of a translation; `session.closed` is in the recording, after what was still to be said."""
+        """The end of a translation, once it is asked for; one that was cut has none in its recording."""
+        self._closing = True
+        self._listen()
         if self._floor_at < len(self._script.floor):
             self._refuse(event, "sound that ends here")
+        elif not any(line.type == "session.closed" for line in self._recording.lines):
+            self._refuse(event, "the end of this translation, for the connection broke before it")
 
     def _clear(self, event: dict[str, Any]) -> None:
         self._buffer_from = self._heard.size
@@ -874,6 +879,8 @@ class _Player:
         """Whatever the server said of its own when so much sound had come is due when as much has come again."""
         while self._floor_at < len(self._script.floor):
             heard = self._script.floor[self._floor_at]
+            if heard.line.type == "session.closed" and not self._closing:
+                return
             if heard.after_bytes > self._heard.size:
                 self._wait_for_more()
                 return

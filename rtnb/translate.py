@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import background, costs, html, models, refusals, wire
+from . import background, costs, html, models, wire
 from . import conversation as c
 from .ends import find_server
-from .errors import InputError, RtnbError
+from .errors import ConnectionFailed, InputError, RtnbError
 from .feed import BYTES_PER_SECOND, Fed, Feed
 from .reply import Piece
 from .session import Closed, Session
@@ -47,6 +47,7 @@ class Translation(Fed["Translation", Piece]):
         self._pieces: list[Piece | None] = []
         self._listeners: list[Any] = []
         self._over = asyncio.Event()
+        self._asked = self._whole = False  # whether the end was asked for, and whether it came
         self._task = session._submit(self._run())
 
     def _turn(self, role: str) -> c.Turn | None:
@@ -146,17 +147,15 @@ class Translation(Fed["Translation", Piece]):
             end = self.session.subscribe(self._hear)
             try:
                 await self._send_all()
-                # What follows is an orderly end, also where the server hangs up first.
-                self.session._closing = True
+                self._asked = True
                 self.session._line.put({"type": "session.close", "event_id": wire.new_event_id()})
                 await self._over.wait()
             finally:
                 end()
-            if self.session.error is not None:
-                raise self.session.error
+            if not self._whole:
+                raise self._stopped()
         except BaseException as error:
-            stopped = self.session.error or refusals.ended(None, "", self.session.url)
-            self._fail(error if isinstance(error, Exception) else stopped)
+            self._fail(error if isinstance(error, Exception) else self._stopped())
             if not isinstance(error, RtnbError):
                 raise
         else:
@@ -164,6 +163,10 @@ class Translation(Fed["Translation", Piece]):
         finally:
             self._add(None)
             self.session.close()
+
+    def _stopped(self) -> BaseException:
+        told = "You closed the translation before it was whole. What came until then is kept in .text and .audio."
+        return self.session.error or ConnectionFailed(told, url=self.session.url)
 
     async def _send_all(self) -> None:
         line, rest, checked = self.session._line, b"", 0.0
@@ -175,9 +178,12 @@ class Translation(Fed["Translation", Piece]):
                     checked += _BUDGET_SECONDS
                 self._append(rest[:_CHUNK_BYTES])
                 rest = rest[_CHUNK_BYTES:]
-                await line.flushed()
+                try:
+                    await line.flushed()
+                except ConnectionFailed:  # the session's own end, which is next, knows why
+                    await asyncio.wait({self.session._main})
                 if self.session.state == "closed":
-                    raise self.session.error or refusals.ended(None, "", self.session.url)
+                    raise self._stopped()
         if rest:
             self._append(rest + bytes(_CHUNK_BYTES - len(rest)))
 
@@ -196,8 +202,15 @@ class Translation(Fed["Translation", Piece]):
             from .audio import Clip
 
             self._add(Piece(audio=Clip.from_pcm(update.pcm, rate_hz=c.RATE_HZ, name="piece")))
-        elif isinstance(update, Closed) or update.event["type"] == "session.closed":
+        elif isinstance(update, Closed):
             self._over.set()
+        elif update.event["type"] == "session.closed":
+            # The only orderly end, and only once it was asked for: then nothing is left to be said (SDK docstring).
+            if self._asked:
+                self._whole = self.session._closing = True  # however the socket is closed now
+                self._over.set()
+            else:
+                self.session._hang_up()
         elif isinstance(update, c.Errored) and update.error.get("code") == wire.NOT_RECORDED:
             self.session.error = wire.error_from(update.event, "the translation")
             self._over.set()
