@@ -22,7 +22,7 @@ import numpy as np
 from . import background, costs, html, models, refusals, wire
 from . import conversation as c
 from .ends import find_server
-from .errors import InputError, RtnbError, ServerError
+from .errors import ConnectionFailed, InputError, RtnbError, ServerError
 from .feed import BYTES_PER_SECOND, Fed, Feed
 from .session import Closed, Session
 
@@ -396,7 +396,9 @@ class Transcription(Fed["Transcription", Segment]):
             await self._next()
 
     def _refused(self, number: int, answer: asyncio.Future[dict[str, Any]]) -> None:
-        if not answer.cancelled() and (error := answer.exception()) is not None:
+        error = None if answer.cancelled() else answer.exception()
+        # A connection that broke says nothing of this stretch: without its words, the recording is not done.
+        if error is not None and not isinstance(error, ConnectionFailed):
             self._uncommitted.remove(number)
             self._settle(number, "", str(error))
 

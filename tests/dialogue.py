@@ -75,6 +75,13 @@ class Talk:
         """End the connection without a word, as a dead network does."""
         self.socket.socket.shutdown(socket.SHUT_RDWR)
 
+    def end(self, code: int | None = None, reason: str = "") -> None:
+        """End the connection with a closing frame, and wait for nothing the client may still say."""
+        said = b"" if code is None else code.to_bytes(2, "big") + reason.encode()
+        self.socket.socket.sendall(bytes([0x88, len(said)]) + said)
+        with contextlib.suppress(OSError):  # the client may have answered already, and all be over
+            self.socket.socket.shutdown(socket.SHUT_WR)
+
     def take_message(self, item_id: str = "item_user") -> dict[str, Any]:
         item = {**self.expect("conversation.item.create")["item"], "id": item_id, "status": "completed"}
         for name in ("added", "done"):

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from dialogue import serve
+from websockets.exceptions import ConnectionClosedOK
 
 from rtnb.audio import Clip, join, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ServerError
@@ -333,3 +334,58 @@ def test_a_saved_transcription_is_played_back(tmp_path):
     again = transcribe(clip, replay=path, replay_speed=math.inf).wait(10)
     assert again.segments == words.segments
     assert again.source == "replay"
+
+
+ENDS = {
+    "no word": lambda talk: talk.drop(),
+    "1000": lambda talk: talk.end(1000),
+    "1001": lambda talk: talk.end(1001),
+    "1011": lambda talk: talk.end(1011, "internal error"),
+}
+ALL = "Part 1 is. Part 2 is. Part 3 is."
+
+
+def ending(talk, cut, end):
+    """Let the server say so many events, and then end the connection."""
+    left, say = list(range(cut)), talk.say
+
+    def count(*events):
+        for event in events:
+            if not left:
+                end(talk)
+                raise ConnectionClosedOK(None, None)
+            left.pop()
+            say(event)
+
+    talk.say = count
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["each at once", "all at the end"])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_transcription_that_was_cut_is_never_told_as_whole(end, late):
+    """Cut before each of the server's 20 events; the words that came are kept, and no stretch is made up for."""
+    speech = talk_of(1, 1, 1)
+    for cut in range(20):
+
+        def script(talk, cut=cut):
+            ending(talk, cut, ENDS[end])
+            opened(talk)
+            for number in (1, 2, 3):
+                talk.take_sound(f"item_{number}")
+                if not late:
+                    completed(talk, f"item_{number}", f"Part {number} is.")
+            for number in (1, 2, 3) if late else ():
+                completed(talk, f"item_{number}", f"Part {number} is.")
+
+        with serve(script) as url:
+            live = cut % 2
+            words = transcribe(None if live else speech, url=url)
+            if live:
+                words.append(speech.pcm)
+                words.finish()
+            with pytest.raises(ConnectionFailed):
+                words.wait(10)
+            assert words.done
+            assert ALL.startswith(words.text)
+            assert [segment.error for segment in words.segments] == [None] * len(words.segments)
+            assert words.warnings == []

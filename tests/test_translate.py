@@ -153,13 +153,13 @@ def aborted(talk):
 ENDS = {
     "no word": lambda talk: talk.drop(),
     "a reset": aborted,
-    "1000": lambda talk: talk.socket.close(1000),
-    "1000 with a reason": lambda talk: talk.socket.close(1000, "bye"),
-    "1001": lambda talk: talk.socket.close(1001),
-    "1005": lambda talk: talk.socket.socket.sendall(b"\x88\x00"),
-    "1011": lambda talk: talk.socket.close(1011, "internal error"),
-    "1012": lambda talk: talk.socket.close(1012),
-    "4000": lambda talk: talk.socket.close(4000, "enough"),
+    "1000": lambda talk: talk.end(1000),
+    "1000 with a reason": lambda talk: talk.end(1000, "bye"),
+    "1001": lambda talk: talk.end(1001),
+    "1005": lambda talk: talk.end(),
+    "1011": lambda talk: talk.end(1011, "internal error"),
+    "1012": lambda talk: talk.end(1012),
+    "4000": lambda talk: talk.end(4000, "enough"),
 }
 STEPS = 12
 
