@@ -49,8 +49,7 @@ _RANDOM = re.compile(
 )
 _SECRET_FIELDS = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
 _PROTOCOL_FIELDS = frozenset({"type", "object", "role", "status"})
-HIDDEN = "[hidden key]"
-"""What stands in a saved session where a key was."""
+HIDDEN = "[hidden key]"  # what stands in a saved session where a key was
 
 
 def _cut(match: re.Match[str]) -> str:
@@ -59,20 +58,19 @@ def _cut(match: re.Match[str]) -> str:
     return match["lead"] + "…" if secret else match[0]
 
 
-def without_secrets(value: Any, known: list[str] | None = None, *, hide: bool = False) -> Any:
+def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
     """Take keys out of what is to be saved, and leave every word.
 
     Args:
         value: An event, or any part of one.
-        known: Keys in use, to which those found by their names are added. None for none. Those of up to 8 letters stay
-            in words: "practice" is no secret.
+        known: Keys in use, to which those found by their names are added. Those of up to 8 letters stay in words:
+            "practice" is no secret.
         hide: Whether all of it is a key.
 
     Returns:
         The same without the known keys, without what carries a key by its name, whatever the key looks like (MCP
         servers take any), and without what can be nothing but a key of OpenAI's.
     """
-    known = [] if known is None else known
     if isinstance(value, str):
         known += [value] if hide and value not in known else []
         for secret in known:

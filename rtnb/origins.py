@@ -16,22 +16,20 @@ import logging
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from .errors import InputError, mask_secrets
 
-__all__ = ["Gate", "cross_origin", "forbidden", "is_loopback", "masked_log", "response"]
+__all__ = ["OriginCheck", "cross_origin", "forbidden", "is_loopback", "masked_log", "response"]
 
 _PORTS = {"http": 80, "https": 443}
-_PLACE = re.compile(
-    r"(?:(?P<scheme>[a-z][a-z0-9+.-]*)://)?(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_.-]*[a-z0-9_-])\.?(?::(?P<port>[0-9]{1,5}))?",
-    re.IGNORECASE | re.ASCII,
-)
+_PLACE = re.compile(r"(?ai)(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.-]*[\w-])\.?(?::(\d{1,5}))?")
 
 
-class Gate:
+class OriginCheck:
     """Decides who comes in to one server, sockets and plain HTTP alike.
 
     `Host` must be a loopback name (`localhost`, 127.0.0.0/8, `[::1]`) or a name the server was given. A server that
@@ -44,7 +42,7 @@ class Gate:
 
     Args:
         hosts: The address the server listens on, then further names it is called by.
-        origins: Origins of pages to let in, as `https://class.example` or `http://localhost:3000`.
+        pages: Origins of pages to let in, as `https://class.example` or `http://localhost:3000`.
         tls: Whether it speaks TLS.
         remedy: What to do about a page that is refused; `{origin}` stands for its origin.
 
@@ -52,14 +50,12 @@ class Gate:
         InputError: An origin to let in is none. `null` is none: every page can make itself one without an origin.
     """
 
-    def __init__(
-        self, hosts: Sequence[str] = ("127.0.0.1",), origins: Iterable[str] = (), *, tls: bool = False, remedy: str = ""
-    ) -> None:
+    def __init__(self, hosts: Sequence[str], pages: Iterable[str] = (), *, tls: bool = False, remedy: str = "") -> None:
         self._scheme = "https" if tls else "http"
         self._names = {_plain(host) for host in hosts}
         self._far = not is_loopback(hosts[0])
         self._remedy = remedy or "Start the server with --allow-origin {origin}."
-        let_in = {origin: _place(origin.removesuffix("/")) for origin in origins}
+        let_in = {origin: _place(origin.removesuffix("/")) for origin in pages}
         for origin in (name for name, place in let_in.items() if place is None):
             told = f"Your allow_origins has {origin!r}, which is no origin. Give how a page's address begins"
             raise InputError(f"{told}, for example http://localhost:3000.", origin=origin)
@@ -103,12 +99,14 @@ def cross_origin(request: Request) -> dict[str, str]:
 def forbidden(sentence: str, code: str) -> Response:
     """Make the refusal, an error in the API's form."""
     error = {"type": "invalid_request_error", "code": code, "message": sentence, "param": None}
-    return response(HTTPStatus.FORBIDDEN, "application/json", json.dumps({"error": error}).encode())
+    return response({"error": error}, HTTPStatus.FORBIDDEN)
 
 
-def response(status: HTTPStatus, content_type: str, body: bytes) -> Response:
-    """Make an HTTP response after which the connection closes."""
-    headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"})
+def response(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Make an HTTP response of a text, or of anything else as JSON; the connection closes after it."""
+    kind, text = ("text/plain", content) if isinstance(content, str) else ("application/json", json.dumps(content))
+    body = text.encode()
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
     return Response(status.value, status.phrase, headers, body)
 
 
@@ -147,7 +145,7 @@ def _plain(host: str) -> str:
 def _place(text: str, scheme: str = "") -> tuple[str, str, int] | None:
     """Scheme, host and port of an origin, or with `scheme` given of what `Host` says; None where it is neither."""
     found = _PLACE.fullmatch(text)
-    if found is None or bool(found["scheme"]) == bool(scheme):
+    if found is None or bool(found[1]) == bool(scheme):
         return None
-    scheme = (found["scheme"] or scheme).lower()
-    return scheme, _plain(found["host"]), int(found["port"] or _PORTS.get(scheme, 0))
+    scheme = (found[1] or scheme).lower()
+    return scheme, _plain(found[2]), int(found[3] or _PORTS.get(scheme, 0))

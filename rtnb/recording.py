@@ -41,7 +41,7 @@ from websockets.http11 import Request, Response
 from . import background, wire
 from .errors import HIDDEN, InputError, ReplayError, without_secrets
 from .log import SOUND_FIELD, Entry, Spool
-from .origins import Gate, forbidden, masked_log
+from .origins import OriginCheck, forbidden, masked_log
 
 if TYPE_CHECKING:
     from .session import Session
@@ -518,7 +518,7 @@ def _out_of_band_answer(answer: _Answer, response: Mapping[str, Any]) -> bool:
 
 def _key(event: Mapping[str, Any]) -> Any:
     """What a client event asks, in a form that is equal for the same question; keys are not in it, as in the file."""
-    event = without_secrets(event)
+    event = without_secrets(event, [])
     type_ = event["type"]
     if type_ == "conversation.item.create":
         item = event.get("item") or {}
@@ -538,10 +538,11 @@ def _key(event: Mapping[str, Any]) -> Any:
 
 
 def _same(recorded: Any, asked: Any) -> bool:
-    """Whether two parts of keys are the same; where the recorded one lacks a key that was in use, anything is."""
-    if isinstance(recorded, str) and isinstance(asked, str) and HIDDEN in recorded:
-        return fnmatch.fnmatchcase(asked, "*".join(map(glob.escape, recorded.split(HIDDEN))))
-    return bool(recorded == asked)
+    """Whether two keys are the same; where the recorded one lacks a secret that was in use, anything is."""
+    pieces = str(recorded).split(HIDDEN)
+    if len(pieces) == 1:
+        return bool(recorded == asked)
+    return fnmatch.fnmatchcase(str(asked), "*".join(map(glob.escape, pieces)))
 
 
 def _canonical(value: Any) -> str:
@@ -606,7 +607,7 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
 
 
 async def _listen(recording: Recording, speed: float) -> str:
-    gate = Gate(remedy="A replay is for programs on this computer, not for pages.")
+    origin_check = OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages.")
     # No key protects a replay, so its address does. It looks like a secret of the API's, so it is masked like one.
     secret = "ek_" + secrets.token_hex(16)
 
@@ -617,7 +618,7 @@ async def _listen(recording: Recording, speed: float) -> str:
         begun = request.path.encode(errors="replace")[1 : len(secret) + 2]
         known = hmac.compare_digest(begun, f"{secret}/".encode())
         told = "Your address leads to no replay. Take the whole address that rtnb gave for it."
-        refused = gate.refusal(request, socket.local_address[1])
+        refused = origin_check.refusal(request, socket.local_address[1])
         return refused or (None if known else forbidden(told, "address_not_known"))
 
     options: dict[str, Any] = {"compression": None, "max_size": 64 << 20, "logger": _socket_log}
@@ -754,9 +755,7 @@ class _Player:
         found = [
             answer
             for answer in self._script.answers
-            if len(answer.cue[:3]) == len(cue[:3])
-            and all(map(_same, answer.cue[:3], cue[:3]))
-            and (asks is None or answer.asks == asks)
+            if _same(answer.cue[:3], cue[:3]) and (asks is None or answer.asks == asks)
         ]
         answer = min(found, key=lambda a: (a.cue[:3] != cue[:3], a.used), default=None)
         if answer is not None:

@@ -20,7 +20,7 @@ from types import TracebackType
 
 from rtnb import html
 from rtnb.errors import InputError
-from rtnb.origins import Gate, is_loopback
+from rtnb.origins import OriginCheck, is_loopback
 from rtnb.practice import tls as certificates
 from rtnb.practice.engines import Engines, canned, installed
 from rtnb.practice.faults import FAULTS, read_faults
@@ -248,6 +248,7 @@ def start(
     """
     names = [host] if isinstance(host, str) else [*host]
     address = names[0]
+    pages = [allow_origins] if isinstance(allow_origins, str) else allow_origins
     if not is_loopback(address) and not key:
         raise InputError(
             f"The address {address} can be reached from other computers, and no key protects the server. "
@@ -283,7 +284,7 @@ def start(
         models=tuple(models),
         tls=context,
         sessions=sessions,
-        gate=Gate(names, [allow_origins] if isinstance(allow_origins, str) else allow_origins, tls=context is not None),
+        origin_check=OriginCheck(names, pages, tls=context is not None),
     )
     return Practice(house, engines, certificate=certificate)
 

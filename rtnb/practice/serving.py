@@ -21,7 +21,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from rtnb.errors import InputError
-from rtnb.origins import Gate, cross_origin, masked_log
+from rtnb.origins import OriginCheck, cross_origin, masked_log
 from rtnb.practice import web
 from rtnb.practice.beta import BetaScript
 from rtnb.practice.connection import Connection
@@ -61,7 +61,7 @@ class House:
         models: Names served besides the known ones.
         tls: For `wss://`, or None.
         sessions: The most sessions at once.
-        gate: Who may come in.
+        origin_check: Who may come in.
     """
 
     host: str = "127.0.0.1"
@@ -75,7 +75,7 @@ class House:
     models: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
     sessions: int = 1_000
-    gate: Gate = field(default_factory=Gate)
+    origin_check: OriginCheck = field(default_factory=lambda: OriginCheck(["127.0.0.1"]))
 
 
 class Serving:
@@ -126,7 +126,7 @@ class Serving:
     def _request(self, connection: ServerConnection, request: Request) -> Response | None:
         assert isinstance(connection, Connection)
         house = self._house
-        refused = house.gate.refusal(request, connection.local_address[1])
+        refused = house.origin_check.refusal(request, connection.local_address[1])
         if refused is not None:
             return refused
         if connection.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
@@ -211,8 +211,7 @@ class Serving:
         session_id = script.session["id"]
         record = self._house.record
         assert connection.request is not None
-        headers = connection.request.headers
-        keys = [self._house.key or "", bearer(headers, _offered(headers))]
+        keys = [self._house.key or "", bearer(connection.request.headers, _offered(connection.request.headers))]
         tape = None if record is None else Tape(record, session_id, now, keys)
         engines = _broken(self._engines, faults)
         live = Live(script, lambda answer: Workers(engines, self._pool, answer))

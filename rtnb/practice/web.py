@@ -33,21 +33,21 @@ def answer(
 ) -> Response:
     """Answer a request that is no handshake."""
     if preflight:  # asked without a key: a browser has none yet
-        return _text("")
+        return response("")
     path = urlsplit(request.path).path.rstrip("/")
     if path in ("", "/v1", "/v1/realtime") and posted is None:
-        return _text("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
+        return response("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
     try:
         check_key(bearer(request.headers, ()), wanted=key, given=given, now=time.time())
     except Refusal as refusal:
         return _problem(refusal.problem, HTTPStatus.UNAUTHORIZED)
     if path == "/v1/models" and posted is None:
         models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
-        return _json({"object": "list", "data": models})
+        return response({"object": "list", "data": models})
     made = {"/v1/realtime/client_secrets": _client_secret, **({"/v1/realtime/sessions": _beta_session} if beta else {})}
     if path in made and posted is not None:
         try:
-            return _json(made[path](posted, given, ids))
+            return response(made[path](posted, given, ids))
         except Problem as problem:
             return _problem(problem, HTTPStatus.BAD_REQUEST)
     message = f"Invalid URL ({'GET' if posted is None else 'POST'} {path})"
@@ -115,15 +115,7 @@ def _beta_session(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
     return {**old.flat(session, modalities, temperature), "client_secret": secret}
 
 
-def _json(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return response(status, "application/json", json.dumps(value).encode())
-
-
-def _text(text: str) -> Response:
-    return response(HTTPStatus.OK, "text/plain; charset=utf-8", text.encode())
-
-
 def _problem(problem: Problem, status: HTTPStatus) -> Response:
     error = problem.error()
     del error["event_id"]
-    return _json({"error": error}, status)
+    return response({"error": error}, status)

@@ -338,7 +338,7 @@ class Call:
             with path.open("w", encoding="utf-8") as out:
                 for entry in self.log:
                     line = {"at_seconds": round(entry.at_seconds, 4), "direction": entry.direction, **entry.event}
-                    out.write(json.dumps(without_secrets(line), ensure_ascii=False) + "\n")
+                    out.write(json.dumps(without_secrets(line, []), ensure_ascii=False) + "\n")
             return path
         clips = [clip for turn in self.turns if (clip := turn.audio) is not None]
         if not clips:

@@ -179,15 +179,14 @@ def test_what_was_said_with_a_key_in_it_is_saved_without_and_is_still_found(tmp_
             chat.ask("The password is nothing, is it?").wait(10)
 
 
-@pytest.mark.parametrize("key", ["in_progress", "assistant", "completed", "conversation", 'a"b\\c"d"e"f'])
+@pytest.mark.parametrize("key", ["in_progress", "assistant", "completed", "conversation"])
 def test_a_key_that_is_a_word_of_the_protocol_breaks_no_recording(tmp_path: Path, key: str) -> None:
     def script(talk: Any) -> None:
         talk.open(model="gpt-realtime-2.1")
         talk.take_message("item_1")
         talk.answer(f"It is {key}.")
 
-    with serve(script) as url, connect(url=url, model="gpt-realtime-2.1") as chat:
-        chat._where.headers["Authorization"] = f"Bearer {key}"
+    with serve(script) as url, connect(url=url, key=key, model="gpt-realtime-2.1") as chat:
         chat.ask("Hello").wait(10)
         path = chat.save(tmp_path / "odd.rtnb")
     assert json.dumps(f"It is {key}")[1:-1] not in everything(path)
