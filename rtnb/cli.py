@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)"
     )
-    out = "where the answer goes; its ending tells the format (default: %(default)s)"
-    demo.add_argument("--out", default="output_audio.wav", metavar="FILE", help=out)
+    out = "where the answer goes; its ending tells the format (default: output_audio.wav here, never in a checkout)"
+    demo.add_argument("--out", metavar="FILE", help=out)
     demo.add_argument("--model", help="the model's name")
     demo.add_argument("--voice", help="the voice that answers")
     demo.add_argument("--url", help="another server that speaks the protocol")
@@ -120,7 +121,7 @@ def _demo(args: argparse.Namespace) -> int:
     print(f"\nAnswer:    {reply.text}")
     print(f"Sent:      {sent / 48_000:.1f} s of sound in {appends} chunks; {len(reply.events)} events came back")
     if reply.audio is not None:
-        print(f"Saved:     {reply.save(args.out)} ({reply.audio.seconds:.1f} s)")
+        print(f"Saved:     {reply.save(args.out or _answer_path())} ({reply.audio.seconds:.1f} s)")
     print(f"Tokens:    {reply.usage}")
     billed = (
         "" if reply.source == "openai" else f" (what it would cost at OpenAI with {reply.model}; nothing was billed)"
@@ -134,6 +135,14 @@ def _demo(args: argparse.Namespace) -> int:
     for warning in reply.warnings:
         print(f"Note:      {warning}")
     return 0 if reply.status == "completed" else 1
+
+
+def _answer_path() -> Path:
+    """`output_audio.wav` in the current folder; in a checkout of rtnb, which stays as it is, in a temporary one."""
+    here = Path.cwd()
+    ours = ("pyproject.toml", "rtnb/cli.py")
+    inside = any(all((at / name).is_file() for name in ours) for at in (here, *here.parents))
+    return Path(tempfile.mkdtemp(prefix="rtnb-") if inside else "") / "output_audio.wav"
 
 
 def _prices(args: argparse.Namespace) -> int:

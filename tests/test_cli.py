@@ -1,13 +1,19 @@
 """The command line, as typed."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from rtnb import cli
 from rtnb.audio import Clip, samples
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_demo_asks_and_saves(tmp_path, capsys):
@@ -19,6 +25,32 @@ def test_the_demo_asks_and_saves(tmp_path, capsys):
     for line in ("Recording: q.mp3", "Prompt:", "Answer:", "Sent:", "Saved:", "Tokens:", "Cost:", "First sound after"):
         assert line in printed
     assert Clip.read(out).seconds > 0.5
+
+
+@pytest.mark.parametrize("inside", ["", "notebooks/zh"])
+def test_the_demo_leaves_nothing_behind_in_a_checkout(inside, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader", reason="the practice server has no voice without it")
+    checkout, temporary = tmp_path / "checkout", tmp_path / "temporary"
+    for folder in ("rtnb", "notebooks"):
+        shutil.copytree(ROOT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.chdir(checkout / inside)
+    before = set(checkout.rglob("*"))
+    assert cli.main(["demo", str(samples()["question"].save(tmp_path / "q.wav")), "--practice"]) == 0
+    assert set(checkout.rglob("*")) == before
+    saved = Path(re.search(r"Saved: +(.*output_audio\.wav) \(", capsys.readouterr().out)[1])
+    assert saved.is_relative_to(temporary)
+    assert Clip.read(saved).seconds > 0.5
+
+
+def test_elsewhere_the_demo_saves_beside_you(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader", reason="the practice server has no voice without it")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["demo", str(samples()["question"].save(tmp_path / "q.wav")), "--practice"]) == 0
+    assert "Saved:     output_audio.wav (" in capsys.readouterr().out
+    assert Clip.read(tmp_path / "output_audio.wav").seconds > 0.5
 
 
 def test_with_no_key_it_says_who_answers(tmp_path, capsys):
