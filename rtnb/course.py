@@ -43,11 +43,43 @@ LANGUAGES = ("en", "zh")
 REPOSITORY = "rtnb/rtnb"
 BRANCH = "main"
 
-_INSTALL = """try:
-    import rtnb
-except ImportError:
-    %pip install -q "rtnb[practice]"
-    import rtnb"""
+# Whether the package index has rtnb. Until its first release that name may be a stranger's there, and nothing of ours
+# asks for it. Set with the release; then `python -m rtnb.course --text` brings it into every notebook.
+ON_INDEX = False
+
+_INSTALL = """from importlib.util import find_spec
+
+if not getattr(find_spec("rtnb"), "origin", None):  # rtnb is not installed yet
+    from glob import glob
+    from packaging.version import Version
+
+    # What lies beside this notebook: the newest wheel, else a checkout of the repository.
+    near = ["./", "../", "../../", *glob("./*/")]
+    wheels = [file for folder in near for file in glob(folder + "rtnb-*-py3-none-any.whl")]
+    wheels.sort(key=lambda file: Version(file.split("-")[-4]), reverse=True)
+    checkouts = [at for at in near if glob(at + "pyproject.toml") and glob(at + "rtnb/cli.py")]
+    found = [{found}]
+    if not found:
+        raise ImportError(
+            {nothing}
+        )
+    %pip install -q "{{found[0]}}[practice]"
+
+import rtnb"""
+
+_NOTHING_TO_INSTALL = {
+    "en": """"Your kernel has no rtnb, and neither its wheel (rtnb-….whl) nor its repository lies beside "
+            "this notebook: put one of them there (in Colab, under Files) and run this cell again.\"""",
+    "zh": """"内核里没有 rtnb，笔记本旁边也没有它的 wheel 文件（rtnb-….whl）或代码仓库："
+            "请把其中一个放到那里（在 Colab 中放到“文件”里），再运行这一格。\"""",
+}
+
+
+def _install(language: str) -> str:
+    """The cell that installs rtnb where it is not there."""
+    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
+    return _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language])
+
 
 # What a notebook must not carry from one run to the next.
 _SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
@@ -60,7 +92,8 @@ class Cell:
 
     Attributes:
         kind: `"markdown"` or `"code"`.
-        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}`.
+        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}` and the sentence
+            in `{{install}}`.
         line: The line of the source on which it begins.
     """
 
@@ -142,7 +175,7 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     )
     words = {
         "colab": f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})",
-        "install": _INSTALL,
+        "install": _install(language),
         "language": language,
         "minutes": str(source.minutes),
         "cents": cents,
@@ -318,7 +351,8 @@ def remake(
         names: The beginnings of names.
         languages: Which of `LANGUAGES`.
         python: The interpreter whose kernel runs them. None: this one.
-        text_only: Run nothing: where only Markdown has changed, the outputs that are there still hold.
+        text_only: Run nothing: where only Markdown and the cell that installs rtnb, which shows nothing, have changed,
+            the outputs that are there still hold.
 
     Raises:
         ValueError: If `text_only` is asked for and the code has changed.
@@ -352,9 +386,11 @@ def remake(
 
 
 def _with_outputs(composed: Any, ran: Any, name: str) -> Any:
-    """A notebook with the outputs of another whose code is the same."""
+    """A notebook with the outputs of another whose code is the same, the cell that installs rtnb apart."""
     new, old = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (composed, ran))
-    if [cell.source for cell in new] != [cell.source for cell in old]:
+    if [cell.source for cell in new if "%pip" not in cell.source] != [
+        cell.source for cell in old if "%pip" not in cell.source
+    ]:
         raise ValueError(f"{name}: the code has changed, so its outputs have too; run it without --text")
     for cell, before in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count

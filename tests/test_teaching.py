@@ -147,10 +147,14 @@ def test_its_commands_are_understood(language, capsys):
             assert "× 30" in capsys.readouterr().out
             found.add("course")
         else:
-            assert words[1] in ("install", "download"), command
-            (asked,) = [word for word in words[2:] if word.startswith("rtnb")]
-            extras = re.fullmatch(r"rtnb\[(.*)\]", asked)[1].split(",")
-            assert set(extras) <= set(PROJECT["optional-dependencies"])
+            assert words[1] in ("install", "wheel"), command
+            asked, _, rest = words[-3 if words[-2] == "-w" else -1].partition("[")
+            extras = set(filter(None, rest.rstrip("]").split(",")))
+            assert extras <= set(PROJECT["optional-dependencies"])
+            # The wheel by its name, the checkout, or what an extra takes; rtnb by its name only from the stick.
+            assert asked in ("rtnb-{version}-py3-none-any.whl".format(**PROJECT), ".", "rtnb", "uvloop"), command
+            assert asked != "rtnb" or "--no-index" in words
+            assert any(text.startswith("uvloop") for text in PROJECT["optional-dependencies"]["crowd"])
             found.add("pip")
     assert found == {"demo", "doctor", "notebooks", "practice", "prices", "course", "pip"}
 
