@@ -7,8 +7,9 @@ from typing import Any
 
 from . import address as addresses
 from . import keys, models
+from .ui import language
 
-__all__ = ["find_server"]
+__all__ = ["find_server", "say_no_key"]
 
 
 def find_server(
@@ -61,12 +62,20 @@ def find_server(
         return where
     found = keys.lookup(key)
     if found is None:
-        print(
-            "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no "
-            "cost. For OpenAI set the secret or variable OPENAI_API_KEY."
-        )
+        say_no_key()
         return find_server(model, practice=True, door=door)
     return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal(), provider=provider)
+
+
+_no_key_said = False
+
+
+def say_no_key() -> None:
+    """Say that no key was found and who answers instead; once a kernel, for each reply says its source."""
+    global _no_key_said
+    if not _no_key_said:
+        print(language.text("ends.no_key"))
+    _no_key_said = True
 
 
 _practice: Any = None

@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 # Lower floors know nothing of higher ones, and rooms of one floor nothing of each other.
 FLOORS = [
     {"errors", "html", "background"},
-    {"models", "wire", "image", "tools", "handle", "audio", "origins"},
+    {"models", "wire", "image", "tools", "handle", "audio", "origins", "ui.language"},
     {"keys", "costs", "log", "parts", "settings", "refusals", "address"},
     {"conversation", "limits", "feed"},
     {"connection", "timeline", "bill"},
@@ -37,8 +37,13 @@ STARTS_PRACTICE = {("ends", "practice"), ("cli", "practice")}
 PRACTICE_MAY_USE = {"errors", "html", "audio", "wire", "origins"}
 
 
+# The texts lie in the folder of the widgets and are everybody's.
+TEXTS = ["ui", "language"]
+
+
 def room_of(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    parts = [*path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts) if parts == TEXTS else parts[0]
 
 
 def imports(path):
@@ -62,7 +67,7 @@ def imports(path):
         for name in names:
             parts = name.split(".")
             if parts[0] == "rtnb" and len(parts) > 1:
-                found.append((parts[1], inside))
+                found.append((".".join(TEXTS) if parts[1:3] == TEXTS else parts[1], inside))
         for child in ast.iter_child_nodes(node):
             visit(child, inside)
 

@@ -25,7 +25,8 @@ def nothing_chosen(monkeypatch):
 UI = files("rtnb") / "ui"
 TEXTS = json.loads((UI / "texts.json").read_text("utf-8"))
 SCRIPTS = {path.name: path.read_text("utf-8") for path in UI.iterdir() if path.name.endswith(".js")}
-SOURCES = SCRIPTS | {path.name: path.read_text("utf-8") for path in UI.iterdir() if path.name.endswith(".py")}
+PYTHON = [*UI.iterdir(), files("rtnb") / "ends.py"]
+SOURCES = SCRIPTS | {path.name: path.read_text("utf-8") for path in PYTHON if path.name.endswith(".py")}
 TOPICS = "|".join(sorted({key.split(".")[0] for key in TEXTS["en"]}))
 
 # Names that are put together from a fixed part and one that varies; what it may be is read from the code that says it.
@@ -43,6 +44,7 @@ FAMILIES = {
     "player.is_": re.findall(r'"(\w+)"', re.search(r"const what = (.*);", SCRIPTS["player.js"])[1]),
     "upload.failed_": re.findall(r'why: "(\w+)"', SCRIPTS["upload.js"])
     + re.findall(r'"(?:why|failed)": "(\w+)"', SOURCES["upload.py"]),
+    "live.": ["practice", "replay"],
     "live.is_": ["failed", "cancelled", "incomplete"],
     "live.do_": ["max_output_tokens", "content_filter", "turn_detected"],
     "call.hint_": [],  # some states have one, some need none

@@ -18,7 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import background, costs, keys, models, wire
+from .. import background, costs, ends, keys, models, wire
 from .. import conversation as c
 from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
 from ..handle import Handle
@@ -104,10 +104,7 @@ def call(
         )
     if not practice and url is None and keys.lookup(key) is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
-        print(
-            "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no "
-            "cost. For OpenAI set the secret or variable OPENAI_API_KEY."
-        )
+        ends.say_no_key()
         practice = True
     settings: dict[str, Any] = {
         "model": model,

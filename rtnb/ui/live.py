@@ -129,8 +129,6 @@ def card(reply: Reply) -> str:
     parts.append(_facts(reply))
     for warning in reply.warnings:
         parts.append(_inner(html.notice(warning, "warning")))
-    if reply.source == "practice":
-        parts.append(f'<div class="dim">{escape(text("live.answered_by"))}: {escape(text("live.practice"))}</div>')
     return _frame("".join(parts))
 
 
@@ -158,7 +156,7 @@ def _inner(page: str) -> str:
 
 
 def _chips(reply: Reply) -> str:
-    who = text("live.replay") if reply.source == "replay" else reply.source
+    who = text(f"live.{reply.source}") if reply.source in ("practice", "replay") else reply.source
     chips = [who, reply.model]
     if reply.status != "completed":
         chips.insert(0, reply.status)
