@@ -8,12 +8,12 @@ change nothing.
 
 from __future__ import annotations
 
-import html as _escape
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
-from . import wire
+from . import html, wire
 
 if TYPE_CHECKING:
     from .audio import Clip
@@ -145,15 +145,15 @@ class Turns(list[Turn]):
         for turn in self:
             audio = turn.audio
             player = audio._repr_html_() if audio is not None else ""
-            words = _escape.escape(repr(turn).partition(": ")[2])
+            words = escape(repr(turn).partition(": ")[2])
             rows.append(
                 "<tr style='vertical-align:top'>"
-                f"<th scope='row' style='text-align:left'>{_escape.escape(turn.role)}</th>"
+                f"<th scope='row' style='text-align:left'>{escape(turn.role)}</th>"
                 f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td></tr>"
             )
         left = "style='text-align:left'"
         head = f"<tr><th {left}>who</th><th {left}>words</th><th style='text-align:left;width:20rem'>sound</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+        return html.root(f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>")
 
 
 @dataclass(eq=False)

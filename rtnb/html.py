@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
 
-__all__ = ["Safe", "audio", "card", "notice", "player", "table", "waveform"]
+__all__ = ["Safe", "audio", "card", "notice", "player", "root", "table", "waveform"]
 
 
 class Safe(str):
@@ -59,8 +59,22 @@ def _text(value: object) -> str:
     return value if isinstance(value, Safe) else escape(str(value), quote=True)
 
 
+def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> str:
+    """Wrap HTML as one output of a cell, in which `$5 and $10` is money and no formula.
+
+    Args:
+        body: HTML.
+        kind: The element's class, for a style sheet.
+        css: A style sheet as HTML.
+        attributes: Further attributes, as HTML.
+    """
+    # The first class is for MathJax 3 and 4 (JupyterLab 4), the second for MathJax 2 (nbconvert, older pages).
+    classes = f"{kind} mathjax_ignore tex2jax_ignore".lstrip()
+    return f'{css}<div class="{classes}"{attributes}>{body}</div>'
+
+
 def _page(body: str) -> str:
-    return f'{_CSS}<div class="rtnb">{body}</div>'
+    return root(body, kind="rtnb", css=_CSS)
 
 
 def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import address as addresses
-from . import background, costs, limits, models, refusals, settings, turn, wire
+from . import background, costs, html, limits, models, refusals, settings, turn, wire
 from . import conversation as c
 from .connection import Connection
 from .ends import find_server
@@ -334,7 +334,7 @@ class Session:
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}"
+        return html.root(f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}")
 
     def _cost_of(self, responses: Iterable[c.Response], turns: Iterable[c.Turn] | None) -> costs.Cost:
         # Of the practice server and of a replay nobody is billed: the figure says what the same would cost at OpenAI.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import conversation as c
-from . import wire
+from . import html, wire
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -750,7 +750,7 @@ def _block(svg: str, sounds: str, note: str, width: int = 0) -> str:
     fit = "min-width:100%" if width else "width:100%"
     svg = svg.replace('class="rtnb-tl"', f'class="rtnb-tl" style="{fit}"', 1)
     handlers = _CLICK if sounds else ""
-    return f'<style>{_CSS}</style><div class="rtnb-tlbox"{handlers}>{svg}{sounds}{told}</div>'
+    return html.root(svg + sounds + told, kind="rtnb-tlbox", css=f"<style>{_CSS}</style>", attributes=handlers)
 
 
 _PAGE = """<!doctype html>
@@ -759,6 +759,6 @@ _PAGE = """<!doctype html>
 <style>body{{margin:1.5rem;font:14px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}}
 h1{{font-size:1.2rem}}table{{border-collapse:collapse;margin-top:1rem}}
 th,td{{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #8884;vertical-align:top}}</style></head>
-<body class="rtnb-page"><h1>Timeline: {title}</h1>{block}
+<body class="rtnb-page mathjax_ignore tex2jax_ignore"><h1>Timeline: {title}</h1>{block}
 <details><summary>The same in words</summary>{table}</details></body></html>
 """

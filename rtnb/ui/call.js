@@ -487,7 +487,7 @@ class CallView {
   build() {
     const { say } = this;
     const root = document.createElement("section");
-    root.className = "rtnb-ui rtnb-call";
+    root.className = "rtnb-ui rtnb-call mathjax_ignore tex2jax_ignore";
     root.lang = say.language;
     root.setAttribute("aria-label", say("call.title"));
     root.setAttribute("data-lm-suppress-shortcuts", "true"); // Jupyter's own keys would cut cells here

@@ -18,7 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import background, costs, ends, keys, models, wire
+from .. import background, costs, ends, html, keys, models, wire
 from .. import conversation as c
 from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
 from ..handle import Handle
@@ -914,7 +914,7 @@ def _widget_class() -> type:
         def _repr_mimebundle_(self, **kwargs: Any) -> Any:
             bundle = super()._repr_mimebundle_(**kwargs)
             data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-            plain = {"text/plain": "A live call.", "text/html": f"<p>{escape(language.text('call.plain'))}</p>"}
-            return {**(data or {}), **plain}, metadata
+            sentence = html.root(f"<p>{escape(language.text('call.plain'))}</p>")
+            return {**(data or {}), "text/plain": "A live call.", "text/html": sentence}, metadata
 
     return CallWidget

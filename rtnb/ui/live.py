@@ -147,7 +147,8 @@ def _player(reply: Reply) -> str | None:
 def _frame(body: str) -> str:
     # html.py's style once, then ours, then one frame around all.
     style = html.notice("").split("</style>", 1)[0] + "</style>"
-    return f'{style}{_CSS}<div class="rtnb" role="group" aria-label="{escape(text("live.answer"))}">{body}</div>'
+    group = f' role="group" aria-label="{escape(text("live.answer"))}"'
+    return html.root(body, kind="rtnb", css=style + _CSS, attributes=group)
 
 
 def _inner(page: str) -> str:

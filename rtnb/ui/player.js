@@ -192,7 +192,7 @@ function render({ model, el }) {
   const it = speakingOf(model);
   const say = it.say;
   const root = document.createElement("div");
-  root.className = "rtnb-ui rtnb-player";
+  root.className = "rtnb-ui rtnb-player mathjax_ignore tex2jax_ignore";
   root.lang = say.language;
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", say("player.label"));

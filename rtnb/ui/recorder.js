@@ -58,7 +58,7 @@ class Recorder {
 
   build(el) {
     const root = document.createElement("section");
-    root.className = "rtnb-ui rtnb-recorder";
+    root.className = "rtnb-ui rtnb-recorder mathjax_ignore tex2jax_ignore";
     root.lang = this.say.language;
     root.setAttribute("aria-label", this.say("record.title"));
     root.setAttribute("data-lm-suppress-shortcuts", "true");

@@ -11,6 +11,7 @@ import threading
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from rtnb import html
 from rtnb.errors import InputError
 from rtnb.ui import frontend, language, waiting
 from rtnb.ui.line import FromPage, Line
@@ -111,11 +112,11 @@ class RecordBox:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         where = frontend.detect()
         if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": f"<p>{escape(language.text('record.plain'))}</p>"}
+            return {"text/plain": repr(self), "text/html": html.root(f"<p>{escape(language.text('record.plain'))}</p>")}
         view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
         return {
             "text/plain": repr(self),
-            "text/html": f"<p>{escape(language.text('record.rerun'))}</p>",
+            "text/html": html.root(f"<p>{escape(language.text('record.rerun'))}</p>"),
             "application/vnd.jupyter.widget-view+json": view,
         }
 

@@ -154,7 +154,7 @@ function render({ model, el }) {
   let playing = null;
 
   const root = document.createElement("section");
-  root.className = "rtnb-ui rtnb-upload";
+  root.className = "rtnb-ui rtnb-upload mathjax_ignore tex2jax_ignore";
   root.lang = say.language;
   root.setAttribute("aria-label", say("upload.title"));
   root.tabIndex = -1;

@@ -20,6 +20,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtnb import html
 from rtnb.errors import AudioError, InputError
 from rtnb.ui import frontend, language, waiting
 from rtnb.ui.language import text
@@ -191,7 +192,7 @@ class UploadBox:
             return {"text/plain": repr(self)}
         view = {"model_id": self._show().model_id, "version_major": 2, "version_minor": 0}
         # A page that knows no widgets, GitHub's for one, shows the sentence instead.
-        sentence = f"<p>{escape(text('upload.rerun'))}</p>"
+        sentence = html.root(f"<p>{escape(text('upload.rerun'))}</p>")
         return {**plain, "application/vnd.jupyter.widget-view+json": view, "text/html": sentence}
 
     def _display_(self) -> Any:
@@ -199,8 +200,6 @@ class UploadBox:
         return self._show()
 
     def _html(self) -> str:
-        from rtnb import html
-
         lines = [text("upload.plain")]
         if self._sample is not None and not self._files:
             seconds = f"{self._sample.seconds:.1f}"
