@@ -20,6 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import rtnb
 from rtnb import course
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
@@ -121,6 +122,14 @@ def test_no_page_and_no_message_tells_to_install_from_the_index_before_it_is_the
         for line in re.findall(r"pip (?:install|download|wheel)[^`\n]*", text):
             alone = re.search(r"""(?<![\w./-])rtnb(?:\[[\w,]+\])?(?=["'\s.,]|$)""", line)
             assert not alone or "--no-index" in line or course.ON_INDEX, f"{name}: {line}"
+
+
+def test_the_pages_say_that_it_is_not_on_the_index_until_it_is():
+    for page in PAGES:
+        text = " ".join(page.read_text("utf-8").split())
+        said = "rtnb is not on the package index yet" in text or "rtnb 还没有发布到 PyPI" in text
+        assert said != course.ON_INDEX, page
+        assert {*re.findall(r"rtnb-([\d.]+)-py3-none-any", text)} <= {rtnb.__version__}, page
 
 
 def test_the_owner_brings_the_constant_in_without_a_run(tmp_path, monkeypatch):
