@@ -74,13 +74,6 @@ _NOTHING_TO_INSTALL = {
             "请把其中一个放到那里（在 Colab 中放到“文件”里），再运行这一格。\"""",
 }
 
-
-def _install(language: str) -> str:
-    """The cell that installs rtnb where it is not there."""
-    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
-    return _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language])
-
-
 # What a notebook must not carry from one run to the next.
 _SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
 _VIEW = "application/vnd.jupyter.widget-view+json"
@@ -92,8 +85,7 @@ class Cell:
 
     Attributes:
         kind: `"markdown"` or `"code"`.
-        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}` and the sentence
-            in `{{install}}`.
+        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}` and `{{install}}`.
         line: The line of the source on which it begins.
     """
 
@@ -173,9 +165,10 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     url = (
         f"https://colab.research.google.com/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
     )
+    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
     words = {
         "colab": f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({url})",
-        "install": _install(language),
+        "install": _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language]),
         "language": language,
         "minutes": str(source.minutes),
         "cents": cents,
@@ -351,8 +344,7 @@ def remake(
         names: The beginnings of names.
         languages: Which of `LANGUAGES`.
         python: The interpreter whose kernel runs them. None: this one.
-        text_only: Run nothing: where only Markdown and the cell that installs rtnb, which shows nothing, have changed,
-            the outputs that are there still hold.
+        text_only: Run nothing: where only Markdown or the cell that installs rtnb has changed, all outputs still hold.
 
     Raises:
         ValueError: If `text_only` is asked for and the code has changed.
@@ -388,9 +380,8 @@ def remake(
 def _with_outputs(composed: Any, ran: Any, name: str) -> Any:
     """A notebook with the outputs of another whose code is the same, the cell that installs rtnb apart."""
     new, old = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (composed, ran))
-    if [cell.source for cell in new if "%pip" not in cell.source] != [
-        cell.source for cell in old if "%pip" not in cell.source
-    ]:
+    was, now = ([cell.source for cell in cells if "%pip" not in cell.source] for cells in (old, new))
+    if was != now:
         raise ValueError(f"{name}: the code has changed, so its outputs have too; run it without --text")
     for cell, before in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
