@@ -7,8 +7,11 @@ survives into a message: masking happens in the one constructor all errors share
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 __all__ = [
     "HIDDEN",
@@ -24,6 +27,8 @@ __all__ = [
     "RtnbWarning",
     "ServerError",
     "ToolFailed",
+    "keep_secret",
+    "mask_record",
     "mask_secrets",
     "without_secrets",
 ]
@@ -85,6 +90,34 @@ def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
     return {name: without_secrets(part, known, hide=hides[name]) for name, part in value.items()} | kept
 
 
+# What is a secret by its place: the name and password of an address, a query parameter, a field of JSON.
+_IN_ITS_PLACE = re.compile(
+    r"(?i)(://)[^\s/?#\"'\\]*(?=@)|([?&;](?:[\w.-]*(?:key|token|secret|password|auth|signature|credential)|sig|code)="
+    r"|[\"'](?:authorization|[\w-]*api[-_]?key|client_secret)[\"']\s*:\s*[\"'])[^\s&#\"'\\]+"
+)
+# Headers that carry a secret in whatever form, and the rest of a long frame, which may begin in the middle of one.
+_IN_A_LOG = re.compile(
+    r"(?i)^([<>] (?:[\w-]*(?:auth|cookie|secret|token|(?<!websocket-)key)[\w-]*: |(?:TEXT|CONT) .*?\.\.\.)).+"
+)
+_WORDS = _PROTOCOL_FIELDS | {"code", "param"}  # what programs compare, whatever words a key is made of
+_PIECE = 8  # characters of a key that are too many to show
+_PUBLIC = "sk-proj- sk-svcacct- sk-admin- practice"  # no secret: how many keys begin, and the practice server's own
+_kept: dict[int, Callable[[], str]] = {}
+
+
+def keep_secret(secret: str) -> Callable[[], str]:
+    """Put a secret where no list of attributes or variables shows it; `mask_secrets` knows it from now on.
+
+    Args:
+        secret: The plain text.
+
+    Returns:
+        A function that gives it back.
+    """
+    _kept[hash(secret)] = lambda: secret
+    return _kept[hash(secret)]
+
+
 def mask_secrets(text: str) -> str:
     """Replace everything in `text` that looks like an API key by its kind and an ellipsis; ordinary words stay.
 
@@ -92,9 +125,30 @@ def mask_secrets(text: str) -> str:
         text: Any text, for example a server's error message, which may quote part of a key.
 
     Returns:
-        The text with `sk-…`, `ek_…`, bearer tokens and key-carrying subprotocols cut to their prefix.
+        The text with `sk-…`, `ek_…`, bearer tokens and key-carrying subprotocols cut to their prefix, without names,
+        passwords and keys in addresses, and without any longer piece of what `keep_secret` was given.
     """
-    return _SHOWN.sub(_cut, text)
+    text = _IN_ITS_PLACE.sub(lambda match: (match[1] or match[2]) + "…", _SHOWN.sub(_cut, text))
+    for reveal in list(_kept.values()):
+        for form in {reveal(), quote(reveal(), safe="")}:
+            pieces = [form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1)]
+            if found := [re.escape(piece) for piece in pieces if piece in text and piece not in _PUBLIC]:
+                text = re.sub(rf"(?:{'|'.join(found)})[\w*…-]*", "…", text.replace(form, "…"))
+    return text
+
+
+def mask_record(record: logging.LogRecord) -> bool:
+    """Mask what is logged; a filter for the loggers that `websockets` tells its handshakes and frames."""
+    record.msg, record.args = _IN_A_LOG.sub(r"\1…", mask_secrets(record.getMessage())), ()
+    return True
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask_secrets(value)
+    if type(value) is dict:
+        return {name: part if name in _WORDS else _masked(part) for name, part in value.items()}
+    return type(value)(map(_masked, value)) if type(value) in (list, tuple) else value
 
 
 class RtnbError(Exception):
@@ -107,8 +161,7 @@ class RtnbError(Exception):
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(mask_secrets(message))
-        for name, value in data.items():
-            setattr(self, name, value)
+        vars(self).update(_masked(data))
 
 
 class RtnbWarning(UserWarning):

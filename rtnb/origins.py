@@ -21,7 +21,7 @@ from typing import Any
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from .errors import InputError, mask_secrets
+from .errors import InputError, mask_record
 
 __all__ = ["OriginCheck", "cross_origin", "forbidden", "is_loopback", "masked_log", "response"]
 
@@ -112,13 +112,8 @@ def response(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
 
 def masked_log(name: str) -> logging.Logger:
     """Make a log for a server's sockets; websockets writes whole handshakes to it, with keys and secret addresses."""
-
-    def mask(record: logging.LogRecord) -> bool:
-        record.msg, record.args = mask_secrets(record.getMessage()), ()
-        return True
-
     log = logging.getLogger(name)
-    log.addFilter(mask)
+    log.addFilter(mask_record)
     log.setLevel(logging.CRITICAL)  # also a traceback for every client that sends rubbish
     return log
 
