@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
-from . import models
-from .errors import InputError
+from . import models, urls
+from .errors import keep_secret, mask_secrets
 
-__all__ = ["OPENAI", "Address", "resolve"]
+__all__ = ["OPENAI", "Address", "parse", "resolve"]
 
 OPENAI = "wss://api.openai.com/v1/realtime"
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -19,16 +20,18 @@ class Address:
     """One server, ready to connect to.
 
     Attributes:
-        url: The WebSocket address with its query.
+        url: The WebSocket address with its query, without anything secret.
         provider: What kind of server it is, and what it lacks.
-        headers: The headers that carry the key; never shown.
         source: Who answers, in a word: `"openai"`, `"practice"`, `"replay"`, or the host's name.
+        headers: Makes the headers that carry the key, at the handshake and nowhere else.
+        reveal: Gives the whole address, for the handshake alone.
     """
 
     url: str
     provider: models.Provider
     source: str
-    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: Callable[[], dict[str, str]] = field(repr=False)
+    reveal: Callable[[], str] = field(repr=False)
 
     @property
     def local(self) -> bool:
@@ -41,29 +44,40 @@ class Address:
         return any(name == "call_id" for name, _ in parse_qsl(urlsplit(self.url).query))
 
 
+def parse(url: str | None) -> SplitResult:
+    """Take a person's address apart; None and "" mean OpenAI's.
+
+    Raises:
+        InputError: If it is not one a socket can be opened to.
+    """
+    example = f"{OPENAI} or ws://localhost:8000/v1/realtime"
+    return urls.parse(OPENAI if url is None or url == "" else url, ("ws", "wss", "http", "https"), example)
+
+
 def resolve(
-    url: str | None, model: str | None, *, key: str = "", source: str | None = None, provider: str | None = None
+    url: str | None,
+    model: str | None,
+    *,
+    key: str | Callable[[], str] = "",
+    source: str | None = None,
+    provider: str | None = None,
 ) -> Address:
     """Complete an address.
 
     Args:
         url: A WebSocket or HTTP address, with or without `/realtime` and `?model=`. None means OpenAI's.
         model: The model to ask for. None leaves the address as it is.
-        key: The key's plain text; "" sends none.
+        key: The key, best as a function that gives it; "" sends none.
         source: Who answers, in a word. None: told from the address.
         provider: The kind of server by its name in `models.toml`. None: told from the address.
 
     Raises:
         InputError: If the address is not one a socket can be opened to.
     """
-    parts = urlsplit((url or OPENAI).strip())
+    reveal = key = keep_secret(key) if isinstance(key, str) else key
+    parts = parse(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    if scheme not in ("ws", "wss") or not parts.hostname:
-        raise InputError(
-            f"Your url {url!r} is not a WebSocket address. Give one like {OPENAI} or ws://localhost:8000/v1/realtime.",
-            url=url,
-        )
-    kind = models.provider(provider) if provider else models.provider_of(url or None)
+    kind = models.provider(provider) if provider else models.provider_of(parts.geturl())
     path = parts.path.rstrip("/")
     if not path:
         path = "/openai/v1/realtime" if kind.name == "azure" else "/v1/realtime"
@@ -75,5 +89,5 @@ def resolve(
     if model and not names & {kind.model_parameter, "call_id"} and ("intent", "transcription") not in query:
         query.append((kind.model_parameter, model))
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
-    told = source or (kind.name if kind.name == "openai" else parts.hostname)
-    return Address(full, kind, told, kind.headers(key))
+    told = source or (kind.name if kind.name == "openai" else parts.hostname or "")
+    return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full)

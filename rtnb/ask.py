@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from . import keys
 from .reply import Reply
 from .session import connect
 from .ui import live
@@ -44,6 +45,7 @@ def ask(
     Raises:
         InputError: If a part cannot be sent or an argument is not what the API takes.
     """
+    connection["key"] = keys.hold(connection.get("key"))
     session = connect(instructions=instructions, modalities=modalities, **connection)
     try:
         reply = session.ask(*parts, response=response)

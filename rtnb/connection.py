@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
+import inspect
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +23,7 @@ from websockets.asyncio.client import connect as open_socket
 from . import refusals, wire
 from .address import Address
 from .conversation import Conversation, Update
-from .errors import RtnbError, mask_secrets
+from .errors import RtnbError, mask_record, mask_secrets
 from .log import Log
 
 __all__ = ["Connection"]
@@ -34,6 +36,28 @@ _KEPT_BYTES = 10_000
 _SILENCE_SECONDS = 3.0
 
 _log = logging.getLogger("rtnb")
+# Below the package's own, so that who sets its level sets this one's; it logs whole handshakes at DEBUG.
+_socket_log = logging.getLogger("websockets.client.rtnb")
+_socket_log.addFilter(mask_record)
+_KNOWS_PROXIES = "proxy" in inspect.signature(open_socket).parameters  # from websockets 15 on
+
+
+class _Socket(ClientConnection):
+    """A socket that holds the key for the moment of the handshake only, and follows no redirect."""
+
+    def __init__(self, where: Address, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._where = where
+
+    async def handshake(self, additional_headers: Any = None, user_agent_header: str | None = None) -> None:
+        try:
+            return await super().handshake(self._where.headers(), user_agent_header)
+        except websockets.InvalidStatus as answer:
+            # `websockets` would go where a redirect points to, with the key; an error of ours it lets through.
+            refused = refusals.at_handshake(answer, self._where.url)
+        finally:
+            self.request = None  # the headers are in it
+        raise refused
 
 
 @dataclass
@@ -109,11 +133,17 @@ class Connection:
             KeyRefused: If the server does not accept the key.
             ConnectionFailed: If no session came about.
         """
-        url = mask_secrets(self._where.url)
+        ended = await self._live()
+        if isinstance(ended, BaseException):
+            raise ended
+        return ended
+
+    async def _live(self) -> tuple[int | None, str] | BaseException:
+        """Connect and receive; what is to be raised is given back, off the frames that hold the key or quote it."""
+        proxy: dict[str, Any] = {"proxy": None if self._where.local else True} if _KNOWS_PROXIES else {}
         try:
             socket = await open_socket(
-                self._where.url,
-                additional_headers=self._where.headers,
+                self._where.reveal(),
                 compression=None,  # deflate costs about ten times the rest on base64 audio
                 max_size=_MAX_FRAME_BYTES,
                 max_queue=256,
@@ -121,12 +151,17 @@ class Connection:
                 ping_interval=20,
                 ping_timeout=20,
                 close_timeout=3,
-                proxy=None if self._where.local else True,
+                logger=_socket_log,
+                create_connection=functools.partial(_Socket, self._where),  # type: ignore[arg-type]
+                **proxy,
             )
-        except websockets.InvalidStatus as refused:
-            raise refusals.at_handshake(refused, url) from None  # its traceback would show the headers
-        except (OSError, TimeoutError, websockets.WebSocketException, EOFError) as broken:
-            raise refusals.unreachable(broken, url) from broken
+        except asyncio.CancelledError:
+            return asyncio.CancelledError()
+        except RtnbError as refused:
+            refused.__cause__ = refused.__context__ = None
+            return refused.with_traceback(None)
+        except Exception as broken:
+            return refusals.unreachable(broken, self._where.url)
         self._socket = socket
         writing = asyncio.ensure_future(self._write(socket))
         complaint: dict[str, Any] | None = None
@@ -136,10 +171,10 @@ class Connection:
                 if event is not None and event["type"] == "error" and not self.conversation.session:
                     complaint = event
         except websockets.ConnectionClosed:
-            code, reason = socket.close_code, socket.close_reason or ""
+            code, reason = socket.protocol.close_code, socket.protocol.close_reason or ""
             if complaint is not None:
-                raise refusals.in_session(complaint, code, reason, url) from None
-            return code, reason
+                return refusals.in_session(complaint, code, reason, self._where.url)
+            return code, mask_secrets(reason)
         finally:
             self._socket = None
             writing.cancel()
@@ -214,7 +249,7 @@ class Connection:
         lost = self._lost
         await self._outgoing.join()
         if self._lost != lost:
-            raise refusals.ended(None, "", mask_secrets(self._where.url))
+            raise refusals.ended(None, "", self._where.url)
 
     def expect(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str

@@ -29,6 +29,7 @@ from importlib import metadata
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from . import address as addresses
 from . import costs, html, keys, models
 from .errors import (
     ConnectionFailed,
@@ -202,19 +203,18 @@ def doctor(
     Raises:
         InputError: `url` is not an address.
     """
+    key = keys.hold(key)
     begun = time.monotonic()
     name = model or models.DEFAULT
-    address = url or "wss://api.openai.com/v1/realtime"
-    target = _target(address)
+    target = _target(url)
     kind = models.provider_of(url)
 
     findings = check_python(sys.version_info[:3], platform.system(), platform.machine())
     findings += check_packages(_versions(_WATCHED), sys.version_info[:2])
     findings += check_loop(_running_loop())
     findings += check_frontend(_frontend(), _versions(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
-    given, key = [key], None  # handed over, so that this frame holds no key when something else goes wrong
     whose = None if kind.name in ("openai", "other") else kind.name
-    found, looked = check_key(lambda: keys.lookup(given.pop(), provider=whose))
+    found, looked = check_key(lambda: keys.lookup(key, provider=whose))
     if found is None and not kind.needs_key:
         looked = [Finding("key", "ok", f"none, and {kind.title} needs none")]
     findings += looked
@@ -566,17 +566,11 @@ class Target:
         return self.host in ("localhost", "127.0.0.1", "::1")
 
 
-def _target(url: str) -> Target:
-    parts = urlsplit(url)
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or port == -1:
-        raise InputError(f"Your address {url!r} is none. Give one such as wss://api.openai.com/v1/realtime.", url=url)
+def _target(url: str | None) -> Target:
+    parts = addresses.parse(url)
     tls = parts.scheme in ("wss", "https")
     path = (parts.path or "/v1/realtime") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.hostname, port or (443 if tls else 80), tls, path)
+    return Target(parts.hostname or "", parts.port or (443 if tls else 80), tls, path)
 
 
 _Result = TypeVar("_Result")
@@ -908,7 +902,7 @@ def _open_session(model: str, url: str | None, key: keys.Key | None, timeout: fl
     with warnings.catch_warnings():
         # The model's end is a finding of its own.
         warnings.simplefilter("ignore", RtnbWarning)
-        opened = session.connect(model=model, url=url, key=key)  # type: ignore[arg-type]
+        opened = session.connect(model=model, url=url, key=key)
     try:
         opened.wait(timeout)
     finally:

@@ -15,7 +15,7 @@ __all__ = ["find_server", "say_no_key"]
 def find_server(
     model: str | None,
     *,
-    key: str | None = None,
+    key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
     practice: bool = False,
@@ -41,6 +41,7 @@ def find_server(
         KeyMissing: If a key is needed and none is found.
         ReplayError: If the saved session cannot be read.
     """
+    key = keys.hold(key)
     if replay is not None:
         from . import recording
 
@@ -49,13 +50,14 @@ def find_server(
     if practice:
         local = _practice_url() + door
         return addresses.resolve(local, model, key="practice", source="practice", provider="practice")
-    if url is not None:
+    if url is not None and url != "":
+        url = addresses.parse(url).geturl()
         kind = models.provider(provider) if provider else models.provider_of(url)
         # OpenAI's key is for OpenAI: an address nobody knows gets a key only where one was given for it.
         found = keys.lookup(key, provider=kind.name) if kind.name != "other" or key is not None else None
         if found is None and kind.needs_key:
             found = keys.find_key(provider=kind.name)  # raises, telling where it looked
-        where = addresses.resolve(url, model, key=found.reveal() if found else "", provider=kind.name)
+        where = addresses.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
         if found is None and where.local:
             # Servers on this computer need no key, and some want to see any word in its place.
             return addresses.resolve(url, model, key="none", provider=kind.name)
@@ -64,7 +66,7 @@ def find_server(
     if found is None:
         say_no_key()
         return find_server(model, practice=True, door=door)
-    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal(), provider=provider)
+    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal, provider=provider)
 
 
 _no_key_said = False

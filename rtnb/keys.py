@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import InputError, KeyMissing
+from .errors import InputError, KeyMissing, keep_secret
 
-__all__ = ["Key", "find_key", "lookup"]
+__all__ = ["Key", "find_key", "hold", "lookup"]
 
 # The article this package grew out of called its Colab secret `openai`; many notebooks still have it.
 COLAB_NAMES = ("OPENAI_API_KEY", "openai")
@@ -67,7 +67,7 @@ class Key:
                 source=source,
                 problem=problem,
             )
-        object.__setattr__(self, "_reveal", lambda: secret)
+        object.__setattr__(self, "_reveal", keep_secret(secret))
         object.__setattr__(self, "source", source)
 
     def reveal(self) -> str:
@@ -115,9 +115,22 @@ class Key:
         return self
 
 
+def hold(key: str | Key | None) -> Key | None:
+    """Wrap a key as it was given, so that the caller's frame shows none: `key = keys.hold(key)`.
+
+    Nothing is checked here, for then this would fail with the plain text around; `lookup` and `find_key` check it.
+    """
+    if key is None or isinstance(key, Key):
+        return key
+    held = object.__new__(Key)
+    object.__setattr__(held, "_reveal", lambda: key)
+    object.__setattr__(held, "source", "the key= argument")
+    return held
+
+
 def _mask(value: str) -> str:
     # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
-    match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", value)
+    match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(value))
     return f"{match[0] if match else ''}…"
 
 
@@ -176,9 +189,8 @@ def find_key(
             no such secret, this notebook has no access to it, or Colab did not answer.
         InputError: What was found cannot be a key, or the provider is not known.
     """
-    # Handed over in a list that is emptied, so that no frame holds the text when a bad key is refused.
-    given, key = [key], None
-    found, looked = _look(given, ask=ask, provider=provider, environ=environ, folder=folder)
+    key = hold(key)
+    found, looked = _look(key, ask=ask, provider=provider, environ=environ, folder=folder)
     if found is not None:
         return found
     names = _names(provider)
@@ -199,8 +211,8 @@ def lookup(
     Raises:
         InputError: What was found cannot be a key: a broken key is not the same as none.
     """
-    given, key = [key], None
-    return _look(given, ask=False, provider=provider, environ=environ, folder=folder)[0]
+    key = hold(key)
+    return _look(key, ask=False, provider=provider, environ=environ, folder=folder)[0]
 
 
 def _names(provider: str | None) -> tuple[str, ...]:
@@ -212,7 +224,7 @@ def _names(provider: str | None) -> tuple[str, ...]:
 
 
 def _look(
-    given: list[str | Key | None],
+    given: Key | None,
     *,
     ask: bool,
     provider: str | None,
@@ -220,8 +232,8 @@ def _look(
     folder: str | os.PathLike[str] | None,
 ) -> tuple[Key | None, list[tuple[str, str]]]:
     looked: list[tuple[str, str]] = []
-    if given[0] is not None:
-        return Key(given.pop() or ""), looked
+    if given is not None:
+        return Key(given), looked
     names = _names(provider)
 
     userdata = _colab_userdata()

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from . import costs, html, models
+from . import costs, html, keys, models
 from .audio import Clip, open_stream
 from .ends import find_server
 from .errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
@@ -458,6 +458,7 @@ def map(
         InputError: If there is nothing to ask, or an argument is not what it takes.
         KeyMissing: If a key is needed and none is found.
     """
+    connection["key"] = keys.hold(connection.get("key"))
     if not prompt or not prompt.strip():
         raise InputError("Your question is blank. Say what to do with the recordings.")
     if not 1 <= concurrency <= 32:

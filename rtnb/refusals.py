@@ -13,7 +13,7 @@ from typing import Any
 
 import websockets
 
-from .errors import ConnectionFailed, KeyRefused, RtnbError
+from .errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
 
 __all__ = ["OPEN_TIMEOUT_SECONDS", "at_handshake", "ended", "goes_on", "in_session", "unreachable"]
 
@@ -56,7 +56,15 @@ def goes_on(error: ConnectionFailed) -> ConnectionFailed:
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     """What an HTTP status in place of the upgrade means; `KeyRefused` for 401, `ConnectionFailed` for all others."""
     status = refused.response.status_code
-    said = bytes(refused.response.body or b"").decode("utf-8", "replace").strip()[:300]
+    if 300 <= status < 400:
+        to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
+        where = f"to {to if len(to) <= 200 else to[:199] + '…'}" if to else "and does not say where"
+        sentence = (
+            f"The server redirects (HTTP {status}) {where}. Your key goes to the address you gave alone: nothing was "
+            "sent there. A sign-in page may answer in the server's place; if that address is right, give it as url=."
+        )
+        return ConnectionFailed(sentence, code=status, reason=to, url=url)
+    said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
     told = f" It said: {said}" if said else ""
     if status == 401:
         return KeyRefused(
@@ -111,7 +119,7 @@ def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
     elif isinstance(broken, TimeoutError):
         what = f"The server did not answer within {OPEN_TIMEOUT_SECONDS:g} s"
     else:
-        what = f"The connection could not be opened ({type(broken).__name__}: {broken})"
+        what = f"The connection could not be opened ({type(broken).__name__}: {str(broken)[:300]})"
     return ConnectionFailed(
         f"{what}. rtnb.doctor() looks for the cause; practice=True works with no network.", reason=str(broken), url=url
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import address as addresses
-from . import background, costs, html, limits, models, refusals, settings, turn, wire
+from . import background, costs, html, keys, limits, models, refusals, settings, turn, wire
 from . import conversation as c
 from .connection import Connection
 from .ends import find_server
@@ -108,7 +108,7 @@ def connect(
     modalities: Literal["audio", "text"] | None = None,
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = None,
     transcription: bool | str | Mapping[str, Any] | None = None,
-    key: str | None = None,
+    key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
     practice: bool = False,
@@ -158,6 +158,7 @@ def connect(
         InputError: If an argument is not what the API takes.
         KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
     """
+    key = keys.hold(key)
     if modalities not in (None, "audio", "text"):
         raise InputError(
             f"Your modalities={modalities!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from . import background, costs, html, models, refusals, wire
+from . import background, costs, html, keys, models, refusals, wire
 from . import conversation as c
 from .ends import find_server
 from .errors import ConnectionFailed, InputError, RtnbError, ServerError
@@ -510,7 +510,7 @@ def transcribe(
     prompt: str | None = None,
     delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None,
     noise_reduction: Literal["near_field", "far_field"] | None = None,
-    key: str | None = None,
+    key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
     practice: bool = False,
@@ -552,6 +552,7 @@ def transcribe(
         KeyMissing: If `url` names a server that needs a key and none is found.
         ReplayError: If `replay` cannot be read.
     """
+    key = keys.hold(key)
     about = models.get(model)
     if about.kind == "realtime":
         told = f"Your model {model} talks and does not transcribe. Give for example model={MODEL!r}."
@@ -570,7 +571,7 @@ def transcribe(
     where = find_server(
         None,
         key=key,
-        url=None if url is None else url + ("&" + door[1:] if "?" in url else door),
+        url=None if url is None else f"{url}{'&' + door[1:] if '?' in str(url) else door}",
         provider=provider,
         practice=practice,
         replay=replay,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import background, costs, html, models, wire
+from . import background, costs, html, keys, models, wire
 from . import conversation as c
 from .ends import find_server
 from .errors import ConnectionFailed, InputError, RtnbError
@@ -227,7 +227,7 @@ def translate(
     to: str,
     model: str = MODEL,
     transcription: bool | str = False,
-    key: str | None = None,
+    key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
     practice: bool = False,
@@ -266,6 +266,7 @@ def translate(
         KeyMissing: If `url` names a server that needs a key and none is found.
         ReplayError: If `replay` cannot be read.
     """
+    key = keys.hold(key)
     if not to or not isinstance(to, str):
         raise InputError("Your translation needs a language to go to. Give for example to='es'.", to=to)
     if models.get(model).kind not in ("translation", "unknown"):
@@ -290,7 +291,7 @@ def translate(
 
 def _door(url: str) -> str:
     """The translations' address beside a server's own."""
-    path, mark, query = url.partition("?")
+    path, mark, query = str(url).partition("?")
     path = path.rstrip("/")
     return (path if path.endswith("/translations") else path + "/translations") + mark + query
 

@@ -714,7 +714,7 @@ def test_the_table_shows_symptom_cause_and_remedy():
 
 
 def test_an_address_that_is_none():
-    with pytest.raises(InputError, match="Your address 'realtime' is none"):
+    with pytest.raises(InputError, match="Your url 'realtime' is not a WebSocket address"):
         doctor(url="realtime")
 
 

@@ -17,7 +17,7 @@ ROOT = PACKAGE.parent
 # Lower floors know nothing of higher ones, and rooms of one floor nothing of each other.
 FLOORS = [
     {"errors", "html", "background"},
-    {"models", "wire", "image", "tools", "handle", "audio", "origins", "ui.language"},
+    {"models", "wire", "image", "tools", "handle", "audio", "origins", "urls", "ui.language"},
     {"keys", "costs", "log", "parts", "settings", "refusals", "address"},
     {"conversation", "limits", "feed"},
     {"connection", "timeline", "bill"},
@@ -34,7 +34,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # The one arrow that goes sideways: who looks for the other end may start the practice server, inside the call that
 # does, and then knows nothing of it but its address.
 STARTS_PRACTICE = {("ends", "practice"), ("cli", "practice")}
-PRACTICE_MAY_USE = {"errors", "html", "audio", "wire", "origins"}
+PRACTICE_MAY_USE = {"errors", "html", "audio", "wire", "origins", "urls"}
 
 
 # The texts lie in the folder of the widgets and are everybody's.

@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
 import urllib.parse
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, mask_secrets
+from rtnb import urls
+from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, keep_secret, mask_secrets
 from rtnb.practice.messages import messages, tools
 from rtnb.practice.sentences import Sentences
 from rtnb.practice.thoughts import Call, Cut, Request, Say, Thought
@@ -38,7 +40,7 @@ class Remote:
     Args:
         base_url: Up to and with `/v1`, for example `"http://localhost:11434/v1"`.
         model: The model's name there.
-        key: Bearer key. None sends none; it never shows in a repr.
+        key: Bearer key, or a function that gives it. None sends none. It is kept as a function and never shows.
         timeout_seconds: Longest wait for the first word and for each piece after it. Long, because a server may
             have to load its model first.
 
@@ -51,17 +53,27 @@ class Remote:
 
     base_url: str
     model: str
-    key: str | None = field(default=None, repr=False)
+    key: str | Callable[[], str] | None = field(default=None, repr=False)
     timeout_seconds: float = 300.0
     pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        address = urllib.parse.urlsplit(self.base_url)
-        if address.scheme not in ("http", "https") or not address.hostname or address.username or address.password:
+        if not callable(self.key):
+            object.__setattr__(self, "key", keep_secret(self.key.strip()) if self.key else None)
+        if callable(self.key) and not re.fullmatch("[!-~]+", self.key()):  # `http.client` would quote it
+            raise InputError("Your brain key cannot be one: a space or another odd character is in it. Copy it again.")
+        example = "http://localhost:11434/v1"
+        address = urls.parse(self.base_url, ("http", "https"), example, what="brain address")
+        if address.username or address.password:
             raise InputError(
-                f"Your brain address {self.base_url!r} is no http address. Give one like http://localhost:11434/v1.",
-                base_url=self.base_url,
+                f"Your brain address {mask_secrets(self.base_url)!r} is no http address: it holds a name and password. "
+                f"Give one like {example}, and the key as --brain-key."
             )
+
+    def headers(self) -> dict[str, str]:
+        """What a request begins with, the key included."""
+        held = {"Authorization": f"Bearer {self.key()}"} if callable(self.key) else {}
+        return {"Content-Type": "application/json", "Accept": "text/event-stream", **held}
 
     def __call__(self, request: Request) -> _Answer:
         """Think: send the conversation, give the answer as it comes.
@@ -144,8 +156,7 @@ class _Answer:
         except ValueError as error:
             cut = ", cut off at its longest answer" if why == "length" else ""
             raise self._failed(
-                f"called {name} with arguments that are no JSON{cut}: {written[:200]}."
-                " Try again, or a larger model",
+                f"called {name} with arguments that are no JSON{cut}: {written[:200]}. Try again, or a larger model",
                 type="invalid_tool_call",
             ) from error
         return arguments if isinstance(arguments, dict) else {"value": arguments}
@@ -158,14 +169,11 @@ class _Answer:
         connection = self._connection()
         path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
         body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if remote.key:
-            headers["Authorization"] = f"Bearer {remote.key}"
         response: http.client.HTTPResponse | None = None
         begun = False
         try:
             self._connect(connection)
-            connection.request("POST", path, json.dumps(body).encode(), headers)
+            connection.request("POST", path, json.dumps(body).encode(), remote.headers())
             response = connection.getresponse()
             if response.status != 200:
                 self._refuse(response)
@@ -186,7 +194,8 @@ class _Answer:
                 return
             if isinstance(error, RtnbError):
                 raise
-            raise self._lost(error, connection, begun) from error
+            error.__context__ = None  # nor its traceback: the frames of `http.client` hold the key
+            raise self._lost(error, connection, begun) from error.with_traceback(None)
         finally:
             with self._lock:
                 self._socket = None
@@ -203,6 +212,7 @@ class _Answer:
         return http.client.HTTPSConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS, context=context)
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
+        connection.set_debuglevel(0)  # where a program has set it for all, whole requests are printed
         connection.connect()
         with self._lock:
             if self._abandoned:
@@ -251,9 +261,7 @@ class _Answer:
     # ── What goes wrong ───────────────────────────────────────────────────────────────────────────────────
 
     def _failed(self, what: str, *, type: str = "server_error", code: str | None = None) -> ServerError:
-        key = self._remote.key
-        told = mask_secrets(what.replace(key, "…") if key else what)
-        return ServerError(f"The brain at {self._remote.base_url} {told}.", type=type, code=code)
+        return ServerError(f"The brain at {self._remote.base_url} {what}.", type=type, code=code)
 
     def _no_chat(self, text: str) -> ServerError:
         return self._failed(
@@ -277,12 +285,14 @@ class _Answer:
 
     def _refuse(self, response: http.client.HTTPResponse) -> None:
         remote, status = self._remote, response.status
-        text = response.read(4000).decode("utf-8", "replace")
+        text = mask_secrets(response.read(4000).decode("utf-8", "replace"))
         try:
             said = _message(json.loads(text))
         except (ValueError, AttributeError):
             said = text.strip() or response.reason
-        said = " ".join((said.replace(remote.key, "…") if remote.key else said).split()).rstrip(".")[:500]
+        if 300 <= status < 400:
+            said = f"it redirects to {response.headers.get('Location')}, where your key does not go"
+        said = mask_secrets(" ".join(said.split())).rstrip(".")[:500]
         if status in (401, 403):
             raise KeyRefused(
                 f"Your key for the brain at {remote.base_url} was refused: {said}. Give the right one as --brain-key.",
@@ -295,7 +305,8 @@ class _Answer:
                 type="not_found",
                 code="404",
             )
-        remedies = {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
+        remedies = dict.fromkeys(range(300, 400), "If that address is right, give it as --brain")
+        remedies |= {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
         raise self._failed(
             f"answered {status}: {said}. {remedies.get(status, 'Look at its own log')}", code=str(status)
         )

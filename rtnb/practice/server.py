@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from rtnb import html
-from rtnb.errors import InputError
+from rtnb.errors import InputError, keep_secret
 from rtnb.origins import OriginCheck, is_loopback
 from rtnb.practice import tls as certificates
 from rtnb.practice.engines import Engines, canned, installed
@@ -47,6 +47,7 @@ class Practice:
         self._serving = Serving(house, engines, self._pool)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._port = house.port  # until it listens
         ready: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="rtnb-practice", daemon=True)
         self._thread.start()
@@ -246,10 +247,13 @@ def start(
     Raises:
         InputError: The arguments do not go together, or the address cannot be listened on.
     """
+    # As functions, which no traceback shows.
+    held, brain_held = (None if one is None else keep_secret(one) for one in (key, brain_key))
+    key = brain_key = None
     names = [host] if isinstance(host, str) else [*host]
     address = names[0]
     pages = [allow_origins] if isinstance(allow_origins, str) else allow_origins
-    if not is_loopback(address) and not key:
+    if not is_loopback(address) and not (held and held()):
         raise InputError(
             f"The address {address} can be reached from other computers, and no key protects the server. "
             "Give a key, or listen on 127.0.0.1.",
@@ -261,7 +265,7 @@ def start(
         raise InputError(f"A session cannot last {session_seconds} seconds. Give a number above 0.")
     if brain is not None and not brain_model:
         raise InputError("The chat server in `brain` needs to know which model to use. Give `brain_model` too.")
-    mind = Remote(brain, brain_model, brain_key) if brain is not None and brain_model else None
+    mind = Remote(brain, brain_model, brain_held) if brain is not None and brain_model else None
     if not isinstance(engines, Engines):
         engines = installed(mind) if engines else canned()
         if mind is not None:
@@ -275,7 +279,7 @@ def start(
     house = House(
         host=address,
         port=port,
-        key=key,
+        key=held and held(),
         beta=beta,
         options=Options(pace=pace, session_seconds=session_seconds),
         faults=read_faults(faults),

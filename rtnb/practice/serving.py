@@ -66,7 +66,7 @@ class House:
 
     host: str = "127.0.0.1"
     port: int = 0
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     beta: bool = False
     options: Options = field(default_factory=Options)
     faults: Faults = field(default_factory=Faults)

@@ -18,6 +18,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .. import address as addresses
 from .. import background, costs, ends, html, keys, models, wire
 from .. import conversation as c
 from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
@@ -61,7 +62,7 @@ def call(
     transcription: bool | str | Mapping[str, Any] = True,
     practice: bool = False,
     budget: float | costs.Budget | None = None,
-    key: str | None = None,
+    key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
     session: Mapping[str, Any] | None = None,
@@ -96,6 +97,8 @@ def call(
     Raises:
         InputError: If an argument is not what the API takes.
     """
+    key = keys.hold(key)
+    addresses.parse(url)
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
         raise InputError(
             f"Your turn_detection={turn_detection!r} is not one the API has. Give 'server_vad', 'semantic_vad', None "
