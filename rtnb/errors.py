@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import weakref
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -102,11 +103,11 @@ _IN_A_LOG = re.compile(
 _WORDS = _PROTOCOL_FIELDS | {"code", "param"}  # what programs compare, whatever words a key is made of
 _PIECE = 8  # characters of a key that are too many to show
 _PUBLIC = "sk-proj- sk-svcacct- sk-admin- practice"  # no secret: how many keys begin, and the practice server's own
-_kept: dict[int, Callable[[], str]] = {}
+_kept: weakref.WeakValueDictionary[int, Callable[[], str]] = weakref.WeakValueDictionary()
 
 
 def keep_secret(secret: str) -> Callable[[], str]:
-    """Put a secret where no list of attributes or variables shows it; `mask_secrets` knows it from now on.
+    """Put a secret where no list of attributes or variables shows it; `mask_secrets` knows it while that is kept.
 
     Args:
         secret: The plain text.
@@ -114,8 +115,12 @@ def keep_secret(secret: str) -> Callable[[], str]:
     Returns:
         A function that gives it back.
     """
-    _kept[hash(secret)] = lambda: secret
-    return _kept[hash(secret)]
+
+    def reveal() -> str:
+        return secret
+
+    _kept[id(reveal)] = reveal
+    return reveal
 
 
 def mask_secrets(text: str) -> str:
@@ -129,8 +134,8 @@ def mask_secrets(text: str) -> str:
         passwords and keys in addresses, and without any longer piece of what `keep_secret` was given.
     """
     text = _IN_ITS_PLACE.sub(lambda match: (match[1] or match[2]) + "…", _SHOWN.sub(_cut, text))
-    for reveal in list(_kept.values()):
-        for form in {reveal(), quote(reveal(), safe="")}:
+    for secret in {reveal() for known in _kept.valuerefs() if (reveal := known()) is not None}:
+        for form in {secret, quote(secret, safe="")}:
             pieces = [form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1)]
             if found := [re.escape(piece) for piece in pieces if piece in text and piece not in _PUBLIC]:
                 text = re.sub(rf"(?:{'|'.join(found)})[\w*…-]*", "…", text.replace(form, "…"))

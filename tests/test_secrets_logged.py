@@ -176,22 +176,31 @@ def test_a_practice_server_that_does_not_start_shows_neither_key(wrong):
 
 @pytest.mark.parametrize("key", [CANARIES["environment"], AZURE, "Ab3+Cd5/Ef7=Gh9+"])
 def test_known_keys_are_masked_whole_and_in_pieces(key):
-    keep_secret(key)
+    held = keep_secret(key)
     masked = mask_secrets(
         f"a {key} b, {key[:14]}****{key[-4:]}; {quote(key, safe='')}! ?x={key[3:12]}&y=1 ordinary words"
     )
     assert not [key[at : at + 8] for at in range(len(key) - 7) if key[at : at + 8] in masked.replace("sk-proj-", "")]
     assert masked.startswith("a ")
     assert masked.endswith("&y=1 ordinary words")
+    assert held() == key
+
+
+def test_what_is_nobodys_key_any_more_is_a_word_again():
+    held = keep_secret("disk-drive")
+    assert mask_secrets("a disk-drive") == "a …"
+    del held
+    assert mask_secrets("a disk-drive") == "a disk-drive"
 
 
 def test_a_key_that_is_a_word_leaves_what_programs_compare():
-    keep_secret("conversation")
+    held = keep_secret("conversation")
     event = {"type": "conversation.x", "error": {"code": "conversation_y", "message": "no conversation"}}
     error = ServerError("Not for conversation.", code="conversation_y", param="conversation", event=event)
     assert str(error) == "Not for …."
     assert (error.code, error.param) == ("conversation_y", "conversation")
     assert error.event == {"type": "conversation.x", "error": {"code": "conversation_y", "message": "no …"}}
+    assert held() == "conversation"
 
 
 def test_json_stays_json_when_it_is_masked():
