@@ -821,8 +821,16 @@ def test_a_commit_needs_a_tenth_of_a_second(sound: bytes, ms: str) -> None:
     assert theatre.send("input_audio_buffer.commit")[0]["type"] == "input_audio_buffer.committed"
 
 
-def test_an_append_over_15_mib_is_refused() -> None:
+_MIB_15 = 15 * 1024 * 1024
+
+
+@pytest.mark.parametrize("own_id", [{}, {"event_id": "my_append"}], ids=["without an id", "with an id"])
+def test_an_append_holds_up_to_15_mib(own_id: dict[str, str]) -> None:
     theatre = Theatre().push_to_talk()
-    (refused,) = theatre.send("input_audio_buffer.append", audio="A" * (20 * 1024 * 1024 + 8))
+    for size in (1_048_576, _MIB_15):
+        assert theatre.send("input_audio_buffer.append", audio=b64(bytes(size)), **own_id) == []
+    (refused,) = theatre.send("input_audio_buffer.append", audio=b64(bytes(_MIB_15 + 2)), **own_id)
     assert refused["error"]["code"] == "string_above_max_length"
-    assert theatre.send("input_audio_buffer.append", audio="A" * 20 * 1024 * 1024) == []
+    assert refused["error"]["event_id"] == own_id.get("event_id")
+    theatre.send("input_audio_buffer.commit")
+    assert len(theatre.asked[-1].pcm) == 1_048_576 + _MIB_15

@@ -27,7 +27,8 @@ CLIENT_EVENTS = (
 )
 """The server's own list, in its own order (recorded in an `invalid_value` error, September 2026)."""
 
-_APPEND_MAXIMUM = 15 * 1024 * 1024  # SDK docstring: 15 MiB per append event
+# SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
+_APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
 
 
 def _metadata(value: Any, path: str) -> Any:
@@ -64,7 +65,7 @@ def _event(fields: Mapping[str, Check], *required: str) -> Check:
     return record({"type": anything, "event_id": nullable(string(512)), **fields}, required=required)
 
 
-_APPEND = _event({"audio": string()}, "audio")
+_APPEND = _event({"audio": string(_APPEND_CHARACTERS)}, "audio")
 _SHAPES: Mapping[str, Check] = {
     "session.update": _event({"session": anything}, "session"),
     "input_audio_buffer.commit": _event({}),
@@ -120,8 +121,8 @@ def read_append(event: dict[str, Any], decode: Any) -> bytes:
         _APPEND(event, "")
     assert isinstance(audio, str)
     what = "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz)"
-    if len(audio) > _APPEND_MAXIMUM // 3 * 4 + 4:
-        raise problems.too_long("audio", _APPEND_MAXIMUM // 3 * 4, len(audio))
+    if len(audio) > _APPEND_CHARACTERS:
+        raise problems.too_long("audio", _APPEND_CHARACTERS, len(audio))
     try:
         sound = decode(audio)
     except ValueError as error:
