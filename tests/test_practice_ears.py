@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import threading
 import types
@@ -110,10 +111,45 @@ def test_partial_transcripts_grow_and_are_never_taken_back(monkeypatch: pytest.M
     ]
     final = listener.finish()
     assert partial, "no words before the end"
-    for earlier, later in pairwise([*partial, final]):
+    for earlier, later in pairwise([*partial, listener.text]):
         assert later.startswith(earlier)
         assert len(later) >= len(earlier)
+    assert final == ears.hear(clip.pcm), "the whole is not what its partial transcripts made of it"
     assert "pizza with mushrooms" in final.casefold()
+
+
+DIALOGUE = [f"dialogue-{number}" for number in range(1, 7)]
+
+
+_LONG = pytest.param([*DIALOGUE, "talk", "order", "talk"], marks=pytest.mark.long)
+
+
+@pytest.mark.parametrize("names", [["order"], ["dialogue-6"], ["talk"], _LONG])
+def test_a_recording_has_the_same_words_however_it_comes_and_however_busy_the_machine_is(
+    names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recogniser()
+    silero()
+    pcm = b"".join(samples()[name].pcm for name in names)
+    chance = random.Random(4)
+    clock = types.SimpleNamespace(monotonic=lambda: chance.uniform(0, 1))
+    monkeypatch.setattr(ears, "time", clock)
+    listener, at, partial = ears.Listener(), 0, [""]
+    while at < len(pcm):
+        size = chance.choice([961, 9_600, 48_000])
+        if words := listener.feed(pcm[at : at + size]):
+            partial.append(words)
+        at += size
+    whole = listener.finish()
+    assert whole == ears.hear(pcm)
+    assert all(later.startswith(earlier) for earlier, later in pairwise([*partial, listener.text]))
+    assert _doubled(listener.text) == _doubled(whole) == 0, "a phrase was given out twice"
+
+
+def _doubled(text: str) -> int:
+    """How often three words are said, and then at once said again."""
+    words = ears._bare(text.replace(" ", "'")).split("'")
+    return sum(words[at : at + 3] == words[at + 3 : at + 6] for at in range(len(words) - 5))
 
 
 def test_a_listener_hears_nothing_in_silence() -> None:
@@ -147,6 +183,9 @@ def test_what_was_given_out_is_found_again_in_a_later_hearing() -> None:
     assert ears._after(["And", "so,", "my"], ["And", "so", "my", "fellow"]) == ["fellow"]
     assert ears._after(["a", "b"], ["x", "y", "z"]) == ["z"], "not one word agrees: go by their number"
     assert ears._after(["one", "two", "tree"], ["one", "two", "three", "four"]) == ["four"]
+    said_twice = "the sun and the moon and the sea".split()
+    assert ears._after(["the", "sun", "and", "a"], said_twice) == ["moon", "and", "the", "sea"]
+    assert ears._after(said_twice, said_twice[:5]) == [], "nothing new was heard"
 
 
 # ── Speech or not ──

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from practice_theatre import SPEECH, Theatre, squeezed
 
-from rtnb.practice.outputs import Hear, Stop, Think
+from rtnb.practice.outputs import Hear, Listen, Stop, Think
 from rtnb.practice.turns import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
 SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
@@ -255,6 +255,30 @@ def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
     assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
     (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
     assert think.request.items[-1]["content"][0]["transcript"] == "hello there"
+
+
+@pytest.mark.parametrize("chunk", [FRAME // 3, 9_600, 48_000, 1 << 20])
+@pytest.mark.parametrize("committed", [False, True], ids=["stopped", "committed"])
+def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_nothing_of_the_next(
+    chunk: int, committed: bool
+) -> None:
+    theatre = Theatre()
+    theatre.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
+    theatre.append(SPEECH + bytes(48_000) + SPEECH[: 48_000 // 2] + bytes(0 if committed else 48_000), chunk=chunk)
+    if committed:
+        theatre.send("input_audio_buffer.commit")
+    listened: dict[str, bytes] = {}
+    for asked in theatre.asked:
+        if isinstance(asked, Listen):
+            listened[asked.job] = listened.get(asked.job, b"") + asked.pcm
+    items = [theatre.script.conversation.get(event["item_id"]) for event in theatre.of("input_audio_buffer.committed")]
+    sounds = [item.sound for item in items if item is not None]
+    assert len(sounds) == 2
+    first, second = listened.values()
+    assert first == sounds[0]
+    # A commit by hand takes what stands before the speech too, which is silence.
+    assert sounds[1].endswith(second)
+    assert not any(sounds[1].removesuffix(second))
 
 
 def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -> None:

@@ -83,6 +83,19 @@ def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: 
     ]
 
 
+def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: ThreadPoolExecutor) -> None:
+    class Correcting(Echo):
+        text = "hello Ned there"
+
+        def finish(self) -> str:
+            return "hello, Ned, there"
+
+    answers = Answers()
+    workers = Workers(replace(canned(), listen=lambda language: Correcting()), pool, answers)
+    workers.submit(Listen("a", b"", last=True))
+    assert answers.wait(2) == [("partly_heard", "a", "hello Ned there"), ("heard", "a", Heard("hello, Ned, there"))]
+
+
 def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
     def endless(wanted: Speak) -> Any:
         while True:

@@ -11,9 +11,9 @@ Recognisers are heavy, so one is loaded once, when first needed or by `warm_up`,
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
+import itertools
 import os
 import re
 import threading
@@ -334,7 +334,7 @@ def _pieces(probabilities: Sequence[float], longest: int) -> list[tuple[int, int
     for index, (first, last) in enumerate(pieces):
         before = pieces[index - 1][1] if index else 0
         after = pieces[index + 1][0] if index + 1 < len(pieces) else len(probabilities)
-        left = max(first - _MARGIN_FRAMES, (before + first) // 2 if index else 0)
+        left = max(first - _MARGIN_FRAMES, (before + first + 1) // 2 if index else 0)
         right = min(last + _MARGIN_FRAMES, (last + after + 1) // 2 if index + 1 < len(pieces) else after)
         widened.append((left, right))
     return widened
@@ -399,8 +399,10 @@ def _bare(word: str) -> str:
 class Listener:
     """Recognises while the sound is still coming in.
 
-    Words are given out once two hearings in a row agree on them, so what was given out never changes: every
-    partial transcript begins with the one before it, and so does the final one.
+    Words are given out once two hearings in a row agree on them, and every partial transcript begins with the one
+    before it. How many hearings there are depends on how busy the machine is. The final transcript does not: it is
+    of whole pieces, each heard once when nothing can be added to it, and so equals what `hear` makes of the recording.
+    Where it differs from the partial ones in a word, it is right.
 
     Args:
         rate_hz: Sample rate of what will be fed.
@@ -418,7 +420,8 @@ class Listener:
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames
         self._words: list[str] = []  # given out, never to change
-        self._settled = 0  # how many of them belong to pieces already dropped
+        self._piece: list[str] = []  # those of them that belong to the piece not yet settled
+        self._settled: list[str] = []  # the words of the pieces already dropped, as they were heard last
         self._guess: list[str] = []  # the last hearing of this piece
         self._interval = interval_seconds
         self._wait = interval_seconds
@@ -446,26 +449,25 @@ class Listener:
 
     def _give_out(self, heard: list[str], *, all_of_it: bool) -> None:
         """Add the words of this piece that may be given out now."""
-        given = self._words[self._settled :]
-        tail = _after(given, heard)
+        tail = _after(self._piece, heard)
         if not all_of_it:
-            before = _after(given, self._guess)
-            agreed = 0
+            before = _after(self._piece, self._guess)
             # The last word is still being spoken.
-            for one, other in zip(tail[:-1], before, strict=False):
-                if _bare(one) != _bare(other):
-                    break
-                agreed += 1
-            tail = tail[:agreed]
+            agreed = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(tail[:-1], before, strict=False))
+            tail = [word for word, _ in agreed]
         self._words += tail
+        self._piece += tail
         self._guess = heard
 
     def _settle(self, upto: int) -> None:
         """Hear the first `upto` frames for the last time and drop them."""
         samples, self._samples = self._samples[: upto * _FRAME], self._samples[upto * _FRAME :]
         probabilities, self._probabilities = self._probabilities[:upto], self._probabilities[upto:]
-        self._give_out(_hear(samples, probabilities, self._language).split(), all_of_it=True)
-        self._settled, self._guess = len(self._words), []
+        heard = _hear(samples, probabilities, self._language).split()
+        self._settled += heard
+        self._give_out(heard, all_of_it=True)
+        # Earlier hearings reached beyond this piece: words of theirs that were given out belong to the next.
+        self._piece, self._guess = _after(heard, self._piece), []
 
     def feed(self, pcm: bytes) -> str | None:
         """Take more sound, and hear again if enough has come.
@@ -500,22 +502,22 @@ class Listener:
         """Hear what is left and end.
 
         Returns:
-            The whole transcript, which begins with every partial one; "" where nothing was said.
+            The whole transcript; "" where nothing was said.
         """
         self._take(b"", last=True)
         if self._probabilities:
             self._settle(len(self._probabilities))
-        return self.text
+        return " ".join(self._settled)
 
 
 def _after(given: Sequence[str], heard: Sequence[str]) -> list[str]:
     """The words of `heard` that follow those already given out, even where the two differ in a word."""
-    if not given:
-        return list(heard)
-    blocks = difflib.SequenceMatcher(
-        None, [_bare(word) for word in given], [_bare(word) for word in heard], autojunk=False
-    ).get_matching_blocks()[:-1]
-    if not blocks:
-        return list(heard[len(given) :])
-    end = blocks[-1]
-    return list(heard[end.b + end.size + (len(given) - end.a - end.size) :])
+    # Edit distances of all of `given` to each beginning of `heard`: matching any later run of words, as `difflib`
+    # does, would jump ahead to words that are said twice.
+    costs = list(range(len(heard) + 1))
+    for row, one in enumerate(map(_bare, given), 1):
+        above, costs[0] = costs[0], row
+        for at, other in enumerate(map(_bare, heard), 1):
+            above, costs[at] = costs[at], min(above + (one != other), costs[at] + 1, costs[at - 1] + 1)
+    end = min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(given))))
+    return list(heard[end:])

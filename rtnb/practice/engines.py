@@ -253,7 +253,10 @@ class Workers:
         partial = listener.feed(asked.pcm) if asked.pcm else None
         if asked.last:
             del self._listeners[asked.job]
-            self._answer("heard", asked.job, Heard(listener.finish()))
+            whole = listener.finish()
+            if words := getattr(listener, "text", ""):  # the last of the words so far, which `whole` may correct
+                self._answer("partly_heard", asked.job, words)
+            self._answer("heard", asked.job, Heard(whole))
         elif partial:
             self._answer("partly_heard", asked.job, partial)
 

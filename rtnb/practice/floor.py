@@ -39,6 +39,7 @@ class Floor:
         self._speech_item: str | None = None
         self._idle_from_ms: int | None = None
         self._reply_played_at: float | None = None
+        self._fed = 0  # the position up to which the words of this turn are being heard
 
     @property
     def held_bytes(self) -> int:
@@ -66,10 +67,12 @@ class Floor:
     def append(self, sound: bytes) -> None:
         """More sound, in the session's input format."""
         pcm = self._buffer.append(sound)
-        if not self._transcripts.feed(pcm) and self._vad is None and self._transcripts.streams:
-            self._transcripts.begin(self._buffer.all())
         if self._vad is not None:
             self._detect(pcm)
+            return
+        if not self._transcripts.feed(pcm) and self._transcripts.streams:
+            self._transcripts.begin(self._buffer.all())
+        self._fed = self._buffer.end
 
     def commit(self) -> None:
         """Everything appended becomes an item. SDK docstring: no speech_stopped when it comes during speech.
@@ -85,6 +88,7 @@ class Floor:
             )
             raise Problem(message, code="input_audio_buffer_commit_empty")
         item_id = self._speech_item or self._transcripts.streaming_item_id
+        self._feed(self._buffer.end)
         sound = self._buffer.take_all()
         self._forget_turn()
         self._stage.commit(sound, item_id)
@@ -112,7 +116,15 @@ class Floor:
                 self._hear_ahead(happened, vad)
             elif not self._turns.speaking:
                 self._look_at_idle(vad, self._turns)
+        if self._turns is not None and self._turns.speaking:
+            self._feed(self._turns.now_ms * BYTES_PER_MS)
         self._trim()
+
+    def _feed(self, end: int) -> None:
+        """Let the words of this turn be heard up to a position: what was appended beyond its end is not of it."""
+        if self._transcripts.streaming_item_id is not None:
+            self._transcripts.feed(self._buffer.between(self._fed, end))
+            self._fed = end
 
     def heard(self, job: str, heard: Heard | BaseException) -> bool:
         """The words before a pause; gives whether the job was about them."""
@@ -146,7 +158,9 @@ class Floor:
             "input_audio_buffer.speech_started", audio_start_ms=started.audio_start_ms, item_id=self._speech_item
         )
         if self._transcripts.streams:
-            spoken = self._buffer.between(started.audio_start_ms * BYTES_PER_MS, self._buffer.end)
+            assert self._turns is not None
+            self._fed = self._turns.now_ms * BYTES_PER_MS
+            spoken = self._buffer.between(started.audio_start_ms * BYTES_PER_MS, self._fed)
             self._transcripts.begin(spoken, self._speech_item)
         self._stage.interrupt()
 
@@ -154,6 +168,7 @@ class Floor:
         item_id, self._speech_item = self._speech_item, None
         self._stage.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
         start, end = stopped.audio_start_ms * BYTES_PER_MS, stopped.audio_end_ms * BYTES_PER_MS
+        self._feed(end)
         if stopped.paused_ms is None:
             self._transcripts.forget_ahead()
         self._stage.commit(self._buffer.take(start, end), item_id)
