@@ -76,6 +76,7 @@ _LEAD_SECONDS = 0.3  # what is kept from before speech is noticed: soft beginnin
 _QUIET = 0.0018  # -55 dB of full scale: a quiet room
 _LOUDER = 3.0  # speech is this much louder than the room
 _LOUD = 0.03  # -30 dB: what is as loud as this is sent in any case, for losing words is worse than paying for noise
+_STILL = 1.25  # a short pause is as quiet as the room: soft consonants, louder than that, are parts of words
 
 
 @dataclass
@@ -109,6 +110,7 @@ class Cutter:
         self._floor: list[float] = []  # loudness of the last seconds
         self._begun: int | None = None  # the frame in which the stretch begins
         self._spoken = 0  # the last frame in which somebody spoke
+        self._sounded = 0  # the last frame that was louder than the room
 
     def feed(self, pcm: bytes) -> Iterator[bytes | Cut]:
         """Take sound; gives what is to be sent, and a `Cut` where a stretch is over."""
@@ -122,7 +124,10 @@ class Cutter:
         sending: list[bytes] = []
         for number, level in enumerate(levels):
             frame = pcm[number * _FRAME_BYTES : (number + 1) * _FRAME_BYTES]
-            speaks = level > max(_QUIET, min(_LOUDER * self._room(level), _LOUD))
+            room = self._room(level)
+            speaks = level > max(_QUIET, min(_LOUDER * room, _LOUD))
+            if level > max(_QUIET, _STILL * room):
+                self._sounded = self._at
             if self._begun is None:
                 self._lead.append(frame)
                 if len(self._lead) > _LEAD_SECONDS / _FRAME_SECONDS:
@@ -136,7 +141,7 @@ class Cutter:
                 sending.append(frame)
                 if speaks:
                     self._spoken = self._at
-                if self._enough(self._at - self._spoken):
+                if self._enough():
                     yield b"".join(sending)
                     sending = []
                     yield self._cut()
@@ -162,11 +167,12 @@ class Cutter:
             self._known = float(np.quantile(self._floor, 0.1))
         return self._known
 
-    def _enough(self, silent_frames: int) -> bool:
+    def _enough(self) -> bool:
         assert self._begun is not None
-        length, silent = (self._at - self._begun) * _FRAME_SECONDS, silent_frames * _FRAME_SECONDS
-        length -= self._least_seconds
-        wanted = 0.7 if length < 5 else 0.35 if length < 12 else 0.2 if length < 20 else 0.06
+        length = (self._at - self._begun) * _FRAME_SECONDS - self._least_seconds
+        # The closure before a consonant, as in "o'clock", lasts up to 0.1 s.
+        wanted = 0.7 if length < 5 else 0.35 if length < 12 else 0.2 if length < 20 else 0.12
+        silent = (self._at - (self._spoken if wanted > 0.2 else self._sounded)) * _FRAME_SECONDS
         return length >= 0 and (silent >= wanted or length > 28)
 
     def _cut(self) -> Cut:

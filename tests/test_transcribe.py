@@ -252,6 +252,22 @@ def test_a_speech_without_a_pause_is_cut_all_the_same():
     assert len(sent) >= 70 * 48_000 - 960
 
 
+DIALOGUE = [f"dialogue-{number}" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("noise", [0, 0.003, 0.01])
+@pytest.mark.parametrize("names", [["talk"], ["talk"] * 3, [*DIALOGUE, "talk", "order", "talk"], DIALOGUE * 3])
+def test_no_word_is_cut_in_two(names, noise):
+    sound = np.concatenate([samples()[name].array for name in names]) / 32_768
+    hiss = np.random.default_rng(1).standard_normal(len(sound)) * noise
+    cuts, _ = cut(Clip.from_array((sound + hiss).astype(np.float32), rate_hz=24_000))
+    assert all(piece.end_seconds - piece.start_seconds < 25 for piece in cuts)
+    for piece in cuts:
+        end = round(piece.end_seconds * 24_000)
+        # The f of "four o'clock" has a level of 0.010; a pause with the last of a vowel before it has less.
+        assert np.sqrt((sound[end - 2_000 : end] ** 2).mean()) < 0.008, piece
+
+
 def test_noise_in_the_room_is_not_speech():
     rng = np.random.default_rng(1)
     noise = Clip.from_array((rng.standard_normal(24_000 * 6) * 0.01).astype(np.float32), rate_hz=24_000)
