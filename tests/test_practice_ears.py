@@ -183,7 +183,7 @@ def test_what_was_given_out_is_found_again_in_a_later_hearing() -> None:
     assert ears._after(["And", "so,", "my"], ["And", "so", "my", "fellow"]) == ["fellow"]
     assert ears._after(["a", "b"], ["x", "y", "z"]) == ["z"], "not one word agrees: go by their number"
     assert ears._after(["one", "two", "tree"], ["one", "two", "three", "four"]) == ["four"]
-    said_twice = "the sun and the moon and the sea".split()
+    said_twice = ["the", "sun", "and", "the", "moon", "and", "the", "sea"]
     assert ears._after(["the", "sun", "and", "a"], said_twice) == ["moon", "and", "the", "sea"]
     assert ears._after(said_twice, said_twice[:5]) == [], "nothing new was heard"
 

@@ -146,7 +146,7 @@ def _talked(scene: Scene, ask: str) -> list[str]:
 
 def _i_said(scene: Scene, ask: str) -> list[str]:
     if not scene.answers:
-        return [scene.say("i_said_nothing")]
+        return _transcribe(scene, ask) if scene.turn.heard else [scene.say("i_said_nothing")]
     return [
         scene.answers[-1]
         if re.search(r"again|repeat|pardon|再", ask, re.I)
@@ -209,7 +209,8 @@ def _count(scene: Scene, ask: str) -> list[str]:
     if word:
         return [scene.say("count_letters", word=word, x=sum(letter.isalpha() for letter in word))]
     if re.search(r"\bsentences?\b|[几少]个?句|句子|\bphrases\b|\bsätze\b|\bfrases\b", ask, re.I):
-        return _plural(scene, "count_sentences", len(reading.sentences(scene.material)))
+        split = reading.spoken_sentences if scene.turn.heard or not scene.turn.typed else reading.sentences
+        return _plural(scene, "count_sentences", len(split(scene.material)))
     one = re.search(r"\bhow many times\b.*?[\"“']([^\"”']+)", ask, re.IGNORECASE)
     if one:
         return _plural(scene, "count_turns", len(re.findall(re.escape(one[1]), scene.material, re.IGNORECASE)))
@@ -265,6 +266,20 @@ def _transcribe(scene: Scene, ask: str) -> list[str]:
     if not scene.material:
         return [scene.say("heard_nothing")]
     return [closed(scene.material)]
+
+
+def _passage(scene: Scene, ask: str) -> list[str]:
+    """The first or last words or sentences: "Repeat the first ten words"."""
+    material = scene.material
+    if not material:
+        return [scene.say("heard_nothing")]
+    number = next(iter(reading.numbers(re.sub(r"(?i)\b(?:first|second)\b|第一", " ", ask))), None)
+    count = max(1, int(number.value)) if number else 1
+    by_sentence = re.search(r"sentence|句", ask, re.IGNORECASE)
+    by_word = rf"[{han.LETTERS}]|[^\s{han.LETTERS}]+"
+    parts = reading.sentences(material) if by_sentence else re.findall(by_word, material)
+    chosen = parts[-count:] if re.search(r"\blast\b|最后|末", ask, re.IGNORECASE) else parts[:count]
+    return [closed(together(chosen))]
 
 
 # What names words instead of giving them: 重复我说的话, "repeat what I said".
@@ -401,6 +416,7 @@ ANSWERS: dict[str, _Rule] = {
     "which_word": _which_word,
     "reverse": _reverse,
     "transcribe": _transcribe,
+    "passage": _passage,
     "repeat": _repeat,
     "practise": _practise,
     "say": _say,

@@ -21,6 +21,10 @@ _ASKS: dict[str, str] = {
     r"|\bwhat (?:is|was|'s) (?:this|it|that|the (?:audio|clip|recording)\b.*) (?:all )?about\b|\brecap\b"
     r"|总结|概括|摘要|归纳|小结|大意|要点|主要(?:内容|意思|讲|说)|讲的是什么|关于什么"
     r"|\brésum|\bresum|\briassum|zusammenfass|fass\w* .*zusammen|要約|まとめ",
+    "passage": r"\b(?:repeat|transcribe|read|say|quote|write|give)\b.*"
+    r"\b(?:first|last)\s+(?:[\w-]+\s+)?(?:words|sentences?)\b"
+    rf"|(?:复述|重复|转[写录]|写|读|念|说).*(?:[前头]|最后|末尾?)(?:\d+|{han.NUMERAL})个?(?:单?词|字|句)"
+    r"|(?:复述|重复|转[写录]|写|读|念).*第一句",
     "name_is": r"\bwhat(?:'s| is|s) my name\b|\bwho am i\b|\b(?:do you )?(?:remember|know) my name\b|我叫(?:什么|啥)"
     r"|我的名字(?:是什么|吗)|我是谁|(?:记得|知道)我(?:叫|的名字|是谁)"
     r"|comment je m['’]appelle|cómo me llamo|wie hei(?:ß|ss)e ich|come mi chiamo|私の名前は何|名前を覚えて",
@@ -50,12 +54,21 @@ _ASKS: dict[str, str] = {
     "spell": r"\bspell\b|\bletter by letter\b|拼写|怎么拼|逐个字母|\bépel|\bdeletre|\bbuchstabier",
     "which_word": r"\b(?:first|last|longest|shortest) word\b|(?:第一|最后一?|最长的?|最短的?)个?(?:单?词|字)(?!典)",
     "reverse": r"\b(?:backwards?|in reverse|reversed?)\b|倒(?:过来|着)[说读念]|反过来[说读念]",
-    "transcribe": r"\btranscri|\bwrite (?:down|out) what\b|\bverbatim\b|\bword for word\b|\bwhat (?:is"
-    r"|was) (?:being )?said\b"
-    r"|\bwhat does (?:the|this|it|he|she|my)\b.*\bsay\b|\bwhat (?:is|was) (?:the )?(?:person|speaker|he"
-    r"|she)\b.*\bsay"
-    r"|\bwhat (?:did|do) you hear\b"
-    r"|转[写录]|逐字|听写|(?:录音|音频|片段|语音|声音).{0,6}[说讲](?:了|的是|了些)?(?:什么|啥)|听到了?(?:什么|啥)"
+    "transcribe": r"\btranscri|\bverbatim\b|\bword[ -](?:for|by)[ -]word\b|\bspeech to text\b|\bdictation\b"
+    r"|\b(?:write|type|give|show|tell|say|read|repeat|quote|recite|copy|what (?:is|are|was|were)|have)\b.*"
+    r"\b(?:every (?:single )?word|(?:exact|full|actual) (?:words?|text)|in full"
+    r"|(?:words|text|wording) (?:of|in) (?:the|this|that))\b"
+    r"|\b(?:turn|put|convert|change|transform)\b.*\b(?:in)?to (?:text|writing|words)\b"
+    r"|^\W*(?:please )?(?:subtitle|caption|recite)s?\b"
+    r"|\b(?:write|type|copy)\b.{0,12} (?:down|out)\b"
+    r"|\b(?:write|type|tell me|read|say|repeat)\b.{0,12}\bwhat(?:ever)? (?:you hear|you heard|is heard)\b"
+    r"|\bwhat(?:'s| exactly)? (?:is|was|has been)?\s?(?:being |exactly )?said\b"
+    r"|\bwhat (?:exactly |all )?(?:is|are|was|were|does|do|did|has|have)\b"
+    r"(?!.*\babout\b)(?! you\b).{1,30}\b(?:say|saying|said)\b"
+    r"|\bwhat (?:did|do) you hear\b|\bwhat(?:'s| is) (?:in|on) (?:the|this|that) (?:audio|recording|clip|file|tape)\b"
+    r"|转[写录]|逐[字句词]|听写|一字[不一]|[成为换]文[字本]|文字[稿版]|原[话文]|全文|[写打记录][下出]来|[念读]一遍|[照跟]着[念读说]"
+    r"|内容是什么|(?:录音|音频|片段|语音|声音|话|里面?).{0,6}[说讲](?:了|的是|了些)?些?(?:什么|啥)|听到了?些?(?:什么|啥)"
+    r"|(?:[他她它人]|[人他她]们|对方|男的|女的).{0,3}[说讲](?:了|的是|着)?些?(?:什么|啥)"
     r"|\btranscris|\btranskrib|書き起こ",
     "repeat": r"\brepeat\b|\bsay (?:it|this|that) (?:back|again|after)\b|\becho\b"
     r"|\b(?:say|read|speak)\b.{0,20}\bafter me\b"

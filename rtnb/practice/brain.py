@@ -32,6 +32,21 @@ from rtnb.practice.thoughts import Brain, Call, Request, Say
 
 __all__ = ["Brain", "Call", "Remote", "Request", "Say", "think"]
 
+# Asks whose answer is words as they were said, or a row that the ask itself counts: not to be cut.
+_AS_IT_IS = (
+    "exactly",
+    "say",
+    "repeat",
+    "transcribe",
+    "passage",
+    "reverse",
+    "spell",
+    "count_to",
+    "i_said",
+    "said_first",
+    "said_last",
+)
+
 
 def think(request: Request) -> Iterator[Say | Call]:
     """Answer offline, by rules: no network, no clock, no chance; the same request gives the same answer.
@@ -47,7 +62,7 @@ def think(request: Request) -> Iterator[Say | Call]:
     if calls:
         yield from calls
         return
-    limits = limits_of(scene)
+    limits = limits_of(scene, whole=_request_ask(scene) in _AS_IT_IS)
     if scene.turn.outputs:  # what was called for is told in full
         limits = replace(limits, words=None, sentences=None)
     said = fit(_answer(scene, lacking), limits) or [scene.say("wrote_nothing")]
@@ -62,7 +77,7 @@ def _introduction(scene: Scene, limits: Limits) -> list[str]:
 
     Not where each word of the answer was asked for, by what it is or by how long it may be.
     """
-    exact = ("exactly", "say", "repeat", "transcribe", "who", "classify", "spell", "count_to")
+    exact = ("exactly", "say", "repeat", "transcribe", "passage", "who", "classify", "spell", "count_to")
     if _request_ask(scene) in exact or scene.turn.outputs or limits.asked_now or limits.prefix:
         return []
     name = persona(scene)

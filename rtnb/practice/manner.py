@@ -10,6 +10,7 @@ from rtnb.practice import reading
 from rtnb.practice.asks import brief
 from rtnb.practice.languages import closed
 from rtnb.practice.scene import Scene
+from rtnb.practice.settings import INSTRUCTIONS
 
 __all__ = ["Limits", "fit", "limits_of"]
 
@@ -33,13 +34,25 @@ class Limits:
     asked_now: bool = False
 
 
-def limits_of(scene: Scene) -> Limits:
-    """How long the answer may be, and how it must begin and end: the user's word over the instructions'."""
-    own = brief(" ".join(scene.turn.typed or scene.turn.heard))
-    standing = brief(" ".join([scene.instructions, *scene.system]))
+# Words that count nothing: 一字不差, 每一句话, 最后一句话.
+_NO_LENGTH = re.compile(r"一字[不一]句?|(?:一句话?|一个字)[不都也]|[每第后上这那下前]一?个?(?:句话|句|字|词)")
+
+
+def limits_of(scene: Scene, *, whole: bool = False) -> Limits:
+    """How long the answer may be, and how it must begin and end: the user's word over the instructions'.
+
+    Args:
+        scene: The conversation.
+        whole: Whether words are asked for as they are: then only the user shortens them, no instructions.
+    """
+    own = _NO_LENGTH.sub(" ", brief(" ".join(scene.turn.typed or scene.turn.heard)))
+    # Only what a client has set is a limit, not the manner that every session begins with.
+    set_by_client = [] if scene.instructions == INSTRUCTIONS else [scene.instructions]
+    standing = brief(" ".join([*set_by_client, *scene.system]))
+    lengths = (own,) if whole else (own, standing)
     words = sentence_count = None
     asked_now = False
-    for text in (own, standing):
+    for text in lengths:
         for number in reading.numbers(text):
             before, after = text[: number.start].casefold(), text[number.end :].casefold()
             asked = re.search(

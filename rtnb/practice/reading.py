@@ -31,6 +31,7 @@ __all__ = [
     "quoted",
     "sentences",
     "spoken_number",
+    "spoken_sentences",
     "stem",
     "stems",
     "summary",
@@ -102,6 +103,36 @@ def sentences(text: str) -> list[str]:
         text,
     )
     return [part.strip() for part in cut if part and re.search(r"\w", part)]
+
+
+# What cannot begin a sentence after a comma, what cannot be one before it, and what tells that one has begun.
+_JOINS = r"(?:and|or|but|so|because|which|who|that|as|if|when|while|where|than|then|for|to|with|not)\b"
+_LEADS = (
+    r"(?:if|when|while|because|as|although|though|since|after|before|on|in|at|by|from|during|for|with|last|next"
+    r"|(?:yes|no|well|oh)(?=,))\b"
+)
+_VERB = (
+    r"(?:is|are|was|were|am|will|would|can|could|shall|should|must|may|do|does|did|has|have|had|let's"
+    r"|please(?= \w))\b"
+)
+_PERSON = r"(?:i|you|he|she|it|we|they|i'm|you're|he's|she's|it's|we're|they're|that's|there's)\b"
+
+
+def spoken_sentences(text: str) -> list[str]:
+    """Return the sentences of a transcript: recognisers often write a comma where a sentence ends.
+
+    A comma counts as an end where a clause with a verb of its own follows, without a word that joins the two.
+    """
+    found: list[str] = []
+    for sentence in sentences(text):
+        begun = len(found)
+        for clause in re.split(r"(?<=,)\s+", sentence):
+            own = re.match(rf"(?!{_JOINS})(?:{_PERSON}\s+\w|(?:[\w'’]+\s+){{0,5}}?{_VERB})", clause, re.IGNORECASE)
+            if len(found) == begun or (own and not re.match(_LEADS, found[-1], re.IGNORECASE)):
+                found.append(clause)
+            else:
+                found[-1] += f" {clause}"
+    return found
 
 
 def quoted(text: str) -> list[str]:

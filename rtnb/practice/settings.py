@@ -29,6 +29,7 @@ from rtnb.practice.problems import Problem
 __all__ = [
     "BETA_MODELS",
     "FORMAT",
+    "INSTRUCTIONS",
     "MAX_OUTPUT_TOKENS",
     "MODALITIES",
     "MODELS",
@@ -95,10 +96,11 @@ BETA_MODELS: Mapping[str, Model] = {
 }
 """Models of the Beta interface, shut down in 2025 and 2026; served in Beta mode only."""
 
-_INSTRUCTIONS = (
+INSTRUCTIONS = (
     "You are the practice voice of rtnb. You run on this computer, without a language model. "
     "Be friendly, answer in a sentence or two, and call a function where one fits."
 )
+"""What a session is told where its client says nothing: a manner for a model, no limit that the user has set."""
 
 FORMAT: Check = tagged(
     {
@@ -332,7 +334,7 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
         "id": session_id,
         "model": model.name,
         "output_modalities": ["audio"],
-        "instructions": _INSTRUCTIONS,
+        "instructions": INSTRUCTIONS,
         "tools": [],
         "tool_choice": "auto",
         "max_output_tokens": "inf",
