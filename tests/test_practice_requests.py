@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from practice_theatre import Theatre
 
-from rtnb.practice import reading, settings
-from rtnb.practice.brain import Call, Request, Say, think
+from rtnb.practice import brain, languages, reading, settings
+from rtnb.practice.brain import Call, Request, Say
 from rtnb.practice.languages import together
+from rtnb.practice.outputs import Think
 
 DEFAULT = settings.defaults("realtime", session_id="s", expires_at=0, model=settings.MODELS["gpt-realtime"])[
     "instructions"
@@ -37,11 +40,11 @@ def answered(text: str) -> dict[str, Any]:
 
 def say(*items: dict[str, Any], instructions: str = DEFAULT, **more: Any) -> str:
     request = Request(instructions, items=items, **more)
-    return together(piece.text for piece in think(request) if isinstance(piece, Say))
+    return together(piece.text for piece in brain.think(request) if isinstance(piece, Say))
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(piece.name, piece.arguments) for piece in think(Request(items=items, **more)) if isinstance(piece, Call)]
+    return [(piece.name, piece.arguments) for piece in brain.think(Request(items=items, **more)) if isinstance(piece, Call)]
 
 
 # ── Words that are asked for come whole ──
@@ -168,3 +171,69 @@ def test_all_of_it_is_counted(request_: str, count: str, instructions: str) -> N
 )
 def test_a_comma_of_the_recogniser_may_end_a_sentence(heard: str, count: int) -> None:
     assert len(reading.spoken_sentences(heard)) == count
+
+
+# ── The language is the user's ──
+
+ENGLISH = """
+Book a table|Order a pizza|Call a taxi|No idea|Roll a die|Roll a die again|Play a song|Set a timer|Take a note
+Send a message|Read a book|Pick a card|Tell a joke|Write a poem|Toss a coin|Draw a cat|Open a window|Close a door
+Make a list|Rent a car|Find a hotel|Book a room|Sing a song|Name a city|Name a colour|Give a hint|Start a game
+No|No problem|No way|No more|No, no|No thanks|Not me|So do I|Come in|Come on|Come here|Go on|Again|Once more
+Raise a hand|Work in pairs|Page ten|Chapter two|A coffee|A tea, please|Two tickets to Rome|A ticket to Oslo
+Take care|Mail a letter|Call a doctor|Order a large pizza|Die hard|Die laughing|Per person|Per hour|Pro or con
+Am I late|Con man|A dog and a cat|Van|Den|Bring a pen|Send a van|Met a man|Met Tom|Man in a van|Op art|Um|Er
+Plan a trip|Plan a party|Form a line|Form a sentence|Use a verb|Pick a number|Guess a number|Try a new one
+Dance a tango|Do a dance|Do a test|Do a quiz|Make a quiz|Do a sum|Solve a puzzle|Draw a map|Find a park
+Track a parcel|Check out a book|Print a page|Fix a bug|Run a test|No entry|No exit|No smoking|No food
+No school today|No rain today|A taco|Los Angeles|El Paso|Las Vegas|Las Vegas weather|San Jose|Buenos Aires
+La La Land|Le Mans|De facto|A la carte|Et cetera|Via email|Mi casa|Was Anna late|Was Rome big|Data on Rome
+Warm up|Wind in winter|Film noir|Hand me a pen|Bring bread|Gift card|Super|Perfect|Menu, please|Pasta salad
+""".replace("\n", "|").strip("|").split("|")
+
+
+@pytest.mark.parametrize("text", ENGLISH)
+def test_short_english_is_answered_in_english(text: str) -> None:
+    for mark in (".", "!", "?", ""):
+        assert languages.guess(text + mark) == "en"
+    assert re.match("I am the practice voice|You said", say(typed(text + "."), instructions=""))
+    heard = say(spoken(text + "."), instructions="你是一位友好的助手。")
+    assert re.match("I am the practice voice|I heard", heard), "English was heard"
+
+
+@pytest.mark.parametrize(
+    ("language", "texts"),
+    [
+        ("fr", "Merci beaucoup.|Où est la gare ?|Quelle heure est-il ?|Je ne sais pas.|Un café, s'il vous plaît."),
+        ("fr", "Je suis fatigué.|À demain.|Combien ça coûte ?|D'accord.|Il fait beau aujourd'hui."),
+        ("es", "Hola.|No sé.|Un café, por favor.|¿Qué hora es?|Me llamo Ana.|No entiendo.|Otra vez, por favor."),
+        ("de", "Danke.|Wo ist der Bahnhof?|Ich weiß nicht.|Kein Problem.|Keine Ahnung.|Was kostet das?|Wie geht's?"),
+        ("it", "Ciao.|Dov'è la stazione?|Un caffè, per favore.|Che ore sono?|Non capisco.|Quanto costa?|Come stai?"),
+        ("pt", "Olá.|Onde fica a estação?|Não sei.|Um café, por favor.|Bom dia.|Quero uma pizza.|Tudo bem?"),
+        ("zh", "不。|好的。|订一张桌子。|OK，谢谢。"),
+        ("ja", "いいえ。|ありがとう。"),
+    ],
+)
+def test_short_sentences_of_other_languages_are_theirs(language: str, texts: str) -> None:
+    assert [languages.guess(text) for text in texts.split("|")] == [language] * len(texts.split("|"))
+
+
+@pytest.mark.parametrize("short", ["No.", "OK.", "Oslo.", "42", "Pizza."])
+def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
+    spanish = [typed("¿Puedes ayudarme con una cosa, por favor?"), answered("Te he oído, pero no lo sé.")]
+    chinese = [typed("你好"), answered("你好！我听到：“Good morning, everybody, it is a fine day.”")]
+    assert "Dijiste" in say(*spanish, typed(short))
+    assert "你说" in say(*chinese, typed(short))
+    assert "You said" in say(typed("Hello there."), answered("Hello!"), typed(short))
+    assert "Dijiste" in say(answered("Hola, ¿qué quieres hacer hoy?"), typed(short)), "the answer before tells"
+    assert "Vous avez dit" in say(answered("42"), typed(short), prompt_language="fr")
+    assert "You said" in say(answered("42"), typed("Hello there, my dear old friend."), prompt_language="fr")
+
+
+def test_the_language_that_the_session_names_reaches_the_brain() -> None:
+    theatre = Theatre()
+    theatre.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
+    theatre.say("No.")
+    theatre.send("response.create")
+    (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
+    assert think.request.prompt_language == "fr"

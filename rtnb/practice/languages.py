@@ -52,22 +52,37 @@ _TELLING = {
 # The commonest short words of languages in Latin script.
 _WORDS = {
     "en": "the of and to in is you that it he was for on are with as his they be at this have from what how"
-    " can do not your please my say tell me we our will would there hello hi thanks",
+    " can do not your please my say tell me we our will would there hello hi thanks a an i am no so or if but"
+    " us she her him has had did does were been who why when where which one two all any some more much many"
+    " here now then up down out off over again too very good bad new go come get take make give put let see look"
+    " find read write book open close start stop play call send set turn add pick roll name use try ask answer"
+    " help buy order show draw sing check print run form plan yes yeah okay sorry pardon thank good morning"
+    " night today tomorrow time day week year hour minute way idea word sentence question page line list number"
+    " people person man men woman child friend name home school class lesson door window table room car water"
+    " coffee tea food translate repeat spell count listen means",
     "fr": "le la les de des du un une et est que qui dans pour pas vous je ne ce il elle sur avec au aux "
     "bonjour"
-    " merci nous sont où ça c'est votre mon ma oui très comment",
+    " merci nous sont où ça c'est votre mon ma oui très comment salut s'il plaît mais bien sais quel quelle"
+    " j'ai j'aime suis avez voudrais peux combien pourquoi quand aujourd'hui demain bonne soir nuit au revoir"
+    " l'heure n'est d'accord encore rien",
     "es": "el la los las de del un una y es que en por para no con su se lo al como más pero hola gracias "
     "está"
-    " qué cómo yo usted tu mi muy sí dónde",
+    " qué cómo yo usted tu mi muy sí dónde buenas días noches tardes favor quiero puedo tengo hay estoy"
+    " eres soy bien cuánto cuándo quién mañana adiós pues también nada tiempo hace hora otra otro vez llamo entiendo"
+    " sé",
     "de": "der die das und ist ich nicht ein eine zu den mit sich auf für von dem es sie wir du hallo "
     "danke bitte"
-    " wie was auch im wo mein dein heute guten sind",
+    " wie was auch im wo mein dein heute guten sind ja nein kann haben habe hast bin bist wer wann warum uhr"
+    " morgen gut sehr noch mal kein keine gibt geht möchte will bitte tschüss abend nacht nichts alles weiß geht's heiße",
     "it": "il lo la gli di che è e un una in per non con sono mi si del della ciao grazie come cosa io tu "
     "questo"
-    " dove molto ma anche oggi",
+    " dove molto ma anche oggi buongiorno buonasera sì favore vorrei posso sono hai ho che ore quanto quando"
+    " perché domani bene niente ancora sto stai piacere scusi arrivederci cosa chi tempo fa dov'è capisco chiamo fame"
+    " buonanotte",
     "pt": "o a os as de do da em um uma e é que não para com se por mais olá obrigado como eu você meu "
     "está muito"
-    " onde isso no na",
+    " onde isso no na bom boa dia noite tarde quero posso tenho quanto quando quem hoje amanhã adeus também nada"
+    " tudo bem sou são estou faz tempo horas sim favor vez custa",
     "nl": "de het een en van is ik niet dat op te in zijn met voor je wij hallo dank wat hoe ook er maar waar mijn",
     "sv": "och att det är en som på jag inte för med av den till har hej tack vad hur du vi ett mitt",
     "da": "og at det er en som på jeg ikke for med af den til har hej tak hvad hvordan du vi et mit",
@@ -94,7 +109,7 @@ _MARKS = {
     "sv": "å",
     "da": "øæ",
     "vi": "ăđơưạảấầẩẫậắằẳẵặẹẻẽếềểễệịỉĩọỏốồổỗộớờởỡợụủũứừửữựỳỵỷỹ",
-    "it": "ìò",
+    "it": "ìòè",
 }
 
 # What people call the languages, in English and in the language itself.
@@ -169,15 +184,16 @@ def guess(text: str, default: str = "en") -> str:
     top = max(weights, key=lambda script: weights[script])
     if top:
         return _sharpen(top, text)
-    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text[:4000].casefold().replace("’", "'"))
+    words = set(re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", text[:4000].casefold().replace("’", "'")))
     low = text[:4000].casefold()
+    # "die", "no" and "a" are words of many languages: one of up to three plain letters is half a sign.
     scores = {
-        language: sum(word in common for word in words)
+        language: sum(0.5 if len(word) <= 3 and word.isascii() else 1.0 for word in words & common)
         + 1.5 * sum(low.count(mark) for mark in _MARKS.get(language, ""))
         for language, common in _COMMON.items()
     }
     best = max(scores, key=lambda language: (scores[language], language == default, language == "en"))
-    return best if scores[best] > 0 else default
+    return best if scores[best] >= 1 else default
 
 
 def runs(text: str, language: str) -> list[tuple[str, str]]:

@@ -260,7 +260,9 @@ class Response:
             items.append(shown)
         job = stage.job_for(self)
         self._jobs[job] = self._thoughts
-        request = Request(plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities)
+        heard = stage.session["audio"]["input"]["transcription"] or {}
+        language = heard.get("language")  # what the client says the user speaks
+        request = Request(plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language)
         stage.want(Think(job, request))
 
     def _may_call(self) -> bool:

@@ -195,8 +195,15 @@ def _language(scene: Scene) -> str:
             return found
     if found := _asked_language(" ".join([scene.instructions, *scene.system])):
         return found
-    said = " ".join(turn.typed) or " ".join(turn.heard) or (scene.earlier[-1] if scene.earlier else "")
-    guess = languages.guess(said, default=scene.request.prompt_language or "")
-    if not guess:
-        guess = languages.guess(scene.instructions)
+    earlier = list(reversed(scene.earlier))
+    answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in scene.answers[-1:]]  # without what it quotes
+    texts = [" ".join(turn.typed), *answer, *earlier] if turn.typed else [*earlier, *answer]
+    if turn.heard and not turn.typed:
+        # The recogniser writes in the language it hears: what was typed before tells nothing of it.
+        texts = [together(other.heard) for other, _ in reversed(scene.messages)]
+    else:
+        texts.append(scene.instructions)
+    guesses = [languages.guess(text, default="") for text in texts]
+    guesses.insert(1, scene.request.prompt_language or "")
+    guess = next(filter(None, guesses), "en")
     return guess if guess in PHRASES else "en"
