@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from practice_theatre import Theatre
 
-from rtnb.practice import brain, languages, reading, settings
+import rtnb
+from rtnb.audio import samples
+from rtnb.practice import brain, ears, languages, reading, settings
 from rtnb.practice.brain import Call, Request, Say
 from rtnb.practice.languages import together
 from rtnb.practice.outputs import Think
@@ -44,7 +46,8 @@ def say(*items: dict[str, Any], instructions: str = DEFAULT, **more: Any) -> str
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
-    return [(piece.name, piece.arguments) for piece in brain.think(Request(items=items, **more)) if isinstance(piece, Call)]
+    pieces = brain.think(Request(items=items, **more))
+    return [(piece.name, piece.arguments) for piece in pieces if isinstance(piece, Call)]
 
 
 # ── Words that are asked for come whole ──
@@ -175,7 +178,8 @@ def test_a_comma_of_the_recogniser_may_end_a_sentence(heard: str, count: int) ->
 
 # ── The language is the user's ──
 
-ENGLISH = """
+ENGLISH = (
+    """
 Book a table|Order a pizza|Call a taxi|No idea|Roll a die|Roll a die again|Play a song|Set a timer|Take a note
 Send a message|Read a book|Pick a card|Tell a joke|Write a poem|Toss a coin|Draw a cat|Open a window|Close a door
 Make a list|Rent a car|Find a hotel|Book a room|Sing a song|Name a city|Name a colour|Give a hint|Start a game
@@ -189,7 +193,10 @@ Track a parcel|Check out a book|Print a page|Fix a bug|Run a test|No entry|No ex
 No school today|No rain today|A taco|Los Angeles|El Paso|Las Vegas|Las Vegas weather|San Jose|Buenos Aires
 La La Land|Le Mans|De facto|A la carte|Et cetera|Via email|Mi casa|Was Anna late|Was Rome big|Data on Rome
 Warm up|Wind in winter|Film noir|Hand me a pen|Bring bread|Gift card|Super|Perfect|Menu, please|Pasta salad
-""".replace("\n", "|").strip("|").split("|")
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
 
 
 @pytest.mark.parametrize("text", ENGLISH)
@@ -227,7 +234,7 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     assert "You said" in say(typed("Hello there."), answered("Hello!"), typed(short))
     assert "Dijiste" in say(answered("Hola, ¿qué quieres hacer hoy?"), typed(short)), "the answer before tells"
     assert "Vous avez dit" in say(answered("42"), typed(short), prompt_language="fr")
-    assert "You said" in say(answered("42"), typed("Hello there, my dear old friend."), prompt_language="fr")
+    assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")
 
 
 def test_the_language_that_the_session_names_reaches_the_brain() -> None:
@@ -237,3 +244,103 @@ def test_the_language_that_the_session_names_reaches_the_brain() -> None:
     theatre.send("response.create")
     (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
     assert think.request.prompt_language == "fr"
+
+
+# ── Requests in a response's own instructions ──
+
+ADA = [typed("My name is Ada and I like tea."), answered("Nice to meet you, Ada.")]
+OSLO = [spoken("Will it rain in Oslo this afternoon?"), answered("I cannot know that offline.")]
+XIAOMING = [typed("我叫小明，我喜欢喝茶。"), answered("很高兴认识你，小明。")]
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Get the current weather for a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+
+def aside(*items: dict[str, Any], request: str) -> str:
+    """An out-of-band response, as `Session.side` asks for it."""
+    return say(*items, instructions=request, asked=request, aside=True)
+
+
+@pytest.mark.parametrize(
+    ("items", "request_", "answer"),
+    [
+        (OSLO, "Which language? One word.", "English."),
+        (OSLO, "Which language is spoken?", "English."),
+        (OSLO, "用的是什么语言？只用一个词。", "英文。"),
+        (XIAOMING, "Which language is it?", "Chinese."),
+        (ADA, "Write down in one sentence what you know of the person.", "My name is Ada and I like tea."),
+        (ADA, "Write a note.", "My name is Ada and I like tea."),
+        (ADA, "What is the user's name?", "Your name is Ada."),
+        (ADA, "Name the topic of the conversation in one word.", "Ada."),
+        (ADA, "Does the user like tea?", "I like tea."),
+        (ADA, "写一条笔记", "My name is Ada and I like tea."),
+        (XIAOMING, "用一句话总结", "我叫小明，我喜欢喝茶。"),
+        (XIAOMING, "写一条笔记", "我叫小明，我喜欢喝茶。"),
+        (XIAOMING, "用户叫什么名字？", "你叫小明。"),
+        ([*ADA, typed("And I live in Oslo.")], "Write a note of it all, please.", "Ada"),
+        ([*ADA, typed("And I live in Oslo.")], "Where does the user live?", "And I live in Oslo."),
+        ([], "Count to three.", "1, 2, 3."),
+        ([], "What is 2+2?", "2 + 2 is 4."),
+        ([], "What did the user say?", "heard no words"),
+    ],
+)
+def test_an_aside_is_answered_from_the_conversation(items: list[dict[str, Any]], request_: str, answer: str) -> None:
+    said = aside(*items, request=request_)
+    assert answer in said
+    assert "nothing to answer" not in said
+    assert "practice voice" not in said, "who speaks is no part of a note"
+
+
+def test_an_aside_is_about_what_it_is_given() -> None:
+    theatre = Theatre()
+    theatre.say("My name is Ada.")
+    theatre.send("response.create")
+    wanted = {"conversation": "none", "instructions": "What is the user's name?"}
+    theatre.send("response.create", response=wanted)
+    theatre.send("response.create", response=wanted | {"input": []})
+    theatre.send("response.create", response=wanted | {"input": [typed("I am called Eve.")]})
+    plain, *asides = [asked.request for asked in theatre.asked if isinstance(asked, Think)]
+    assert (plain.asked, plain.aside) == ("", False)
+    assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
+    names = [together(piece.text for piece in brain.think(request) if isinstance(piece, Say)) for request in asides]
+    assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
+    assert names[1] == "You have not told me your name."
+
+
+@pytest.mark.parametrize("items", [[], ADA, [typed("Hello.")]], ids=["nothing said", "answered", "unanswered"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_tool_that_a_responses_instructions_ask_for_is_called(items: list[dict[str, Any]], beside: bool) -> None:
+    for request in ("What's the weather in Paris? Use the tool.", "Get the weather in Paris."):
+        asked = {"instructions": request, "asked": request, "aside": beside, "tools": [WEATHER]}
+        assert calls(*items, **asked) == [("get_weather", {"city": "Paris"})]
+        assert calls(*items, **asked | {"tool_choice": "none"}) == []
+    chinese = {"instructions": "请用工具查一下北京的天气。", "asked": "请用工具查一下北京的天气。", "aside": beside}
+    assert [name for name, _ in calls(*items, tools=[WEATHER], **chinese)] == ["get_weather"]
+    manner = "Use get_weather when the user asks for the weather in Paris."
+    assert calls(*items, instructions=manner, asked=manner, aside=beside, tools=[WEATHER]) == []
+    assert calls(*items, instructions=request, tools=[WEATHER]) == [], "the session's instructions are no request"
+
+
+def test_instructions_for_an_answer_still_say_how_to_answer() -> None:
+    french = say(typed("What is 2+3?"), instructions="Answer in French.", asked="Answer in French.")
+    assert "2 + 3 = 5" in french or "font 5" in french
+    echo = "Repeat what the user says."
+    assert say(typed("I like tea."), instructions=echo, asked=echo) == "I like tea."
+    greet = "Greet the user and ask how you can help."
+    assert "Hello!" in say(instructions=greet, asked=greet)
+    assert say(*ADA, instructions="Say goodbye.", asked="Say goodbye.") == "goodbye."
+    persona = "You are Nova, a guide. You speak of museums. If the user asks for a price, say that you do not know."
+    assert "Nova" in say(instructions=persona, asked=persona)
+
+
+def test_a_side_question_after_a_spoken_turn_is_answered() -> None:
+    if ears.engine() is None:
+        pytest.skip("no recogniser is installed")
+    with rtnb.connect(practice=True, modalities="text") as chat:
+        chat.ask(samples()["weather"]).wait(60)
+        assert chat.side("Which language? One word.").wait(60).text == "English."
+        assert "Oslo" in chat.side("Write down in one sentence what was said.").wait(60).text
+        assert len(chat.turns) == 2

@@ -19,7 +19,6 @@ __all__ = [
     "about_pictures",
     "find_said",
     "heard_line",
-    "is_question",
     "joined",
     "persona",
     "plain",
@@ -113,6 +112,14 @@ def _summarise(scene: Scene, ask: str) -> list[str]:
         return [closed("、".join(names) if re.search(rf"[{han.LETTERS}]", "".join(names)) else " ".join(names))]
     best = reading.summary(material, limits.sentences)
     return [scene.say("own_words" if foreign else "summary", x=best[0]), *best[1:]]
+
+
+def _which_language(scene: Scene, ask: str) -> list[str]:
+    if not scene.material:
+        return [scene.say("said_nothing")]
+    names = languages.NAMES[languages.guess(scene.material)]
+    chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
+    return [closed(chinese[-1] if scene.language == "zh" and chinese else names[0])]
 
 
 def _name_is(scene: Scene, ask: str) -> list[str]:
@@ -265,7 +272,7 @@ def _reverse(scene: Scene, ask: str) -> list[str]:
 def _transcribe(scene: Scene, ask: str) -> list[str]:
     if not scene.material:
         return [scene.say("heard_nothing")]
-    return [closed(scene.material)]
+    return reading.sentences(closed(scene.material))
 
 
 def _passage(scene: Scene, ask: str) -> list[str]:
@@ -405,6 +412,7 @@ ANSWERS: dict[str, _Rule] = {
     "translate": _translate,
     "classify": _classify,
     "summarise": _summarise,
+    "which_language": _which_language,
     "name_is": _name_is,
     "said_first": _said_first,
     "said_last": _said_last,
@@ -466,6 +474,9 @@ def find_said(scene: Scene, question: str) -> str | None:
         "thing",
         "remember",
         "talk",
+        "user",
+        "customer",
+        "caller",
     }
     if not wanted:
         return None
@@ -480,20 +491,6 @@ def find_said(scene: Scene, question: str) -> str | None:
     best, index = max(scored, default=(0, -1))
     # Half of what is asked about must be there, or we would answer beside the point.
     return pool[index] if best and best * 2 >= len(wanted) else None
-
-
-def is_question(text: str) -> bool:
-    """Whether a text asks something, in one of a few languages."""
-    return bool(
-        re.search(
-            r"[?？]\s*$|^\W*(?:what|who|where|when|why|how|which|whose|is|are|was|were|do|does|did|can"
-            r"|could|would|will|should"
-            r"|explain|tell me|describe|qui|que|quoi|où|comment|pourquoi|cuál|qué|quién|dónde|wer|wie|wo"
-            r"|warum)\b|吗|什么|谁|哪|怎[么样]|多少|几[个点句次天岁]",
-            text,
-            re.IGNORECASE,
-        )
-    )
 
 
 def about_pictures(scene: Scene) -> list[str]:

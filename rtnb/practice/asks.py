@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rtnb.practice import han, reading
 from rtnb.practice.languages import together
 
-__all__ = ["ask_of", "brief", "command_and_rest", "is_command", "standing"]
+__all__ = ["ask_of", "brief", "command_and_rest", "is_command", "is_question", "standing", "unconditional"]
 
 # What is asked, each with the words that ask it. The first that matches is answered, so what is narrow stands first.
 _ASKS: dict[str, str] = {
@@ -25,7 +25,12 @@ _ASKS: dict[str, str] = {
     r"\b(?:first|last)\s+(?:[\w-]+\s+)?(?:words|sentences?)\b"
     rf"|(?:复述|重复|转[写录]|写|读|念|说).*(?:[前头]|最后|末尾?)(?:\d+|{han.NUMERAL})个?(?:单?词|字|句)"
     r"|(?:复述|重复|转[写录]|写|读|念).*第一句",
-    "name_is": r"\bwhat(?:'s| is|s) my name\b|\bwho am i\b|\b(?:do you )?(?:remember|know) my name\b|我叫(?:什么|啥)"
+    "which_language": r"\b(?:which|what) languages?\b(?!.*\byou\b)|什么语言|哪[种国门]?语言|什么话[?？]"
+    r"|quelle langue|qué idioma|welche sprache",
+    "name_is": r"\b(?:user|customer|caller|speaker|person|guest)(?:['’]?s)? name\b"
+    r"|\bname of the (?:user|customer|caller|person)\b"
+    r"|(?:用户|客户|顾客|来电者|对方|客人).{0,2}(?:叫什么|名字|是谁)"
+    r"|\bwhat(?:'s| is|s) my name\b|\bwho am i\b|\b(?:do you )?(?:remember|know) my name\b|我叫(?:什么|啥)"
     r"|我的名字(?:是什么|吗)|我是谁|(?:记得|知道)我(?:叫|的名字|是谁)"
     r"|comment je m['’]appelle|cómo me llamo|wie hei(?:ß|ss)e ich|come mi chiamo|私の名前は何|名前を覚えて",
     "said_first": r"\b(?:what|which)\b.*\bI\b.*\b(?:say|said|ask|asked|tell|told)\b.*\bfirst\b|\b(?:my"
@@ -159,6 +164,20 @@ def is_command(text: str) -> bool:
     return ask is not None and ask not in ("greet", "thanks", "bye", "fine")
 
 
+def is_question(text: str) -> bool:
+    """Whether a text asks something, in one of a few languages."""
+    return bool(
+        re.search(
+            r"[?？]\s*$|^\W*(?:what|who|where|when|why|how|which|whose|is|are|was|were|do|does|did|can"
+            r"|could|would|will|should"
+            r"|explain|tell me|describe|qui|que|quoi|où|comment|pourquoi|cuál|qué|quién|dónde|wer|wie|wo"
+            r"|warum)\b|吗|什么|谁|哪|怎[么样]|多少|几[个点句次天岁]",
+            text,
+            re.IGNORECASE,
+        )
+    )
+
+
 def command_and_rest(text: str) -> tuple[str, str]:
     """Tell the request in a text from the text it is about: "Summarise this: …", "… Now count the words." """
     text = text[:20_000]
@@ -181,17 +200,16 @@ def command_and_rest(text: str) -> tuple[str, str]:
     return text, ""
 
 
+def unconditional(text: str) -> list[str]:
+    """The sentences of a text that hold always: without those that begin "if the user …"."""
+    condition = r"\b(?:if|when|whenever|unless|in case)\b|如果|要是|当[^，。]*时|wenn|quand|cuando"
+    return [sentence for sentence in reading.sentences(text) if not re.search(condition, sentence, re.IGNORECASE)]
+
+
 def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
     """What the instructions ask of this answer whatever the user says: the ask and the sentence that makes it."""
     for text in instructions:
-        for sentence in reading.sentences(text):
-            if re.search(
-                r"\b(?:if|when|whenever|unless|in case)\b|如果|要是|当[^，。]*时|wenn|quand"
-                r"|cuando",
-                sentence,
-                re.IGNORECASE,
-            ):
-                continue
+        for sentence in unconditional(text):
             if not _IMPERATIVE.search(sentence):
                 continue
             for name in _STANDING:

@@ -18,12 +18,11 @@ from rtnb.practice.answers import (
     about_pictures,
     find_said,
     heard_line,
-    is_question,
     joined,
     persona,
     plain,
 )
-from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, standing
+from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, is_question, standing, unconditional
 from rtnb.practice.languages import together
 from rtnb.practice.manner import Limits, fit, limits_of
 from rtnb.practice.remote import Remote
@@ -33,18 +32,8 @@ from rtnb.practice.thoughts import Brain, Call, Request, Say
 __all__ = ["Brain", "Call", "Remote", "Request", "Say", "think"]
 
 # Asks whose answer is words as they were said, or a row that the ask itself counts: not to be cut.
-_AS_IT_IS = (
-    "exactly",
-    "say",
-    "repeat",
-    "transcribe",
-    "passage",
-    "reverse",
-    "spell",
-    "count_to",
-    "i_said",
-    "said_first",
-    "said_last",
+_AS_IT_IS = reading.bag(
+    "exactly say repeat transcribe passage reverse spell count_to i_said said_first said_last which_language"
 )
 
 
@@ -78,7 +67,7 @@ def _introduction(scene: Scene, limits: Limits) -> list[str]:
     Not where each word of the answer was asked for, by what it is or by how long it may be.
     """
     exact = ("exactly", "say", "repeat", "transcribe", "passage", "who", "classify", "spell", "count_to")
-    if _request_ask(scene) in exact or scene.turn.outputs or limits.asked_now or limits.prefix:
+    if _request_ask(scene) in exact or scene.turn.outputs or scene.asked or limits.asked_now or limits.prefix:
         return []
     name = persona(scene)
     return [scene.say("intro_as", x=name) if name else scene.say("intro")]
@@ -102,11 +91,16 @@ def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
     if typed and turn.heard and is_command(typed):
         # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
         words = typed
+    asked = "" if scene.asked else brief(together(unconditional(request.asked)))
+    if insist:
+        words = together([words, asked])
     if insist and not words:
         words = brief(scene.earlier[-1]) if scene.earlier else ""
-    if not words and not insist:
+    if not words and not insist and not asked:
         return [], []
     matches = choosing.choose(words, tools, insist=insist, named=named)
+    if asked and not any(match.calls for match in matches):
+        matches = [match for match in choosing.choose(asked, tools) if match.calls] or matches
     if not matches and scene.earlier and not is_command(words) and len(reading.words(words)) <= 6:
         before = choosing.choose(brief(scene.earlier[-1]), tools)
         if before and (not before[0].calls or re.match(r"(?i)\W*(?:and|what about|how about|or)\b|那", words)):
@@ -182,6 +176,8 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
         if found_sentence:
             return [*said, scene.say("said", x=found_sentence)]
         return [*said, *heard_line(scene), *([] if said else [scene.say("no_answer")])]
+    if scene.asked:  # a note of any kind: rules can tell what was said
+        return [*said, *ANSWERS["summarise"](scene, command)]
     if introduced:
         return [*said, scene.say("nice", x=introduced)]
     if heard:

@@ -73,7 +73,8 @@ _WORDS = {
     "de": "der die das und ist ich nicht ein eine zu den mit sich auf für von dem es sie wir du hallo "
     "danke bitte"
     " wie was auch im wo mein dein heute guten sind ja nein kann haben habe hast bin bist wer wann warum uhr"
-    " morgen gut sehr noch mal kein keine gibt geht möchte will bitte tschüss abend nacht nichts alles weiß geht's heiße",
+    " morgen gut sehr noch mal kein keine gibt geht möchte will bitte tschüss abend nacht nichts alles weiß geht's"
+    " heiße",
     "it": "il lo la gli di che è e un una in per non con sono mi si del della ciao grazie come cosa io tu "
     "questo"
     " dove molto ma anche oggi buongiorno buonasera sì favore vorrei posso sono hai ho che ore quanto quando"

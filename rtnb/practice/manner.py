@@ -57,7 +57,8 @@ def limits_of(scene: Scene, *, whole: bool = False) -> Limits:
             before, after = text[: number.start].casefold(), text[number.end :].casefold()
             asked = re.search(
                 r"(?:\b(?:in|with|using|to|of|than|most|most of|within|exactly|only|under|say|limit\w*"
-                r"|keep\b.*)|^|[,:(，：（])\s*(?:about |exactly |only |just |at most |no more than |fewer than "
+                r"|keep\b.*)|^|[,:(.?!，：（。？！])\s*"
+                r"(?:about |exactly |only |just |at most |no more than |fewer than "
                 r"|max(?:imum)? )?$|(?:用|以|在|说|最多|不超过|只)$",
                 before,
             )

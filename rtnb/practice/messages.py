@@ -63,9 +63,9 @@ def messages(request: Request) -> list[dict[str, Any]]:
     last = answered[-1]["role"] if answered else "system"
     if last == "system":
         if all(message["role"] == "system" for message in answered):
-            answered.append({"role": "user", "content": _BEGIN})
+            answered.append({"role": "user", "content": request.asked or _BEGIN})
     elif last == "assistant":  # a chat server would write on in the middle of that message, or refuse
-        answered.append({"role": "user", "content": _GO_ON})
+        answered.append({"role": "user", "content": request.asked or _GO_ON})
     return answered
 
 

@@ -54,6 +54,7 @@ class Plan:
         cacheable: How many tokens of its input an earlier response has read already.
         failure: An error to fail with at once (`{"type", "code", "message"}`), or None.
         odd_last_chunk: Whether the last audio delta is cut in the middle of a sample.
+        asked: The instructions that its own `response.create` brought, or "".
     """
 
     instructions: str
@@ -73,6 +74,7 @@ class Plan:
     cacheable: int = 0
     failure: dict[str, Any] | None = None
     odd_last_chunk: bool = False
+    asked: str = ""
 
     @property
     def spoken(self) -> bool:
@@ -262,7 +264,10 @@ class Response:
         self._jobs[job] = self._thoughts
         heard = stage.session["audio"]["input"]["transcription"] or {}
         language = heard.get("language")  # what the client says the user speaks
-        request = Request(plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language)
+        aside = not self.in_conversation
+        request = Request(
+            plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
+        )
         stage.want(Think(job, request))
 
     def _may_call(self) -> bool:

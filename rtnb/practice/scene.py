@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtnb.practice import languages, reading
-from rtnb.practice.asks import command_and_rest, is_command
+from rtnb.practice.asks import ask_of, brief, command_and_rest, is_command, is_question, unconditional
 from rtnb.practice.languages import together
 from rtnb.practice.phrases import PHRASES, phrase
 from rtnb.practice.thoughts import Request
@@ -54,6 +54,7 @@ class Scene:
     calls: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # call_id → name, arguments
     turn: Turn = field(default_factory=Turn)  # the last one, which wants an answer
     language: str = "en"
+    asked: str = ""  # the request, where the response's own instructions are one
 
     def say(self, key: str, **filled: object) -> str:
         """A set phrase in the language of the answer."""
@@ -71,8 +72,10 @@ class Scene:
         if turn.heard and turn.typed:
             return together(turn.heard)
         request, rest = command_and_rest(turn.text)
-        if rest:
+        if rest and (not self.asked or re.search(r"[:：“\"「]", turn.text)):
             return rest
+        if self.asked and self.request.aside:
+            return together(self.earlier)
         if turn.clips and not turn.typed and not is_command(request):
             return together(turn.heard)
         whole = bool(
@@ -137,8 +140,22 @@ def look(request: Request) -> Scene:
                         turn.typed.append(text)
                 scene.messages.append((turn, joined))
     scene.turn = turn
+    if asked := _asked(scene):
+        scene.asked, scene.turn = asked, Turn(typed=[asked])
     scene.language = _language(scene)
     return scene
+
+
+def _asked(scene: Scene) -> str:
+    """What a response's own instructions ask for; "" where they only say how to answer the user's last message."""
+    turn, aside = scene.turn, scene.request.aside
+    asked = together(unconditional(scene.request.asked))
+    if turn.outputs or not (aside or turn.empty):
+        return ""
+    if ask_of(brief(asked)) is None and not is_question(brief(asked)):
+        # "Write a note." is about what was said; "You are a guide." begins a conversation.
+        return "" if not scene.messages or is_command(turn.text) else asked
+    return asked if aside or scene.messages or len(reading.sentences(asked)) <= 2 else ""
 
 
 def _url(part: Mapping[str, Any]) -> str:

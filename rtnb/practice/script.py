@@ -513,6 +513,7 @@ class Script:
             cacheable=0 if wanted.get("input") is not None else self._read_before,
             failure=self.options.failure if failing else None,
             odd_last_chunk=self.options.odd_last_chunk,
+            asked=wanted.get("instructions") or "",
         )
 
     def _context(self, given: list[Any] | None) -> list[Item]:

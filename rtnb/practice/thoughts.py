@@ -21,6 +21,8 @@ class Request:
         tool_choice: `"auto"`, `"none"`, `"required"`, or `{"type": "function", "name": …}`.
         modalities: `("audio",)` or `("text",)`.
         prompt_language: ISO 639-1 code of what the user speaks, where the session says so. None: find out.
+        asked: The instructions that this one response was asked with, which may be a request; "" for none.
+        aside: Whether the answer goes beside the conversation (an out-of-band response).
     """
 
     instructions: str = ""
@@ -29,6 +31,8 @@ class Request:
     tool_choice: str | Mapping[str, Any] = "auto"
     modalities: Sequence[str] = ("audio",)
     prompt_language: str | None = None
+    asked: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
