@@ -461,23 +461,14 @@ def heard_line(scene: Scene) -> list[str]:
     return [scene.say("heard_nothing")] if scene.turn.clips and not scene.turn.typed else []
 
 
+_NEVER_THE_POINT = reading.bag(
+    "mention speak speaker audio record clip person thing remember talk user customer caller"
+)
+
+
 def find_said(scene: Scene, question: str) -> str | None:
     """The sentence of the conversation, or of the instructions, that shares most with a question."""
-    wanted = set(reading.content(question)) - {
-        "mention",
-        "speak",
-        "speaker",
-        "audio",
-        "record",
-        "clip",
-        "person",
-        "thing",
-        "remember",
-        "talk",
-        "user",
-        "customer",
-        "caller",
-    }
+    wanted = set(reading.content(question)) - _NEVER_THE_POINT
     if not wanted:
         return None
     pool = [

@@ -157,8 +157,7 @@ class Floor:
         self._stage.send(
             "input_audio_buffer.speech_started", audio_start_ms=started.audio_start_ms, item_id=self._speech_item
         )
-        if self._transcripts.streams:
-            assert self._turns is not None
+        if self._transcripts.streams and self._turns is not None:
             self._fed = self._turns.now_ms * BYTES_PER_MS
             spoken = self._buffer.between(started.audio_start_ms * BYTES_PER_MS, self._fed)
             self._transcripts.begin(spoken, self._speech_item)

@@ -111,10 +111,7 @@ _LEADS = (
     r"(?:if|when|while|because|as|although|though|since|after|before|on|in|at|by|from|during|for|with|last|next"
     r"|(?:yes|no|well|oh)(?=,))\b"
 )
-_VERB = (
-    r"(?:is|are|was|were|am|will|would|can|could|shall|should|must|may|do|does|did|has|have|had|let's"
-    r"|please(?= \w))\b"
-)
+_VERB = r"(?:is|are|was|were|am|will|would|can|could|shall|should|must|may|do|does|did|has|have|had|please(?= \w))\b"
 _PERSON = r"(?:i|you|he|she|it|we|they|i'm|you're|he's|she's|it's|we're|they're|that's|there's)\b"
 
 

@@ -262,8 +262,8 @@ class Response:
             items.append(shown)
         job = stage.job_for(self)
         self._jobs[job] = self._thoughts
-        heard = stage.session["audio"]["input"]["transcription"] or {}
-        language = heard.get("language")  # what the client says the user speaks
+        # What the client says the user speaks.
+        language = (stage.session["audio"]["input"]["transcription"] or {}).get("language")
         aside = not self.in_conversation
         request = Request(
             plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
