@@ -133,6 +133,24 @@ def test_the_user_may_ask_for_less(request_: str, answer: str) -> None:
     assert say(spoken(TALK, request_)) == answer
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I wrote it down yesterday.",
+        "We paid in full.",
+        "I like films with subtitles.",
+        "I read the full text of the book.",
+        "My teacher told me to write out my name.",
+        "我把它写下来了。",
+        "他说什么都不重要。",
+    ],
+)
+def test_what_only_sounds_like_a_request_is_none(text: str) -> None:
+    said = say(spoken("Hello."), answered("Hello."), spoken(text))
+    assert text in said or said == "Hello."
+    assert text in say(spoken(text))
+
+
 def test_what_a_client_has_set_still_limits_what_is_not_verbatim() -> None:
     whole = say(spoken(TALK, "Summarize this"), answered("."), spoken(TALK, "Summarize this"))
     short = say(spoken(TALK, "Summarize this"), instructions="Answer in one sentence.")

@@ -270,8 +270,8 @@ def _reverse(scene: Scene, ask: str) -> list[str]:
 
 
 def _transcribe(scene: Scene, ask: str) -> list[str]:
-    if not scene.material:
-        return [scene.say("heard_nothing")]
+    if not scene.material:  # "I read the full text of it", said aloud, asks for nothing
+        return [] if scene.turn.heard else [scene.say("heard_nothing")]
     return reading.sentences(closed(scene.material))
 
 

@@ -71,9 +71,9 @@ _ASKS: dict[str, str] = {
     r"|\bwhat (?:exactly |all )?(?:is|are|was|were|does|do|did|has|have)\b"
     r"(?!.*\babout\b)(?! you\b).{1,30}\b(?:say|saying|said)\b"
     r"|\bwhat (?:did|do) you hear\b|\bwhat(?:'s| is) (?:in|on) (?:the|this|that) (?:audio|recording|clip|file|tape)\b"
-    r"|转[写录]|逐[字句词]|听写|一字[不一]|[成为换]文[字本]|文字[稿版]|原[话文]|全文|[写打记录][下出]来|[念读]一遍|[照跟]着[念读说]"
+    r"|转[写录]|逐[字句词]|听写|一字[不一]|[成为换]文[字本]|文字[稿版]|原[话文]|全文|[写打记录][下出]来(?!了)|[念读]一遍|[照跟]着[念读说]"
     r"|内容是什么|(?:录音|音频|片段|语音|声音|话|里面?).{0,6}[说讲](?:了|的是|了些)?些?(?:什么|啥)|听到了?些?(?:什么|啥)"
-    r"|(?:[他她它人]|[人他她]们|对方|男的|女的).{0,3}[说讲](?:了|的是|着)?些?(?:什么|啥)"
+    r"|(?:[他她它人]|[人他她]们|对方|男的|女的).{0,3}[说讲](?:了|的是|着)?些?(?:什么|啥)(?![都也])"
     r"|\btranscris|\btranskrib|書き起こ",
     "repeat": r"\brepeat\b|\bsay (?:it|this|that) (?:back|again|after)\b|\becho\b"
     r"|\b(?:say|read|speak)\b.{0,20}\bafter me\b"
