@@ -644,8 +644,8 @@ class Session:
             return
         if self._state == "open":
             self._loop.create_task(self._line.close())
-        else:
-            self._main.cancel()
+        else:  # not at once: a task cancelled before its first step would not even say that it is over
+            self._loop.call_soon(self._main.cancel)
 
     async def _live(self) -> None:
         """The session's whole life: connect, receive until the end, and again where the person asked for it."""

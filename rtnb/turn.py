@@ -159,10 +159,10 @@ async def _goes_on(session: Session, reply: Reply, after: c.Response | None) -> 
             while not reply.responses or reply.responses[-1] is after:
                 await updates.get()
     except TimeoutError:
-        return False
-    finally:
+        # Only here: where one came, it may be over already and wait for the next that the server begins.
         if session._waiting is reply:
             session._waiting = None
+        return False
     return True
 
 
@@ -274,11 +274,9 @@ async def _respond(
         reply._asked = event["event_id"]
         asked = session._line.expect(event, _begins(session), "to answer")
         session._sent(reply)
-        try:
-            await asyncio.wait({asked})
-        finally:
-            if session._waiting is reply:
-                session._waiting = None
+        await asyncio.wait({asked})
+        if asked.exception() is not None and session._waiting is reply:
+            session._waiting = None
         # The server answers in order (recorded), so by now it has said no to whatever it did not take.
         refused = next((task.exception() for task in refusals if task.done() and task.exception()), None)
         if refused is not None:

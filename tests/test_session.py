@@ -8,6 +8,7 @@ import time
 import pytest
 from dialogue import Talk, serve, usage
 
+from rtnb import background
 from rtnb import conversation as c
 from rtnb.audio import Clip, samples
 from rtnb.errors import (
@@ -503,6 +504,14 @@ def test_closing_fails_what_is_under_way():
             reply.wait(10)
         with pytest.raises(ConnectionFailed):
             chat.commit().wait(10)
+
+
+def test_a_session_closed_before_it_began_is_over():
+    async def at_once(url):  # on the I/O thread, so that nothing of it comes in between
+        return connect(url=url).close()
+
+    with serve(lambda talk: None) as url:
+        background.submit(at_once(url)).result(10).wait(10)
 
 
 def test_waiting_has_an_end_and_the_work_goes_on():
