@@ -31,9 +31,6 @@ LAST = ["test_firefox.py", "test_call.py"]
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """What its marks mean."""
-    if item.get_closest_marker("browser"):
-        # A browser, a server and a kernel share two cores with everything else: what fails there is tried again.
-        item.add_marker(pytest.mark.flaky(reruns=2))
     if item.get_closest_marker("long") and not os.environ.get("RTNB_LONG"):
         item.add_marker(pytest.mark.skip(reason="in one more place: RTNB_LONG=1 runs it"))
 

@@ -18,7 +18,7 @@
  * @property {number} played_ms         how much of it has been played
  * @property {number} queued_ms         sound that waits to be played, over all items
  * @property {boolean} playing          false while it waits for more sound
- * @property {boolean} ended            everything pushed has been played and the item was ended
+ * @property {boolean} ended            the item was ended, and everything pushed has left the loudspeaker
  * @property {number} underruns         how often the queue ran dry in the middle of an item
  * @property {[string, number][]} counts   played_ms of each item that has moved since the last report
  *
@@ -287,6 +287,20 @@ export function openAudioContext(rate_hz = 24000) {
 }
 
 /**
+ * Wait until what was rendered up to `time` has left the loudspeaker: only then may its context be closed.
+ * @param {AudioContext} context
+ * @param {number} time  of the context, in seconds
+ */
+export async function leftLoudspeaker(context, time) {
+  while (context.state !== "closed") {
+    // 0.2 s where the browser does not know; 50 ms because it renders ahead of what it counts.
+    const left_ms = (time + (context.outputLatency || 0.2) + 0.05 - context.currentTime) * 1000;
+    if (left_ms <= 0) return;
+    await new Promise((done) => setTimeout(done, Math.max(20, left_ms))); // paused, it takes as long as it is
+  }
+}
+
+/**
  * Start playing into an audio context.
  * @param {AudioContext} context
  * @param {{rate_hz?: number, lead_ms?: number, destination?: AudioNode}} [options]
@@ -300,10 +314,16 @@ export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, d
   /** @type {Played} */
   let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0, counts: [] };
   let stateTime = 0;
-  const report = (/** @type {number} */ time, /** @type {Played} */ played) => {
-    state = played;
+  const report = async (/** @type {number} */ time, /** @type {Played} */ played) => {
+    const underway = { ...played, ended: false };
+    state = underway;
     stateTime = time;
     for (const [itemId, ms] of played.counts) playedOf.set(itemId, ms);
+    for (const listener of [...listeners]) listener(underway);
+    if (!played.ended) return;
+    await leftLoudspeaker(context, time);
+    if (state !== underway) return; // something new has been pushed meanwhile
+    state = played;
     for (const listener of [...listeners]) listener(played);
   };
   const bytesOf = (/** @type {ArrayBuffer | ArrayBufferView} */ pcm) =>
@@ -327,9 +347,8 @@ export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, d
     },
     playedMs(itemId) {
       if (itemId !== state.itemId) return playedOf.get(itemId) ?? 0;
-      const since_ms = state.playing ? Math.min((context.currentTime - stateTime) * 1000, state.queued_ms) : 0;
-      const underway_ms = state.playing ? (context.outputLatency || 0) * 1000 : 0;
-      return Math.max(0, state.played_ms + since_ms - underway_ms);
+      const since_ms = (context.currentTime - stateTime - (context.outputLatency || 0)) * 1000;
+      return Math.max(0, state.played_ms + Math.min(since_ms, state.playing ? state.queued_ms : 0));
     },
     close() {
       listeners.clear();

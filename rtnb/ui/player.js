@@ -5,7 +5,7 @@
 // To the kernel: {kind: "ready", have}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these
 // arrives while a cell runs, so nothing here waits for an answer.
 
-/* global TEXTS, wordsIn, openAudioContext, createPlayback, lettersHeard, sentencesEnd */
+/* global TEXTS, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
 
 const ICONS = {
   pause: "M4 2h3v12H4zM9 2h3v12H9z",
@@ -141,8 +141,12 @@ class Speaking {
 
   async stop() {
     if (this.finished) return;
-    this.finish();
+    this.finished = true;
+    this.draw();
     await this.playback?.silence();
+    // Its last samples fade out, which takes them to the loudspeaker like any others.
+    if (this.context?.state === "running") await leftLoudspeaker(this.context, this.context.currentTime);
+    this.finish();
   }
 
   look() {
@@ -153,8 +157,7 @@ class Speaking {
     this.finished = true;
     this.model.send({ kind: "played" });
     this.draw();
-    // The last samples are still on their way to the loudspeaker.
-    setTimeout(() => this.close(), 500);
+    this.close();
   }
 
   close() {

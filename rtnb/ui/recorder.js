@@ -244,15 +244,17 @@ class Recorder {
     const source = context.createBufferSource();
     source.buffer = buffer;
     source.connect(context.destination);
-    source.onended = () => this.stopListening();
+    // Told when the last sample is rendered; a second takes it to any loudspeaker.
+    source.onended = () => this.stopListening(1000);
     await context.resume();
     source.start();
     this.playing = { context, began: context.currentTime, seconds: buffer.duration };
     this.update();
   }
 
-  stopListening() {
-    this.playing?.context.close();
+  stopListening(after_ms = 0) {
+    const { context } = this.playing ?? {};
+    setTimeout(() => context?.close(), after_ms);
     this.playing = null;
     if (this.state === "done") this.drawWave();
     this.update();

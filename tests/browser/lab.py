@@ -140,11 +140,20 @@ def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = Fal
 
 
 # Whatever a page connects to an AudioContext's destination is also connected to a recorder of ours. The recorder keeps
-# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over.
+# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over. The
+# page's own worklets wait for it, so that it hears their first sound. A page that closes a context cuts off what has
+# not left the loudspeaker by then, and so does the recorder.
 _TAP = """
 (() => {
   const source = `registerProcessor("tap", class extends AudioWorkletProcessor {
     blocks = [];
+    constructor() {
+      super();
+      this.port.onmessage = () => {
+        this.port.postMessage(this.blocks.splice(0));
+        this.port.postMessage("flushed");
+      };
+    }
     process(inputs) {
       const channel = inputs[0][0];
       if (channel) this.blocks.push([currentFrame, channel.slice()]);
@@ -158,15 +167,31 @@ _TAP = """
   window.AudioContext = class extends Real {
     constructor(...args) {
       super(...args);
-      const tap = { rate: this.sampleRate, blocks: [], gain: this.createGain(), context: this };
+      const tap = { rate: this.sampleRate, blocks: [], gain: this.createGain(), context: this, until: Infinity };
       taps.push(tap);
       this.__tap = tap;
-      tap.ready = this.audioWorklet?.addModule(url).then(() => {
+      const add = this.audioWorklet?.addModule.bind(this.audioWorklet);
+      tap.ready = add?.(url).then(() => {
         const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
         tap.node = new AudioWorkletNode(this, "tap", mono);
-        tap.node.port.onmessage = (event) => tap.blocks.push(...event.data);
+        tap.node.port.onmessage = ({ data }) => (data === "flushed" ? tap.flushed() : tap.blocks.push(...data));
         tap.gain.connect(tap.node);
       });
+      if (add) this.audioWorklet.addModule = (...args) => tap.ready.then(() => add(...args));
+      // All that was recorded until now is here, in its order.
+      tap.flush = async () => {
+        await tap.ready;
+        if (!tap.node || this.state === "closed") return;
+        tap.flushing ??= new Promise((done) => (tap.flushed = done)).finally(() => (tap.flushing = null));
+        tap.node.port.postMessage("flush");
+        await tap.flushing;
+      };
+    }
+    async close() {
+      const { __tap: tap } = this;
+      tap.until = Math.min(tap.until, Math.round(this.getOutputTimestamp().contextTime * tap.rate));
+      await (tap.closing ??= tap.flush());
+      return super.close();
     }
   };
   const connect = AudioNode.prototype.connect;
@@ -194,18 +219,20 @@ def captured(page: Any, context: int = -1) -> tuple[np.ndarray, int]:
 
     Returns:
         Float32 samples from the first recorded block to the last, zeros where a block is missing, and their rate in Hz.
+        Of a context that the page has closed, what had left the loudspeaker when it did.
     """
     found = page.evaluate(
         """async (which) => {
           const taps = window.__taps ?? [];
           const tap = taps.at(which);
           if (!tap) return null;
-          await new Promise((done) => setTimeout(done, 200));
+          await (tap.closing ?? tap.flush());
           if (!tap.blocks.length) return { rate: tap.rate, data: "" };
           const first = tap.blocks[0][0];
           const [last, block] = tap.blocks.at(-1);
-          const all = new Float32Array(last - first + block.length);
+          let all = new Float32Array(last - first + block.length);
           for (const [frame, samples] of tap.blocks) all.set(samples, frame - first);
+          all = all.slice(0, Math.max(0, tap.until - first));
           const bytes = new Uint8Array(all.buffer);
           let text = "";
           for (let i = 0; i < bytes.length; i += 32768) text += String.fromCharCode(...bytes.subarray(i, i + 32768));

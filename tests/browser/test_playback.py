@@ -246,6 +246,27 @@ def test_what_is_said_to_be_played_is_what_left_the_loudspeaker(page: Any) -> No
         assert said == pytest.approx(rendered - latency, abs=60)
 
 
+def test_the_end_is_told_when_the_last_sample_has_left_the_loudspeaker(page: Any) -> None:
+    """Whoever closes the context then cuts nothing off, however long the way to the loudspeaker (Bluetooth) is."""
+    found = page.evaluate("""async () => {
+      await start();
+      Object.defineProperty(context, "outputLatency", { value: 0.4 });
+      playback.push(tone(0.5).buffer, "a");
+      playback.end("a");
+      await until(() => playback.now().itemId && !playback.now().playing);
+      const rendered = { ended: playback.now().ended, played_ms: playback.playedMs("a") };
+      await until(() => playback.now().ended);
+      const told = { at: context.currentTime, played_ms: playback.playedMs("a") };
+      await context.close();
+      const [frame] = context.__tap.blocks.findLast(([, samples]) => samples.some((x) => Math.abs(x) > 1e-6));
+      return { rendered, told, rendered_at: frame / 24000 };
+    }""")
+    assert not found["rendered"]["ended"]
+    assert found["rendered"]["played_ms"] < 500
+    assert found["told"]["played_ms"] == 500
+    assert found["told"]["at"] >= found["rendered_at"] + 0.4
+
+
 def test_a_closed_playback_is_out_of_the_graph(page: Any) -> None:
     page.evaluate(
         "async () => { await start(); playback.push(tone(2).buffer, 'a'); await sleep(300); playback.close(); }"
