@@ -140,8 +140,8 @@ def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = Fal
 
 
 # Whatever a page connects to an AudioContext's destination is also connected to a recorder of ours. The recorder keeps
-# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over. The
-# page's own worklets wait for it, so that it hears their first sound. A page that closes a context cuts off what has
+# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over. A page
+# that starts to play waits for it, so that it hears the first sound. A page that closes a context cuts off what has
 # not left the loudspeaker by then, and so does the recorder.
 _TAP = """
 (() => {
@@ -186,6 +186,10 @@ _TAP = """
         tap.node.port.postMessage("flush");
         await tap.flushing;
       };
+    }
+    async resume() {
+      await this.__tap.ready;
+      return super.resume();
     }
     async close() {
       const { __tap: tap } = this;

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from browser import lab
 from browser.calling import in_notebook, microphone
@@ -84,6 +86,22 @@ def test_a_refused_microphone_is_told_and_a_file_will_do(jupyter, tmp_path: Path
         part("file").locator("input").set_input_files(str(clip))
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         assert "Oslo" in it.run(1)
+
+
+def test_what_is_listened_to_is_heard_to_its_last_sample(jupyter, tmp_path: Path):
+    noise = np.random.default_rng(7).normal(0, 0.2, 24_000)
+    path = tmp_path / "noise.wav"
+    soundfile.write(path, noise, 24_000)
+    with open_box(jupyter, "heard.ipynb", [BOX], allow_microphone=False) as it:
+        part = recorder(it)
+        part("main").click()
+        it.wait(lambda: "microphone" in part("notice").inner_text())
+        part("file").locator("input").set_input_files(str(path))
+        it.wait(lambda: it.root.get_attribute("data-state") == "done")
+        part("play").click()
+        it.page.wait_for_function("() => window.__taps?.at(-1)?.context.state === 'closed'")
+        sound, rate_hz = lab.captured(it.page)
+        assert np.count_nonzero(sound) / rate_hz == pytest.approx(1, abs=0.002)
 
 
 def test_nothing_of_it_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
