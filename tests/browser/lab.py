@@ -124,14 +124,32 @@ _driver: Any = None
 _drivers = 0
 
 
-def page(browser: Any, *, width: int = 1200, height: int = 900, dark: bool = False, locale: str = "en-US") -> Any:
-    """A new page in a context of its own; what it writes to the console is kept in `page.console`."""
+def page(
+    browser: Any,
+    *,
+    width: int = 1200,
+    height: int = 900,
+    dark: bool = False,
+    locale: str = "en-US",
+    cpu_throttle: float = 1,
+) -> Any:
+    """A new page in a context of its own; what it writes to the console is kept in `page.console`.
+
+    `cpu_throttle` divides its processor's speed; RTNB_CPU_THROTTLE does for all pages of the tests.
+    """
     context = browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme="dark" if dark else "light",
         locale=locale,
         accept_downloads=True,
     )
+    rate = max(cpu_throttle, float(os.environ.get("RTNB_CPU_THROTTLE", "1")))
+
+    def throttle(page: Any) -> None:
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
+
+    if rate > 1:
+        context.on("page", throttle)
     it = context.new_page()
     it.console = []
     it.on("console", lambda message: it.console.append(f"{message.type}: {message.text}"))
