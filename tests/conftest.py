@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,9 +32,32 @@ LAST = ["test_firefox.py", "test_call.py"]
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What its marks mean."""
+    """What its mark means."""
     if item.get_closest_marker("long") and not os.environ.get("RTNB_LONG"):
         item.add_marker(pytest.mark.skip(reason="in one more place: RTNB_LONG=1 runs it"))
+
+
+def refuse_skip(report: Any) -> Any:
+    """With RTNB_CI=1 everything has to run: a skip for a reason that is not in skips.txt is a failure."""
+    if os.environ.get("RTNB_CI") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        lines = Path(__file__).with_name("skips.txt").read_text("utf-8").splitlines()
+        if not reason.startswith(tuple(line for line in lines if line and not line.startswith("#"))):
+            report.outcome = "failed"
+            report.longrepr = f"{report.nodeid} was skipped for a reason that is not in tests/skips.txt: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """A test's own skips."""
+    return refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
+    """Those of a whole file."""
+    return refuse_skip((yield))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
 import time
@@ -14,7 +15,7 @@ import soundfile
 
 from browser import lab
 
-# Every stream of the microphone and every AudioContext a page opens, so that a test can see them given back.
+# Every stream of the microphone, so that a test can see them given back.
 _KEEP_STREAMS = """
 (() => {
   window.__streams = [];
@@ -23,6 +24,31 @@ _KEEP_STREAMS = """
     const stream = await ask(wish);
     window.__streams.push(stream);
     return stream;
+  };
+})();
+"""
+
+# A microphone that speaks when a test says so (`OpenCall.speak`) and is silent until then. A file that the browser
+# plays from the first moment on says its second sentence whether or not the first has been answered.
+_SPEAKING_MICROPHONE = """
+(() => {
+  const Context = window.AudioContext;
+  navigator.mediaDevices.getUserMedia = async () => {
+    const context = new Context({ sampleRate: 24000 });
+    const out = context.createMediaStreamDestination();
+    const silence = new ConstantSourceNode(context, { offset: 0 });
+    silence.connect(out);
+    silence.start();
+    window.__speak = async (text) => {
+      const pcm = new Int16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+      const buffer = context.createBuffer(1, pcm.length, 24000);
+      buffer.copyToChannel(Float32Array.from(pcm, (sample) => sample / 32768), 0);
+      const source = new AudioBufferSourceNode(context, { buffer });
+      source.connect(out);
+      source.start();
+      await new Promise((done) => (source.onended = done));
+    };
+    return out.stream;
   };
 })();
 """
@@ -72,6 +98,19 @@ class OpenCall:
         """What a person sees: the call, or else the first cell's output."""
         return str((self.root if self.root.count() else self.notebook.output(0)).inner_text())
 
+    def speak(self, sample: str, *, wait: bool = True) -> None:
+        """Speak a sample of rtnb, and half a second of silence, into the microphone of `speaks=True`."""
+        import rtnb
+
+        pcm = rtnb.samples()[sample].resample(24_000).pcm + bytes(24_000)
+        said = "window.__speak(text)" if wait else "{ window.__speak(text); }"
+        self.page.evaluate(f"(text) => {said}", base64.b64encode(pcm).decode())
+
+    def until_heard(self) -> None:
+        """Wait until the newest AudioContext of the page has played something that is no whisper."""
+        loud = "([, samples]) => samples.some((sample) => Math.abs(sample) > 0.05)"
+        self.page.wait_for_function(f"() => window.__taps?.at(-1)?.blocks.some({loud})")
+
     def say(self, words: str) -> None:
         """Type into the call."""
         self.part("input").fill(words)
@@ -115,6 +154,7 @@ def in_notebook(
     *,
     start: bool = True,
     root: str = ".rtnb-call",
+    speaks: bool = False,
     **chromium: Any,
 ) -> Iterator[OpenCall]:
     """Open a notebook, run its first cell, which makes a call, and click the button."""
@@ -122,6 +162,8 @@ def in_notebook(
     locale = chromium.pop("locale", "en-US")
     with lab.chromium(**chromium) as browser:
         page = lab.page(browser, dark=dark, locale=locale)
+        if speaks:
+            page.add_init_script(_SPEAKING_MICROPHONE)
         lab.capture(page)
         page.add_init_script(_KEEP_STREAMS)
         path = jupyter.write(name, cells)
@@ -135,7 +177,7 @@ def in_notebook(
         yield it
 
 
-def heard_of(sound: np.ndarray, pcm: np.ndarray) -> tuple[int, int]:
+def heard_of(sound: np.ndarray, pcm: np.ndarray) -> tuple[int, int, int]:
     """Find an answer in what the page played.
 
     Args:
@@ -143,20 +185,33 @@ def heard_of(sound: np.ndarray, pcm: np.ndarray) -> tuple[int, int]:
         pcm: The int16 samples the server sent, at the same rate.
 
     Returns:
-        Where in `sound` the answer begins, and how many samples were played without one lost, doubled or changed. The
-        first 20 ms are not compared: playback sets in softly.
+        Where in `sound` the answer begins, how many samples were played without one lost, doubled or changed, and in
+        how many places silence stands between two of them, where the queue had run dry. 20 ms from the beginning and
+        from each such place are not compared: playback sets in softly.
     """
     wanted = pcm.astype(np.float32) / 32768
     skip = 480
-    probe = wanted[skip : skip + 256]
+    begin, played, gaps, after = -1, 0, -1, 0
+    while played + skip + 256 <= len(wanted):
+        at = _find(sound, wanted[played + skip : played + skip + 256], after + skip)
+        if at < 0:
+            break
+        at -= skip
+        if begin < 0:
+            begin = at
+        gaps += 1
+        length = min(len(wanted) - played, len(sound) - at)
+        wrong = np.flatnonzero(np.abs(sound[at + skip : at + length] - wanted[played + skip : played + length]) > 2e-4)
+        length = skip + int(wrong[0]) if len(wrong) else length
+        played, after = played + length, at + length
+    return begin, played, max(0, gaps)
+
+
+def _find(sound: np.ndarray, probe: np.ndarray, start: int) -> int:
+    """Where the probe stands in the sound, not before `start`; -1 where it does not."""
     # Candidates by the probe's loudest sample, then compared in full.
     loudest = int(np.argmax(np.abs(probe)))
-    for at in np.flatnonzero(np.abs(sound - probe[loudest]) < 1e-6):
-        begin = int(at) - loudest - skip
-        if begin < -skip or begin + skip + 256 > len(sound):
-            continue
-        if np.allclose(sound[begin + skip : begin + skip + 256], probe, atol=1e-5):
-            length = min(len(wanted), len(sound) - begin)
-            wrong = np.flatnonzero(np.abs(sound[begin + skip : begin + length] - wanted[skip:length]) > 2e-4)
-            return begin, skip + int(wrong[0]) if len(wrong) else length
-    return -1, 0
+    for at in np.flatnonzero(np.abs(sound[start:] - probe[loudest]) < 1e-6) + start - loudest:
+        if at >= start and np.allclose(sound[at : at + len(probe)], probe, atol=1e-5):
+            return int(at)
+    return -1

@@ -148,9 +148,10 @@ def page(
     def throttle(page: Any) -> None:
         context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
 
-    if rate > 1:
-        context.on("page", throttle)
     it = context.new_page()
+    if rate > 1:
+        throttle(it)
+        context.on("page", throttle)  # and whatever else is opened there
     it.console = []
     it.on("console", lambda message: it.console.append(f"{message.type}: {message.text}"))
     it.on("pageerror", lambda error: it.console.append(f"pageerror: {error}"))
@@ -158,9 +159,9 @@ def page(
 
 
 # Whatever a page connects to an AudioContext's destination is also connected to a recorder of ours. The recorder keeps
-# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over. A page
-# that starts to play waits for it, so that it hears the first sound. A page that closes a context cuts off what has
-# not left the loudspeaker by then, and so does the recorder.
+# each block with the context's frame number, so that a block it missed would show as a hole and not be glued over. A
+# page that starts to play waits for it, so that it hears the first sound. A page that closes a context cuts off what
+# has not left the loudspeaker by then, and so does the recorder.
 _TAP = """
 (() => {
   const source = `registerProcessor("tap", class extends AudioWorkletProcessor {

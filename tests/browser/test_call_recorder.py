@@ -29,14 +29,13 @@ def open_box(jupyter: lab.Jupyter, name: str, cells: list[str], **options):
     return in_notebook(jupyter, name, cells, start=False, root=".rtnb-recorder", **options)
 
 
-def test_record_listen_and_record_again(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "said.wav", 1.5, "question", 4, "weather", 60)
-    with open_box(jupyter, "said.ipynb", [BOX, HEAR], microphone=speech) as it:
+def test_record_listen_and_record_again(jupyter):
+    with open_box(jupyter, "said.ipynb", [BOX, HEAR], speaks=True) as it:
         part = recorder(it)
         assert "question" in part("stands").inner_text()  # the sample stands in
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")
-        it.page.wait_for_timeout(4_500)
+        it.speak("question")
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         assert it.microphone_is_off()
@@ -44,12 +43,14 @@ def test_record_listen_and_record_again(jupyter, tmp_path: Path):
         assert "True None" in first
         assert "Norway" in first
         part("play").click()
-        it.page.wait_for_timeout(2_500)
+        it.page.wait_for_function(
+            "() => window.__taps.at(-1).blocks.some(([, s]) => s.some((x) => Math.abs(x) > 0.05))"
+        )
         sound, _ = lab.captured(it.page)
         assert abs(sound).max() > 0.05
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")
-        it.page.wait_for_timeout(7_000)
+        it.speak("weather")
         it.page.keyboard.press("Escape")
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         second = it.run(1)
@@ -60,16 +61,17 @@ def test_record_listen_and_record_again(jupyter, tmp_path: Path):
         assert "RecordBox(the sample 'question'" in it.run(1)
 
 
-def test_what_is_recorded_while_a_cell_runs_follows_when_it_is_over(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "busy.wav", 2.5, "question", 60)
-    cells = [BOX, "import time; time.sleep(9)", HEAR]
-    with open_box(jupyter, "busy.ipynb", cells, microphone=speech) as it:
+def test_what_is_recorded_while_a_cell_runs_follows_when_it_is_over(jupyter):
+    # The cell ends when the recording is made, however long that takes here.
+    cells = [BOX, "import os, time\nwhile not os.path.exists('said'): time.sleep(0.05)", HEAR]
+    with open_box(jupyter, "busy.ipynb", cells, speaks=True) as it:
         part = recorder(it)
         it.notebook.run(1, wait=False)
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")
-        it.page.wait_for_timeout(6_000)
+        it.speak("question")
         part("main").click()
+        (jupyter.folder / "said").touch()
         it.notebook.wait_idle()
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         assert "Norway" in it.run(2)
@@ -105,12 +107,13 @@ def test_what_is_listened_to_is_heard_to_its_last_sample(jupyter, tmp_path: Path
 
 
 def test_nothing_of_it_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
-    speech = microphone(tmp_path / "saved.wav", 1, "question", 60)
-    with open_box(jupyter, "saved.ipynb", [BOX], microphone=speech) as it:
+    with open_box(
+        jupyter, "saved.ipynb", [BOX], microphone=microphone(tmp_path / "saved.wav", 1, "question", 60)
+    ) as it:
         part = recorder(it)
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")
-        it.page.wait_for_timeout(3_000)
+        it.wait(lambda: part("time").inner_text() >= "0:02")
         part("main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         it.notebook.saved()

@@ -32,8 +32,7 @@ def test_a_call_whose_page_is_reloaded_goes_on_with_one_click(jupyter, tmp_path:
     with in_notebook(jupyter, "again.ipynb", [CALL, TOLD], microphone=microphone(tmp_path / "quiet.wav", 60)) as call:
         call.until("listening")
         call.say("Please count from one to sixty.")
-        call.until("speaking")
-        call.page.wait_for_timeout(1_000)
+        call.wait(lambda: call.engine("e.played.played_ms") > 1_200)
         reload(call, jupyter)
         call.until("away")
         assert call.part("main").get_attribute("aria-label") == "Go on with the call"
@@ -63,7 +62,7 @@ def test_a_call_to_which_nobody_comes_back_ends_and_can_be_taken_up_with_its_his
         call.wait(lambda: len(call.lines()) == 2 and "4" in call.lines()[1][1])
         call.notebook.saved()
         call.page.goto("about:blank")
-        call.page.wait_for_timeout(3_000)
+        call.page.wait_for_timeout(3_000)  # the kernel waits for one
         call.notebook = jupyter.open(call.page, call.notebook.path)
         call.until("closed", seconds=30)
         assert "Nobody was on the page any more" in call.part("hint").inner_text()
@@ -123,22 +122,21 @@ def test_two_views_in_one_page_are_the_same_call(jupyter, tmp_path: Path):
         assert call.microphone_is_off()
 
 
-def test_what_was_recorded_before_a_reload_is_kept_and_can_be_heard(jupyter, tmp_path: Path):
+def test_what_was_recorded_before_a_reload_is_kept_and_can_be_heard(jupyter):
     box = "import rtnb\nbox = rtnb.record()\nbox"
     tell = "from rtnb.practice import ears\nprint(box, ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
-    speech = microphone(tmp_path / "said.wav", 1, "question", 60)
-    with in_notebook(
-        jupyter, "record.ipynb", [box, tell], start=False, root=".rtnb-recorder", microphone=speech
-    ) as it:
+    with in_notebook(jupyter, "record.ipynb", [box, tell], start=False, root=".rtnb-recorder", speaks=True) as it:
         it.root.locator(".rtnb-recorder-main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")
-        it.page.wait_for_timeout(5_000)
+        it.speak("question")
         reload(it, jupyter)
         it.wait(lambda: it.root.get_attribute("data-state") == "done")
         assert "what you had said until then is kept" in it.shows()
         assert "Norway" in it.run(1)
         it.root.locator(".rtnb-recorder-play").click()
-        it.page.wait_for_timeout(3_000)
+        it.page.wait_for_function(
+            "() => window.__taps?.at(-1)?.blocks.some(([, s]) => s.some((x) => Math.abs(x) > 0.05))"
+        )
         assert abs(lab.captured(it.page)[0]).max() > 0.05
         assert not [line for line in it.page.console if "pageerror" in line]
 
