@@ -27,6 +27,9 @@ _BYTES_PER_SECOND = 48_000
 # A page that still loads its widget code misses what comes before, and cannot say so while a cell runs on older
 # kernels. What was sent is therefore sent again after these seconds, unless the page has said that it is there.
 _AGAIN_AFTER_SECONDS = (0.5, 1.5, 4.0)
+# A page says when it has played all. One that says nothing (gone, or on an older kernel while a cell runs) is given the
+# length of the sound and this: a slow page starts seconds late, and nothing may be taken from it before its end.
+_PAGE_LATE_SECONDS = 15.0
 
 
 class Strip(anywidget.AnyWidget):
@@ -145,7 +148,7 @@ class StreamPlayer:
     def _await_played(self) -> None:
         began = self._began or time.monotonic()
         left = self.seconds - (time.monotonic() - began)
-        self._later(max(0.0, left) + 3.0, self._time_is_up)
+        self._later(max(0.0, left) + _PAGE_LATE_SECONDS, self._time_is_up)
 
     def _time_is_up(self) -> None:
         with self._lock:
