@@ -83,11 +83,11 @@ class OpenCall:
     def status(self) -> str:
         return str(self.root.get_attribute("data-status"))
 
-    def until(self, status: str, *, seconds: float = 20) -> None:
+    def until(self, status: str, *, seconds: float = 120) -> None:
         """Wait until the call says it is in this state."""
         self.page.wait_for_selector(f".rtnb-call[data-status='{status}']", timeout=seconds * 1000)
 
-    def wait(self, what: Callable[[], bool], *, seconds: float = 20) -> None:
+    def wait(self, what: Callable[[], bool], *, seconds: float = 120) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not what():

@@ -148,6 +148,8 @@ def page(
     def throttle(page: Any) -> None:
         context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": rate})
 
+    # A limit is for what never comes, not for what is slow.
+    context.set_default_timeout(120_000)
     it = context.new_page()
     if rate > 1:
         throttle(it)
@@ -362,7 +364,7 @@ def server(
         )
     jupyter = Jupyter(folder, app, f"http://127.0.0.1:{port}", token, log)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             if process.poll() is not None:
                 raise RuntimeError(f"The {app} server ended at once:\n{log.read_text()[-3000:]}")
@@ -436,7 +438,7 @@ class Jupyter:
         view = {"lab": lab, "notebook": "notebooks", "voila": "voila/render"}[self.app]
         return f"{self.url}/{view}/{self.room + '/' if self.room else ''}{path}?token={self.token}"
 
-    def open(self, page: Any, path: str, *, timeout: float = 60) -> Notebook:
+    def open(self, page: Any, path: str, *, timeout: float = 120) -> Notebook:
         """Open a notebook in a page and wait until it is there and its kernel idle (Voilà: until it has rendered)."""
         page.goto(self.address(path), timeout=timeout * 1000)
         notebook = Notebook(self, page, path)
@@ -471,7 +473,7 @@ class Notebook:
         """What the page believes of its kernel: "idle", "busy", "restarting", …"""
         return str(self.page.evaluate(f"() => {_KERNEL}?.status ?? 'none'"))
 
-    def wait_idle(self, *, timeout: float = 60) -> None:
+    def wait_idle(self, *, timeout: float = 120) -> None:
         """Wait until the kernel is idle and no cell waits for its turn."""
         self.page.wait_for_function(
             f"""() => {{
@@ -489,7 +491,7 @@ class Notebook:
         if wait:
             self._wait_ran(timeout)
 
-    def run(self, index: int, *, wait: bool = True, timeout: float = 60) -> None:
+    def run(self, index: int, *, wait: bool = True, timeout: float = 120) -> None:
         """Run one cell; `wait=False` returns while it runs."""
         self.select(index)
         self._command("notebook:run-cell")
@@ -497,12 +499,7 @@ class Notebook:
             self._wait_ran(timeout)
 
     def _wait_ran(self, timeout: float) -> None:
-        # The command returns before the first request is on its way; a busy kernel or a prompt tells that it is.
-        with contextlib.suppress(Exception):
-            self.page.wait_for_function(
-                f"() => {_KERNEL}?.status === 'busy' || ({_WAITING})",
-                timeout=500,
-            )
+        self.page.wait_for_function("() => window.__commanded", timeout=timeout * 1000)
         self.wait_idle(timeout=timeout)
 
     def dark(self) -> None:
@@ -514,7 +511,13 @@ class Notebook:
 
     def _command(self, name: str) -> None:
         # Not awaited: a command that runs cells resolves when they have run.
-        self.page.evaluate("(name) => { window.jupyterapp.commands.execute(name); }", name)
+        self.page.evaluate(
+            """(name) => {
+              window.__commanded = false;
+              window.jupyterapp.commands.execute(name).finally(() => { window.__commanded = true; });
+            }""",
+            name,
+        )
 
     def select(self, index: int) -> None:
         """Make a cell the active one and bring it into view."""
@@ -541,7 +544,7 @@ class Notebook:
         """Interrupt the kernel."""
         self.page.evaluate(f"() => {_KERNEL}.interrupt()")
 
-    def restart(self, *, timeout: float = 60) -> None:
+    def restart(self, *, timeout: float = 120) -> None:
         """Restart the kernel without asking, and wait for it."""
         self.page.evaluate(f"async () => {{ await {_KERNEL}.restart(); }}")
         self.wait_idle(timeout=timeout)

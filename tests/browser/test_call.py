@@ -54,11 +54,11 @@ def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter):
     with in_notebook(jupyter, "two.ipynb", [CALL, TOLD], speaks=True) as call:
         call.until("listening")
         call.speak("order")
-        call.until("speaking", seconds=40)
-        call.until("listening", seconds=60)
+        call.until("speaking")
+        call.until("listening")
         call.speak("dialogue-5")
-        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"] * 2, seconds=40)
-        call.until("listening", seconds=60)
+        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"] * 2)
+        call.until("listening")
         (_, first), (_, answer), (_, second), _ = call.lines()
         assert "mushrooms" in first.lower()  # the pizza before them falls to the browser's gain control
         assert answer
@@ -84,12 +84,12 @@ def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_hea
         call.say("Please count from one to sixty.")
         call.wait(lambda: call.engine("e.played.played_ms") > 2_500)
         call.speak("dialogue-1", wait=False)
-        call.until("hearing", seconds=15)
+        call.until("hearing")
         call.wait(lambda: call.engine("e.silencedMs ?? -1") >= 0)
         assert call.engine("e.silencedMs") < 1000
         assert call.engine("e.played.playing") is False
-        call.until("speaking", seconds=30)  # and it answers what was said instead
-        call.until("listening", seconds=60)
+        call.until("speaking")  # and it answers what was said instead
+        call.until("listening")
         role, words = call.lines()[1]
         assert role == "assistant"
         assert words.endswith("interrupted")
@@ -114,7 +114,7 @@ def test_the_stop_button_cancels_and_truncates(jupyter, tmp_path: Path):
         call.say("Please count from one to sixty.")
         call.wait(lambda: call.engine("e.played.played_ms") > 1_000)
         call.part("stop").click()
-        call.until("listening", seconds=20)
+        call.until("listening")
         call.page.wait_for_timeout(500)  # in which nothing more is to be heard, nor in the next second and a half
         heard = sum(np.abs(lab.captured(call.page)[0]) > 0.001)
         call.page.wait_for_timeout(1500)
@@ -178,9 +178,9 @@ def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: 
         if waiting > 5:  # this kernel takes no messages while a cell runs: the page says so and keeps them
             assert "kernel is running a cell" in call.notices()
         call.notebook.wait_idle(timeout=60)
-        call.wait(lambda: call.engine("e.line.waitingSeconds") < 1, seconds=20)
+        call.wait(lambda: call.engine("e.line.waitingSeconds") < 1)
         assert "kernel is running a cell" not in call.notices()
-        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"], seconds=30)
+        call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"])
         assert "mushrooms" in call.lines()[0][1].lower()
         before = call.page.evaluate("window.__soundBytes")
         heard = told(call.run(2))["heard"]
@@ -287,8 +287,8 @@ def test_push_to_talk_with_the_space_bar(jupyter):
         call.until("sending")
         call.speak("question")
         call.page.keyboard.up("Space")
-        call.until("speaking", seconds=20)
-        call.until("holding", seconds=20)
+        call.until("speaking")
+        call.until("holding")
         assert "norway" in call.lines()[0][1].lower()
         call.page.keyboard.down("Space")
         call.page.wait_for_timeout(60)
@@ -376,7 +376,7 @@ def test_a_recording_can_be_sent_instead_of_a_microphone(jupyter, tmp_path: Path
         call.part("without").click()
         call.until("typing")
         call.part("pick").set_input_files(str(clip))
-        call.until("speaking", seconds=30)
+        call.until("speaking")
         call.wait(lambda: "oslo" in call.lines()[0][1].lower())
 
 
@@ -390,8 +390,8 @@ def test_it_reads_chinese_where_the_browser_does(jupyter):
 def test_nothing_of_a_call_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
     speech = microphone(tmp_path / "saved.wav", 3, "question", 30)
     with in_notebook(jupyter, "saved.ipynb", [CALL], microphone=speech) as call:
-        call.until("speaking", seconds=30)
-        call.until("listening", seconds=30)
+        call.until("speaking")
+        call.until("listening")
         saved = call.notebook.saved()
         assert (jupyter.folder / "saved.ipynb").stat().st_size < 20_000
         assert "live call" in saved.cells[0].outputs[0]["data"]["text/html"]
@@ -400,11 +400,11 @@ def test_nothing_of_a_call_stays_in_the_saved_notebook(jupyter, tmp_path: Path):
 def spoken_turn(page) -> None:
     """Click, let the fake microphone ask, and wait for words on both sides."""
     call = page.locator(".rtnb-call").first
-    call.wait_for(timeout=40_000)
+    call.wait_for()
     call.locator(".rtnb-call-main").click()
-    page.wait_for_selector(".rtnb-call[data-status='speaking']", timeout=40_000)
+    page.wait_for_selector(".rtnb-call[data-status='speaking']")
     words = call.locator(".rtnb-call-line[data-role='user'] .rtnb-call-text")
-    words.first.wait_for(timeout=20_000)
+    words.first.wait_for()
     assert "Norway" in words.first.inner_text()
 
 

@@ -25,7 +25,7 @@ def reload(it: OpenCall, jupyter: lab.Jupyter) -> None:
     """Save the notebook, reload the page, and wait until the first cell shows its widget again."""
     it.notebook.saved()
     it.notebook = jupyter.open(it.page, it.notebook.path)
-    it.root.wait_for(timeout=30_000)
+    it.root.wait_for()
 
 
 def test_a_call_whose_page_is_reloaded_goes_on_with_one_click(jupyter, tmp_path: Path):
@@ -64,7 +64,7 @@ def test_a_call_to_which_nobody_comes_back_ends_and_can_be_taken_up_with_its_his
         call.page.goto("about:blank")
         call.page.wait_for_timeout(3_000)  # the kernel waits for one
         call.notebook = jupyter.open(call.page, call.notebook.path)
-        call.until("closed", seconds=30)
+        call.until("closed")
         assert "Nobody was on the page any more" in call.part("hint").inner_text()
         assert [role for role, _ in call.lines()] == ["user", "assistant"]
         assert call.part("main").get_attribute("aria-label") == "Reconnect"
@@ -83,13 +83,13 @@ def test_a_second_tab_takes_the_call_over_and_the_first_one_falls_silent(jupyter
         address = jupyter.url + f"/lab/workspaces/other/tree/{jupyter.room}/{call.notebook.path}?token={jupyter.token}"
         other.goto(address)
         second = OpenCall(other, lab.Notebook(jupyter, other, call.notebook.path))
-        second.until("elsewhere", seconds=40)
+        second.until("elsewhere")
         assert "another tab" in second.part("hint").inner_text()
         assert second.part("main").get_attribute("aria-label") == "Bring the call here"
         assert [role for role, _ in second.lines()] == ["user", "assistant"]
         assert call.status == "speaking"  # looking on disturbs nobody
         second.part("main").click()
-        second.until("listening", seconds=20)
+        second.until("listening")
         call.until("elsewhere")
         call.wait(call.microphone_is_off)
         assert call.engine("e.context") is None

@@ -74,7 +74,7 @@ def test_the_answer_is_heard_while_it_comes_and_one_card_remains(
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url), "reply", "1 + 1"]))
         notebook.run_all(wait=False)
         # While the cell runs: the strip speaks and the words stand there.
-        page.wait_for_selector(".rtnb-player[data-state=playing]", timeout=30_000)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
         assert notebook.output(0).locator(".rtnb-player").get_attribute("aria-label")
         notebook.wait_idle()
         notebook.select(0)
@@ -93,7 +93,7 @@ def test_the_answer_is_heard_while_it_comes_and_one_card_remains(
             card.get_by_role("link", name="Download").click()
         assert Path(download.value.path()).read_bytes()[:4] == b"OggS"
         # The strip has gone when it has played, and nothing of it is in the file.
-        page.wait_for_selector(".rtnb-player", state="detached", timeout=60_000)
+        page.wait_for_selector(".rtnb-player", state="detached")
         saved = notebook.saved()
         text = json.dumps([cell.outputs for cell in saved.cells])
         assert "widget-view" not in text
@@ -110,7 +110,7 @@ def test_the_answer_is_heard_while_it_comes_and_one_card_remains(
 
 def assert_heard_to_the_last_sample(page: Any) -> None:
     """Wait until the page has closed what it played with, and compare what had left the loudspeaker."""
-    page.wait_for_function("() => window.__taps?.at(-1)?.context.state === 'closed'", timeout=60_000)
+    page.wait_for_function("() => window.__taps?.at(-1)?.context.state === 'closed'")
     got, _ = lab.captured(page)
     _, error = aligned_errors(got, speech().astype(np.float32) / 32_768)
     assert error == 0.0
@@ -127,7 +127,7 @@ def test_a_cell_that_blocks_the_kernel_is_heard_and_read_all_the_same(
         cell += "while not os.path.exists('heard'): time.sleep(0.05)"
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [cell]))
         notebook.run(0, wait=False)
-        page.wait_for_selector("audio", timeout=60_000)  # the card, before the cell is over
+        page.wait_for_selector("audio")  # the card, before the cell is over
         assert_heard_to_the_last_sample(page)
         assert "[*]" in notebook.cell(0).inner_text()
         (jupyter.folder / "heard").touch()
@@ -230,7 +230,7 @@ def test_the_words_stand_beside_the_sound_and_are_read_out_only_where_it_cannot_
         page.emulate_media(reduced_motion="reduce" if reduced else "no-preference")
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
         notebook.run(0, wait=False)
-        page.wait_for_selector(".rtnb-player[data-state=playing]", timeout=30_000)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
         strip = page.locator(".rtnb-player")
         assert strip.locator("canvas").is_visible() is not reduced
         assert strip.locator("progress").is_visible() is reduced
@@ -261,7 +261,7 @@ def test_the_words_stand_beside_the_sound_and_are_read_out_only_where_it_cannot_
         strip.get_by_role("button", name="Go on").click()
         page.wait_for_selector(".rtnb-player[data-state=playing]")
         page.wait_for_function("() => /cold\\.$/.test(document.querySelector('.rtnb-captions span').textContent)")
-        page.wait_for_selector(".rtnb-player", state="detached", timeout=60_000)
+        page.wait_for_selector(".rtnb-player", state="detached")
         notebook.wait_idle()
         assert not [line for line in page.console if "pageerror" in line]
         page.context.close()
@@ -291,7 +291,7 @@ def test_a_browser_that_wants_a_click_first_is_told_to_the_person(browser: Any, 
         page.wait_for_timeout(SECONDS * 1000 + 4000)
         page.locator(".rtnb-player").get_by_role("button", name="Listen").click()
         page.wait_for_selector(".rtnb-player[data-state=playing]")
-        page.wait_for_selector(".rtnb-player", state="detached", timeout=60_000)
+        page.wait_for_selector(".rtnb-player", state="detached")
         page.context.close()
 
 

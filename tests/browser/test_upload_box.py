@@ -53,7 +53,7 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def settled(page: Any, count: int, *, seconds: float = 60) -> None:
+def settled(page: Any, count: int, *, seconds: float = 120) -> None:
     """Wait until so many files are listed and none is under way or being looked at."""
     page.wait_for_function(
         """(count) => {
@@ -78,7 +78,7 @@ def test_100_mb_arrive_whole_and_nothing_is_kept_in_the_notebook(
         assert "Clip(talk" in notebook.output(1).inner_text()
         assert "[]" in notebook.output(2).inner_text()
         notebook.cell(0).locator("input[type=file]").set_input_files(str(big))
-        settled(page, 1, seconds=120)
+        settled(page, 1)
         notebook.run(2)
         told = notebook.output(2).inner_text()
         assert sha256(big) in told
@@ -153,7 +153,7 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, jupyters: Any, t
         notebook = jupyter.open(page, jupyter.write("a.ipynb", [lossy, TOLD, "print(len(seen), len(set(seen)))"]))
         notebook.run(0)
         page.locator(".rtnb-upload input[type=file]").set_input_files(str(path))
-        settled(page, 1, seconds=120)
+        settled(page, 1)
         notebook.run(1)
         assert sha256(path) in notebook.output(1).inner_text()
         notebook.run(2)
@@ -170,20 +170,23 @@ def test_an_upload_while_a_cell_blocks_the_kernel(app: str, browser: Any, jupyte
     path.write_bytes(os.urandom(20_000_000))
     with jupyters(app) as jupyter:
         page = lab.page(browser)
-        cells = ["import rtnb\nbox = rtnb.upload()\nbox", "import time; time.sleep(8)", TOLD]
+        # It runs until the test has seen what there is to see.
+        block = "import os, time\nwhile not os.path.exists('seen'): time.sleep(0.05)"
+        cells = ["import rtnb\nbox = rtnb.upload()\nbox", block, TOLD]
         notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
         notebook.run(0)
         page.wait_for_selector(".rtnb-upload")
         notebook.run(1, wait=False)
-        page.wait_for_timeout(500)
+        notebook.cell(1).get_by_text("[*]").first.wait_for()
         page.locator(".rtnb-upload input[type=file]").set_input_files(str(path))
         if app == "lab":
-            settled(page, 1, seconds=7)
+            settled(page, 1)
             assert "[*]" in notebook.cell(1).inner_text()
         else:
             page.wait_for_function(
                 "() => document.querySelector('.rtnb-upload .rtnb-note').textContent.includes('running a cell')"
             )
+        (jupyter.folder / "seen").touch()
         settled(page, 1)
         notebook.wait_idle()
         notebook.run(2)
