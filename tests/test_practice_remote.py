@@ -551,7 +551,7 @@ def test_a_session_that_ends_and_a_server_that_ends_hang_up_too(chat: Chat, prac
         assert chat.questions.acquire(timeout=10)
         began = time.monotonic()
         practice.close()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
         assert chat.hung_up.wait(10)
 
 

@@ -205,9 +205,14 @@ def test_a_blocked_main_thread_loses_nothing():
         for number in range(50):
             talk.say({"type": "response.brand_new", "number": number})
             time.sleep(0.01)
+        said.set()
 
+    said = threading.Event()
     with serve(script) as url, connect(url=url) as chat:
-        time.sleep(0.8)  # a cell that computes
+        assert said.wait(20)  # a cell that computes
+        deadline = time.monotonic() + 20
+        while chat.log[-1].event.get("number") != 49 and time.monotonic() < deadline:
+            time.sleep(0.01)
         numbers = [entry.event["number"] for entry in chat.log if entry.type == "response.brand_new"]
     assert numbers == list(range(50))
 

@@ -388,7 +388,7 @@ def test_a_function_that_takes_too_long_is_left_behind():
     begun = time.monotonic()
     call = run(Tool.from_function(slow, timeout=0.1))
     release.set()
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 8
     assert call.output == "Error: slow failed: it did not finish within 0.1 s."
     assert isinstance(call.error, ToolFailed)
 

@@ -1,6 +1,7 @@
 """How a reply shows itself: the card, the bundle, a terminal, and cells that a program runs."""
 
 import re
+import threading
 import time
 
 import nbformat
@@ -170,14 +171,19 @@ def test_a_terminal_gets_words_on_stdout_and_progress_on_stderr(monkeypatch, cap
     def hears(talk):
         talk.open()
         talk.take_sound()
-        time.sleep(0.5)  # long enough for progress to be drawn
+        assert drawn.wait(20)
         talk.answer("Oslo is the capital.", TONE)
 
+    drawn = threading.Event()
     with serve(hears) as url:
         reply = rtnb.ask(clip, url=url, key="sk-test")
-        reply.wait(10)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         out = err = ""
+        while "1.9/1.9 s" not in err and time.monotonic() < end:
+            err += capsys.readouterr().err
+            time.sleep(0.02)
+        drawn.set()
+        reply.wait(20)
         while not out.endswith("\n") and time.monotonic() < end:
             new = capsys.readouterr()
             out, err = out + new.out, err + new.err
@@ -261,7 +267,7 @@ def test_a_reply_shown_before_it_is_done_shows_itself_live_and_then_whole():
     with serve(slow) as url:
         first, second = run(
             f"import rtnb\nchat = rtnb.connect(url={url!r}, key='sk-test')\nreply = chat.ask('What?')\nreply",
-            "await reply; import asyncio; await asyncio.sleep(0.5)",
+            "await reply; from rtnb.ui import live; assert live._views[reply].carded.wait(20)",
         )
     shown = data_of(first)
     assert "Oslo at last." in shown[0]["text/html"]  # replaced while the second cell ran

@@ -290,7 +290,7 @@ def test_without_widgets_it_is_a_sentence_that_says_what_to_do(box, monkeypatch)
 def test_waiting_ends_at_once_where_nobody_is(monkeypatch):
     begin = time.monotonic()
     box = upload(wait=True)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5  # it gives a page that says nothing six
     assert box.clip == rtnb.samples()["talk"]
 
 

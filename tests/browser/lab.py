@@ -193,10 +193,12 @@ _TAP = """
       this.__tap = tap;
       const add = this.audioWorklet?.addModule.bind(this.audioWorklet);
       tap.ready = add?.(url).then(() => {
-        const mono = { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" };
+        const mono = { channelCount: 1, channelCountMode: "explicit" };
         tap.node = new AudioWorkletNode(this, "tap", mono);
         tap.node.port.onmessage = ({ data }) => (data === "flushed" ? tap.flushed() : tap.blocks.push(...data));
         tap.gain.connect(tap.node);
+        // Silence, but without a way to the destination Chromium passes a node over when the page is busy connecting.
+        connect.call(tap.node, this.destination);
       });
       if (add) this.audioWorklet.addModule = (...args) => tap.ready.then(() => add(...args));
       // All that was recorded until now is here, in its order.
