@@ -68,7 +68,7 @@ def _loudspeaker(folder: Path) -> Iterator[dict[str, str]]:
     command.append("--load=module-native-protocol-unix")
     daemon = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (folder / "native").exists():
             assert daemon.poll() is None, "pulseaudio ended at once"
             assert time.monotonic() < deadline, "pulseaudio did not start"
@@ -95,7 +95,7 @@ def opened(*, width: int = 1200, height: int = 900) -> Iterator[Page]:
             stderr=(said := (Path(profile) / "stderr").open("w+")),
         )
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while (found := re.search(r"WebDriver BiDi listening on (ws://\S+)", Path(said.name).read_text())) is None:
                 assert process.poll() is None, f"Firefox ended at once:\n{Path(said.name).read_text()[-2000:]}"
                 assert time.monotonic() < deadline, "Firefox did not start"
@@ -157,14 +157,14 @@ class Page:
         assert done["type"] == "success", done.get("exceptionDetails", {}).get("text")
         return dict(done["result"])
 
-    def wait_for_function(self, function: str, *, timeout: float = 30_000) -> None:
+    def wait_for_function(self, function: str, *, timeout: float = 120_000) -> None:
         """Wait until a function gives something true."""
         deadline = time.monotonic() + timeout / 1000
         while not self.evaluate(f"async () => Boolean(await ({function})())"):
             assert time.monotonic() < deadline, f"not so after {timeout / 1000} s: {function}"
             time.sleep(0.1)
 
-    def wait_for_selector(self, selector: str, *, timeout: float = 30_000) -> None:
+    def wait_for_selector(self, selector: str, *, timeout: float = 120_000) -> None:
         self.wait_for_function(f"() => document.querySelector({json.dumps(selector)})", timeout=timeout)
 
     def text(self, selector: str) -> str:

@@ -17,6 +17,7 @@
   front ends of other versions; `kernel_python=` the one that runs the cells.
 - `chromium(microphone=wav_path, allow_microphone=True | False)`: headless, sound may start without a click. With
   `microphone`, `getUserMedia` hears that file (looped unless its path ends in "%noloop").
+- `page(browser, cpu_throttle=4)`: a page four times slower; RTNB_CPU_THROTTLE=4 makes all of them so.
 - `capture(page)` BEFORE `open`: everything the page plays (what reaches any AudioContext's destination) is kept;
   `captured(page)` gives it back as float32 samples and their rate. Played `<audio>` elements are not in it.
 - `jupyter.emptied("room")`: an empty folder of a running server as if it were a server of its own; the fixture

@@ -68,14 +68,14 @@ def test_a_call_hears_the_microphone_at_its_speed_and_plays_the_answer_to_its_en
         notebook = open_notebook(jupyter, page, "call", [cell])
         notebook.run(0)
         page.click(".rtnb-call-main")
-        page.wait_for_selector(".rtnb-call[data-status='listening']", timeout=60_000)
-        assert enough.wait(30)
+        page.wait_for_selector(".rtnb-call[data-status='listening']")
+        assert enough.wait(120)
         page.click(".rtnb-call-input")
         page.type("Go.\ue007")
-        page.wait_for_selector(".rtnb-call[data-status='speaking']", timeout=60_000)
+        page.wait_for_selector(".rtnb-call[data-status='speaking']")
         state = "[...window.__rtnbCalls.values()].at(-1)"
         assert page.evaluate(f"() => {state}.context.state") == "running"
-        page.wait_for_selector(".rtnb-call[data-status='listening']", timeout=60_000)
+        page.wait_for_selector(".rtnb-call[data-status='listening']")
         played = page.evaluate(f"() => [...{state}.playedMs.values()].at(-1)")
         assert played == pytest.approx(SECONDS * 1000, abs=5)
         assert "Three seconds of noise." in page.text(".rtnb-call-captions")
@@ -112,9 +112,9 @@ def test_an_answer_is_heard_while_it_comes(jupyter: lab.Jupyter, page: firefox.P
         cell = f"import rtnb\nreply = await rtnb.ask('What do I need?', url={url!r}, key='sk-test')\nreply"
         notebook = open_notebook(jupyter, page, "reply", [cell])
         notebook.run(0, wait=False)
-        page.wait_for_selector(".rtnb-player[data-state=playing]", timeout=60_000)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
         page.wait_for_function("() => document.querySelector('.rtnb-captions span')?.textContent")
-        page.wait_for_function("() => !document.querySelector('.rtnb-player')", timeout=60_000)
+        page.wait_for_function("() => !document.querySelector('.rtnb-player')")
         notebook.wait_idle()
         assert "Bring gloves." in page.text(".jp-Notebook .jp-OutputArea")
         length = "() => new Promise((done) => { const it = document.querySelector('audio'); const told = () =>"
