@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect as open_socket
 
 from . import refusals, wire
 from .address import Address
-from .conversation import Conversation, Update
+from .conversation import Conversation, Response, Update
 from .errors import RtnbError, mask_record, mask_secrets
 from .log import Log
 
@@ -321,18 +321,20 @@ class Connection:
         Args:
             why: Makes the error from what was being done, for "The server refused …".
         """
-        expected = list(self._expected.values())
-        asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up, why, expected)
+        waiting = list(self._expected.values()), self.conversation.active_response()
+        asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up, why, *waiting)
 
-    def _give_up(self, why: Callable[[str], RtnbError], expected: Iterable[_Expectation]) -> None:
+    def _give_up(
+        self, why: Callable[[str], RtnbError], expected: Iterable[_Expectation], answer: Response | None
+    ) -> None:
         for expectation in expected:
             expectation.fail(why(expectation.doing))
-        if self.conversation.active_response() is not None:
+        if answer is not None and answer.active:
             left = _SILENCE_SECONDS - (self.seconds - self._heard_at)
             if left <= 0:
                 self._silent(why("to answer"))
             else:
-                asyncio.get_running_loop().call_later(left, self._give_up, why, ())
+                asyncio.get_running_loop().call_later(left, self._give_up, why, (), answer)
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""

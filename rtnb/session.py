@@ -875,7 +875,9 @@ class Session:
     async def _confirmed(self, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
             return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)
-        except TimeoutError:
+        except (TimeoutError, ServerError) as error:
+            if isinstance(error, ServerError) and ((error.event or {}).get("error") or {}).get("event_id"):
+                raise  # else it may complain of a field and go on, as some do
             self._say("The server did not confirm the session's configuration, so it may have its own.")
             return {}
 

@@ -1,6 +1,7 @@
 """What a server sends that is not as it should be: kept in the log, told, and never a reason to wait for ever."""
 
 import json
+import time
 
 import pytest
 from dialogue import serve, until, usage
@@ -221,6 +222,22 @@ def test_an_error_in_any_form_ends_the_turn_that_waits_and_not_the_session(field
             chat.ask("Hi").wait(10)
         assert chat.ask("And?").wait(10).text == "The second."
         assert next(entry.event for entry in chat.log if entry.type == "error").items() >= fields.items()
+
+
+def test_an_answer_that_begins_late_is_not_blamed_for_an_error_before_it():
+    def script(talk):
+        talk.say({"type": "session.created", "session": {"id": "s"}})
+        talk.expect("session.update")
+        talk.say({"type": "error", "error": "an odd field"})
+        talk.take_message()
+        talk.expect("response.create")
+        talk.say(CREATED)
+        time.sleep(3 * connection._SILENCE_SECONDS)  # it thinks
+        talk.answer("Here.", id="resp_1", item_id="item_1", expect=False)
+
+    with serve(script) as url, connect(url=url) as chat:
+        assert chat.ask("Hi").wait(20).text == "Here."
+        assert any("did not confirm" in warning for warning in chat.warnings)
 
 
 def test_an_error_that_names_nobody_ends_nothing_that_goes_on():
