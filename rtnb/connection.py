@@ -12,7 +12,7 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect as open_socket
 
 from . import refusals, wire
 from .address import Address
-from .conversation import Conversation, Response, Update
+from .conversation import Conversation, Other, Response, Update
 from .errors import RtnbError, mask_record, mask_secrets
 from .log import Log
 
@@ -81,8 +81,9 @@ class Connection:
     Args:
         where: Whom to connect to.
         tell: Called with every update, on the I/O thread.
-        unread: Called with the type of an event that cannot be read ("" where it has none), and why.
-        silent: Called with the error that may be why the server, with an answer under way, says nothing more.
+        unread: Called with the type of an event that cannot be read, the id of its response ("" where it has none),
+            and why.
+        silent: Called with an answer that got no end, and a sentence that may say why.
         verbose: Whether to print every event.
 
     Attributes:
@@ -95,8 +96,8 @@ class Connection:
         self,
         where: Address,
         tell: Callable[[Update], None],
-        unread: Callable[[str, str], None],
-        silent: Callable[[RtnbError], None],
+        unread: Callable[[str, str, str], None],
+        silent: Callable[[Response, str], None],
         *,
         verbose: bool = False,
     ) -> None:
@@ -285,19 +286,20 @@ class Connection:
         except ValueError as error:
             text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
-            self._unread(wire.type_of(frame), str(error))
+            self._unread(*wire.type_of(frame), str(error))
             return None
         entry = self.log.received(event, at)
         if self._verbose:
             self._print("←", entry.brief)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
-            self._settle(updates[0].event)
             for update in updates:
                 self._tell(update)
+            self._settle(updates[0].event)
         except Exception as error:  # whatever form a server gives it, the next event is read all the same
             _log.debug("rtnb: an event could not be read", exc_info=True)
-            self._unread(event["type"], f"{type(error).__name__}: {error}")
+            self._unread(*wire.type_of(frame), f"{type(error).__name__}: {error}")
+            self._tell(Other(event, at))  # some of it may have been taken over
             return None
         return updates[0].event
 
@@ -308,33 +310,43 @@ class Connection:
             if (expectation := self._expected.get(named or "")) is not None:
                 expectation.fail(wire.error_from(event, expectation.doing))
             elif not named:  # the API names the event where it can; other servers never do
-                self.doubt(lambda doing: wire.error_from(event, doing))
+                said = f"The server said “{event['error'].get('message')}” and nothing after it."
+                self.doubt(lambda doing: wire.error_from(event, doing), said, usual="event_id" in event["error"])
             return
         for expectation in self._expected.values():
             if not expectation.future.done() and expectation.answers(event):
                 expectation.future.set_result(event)
                 return
 
-    def doubt(self, why: Callable[[str], RtnbError]) -> None:
-        """Give whoever waits now an error, where the server does not answer for a while.
+    def doubt(self, why: Callable[[str], RtnbError], said: str, *, usual: bool = False) -> None:
+        """Let nobody wait for ever for what an odd event may have meant: give up where nothing comes after it.
 
         Args:
             why: Makes the error from what was being done, for "The server refused …".
+            said: What happened, as a sentence.
+            usual: Whether it is an error in the API's own form, after which an answer may still take its time.
         """
         waiting = list(self._expected.values()), self.conversation.active_response()
-        asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up, why, *waiting)
+        self._give_up(_SILENCE_SECONDS * (5 if usual else 1), why, said, *waiting)
 
     def _give_up(
-        self, why: Callable[[str], RtnbError], expected: Iterable[_Expectation], answer: Response | None
+        self,
+        seconds: float,
+        why: Callable[[str], RtnbError],
+        said: str,
+        expected: Sequence[_Expectation],
+        answer: Response | None,
     ) -> None:
+        left = seconds - (self.seconds - self._heard_at)
+        expected = [expectation for expectation in expected if not expectation.future.done()]
+        if left > 0 and (expected or (answer is not None and answer.active)):
+            loop = asyncio.get_running_loop()
+            loop.call_later(left, self._give_up, seconds, why, said, expected, answer)
+            return
         for expectation in expected:
             expectation.fail(why(expectation.doing))
         if answer is not None and answer.active:
-            left = _SILENCE_SECONDS - (self.seconds - self._heard_at)
-            if left <= 0:
-                self._silent(why("to answer"))
-            else:
-                asyncio.get_running_loop().call_later(left, self._give_up, why, (), answer)
+            self._silent(answer, said)
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""

@@ -196,6 +196,15 @@ class Response:
         self.status, self.status_details = status, {"type": status, "reason": reason}
 
     @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of functions in its output; one `call_id` is one call, however often it stands there."""
+        calls: dict[str | int, dict[str, Any]] = {}
+        for item in self.output:
+            if item.get("type") == "function_call":
+                calls.setdefault(item.get("call_id") or id(item), item)
+        return list(calls.values())
+
+    @property
     def item_ids(self) -> list[str]:
         """The ids of its items, in the order they were added."""
         return [turn.item_id for turn in self.turns]
@@ -428,8 +437,7 @@ class Conversation:
         self._commits: list[int] = []  # where each commit we sent ends
         self._clears: list[int] = []
         self._speech: dict[str, list[int | None]] = {}  # item id → [start ms, end ms]
-        self._called: set[str] = set()
-        self._answered: set[str] = set()  # the calls whose output we sent
+        self._called: set[tuple[str, str]] = set()  # (response id, call id)
         self._origin = 0  # bytes appended before the present server session: its offsets count from here
         self._seeds: list[Turn] = []  # turns given to the server again, whose items it will announce
         self._seeded: set[Turn] = set()  # and those it has announced
@@ -452,7 +460,7 @@ class Conversation:
                 turn.status = "incomplete"
         for known in (self._commits, self._clears, self._speech, self._parts, self._items):
             known.clear()
-        for ids in (self._responses, self._seeded, self._called, self._answered):
+        for ids in (self._responses, self._seeded, self._called):
             ids.clear()
         self.end_seeding()
 
@@ -477,16 +485,6 @@ class Conversation:
             self._commits.append(self._appended)
         elif event["type"] == "input_audio_buffer.clear":
             self._clears.append(self._appended)
-        elif event["type"] == "conversation.item.create" and (call_id := event["item"].get("call_id")):
-            self._answered.add(call_id)
-
-    def open_calls(self, response: Response) -> list[dict[str, Any]]:
-        """Return the calls of functions in a response that wait for their output; one `call_id` is one call."""
-        calls: dict[str | int, dict[str, Any]] = {}
-        for item in response.output:
-            if item.get("type") == "function_call" and item.get("call_id") not in self._answered:
-                calls.setdefault(item.get("call_id") or id(item), item)
-        return list(calls.values())
 
     def turn(self, item_id: str) -> Turn | None:
         """Return the turn with this id, also one that is out of band. None if there is none."""
@@ -517,7 +515,10 @@ class Conversation:
         """
         event = wire.to_ga(event)
         updates: list[Update] = []
-        if (response_id := event.get("response_id")) and response_id not in self._responses:
+        response_id = event.get("response_id")
+        if event["type"] == "response.done":
+            response_id = (event.get("response") or {}).get("id") or response_id
+        if response_id and response_id not in self._responses:
             # A server that speaks the protocol in part, and never said `response.created`.
             response = self._response(response_id)
             response.started_at = at_seconds
@@ -584,14 +585,14 @@ class Conversation:
 
     def _transcript_delta(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         item_id, piece = event.get("item_id") or "", event.get("delta") or ""
-        turn = self._items.get(item_id) or self._item({"id": item_id, "type": "message", "role": "user"}, None)
+        turn = self._own(item_id) or self._item({"id": item_id, "type": "message", "role": "user"}, None)
         turn.spoken = True
         turn.transcript = (turn.transcript or "") + piece
         yield InputTranscript(event, at, item_id, piece, turn.transcript, False)
 
     def _transcript_completed(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         item_id, whole = event.get("item_id") or "", event.get("transcript") or ""
-        turn = self._items.get(item_id) or self._item({"id": item_id, "type": "message", "role": "user"}, None)
+        turn = self._own(item_id) or self._item({"id": item_id, "type": "message", "role": "user"}, None)
         before = turn.transcript or ""
         turn.spoken, turn.transcript = True, whole
         if event.get("usage"):
@@ -613,7 +614,7 @@ class Conversation:
     ) -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
-        turn = self._items.get(item_id)
+        turn = self._own(item_id)
         if turn is None:
             role = "assistant" if response_id else "user"
             turn = self._items[item_id] = Turn(item_id, role, in_conversation=in_conversation)
@@ -633,26 +634,34 @@ class Conversation:
 
     def _announced(self, event: Mapping[str, Any]) -> Turn:
         item = event.get("item") or {}
-        return self._seed_of(item) or self._item(item, event.get("previous_item_id"))
+        seeds = self._seeds if event["type"] == "conversation.item.added" else []
+        return self._seed_of(item, seeds) or self._item(item, event.get("previous_item_id"))
 
-    def _seed_of(self, item: Mapping[str, Any]) -> Turn | None:
+    def _seed_of(self, item: Mapping[str, Any], seeds: list[Turn]) -> Turn | None:
         """The earlier turn this item is a copy of; it keeps its own words and sound. None for a new one.
 
         We give the item its old id, which OpenAI's server takes over (recorded); servers that make one up are followed.
         """
-        item_id, role = item.get("id") or "", item.get("role")
-        if (known := self._items.get(item_id)) is not None:
-            return known if known in self._seeded else None
-        seed = next((seed for seed in self._seeds if seed.item_id == item_id and not self._renames), None)
+        item_id, role, known = item.get("id") or "", item.get("role"), self._items.get(item.get("id") or "")
+        seed = next((seed for seed in seeds if seed.item_id == item_id and not self._renames), None)
+        if seed is None and known is not None:
+            said = Turn(item_id)
+            self._read_content(said, item.get("content") or ())
+            return known if known in self._seeded and known.words.startswith(said.words) else None
         if seed is None:
-            if not self._seeds or not item_id or (role and role != self._seeds[0].role):
+            if not seeds or not item_id or (role and role != seeds[0].role):
                 return None
-            seed, self._renames = self._seeds[0], True
-        self._seeds.remove(seed)
+            seed, self._renames = seeds[0], True
+        seeds.remove(seed)
         self._seeded.add(seed)
         self._items[item_id] = seed
         seed.item_id = item_id
         return seed
+
+    def _own(self, item_id: str) -> Turn | None:
+        """The turn of an item that this server session made; it may use the id of one it was given once more."""
+        turn = self._items.get(item_id)
+        return None if turn in self._seeded else turn
 
     def _place(self, turn: Turn, previous: str | None) -> None:
         if previous is not None:
@@ -664,11 +673,12 @@ class Conversation:
 
     def _read_content(self, turn: Turn, content: Iterable[Mapping[str, Any]]) -> None:
         texts, transcripts = [], []
-        for part in content:
+        for part in content if isinstance(content, list | tuple) else ():
+            part = part if isinstance(part, dict) else {"text": part}
             if part.get("text"):
-                texts.append(part["text"])
+                texts.append(str(part["text"]))
             if part.get("transcript"):
-                transcripts.append(part["transcript"])
+                transcripts.append(str(part["transcript"]))
             if str(part.get("type", "")).endswith("audio"):
                 turn.spoken = True
         if texts:
@@ -713,10 +723,15 @@ class Conversation:
             self.responses[f"{response_id} ({len(self.responses)})" if again else response_id] = response
         return response
 
-    def _take_over(self, data: Mapping[str, Any]) -> Response:
-        response = self._response(data.get("id") or "")
+    def _take_over(self, event: Mapping[str, Any]) -> Response:
+        data = event.get("response") or {}
+        response = self._response(data.get("id") or event.get("response_id") or "")
         response.status = data.get("status") or response.status
-        response.status_details = data.get("status_details") or response.status_details
+        if details := data.get("status_details"):
+            details = details if isinstance(details, dict) else {"error": details}
+            if not isinstance(error := details.get("error") or {}, dict):
+                details = {**details, "error": {"message": str(error)}}
+            response.status_details = details
         output, usage = data.get("output"), data.get("usage")
         if isinstance(output, list) and output:
             response.output = [item for item in output if isinstance(item, dict)]
@@ -727,12 +742,12 @@ class Conversation:
         return response
 
     def _response_created(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        response = self._take_over(event.get("response") or {})
+        response = self._take_over(event)
         response.started_at = at
         yield ResponseStarted(event, at, response)
 
     def _response_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        response = self._take_over(event.get("response") or {})
+        response = self._take_over(event)
         if response.active:  # some servers leave the status out
             response.status = "completed"
         response.ended_at = at
@@ -744,9 +759,12 @@ class Conversation:
                 self._place(turn, None)
         for number, item in enumerate(response.output):
             # What no event before brought is taken from here; some servers bring all words here, and no ids.
-            there = response.turns[number] if number < len(response.turns) else None
-            known = self._items.get(item.get("id") or "") or there
-            if known is None or not known.words:
+            there = response.turns[number] if number < len(response.turns) and not item.get("id") else None
+            known, said = self._own(item.get("id") or "") or there, Turn("")
+            self._read_content(said, item.get("content") or ())
+            if known is None and said.words and said.words in [turn.words for turn in response.turns]:
+                continue  # under another id than before
+            if known is None or said.words.startswith(known.words):
                 item_id = known.item_id if known is not None else item.get("id") or f"{response.id}_{number}"
                 turn = self._item({**item, "id": item_id}, None, in_conversation=in_talk, response_id=response.id)
                 yield from self._untold(event, at, turn)
@@ -772,7 +790,7 @@ class Conversation:
     def _spoken_turn(self, event: Mapping[str, Any]) -> Turn:
         """The turn a delta belongs to; servers that leave out the events before it still get one."""
         item_id, response_id = event.get("item_id") or "", event.get("response_id") or ""
-        turn, response = self._items.get(item_id), self._response(response_id)
+        turn, response = self._own(item_id), self._response(response_id)
         if turn is None:
             item = {"id": item_id, "type": "message", "role": "assistant"}
             talk = response.conversation_id is not None
@@ -825,10 +843,11 @@ class Conversation:
         response = self._response(turn.response_id)
         if turn not in response.turns:
             response.turns.append(turn)
-        for spoken, words in ((False, turn.text), (True, turn.transcript)):
-            if words and (turn.item_id, spoken) not in self._parts:
+        for spoken, words in ((False, turn.text), (True, turn.transcript or "")):
+            told = "\n".join(self._parts.get((turn.item_id, spoken), {}).values())
+            if words != told and words.startswith(told):
                 self._parts[turn.item_id, spoken] = {0: words}
-                yield Words(event, at, response.id, turn.item_id, words, words, spoken)
+                yield Words(event, at, response.id, turn.item_id, words[len(told) :], words, spoken)
 
     def _sound(self, event: dict[str, Any], at: float, pcm: bytes | None) -> Update:
         turn = self._spoken_turn(event)
@@ -889,9 +908,9 @@ class Conversation:
     ) -> Iterable[Update]:
         """Tell of a call once, whether `…arguments.done` or only `response.done` brought it."""
         call_id = item.get("call_id") or item_id
-        if call_id in self._called:
+        if (response_id, call_id) in self._called:
             return
-        self._called.add(call_id)
+        self._called.add((response_id, call_id))
         yield ToolCalled(
             event, at, response_id, item_id, call_id, item.get("name") or "", item.get("arguments") or "{}"
         )

@@ -57,6 +57,11 @@ def money(usd: float | None) -> str:
     return f"{'-' if usd < 0 else ''}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = value.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _count(value: object) -> int:
     # Servers that speak the protocol in part leave counts out, send null, or send floats.
     return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
@@ -122,10 +127,9 @@ class Usage:
         """
         event = event or {}
         event = event.get("response") or event
-        usage = event.get("usage") or (event if "input_tokens" in event or "output_tokens" in event else {})
-        read = usage.get("input_token_details") or {}
-        wrote = usage.get("output_token_details") or {}
-        cached = read.get("cached_tokens_details") or {}
+        usage = _details(event, "usage") or (event if "input_tokens" in event or "output_tokens" in event else {})
+        read, wrote = _details(usage, "input_token_details"), _details(usage, "output_token_details")
+        cached = _details(read, "cached_tokens_details")
 
         text, audio, image = (_count(read.get(f"{kind}_tokens")) for kind in ("text", "audio", "image"))
         text += max(0, _count(usage.get("input_tokens")) - text - audio - image)

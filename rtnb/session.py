@@ -63,6 +63,8 @@ _HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "bi
 _TRIES = 5
 # A session that lasted this long counts as recovered: the next break has all its tries again.
 _RECOVERED_SECONDS = 30.0
+# How long a response that was cancelled before it began is waited for.
+_CANCEL_SECONDS = 3.0
 # How long an unknown server may take to say `session.updated`, which some never do.
 _UPDATE_WAIT_SECONDS = 5.0
 
@@ -472,7 +474,7 @@ class Session:
             InputError: If it has no type, or cannot be written as JSON.
         """
         prepared = wire.plain(event, "event")
-        if not isinstance(prepared.get("type"), str):
+        if not isinstance(prepared, dict) or not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
         prepared.setdefault("event_id", wire.new_event_id())
 
@@ -501,10 +503,11 @@ class Session:
         Raises:
             InputError: If it cannot be written as JSON.
         """
-        item = wire.plain(item, "item")
-        kind = item.get("type")
+        if not isinstance(item, Mapping):
+            raise InputError(f"Your item is a {type(item).__name__}, not a dict. Give one as the API's items are.")
+        event, kind = wire.item_create(item, previous_item_id), item.get("type")
         return self._request(
-            wire.item_create(item, previous_item_id),
+            event,
             lambda e: e["type"] == "conversation.item.added" and (e.get("item") or {}).get("type") == kind,
             "the item",
         )
@@ -520,11 +523,12 @@ class Session:
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
         """Stop the response under way; gives its `response.done`, or None where none was running."""
-        return self._in_order(lambda: self._cancel(response_id))
+        event = wire.cancel(response_id)
+        return self._in_order(lambda: self._cancel(event))
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was heard of it: `audio_end_ms` is clamped to the sound received."""
-        turn = self.conversation.turn(item_id)
+        turn = self.conversation.turn(wire.plain(item_id, "item_id")) if isinstance(item_id, str) else None
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = wire.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
         return self._request(event, _is("conversation.item.truncated", item_id=item_id), "to truncate the answer")
@@ -890,7 +894,7 @@ class Session:
         events = [wire.item_create(item) for item in items]
         if self._where.provider.answers_update:
             added = _is("conversation.item.added")
-            return asyncio.gather(*[self._line.expect(event, added, "an earlier turn") for event in events])
+            return _all([self._line.expect(event, added, "an earlier turn") for event in events])
         for event in events:  # servers that speak the protocol in part never announce an item
             self._line.put(event)
         return asyncio.sleep(0)
@@ -917,11 +921,11 @@ class Session:
             self._say(f"The talk goes on without all of its history. {refused}")
         self.conversation.end_seeding()
 
-    def _cancel(self, response_id: str | None) -> Awaitable[dict[str, Any] | None]:
+    def _cancel(self, event: dict[str, Any]) -> Awaitable[dict[str, Any] | None]:
         active = self.conversation.active_response()
-        wanted = response_id or (active.id if active else None)
+        wanted = event.get("response_id") or (active.id if active else None)
         answer = self._line.expect(
-            wire.cancel(response_id),
+            event,
             lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
             "to cancel",
         )
@@ -940,7 +944,7 @@ class Session:
         for listener in list(self._listeners):
             self._call(listener, update)
 
-    def _unread(self, type_: str, why: str) -> None:
+    def _unread(self, type_: str, response_id: str, why: str) -> None:
         """Take note of an event that cannot be read, and let nobody wait for ever for what it may have been."""
         sentence = mask_secrets(f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why}).")
         if sentence not in self.warnings:
@@ -949,20 +953,24 @@ class Session:
         if not self._configured.is_set() and type_.startswith(("session.", "transcription_session.")):
             self._refused = unread
             self._loop.create_task(self._line.close())
-        elif type_ == "response.done":
-            self._silent(unread)
+            return
+        answer = self.conversation.response(response_id) or self.conversation.active_response()
+        if type_ == "response.done" and answer is not None:
+            self._silent(answer, sentence)
         else:
-            self._line.doubt(lambda _: unread)
+            self._line.doubt(lambda _: unread, sentence)
 
-    def _silent(self, error: RtnbError) -> None:
-        """End the answers under way of which nothing more will come."""
-        for reply in [reply for reply in self._replies if reply.responses and reply.responses[-1].active]:
+    def _silent(self, response: c.Response, sentence: str) -> None:
+        """End an answer of which nothing more will come."""
+        if not response.active:
+            return
+        self._line.put(wire.cancel(response.id))  # where it goes on all the same, nobody follows it
+        response.end("incomplete", "no_end")
+        for reply in [reply for reply in self._replies if response in reply.responses]:
             if (task := self._turn_tasks.get(reply)) is not None:
                 task.cancel()
-            self._line.put(wire.cancel(reply.responses[-1].id))  # where it goes on all the same, nobody follows it
-            reply.responses[-1].end("incomplete", "no_end")
-            failed = f"The answer has no end. {error}"
-            self._close_reply(reply, ResponseFailed(failed, reply=reply, code=getattr(error, "code", None)))
+            failed = f"{sentence} The answer has no end. What came of it is in error.reply; ask again."
+            self._close_reply(reply, ResponseFailed(failed, reply=reply, code="no_end"))
 
     def _call(self, listener: Callable[[Any], object], update: Any) -> None:
         try:
@@ -987,6 +995,8 @@ class Session:
             if reply is not None:
                 reply.responses.append(update.response)
                 self._answering[update.response.id] = reply
+                if reply._cancelled:  # before it began
+                    self._line.put(wire.cancel(update.response.id))
         if isinstance(update, c.Words | c.Sound):  # nearly all updates, and their owner is plain
             if (reply := self._answering.get(update.response_id)) is not None:
                 reply._tell(update)
@@ -1104,13 +1114,25 @@ class Session:
             if active:
                 self._line.put(wire.cancel(active[-1].id))
             elif (task := self._turn_tasks.get(reply)) is not None:
+                waiting = self._waiting is reply
+                if waiting or reply in self._side_replies.values():
+                    # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
+                    if waiting:
+                        self._line.put(wire.cancel())
+                    self._loop.call_later(_CANCEL_SECONDS, lambda: reply.responses or task.cancel())
+                    return
                 task.cancel()
-                if reply._asked_at is not None:  # asked for, not begun yet
-                    self._line.put(wire.cancel())
-                elif reply._begun:
+                if self._current is reply and reply._asked_at is None:
                     self._line.put(wire.clear())
 
         self._loop.call_soon_threadsafe(go)
+
+
+async def _all(answers: Sequence[Awaitable[Any]]) -> None:
+    """Wait for all answers, then raise the first refusal."""
+    for answer in await asyncio.gather(*answers, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
 
 
 def _is(*types: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:

@@ -272,7 +272,12 @@ async def _respond(
             reply._asked_at = session.seconds
         event = wire.respond(settings)
         reply._asked = event["event_id"]
-        asked = session._line.expect(event, _begins(session), "to answer")
+
+        def begun(_: object, before: int = len(reply.responses)) -> bool:
+            # Not `response.created`: some servers leave it out, and that of a side response looks the same.
+            return len(reply.responses) > before
+
+        asked = session._line.expect(event, begun, "to answer")
         session._sent(reply)
         await asyncio.wait({asked})
         if asked.exception() is not None and session._waiting is reply:
@@ -294,20 +299,6 @@ async def _respond(
                 await _ended(active, updates)
         elif (tries := tries + 1) > 3:
             raise error
-
-
-def _begins(session: Session) -> Any:
-    """What tells that a response has begun; some servers leave `response.created` out."""
-    if session._where.provider.answers_update:
-        return lambda e: e["type"] == "response.created"
-    return lambda e: (
-        e["type"] == "response.created"
-        or (
-            e.get("response_id")
-            and (r := session.conversation.response(e["response_id"])) is not None
-            and r.active
-        )
-    )
 
 
 async def _wait_for_room(session: Session, reply: Reply) -> None:
@@ -398,6 +389,7 @@ async def _ended(response: c.Response, updates: asyncio.Queue[Any], asked: str |
 async def _follow(session: Session, reply: Reply, settings: Mapping[str, Any], updates: asyncio.Queue[Any]) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
+    answered: list[Mapping[str, Any]] = []
     while True:
         response = reply.responses[-1]
         if not await _ended(response, updates, reply._asked):
@@ -425,7 +417,8 @@ async def _follow(session: Session, reply: Reply, settings: Mapping[str, Any], u
                 await updates.get()
             continue
         _judge(reply)
-        calls = session.conversation.open_calls(response)
+        calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
+        answered += calls
         if response.status != "completed" or reply._cancelled:
             return
         if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:

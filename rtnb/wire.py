@@ -97,10 +97,15 @@ def _finite(number: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def type_of(frame: bytes) -> str:
-    """Read the type of a frame that is not JSON. "" where there is none."""
-    found = re.search(rb'"type"\s*:\s*"([\w.]+)"', frame)
-    return found[1].decode() if found else ""
+def type_of(frame: bytes) -> tuple[str, str]:
+    """Read the type of a frame that cannot be read, and the id of its response. "" where there is none."""
+    found = [re.search(pattern, frame) for pattern in (_TYPE, _RESPONSE)]
+    type_, response_id = (match[match.lastindex or 0].decode("utf-8", "replace") if match else "" for match in found)
+    return type_, response_id
+
+
+_TYPE = rb'"type"\s*:\s*"([\w.]+)"'
+_RESPONSE = rb'"response_id"\s*:\s*"([^"]+)"|"response"\s*:\s*\{[^{}\[\]]*?"id"\s*:\s*"([^"]+)"'
 
 
 _DEEPEST = 100
@@ -166,7 +171,7 @@ def decode_audio(text: str) -> bytes:
 
 
 def _event(type_: str, **fields: Any) -> Event:
-    return {"type": type_, "event_id": new_event_id(), **fields}
+    return {"type": type_, "event_id": new_event_id(), **{name: plain(value, name) for name, value in fields.items()}}
 
 
 def session_update(session: Mapping[str, Any]) -> Event:
@@ -204,15 +209,14 @@ def message(role: str, content: Iterable[Mapping[str, Any]]) -> Event:
 
 def function_call_output(call_id: str, output: str) -> Event:
     """Make the item that answers a function call."""
+    output = output.encode("utf-8", "replace").decode()  # half a surrogate pair is no UTF-8
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
 def item_create(item: Mapping[str, Any], previous_item_id: str | None = None) -> Event:
     """Add an item to the conversation: after `previous_item_id`, `"root"` for the front, None for the end."""
-    event = _event("conversation.item.create", item=dict(item))
-    if previous_item_id is not None:
-        event["previous_item_id"] = previous_item_id
-    return event
+    place = {} if previous_item_id is None else {"previous_item_id": previous_item_id}
+    return _event("conversation.item.create", item=dict(item), **place)
 
 
 def respond(response: Mapping[str, Any] | None = None) -> Event:
@@ -222,7 +226,7 @@ def respond(response: Mapping[str, Any] | None = None) -> Event:
 
 def cancel(response_id: str | None = None) -> Event:
     """Stop a response under way; None means the one that writes to the conversation."""
-    return _event("response.cancel", **({"response_id": response_id} if response_id else {}))
+    return _event("response.cancel", **({} if response_id is None else {"response_id": response_id}))
 
 
 def truncate(item_id: str, audio_end_ms: int) -> Event:

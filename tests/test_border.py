@@ -105,12 +105,52 @@ def test_an_end_that_cannot_be_read_fails_its_turn_with_a_sentence_and_the_sessi
 
 
 ODD = [
+    {"status_details": "odd"},
+    {"usage": {"input_token_details": {"cached_tokens_details": "x"}, "output_token_details": "x"}},
+    {"output": [{"type": "message", "content": "Whole."}]},
+    {"output": [{"type": "message", "content": [{"text": 5}]}]},
     {"output": ["no item"]},
     {"output": 5},
     {"output": None},
     {"usage": "x"},
     {"usage": {"input_token_details": "x"}},
 ]
+
+
+def late(*frames, seconds=0.4):
+    """A script whose answer ends only when the client has long heard that it began."""
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        talk.say(CREATED, {"type": "response.output_text.delta", **PART, "delta": "Whole."})
+        time.sleep(seconds)
+        for frame in frames:
+            talk.say(frame)
+
+    return script
+
+
+@pytest.mark.parametrize("fields", ODD)
+def test_an_odd_end_that_comes_late_is_an_end_too(fields):
+    ending = {"type": "response.done", "response": {"id": "resp_1", "status": "completed", **fields}}
+    with serve(late(ending)) as url, connect(url=url) as chat:
+        reply = chat.ask("Hi").wait(10)
+        assert (reply.status, reply.text.startswith("Whole.")) == ("completed", True)
+        assert reply.cost is not None
+
+
+def test_an_end_without_its_response_is_the_end_of_the_response_it_names():
+    with serve(late({"type": "response.done", "response_id": "resp_1"})) as url, connect(url=url) as chat:
+        assert chat.ask("Hi").wait(10).text == "Whole."
+
+
+@pytest.mark.parametrize("details", ["boom", {"error": "boom"}, {"error": ["boom"]}, {"error": {"message": "boom"}}])
+def test_a_failure_is_told_in_whatever_form_it_is_written(details):
+    ending = {"type": "response.done", "response": {"id": "resp_1", "status": "failed", "status_details": details}}
+    with serve(late(ending, seconds=0)) as url, connect(url=url) as chat, pytest.raises(ResponseFailed, match="boom"):
+        chat.ask("Hi").wait(10)
 
 
 @pytest.mark.parametrize("fields", ODD)
@@ -293,10 +333,26 @@ def test_words_that_only_a_final_object_brings_are_kept_once_and_heard_of(events
         assert [(turn.role, turn.words) for turn in chat.turns] == [("user", "Hi"), ("assistant", FINAL)]
 
 
-def test_several_items_of_a_final_object_are_all_kept():
-    two = [{**words("one"), "id": "a"}, {**words("two"), "id": "b"}]
-    with serve(dialogue(CREATED, done(two))) as url, connect(url=url) as chat:
-        assert chat.ask("Hi").wait(10).text == "one\ntwo"
+ONE, TWO = {**words("one"), "id": "a"}, {**words("two"), "id": "b"}
+HALF = {"type": "response.output_audio_transcript.delta", **PART, "delta": "words on"}
+PARTS = {**ITEM, "content": [{"type": "output_text", "text": "one"}, {"type": "output_text", "text": "two"}]}
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ([done([ONE, TWO])], "one\ntwo"),
+        ([{"type": "response.output_item.added", "response_id": "resp_1", "item": TWO}, done([ONE, TWO])], "two\none"),
+        ([HALF, done([words(FINAL)])], FINAL),
+        ([{"type": "response.output_text.delta", **PART, "delta": "one"}, done([PARTS])], "one\ntwo"),
+    ],
+)
+def test_what_a_final_object_has_beyond_the_deltas_is_kept(events, text):
+    with serve(dialogue(CREATED, *events)) as url, connect(url=url) as chat:
+        reply = chat.ask("Hi").wait(10)
+        assert reply.text == text
+        pieces = "".join(piece.text for piece in reply)
+        assert sorted(pieces.replace("\n", "")) == sorted(text.replace("\n", ""))
 
 
 def test_what_deltas_brought_is_not_said_twice_by_the_final_objects():

@@ -19,7 +19,8 @@ class Server:
 
     Args:
         ids: `"kept"`: it takes the ids it is given, and its own are unique. `"own"`: it gives every item an id of its
-            own. `"again"`: each session counts from one, so that ids of another session come back.
+            own. `"again"`: each session counts from one, so that ids of another session come back. `"counted"`: so,
+            and it takes the ids it is given.
     """
 
     def __init__(self, ids):
@@ -33,7 +34,7 @@ class Server:
         return f"{kind}_{self.count}"
 
     def session(self, talk):
-        if self.ids == "again":
+        if self.ids in ("again", "counted"):
             self.count = 0
         talk.open()
         told = []
@@ -41,7 +42,7 @@ class Server:
         while len(told) < 2 * self.turns:
             item = talk.expect("conversation.item.create")["item"]
             told.append(item["content"][0]["text"])
-            if self.ids != "kept":
+            if self.ids in ("own", "again"):
                 item = {**item, "id": self.new_id("item")}
             for name in ("added", "done"):
                 talk.say({"type": f"conversation.item.{name}", "item": {**item, "status": "completed"}})
@@ -58,7 +59,7 @@ class Server:
                 return
 
 
-@pytest.mark.parametrize("ids", ["kept", "own", "again"])
+@pytest.mark.parametrize("ids", ["kept", "own", "again", "counted"])
 def test_any_number_of_breaks_keeps_every_turn_once_and_every_reply_as_it_was(ids):
     server = Server(ids)
     replies, breaks = [], []
@@ -79,6 +80,36 @@ def test_any_number_of_breaks_keeps_every_turn_once_and_every_reply_as_it_was(id
     assert server.told == [said[: 2 * turns] for turns in (0, *BREAKS_AFTER)]
 
 
+def test_one_refused_turn_of_the_history_leaves_the_others_once():
+    def first(talk):
+        talk.open()
+        for number in (1, 2):
+            talk.take_message(f"item_{number}")
+            talk.answer(f"answer {number}", id=f"resp_{number}", item_id=f"said_{number}")
+        talk.drop()
+
+    def second(talk):
+        talk.open()
+        for number in range(4):
+            event = talk.expect("conversation.item.create")
+            if number == 1:
+                talk.say({"type": "error", "error": {"message": "Not this.", "event_id": event["event_id"]}})
+            else:
+                talk.say({"type": "conversation.item.added", "item": event["item"]})
+        talk.take_message("item_3")
+        talk.answer("answer 3", id="resp_3", item_id="said_3")
+
+    news = []
+    with serve(first, second) as url, connect(url=url, reconnect=True) as chat:
+        chat.subscribe(lambda update: news.append(update) if isinstance(update, Reconnecting) else None)
+        chat.ask("question 1").wait(10)
+        chat.ask("question 2").wait(10)
+        until(lambda: news)
+        assert chat.ask("question 3").wait(10).text == "answer 3"
+        said = [f"{kind} {number}" for number in (1, 2, 3) for kind in ("question", "answer")]
+        assert [turn.words for turn in chat.turns] == said
+
+
 def test_a_turn_the_new_session_would_not_take_is_not_mistaken_for_the_next_one():
     def first(talk):
         talk.open()
@@ -95,9 +126,9 @@ def test_a_turn_the_new_session_would_not_take_is_not_mistaken_for_the_next_one(
         talk.answer("Still here.", id="resp_2", item_id="item_4")
 
     with serve(first, second) as url, connect(url=url, reconnect=True) as chat:
-        before = chat.ask("Hello").wait(10)
         news = []
         chat.subscribe(lambda update: news.append(update) if isinstance(update, Reconnecting) else None)
+        before = chat.ask("Hello").wait(10)
         until(lambda: news)
         assert chat.ask("Are you there?").wait(10).text == "Still here."
         assert before.text == "Hello to you."

@@ -7,7 +7,7 @@ import pytest
 from dialogue import serve, until
 
 from rtnb.audio import Clip
-from rtnb.errors import ConnectionFailed
+from rtnb.errors import ConnectionFailed, ResponseFailed
 from rtnb.session import connect
 
 PCM = b"\1\0" * 2400
@@ -160,6 +160,69 @@ def test_a_question_cancelled_before_its_turn_sends_nothing_and_lets_the_next_on
         chat.send({"type": "x"})
         assert [first.wait(10).text, third.wait(10).text] == ["One.", "Three."]
     assert heard == ["three"]
+
+
+@pytest.mark.parametrize("takes_cancels", [True, False])
+def test_a_question_cancelled_before_its_answer_began_leaves_the_next_one_its_own(takes_cancels):
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        talk.expect("response.cancel")
+        begun = {"id": "resp_1", "status": "in_progress", "conversation_id": "c", "output": []}
+        talk.say({"type": "response.created", "response": begun})
+        assert talk.expect("response.cancel")["response_id"] == "resp_1"
+        status = "cancelled" if takes_cancels else "completed"
+        talk.say({"type": "response.done", "response": {**begun, "status": status}})
+        talk.take_message("item_2")
+        talk.answer("Two.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url) as chat:
+        first = chat.ask("one")
+        until(lambda: any(entry.type == "response.create" for entry in chat.log))
+        first.cancel()
+        second = chat.ask("two")
+        assert first.wait(10).status == "cancelled"
+        assert second.wait(10).text == "Two."
+
+
+def test_a_question_beside_an_aside_gets_its_own_answer():
+    def script(talk):
+        talk.open()
+        aside = talk.expect("response.create")["response"]
+        talk.take_message()
+        talk.expect("response.create")
+        for number, conversation, metadata in ((1, None, aside["metadata"]), (2, "c", None)):
+            response = {"id": f"resp_{number}", "conversation_id": conversation, "metadata": metadata, "output": []}
+            talk.say({"type": "response.created", "response": {**response, "status": "in_progress"}})
+            part = {"response_id": f"resp_{number}", "item_id": f"item_{number}"}
+            talk.say({"type": "response.output_text.delta", **part, "delta": f"answer {number}"})
+        for number in (1, 2):
+            talk.say({"type": "response.done", "response": {"id": f"resp_{number}", "status": "completed"}})
+
+    with serve(script) as url, connect(url=url) as chat:
+        aside, asked = chat.side("Which language?"), chat.ask("Hi")
+        assert (aside.wait(10).text, asked.wait(10).text) == ("answer 1", "answer 2")
+
+
+def test_an_unreadable_end_of_an_aside_ends_the_aside_alone():
+    def script(talk):
+        talk.open()
+        aside = talk.expect("response.create")["response"]
+        talk.take_message()
+        talk.expect("response.create")
+        beside = {"id": "resp_1", "conversation_id": None, "metadata": aside["metadata"], "output": []}
+        talk.say({"type": "response.created", "response": {**beside, "status": "in_progress"}})
+        talk.answer("Here.", id="resp_2", item_id="item_2", expect=False, status="in_progress")
+        talk.socket.send('{"type": "response.done", "response": {"object": "realtime.response", "id": "resp_1", "sta')
+        talk.say({"type": "response.done", "response": {"id": "resp_2", "status": "completed"}})
+
+    with serve(script) as url, connect(url=url) as chat:
+        aside, asked = chat.side("Which language?"), chat.ask("Hi")
+        with pytest.raises(ResponseFailed, match="cannot be read"):
+            aside.wait(10)
+        assert asked.wait(10).text == "Here."
+        assert [e.event["response_id"] for e in chat.log if e.type == "response.cancel"] == ["resp_1"]
 
 
 def test_sound_that_waits_for_its_turn_is_counted_as_unsent():

@@ -106,6 +106,45 @@ def test_a_call_that_a_later_output_repeats_beside_its_answer_does_not_run_again
     assert ran == [3]
 
 
+def test_a_server_that_writes_the_same_call_id_again_has_each_call_run():
+    ran = []
+
+    def book(seat: int) -> str:
+        ran.append(seat)
+        return "booked"
+
+    def script(talk):
+        talk.open()
+        for number in (1, 2):
+            talk.take_message(f"item_{number}")
+            say_calls(talk, call(arguments=f'{{"seat": {number}}}'), id=f"resp_{number}")
+            take_outputs(talk, 1)
+            say_calls(talk, call(arguments='{"seat": 9}'), id=f"resp_{number}b")
+            take_outputs(talk, 1)
+            talk.answer("Done.", id=f"resp_{number}c", item_id=f"said_{number}")
+
+    with serve(script) as url, connect(url=url, tools=[book]) as chat:
+        assert [chat.ask("Hi").wait(20).text for _ in range(2)] == ["Done.", "Done."]
+    assert ran == [1, 9, 2, 9]
+
+
+def test_what_a_function_returns_or_raises_with_half_a_pair_is_sent_all_the_same():
+    def book(seat: int) -> str:
+        return "half \ud83d"
+
+    answered = []
+
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        say_calls(talk, call())
+        answered.extend(take_outputs(talk, 1))
+        talk.answer("Done.", id="resp_2", item_id="item_2")
+
+    assert ask(script, book).text == "Done."
+    assert answered == [("call_1", "half ?")]
+
+
 def test_the_first_sound_counts_from_the_first_request_and_the_functions_part_is_told():
     running, go_on = threading.Event(), threading.Event()
 

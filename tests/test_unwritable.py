@@ -40,6 +40,11 @@ SESSION_CALLS = {
     "update": lambda chat, value: chat.update(audio={"output": {"speed": value}}),
     "create": lambda chat, value: chat.create({"type": "message", "role": "user", "content": value}),
     "send": lambda chat, value: chat.send({"type": "x", "field": value}),
+    "delete": lambda chat, value: chat.delete(value),
+    "retrieve": lambda chat, value: chat.retrieve(value),
+    "truncate": lambda chat, value: chat.truncate(value, 5),
+    "cancel": lambda chat, value: chat.cancel(value),
+    "create_after": lambda chat, value: chat.create({"type": "message"}, value),
 }
 
 
@@ -86,6 +91,22 @@ def test_transcription_and_translation_refuse_it_too():
 def test_words_with_half_a_pair_are_refused_where_they_are_asked():
     with pytest.raises(InputError, match=r"^Your text is 'bad \\ud83d half' \(str\), which JSON cannot carry"):
         rtnb.ask("bad \ud83d half", practice=True)
+
+
+def test_an_event_or_item_that_is_none_is_refused_and_an_odd_one_goes_out_as_it_is():
+    sent = []
+
+    def script(talk):
+        talk.open()
+        sent.extend(talk.hear() for _ in range(2))
+
+    with serve(script) as url, connect(url=url) as chat:
+        for refused in (lambda: chat.send("response.create"), lambda: chat.send([1]), lambda: chat.create("hello")):
+            with pytest.raises(InputError, match=r"^Your (event|item)"):
+                refused()
+        chat.send({"type": "conversation.item.create", "event_id": "a"}).wait(5)
+        chat.send({"type": "conversation.item.create", "event_id": "b", "item": {"call_id": ["x"]}}).wait(5)
+    assert [event["event_id"] for event in sent] == ["a", "b"]
 
 
 def test_the_sentence_says_where_it_stands_and_what_may_stand_there():

@@ -702,7 +702,7 @@ class Call:
             text=mask_secrets(str(error.get("message") or "")),
         )
         self._tell_money()
-        calls = session.conversation.open_calls(response)
+        calls = response.calls
         ours = [item for item in calls if item.get("name") in self._tools]
         if ours and response.status == "completed":
             background.submit(self._run_tools(session, ours))
