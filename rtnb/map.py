@@ -117,7 +117,8 @@ class Results(Handle["Results"]):
         self._lock = threading.Lock()
         self._running: set[Session] = set()
         self._cancelled = False
-        self._reserved = 0.0
+        self._reserved: list[_Job] = []  # the recordings under way
+        self._dearer = 1.0  # how much more an answer cost than was reckoned
         self._dead = 0
         self._bar = _progress_bar(len(jobs), show)
         from . import background
@@ -225,6 +226,7 @@ class Results(Handle["Results"]):
                     break
                 if self._budget is not None:
                     self._budget.check_before(self._reckoned(job) if job.problem is None else 0.0)
+                self._reserved.append(job)
                 under_way.add(asyncio.ensure_future(self._one(job)))
             while under_way:
                 under_way = await self._some(under_way)
@@ -243,7 +245,7 @@ class Results(Handle["Results"]):
         return rest
 
     def _reckoned(self, job: _Job) -> float:
-        """What a recording is likely to cost at most."""
+        """What a recording is likely to cost at most, as far as those before it told."""
         seconds = 60.0 if job.seconds is None else job.seconds
         spoken = self._how.get("modalities") == "audio"
         words = len(self._prompt) // 3 + 20
@@ -256,21 +258,21 @@ class Results(Handle["Results"]):
                 text_only=not spoken,
             ).usd
             or 0.0
-        )
+        ) * self._dearer
 
     def _fits(self, job: _Job) -> bool:
         """Whether the budget covers this recording beside those under way."""
-        return self._budget is None or self._reserved + self._reckoned(job) <= self._budget.left
+        return self._budget is None or (sum(self._reckoned(one) for one in (*self._reserved, job)) <= self._budget.left)
 
     async def _one(self, job: _Job) -> None:
-        reserved = self._reckoned(job)
-        self._reserved += reserved
         try:
             row = await self._answer(job)
         finally:
-            self._reserved -= reserved
+            self._reserved.remove(job)
         if row is None:
             return
+        if row.usd and (reckoned := self._reckoned(job)):
+            self._dearer *= max(1.0, row.usd / reckoned)
         with self._lock:
             self._rows[job.key] = row
         if self.path is not None:
