@@ -295,7 +295,7 @@ class Connection:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
             for update in updates:
                 self._tell(update)
-            self._settle(updates[0].event)
+            self._settle(updates[0].event, usual=isinstance(event.get("error"), dict))
         except Exception as error:  # whatever form a server gives it, the next event is read all the same
             _log.debug("rtnb: an event could not be read", exc_info=True)
             self._unread(*wire.type_of(frame), f"{type(error).__name__}: {error}")
@@ -303,15 +303,15 @@ class Connection:
             return None
         return updates[0].event
 
-    def _settle(self, event: dict[str, Any]) -> None:
-        """Hand an event to whoever waits for it; the first who asked comes first."""
+    def _settle(self, event: dict[str, Any], *, usual: bool) -> None:
+        """Hand an event to whoever waits for it, the first who asked first; `usual`: an error in the API's form."""
         if event["type"] == "error":
             named = event["error"].get("event_id")
             if (expectation := self._expected.get(named or "")) is not None:
                 expectation.fail(wire.error_from(event, expectation.doing))
             elif not named:  # the API names the event where it can; other servers never do
                 said = f"The server said “{event['error'].get('message')}” and nothing after it."
-                self.doubt(lambda doing: wire.error_from(event, doing), said, usual="event_id" in event["error"])
+                self.doubt(lambda doing: wire.error_from(event, doing), said, usual=usual)
             return
         for expectation in self._expected.values():
             if not expectation.future.done() and expectation.answers(event):
@@ -324,7 +324,7 @@ class Connection:
         Args:
             why: Makes the error from what was being done, for "The server refused …".
             said: What happened, as a sentence.
-            usual: Whether it is an error in the API's own form, after which an answer may still take its time.
+            usual: Whether it is an error in the API's own form, after which a slow server may still answer.
         """
         waiting = list(self._expected.values()), self.conversation.active_response()
         self._give_up(_SILENCE_SECONDS * (5 if usual else 1), why, said, *waiting)

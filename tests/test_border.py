@@ -252,6 +252,7 @@ def test_an_error_in_the_middle_of_an_answer_that_has_no_end_is_its_end():
         ({"error": None, "message": "boom"}, "boom"),
         ({"message": "boom", "code": 400}, "boom"),
         ({"error": {"message": {"text": "boom"}, "code": 5}}, "boom"),
+        ({"error": {"message": "boom", "event_id": None}}, "boom"),
         ({"error": {}}, "no reason given"),
         ({}, "no reason given"),
     ],
@@ -278,6 +279,21 @@ def test_an_answer_that_begins_late_is_not_blamed_for_an_error_before_it():
     with serve(script) as url, connect(url=url) as chat:
         assert chat.ask("Hi").wait(20).text == "Here."
         assert any("did not confirm" in warning for warning in chat.warnings)
+
+
+def test_a_slow_answer_after_a_complaint_is_waited_for():
+    def script(talk):
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        talk.say({"type": "error", "error": {"message": "The field speed is ignored."}})
+        time.sleep(3 * connection._SILENCE_SECONDS)
+        talk.say(CREATED, {"type": "error", "error": {"message": "Transcription is not available."}})
+        time.sleep(3 * connection._SILENCE_SECONDS)
+        talk.answer("Here.", id="resp_1", item_id="item_1", expect=False)
+
+    with serve(script) as url, connect(url=url) as chat:
+        assert chat.ask("Hi").wait(20).text == "Here."
 
 
 def test_an_error_that_names_nobody_ends_nothing_that_goes_on():
