@@ -19,7 +19,7 @@ from dialogue import serve
 import rtnb
 from rtnb import costs, html
 from rtnb.audio import Clip
-from rtnb.audio.download import link
+from rtnb.audio.download import download
 from rtnb.conversation import Turns
 from rtnb.doctor import Finding, Report
 from rtnb.timeline import Timeline
@@ -117,6 +117,14 @@ def spoken():
     return rtnb.ask(clip(), practice=True, show=False).wait()
 
 
+def displayed(monkeypatch, show):
+    """What a function displays as HTML."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    show()
+    return [page.data for page in shown]
+
+
 def pages(thing):
     """What a thing shows as HTML."""
     if hasattr(thing, "_repr_html_"):
@@ -140,7 +148,7 @@ ESTIMATE = {"seconds_in": 60, "seconds_out": 60, "turns": 3}
 PLACES = {
     "audio.check.Check": lambda _: pages(clip().check()),
     "audio.clip.Clip": lambda _: [*pages(clip()), *pages(Clip.from_pcm(b"", rate_hz=24_000, name=DEAR))],
-    "audio.download.download": lambda _: [link(b"x", "a $5 and $10.wav")],
+    "audio.download.download": lambda patch: displayed(patch, lambda: download(clip(), "a $5 and $10.wav")),
     "audio.shipped.Samples": lambda _: pages(rtnb.samples()),
     "bill.Bill": lambda _: pages(said().bill),
     "check.Verdict": lambda _: pages(rtnb.check("01.1", None)),
