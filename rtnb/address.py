@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
 
 from . import models, urls
 from .errors import keep_secret, mask_secrets
@@ -25,6 +25,8 @@ class Address:
         source: Who answers, in a word: `"openai"`, `"practice"`, `"replay"`, or the host's name.
         headers: Makes the headers that carry the key, at the handshake and nowhere else.
         reveal: Gives the whole address, for the handshake alone.
+        local: Whether the server is on this machine, where no proxy may come between.
+        sideband: Whether it joins a live call, where the server sends no `session.created` (recorded).
     """
 
     url: str
@@ -32,16 +34,8 @@ class Address:
     source: str
     headers: Callable[[], dict[str, str]] = field(repr=False)
     reveal: Callable[[], str] = field(repr=False)
-
-    @property
-    def local(self) -> bool:
-        """Whether the server is on this machine, where no proxy may come between."""
-        return (urlsplit(self.url).hostname or "") in _LOCAL_HOSTS
-
-    @property
-    def sideband(self) -> bool:
-        """Whether it joins a live call, where the server sends no `session.created` (recorded)."""
-        return any(name == "call_id" for name, _ in parse_qsl(urlsplit(self.url).query))
+    local: bool = False
+    sideband: bool = False
 
 
 def parse(url: str | None) -> SplitResult:
@@ -90,4 +84,6 @@ def resolve(
         query.append((kind.model_parameter, model))
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
     told = source or (kind.name if kind.name == "openai" else parts.hostname or "")
-    return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full)
+    # Told from the plain parts: a key made of words ("localhost") is masked in the address.
+    local, sideband = parts.hostname in _LOCAL_HOSTS, "call_id" in names
+    return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full, local, sideband)

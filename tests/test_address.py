@@ -216,3 +216,13 @@ def test_loopback_goes_past_any_proxy_and_a_joined_call_expects_no_greeting():
     assert resolve("ws://127.0.0.1:1", "m").local
     assert not resolve(None, "m").local
     assert resolve("wss://api.openai.com/v1/realtime?call_id=rtc_1", "m").sideband
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"])
+def test_where_an_address_leads_hangs_on_no_key(host):
+    for key in (host, "localhost", "127.0.0.1", "realtime?call_id"):
+        there = resolve(f"ws://{host}:1/v1/realtime?call_id=rtc_1", "m", key=key)
+        assert (there.local, there.sideband) == (True, True)
+        assert not resolve("ws://localhost.example:1/v1", "m", key=key).local
+    plain = resolve("ws://localhost:1/v1?model=m", None, key="no-key-required")
+    assert (plain.url, plain.sideband) == ("ws://localhost:1/v1/realtime?model=m", False)
