@@ -110,11 +110,12 @@ def keep_secret(secret: str) -> Callable[[], str]:
     """Put a secret where no list of attributes or variables shows it; `mask_secrets` knows it while that is kept.
 
     Args:
-        secret: The plain text.
+        secret: The plain text; spaces and line breaks around it are dropped.
 
     Returns:
         A function that gives it back.
     """
+    secret = secret.strip()
 
     def reveal() -> str:
         return secret

@@ -160,6 +160,21 @@ def test_a_brain_key_that_no_header_can_carry_is_told_without_quoting_it(odd):
     assert Remote("http://localhost:1/v1", "small", f" {AZURE}\n").headers()["Authorization"] == f"Bearer {AZURE}"
 
 
+@pytest.mark.parametrize(("key", "sent"), [("", None), (" \n", None), (f"{AZURE}\n", f"Bearer {AZURE}")])
+def test_a_brain_key_that_is_empty_or_ends_in_a_line_break_is_taken_by_the_practice_server(key, sent):
+    with door(401) as there:
+        there.RequestHandlerClass = Chat
+        address = f"http://{there.address}/v1"
+        assert Remote(address, "small", key).headers().get("Authorization") == sent
+        with (
+            practice.start(brain=address, brain_model="small", brain_key=key, key=key) as running,
+            connect(url=running.url, key=key.strip() or None, modalities="text") as chat,
+            pytest.raises(RtnbError, match=r"Your key for the brain at .* was refused"),
+        ):
+            chat.ask("Hi").wait(10)
+    assert there.asked[0].get("Authorization") == sent
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"pace": -1}, {"session_seconds": 0}, {"brain": "http://[::1", "brain_model": "m"}, {"host": "203.0.113.1"}],

@@ -59,7 +59,7 @@ class Remote:
 
     def __post_init__(self) -> None:
         if not callable(self.key):
-            object.__setattr__(self, "key", keep_secret(self.key.strip()) if self.key else None)
+            object.__setattr__(self, "key", keep_secret(self.key) if self.key and self.key.strip() else None)
         if callable(self.key) and not re.fullmatch("[!-~]+", self.key()):  # `http.client` would quote it
             raise InputError("Your brain key cannot be one: a space or another odd character is in it. Copy it again.")
         example = "http://localhost:11434/v1"

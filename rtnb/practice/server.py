@@ -248,7 +248,7 @@ def start(
         InputError: The arguments do not go together, or the address cannot be listened on.
     """
     # As functions, which no traceback shows.
-    held, brain_held = (None if one is None else keep_secret(one) for one in (key, brain_key))
+    held, brain_held = (keep_secret(one) if one and one.strip() else None for one in (key, brain_key))
     key = brain_key = None
     names = [host] if isinstance(host, str) else [*host]
     address = names[0]
