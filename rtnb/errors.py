@@ -44,8 +44,9 @@ def _pattern(sure: str, perhaps: str) -> re.Pattern[str]:
 # What looks like a secret: OpenAI's own prefixes, and the headers that carry one, whatever its form (Azure's keys have
 # no prefix). Where words may stand in its place ("the bearer yesterday", "sk-learn") it must also look random.
 _PROJECT, _PREFIX = r"(?<![A-Za-z0-9])sk-(?:proj|svcacct|admin)-", r"(?<![A-Za-z0-9])(?:sk-|ek_)"
-_HEADER = r"(?i:authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)\s+|[\"']api[-_]?key[\"']\s*[:=]\s*[\"'])"
-_NAME = r"(?i:\bbearer\s+|api[-_]?key[\"']?\s*[:=]\s*[\"']?)"
+_SCHEME, _CARRIES = "(?:bearer|basic|token)", "auth|cookie|secret|token|password|credential"
+_HEADER = rf"(?i:authorization[\"']?\s*[:=]\s*[\"']?{_SCHEME}\s+|[\"']api[-_]?key[\"']\s*[:=]\s*[\"'])"
+_NAME = rf"(?i:\bbearer\s+|(?:api[-_]?key|authorization|{_CARRIES})[\"']?\s*[:=]\s*[\"']?)"
 _SHOWN = _pattern(f"{_PROJECT}|{_HEADER}", f"{_PREFIX}|{_NAME}")
 _SAID = _pattern(_PROJECT, _PREFIX)
 # 16 letters and digits in a row, 6 with both among them, 8 digits, or the stars that the server itself puts in the
@@ -55,6 +56,7 @@ _RANDOM = re.compile(
 )
 _SECRET_FIELDS = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
 _PROTOCOL_FIELDS = frozenset({"type", "object", "role", "status"})
+_CARRIED = re.compile(rf"(?i){_CARRIES}|key|^value$")  # the last in `client_secret`; other headers hold words
 HIDDEN = "[hidden key]"  # what stands in a saved session where a key was
 
 
@@ -69,17 +71,16 @@ def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
 
     Args:
         value: An event, or any part of one.
-        known: Keys in use, to which those found by their names are added. Those of up to 8 letters stay in words:
-            "practice" is no secret.
+        known: Keys in use, to which those found by their names are added, without the scheme before them. Those of up
+            to 8 letters stay in words: "practice" is no secret.
         hide: Whether all of it is a key.
 
     Returns:
         The same without the known keys, without what carries a key by its name, whatever the key looks like (MCP
-        servers take any), and without what can be nothing but a key of OpenAI's.
+        servers take any), without headers, and without what can be nothing but a key of OpenAI's.
     """
     if isinstance(value, str):
-        known += [value] if hide and value not in known else []
-        for secret in known:
+        for secret in sorted(known, key=len, reverse=True):
             value = value.replace(secret, HIDDEN) if len(secret) > 8 else value
         return HIDDEN if hide else _SAID.sub(_cut, value)
     if isinstance(value, list):
@@ -87,21 +88,26 @@ def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
     if not isinstance(value, dict):
         return value
     hides = {name: hide or name.lower() in _SECRET_FIELDS for name in value}
+    found = {name: part for name, part in value.items() if hides[name] and isinstance(part, str)}
+    secrets = {re.sub(rf"(?i)^\s*{_SCHEME}\s+", "", part) for name, part in found.items() if _CARRIED.search(name)}
+    known += secrets.difference(known)
     kept = {name: part for name, part in value.items() if name in _PROTOCOL_FIELDS and isinstance(part, str)}
     return {name: without_secrets(part, known, hide=hides[name]) for name, part in value.items()} | kept
 
 
-# What is a secret by its place: the name and password of an address, a query parameter, a field of JSON.
+# What is a secret by its place: the name and password of an address, a query parameter, a field of JSON up to its
+# closing quote, in a string of JSON as well. A token that has a probability is a word of the server's.
 _IN_ITS_PLACE = re.compile(
-    r"(?i)(://)[^\s/?#\"'\\]*(?=@)|([?&;](?:[\w.-]*(?:key|token|secret|password|auth|signature|credential)|sig|code)="
-    r"|[\"'](?:authorization|[\w-]*api[-_]?key|client_secret)[\"']\s*:\s*[\"'])[^\s&#\"'\\]+"
+    rf"(?is)(://)[^\s/?#\"'\\]*(?=@)|([?&;](?:[\w.-]*(?:{_CARRIES}|key|signature)|sig|code)=)[^\s&#\"'\\]+"
+    rf"|(\\{{0,7}}[\"'][\w-]{{0,60}}(?:{_CARRIES}|authorization|-key|api_?key)(?:-[\w-]{{1,60}})?\\{{0,7}}[\"']\s*:\s*"
+    r"(?P<quote>\\{0,7}[\"']))(?:(?!(?P=quote))(?:\\.|[^\\]))++(?!(?P=quote),\s*\\{0,7}[\"']logprob)"
 )
 # Headers that carry a secret in whatever form, and the rest of a long frame, which may begin in the middle of one.
-_IN_A_LOG = re.compile(
-    r"(?i)^([<>] (?:[\w-]*(?:auth|cookie|secret|token|(?<!websocket-)key)[\w-]*: |(?:TEXT|CONT) .*?\.\.\.)).+"
-)
+_IN_A_LOG = re.compile(rf"(?i)^([<>] (?:[\w-]*(?:{_CARRIES}|(?<!websocket-)key)[\w-]*: |(?:TEXT|CONT) .*?\.\.\.)).+")
 _WORDS = _PROTOCOL_FIELDS | {"code", "param"}  # what programs compare, whatever words a key is made of
-_PIECE = 8  # characters of a key that are too many to show
+_PIECE = 8  # characters of a key that looks random that are too many to show, unless they are a word
+_MIXED = re.compile(rf"(?=.*[0-9]).*(?:{_RANDOM.pattern}|[A-Za-z0-9+/=]{{16}})")
+_WORD = re.compile("[A-Za-z]?[a-z_.-]*|[A-Z_.-]*")
 _PUBLIC = "sk-proj- sk-svcacct- sk-admin- practice"  # no secret: how many keys begin, and the practice server's own
 _kept: weakref.WeakValueDictionary[int, Callable[[], str]] = weakref.WeakValueDictionary()
 
@@ -132,13 +138,16 @@ def mask_secrets(text: str) -> str:
 
     Returns:
         The text with `sk-…`, `ek_…`, bearer tokens and key-carrying subprotocols cut to their prefix, without names,
-        passwords and keys in addresses, and without any longer piece of what `keep_secret` was given.
+        passwords and keys in addresses and fields, without what `keep_secret` was given, and without longer pieces of
+        it where it looks random.
     """
-    text = _IN_ITS_PLACE.sub(lambda match: (match[1] or match[2]) + "…", _SHOWN.sub(_cut, text))
+    text = _IN_ITS_PLACE.sub(lambda match: f"{match[1] or match[2] or match[3]}…", _SHOWN.sub(_cut, text))
     for secret in {reveal() for known in _kept.valuerefs() if (reveal := known()) is not None}:
         for form in {secret, quote(secret, safe="")}:
-            pieces = [form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1)]
-            if found := [re.escape(piece) for piece in pieces if piece in text and piece not in _PUBLIC]:
+            size = _PIECE if _MIXED.match(secret) else max(len(form), _PIECE)
+            pieces = [form[start : start + size] for start in range(len(form) - size + 1)]
+            pieces = [piece for piece in pieces if piece in text and (piece == form or not _WORD.fullmatch(piece))]
+            if found := [re.escape(piece) for piece in pieces if piece not in _PUBLIC]:
                 text = re.sub(rf"(?:{'|'.join(found)})[\w*…-]*", "…", text.replace(form, "…"))
     return text
 

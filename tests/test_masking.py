@@ -51,6 +51,10 @@ ORDINARY = [
     "2024-11-27 the bearer 2024-11-27 came",
     "basic training, basic mathematics, Basic Instructions",
     "Bearer token authentication uses the Authorization header.",
+    "Authorization: Token is missing",
+    '"max_output_tokens":100,"input_tokens":20,"total_tokens":12345678,"text_tokens_details":{"cached_tokens":12345678}',
+    '{"max_output_tokens": "inf", "text_tokens_details": "x", "author": "Jane Austen", "key": "C major"}',
+    '{"logprobs":[{"token":"Hello","logprob":-0.1,"bytes":[72]}]}',
 ]
 
 # Made up, and obviously so; each pair is a text and what may not be left of it.
@@ -95,7 +99,28 @@ SECRET = [
     ("x-api-key: a1b2c3d4e5", "a1b2c3"),
     ("OPENAI_API_KEY=a1b2c3d4e5", "a1b2c3"),
     ("wss://x.example/realtime?api-key=a1b2c3d4e5&model=m", "a1b2c3"),
+    ("Authorization: Token abcdef1234567890abcdef", "abcdef"),
+    ("Authorization: Token open-sesame", "sesame"),
+    ("Authorization: ghp_s3cr3tvalue", "s3cr3t"),
+    ("X-Auth-Token: hunter2-secret", "hunter2"),
+    ("Set-Cookie: sid=hunter2hunter2; Path=/", "hunter2"),
 ]
+
+# Fields of JSON that carry a secret by their name: all of it goes, however many words it has.
+FIELDS = {
+    "Authorization": "token ghp_s3cr3tvalue",
+    "authorization": "Bearer opens esame",
+    "Proxy-Authorization": "Digest a=open, b='sesame'",
+    "X-Auth-Token": "hunter2-secret",
+    "X-Auth-User": "hunter2-secret",
+    "Cookie": 'sid="open"; more=sesame',
+    "X-Secret": "open&se#same",
+    "X-Key": "opensesame",
+    "access_token": "opensesame",
+    "clientSecret": "open sesame",
+    "password": "open\\sesame\\",
+    "Ocp-Apim-Subscription-Key": "open sesame",
+}
 
 
 @pytest.mark.parametrize("text", ORDINARY)
@@ -113,6 +138,17 @@ def test_what_looks_like_a_key_is_masked(text: str, secret: str) -> None:
     assert mask_secrets(f"Before it {text} and after it.").endswith(" and after it.")
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_with_a_secrets_name_is_masked_to_its_end(name: str) -> None:
+    tool = {"type": "mcp", "headers": {name: FIELDS[name], "Accept": "text/html"}, "max_output_tokens": 100}
+    masked = {**tool, "headers": {name: "…", "Accept": "text/html"}}
+    assert json.loads(mask_secrets(json.dumps(tool))) == masked
+    assert mask_secrets(repr({name: "it's a secret"})) == f'{{{name!r}: "…"}}'
+    assert mask_secrets(json.dumps(tool, separators=(",", ":")).partition(FIELDS[name][-3:-1])[0]).endswith(':"…')
+    inside = mask_secrets(json.dumps([json.dumps({name: "open sesame", "Accept": "text/html"})]))
+    assert json.loads(json.loads(inside)[0]) == {name: "…", "Accept": "text/html"}
+
+
 def test_what_stands_around_a_key_stays() -> None:
     assert mask_secrets("Your key sk-abc123def.") == "Your key sk-…."
     assert mask_secrets("Bearer abc123def456, then") == "Bearer …, then"
@@ -120,7 +156,9 @@ def test_what_stands_around_a_key_stays() -> None:
 
 
 def test_long_texts_are_masked_in_no_time() -> None:
-    for text in ("sk-" * 100_000, "sk-a" * 100_000, "bearer " * 100_000, "a" * 1_000_000, "ek_" + "_" * 300_000,
+    for text in ("\\" * 300_000, '"' * 300_000, '"authorization":"' * 30_000, '"token-' * 50_000, "token: " * 50_000,
+                 '"' + "token-" * 50_000, '"token":"a' * 30_000, "sk-" * 100_000,
+                 "sk-a" * 100_000, "bearer " * 100_000, "a" * 1_000_000, "ek_" + "_" * 300_000,
                  "api-key: " * 50_000, "sk-" + "a-" * 200_000, "Bearer " + " " * 300_000):  # fmt: skip
         mask_secrets(text)
 
@@ -222,6 +260,24 @@ def test_an_answer_asked_for_with_a_tools_secrets_is_found_again(tmp_path: Path)
     assert not re.search("hunter2|opensesame", text)
     with connect(replay=path, replay_speed=math.inf) as chat:
         assert ask(chat).startswith("Done with ")
+
+
+def test_a_header_that_is_no_secret_takes_no_words_and_a_token_goes_without_its_scheme(tmp_path: Path) -> None:
+    headers = {
+        "X-Course": "chemistry",
+        "Accept": "application/json",
+        "Authorization": "Bearer tok-abcdef123",
+        "X-Auth-Token": "token  opensesame",
+    }
+    asked = "I like chemistry and application/json, not tok-abcdef123 nor opensesame."
+
+    with serve(talker) as url, connect(url=url, tools=[{**MCP, "headers": headers}]) as chat:
+        chat.ask(asked).wait(10)
+        path = chat.save(tmp_path / "headers.rtnb")
+    text = everything(path)
+    assert text.count("I like chemistry and application/json, not [hidden key] nor [hidden key].") >= 2
+    assert not re.search("tok-abcdef123|opensesame|hunter2", text)
+    assert '"X-Course":"[hidden key]","Accept":"[hidden key]"' in text
 
 
 def test_the_practice_server_writes_down_words_and_no_keys(tmp_path: Path) -> None:

@@ -201,6 +201,26 @@ def test_known_keys_are_masked_whole_and_in_pieces(key):
     assert held() == key
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "masked"),
+    [
+        ("no-key-required", "Missing required parameter: session.type", None),
+        ("sk-no-key-required", "Missing required parameter; no-key-required", None),
+        ("notrequiredatall", "Missing required parameter", None),
+        ("password123", "wrong password given", None),
+        ("127.0.0.1", "ws://127.0.0.2:1 and 27.0.0.1", None),
+        ("lm-studio", "lm-studi and m-studio", None),
+        ("no-key-required", "I sent no-key-required.", "I sent …."),
+        ("password123", "I sent password123.", "I sent …."),
+        ("lm-studio", "Incorrect key: lm-studio", "Incorrect key: …"),
+    ],
+)
+def test_a_key_of_ordinary_words_is_masked_whole_and_never_in_pieces(key, text, masked):
+    held = keep_secret(key)
+    assert mask_secrets(text) == (masked or text)
+    assert held() == key
+
+
 def test_what_is_nobodys_key_any_more_is_a_word_again():
     held = keep_secret("disk-drive")
     assert mask_secrets("a disk-drive") == "a …"
