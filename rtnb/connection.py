@@ -310,7 +310,7 @@ class Connection:
             if (expectation := self._expected.get(named or "")) is not None:
                 expectation.fail(wire.error_from(event, expectation.doing))
             elif not named:  # the API names the event where it can; other servers never do
-                said = f"The server said “{event['error'].get('message')}” and nothing after it."
+                said = f"The server said “{event['error'].get('message') or 'error'}” and nothing after it."
                 self.doubt(lambda doing: wire.error_from(event, doing), said, usual=usual)
             return
         for expectation in self._expected.values():
