@@ -111,13 +111,16 @@ class Desk:
         number, before = 0, -1
         while True:
             # JupyterLab draws cells as they come into view, and its page grows with them.
+            self.page.evaluate("() => { window.__still = 0; }")
             self.page.wait_for_function(
-                f"""() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() => {{
-                  const now = [{outer}.scrollTop, {outer}.scrollHeight].join();
-                  const still = window.__before === now;
-                  window.__before = now;
-                  go(still);
-                }})))"""
+                f"""() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() =>
+                  requestIdleCallback(() => {{
+                    const now = [{outer}.scrollTop, {outer}.scrollHeight].join();
+                    window.__still = window.__before === now ? window.__still + 1 : 0;
+                    window.__before = now;
+                    go(window.__still >= 3);
+                  }})
+                )))"""
             )
             at = self.page.evaluate(f"() => {outer}.scrollTop")
             if at == before:

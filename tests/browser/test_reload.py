@@ -81,7 +81,7 @@ def test_a_second_tab_takes_the_call_over_and_the_first_one_falls_silent(jupyter
         address = jupyter.url + f"/lab/workspaces/other/tree/{jupyter.room}/{call.notebook.path}?token={jupyter.token}"
         other.goto(address)
         second = OpenCall(other, lab.Notebook(jupyter, other, call.notebook.path))
-        second.until("elsewhere")
+        second.until("elsewhere", seconds=400)  # a second JupyterLab opens
         assert "another tab" in second.part("hint").inner_text()
         assert second.part("main").get_attribute("aria-label") == "Bring the call here"
         call.say("Please count from one to sixty.")
