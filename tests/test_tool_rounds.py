@@ -37,6 +37,17 @@ def take_outputs(talk, count):
     return [(item["call_id"], item["output"]) for item in outputs]
 
 
+def booking():
+    """A function that books a seat, and the seats that it was called with."""
+    ran = []
+
+    def book(seat: int) -> str:
+        ran.append(seat)
+        return "booked"
+
+    return book, ran
+
+
 def ask(script, tool, **settings):
     with serve(script) as url, connect(url=url, tools=[tool], **settings) as chat:
         return chat.ask("Hi").wait(20)
@@ -70,11 +81,8 @@ def test_a_call_id_that_stands_twice_in_an_output_runs_once_and_is_answered_once
 
 
 def test_calls_of_their_own_ids_or_of_none_all_run():
-    ran, answered = [], []
-
-    def book(seat: int) -> str:
-        ran.append(seat)
-        return "booked"
+    answered = []
+    book, ran = booking()
 
     def script(talk):
         talk.open()
@@ -88,11 +96,7 @@ def test_calls_of_their_own_ids_or_of_none_all_run():
 
 
 def test_a_call_that_a_later_output_repeats_beside_its_answer_does_not_run_again():
-    ran = []
-
-    def book(seat: int) -> str:
-        ran.append(seat)
-        return "booked"
+    book, ran = booking()
 
     def script(talk):
         talk.open()
@@ -107,11 +111,7 @@ def test_a_call_that_a_later_output_repeats_beside_its_answer_does_not_run_again
 
 
 def test_a_server_that_writes_the_same_call_id_again_has_each_call_run():
-    ran = []
-
-    def book(seat: int) -> str:
-        ran.append(seat)
-        return "booked"
+    book, ran = booking()
 
     def script(talk):
         talk.open()
