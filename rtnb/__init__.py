@@ -5,62 +5,64 @@ The public names, loaded when first used, so that `import rtnb` costs next to no
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
-# Public name → the module it lives in, and its name there where that differs.
+# Public name → the module that has it, and its name there where that differs.
 _HOME = {
     "AudioError": "errors",
+    "Budget": "money",
+    "BudgetExceeded": "errors",
     "Clip": "audio",
+    "ConnectionFailed": "errors",
+    "Conversation": "protocol.conversation",
     "Image": "image",
+    "InputError": "errors",
+    "KeyMissing": "errors",
+    "KeyRefused": "errors",
+    "ReplayError": "errors",
+    "ResponseFailed": "errors",
     "RtnbError": "errors",
-    "Session": "session",
-    "ask": "ask",
+    "RtnbWarning": "errors",
+    "ServerError": "errors",
+    "Session": "session.session",
+    "Tool": "session.tools",
+    "ToolFailed": "errors",
+    "ask": "asking",
     "call": "ui.call",
-    "check": "check",
-    "connect": "ask",
-    "doctor": "doctor",
-    "estimate": "costs",
+    "check": "course.check",
+    "connect": "asking",
+    "doctor": "diagnosis.doctor",
+    "estimate": "money",
     "find_key": "keys",
     "join": "audio",
-    "language": "ui.language",
-    "map": "map",
-    "practice": "practice.server:start",
-    "prices": "costs",
+    "language": "texts.language",
+    "limit_kernel": "money",
+    "map": "jobs.map",
+    "practice": "server.server:start",
+    "prices": "money",
     "record": "ui.recorder",
-    "run": "background",
+    "run": "transport.io_thread",
     "samples": "audio",
-    "transcribe": "transcribe",
-    "translate": "translate",
+    "transcribe": "jobs.transcribe",
+    "translate": "jobs.translate",
     "upload": "ui.upload",
 }
+# Modules a learner imports by name: `from rtnb import costs`.
+_MODULES = {"costs": "money"}
 
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
 
-class _House(ModuleType):
-    """The package itself, in which a public function wins over the module of the same name.
-
-    The import system binds every imported submodule as an attribute of its package, so that after
-    `from rtnb.ask import ask` somewhere, `rtnb.ask` would be a module and could no longer be called.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _House
-
-
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name in _MODULES:
+        value = import_module(f"rtnb.{_MODULES[name]}")
+    elif name in _HOME:
+        module, _, there = _HOME[name].partition(":")
+        value = getattr(import_module(f"rtnb.{module}"), there or name)
+    else:
         raise AttributeError(f"module 'rtnb' has no attribute {name!r}")
-    module, _, there = _HOME[name].partition(":")
-    value = getattr(import_module(f"rtnb.{module}"), there or name)
     globals()[name] = value
     return value
 

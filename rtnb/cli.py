@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import __version__
-from .errors import InputError, RtnbError
+from rtnb import __version__
+from rtnb.errors import InputError, RtnbError
 
 __all__ = ["main"]
 
@@ -82,14 +82,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _describe_practice(parser: argparse.ArgumentParser) -> None:
-    from .practice import server
+    from rtnb.server import server
 
     server.add_arguments(parser)
     parser.set_defaults(run=server.main)
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from .doctor import doctor
+    from rtnb.diagnosis.doctor import doctor
 
     report = doctor(model=args.model, url=args.url, learners=args.learners)
     print(report)
@@ -97,8 +97,8 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from .ask import ask
-    from .audio import open_stream, samples
+    from rtnb.asking import ask
+    from rtnb.audio import open_stream, samples
 
     source: Any = args.recording
     if source is None:
@@ -146,7 +146,7 @@ def _answer_path() -> Path:
 
 
 def _prices(args: argparse.Namespace) -> int:
-    from .costs import prices
+    from rtnb.money.costs import prices
 
     print(prices())
     return 0

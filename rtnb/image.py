@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import InputError
+from rtnb.errors import InputError
 
 __all__ = ["Image"]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import InputError, KeyMissing, keep_secret
+from rtnb.errors import InputError, KeyMissing, keep_secret
 
 __all__ = ["Key", "find_key", "hold", "lookup"]
 
@@ -218,7 +218,7 @@ def lookup(
 def _names(provider: str | None) -> tuple[str, ...]:
     if provider is None:
         return ("OPENAI_API_KEY",)
-    from .models import provider as provider_named
+    from rtnb.models import provider as provider_named
 
     return provider_named(provider).key_names
 

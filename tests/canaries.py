@@ -15,9 +15,9 @@ from urllib.parse import quote
 import pytest
 from IPython.core import ultratb
 
-from rtnb import background
-from rtnb.conversation import Conversation
-from rtnb.log import Log
+from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.log import Log
+from rtnb.transport import io_thread
 
 AZURE = "7f3c9e1b5d2a4860c1e8f7b3a9d5624e"  # made up, like all keys here
 # One for every place a key comes from, of every form a key has.
@@ -148,7 +148,7 @@ def logged():
             if record.name != "websockets.server":  # the test's own, the other end
                 told.append(f"{record.name} {record.getMessage()} {vars(record)}")
 
-    root, keep, loop = logging.getLogger(), Keep(level=logging.DEBUG), background.io_loop()
+    root, keep, loop = logging.getLogger(), Keep(level=logging.DEBUG), io_thread.io_loop()
     level = root.level
     root.addHandler(keep)
     root.setLevel(logging.DEBUG)

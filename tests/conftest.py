@@ -22,8 +22,8 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     # What is said once a kernel is said once a test.
-    if "rtnb.ends" in sys.modules:
-        monkeypatch.setattr("rtnb.ends._no_key_said", False)
+    if "rtnb.opening" in sys.modules:
+        monkeypatch.setattr("rtnb.opening._no_key_said", False)
 
 
 # The order within a lane: what asks most of the machine first, and last what listens to a page sample by sample.

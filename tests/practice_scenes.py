@@ -14,9 +14,9 @@ from openai.types import realtime as types
 from practice_shapes import check
 from practice_theatre import MINI
 
-from rtnb.practice.engines import Engines, canned
-from rtnb.practice.outputs import Part
-from rtnb.practice.thoughts import Call, Request, Say
+from rtnb.server.engines.engines import Engines, canned
+from rtnb.server.protocol.effects import Part
+from rtnb.server.protocol.requests import Call, Request, Say
 
 # How fast answers come where somebody interrupts them: slower than they are spoken, so that even a machine with too
 # much to do interrupts in time. Elsewhere they come faster.

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from rtnb.practice import settings
-from rtnb.practice.engines import canned
-from rtnb.practice.outputs import Close, Detect, Hear, Heard, Ids, Listen, Part, Send, Speak, Stop, Think
-from rtnb.practice.script import Options, Script
-from rtnb.practice.thoughts import Say, Thought
+from rtnb.server.engines.engines import canned
+from rtnb.server.protocol import settings
+from rtnb.server.protocol.effects import Close, Detect, Hear, Heard, Ids, Listen, Part, Send, Speak, Stop, Think
+from rtnb.server.protocol.requests import Say, Thought
+from rtnb.server.protocol.script import Options, Script
 
 MINI = "gpt-realtime-2.1-mini"
 FIRST = "gpt-realtime"

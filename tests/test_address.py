@@ -6,9 +6,9 @@ import pytest
 
 import rtnb
 from rtnb import models
-from rtnb.address import resolve
 from rtnb.errors import InputError
-from rtnb.practice.remote import Remote
+from rtnb.server.responder.remote import Remote
+from rtnb.transport.endpoint import resolve
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from rtnb import background
 from rtnb.errors import InputError
-from rtnb.handle import Handle
+from rtnb.transport import io_thread
+from rtnb.transport.handle import Handle
 
 
 async def answer():
@@ -17,15 +17,15 @@ async def answer():
 
 def test_work_runs_on_the_one_thread():
     async def where():
-        return threading.current_thread().name, background.on_io_thread()
+        return threading.current_thread().name, io_thread.on_io_thread()
 
-    assert background.submit(where()).result(5) == ("rtnb-io", True)
-    assert background.submit(where()).result(5) == ("rtnb-io", True)
-    assert not background.on_io_thread()
+    assert io_thread.submit(where()).result(5) == ("rtnb-io", True)
+    assert io_thread.submit(where()).result(5) == ("rtnb-io", True)
+    assert not io_thread.on_io_thread()
 
 
 def test_run_works_in_a_script():
-    assert background.run(answer()) == 42
+    assert io_thread.run(answer()) == 42
 
 
 def test_run_works_where_a_loop_is_running_already():
@@ -48,20 +48,20 @@ def test_run_passes_on_what_is_raised():
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        background.run(fails())
+        io_thread.run(fails())
 
 
 def test_run_takes_a_handle_too():
-    assert background.run(Handle(background.submit(answer()))) == 42
+    assert io_thread.run(Handle(io_thread.submit(answer()))) == 42
 
 
 def test_a_handle_is_awaited_from_another_loop_and_waited_for():
     async def main():
-        handle = Handle(background.submit(answer()))
+        handle = Handle(io_thread.submit(answer()))
         return await handle, await handle
 
     assert asyncio.run(main()) == (42, 42)
-    assert Handle(background.submit(answer())).wait(5) == 42
+    assert Handle(io_thread.submit(answer())).wait(5) == 42
 
 
 def test_giving_up_waiting_does_not_cancel_the_work():
@@ -70,7 +70,7 @@ def test_giving_up_waiting_does_not_cancel_the_work():
         return "done"
 
     async def main():
-        handle = Handle(background.submit(slow()))
+        handle = Handle(io_thread.submit(slow()))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(handle, 0.01)
         return await handle
@@ -79,20 +79,20 @@ def test_giving_up_waiting_does_not_cancel_the_work():
 
 
 def test_waiting_on_the_io_thread_is_refused_instead_of_stopping_every_socket():
-    handle = Handle(background.submit(asyncio.sleep(5)))
+    handle = Handle(io_thread.submit(asyncio.sleep(5)))
 
     async def wrong():
         handle.wait(1)
 
     with pytest.raises(InputError, match="I/O thread"):
-        background.submit(wrong()).result(5)
+        io_thread.submit(wrong()).result(5)
 
 
 def test_an_error_is_kept_and_raised_to_everybody_who_asks():
     async def fails():
         raise ValueError("no")
 
-    handle = Handle(background.submit(fails()))
+    handle = Handle(io_thread.submit(fails()))
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
             handle.wait(5)
@@ -108,11 +108,11 @@ def test_what_wants_to_end_the_program_ends_no_io_thread(raised, caplog):
     async def leave_in_a_task():
         leave()
 
-    thread = background.submit(where_am_i()).result(10)
-    background.io_loop().call_soon_threadsafe(leave)
+    thread = io_thread.submit(where_am_i()).result(10)
+    io_thread.io_loop().call_soon_threadsafe(leave)
     with pytest.raises(raised):
-        background.submit(leave_in_a_task()).result(10)
-    assert background.submit(where_am_i()).result(10) == thread
+        io_thread.submit(leave_in_a_task()).result(10)
+    assert io_thread.submit(where_am_i()).result(10) == thread
     assert "wanted to end the program" in caplog.text
 
 

@@ -6,9 +6,9 @@ import time
 import pytest
 from dialogue import serve, until, usage
 
-from rtnb import connection
 from rtnb.errors import ResponseFailed, ServerError
-from rtnb.session import connect
+from rtnb.session.session import connect
+from rtnb.transport import connection
 
 ITEM = {"id": "item_1", "type": "message", "role": "assistant", "status": "completed"}
 CREATED = {

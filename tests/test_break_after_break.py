@@ -3,7 +3,7 @@
 import pytest
 from dialogue import serve, until, usage
 
-from rtnb.session import Reconnecting, connect
+from rtnb.session.session import Reconnecting, connect
 
 BREAKS_AFTER = (2, 3, 4)  # turns, after which the socket is gone
 TURNS = 6

@@ -6,10 +6,10 @@ import math
 import pytest
 from dialogue import serve, until, usage
 
-from rtnb import limits
-from rtnb.conversation import Sound
 from rtnb.errors import ConnectionFailed, ResponseFailed
-from rtnb.session import Reconnecting, connect
+from rtnb.money import limits
+from rtnb.protocol.conversation import Sound
+from rtnb.session.session import Reconnecting, connect
 
 SPEECH = bytes(range(250)) * 96  # half a second of something
 

@@ -5,9 +5,9 @@ import time
 import pytest
 from dialogue import serve, usage
 
-from rtnb.costs import Budget
 from rtnb.errors import BudgetExceeded
-from rtnb.session import connect
+from rtnb.money.costs import Budget
+from rtnb.session.session import connect
 
 # On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,
 # text out 2.40. 1,000 audio tokens out: $0.02. 500 text tokens in: $0.0003.

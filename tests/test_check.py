@@ -9,7 +9,7 @@ import pytest
 
 import rtnb
 from rtnb import models
-from rtnb.check import Verdict, numbers
+from rtnb.course.check import Verdict, numbers
 from rtnb.errors import BudgetExceeded, InputError
 from rtnb.image import Image
 

@@ -24,8 +24,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rtnb import costs, keys, models
-from rtnb.doctor import (
+from rtnb import keys, models
+from rtnb.diagnosis.doctor import (
     Finding,
     Report,
     Target,
@@ -43,6 +43,7 @@ from rtnb.doctor import (
     proxy_for,
 )
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused
+from rtnb.money import costs
 
 SECRET = "sk-proj-" + "Zq7Lw2" * 8  # made up
 
@@ -381,7 +382,7 @@ def test_which_proxy_is_taken():
 
 
 def test_no_proxy_and_this_machine_go_past_it(monkeypatch: pytest.MonkeyPatch):
-    from rtnb.doctor import _proxies
+    from rtnb.diagnosis.doctor import _proxies
 
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
@@ -665,7 +666,7 @@ def test_openai_without_internet_without_a_key(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.usefixtures("_alone")
 def test_with_a_server_that_answers_all_is_well():
-    from rtnb.practice import server
+    from rtnb.server import server
 
     with server.start(engines=False) as practice:
         report = doctor(url=practice.url, key="practice", timeout=5)
@@ -719,7 +720,7 @@ def test_an_address_that_is_none():
 
 
 def test_the_issuer_is_read_out_of_the_bytes_and_junk_gives_nothing():
-    from rtnb.doctor import _issuer_in
+    from rtnb.diagnosis.doctor import _issuer_in
 
     assert _issuer_in(ssl.PEM_cert_to_DER_cert(CERTIFICATE)) == "Example School Filter"
     for junk in (b"", b"0", b"\x30\x80", os.urandom(64), ssl.PEM_cert_to_DER_cert(CERTIFICATE)[:40]):

@@ -21,26 +21,26 @@ import nbformat
 import pytest
 
 import rtnb
-from rtnb import course
+from rtnb.course import notebooks
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
-BOTH = [(path.stem, language) for path in course.sources(NOTEBOOKS) for language in course.LANGUAGES]
+BOTH = [(path.stem, language) for path in notebooks.sources(NOTEBOOKS) for language in notebooks.LANGUAGES]
 PAGES = [REPO / "README.md", *NOTEBOOKS.glob("*.md"), *(NOTEBOOKS / "zh").glob("*.md")]
 
 
 def install_cell(language="en"):
     """The first code cell of a notebook as it is stored."""
-    notebook = nbformat.read(NOTEBOOKS / course.target("01_walkthrough", language), 4)
+    notebook = nbformat.read(NOTEBOOKS / notebooks.target("01_walkthrough", language), 4)
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
 def released_cell(monkeypatch):
     """The same cell as the owner's one constant makes it at the first release."""
-    monkeypatch.setattr(course, "ON_INDEX", True)
-    notebook = course.compose(course.read(NOTEBOOKS / "source" / "01_walkthrough.md"), "en")
+    monkeypatch.setattr(notebooks, "ON_INDEX", True)
+    notebook = notebooks.compose(notebooks.read(NOTEBOOKS / "source" / "01_walkthrough.md"), "en")
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
@@ -106,10 +106,10 @@ def bare(borrowed, tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_every_notebook_installs_from_where_the_one_constant_says(name, language):
-    notebook = nbformat.read(NOTEBOOKS / course.target(name, language), 4)
+    notebook = nbformat.read(NOTEBOOKS / notebooks.target(name, language), 4)
     first, *others = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert first == install_cell(language)
-    assert '"rtnb"]' in first if course.ON_INDEX else '"rtnb"]' not in first
+    assert '"rtnb"]' in first if notebooks.ON_INDEX else '"rtnb"]' not in first
     assert not [cell for cell in others if "%pip" in cell]
     assert len(first.splitlines()) <= 20
 
@@ -121,14 +121,14 @@ def test_no_page_and_no_message_tells_to_install_from_the_index_before_it_is_the
     for name, text in texts.items():
         for line in re.findall(r"pip (?:install|download|wheel)[^`\n]*", text):
             alone = re.search(r"""(?<![\w./-])rtnb(?:\[[\w,]+\])?(?=["'\s.,]|$)""", line)
-            assert not alone or "--no-index" in line or course.ON_INDEX, f"{name}: {line}"
+            assert not alone or "--no-index" in line or notebooks.ON_INDEX, f"{name}: {line}"
 
 
 def test_the_pages_say_that_it_is_not_on_the_index_until_it_is():
     for page in PAGES:
         text = " ".join(page.read_text("utf-8").split())
         said = "rtnb is not on the package index yet" in text or "rtnb 还没有发布到 PyPI" in text
-        assert said != course.ON_INDEX, page
+        assert said != notebooks.ON_INDEX, page
         assert {*re.findall(r"rtnb-([\d.]+)-py3-none-any", text)} <= {rtnb.__version__}, page
 
 
@@ -138,7 +138,7 @@ def test_the_owner_brings_the_constant_in_without_a_run(tmp_path, monkeypatch):
         shutil.copy(NOTEBOOKS / name, tmp_path / name)
     before = nbformat.read(tmp_path / "04_tools.ipynb", 4)
     released = released_cell(monkeypatch)
-    course.main(["04", "--folder", str(tmp_path), "--language", "en", "--text"])
+    notebooks.main(["04", "--folder", str(tmp_path), "--language", "en", "--text"])
     after = nbformat.read(tmp_path / "04_tools.ipynb", 4)
     assert [cell.source for cell in after.cells if "%pip" in cell.source] == [released]
     assert [cell.get("outputs") for cell in after.cells] == [cell.get("outputs") for cell in before.cells]

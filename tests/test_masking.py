@@ -15,8 +15,8 @@ from dialogue import serve
 from websockets.asyncio.client import connect as open_socket
 
 from rtnb.errors import RtnbError, mask_secrets
-from rtnb.practice import server
-from rtnb.session import Session, connect
+from rtnb.server import server
+from rtnb.session.session import Session, connect
 
 # Each of these holds no key, however much it may look like one for a moment.
 ORDINARY = [

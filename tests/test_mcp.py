@@ -5,10 +5,10 @@ import threading
 import pytest
 from dialogue import serve
 
-from rtnb import turn
 from rtnb.errors import InputError
-from rtnb.reply import Approval
-from rtnb.session import connect
+from rtnb.session import turn
+from rtnb.session.reply import Approval
+from rtnb.session.session import connect
 
 SERVER = {"type": "mcp", "server_label": "files", "server_url": "https://mcp.example/sse", "require_approval": "always"}
 REQUEST = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "files", "name": "read"}

@@ -17,12 +17,12 @@ from statistics import median
 import nbformat
 import pytest
 
-from rtnb import course
-from rtnb.check import numbers
+from rtnb.course import notebooks
+from rtnb.course.check import numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-NAMES = [path.stem for path in course.sources(NOTEBOOKS)]
-BOTH = [(name, language) for name in NAMES for language in course.LANGUAGES]
+NAMES = [path.stem for path in notebooks.sources(NOTEBOOKS)]
+BOTH = [(name, language) for name in NAMES for language in notebooks.LANGUAGES]
 PYTHON = os.environ.get("RTNB_KERNEL_PYTHON") or sys.executable
 
 # In the kernel's own Python: nothing leaves this machine.
@@ -45,12 +45,12 @@ socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo
 
 @cache
 def source(name):
-    return course.read(NOTEBOOKS / "source" / f"{name}.md")
+    return notebooks.read(NOTEBOOKS / "source" / f"{name}.md")
 
 
 @cache
 def committed(name, language):
-    return nbformat.read(NOTEBOOKS / course.target(name, language), 4)
+    return nbformat.read(NOTEBOOKS / notebooks.target(name, language), 4)
 
 
 def code(notebook):
@@ -79,7 +79,7 @@ def test_there_are_seven():
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_the_notebook_is_what_its_source_says(name, language):
-    made = course.compose(source(name), language)
+    made = notebooks.compose(source(name), language)
     found = committed(name, language)
     assert [cell.id for cell in found.cells] == [cell.id for cell in made.cells], "run python -m rtnb.course"
     for is_, should in zip(found.cells, made.cells, strict=True):
@@ -142,8 +142,8 @@ def test_it_begins_as_it_should(name, language):
     for words in wanted:
         assert words in first
     assert re.search(r"(about|约) [0-9.]+ (US cents|美分)", first), "the cost is worked out by python -m rtnb.course"
-    assert f"https://colab.research.google.com/github/{course.REPOSITORY}/blob/" in first
-    assert course.target(name, language) in first
+    assert f"https://colab.research.google.com/github/{notebooks.REPOSITORY}/blob/" in first
+    assert notebooks.target(name, language) in first
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
@@ -182,7 +182,7 @@ def test_diagrams_fit_into_a_cell(name, language):
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_its_outputs_are_there_and_small(name, language):
-    path = NOTEBOOKS / course.target(name, language)
+    path = NOTEBOOKS / notebooks.target(name, language)
     notebook = committed(name, language)
     assert path.stat().st_size < 500_000
     assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
@@ -194,14 +194,14 @@ def test_its_outputs_are_there_and_small(name, language):
         for output in cell.outputs:
             assert output.output_type != "error"
             assert "\n\n" not in output.get("text", ""), f"an empty answer was printed by {cell.source}"
-            assert course._VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
+            assert notebooks._VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
     assert "widgets" not in notebook.metadata
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_secret_and_nothing_of_the_machine_is_in_it(name):
-    for language in course.LANGUAGES:
-        text = (NOTEBOOKS / course.target(name, language)).read_text("utf-8")
+    for language in notebooks.LANGUAGES:
+        text = (NOTEBOOKS / notebooks.target(name, language)).read_text("utf-8")
         assert not re.search(r"sk-[A-Za-z0-9]{8}|/(?:root|home|Users)/|site-packages|ipykernel_\d", text)
 
 
@@ -230,7 +230,7 @@ def test_prose_gives_no_figure_a_cell_can_compute():
 
 def test_the_links_lead_somewhere():
     for name, language in BOTH:
-        here = (NOTEBOOKS / course.target(name, language)).parent
+        here = (NOTEBOOKS / notebooks.target(name, language)).parent
         for text in prose(committed(name, language)):
             for link in re.findall(r"\]\(([^)#]+)", text):
                 assert link.startswith("https://") or (here / link).exists(), link
@@ -258,18 +258,18 @@ def _outside_fences(text):
 def test_a_broken_source_is_told_by_its_line(tmp_path, text, complaint):
     (tmp_path / "01_x.md").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):
-        course.read(tmp_path / "01_x.md")
+        notebooks.read(tmp_path / "01_x.md")
 
 
 def test_what_a_terminal_wrote_over_is_left_out():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
     stream = nbformat.v4.new_output("stream", name="stderr", text="a 0%\ra 50%\ra 100%\n")
     nothing, bar, box = (
-        nbformat.v4.new_output("display_data", data={course._VIEW: {"model_id": "1"}, "text/plain": text})
+        nbformat.v4.new_output("display_data", data={notebooks._VIEW: {"model_id": "1"}, "text/plain": text})
         for text in ("", "  0%|          | 0/4 [00:00<?, ?recording/s]", "Here no box can be shown.")
     )
     notebook.cells[0].outputs = [stream, nothing, bar, box]
-    course.tidy(notebook)
+    notebooks.tidy(notebook)
     first, second = notebook.cells[0].outputs
     assert first.text == "a 100%\n"
     assert second.data == {"text/plain": "Here no box can be shown."}
@@ -280,7 +280,7 @@ def test_what_a_terminal_wrote_over_is_left_out():
 
 def test_the_cost_sheet_names_every_notebook_and_grows_with_the_class():
     def total(learners):
-        lines = course.cost_sheet(NOTEBOOKS, learners).splitlines()
+        lines = notebooks.cost_sheet(NOTEBOOKS, learners).splitlines()
         assert [line.split()[0] for line in lines[1 : 1 + len(NAMES)]] == NAMES
         summed = lines[1 + len(NAMES)].split()
         assert summed[:2] == ["all", str(sum(source(name).minutes for name in NAMES))]
@@ -300,7 +300,7 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
     at.write_text(text.replace("## Set up", "## Setting up"), encoding="utf-8")
     before = committed(name, "en")
     (tmp_path / f"{name}.ipynb").write_text(nbformat.writes(before), encoding="utf-8")
-    course.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
+    notebooks.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
     after = nbformat.read(tmp_path / f"{name}.ipynb", 4)
     assert "## Setting up" in "\n".join(prose(after))
     assert [cell.outputs for cell in code(after)] == [cell.outputs for cell in code(before)]
@@ -308,7 +308,7 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
 
     at.write_text(text.replace("reply.tool_calls\n", "reply.tool_calls[0]\n"), encoding="utf-8")
     with pytest.raises(ValueError, match="without --text"):
-        course.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
+        notebooks.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
 
 
 # --- run -------------------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
 
 def solved(name):
     """The notebook in English with, after its last cell, each exercise's folded solution and its checker."""
-    notebook = course.compose(source(name), "en")
+    notebook = notebooks.compose(source(name), "en")
     text = "\n".join(prose(notebook))
     solutions = re.findall(r"<details><summary>(?:A s|S)olution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
     checks = [
@@ -329,11 +329,11 @@ def solved(name):
 
 
 def run(name, language, folder):
-    notebook, exercises = solved(name) if language == "en" else (course.compose(source(name), language), 0)
+    notebook, exercises = solved(name) if language == "en" else (notebooks.compose(source(name), language), 0)
     (folder / "sitecustomize.py").write_text(NO_NETWORK)
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
-    course.execute(notebook, python=PYTHON, environment={"PYTHONPATH": path, "HTTPS_PROXY": "http://127.0.0.1:9"})
-    return course.tidy(notebook), exercises
+    notebooks.execute(notebook, python=PYTHON, environment={"PYTHONPATH": path, "HTTPS_PROXY": "http://127.0.0.1:9"})
+    return notebooks.tidy(notebook), exercises
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,10 @@ import pytest
 import websockets
 from dialogue import serve
 
-from rtnb import recording
 from rtnb.errors import InputError
-from rtnb.practice import server
-from rtnb.session import connect
+from rtnb.recording import recording
+from rtnb.server import server
+from rtnb.session.session import connect
 
 HANDSHAKE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from dialogue import serve
 
-from rtnb import address, session
 from rtnb.audio import Clip
 from rtnb.errors import ConnectionFailed, KeyMissing, KeyRefused, ServerError
-from rtnb.session import connect
+from rtnb.session import session
+from rtnb.session.session import connect
+from rtnb.transport import endpoint
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
 SPOKEN = (np.sin(np.arange(12_000) / 12) * 9000).astype("<i2").tobytes()
@@ -45,7 +46,7 @@ def test_azure_takes_its_key_in_a_header_of_its_own_and_never_tells_of_limits():
     ],
 )
 def test_azures_address_is_completed_to_the_present_interface(given, asked):
-    assert address.resolve(given, "d").url == asked
+    assert endpoint.resolve(given, "d").url == asked
 
 
 def test_azures_key_is_looked_for_under_its_own_name(monkeypatch):

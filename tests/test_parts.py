@@ -8,7 +8,7 @@ import pytest
 from rtnb.audio import Clip, samples
 from rtnb.errors import InputError
 from rtnb.image import Image
-from rtnb.parts import Message, Recording, read_parts
+from rtnb.session.parts import Message, Recording, read_parts
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 

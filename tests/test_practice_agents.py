@@ -24,7 +24,7 @@ from agents.realtime import (  # noqa: E402
 from practice_scenes import HEARD, UNHURRIED, USER, check_event, engines  # noqa: E402
 from websockets.asyncio.client import ClientConnection  # noqa: E402
 
-from rtnb.practice import server  # noqa: E402
+from rtnb.server import server  # noqa: E402
 
 SPEECH_AND_SILENCE = SPEECH + bytes(96_000)
 HELLO = "Hello to you too. Shall we go on talking about this and that for a while longer?"

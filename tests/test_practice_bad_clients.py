@@ -14,8 +14,9 @@ import pytest
 from practice_theatre import Theatre, b64
 from websockets.asyncio.client import connect
 
-from rtnb.practice import items, server, serving
-from rtnb.practice.usage import split_tokens
+from rtnb.server import server, sockets
+from rtnb.server.protocol import items
+from rtnb.server.protocol.usage import split_tokens
 
 UPDATE = '{"type": "session.update", "session": {"type": "realtime", %s}}'
 TOOL = '"tools": [{"type": "function", "name": "f", "parameters": {"a": %s}}]'
@@ -157,7 +158,7 @@ async def turn(url: str) -> str:
     ids=["silent", "half a handshake", "half a body"],
 )
 def test_handshakes_that_never_finish_are_shown_out(monkeypatch: pytest.MonkeyPatch, begun: bytes) -> None:
-    monkeypatch.setattr(serving, "_OPEN_SECONDS", 1.0)
+    monkeypatch.setattr(sockets, "_OPEN_SECONDS", 1.0)
     with server.start(engines=False, pace=0) as practice:
         halves = [socket.create_connection(("127.0.0.1", practice.port), timeout=20) for _ in range(200)]
         for half in halves:

@@ -21,12 +21,13 @@ from practice_theatre import SPEECH, Theatre, b64, squeezed
 from tqdm import tqdm
 from websockets.asyncio.client import connect
 
-from rtnb.practice import server, settings
-from rtnb.practice.beta import BetaScript
-from rtnb.practice.engines import canned
-from rtnb.practice.outputs import Ids
-from rtnb.practice.script import Options, Script
-from rtnb.practice.thoughts import Call
+from rtnb.server import server
+from rtnb.server.engines.engines import canned
+from rtnb.server.protocol import settings
+from rtnb.server.protocol.beta import BetaScript
+from rtnb.server.protocol.effects import Ids
+from rtnb.server.protocol.requests import Call
+from rtnb.server.protocol.script import Options, Script
 
 MODEL = "gpt-4o-realtime-preview-2024-10-01"
 

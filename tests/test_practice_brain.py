@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtnb.practice import choosing, pictures, reading
-from rtnb.practice.brain import Call, Request, Say, think
-from rtnb.practice.languages import together
-from rtnb.practice.phrases import PHRASES
+from rtnb.server.languages import together
+from rtnb.server.responder import pictures, text_extraction, tool_selection
+from rtnb.server.responder.responder import Call, Request, Say, think
+from rtnb.server.responder.templates import PHRASES
 
 FOX = (
     "The quick brown fox lives near the river. Every morning the fox drinks from the river."
@@ -209,12 +209,12 @@ def test_a_sum_is_read_out_in_the_language_of_the_question() -> None:
     ],
 )
 def test_numbers_in_chinese(text: str, values: list[int]) -> None:
-    assert [number.value for number in reading.numbers(text)] == values
+    assert [number.value for number in text_extraction.numbers(text)] == values
 
 
 @pytest.mark.parametrize("sum_", ["5 divided by zero", "9**9**9**9", "2 ** 100000", "1/0"])
 def test_sums_without_a_result_do_no_harm(sum_: str) -> None:
-    assert reading.arithmetic(sum_) is None
+    assert text_extraction.arithmetic(sum_) is None
     assert say(typed(sum_))
 
 
@@ -681,7 +681,7 @@ schemas = st.recursive(
 @given(st.dictionaries(st.text(max_size=8), schemas, max_size=4), texts)
 def test_no_schema_breaks_it_and_required_ones_are_filled(properties: dict[str, Any], words: str) -> None:
     schema = {"type": "object", "properties": properties, "required": list(properties)}
-    arguments, missing = choosing.fill(schema, words, insist=True)
+    arguments, missing = tool_selection.fill(schema, words, insist=True)
     assert not missing
     assert set(arguments) == set(properties)
     json.dumps(arguments)

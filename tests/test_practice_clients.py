@@ -19,7 +19,7 @@ pydantic = pytest.importorskip("pydantic")
 from openai.types import realtime as types  # noqa: E402
 from practice_scenes import HEARD, UNHURRIED, USER, WEATHER, check_event, engines, unknown  # noqa: E402
 
-from rtnb.practice import server  # noqa: E402
+from rtnb.server import server  # noqa: E402
 
 
 @pytest.fixture(scope="module")

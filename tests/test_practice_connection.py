@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-from rtnb.practice import server
-from rtnb.practice.connection import Connection
+from rtnb.server import server
+from rtnb.web.connection import Connection
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -16,9 +16,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtnb.errors import InputError
-from rtnb.practice import server
-from rtnb.practice.faults import FAULTS, Drop, Faults, Frame, Line, read_faults
-from rtnb.practice.outputs import Close, Send
+from rtnb.server import server
+from rtnb.server.faults import FAULTS, Drop, Faults, Frame, Line, read_faults
+from rtnb.server.protocol.effects import Close, Send
 
 LIMITS = "rate_limits.updated"  # the last event of a turn
 

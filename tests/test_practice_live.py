@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rtnb.practice.live import Live
-from rtnb.practice.outputs import Output, Send
+from rtnb.server.protocol.effects import Output, Send
+from rtnb.server.server_session import Live
 
 
 class Machine:

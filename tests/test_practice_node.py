@@ -21,7 +21,7 @@ pytest.importorskip("openai", reason="the openai SDK, whose types the events are
 
 from practice_scenes import UNHURRIED, check_event, engines
 
-from rtnb.practice import server
+from rtnb.server import server
 
 HERE = Path(__file__).parent / "node"
 BOTH = {"text", "voice_activity", "push_to_talk", "tool", "interruption", "side_response"}

@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from practice_shapes import check
 from practice_theatre import FIRST, MINI, SPEECH, Theatre, b64
 
-from rtnb.practice.events import CLIENT_EVENTS
-from rtnb.practice.script import Options
-from rtnb.practice.thoughts import Call, Say
+from rtnb.server.protocol.client_events import CLIENT_EVENTS
+from rtnb.server.protocol.requests import Call, Say
+from rtnb.server.protocol.script import Options
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 ANSWERS = [

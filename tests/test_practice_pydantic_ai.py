@@ -23,7 +23,7 @@ from pydantic_ai.messages import SpeechPart, TextPart, ToolCallPart, ToolReturnP
 from pydantic_ai.providers.openai import OpenAIProvider  # noqa: E402
 from pydantic_ai.realtime.openai import OpenAIRealtimeModel  # noqa: E402
 
-from rtnb.practice import server  # noqa: E402
+from rtnb.server import server  # noqa: E402
 
 HELLO = "Hello to you too. Shall we go on talking about this and that for a while longer?"
 HEARS = {"input_transcription_model": "gpt-4o-transcribe"}

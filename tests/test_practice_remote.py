@@ -21,12 +21,13 @@ from practice_theatre import MINI
 
 import rtnb
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
-from rtnb.practice import server, voice
-from rtnb.practice.engines import canned
-from rtnb.practice.messages import messages
-from rtnb.practice.remote import Remote
-from rtnb.practice.sentences import Sentences
-from rtnb.practice.thoughts import Call, Cut, Request, Say, Thought
+from rtnb.server import server
+from rtnb.server.engines import tts
+from rtnb.server.engines.engines import canned
+from rtnb.server.protocol.requests import Call, Cut, Request, Say, Thought
+from rtnb.server.responder.chat_messages import messages
+from rtnb.server.responder.remote import Remote
+from rtnb.server.responder.sentences import Sentences
 
 WEATHER = {
     "type": "function",
@@ -587,7 +588,7 @@ def test_minds_that_are_slow_keep_nobody_else_waiting(chat: Chat, practice: serv
 
 
 def test_the_installed_voice_speaks_what_a_mind_says(chat: Chat) -> None:
-    if not voice.engine():
+    if not tts.engine():
         pytest.skip("no voice is installed (extra: practice)")
     chat.answer(*says("The answer is ", "forty two. ", "答案是四十二。"))
     with (

@@ -10,10 +10,13 @@ from practice_theatre import Theatre
 
 import rtnb
 from rtnb.audio import samples
-from rtnb.practice import brain, ears, languages, reading, settings
-from rtnb.practice.brain import Call, Request, Say
-from rtnb.practice.languages import together
-from rtnb.practice.outputs import Think
+from rtnb.server import languages
+from rtnb.server.engines import asr
+from rtnb.server.languages import together
+from rtnb.server.protocol import settings
+from rtnb.server.protocol.effects import Think
+from rtnb.server.responder import responder, text_extraction
+from rtnb.server.responder.responder import Call, Request, Say
 
 DEFAULT = settings.defaults("realtime", session_id="s", expires_at=0, model=settings.MODELS["gpt-realtime"])[
     "instructions"
@@ -42,11 +45,11 @@ def answered(text: str) -> dict[str, Any]:
 
 def say(*items: dict[str, Any], instructions: str = DEFAULT, **more: Any) -> str:
     request = Request(instructions, items=items, **more)
-    return together(piece.text for piece in brain.think(request) if isinstance(piece, Say))
+    return together(piece.text for piece in responder.think(request) if isinstance(piece, Say))
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
-    pieces = brain.think(Request(items=items, **more))
+    pieces = responder.think(Request(items=items, **more))
     return [(piece.name, piece.arguments) for piece in pieces if isinstance(piece, Call)]
 
 
@@ -154,8 +157,8 @@ def test_what_only_sounds_like_a_request_is_none(text: str) -> None:
 def test_what_a_client_has_set_still_limits_what_is_not_verbatim() -> None:
     whole = say(spoken(TALK, "Summarize this"), answered("."), spoken(TALK, "Summarize this"))
     short = say(spoken(TALK, "Summarize this"), instructions="Answer in one sentence.")
-    assert len(reading.sentences(short)) == 2, "it says once who it is"
-    assert len(reading.sentences(whole)) > 1
+    assert len(text_extraction.sentences(short)) == 2, "it says once who it is"
+    assert len(text_extraction.sentences(whole)) > 1
     assert len(say(spoken(TALK, "Summarize this in three words")).split()) == 3
     assert say(spoken(TALK, "What did they say about the soup?")).count(".") == 2, "a question about a part of it"
 
@@ -191,7 +194,7 @@ def test_all_of_it_is_counted(request_: str, count: str, instructions: str) -> N
     ],
 )
 def test_a_comma_of_the_recogniser_may_end_a_sentence(heard: str, count: int) -> None:
-    assert len(reading.spoken_sentences(heard)) == count
+    assert len(text_extraction.spoken_sentences(heard)) == count
 
 
 # ── The language is the user's ──
@@ -323,7 +326,7 @@ def test_an_aside_is_about_what_it_is_given() -> None:
     plain, *asides = [asked.request for asked in theatre.asked if isinstance(asked, Think)]
     assert (plain.asked, plain.aside) == ("", False)
     assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
-    names = [together(piece.text for piece in brain.think(request) if isinstance(piece, Say)) for request in asides]
+    names = [together(piece.text for piece in responder.think(request) if isinstance(piece, Say)) for request in asides]
     assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
     assert names[1] == "You have not told me your name."
 
@@ -355,7 +358,7 @@ def test_instructions_for_an_answer_still_say_how_to_answer() -> None:
 
 
 def test_a_side_question_after_a_spoken_turn_is_answered() -> None:
-    if ears.engine() is None:
+    if asr.engine() is None:
         pytest.skip("no recogniser is installed")
     with rtnb.connect(practice=True, modalities="text") as chat:
         chat.ask(samples()["weather"]).wait(60)

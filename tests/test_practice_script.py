@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from practice_theatre import FIRST, MINI, SILENCE, SPEECH, Theatre, b64, squeezed
 
-from rtnb.practice.outputs import Speak
-from rtnb.practice.script import Options
-from rtnb.practice.thoughts import Call, Cut, Say, Thought
+from rtnb.server.protocol.effects import Speak
+from rtnb.server.protocol.requests import Call, Cut, Say, Thought
+from rtnb.server.protocol.script import Options
 
 HEAD = ["response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"]
 SPOKEN_TAIL = [

@@ -30,7 +30,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
 
 from rtnb.errors import InputError
-from rtnb.practice import live, server, serving
+from rtnb.server import server, server_session
+from rtnb.server import sockets as serving
 
 QUERY = f"?model={MINI}"
 KEY = {"Authorization": "Bearer practice"}
@@ -448,7 +449,7 @@ def test_frames_of_20_mb_ten_thousand_events_and_floods_end_in_errors_or_in_time
 
 
 def test_a_reader_that_does_not_read_is_dropped_and_the_rest_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "_BACKLOG_BYTES", 1_000_000)
+    monkeypatch.setattr(server_session, "_BACKLOG_BYTES", 1_000_000)
 
     async def talk(running: server.Practice) -> None:
         slow = await asyncio.to_thread(raw, running)
@@ -481,7 +482,7 @@ def test_a_reader_that_does_not_read_is_dropped_and_the_rest_go_on(monkeypatch: 
 def test_an_idle_session_costs_less_than_a_megabyte() -> None:
     psutil = pytest.importorskip("psutil")
     program = (
-        "from rtnb.practice import server; import sys;"
+        "from rtnb.server import server; import sys;"
         "p = server.start(engines=False); print(p.url, flush=True); sys.stdin.read()"
     )
 
@@ -687,9 +688,9 @@ def test_there_is_room_for_so_many_sessions_and_no_more() -> None:
 
 
 def test_a_spoken_question_is_heard_thought_about_and_answered_aloud() -> None:
-    from rtnb.practice import ears, voice
+    from rtnb.server.engines import asr, tts
 
-    if not (ears.engine() and voice.engine()):
+    if not (asr.engine() and tts.engine()):
         pytest.skip("no recogniser or no voice is installed (extra: practice)")
     tool = {
         "type": "function",
@@ -698,7 +699,7 @@ def test_a_spoken_question_is_heard_thought_about_and_answered_aloud() -> None:
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     }
     heard = {"transcription": {"model": "gpt-realtime-whisper"}, "turn_detection": {"type": "semantic_vad"}}
-    speech = b"".join(voice.speak("What is the weather in London?")) + bytes(96_000)
+    speech = b"".join(tts.speak("What is the weather in London?")) + bytes(96_000)
 
     async def talk(running: server.Practice) -> None:
         async with session(running) as socket:

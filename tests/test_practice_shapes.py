@@ -6,7 +6,7 @@ import pytest
 from practice_shapes import SHAPES, check
 from practice_theatre import FIRST, MINI, SPEECH, Theatre
 
-from rtnb.practice.thoughts import Call, Say
+from rtnb.server.protocol.requests import Call, Say
 
 TOOL = {"type": "function", "name": "get_weather", "description": "Weather.", "parameters": {"type": "object"}}
 

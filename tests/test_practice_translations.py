@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from practice_theatre import SPEECH, Theatre, b64
 
-from rtnb.practice.outputs import Ids
-from rtnb.practice.script import Options
-from rtnb.practice.thoughts import Say
-from rtnb.practice.translations import TranslationScript
+from rtnb.server.protocol.effects import Ids
+from rtnb.server.protocol.requests import Say
+from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.translations import TranslationScript
 
 
 def theatre(**world: Any) -> Theatre:

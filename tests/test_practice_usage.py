@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from practice_theatre import FIRST, MINI, SPEECH, Theatre
 
-from rtnb.practice import usage as counting
-from rtnb.practice.sound import Decoder, Encoder
+from rtnb.server.protocol import usage as counting
+from rtnb.server.protocol.audio import Decoder, Encoder
 
 
 def test_sound_is_rounded_down_to_tokens() -> None:
@@ -97,7 +97,7 @@ def test_g711_keeps_a_voice_recognisable(law: str) -> None:
 @pytest.mark.parametrize("law", ["audio/pcmu", "audio/pcma"])
 def test_g711_codes_are_the_standards(law: str) -> None:
     """Silence and full scale, both ways (ITU-T G.711)."""
-    from rtnb.practice.sound import _code, _loudness
+    from rtnb.server.protocol.audio import _code, _loudness
 
     values = _loudness(law)
     silence = 0xFF if law == "audio/pcmu" else 0xD5

@@ -14,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rtnb.practice import ears, espeak, languages, neural, voice
+from rtnb.server import languages
+from rtnb.server.engines import asr, espeak, neural
+from rtnb.server.engines import tts as voice
 
 SENTENCE = "The meeting is on Monday morning at nine."
 
@@ -51,9 +53,9 @@ def test_a_sentence_is_about_as_long_as_a_person_takes() -> None:
 
 @pytest.mark.usefixtures("spoken")
 def test_what_it_says_is_heard_back() -> None:
-    if ears.engine() is None:
+    if asr.engine() is None:
         pytest.skip("no recogniser is installed")
-    heard = ears.hear(say(SENTENCE).tobytes()).casefold()
+    heard = asr.hear(say(SENTENCE).tobytes()).casefold()
     assert "monday morning" in heard
 
 
@@ -361,7 +363,7 @@ def test_kokoro_gives_each_name_its_voice(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_a_second_voice_may_come_and_go_without_breaking_the_first() -> None:
     # The C library has one callback for the whole process; freed with a voice, it took the process along.
     pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
-    from rtnb.practice.espeak import Espeak
+    from rtnb.server.engines.espeak import Espeak
 
     first = Espeak()
     before = b"".join(first.synthesise("Hello.", "alloy", 1.0, "en", False))

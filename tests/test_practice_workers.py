@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from rtnb.practice.engines import Workers, canned
-from rtnb.practice.outputs import Detect, Hear, Heard, Listen, Speak, Stop, Think
-from rtnb.practice.thoughts import Request
+from rtnb.server.engines.engines import Workers, canned
+from rtnb.server.protocol.effects import Detect, Hear, Heard, Listen, Speak, Stop, Think
+from rtnb.server.protocol.requests import Request
 
 
 class Answers:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from dialogue import serve
 
-from rtnb import recording
 from rtnb.audio import Clip, samples
 from rtnb.errors import InputError, ReplayError
-from rtnb.session import connect
+from rtnb.recording import recording
+from rtnb.session.session import connect
 
 
 def speech(seed, seconds=1.3):
@@ -285,9 +285,9 @@ def test_the_sound_is_in_the_file_once(saved):
 
 
 def test_a_retrieved_items_sound_is_kept_too(tmp_path):
-    from rtnb import wire
+    from rtnb.protocol import client_events
 
-    sound = wire.encode_audio(speech(3).pcm)
+    sound = client_events.encode_audio(speech(3).pcm)
     item = {"id": "item_1", "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
 
     def script(talk):

@@ -33,9 +33,9 @@ def test_no_script_is_longer_than_thirty_lines():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_it_runs_as_written(path, capsys, tmp_path, monkeypatch):
-    from rtnb.practice import ears
+    from rtnb.server.engines import asr
 
-    if path.stem in ("subtitles", "interpreter") and ears.engine() is None:
+    if path.stem in ("subtitles", "interpreter") and asr.engine() is None:
         pytest.skip("no recogniser is installed")
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(path), run_name="__main__")

@@ -14,9 +14,10 @@ from canaries import AZURE, CANARIES, TESTS, door, leaks, logged, shown_of, sour
 from dialogue import serve
 
 import rtnb
-from rtnb import connect, refusals
+from rtnb import connect
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused
 from rtnb.keys import Key, find_key, hold
+from rtnb.transport import connection_errors
 
 TESTS.add(__file__)
 
@@ -134,7 +135,7 @@ def no_tls(how, canary, monkeypatch):
 
 
 def silence(how, canary, monkeypatch):
-    monkeypatch.setattr(refusals, "OPEN_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(connection_errors, "OPEN_TIMEOUT_SECONDS", 0.2)
     with listening(close=False) as url:
         sessions(how, url).wait(10)
 

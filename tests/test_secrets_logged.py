@@ -14,9 +14,9 @@ from dialogue import serve
 
 from rtnb import connect
 from rtnb.errors import InputError, RtnbError, ServerError, keep_secret, mask_secrets
-from rtnb.practice import server as practice
-from rtnb.practice.remote import Remote
-from rtnb.practice.thoughts import Request
+from rtnb.server import server as practice
+from rtnb.server.protocol.requests import Request
+from rtnb.server.responder.remote import Remote
 
 TESTS.add(__file__)
 

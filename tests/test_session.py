@@ -8,18 +8,11 @@ import time
 import pytest
 from dialogue import Talk, serve, usage
 
-from rtnb import background
-from rtnb import conversation as c
 from rtnb.audio import Clip, samples
-from rtnb.errors import (
-    BudgetExceeded,
-    ConnectionFailed,
-    InputError,
-    KeyRefused,
-    ResponseFailed,
-    ServerError,
-)
-from rtnb.session import Closed, connect
+from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
+from rtnb.protocol import conversation as c
+from rtnb.session.session import Closed, connect
+from rtnb.transport import io_thread
 
 PCM = bytes(range(250)) * 100 + b"!"  # ends in half a sample, as the last delta may
 
@@ -516,7 +509,7 @@ def test_a_session_closed_before_it_began_is_over():
         return connect(url=url).close()
 
     with serve(lambda talk: None) as url:
-        background.submit(at_once(url)).result(10).wait(10)
+        io_thread.submit(at_once(url)).result(10).wait(10)
 
 
 def test_waiting_has_an_end_and_the_work_goes_on():

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 import rtnb
-from rtnb import cli, course, models
-from rtnb.check import numbers
+from rtnb import cli, models
+from rtnb.course import notebooks
+from rtnb.course.check import numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 GUIDES = {"en": NOTEBOOKS / "TEACHING.md", "zh": NOTEBOOKS / "zh" / "TEACHING.md"}
@@ -59,7 +60,7 @@ def sections(number, language):
     """The headings of a notebook, with the numbers that its code cells have after Run all."""
     (path,) = (NOTEBOOKS / "source").glob(f"{number:02}_*.md")
     found, count = [], 0
-    for cell in course.read(path).cells:
+    for cell in notebooks.read(path).cells:
         if cell.kind == "code":
             count += 1
             found[-1][1].append(count)
@@ -143,7 +144,7 @@ def test_its_commands_are_understood(language, capsys):
             cli._parser().parse_args(words[1:])  # ends the test where a word is off
             found.add(words[1])
         elif words[0] == "python":
-            course.main([*words[3:], "--folder", str(NOTEBOOKS)])
+            notebooks.main([*words[3:], "--folder", str(NOTEBOOKS)])
             assert "× 30" in capsys.readouterr().out
             found.add("course")
         else:
@@ -254,7 +255,7 @@ def test_one_practice_server_serves_the_class_by_its_address_and_key(tmp_path):
 def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_b(tmp_path, monkeypatch):
     """Cell 8 of notebook 2 as it stands, kept as the guide says, and played back by the guide's own lines."""
     monkeypatch.chdir(tmp_path)
-    notebook = course.compose(course.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
+    notebook = notebooks.compose(notebooks.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     for language in LANGUAGES:
         assert '`bikes.save("lesson.rtnb")`' in guide(language)

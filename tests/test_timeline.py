@@ -10,7 +10,7 @@ from dialogue import serve
 
 from rtnb.audio import Clip
 from rtnb.errors import InputError
-from rtnb.session import connect
+from rtnb.session.session import connect
 
 TONE = (np.sin(np.arange(48_000) / 8) * 9000).astype("<i2").tobytes()  # two seconds
 CALL = {"id": "item_call", "type": "function_call", "status": "completed", "name": "weather"}
@@ -174,7 +174,7 @@ def test_in_a_notebook_it_is_small(drawn):
 
 
 def test_long_pauses_are_folded():
-    from rtnb.timeline import Mark, Span, Timeline
+    from rtnb.timeline.timeline import Mark, Span, Timeline
 
     spans = [Span("person", "sent", 0.0, 1.0, "one"), Span("person", "sent", 61.0, 62.0, "two")]
     timeline = Timeline("x", spans, [Mark("socket", "opened", 0.0, "session open")])
@@ -184,7 +184,7 @@ def test_long_pauses_are_folded():
 
 
 def test_what_people_say_cannot_break_the_picture():
-    from rtnb.timeline import Span, Timeline
+    from rtnb.timeline.timeline import Span, Timeline
 
     nasty = "</title><script>alert(1)</script>\"'&"
     text = Timeline(nasty, [Span("model", "speaking", 0.0, 9.0, nasty)], []).svg()
@@ -193,7 +193,7 @@ def test_what_people_say_cannot_break_the_picture():
 
 
 def test_before_anything_happened_it_says_so():
-    from rtnb.timeline import Timeline
+    from rtnb.timeline.timeline import Timeline
 
     empty = Timeline("x", [], [])
     assert repr(empty) == "Timeline(nothing has happened yet)"
@@ -201,7 +201,7 @@ def test_before_anything_happened_it_says_so():
 
 
 def test_what_runs_at_the_same_time_is_drawn_in_rows():
-    from rtnb.timeline import Span, Timeline
+    from rtnb.timeline.timeline import Span, Timeline
 
     spans = [Span("model", "speaking", 0.0, 5.0, "talk"), Span("model", "writing", 1.0, 2.0, "aside")]
     spans.append(Span("model", "writing", 6.0, 7.0, "after"))

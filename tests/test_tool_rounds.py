@@ -6,10 +6,10 @@ import threading
 import pytest
 from dialogue import serve, usage
 
-from rtnb.session import connect
-from rtnb.tools import Tool
+from rtnb.session.session import connect
+from rtnb.session.tools import Tool
+from rtnb.texts.language import language
 from rtnb.ui import live
-from rtnb.ui.language import language
 
 PCM = b"\1\0" * 2400
 

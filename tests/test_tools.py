@@ -14,7 +14,7 @@ import pydantic
 import pytest
 
 from rtnb.errors import InputError, ToolFailed
-from rtnb.tools import Tool, Toolbox, ToolCall
+from rtnb.session.tools import Tool, Toolbox, ToolCall
 
 
 class Colour(enum.Enum):

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosedOK
 
 from rtnb.audio import Clip, join, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ServerError
-from rtnb.transcribe import Cut, Cutter, Segment, _cues, transcribe
+from rtnb.jobs.transcribe import Cut, Cutter, Segment, _cues, transcribe
 
 
 def tone(seconds):
@@ -327,9 +327,9 @@ def test_wrong_arguments_are_told_at_once():
 
 @pytest.mark.slow
 def test_the_practice_server_writes_down_what_it_hears():
-    from rtnb.practice import ears
+    from rtnb.server.engines import asr
 
-    if ears.engine() is None:
+    if asr.engine() is None:
         pytest.skip("no recogniser is installed")
     words = transcribe(samples()["question"], practice=True).wait(60)
     assert "capital" in words.text.lower()

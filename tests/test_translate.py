@@ -11,7 +11,7 @@ from dialogue import serve
 
 from rtnb.audio import Clip
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ReplayError
-from rtnb.translate import translate
+from rtnb.jobs.translate import translate
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000 * 3) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
 SPOKEN = (np.sin(np.arange(24_000) / 12) * 9000).astype("<i2").tobytes()

@@ -445,7 +445,7 @@ def test_after_a_lost_socket_the_history_goes_to_the_new_one_as_text():
 
 
 def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
-    from rtnb.conversation import Turn
+    from rtnb.protocol.conversation import Turn
 
     said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, _pcm_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")

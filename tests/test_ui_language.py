@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 
 from rtnb.errors import InputError
-from rtnb.ui import language as texts_of
-from rtnb.ui.language import language, text
+from rtnb.texts import language as texts_of
+from rtnb.texts.language import language, text
 
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 

@@ -11,8 +11,8 @@ from dialogue import serve
 from nbclient import NotebookClient
 
 import rtnb
+from rtnb.texts.language import language
 from rtnb.ui import frontend, live
-from rtnb.ui.language import language
 
 TONE = (np.sin(np.arange(24_000 * 2) / 20) * 8000).astype("<i2").tobytes()
 

@@ -9,7 +9,7 @@ import pytest
 
 import rtnb
 from rtnb.errors import InputError
-from rtnb.parts import Recording, read_parts
+from rtnb.session.parts import Recording, read_parts
 
 PCM = (np.sin(np.arange(48_000) * 0.05) * 8000).astype("<i2").tobytes()
 

@@ -4,58 +4,58 @@ import json
 
 import pytest
 
-from rtnb import wire
+from rtnb.protocol import client_events
 
 
 def test_every_client_event_has_an_id_of_its_own():
     events = [
-        wire.session_update({"type": "realtime"}),
-        wire.append(b"\0\0"),
-        wire.commit(),
-        wire.clear(),
-        wire.item_create(wire.message("user", [{"type": "input_text", "text": "hi"}])),
-        wire.respond(),
-        wire.cancel(),
-        wire.truncate("item_1", 100),
-        wire.delete("item_1"),
-        wire.retrieve("item_1"),
+        client_events.session_update({"type": "realtime"}),
+        client_events.append(b"\0\0"),
+        client_events.commit(),
+        client_events.clear(),
+        client_events.item_create(client_events.message("user", [{"type": "input_text", "text": "hi"}])),
+        client_events.respond(),
+        client_events.cancel(),
+        client_events.truncate("item_1", 100),
+        client_events.delete("item_1"),
+        client_events.retrieve("item_1"),
     ]
     assert len({event["event_id"] for event in events}) == len(events)
-    assert all(json.loads(wire.dumps(event)) == event for event in events)
+    assert all(json.loads(client_events.dumps(event)) == event for event in events)
 
 
 def test_what_is_optional_is_left_out_rather_than_null():
-    assert "response" not in wire.respond()
-    assert "response_id" not in wire.cancel()
-    assert "previous_item_id" not in wire.item_create({"type": "message"})
-    assert wire.item_create({"type": "message"}, "root")["previous_item_id"] == "root"
+    assert "response" not in client_events.respond()
+    assert "response_id" not in client_events.cancel()
+    assert "previous_item_id" not in client_events.item_create({"type": "message"})
+    assert client_events.item_create({"type": "message"}, "root")["previous_item_id"] == "root"
 
 
 def test_append_as_a_frame_says_the_same_as_append_as_an_event():
     pcm = bytes(range(255))
-    assert json.loads(wire.append_frame("event_1", pcm)) == {
+    assert json.loads(client_events.append_frame("event_1", pcm)) == {
         "type": "input_audio_buffer.append",
         "event_id": "event_1",
-        "audio": wire.encode_audio(pcm),
+        "audio": client_events.encode_audio(pcm),
     }
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4801, 12_000])
 def test_sound_survives_base64_whatever_its_length(size):
     pcm = bytes(i % 251 for i in range(size))
-    assert wire.decode_audio(wire.encode_audio(pcm)) == pcm
+    assert client_events.decode_audio(client_events.encode_audio(pcm)) == pcm
 
 
 def test_joined_base64_with_padding_inside_is_refused_not_cut_short():
-    joined = wire.encode_audio(b"1") + wire.encode_audio(b"2")
+    joined = client_events.encode_audio(b"1") + client_events.encode_audio(b"2")
     with pytest.raises(ValueError, match=r"(?i)base64|padding|non-"):
-        wire.decode_audio(joined)
+        client_events.decode_audio(joined)
 
 
 @pytest.mark.parametrize("frame", [b"", b"not json", b"[]", b"{}", b'{"type": 3}', b'{"type": null}', b"\xff\xfe"])
 def test_a_frame_that_is_no_event_is_a_value_error(frame):
     with pytest.raises(ValueError, match=r"no JSON object|unexpected|literal|invalid|empty|str is not valid"):
-        wire.loads(frame)
+        client_events.loads(frame)
 
 
 def test_beta_names_become_ga_names_and_assistant_content_with_them():
@@ -63,15 +63,15 @@ def test_beta_names_become_ga_names_and_assistant_content_with_them():
         "type": "conversation.item.created",
         "item": {"id": "item_1", "role": "assistant", "content": [{"type": "audio", "transcript": "hi"}]},
     }
-    assert wire.to_ga(event)["type"] == "conversation.item.added"
-    assert wire.to_ga(event)["item"]["content"] == [{"type": "output_audio", "transcript": "hi"}]
-    assert wire.to_ga({"type": "response.audio.delta", "delta": ""})["type"] == "response.output_audio.delta"
+    assert client_events.to_ga(event)["type"] == "conversation.item.added"
+    assert client_events.to_ga(event)["item"]["content"] == [{"type": "output_audio", "transcript": "hi"}]
+    assert client_events.to_ga({"type": "response.audio.delta", "delta": ""})["type"] == "response.output_audio.delta"
     ga = {"type": "response.output_audio.delta", "delta": ""}
-    assert wire.to_ga(ga) is ga
+    assert client_events.to_ga(ga) is ga
 
 
 def test_a_ga_session_is_flattened_for_a_beta_server():
-    event = wire.session_update(
+    event = client_events.session_update(
         {
             "type": "realtime",
             "output_modalities": ["audio"],
@@ -87,7 +87,7 @@ def test_a_ga_session_is_flattened_for_a_beta_server():
             },
         }
     )
-    assert wire.to_beta(event)["session"] == {
+    assert client_events.to_beta(event)["session"] == {
         "modalities": ["text", "audio"],
         "max_response_output_tokens": 100,
         "instructions": "Be brief.",
@@ -100,7 +100,7 @@ def test_a_ga_session_is_flattened_for_a_beta_server():
 
 
 def test_a_refusal_names_the_field_and_the_code_and_ends_with_what_to_do():
-    error = wire.error_from(
+    error = client_events.error_from(
         {
             "type": "error",
             "error": {
@@ -119,4 +119,4 @@ def test_a_refusal_names_the_field_and_the_code_and_ends_with_what_to_do():
 
 def test_a_refusal_that_quotes_a_key_is_masked():
     event = {"type": "error", "error": {"message": "Incorrect API key provided: sk-ab***************wxyz."}}
-    assert "wxyz" not in str(wire.error_from(event, "it"))
+    assert "wxyz" not in str(client_events.error_from(event, "it"))

@@ -18,18 +18,22 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from .. import address as addresses
-from .. import background, costs, ends, html, keys, models, wire
-from .. import conversation as c
-from ..errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
-from ..handle import Handle
-from ..session import BENIGN_CODES, Closed, Session, connect
-from ..tools import Toolbox
-from . import language, waiting
-from .line import FromPage, Line
+from rtnb import html, keys, models, opening
+from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
+from rtnb.money import costs
+from rtnb.protocol import client_events
+from rtnb.protocol import conversation as c
+from rtnb.session.session import BENIGN_CODES, Closed, Session, connect
+from rtnb.session.tools import Toolbox
+from rtnb.texts import language
+from rtnb.transport import endpoint as addresses
+from rtnb.transport import io_thread
+from rtnb.transport.handle import Handle
+from rtnb.ui import waiting
+from rtnb.ui.line import FromPage, Line
 
 if TYPE_CHECKING:
-    from ..log import Entry
+    from rtnb.protocol.log import Entry
 
 __all__ = ["Call", "call"]
 
@@ -107,7 +111,7 @@ def call(
         )
     if not practice and url is None and keys.lookup(key) is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
-        ends.say_no_key()
+        opening.say_no_key()
         practice = True
     settings: dict[str, Any] = {
         "model": model,
@@ -300,7 +304,7 @@ class Call:
         """
         if self._state != "open" or self.session is None:
             raise InputError("Your call is not open. Click the call button first.")
-        background.io_loop().call_soon_threadsafe(self._say, text)
+        io_thread.io_loop().call_soon_threadsafe(self._say, text)
 
     def save(self, path: str | Path) -> Path:
         """Save what was said; the ending decides what of it.
@@ -316,7 +320,7 @@ class Call:
             InputError: If nothing was said yet.
             AudioError: If the sound cannot be written in that format, or there is none.
         """
-        from ..audio import join
+        from rtnb.audio import join
 
         path = Path(path).expanduser()
         if not self.turns:
@@ -350,7 +354,7 @@ class Call:
     # --- how it is shown
 
     def _show(self) -> None:
-        from . import frontend
+        from rtnb.ui import frontend
 
         if (kernel := frontend.kernel()) is None:
             if frontend.detect().name != "marimo":  # which shows what a cell ends with
@@ -372,7 +376,7 @@ class Call:
         return self._widget
 
     def _ipython_display_(self) -> None:
-        from . import frontend
+        from rtnb.ui import frontend
 
         # `rtnb.call()` as the last line of a cell has shown itself already.
         kernel = frontend.kernel()
@@ -411,7 +415,7 @@ class Call:
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
-                background.io_loop().call_soon_threadsafe(self._cut, _items(says), False)
+                io_thread.io_loop().call_soon_threadsafe(self._cut, _items(says), False)
             case _ if message.page != self._owner:
                 pass  # another tab that shows the same call
             case "bye":
@@ -420,15 +424,15 @@ class Call:
                 for pcm in message.buffers:
                     self._heard(pcm)
             case "commit":
-                background.io_loop().call_soon_threadsafe(self._commit)
+                io_thread.io_loop().call_soon_threadsafe(self._commit)
             case "clear":
-                background.io_loop().call_soon_threadsafe(self._clear)
+                io_thread.io_loop().call_soon_threadsafe(self._clear)
             case "recorded":
-                background.io_loop().call_soon_threadsafe(self._recorded)
+                io_thread.io_loop().call_soon_threadsafe(self._recorded)
             case "stop":
-                background.io_loop().call_soon_threadsafe(self._cut, _items(says), True)
+                io_thread.io_loop().call_soon_threadsafe(self._cut, _items(says), True)
             case "say":
-                background.io_loop().call_soon_threadsafe(self._say, str(says.get("text", "")))
+                io_thread.io_loop().call_soon_threadsafe(self._say, str(says.get("text", "")))
             case "hangup":
                 self._end(*_HANG_UPS.get(str(says.get("why")), _HANG_UPS["person"]))
 
@@ -459,7 +463,7 @@ class Call:
             self._owner, self._from_owner = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
                 self._line.tell("state", **self._standing())
-                background.io_loop().call_soon_threadsafe(self._respond_if_asked)
+                io_thread.io_loop().call_soon_threadsafe(self._respond_if_asked)
                 return
             self._early.clear()
             self._set_state("connecting")
@@ -474,7 +478,7 @@ class Call:
             self._fall_silent()
             self._owner, self._from_owner = "", time.monotonic()
             self._line.tell("state", **self._standing())
-        background.io_loop().call_soon_threadsafe(self._cut, items, False)
+        io_thread.io_loop().call_soon_threadsafe(self._cut, items, False)
 
     def _fall_silent(self) -> None:
         """Nobody listens here any more: stop the answer, and forget what was said by half."""
@@ -488,7 +492,7 @@ class Call:
             if (active := session.conversation.active_response()) is not None:
                 session.cancel(active.id)
 
-        background.io_loop().call_soon_threadsafe(stop)
+        io_thread.io_loop().call_soon_threadsafe(stop)
 
     def _connect(self) -> None:
         history = _history(self.turns)
@@ -520,8 +524,8 @@ class Call:
             if session is self.session and self._state == "connecting":
                 self._open(session)
 
-        background.submit(opened())
-        background.io_loop().call_soon_threadsafe(self._beat)
+        io_thread.submit(opened())
+        io_thread.io_loop().call_soon_threadsafe(self._beat)
 
     def _open(self, session: Session) -> None:
         with self._lock:
@@ -580,7 +584,7 @@ class Call:
             return
         if session.conversation.active_response() is not None:
             session.cancel()
-        session.create(wire.message("user", [{"type": "input_text", "text": text.strip()}]))
+        session.create(client_events.message("user", [{"type": "input_text", "text": text.strip()}]))
         self._respond()
 
     def _respond(self) -> None:
@@ -705,7 +709,7 @@ class Call:
         calls = response.calls
         ours = [item for item in calls if item.get("name") in self._tools]
         if ours and response.status == "completed":
-            background.submit(self._run_tools(session, ours))
+            io_thread.submit(self._run_tools(session, ours))
         else:
             self._respond_if_asked()
         self._out_of_budget(session)
@@ -732,7 +736,7 @@ class Call:
             return
         for item, ran in zip(calls, done, strict=True):
             self._tool_outputs[str(item.get("id"))] = repr(ran)
-            session.send(wire.item_create(wire.function_call_output(ran.call_id, ran.output or "")))
+            session.send(client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")))
             self._caption(str(item.get("id")))
         self._respond()
 
@@ -840,7 +844,7 @@ class Call:
             self._opened_at = None
         self._early.clear()
         self._respond_next = False
-        background.io_loop().call_soon_threadsafe(self._ahead.drop)
+        io_thread.io_loop().call_soon_threadsafe(self._ahead.drop)
         self._set_state("closed", reason, text)
 
     def _failed(self, error: BaseException) -> None:
@@ -903,7 +907,7 @@ def _widget_class() -> type:
     import anywidget
     import traitlets
 
-    from . import frontend
+    from rtnb.ui import frontend
 
     class CallWidget(anywidget.AnyWidget):
         _esm = frontend.esm(

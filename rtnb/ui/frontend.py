@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from rtnb.ui import language
+from rtnb.texts import language
 
 __all__ = ["Frontend", "css", "detect", "esm", "kernel"]
 

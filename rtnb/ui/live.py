@@ -21,14 +21,15 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from rtnb import background, html
-from rtnb import conversation as c
+from rtnb import html
 from rtnb.errors import mask_secrets
+from rtnb.protocol import conversation as c
+from rtnb.texts.language import text
+from rtnb.transport import io_thread
 from rtnb.ui import frontend
-from rtnb.ui.language import text
 
 if TYPE_CHECKING:
-    from rtnb.reply import Reply
+    from rtnb.session.reply import Reply
 
 __all__ = ["bundle", "card", "show"]
 
@@ -285,7 +286,7 @@ class _NotebookView:
                 self._start_player()
         _at_end_of_cell(self)
         self._reply.subscribe(self._hear)
-        background.io_loop().call_soon_threadsafe(self._tick)
+        io_thread.io_loop().call_soon_threadsafe(self._tick)
 
     def _expects_sound(self) -> bool:
         return "text" not in (self._reply.session.settings.get("output_modalities") or ())
@@ -320,7 +321,7 @@ class _NotebookView:
             if data["text/html"] != self._drawn and not self._finished.is_set():
                 self._drawn = data["text/html"]
                 self._main.update(data)
-        background.io_loop().call_later(_REDRAW_SECONDS, self._tick)
+        io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
 
     def _tell_words(self) -> None:
         if self._player is not None:
@@ -436,7 +437,7 @@ class _TerminalView:
             bar_format=_bar_format(self._reply.progress[1]),
         )
         self._reply.subscribe(self._hear)
-        background.io_loop().call_soon_threadsafe(self._tick)
+        io_thread.io_loop().call_soon_threadsafe(self._tick)
 
     def _tick(self) -> None:
         if self._bar is None:
@@ -447,7 +448,7 @@ class _TerminalView:
             self._bar.bar_format = _bar_format(total)
             self._bar.n = sent
             self._bar.refresh()
-        background.io_loop().call_later(_REDRAW_SECONDS, self._tick)
+        io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
 
     def _hear(self, update: Any) -> None:
         with _harmless():

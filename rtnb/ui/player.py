@@ -17,7 +17,8 @@ from typing import Any
 import anywidget
 import traitlets
 
-from rtnb.ui import frontend, language, waiting
+from rtnb.texts import language
+from rtnb.ui import frontend, waiting
 
 __all__ = ["StreamPlayer"]
 

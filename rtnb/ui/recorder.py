@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtnb import html
 from rtnb.errors import InputError
-from rtnb.ui import frontend, language, waiting
+from rtnb.texts import language
+from rtnb.ui import frontend, waiting
 from rtnb.ui.line import FromPage, Line
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from rtnb import html
 from rtnb.errors import AudioError, InputError
-from rtnb.ui import frontend, language, waiting
-from rtnb.ui.language import text
+from rtnb.texts import language
+from rtnb.texts.language import text
+from rtnb.ui import frontend, waiting
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip

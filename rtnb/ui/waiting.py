@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rtnb import background
+from rtnb.transport import io_thread
 from rtnb.ui import frontend
 
 __all__ = ["free_seconds", "hear_while_busy", "serve_until", "watch_cells"]
@@ -127,7 +127,7 @@ def _taking(kernel: Any) -> Callable[[], None]:
             kernel.msg_queue.put_nowait(entry)
 
     # The cell stands inside the running loop, which `run` lets turn further.
-    return lambda: background.run(round_())
+    return lambda: io_thread.run(round_())
 
 
 def _kind(kernel: Any, message: Any) -> str:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from rtnb.audio import samples
-from rtnb.practice import ears, voice
-from rtnb.practice.reading import numbers, spoken_number
+from rtnb.server.engines import asr, tts
+from rtnb.server.responder.text_extraction import numbers, spoken_number
 
 ANSWERS = (
     "I am the practice voice, not a language model.",
@@ -51,12 +51,12 @@ def errors(said: Sequence[str], heard: Sequence[str]) -> int:
     return row[-1]
 
 
-def recognisers() -> list[ears._Recogniser]:
-    found: list[ears._Recogniser] = []
-    makers: tuple[Callable[[], ears._Recogniser | None], ...] = (
-        ears._faster_whisper,
-        ears._moonshine,
-        ears._pocketsphinx,
+def recognisers() -> list[asr._Recogniser]:
+    found: list[asr._Recogniser] = []
+    makers: tuple[Callable[[], asr._Recogniser | None], ...] = (
+        asr._faster_whisper,
+        asr._moonshine,
+        asr._pocketsphinx,
     )
     for make in makers:
         try:
@@ -71,32 +71,32 @@ def recognisers() -> list[ears._Recogniser]:
 def samples_heard() -> None:
     shipped = samples()
     for recogniser in recognisers():
-        ears._loaded, ears._tried = recogniser, True
-        ears.warm_up()
+        asr._loaded, asr._tried = recogniser, True
+        asr.warm_up()
         wrong = total = 0
         seconds = spent = 0.0
-        print(f"\n{recogniser.name}, gated by {ears.detector_engine()}")
+        print(f"\n{recogniser.name}, gated by {asr.detector_engine()}")
         for clip in shipped:
             said = plain(shipped.texts[clip.name])
             start = time.perf_counter()
-            words = ears.hear(clip.pcm)
+            words = asr.hear(clip.pcm)
             spent += time.perf_counter() - start
             seconds += clip.seconds
             here = errors(said, plain(words))
             wrong, total = wrong + here, total + len(said)
             print(f"  {clip.name:12} {clip.seconds:5.1f} s   word error rate {here / len(said):.2f}   {words}")
         print(f"  all {wrong / total:18.3f} of {total} words; {seconds / spent:.0f} s of sound heard a second")
-    ears._loaded, ears._tried = None, False
+    asr._loaded, asr._tried = None, False
 
 
 def voices_heard() -> None:
-    print(f"\n{voice.engine()} recognised back by {ears.engine()}")
+    print(f"\n{tts.engine()} recognised back by {asr.engine()}")
     rates = []
-    for name in voice.VOICES:
+    for name in tts.VOICES:
         wrong = total = 0
         for text in ANSWERS:
             said = plain(text)
-            wrong += errors(said, plain(ears.hear(b"".join(voice.speak(text, voice=name)))))
+            wrong += errors(said, plain(asr.hear(b"".join(tts.speak(text, voice=name)))))
             total += len(said)
         rates.append(wrong / total)
         print(f"  {name:8} word error rate {rates[-1]:.2f}")
@@ -104,14 +104,14 @@ def voices_heard() -> None:
 
 
 def first_sound() -> None:
-    print(f"\ntext to sound, {voice.engine()}")
-    voice.warm_up()
+    print(f"\ntext to sound, {tts.engine()}")
+    tts.warm_up()
     worst = 0.0
     for label, text in (("short answer", ANSWERS[1]), ("a minute of talk", " ".join(ANSWERS * 3))):
         firsts, wholes, length = [], [], 0
         for _ in range(20):
             start = time.perf_counter()
-            pieces = voice.speak(text)
+            pieces = tts.speak(text)
             length = len(next(pieces))
             firsts.append((time.perf_counter() - start) * 1000)
             length += sum(len(piece) for piece in pieces)

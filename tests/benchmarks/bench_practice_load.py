@@ -31,8 +31,8 @@ import os, sys, time
 core, engines, pace = int(sys.argv[1]), sys.argv[2] == "on", float(sys.argv[3])
 if core >= 0 and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {core})
-from rtnb.practice import server
-from rtnb.practice.engines import canned
+from rtnb.server import server
+from rtnb.server.engines.engines import canned
 words = "canned words for a very long answer " * 40
 if sys.argv[4] == "asyncio":
     server._fast_loop = lambda: None
@@ -287,11 +287,11 @@ def main() -> None:
     print(f"  aim: under {AIM_MS} ms: {met}; the server's core was {streamed.busy:.0%} busy")
     if not args.engines:
         return
-    from rtnb.practice import voice
+    from rtnb.server.engines import tts
 
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, set(cores))
-    sound = b"".join(voice.speak("Can you tell me something about the sea"))
+    sound = b"".join(tts.speak("Can you tell me something about the sea"))
     count = len(cores) or os.cpu_count()
     print(f"engines on, on all {count} cores, clients among them; turns of {len(sound) / 48_000:.1f} s:")
     for count in map(int, args.engines.split(",")):

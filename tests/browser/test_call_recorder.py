@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab
 
 BOX = "import rtnb\nbox = rtnb.record()\nbox"
 HEAR = (
-    "from rtnb.practice import ears\n"
+    "from rtnb.server.engines import asr as ears\n"
     "print(box, box.recorded, box.error, round(box.clip.seconds, 2), box.clip.rate_hz)\n"
     "print('words:', ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
 )

@@ -1,0 +1,111 @@
+"""The recordings that ship with the package: by name, by number, with what is said in them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import overload
+
+from rtnb.audio.clip import Clip
+from rtnb.errors import InputError
+
+__all__ = ["Samples", "samples"]
+
+
+@cache
+def _listed() -> tuple[dict[str, str], ...]:
+    text = (files("rtnb") / "audio" / "shipped" / "samples.toml").read_text("utf-8")
+    return tuple(tomllib.loads(text)["sample"])
+
+
+@cache
+def _bytes(name: str) -> bytes:
+    return (files("rtnb") / "audio" / "shipped" / f"{name}.ogg").read_bytes()
+
+
+@cache
+def _clip(name: str) -> Clip:
+    return Clip.read(_bytes(name), name=name)
+
+
+class Samples(Sequence[Clip]):
+    """The shipped recordings: a sequence of clips that also takes names.
+
+    Examples:
+        >>> samples()["question"]
+        Clip(question, 2.1 s)
+        >>> samples().texts["question"]
+        'What is the capital of Norway?'
+    """
+
+    @property
+    def names(self) -> list[str]:
+        """Their names, in order."""
+        return [entry["name"] for entry in _listed()]
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What is said in each, by name."""
+        return {entry["name"]: entry["text"] for entry in _listed()}
+
+    @property
+    def voices(self) -> Mapping[str, str]:
+        """Who speaks in each, by name."""
+        return {entry["name"]: entry["voice"] for entry in _listed()}
+
+    @property
+    def dialogue(self) -> list[Clip]:
+        """The clips of the conversation, in order; two voices take turns."""
+        return [_clip(name) for name in self.names if name.startswith("dialogue")]
+
+    def __len__(self) -> int:
+        return len(_listed())
+
+    @overload
+    def __getitem__(self, key: int | str) -> Clip: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Clip]: ...
+    def __getitem__(self, key: int | str | slice) -> Clip | list[Clip]:
+        """A clip by number or name, or several by a slice of numbers.
+
+        Raises:
+            InputError: There is no sample of that name.
+        """
+        if isinstance(key, slice):
+            return [_clip(name) for name in self.names[key]]
+        if isinstance(key, str):
+            if key not in self.names:
+                raise InputError(f"Your sample {key!r} does not exist. Take one of: {', '.join(self.names)}.")
+            return _clip(key)
+        return _clip(self.names[key])
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{clip!r}  {entry['text']}" for clip, entry in zip(self, _listed(), strict=True))
+
+    def _repr_html_(self) -> str:
+        from rtnb import html
+
+        rows = [
+            (
+                html.Safe(f"<code>{escape(entry['name'])}</code>"),
+                html.Safe(html.audio(_bytes(entry["name"]), entry["name"])),
+                f"{_clip(entry['name']).seconds:.1f} s",
+                entry["text"],
+            )
+            for entry in _listed()
+        ]
+        return html.table(("name", "sound", "length", "what is said"), rows, caption="Recordings that ship with rtnb")
+
+
+def samples() -> Samples:
+    """The recordings that ship with the package: short, spoken, by several synthetic voices.
+
+    Among them a short question, a talk to summarise and a dialogue. In a notebook they show as a table with players.
+
+    Returns:
+        The list: `samples()["question"]`, `samples()[0]`, `samples().texts["question"]`, `samples().dialogue`.
+    """
+    return Samples()

@@ -1,0 +1,1 @@
+"""The course: its notebooks and the checkers of its exercises."""

@@ -1,0 +1,479 @@
+"""Models, voices, prices, limits and servers as data, read from `models.toml` beside this file.
+
+Nothing here talks to a server. Every fact carries its date and its source in the data file. A name that is
+not there is not an error: servers may serve any model under any name.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from rtnb.errors import InputError, RtnbWarning
+
+__all__ = [
+    "DEFAULT",
+    "VOICES",
+    "WARN_DAYS",
+    "Ending",
+    "Limits",
+    "Model",
+    "Models",
+    "Prices",
+    "Provider",
+    "Rate",
+    "get",
+    "known_on",
+    "limits",
+    "load",
+    "provider",
+    "provider_of",
+    "providers",
+    "shutdown_notice",
+    "warn_shutdown",
+]
+
+WARN_DAYS = 90
+"""How many days before its shutdown a model begins to warn."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """US dollars per million tokens of one modality.
+
+    Attributes:
+        input: Input tokens. None where the modality cannot be sent, or the price is not known.
+        cached: Input tokens the server had cached. None where there is no discount: they cost as input.
+        output: Output tokens. None where the model does not produce the modality.
+    """
+
+    input: float | None = None
+    cached: float | None = None
+    output: float | None = None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a model costs from a day on.
+
+    Attributes:
+        since: First day of these prices.
+        text: US dollars per million text tokens.
+        audio: US dollars per million audio tokens.
+        image: US dollars per million image tokens.
+        per_minute_usd: US dollars per minute of audio, for models billed by time. None: by tokens.
+        source: Where the prices were read.
+    """
+
+    since: date
+    text: Rate = Rate()
+    audio: Rate = Rate()
+    image: Rate = Rate()
+    per_minute_usd: float | None = None
+    source: str = ""
+
+    @property
+    def audio_in_per_minute_usd(self) -> float | None:
+        """US dollars for a minute of speech sent (600 tokens), cached nowhere. None where unknown."""
+        if self.per_minute_usd is not None:
+            return self.per_minute_usd
+        return None if self.audio.input is None else self.audio.input * limits().audio_in_tokens_per_minute / 1e6
+
+    @property
+    def audio_out_per_minute_usd(self) -> float | None:
+        """US dollars for a minute of speech received (1,200 tokens). None where unknown or not spoken."""
+        rate = self.audio.output
+        return None if rate is None else rate * limits().audio_out_tokens_per_minute / 1e6
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model, as far as it is known.
+
+    Attributes:
+        name: The name to give as `model=`.
+        kind: `"realtime"`, `"transcription"`, `"translation"`, `"other"` (not served here) or `"unknown"`.
+        status: `"current"`, `"superseded"`, `"deprecated"`, `"gone"` or `"unknown"`, as of `known_on()`.
+        context_tokens: Size of the context window. None where unknown.
+        max_output_tokens: Longest answer. None where unknown.
+        reasoning: Whether it reasons before it answers (`session.reasoning`). None where unknown.
+        voice: The voice it speaks with when none is asked for. None where unknown.
+        silence_duration_ms: Silence after which its server turn detection ends a turn. None where unknown.
+        images: Whether it takes pictures. None where unknown.
+        speakers: Whether it tells speakers apart, as a transcription model. None where unknown.
+        rereads_audio: Whether its earlier answers are billed again as sound, or only as words. None where unknown.
+        since: First day it was served. None where unknown.
+        shutdown: Day on which it stops being served. None where none is announced.
+        successor: The model to move to. None where none is named.
+        history: Its prices over time, oldest first. Empty where unknown.
+        note: What else a person should know; "" for nothing.
+        source: Where these facts were read; "" for a name the data file does not know.
+    """
+
+    name: str
+    kind: str = "unknown"
+    status: str = "unknown"
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    reasoning: bool | None = None
+    voice: str | None = None
+    silence_duration_ms: int | None = None
+    images: bool | None = None
+    speakers: bool | None = None
+    rereads_audio: bool | None = None
+    since: date | None = None
+    shutdown: date | None = None
+    successor: str | None = None
+    history: tuple[Prices, ...] = field(default=(), repr=False)
+    note: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether the data file knows this name."""
+        return self.kind != "unknown"
+
+    @property
+    def prices(self) -> Prices | None:
+        """The newest prices. None where no price is known."""
+        return self.history[-1] if self.history else None
+
+    def prices_on(self, day: date | None = None) -> Prices | None:
+        """The prices in force on a day.
+
+        Args:
+            day: The day asked for. None means the newest prices.
+
+        Returns:
+            The prices, or None where none is known for that day.
+        """
+        if day is None:
+            return self.prices
+        in_force = [prices for prices in self.history if prices.since <= day]
+        return in_force[-1] if in_force else None
+
+    def is_gone(self, today: date | None = None) -> bool:
+        """Whether the model has been shut down by `today` (None: the present day)."""
+        return self.shutdown is not None and self.shutdown <= (today or date.today())
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A part of the interface that stops, or has stopped, being served.
+
+    Attributes:
+        what: The part, in words.
+        on: Its last day.
+        instead: What to use.
+        source: Where that was read.
+    """
+
+    what: str
+    on: date
+    instead: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the API allows, and the token arithmetic that estimates rest on.
+
+    Attributes:
+        session_minutes: Longest session.
+        append_bytes: Largest `input_audio_buffer.append`.
+        commit_ms: Shortest audio that can be committed.
+        instructions_and_tools_tokens: Instructions and tools together.
+        metadata_pairs: Pairs in `response.metadata`.
+        idle_timeout_ms: Least and greatest `idle_timeout_ms`.
+        speed: Least and greatest `audio.output.speed`.
+        client_secret_seconds: Least and greatest life of an ephemeral secret.
+        cached_tokens_step: Cached tokens come in multiples of this.
+        ping_seconds: How often OpenAI's server pings.
+        audio_in_tokens_per_minute: Tokens in a minute of speech sent.
+        audio_out_tokens_per_minute: Tokens in a minute of speech received.
+        text_out_tokens_per_turn: Text tokens billed for any answer, however short (measured).
+        reasoning_tokens_per_turn: Text tokens a 2.x model spends on reasoning (measured, at its default effort).
+        text_out_tokens_per_second_spoken: Text tokens billed beside a second of speech received (measured).
+        text_in_tokens_per_turn: Text tokens a session carries before anything is said (measured).
+    """
+
+    session_minutes: int
+    append_bytes: int
+    commit_ms: int
+    instructions_and_tools_tokens: int
+    metadata_pairs: int
+    idle_timeout_ms: tuple[int, int]
+    speed: tuple[float, float]
+    client_secret_seconds: tuple[int, int]
+    cached_tokens_step: int
+    ping_seconds: float
+    audio_in_tokens_per_minute: int
+    audio_out_tokens_per_minute: int
+    text_out_tokens_per_turn: int
+    reasoning_tokens_per_turn: int
+    text_out_tokens_per_second_spoken: float
+    text_in_tokens_per_turn: int
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A server, or a kind of server, that speaks the protocol.
+
+    Attributes:
+        name: Short name, for example `"openai"`, `"azure"`, `"localai"`; `"other"` for an unknown address.
+        title: Its name for people.
+        example: An address as it should look.
+        auth: `"bearer"` (`Authorization: Bearer KEY`) or `"api-key"` (`api-key: KEY`).
+        key_names: Environment variables its key is looked for in, in this order.
+        needs_key: Whether it answers nobody without a key.
+        model_parameter: The query parameter that names the model; `"deployment"` on Azure's preview.
+        beta_names: Whether it speaks the Beta's event names and session fields.
+        commit: Whether it takes `input_audio_buffer.commit`. If not, turns end by its own detection only.
+        answers_update: Whether it answers `session.update` with `session.updated`.
+        responses: Whether it answers (`response.create`). Where False, it transcribes only.
+        input_rate_hz: Sample rate of the sound it takes.
+        session_minutes: Longest session. None where it names none.
+        lacks: What a person will miss there, in words.
+        source: Where that was read.
+    """
+
+    name: str
+    title: str
+    example: str
+    auth: str = "bearer"
+    key_names: tuple[str, ...] = ()
+    needs_key: bool = True
+    model_parameter: str = "model"
+    beta_names: bool = False
+    commit: bool = True
+    answers_update: bool = True
+    responses: bool = True
+    input_rate_hz: int = 24_000
+    session_minutes: int | None = 60
+    lacks: tuple[str, ...] = ()
+    source: str = field(default="", repr=False)
+    matches: re.Pattern[str] = field(default=re.compile(""), repr=False, compare=False)
+
+    def headers(self, key: str) -> dict[str, str]:
+        """The HTTP headers that carry `key` (its plain text) to this server; {} for an empty key."""
+        if not key:
+            return {}
+        return {"api-key": key} if self.auth == "api-key" else {"Authorization": f"Bearer {key}"}
+
+
+class Models(Mapping[str, Model]):
+    """All known models by name, in the order of the data file: newest and recommended first."""
+
+    def __init__(self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]) -> None:
+        self._models = models
+        self.default = default
+        """Name of the model used when none is asked for."""
+        self.known_on = known_on
+        """The day these facts were last checked."""
+        self.endings = endings
+        """Parts of the interface that end."""
+
+    def __getitem__(self, name: str) -> Model:
+        return self._models[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._models)
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def __repr__(self) -> str:
+        return f"Models({len(self)} names, known on {self.known_on})"
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+
+
+def _rate(numbers: list[Any] | None) -> Rate:
+    # TOML has no null, so "none" stands for a price that does not exist.
+    values = [None if number == "none" else float(number) for number in numbers or []]
+    return Rate(*values)
+
+
+def _prices(table: dict[str, Any]) -> Prices:
+    return Prices(
+        since=table["since"],
+        text=_rate(table.get("text")),
+        audio=_rate(table.get("audio")),
+        image=_rate(table.get("image")),
+        per_minute_usd=table.get("per_minute_usd"),
+        source=table["source"],
+    )
+
+
+@cache
+def load() -> Models:
+    """Read the data file, once.
+
+    Returns:
+        Every known model, snapshots of models among them.
+    """
+    data = _data()
+    models: dict[str, Model] = {}
+    for table in data["model"]:
+        about = dict(table)
+        history = tuple(_prices(prices) for prices in about.pop("prices", ()))
+        snapshots: dict[str, dict[str, Any]] = about.pop("snapshots", {})
+        about.pop("deprecated", None)
+        model = Model(**about, history=history)
+        models[model.name] = model
+        for name, differs in snapshots.items():
+            shutdown = differs.get("shutdown", model.shutdown)
+            dated = re.search(r"\d{4}-\d\d-\d\d$", name)
+            models[name] = replace(
+                model,
+                name=name,
+                # A dated snapshot is as old as the date in its name says.
+                since=date.fromisoformat(dated[0]) if dated else None,
+                history=history[:1] if differs.get("launch_prices_only") else history,
+                shutdown=shutdown,
+                status="gone" if shutdown and shutdown <= data["known_on"] else model.status,
+            )
+    endings = tuple(Ending(**ending) for ending in data["ending"])
+    return Models(models, default=data["default"], known_on=data["known_on"], endings=endings)
+
+
+def get(name: str) -> Model:
+    """One model by name.
+
+    Args:
+        name: The model's name. A fine-tuned or unknown name is no error: any server may serve any name.
+
+    Returns:
+        What is known of it; a `Model` with `known` False and `prices` None where nothing is.
+    """
+    return load().get(name) or Model(name)
+
+
+@cache
+def limits() -> Limits:
+    """What OpenAI's servers allow, and the token arithmetic."""
+    table, tokens = _data()["limits"], _data()["tokens"]
+    return Limits(
+        session_minutes=table["session_minutes"],
+        append_bytes=table["append_mib"] * 1024 * 1024,
+        commit_ms=table["commit_ms"],
+        instructions_and_tools_tokens=table["instructions_and_tools_tokens"],
+        metadata_pairs=table["metadata_pairs"],
+        idle_timeout_ms=cast("tuple[int, int]", tuple(table["idle_timeout_ms"])),
+        speed=cast("tuple[float, float]", tuple(table["speed"])),
+        client_secret_seconds=cast("tuple[int, int]", tuple(table["client_secret_seconds"])),
+        cached_tokens_step=table["cached_tokens_step"],
+        ping_seconds=table["ping_seconds"],
+        audio_in_tokens_per_minute=tokens["audio_in_per_minute"],
+        audio_out_tokens_per_minute=tokens["audio_out_per_minute"],
+        text_out_tokens_per_turn=tokens["text_out_per_turn"],
+        reasoning_tokens_per_turn=tokens["reasoning_out_per_turn"],
+        text_out_tokens_per_second_spoken=tokens["text_out_per_second_spoken"],
+        text_in_tokens_per_turn=tokens["text_in_per_turn"],
+    )
+
+
+@cache
+def providers() -> tuple[Provider, ...]:
+    """Every known kind of server, in the order their addresses are tried."""
+    found = []
+    for table in _data()["provider"]:
+        about = dict(table)
+        about["matches"] = re.compile(about["matches"], re.IGNORECASE)
+        about["key_names"] = tuple(about["key_names"])
+        about["lacks"] = tuple(about["lacks"])
+        found.append(Provider(**about))
+    return tuple(found)
+
+
+def provider(name: str) -> Provider:
+    """One provider by its short name.
+
+    Args:
+        name: For example `"azure"`.
+
+    Raises:
+        InputError: The name is not one of `providers()`.
+    """
+    for known in providers():
+        if known.name == name:
+            return known
+    names = ", ".join(known.name for known in providers())
+    raise InputError(f"Your provider {name!r} is not known. Give one of: {names}.", provider=name)
+
+
+def provider_of(url: str | None) -> Provider:
+    """Which kind of server an address belongs to.
+
+    Args:
+        url: A `ws`, `wss`, `http` or `https` address. None means OpenAI's own.
+
+    Returns:
+        The first provider whose pattern fits; `"other"` where none does.
+    """
+    if url is None:
+        return provider("openai")
+    if not isinstance(url, str):
+        raise InputError(f"Your url is of type {type(url).__name__}, not text. Give an address such as wss://HOST.")
+    # Without name and password, which could look like the host of another server and bring its key here.
+    url = re.sub(r"(?<=://)[^/?#]*@", "", url)
+    return next(known for known in providers() if known.matches.search(url))
+
+
+def known_on() -> date:
+    """The day on which the facts in the data file were last checked."""
+    return load().known_on
+
+
+def shutdown_notice(name: str, today: date | None = None) -> str | None:
+    """What to tell about a model that is about to be shut down, or has been.
+
+    Args:
+        name: The model's name.
+        today: The day to judge from. None means the present day.
+
+    Returns:
+        One or two sentences with the date and the successor from 90 days before the shutdown on; None where
+        there is nothing to tell.
+    """
+    model, today = get(name), today or date.today()
+    if model.shutdown is None or today < model.shutdown - timedelta(days=WARN_DAYS):
+        return None
+    # The day by hand: strftime has no portable code for a day without its leading zero.
+    day = f"{model.shutdown.day} {model.shutdown:%B %Y}"
+    use = f" Use model={model.successor!r} instead." if model.successor else " Choose another model."
+    if model.is_gone(today):
+        return f"The model {name} is gone: it was shut down on {day}.{use}"
+    left = (model.shutdown - today).days
+    return f"The model {name} is shut down on {day}, in {left} {'day' if left == 1 else 'days'}.{use}"
+
+
+def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) -> str | None:
+    """Warn (`RtnbWarning`) about a model that is about to be shut down, or has been.
+
+    Args:
+        name: The model's name.
+        today: The day to judge from. None means the present day.
+        stacklevel: Whose line the warning points at, as in `warnings.warn`; 2 is the caller's.
+
+    Returns:
+        What was warned, or None where there was nothing to warn of.
+    """
+    notice = shutdown_notice(name, today)
+    if notice is not None:
+        warnings.warn(RtnbWarning(notice), stacklevel=stacklevel)
+    return notice
+
+
+DEFAULT: str = load().default
+VOICES: tuple[str, ...] = tuple(_data()["voices"]["names"])

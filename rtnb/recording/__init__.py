@@ -1,0 +1,1 @@
+"""Sessions saved to files and replayed."""

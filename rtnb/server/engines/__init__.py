@@ -1,0 +1,1 @@
+"""Speech recognition, speech synthesis and voice activity detection."""

@@ -1,0 +1,1 @@
+"""The responder: what the practice server answers."""

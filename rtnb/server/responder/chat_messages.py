@@ -1,0 +1,135 @@
+"""A conversation in the Realtime API's items as the messages of a chat-completions request.
+
+The Realtime API takes items in any order; chat servers do not. Most models' templates want turns that alternate, a
+result right behind its call, and the user's word last, and refuse the whole request otherwise (seen with llama.cpp:
+"Cannot have 2 or more assistant messages at the end of the list"). So the conversation is put into that shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rtnb.server.protocol.requests import Request
+
+__all__ = ["messages", "tools"]
+
+_NO_WORDS = "(a recording in which no words could be heard)"
+_NO_RESULT = "(no result has come yet)"
+_BEGIN = "(The user has not said anything yet. Begin.)"
+_GO_ON = "(Go on.)"
+
+
+def messages(request: Request) -> list[dict[str, Any]]:
+    """A conversation as chat messages.
+
+    Args:
+        request: What to answer.
+
+    Returns:
+        Chat messages: recordings as their recognised words, pictures passed through, consecutive messages of one
+        speaker as one, consecutive calls in one assistant message with a `tool` message for each of them behind it.
+    """
+    found: list[dict[str, Any]] = []
+    system = request.instructions or ""
+    if "audio" in request.modalities:
+        aloud = "Your answer is read out aloud: speak plainly, without Markdown or lists."
+        system = f"{system}\n\n{aloud}".strip()
+    if system:
+        found.append({"role": "system", "content": system})
+    results = {
+        str(item.get("call_id")): str(item.get("output") or "")
+        for item in request.items
+        if item.get("type") == "function_call_output"
+    }
+    called = {str(item.get("call_id")) for item in request.items if item.get("type") == "function_call"}
+    for item in request.items:
+        kind = item.get("type") or "message"
+        if kind == "function_call":
+            _add_call(found, item)
+        elif kind == "function_call_output" and str(item.get("call_id")) not in called:
+            # Its call is no longer in the conversation.
+            _add(found, "user", f"(the result of a function called before: {item.get('output') or ''})")
+        elif kind == "message":
+            content = _content(item.get("content") or [])
+            if content:
+                _add(found, str(item.get("role") or "user"), content)
+    answered: list[dict[str, Any]] = []
+    for message in found:
+        answered.append(message)
+        for call in message.get("tool_calls", ()):
+            result = results.get(call["id"], _NO_RESULT)
+            answered.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+    last = answered[-1]["role"] if answered else "system"
+    if last == "system":
+        if all(message["role"] == "system" for message in answered):
+            answered.append({"role": "user", "content": request.asked or _BEGIN})
+    elif last == "assistant":  # a chat server would write on in the middle of that message, or refuse
+        answered.append({"role": "user", "content": request.asked or _GO_ON})
+    return answered
+
+
+def tools(request: Request) -> dict[str, Any]:
+    """The `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
+    found = [
+        {
+            "type": "function",
+            "function": {
+                "name": tool["name"],
+                "description": tool.get("description") or "",
+                "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
+            },
+        }
+        for tool in request.tools
+        if tool.get("type", "function") == "function" and tool.get("name")
+    ]
+    if not found:
+        return {}
+    choice = request.tool_choice or "auto"
+    if isinstance(choice, Mapping):
+        return {"tools": found, "tool_choice": {"type": "function", "function": {"name": choice.get("name")}}}
+    return {"tools": found, "tool_choice": choice}
+
+
+def _add(found: list[dict[str, Any]], role: str, content: str | list[dict[str, Any]]) -> None:
+    last = found[-1] if found else {}
+    if role == "system" or last.get("role") != role or "tool_calls" in last:
+        found.append({"role": role, "content": content})
+    elif isinstance(last["content"], str) and isinstance(content, str):
+        last["content"] += "\n" + content
+    else:
+        last["content"] = [*_parts(last["content"]), *_parts(content)]
+
+
+def _add_call(found: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
+    call = {
+        "id": str(item.get("call_id")),
+        "type": "function",
+        "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
+    }
+    if not found or found[-1]["role"] != "assistant":
+        found.append({"role": "assistant", "content": None})
+    found[-1].setdefault("tool_calls", []).append(call)
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _content(parts: Sequence[Any] | str) -> str | list[dict[str, Any]]:
+    if isinstance(parts, str):
+        return parts
+    found: list[dict[str, Any]] = []
+    for part in parts:
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("type") == "input_image":
+            image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
+            found.append({"type": "image_url", "image_url": image})
+        elif text := part.get("text") or part.get("transcript"):
+            found.append({"type": "text", "text": text})
+        elif part.get("type") == "input_audio":
+            found.append({"type": "text", "text": _NO_WORDS})
+    if all(part["type"] == "text" for part in found):
+        return "\n".join(part["text"] for part in found)
+    return found

@@ -1,0 +1,351 @@
+"""A real mind for the practice server: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import ssl
+import threading
+import urllib.parse
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, keep_secret, mask_secrets
+from rtnb.server.protocol.requests import Call, Cut, Request, Say, Thought
+from rtnb.server.responder.chat_messages import messages, tools
+from rtnb.server.responder.sentences import Sentences
+from rtnb.web import urls
+
+__all__ = ["Remote"]
+
+_CONNECT_SECONDS = 10.0
+# What chat servers give as `finish_reason`, and what the Realtime API calls it.
+_CUT = {"length": Cut("max_output_tokens"), "content_filter": Cut("content_filter")}
+_AT_ONCE = 64  # questions under way at a time; chat servers queue them in turn
+
+
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rtnb-practice-brain")
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Answers from a chat-completions server such as Ollama, vLLM or llama.cpp.
+
+    Args:
+        base_url: Up to and with `/v1`, for example `"http://localhost:11434/v1"`.
+        model: The model's name there.
+        key: Bearer key, or a function that gives it. None sends none. It is kept as a function and never shows.
+        timeout_seconds: Longest wait for the first word and for each piece after it. Long, because a server may
+            have to load its model first.
+
+    Attributes:
+        pool: The threads that wait for the chat server, apart from those that hear and speak.
+
+    Raises:
+        InputError: If `base_url` is no http or https address.
+    """
+
+    base_url: str
+    model: str
+    key: str | Callable[[], str] | None = field(default=None, repr=False)
+    timeout_seconds: float = 300.0
+    pool: ThreadPoolExecutor = field(default_factory=_threads, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not callable(self.key):
+            object.__setattr__(self, "key", keep_secret(self.key) if self.key and self.key.strip() else None)
+        if callable(self.key) and not re.fullmatch("[!-~]+", self.key()):  # `http.client` would quote it
+            raise InputError("Your brain key cannot be one: a space or another odd character is in it. Copy it again.")
+        example = "http://localhost:11434/v1"
+        address = urls.parse(self.base_url, ("http", "https"), example, what="brain address")
+        if address.username or address.password:
+            raise InputError(
+                f"Your brain address {mask_secrets(self.base_url)!r} is no http address: it holds a name and password. "
+                f"Give one like {example}, and the key as --brain-key."
+            )
+
+    def headers(self) -> dict[str, str]:
+        """What a request begins with, the key included."""
+        held = {"Authorization": f"Bearer {self.key()}"} if callable(self.key) else {}
+        return {"Content-Type": "application/json", "Accept": "text/event-stream", **held}
+
+    def __call__(self, request: Request) -> _Answer:
+        """Think: send the conversation, give the answer as it comes.
+
+        Args:
+            request: What to answer.
+
+        Returns:
+            An iterator: `Say` for each finished sentence, then `Call` for each function the model calls, then `Cut`
+            where the server stopped before its end. Its `abandon` ends it from another thread.
+
+        Raises:
+            ConnectionFailed: While iterating, if the server cannot be reached or breaks off.
+            KeyRefused: If it answers 401 or 403.
+            ServerError: If it answers any other error, or something that is no chat completion.
+        """
+        return _Answer(self, request)
+
+
+class _Answer:
+    """One answer, as it comes."""
+
+    def __init__(self, remote: Remote, request: Request) -> None:
+        self._remote = remote
+        self._request = request
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._abandoned = False
+        self._steps = self._perform()
+
+    def __iter__(self) -> Iterator[Thought]:
+        return self
+
+    def __next__(self) -> Thought:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Take no more of it."""
+        self._steps.close()
+
+    def abandon(self) -> None:
+        """Hang up, from any thread: the chat server sees its stream closed, and whoever waits here is woken."""
+        with self._lock:
+            self._abandoned = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _perform(self) -> Generator[Thought, None, None]:
+        sentences = Sentences(aloud="audio" in self._request.modalities)
+        calls = _Calls()
+        why = ""
+        said = False
+        for choice in self._choices():
+            why = choice.get("finish_reason") or why
+            delta = choice.get("delta") or choice.get("message") or {}
+            piece = delta.get("content")
+            for sentence in sentences.feed(piece) if isinstance(piece, str) else ():
+                said = True
+                yield Say(sentence)
+            for position, part in enumerate(delta.get("tool_calls") or ()):
+                calls.add(part, position)
+        for sentence in sentences.rest():
+            said = True
+            yield Say(sentence)
+        for name, written in calls:
+            said = True
+            yield Call(name, self._arguments(name, written, why))
+        if said and why in _CUT:
+            yield _CUT[why]
+        if not said and not self._abandoned:
+            reason = f" (it stopped for: {why})" if why not in ("", "stop") else ""
+            raise self._failed(
+                f"answered without a word{reason}. Ask again, or take another model", type="empty_answer"
+            )
+
+    def _arguments(self, name: str, written: str, why: str) -> dict[str, Any]:
+        try:
+            arguments = json.loads(written or "{}")
+        except ValueError as error:
+            cut = ", cut off at its longest answer" if why == "length" else ""
+            raise self._failed(
+                f"called {name} with arguments that are no JSON{cut}: {written[:200]}. Try again, or a larger model",
+                type="invalid_tool_call",
+            ) from error
+        return arguments if isinstance(arguments, dict) else {"value": arguments}
+
+    # ── The request ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _choices(self) -> Iterator[Mapping[str, Any]]:
+        """The first choice of every chunk."""
+        remote = self._remote
+        connection = self._connection()
+        path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
+        body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
+        response: http.client.HTTPResponse | None = None
+        begun = False
+        try:
+            self._connect(connection)
+            connection.request("POST", path, json.dumps(body).encode(), remote.headers())
+            response = connection.getresponse()
+            if response.status != 200:
+                self._refuse(response)
+            begun = True
+            ended = False
+            for chunk in self._chunks(response):
+                if chunk is None:
+                    ended = True
+                    break
+                choice = self._choice(chunk)
+                yield choice
+                ended = ended or bool(choice.get("finish_reason"))
+            if not ended:
+                # An HTTP stream that ends too early looks to http.client like one that has ended.
+                raise ConnectionError("it closed the stream")
+        except (OSError, http.client.HTTPException) as error:
+            if self._abandoned:
+                return
+            if isinstance(error, RtnbError):
+                raise
+            error.__context__ = None  # nor its traceback: the frames of `http.client` hold the key
+            raise self._lost(error, connection, begun) from error.with_traceback(None)
+        finally:
+            with self._lock:
+                self._socket = None
+            if response is not None:
+                response.close()  # it keeps the socket open on its own where it was not read to its end
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        address = urllib.parse.urlsplit(self._remote.base_url)
+        assert address.hostname is not None  # checked when made
+        if address.scheme == "http":
+            return http.client.HTTPConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS, context=context)
+
+    def _connect(self, connection: http.client.HTTPConnection) -> None:
+        connection.set_debuglevel(0)  # where a program has set it for all, whole requests are printed
+        connection.connect()
+        with self._lock:
+            if self._abandoned:
+                raise ConnectionError("abandoned")
+            connection.sock.settimeout(self._remote.timeout_seconds)
+            self._socket = connection.sock
+
+    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any] | None]:
+        """What the stream holds; None for its end mark."""
+        if "json" in (response.headers.get("Content-Type") or ""):  # a server that does not stream
+            yield self._parsed(response.read().decode("utf-8", "replace"))
+            yield None
+            return
+        nothing = True
+        other = ""
+        for raw in response:
+            line = raw.decode("utf-8", "replace").strip()
+            if line.startswith("error:"):  # llama.cpp's way of old to fail in the middle
+                yield {"error": self._parsed(line.removeprefix("error:").strip())}
+            elif line.startswith("data:"):
+                nothing = False
+                data = line.removeprefix("data:").strip()
+                yield None if data == "[DONE]" else self._parsed(data)
+            elif nothing and not line.startswith((":", "event:", "id:", "retry:")):  # those are comments and such
+                other = (other + line)[:200]
+        if nothing and other:
+            self._parsed(other)
+            raise self._no_chat(other)
+
+    def _parsed(self, text: str) -> Mapping[str, Any]:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if not isinstance(value, Mapping):
+            raise self._no_chat(text)
+        return value
+
+    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        if chunk.get("error") or chunk.get("object") == "error":  # the latter: vLLM of old
+            raise self._failed(f"failed in the middle of its answer: {_message(chunk)}. Look at its own log")
+        choices = chunk.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices else {}
+        return choice if isinstance(choice, Mapping) else {}
+
+    # ── What goes wrong ───────────────────────────────────────────────────────────────────────────────────
+
+    def _failed(self, what: str, *, type: str = "server_error", code: str | None = None) -> ServerError:
+        return ServerError(f"The brain at {self._remote.base_url} {what}.", type=type, code=code)
+
+    def _no_chat(self, text: str) -> ServerError:
+        return self._failed(
+            f"sent what is no chat completion: {text[:200]}. Check that the address ends in /v1 and is a chat server's",
+            type="invalid_response",
+        )
+
+    def _lost(self, error: Exception, connection: http.client.HTTPConnection, begun: bool) -> ConnectionFailed:
+        url = self._remote.base_url
+        reason = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError) and self._socket is not None:
+            waited = f"{self._remote.timeout_seconds:g} s"
+            told = f"has not sent anything for {waited}. It may be overloaded: ask again, or take a smaller model"
+        elif begun:
+            told = f"broke off in the middle of its answer ({reason}). What it had said until then was told; ask again"
+        elif self._socket is not None:
+            told = f"hung up without an answer ({reason}). Look at its own log, and ask again"
+        else:
+            told = f"cannot be reached ({reason}). Start it, or check the address given as --brain"
+        return ConnectionFailed(f"The brain at {url} {told}.", reason=reason, url=url)
+
+    def _refuse(self, response: http.client.HTTPResponse) -> None:
+        remote, status = self._remote, response.status
+        text = mask_secrets(response.read(4000).decode("utf-8", "replace"))
+        try:
+            said = _message(json.loads(text))
+        except (ValueError, AttributeError):
+            said = text.strip() or response.reason
+        if 300 <= status < 400:
+            said = f"it redirects to {response.headers.get('Location')}, where your key does not go"
+        said = mask_secrets(" ".join(said.split())).rstrip(".")[:500]
+        if status in (401, 403):
+            raise KeyRefused(
+                f"Your key for the brain at {remote.base_url} was refused: {said}. Give the right one as --brain-key.",
+                code=str(status),
+            )
+        if status == 404:
+            raise self._failed(
+                f"knows no model {remote.model!r}, or no such address: {said}."
+                f" Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1",
+                type="not_found",
+                code="404",
+            )
+        remedies = dict.fromkeys(range(300, 400), "If that address is right, give it as --brain")
+        remedies |= {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
+        raise self._failed(
+            f"answered {status}: {said}. {remedies.get(status, 'Look at its own log')}", code=str(status)
+        )
+
+
+class _Calls:
+    """Function calls that arrive whole or in pieces: their names with their arguments as written."""
+
+    def __init__(self) -> None:
+        self._calls: list[dict[str, Any]] = []
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter([(call["name"], call["arguments"]) for call in self._calls if call["name"]])
+
+    def add(self, part: Any, position: int) -> None:
+        """Take a piece, at this position of its chunk's list."""
+        if not isinstance(part, Mapping):
+            return
+        index = part.get("index")
+        index = position if index is None else index
+        call_id = part.get("id") or ""
+        call = next((call for call in reversed(self._calls) if call["index"] == index), None)
+        # Some servers give every call of one answer the index 0: then another id is another call.
+        if call is None or (call_id and call["id"] and call_id != call["id"]):
+            call = {"index": index, "id": "", "name": "", "arguments": ""}
+            self._calls.append(call)
+        call["id"] = call["id"] or call_id
+        function = part.get("function") or {}
+        name = function.get("name") or ""
+        if name != call["name"]:  # others repeat the name with every piece
+            call["name"] += name
+        arguments = function.get("arguments")
+        # Ollama's older versions send the arguments as an object instead of as text.
+        call["arguments"] += json.dumps(arguments) if isinstance(arguments, Mapping) else arguments or ""
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    """What an error says, in the shapes that chat servers give it."""
+    error = body.get("error") or body
+    if isinstance(error, Mapping):
+        error = error.get("message") or error.get("detail") or error
+    return error if isinstance(error, str) else json.dumps(error)[:500]

@@ -1,0 +1,1 @@
+"""A session: parts, settings, turns, tools and replies."""

@@ -1,0 +1,88 @@
+"""The arguments of `connect` and `ask`, written as the API's session and response objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtnb.errors import InputError
+from rtnb.session.tools import Toolbox
+
+__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "of_response", "of_session"]
+
+RATE_HZ = 24_000
+# Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
+# transcription model does.
+TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
+
+
+def of_session(
+    voice: str | None,
+    instructions: str | None,
+    tools: Toolbox,
+    modalities: str | None,
+    turn_detection: Any,
+    transcription: Any,
+    extra: Mapping[str, Any],
+    *,
+    speed: float | None = None,
+) -> dict[str, Any]:
+    """Write the arguments of `connect` as the API's session object."""
+    if speed is not None and not 0.25 <= speed <= 1.5:
+        raise InputError(f"Your speed={speed!r} is out of range. Give a number from 0.25 to 1.5.", speed=speed)
+    if isinstance(turn_detection, str):
+        if turn_detection not in ("server_vad", "semantic_vad"):
+            raise InputError(
+                f"Your turn_detection={turn_detection!r} is not one the API knows. Give 'server_vad', 'semantic_vad', "
+                "the API's own object as a dict, or None to end turns yourself.",
+                turn_detection=turn_detection,
+            )
+        turn_detection = {"type": turn_detection}
+    heard: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE_HZ}, "turn_detection": turn_detection}
+    if transcription:
+        if transcription is True:
+            transcription = TRANSCRIPTION_MODEL
+        heard["transcription"] = {"model": transcription} if isinstance(transcription, str) else dict(transcription)
+    spoken: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE_HZ}}
+    if voice is not None:
+        spoken["voice"] = {"id": voice} if voice.startswith("voice_") else voice
+    if speed is not None:
+        spoken["speed"] = speed
+    settings: dict[str, Any] = {"type": "realtime", "audio": {"input": heard, "output": spoken}}
+    if modalities:
+        settings["output_modalities"] = [modalities]
+    if instructions is not None:
+        settings["instructions"] = instructions
+    if tools:
+        settings["tools"] = tools.definitions()
+    merged = merge(settings, extra)
+    for side in ("input", "output"):
+        if merged["audio"][side].get("format", {}).get("type", "audio/pcm") != "audio/pcm":
+            raise InputError(
+                f"Your session asks for {merged['audio'][side]['format']['type']} as {side} format; rtnb speaks "
+                "audio/pcm at 24 kHz only. Leave the format out."
+            )
+    return merged
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one object over another, dicts inside included."""
+    merged = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = merge(merged[name], value) if both else value
+    return merged
+
+
+def of_response(
+    instructions: str | None, modalities: str | None, voice: str | None, extra: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Write the arguments of `ask` as the `response` of the API's `response.create`."""
+    settings: dict[str, Any] = {}
+    if instructions is not None:
+        settings["instructions"] = instructions
+    if modalities is not None:
+        settings["output_modalities"] = [modalities]
+    if voice is not None:
+        settings["audio"] = {"output": {"voice": voice}}
+    return {**settings, **(extra or {})}

@@ -1,0 +1,1 @@
+"""The I/O thread, the endpoint and the socket."""

@@ -1,0 +1,125 @@
+"""What goes wrong at the door and at the end, put into words: who is to blame, what happened, what to do.
+
+Servers refuse in two ways: with an HTTP status instead of the upgrade (Azure, proxies), or, as OpenAI does today, by
+accepting the socket and saying no inside it, with an `error` event and a close code (both recorded).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+import websockets
+
+from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
+
+__all__ = ["OPEN_TIMEOUT_SECONDS", "at_handshake", "ended", "goes_on", "in_session", "unreachable"]
+
+OPEN_TIMEOUT_SECONDS = 15.0
+
+_ANEW = "open a new session, or connect with reconnect=True to have that done for you."
+_AGAIN = "ask again: the talk goes on in a new session."
+_KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
+
+
+def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> ConnectionFailed:
+    """The end of a session nobody asked for; a clean close by the server can still be the end of the hour.
+
+    Args:
+        code: The close code. None where there was none.
+        reason: The server's words; "" for none.
+        url: The address.
+        expired: Whether an `error` event said so beforehand.
+    """
+    told = f" It said: {reason}" if reason else ""
+    if expired or (code == 1001 and "maximum duration" in reason):
+        sentence = "The server ended the session: it reached its longest duration."
+    elif code in (None, 1005, 1006):
+        sentence = "The connection dropped without a word."
+    elif code == 1011 and "keepalive" in reason:
+        sentence = "The network went silent: no answer to pings for 20 s."
+    elif code == 1000:
+        sentence = "The server hung up."
+    else:
+        sentence = f"The server closed the connection (code {code})."
+    kept = "What came until then is kept in .turns and .log;"
+    return ConnectionFailed(f"{sentence}{told} {kept} {_ANEW}", code=code, reason=reason, url=url)
+
+
+def goes_on(error: ConnectionFailed) -> ConnectionFailed:
+    """The same break for a turn that it ended, where a new session takes over by itself: another remedy."""
+    return ConnectionFailed(str(error).replace(_ANEW, _AGAIN), code=error.code, reason=error.reason, url=error.url)
+
+
+def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
+    """What an HTTP status in place of the upgrade means; `KeyRefused` for 401, `ConnectionFailed` for all others."""
+    status = refused.response.status_code
+    if 300 <= status < 400:
+        to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
+        where = f"to {to if len(to) <= 200 else to[:199] + '…'}" if to else "and does not say where"
+        sentence = (
+            f"The server redirects (HTTP {status}) {where}. Your key goes to the address you gave alone: nothing was "
+            "sent there. A sign-in page may answer in the server's place; if that address is right, give it as url=."
+        )
+        return ConnectionFailed(sentence, code=status, reason=to, url=url)
+    said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
+    told = f" It said: {said}" if said else ""
+    if status == 401:
+        return KeyRefused(
+            f"Your key was refused (HTTP 401).{told} Check that it is whole, still valid and meant for this server.",
+            code="401",
+        )
+    remedies = {
+        403: "Your account or network may not use it: check the model's access, your country, and a proxy in between.",
+        404: "There is no such deployment or path at this address: check url= and model=.",
+        429: "You are calling too often: wait a little, or look at your limits.",
+    }
+    remedy = remedies.get(status, "Check url=, or try again later.")
+    return ConnectionFailed(
+        f"The server refused the connection (HTTP {status}).{told} {remedy}", code=status, reason=said, url=url
+    )
+
+
+def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str) -> RtnbError:
+    """What OpenAI says inside the socket it has just accepted (recorded): an `error`, and a close with 3000 or 4000.
+
+    Args:
+        event: The `error` event.
+        code: The close code. None where there was none.
+        reason: The close reason; "" for none.
+        url: The address.
+
+    Returns:
+        `KeyRefused` where it is about the key, `ConnectionFailed` otherwise.
+    """
+    error = event.get("error") or {}
+    said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
+    if code == 3000 or error_code in _KEY_CODES:
+        return KeyRefused(
+            f"Your key was refused. The server said: {said} Check it and set a valid one.", code=error_code
+        )
+    remedy = (
+        "Choose another model: rtnb.prices() lists them." if "model" in str(error_code) else "Change what it names."
+    )
+    return ConnectionFailed(
+        f"The server refused the session. It said: {said} {remedy}", code=code, reason=reason, url=url
+    )
+
+
+def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
+    """What an error below the protocol means: names, certificates, refused or silent addresses."""
+    if isinstance(broken, ssl.SSLError):
+        what = "The network shows a certificate nobody here trusts; a company or school proxy may read the traffic"
+    elif isinstance(broken, socket.gaierror):
+        what = "The network does not know this server's name; there may be no internet here"
+    elif isinstance(broken, ConnectionRefusedError):
+        what = "The server does not answer at this address: nothing listens there"
+    elif isinstance(broken, TimeoutError):
+        what = f"The server did not answer within {OPEN_TIMEOUT_SECONDS:g} s"
+    else:
+        what = f"The connection could not be opened ({type(broken).__name__}: {str(broken)[:300]})"
+    return ConnectionFailed(
+        f"{what}. rtnb.doctor() looks for the cause; practice=True works with no network.", reason=str(broken), url=url
+    )

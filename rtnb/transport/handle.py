@@ -1,0 +1,106 @@
+"""A hot handle: something that has started already and can be awaited, waited for, or left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any, Generic, TypeVar
+
+from rtnb.errors import InputError
+from rtnb.transport import io_thread
+
+__all__ = ["Handle", "P", "Stream", "T"]
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+
+class Handle(Generic[T]):
+    """The result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
+
+    Giving up on waiting (a cancelled task, an interrupted cell) never cancels the work itself.
+    """
+
+    def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
+        self._future: concurrent.futures.Future[T] = future or concurrent.futures.Future()
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over, well or badly."""
+        return self._future.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong. None while it runs and where nothing did."""
+        return self._future.exception() if self._future.done() else None
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Block until it is over.
+
+        Args:
+            timeout: Seconds to wait at most. None waits for ever.
+
+        Returns:
+            The result.
+
+        Raises:
+            TimeoutError: If it is not over by then; the work goes on.
+            InputError: If called on the I/O thread, where waiting would stop every socket.
+        """
+        if io_thread.on_io_thread():
+            raise InputError(
+                "Your callback waits on the I/O thread, where all sockets live. Start a thread and wait there."
+            )
+        try:
+            return self._future.result(timeout)
+        except concurrent.futures.TimeoutError:
+            if self._future.done():
+                raise
+            raise TimeoutError(
+                f"It was not over after {timeout:g} s and goes on. Wait again or close the session."
+            ) from None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        future = asyncio.wrap_future(self._future)
+        # A task that gives up leaves this future behind; its exception is still kept in `error`.
+        future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
+        return asyncio.shield(future).__await__()
+
+    def _finish(self, result: T) -> None:
+        if not self._future.done():
+            self._future.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._future.done():
+            self._future.set_exception(error)
+
+
+class Stream(Handle[T], Generic[T, P]):
+    """A handle on something that comes in pieces: `for` and `async for` give each of them, old ones first."""
+
+    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
+        """Put every piece, those that came already first, and None after the last; the function returned ends it."""
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[P]:
+        pieces: queue.SimpleQueue[P | None] = queue.SimpleQueue()
+        end = self._feed_to(pieces.put)
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+        finally:
+            end()
+        self.wait()
+
+    async def __aiter__(self) -> AsyncIterator[P]:
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[P | None] = asyncio.Queue()
+        end = self._feed_to(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield piece
+        finally:
+            end()
+        await self

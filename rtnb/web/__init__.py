@@ -1,0 +1,1 @@
+"""The server kit: connections, TLS, HTTP and the check of origins."""
