@@ -16,7 +16,7 @@ from practice_theatre import MINI
 
 from rtnb.server.engines.engines import Engines, canned
 from rtnb.server.protocol.effects import Part
-from rtnb.server.protocol.requests import Call, Request, Say
+from rtnb.server.protocol.requests import Call, Request, Text
 
 # How fast answers come where somebody interrupts them: slower than they are spoken, so that even a machine with too
 # much to do interrupts in time. Elsewhere they come faster.
@@ -34,7 +34,7 @@ _BEYOND_THE_SDK = {"obfuscation", "phase", "reasoning_tokens", "message", "id", 
 _SERVER_EVENT: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(types.RealtimeServerEvent)
 
 
-def think(request: Request) -> Iterator[Say | Call]:
+def think(request: Request) -> Iterator[Text | Call]:
     """Hands over once where it may, asks for the weather of each city that was named, or says something."""
     tools = [tool["name"] for tool in request.tools]
     results = [item["output"] for item in request.items if item["type"] == "function_call_output"]
@@ -42,14 +42,14 @@ def think(request: Request) -> Iterator[Say | Call]:
     if handover and not results:
         yield Call(handover)
     elif "get_weather" in tools and not results:
-        yield Say("Let me look.")
+        yield Text("Let me look.")
         for city in [city for city in ("Oslo", "Rome") if city in _last_words(request)] or ["Oslo"]:
             yield Call("get_weather", {"city": city})
     elif "guardrail" in _last_words(request).lower():
-        yield Say("Something else, then.")
+        yield Text("Something else, then.")
     else:
-        yield Say(f"It is {' and '.join(results)}." if results else "Hello to you too.")
-        yield Say("Shall we go on talking about this and that for a while longer?")
+        yield Text(f"It is {' and '.join(results)}." if results else "Hello to you too.")
+        yield Text("Shall we go on talking about this and that for a while longer?")
 
 
 def _last_words(request: Request) -> str:

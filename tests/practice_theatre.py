@@ -11,8 +11,20 @@ from typing import Any
 
 from rtnb.server.engines.engines import canned
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.effects import Close, Detect, Hear, Heard, Ids, Listen, Part, Send, Speak, Stop, Think
-from rtnb.server.protocol.requests import Say, Thought
+from rtnb.server.protocol.effects import (
+    Close,
+    Detect,
+    Ids,
+    Part,
+    Respond,
+    Send,
+    Speak,
+    Stop,
+    Transcribe,
+    TranscribeStream,
+    Transcript,
+)
+from rtnb.server.protocol.requests import Answer, Text
 from rtnb.server.protocol.script import Options, Script
 
 MINI = "gpt-realtime-2.1-mini"
@@ -43,7 +55,7 @@ class Theatre:
         kind: str = "realtime",
         hears: str | BaseException = "hello there",
         partly: Iterable[str] = (),
-        thinks: Iterable[Thought | BaseException] = (Say("Nice to meet you."),),
+        thinks: Iterable[Answer | BaseException] = (Text("Nice to meet you."),),
         says: bytes | BaseException = SPEECH,
         holds: Iterable[str] = (),
         options: Options | None = None,
@@ -143,13 +155,13 @@ class Theatre:
             if asked.first:
                 self._detector = canned().detector()
             return list(script.detected(self._detector.feed(asked.pcm), now))
-        if isinstance(asked, Hear):
+        if isinstance(asked, Transcribe):
             return list(script.heard(asked.job, self._heard(asked.wants), now))
-        if isinstance(asked, Listen):
+        if isinstance(asked, TranscribeStream):
             if asked.last:
                 return list(script.heard(asked.job, self._heard(), now))
             return list(script.partly_heard(asked.job, self.partly.pop(0), now)) if self.partly else []
-        if isinstance(asked, Think):
+        if isinstance(asked, Respond):
             pieces = [*self.thinks, None]
             return [output for piece in pieces for output in script.thought(asked.job, piece, now)]
         if isinstance(asked, Speak):
@@ -160,14 +172,14 @@ class Theatre:
         assert isinstance(asked, Stop)
         return []
 
-    def _heard(self, wants: str = "words") -> Heard | BaseException:
+    def _heard(self, wants: str = "words") -> Transcript | BaseException:
         if isinstance(self.hears, BaseException):
             return self.hears
         words = self.hears.split()
         if wants == "speakers":  # every word is another's
             parts = [Part(at * 0.5, at * 0.5 + 0.4, "AB"[at % 2], word) for at, word in enumerate(words)]
-            return Heard(self.hears, tuple(parts))
-        return Heard(self.hears, sureness=(0.5,) * len(words) if wants == "sureness" else ())
+            return Transcript(self.hears, tuple(parts))
+        return Transcript(self.hears, sureness=(0.5,) * len(words) if wants == "sureness" else ())
 
     # ------------------------------------------------------------------ what was said
 

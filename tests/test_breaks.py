@@ -8,7 +8,7 @@ from dialogue import serve, until, usage
 
 from rtnb.errors import ConnectionFailed, ResponseFailed
 from rtnb.money import limits
-from rtnb.protocol.conversation import Sound
+from rtnb.protocol.conversation import AudioDelta
 from rtnb.session.session import Reconnecting, connect
 
 SPEECH = bytes(range(250)) * 96  # half a second of something
@@ -360,7 +360,7 @@ def test_what_comes_of_sound_before_a_break_is_kept():
     came = []
     with serve(script) as url, connect(url=url) as chat:
         reply = chat.ask("Hi")
-        reply.subscribe(lambda update: came.append(update.pcm) if isinstance(update, Sound) else None)
+        reply.subscribe(lambda update: came.append(update.pcm) if isinstance(update, AudioDelta) else None)
         assert reply.wait(10).audio.pcm == b"".join(came) == SPEECH
         chat._ended.wait(10)
         assert isinstance(chat.error, ConnectionFailed)

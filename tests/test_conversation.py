@@ -58,8 +58,8 @@ def test_a_spoken_answer_becomes_one_turn_with_words_and_sound():
     assert [turn.words for turn in talk.turns] == ["Hi", "Hello."]
     assert talk.turns[1].audio.pcm == b"abcd"
     assert talk.turns[1].audio_ms == pytest.approx(4 / 48)
-    assert [u.whole for u in updates if isinstance(u, c.Words)] == ["Hel", "Hello."]
-    assert [(u.pcm, u.start_ms) for u in updates if isinstance(u, c.Sound)] == [(b"ab", 0), (b"cd", 2 / 48)]
+    assert [u.whole for u in updates if isinstance(u, c.TextDelta)] == ["Hel", "Hello."]
+    assert [(u.pcm, u.start_ms) for u in updates if isinstance(u, c.AudioDelta)] == [(b"ab", 0), (b"cd", 2 / 48)]
     assert isinstance(updates[-1], c.ResponseEnded)
     assert talk.responses["resp_1"].usage == {"total_tokens": 7}
     assert talk.active_response() is None
@@ -117,7 +117,7 @@ def test_a_transcription_that_failed_is_told_and_harms_nothing():
 
 def test_an_odd_delta_does_not_shift_the_samples_of_the_next():
     _, updates = fold(*spoken_answer(chunks=(b"abc", b"d", b"ef")))
-    sounds = [u for u in updates if isinstance(u, c.Sound)]
+    sounds = [u for u in updates if isinstance(u, c.AudioDelta)]
     assert [u.pcm for u in sounds] == [b"ab", b"cd", b"ef"]
     assert [u.start_ms * 48 for u in sounds] == [0, 2, 4]
 

@@ -35,7 +35,7 @@ def test_any_other_name_is_no_error():
 
 
 def test_every_fact_carries_its_source_and_every_price_its_day():
-    data = tomllib.loads(files("rtnb").joinpath("models.toml").read_text(encoding="utf-8"))
+    data = tomllib.loads(files("rtnb").joinpath("models", "models.toml").read_text(encoding="utf-8"))
     for table in (*data["model"], *data["provider"], *data["ending"]):
         assert table["source"], table
     for table in data["model"]:

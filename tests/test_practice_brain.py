@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rtnb.server.languages import together
 from rtnb.server.responder import pictures, text_extraction, tool_selection
-from rtnb.server.responder.responder import Call, Request, Say, think
+from rtnb.server.responder.responder import Call, Request, Text, think
 from rtnb.server.responder.templates import PHRASES
 
 FOX = (
@@ -54,7 +54,7 @@ CLOCK = tool("get_time", "The current time in a city", city="string")
 
 
 def say(*items: dict[str, Any], **more: Any) -> str:
-    return together(piece.text for piece in think(Request(items=items, **more)) if isinstance(piece, Say))
+    return together(piece.text for piece in think(Request(items=items, **more)) if isinstance(piece, Text))
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -384,7 +384,7 @@ SERVER = "You are the practice voice. Be friendly, answer in a sentence or two, 
 def test_standing_brevity_cuts_the_answer_and_not_who_gives_it() -> None:
     said = list(think(Request(instructions=SERVER, items=[spoken("Why is the sky blue?")])))
     assert len(said) == 3
-    assert said[0] == Say("I am the practice voice, not a language model.")
+    assert said[0] == Text("I am the practice voice, not a language model.")
     assert len(list(think(Request(instructions=SERVER, items=[spoken(FOX), answered("…"), spoken(FOX)])))) == 2
 
 
@@ -631,7 +631,7 @@ def test_every_request_is_answered_and_alike_each_time(conversation: list[Any], 
     first = list(think(request))
     assert first, "a response must hold something"
     assert first == list(think(request))
-    assert all(piece.text.strip() for piece in first if isinstance(piece, Say))
+    assert all(piece.text.strip() for piece in first if isinstance(piece, Text))
     if choice == "none":
         assert not any(isinstance(piece, Call) for piece in first)
 

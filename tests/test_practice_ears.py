@@ -193,15 +193,15 @@ def test_what_was_given_out_is_found_again_in_a_later_hearing() -> None:
 
 def test_frames_are_32_ms_however_the_sound_is_cut() -> None:
     pcm = samples()["question"].pcm
-    whole = asr.Detector().feed(pcm)
-    pieces = asr.Detector()
+    whole = asr.Vad().feed(pcm)
+    pieces = asr.Vad()
     one_by_one = [p for start in range(0, len(pcm), 1001) for p in pieces.feed(pcm[start : start + 1001])]
     assert len(whole) in (len(pcm) // 1536, len(pcm) // 1536 - 1), "the resampler holds back a few milliseconds"
     assert one_by_one == pytest.approx(whole, abs=1e-3)
 
 
 def test_a_frame_is_judged_within_32_ms_of_its_end() -> None:
-    detector, count = asr.Detector(), 0
+    detector, count = asr.Vad(), 0
     for frame in range(1, 60):
         count += len(detector.feed(bytes(1536)))
         assert frame - count <= 1
@@ -209,17 +209,17 @@ def test_a_frame_is_judged_within_32_ms_of_its_end() -> None:
 
 def test_speech_is_told_from_silence_and_from_noise() -> None:
     silero()
-    speech = asr.Detector().feed(samples()["question"].pcm)
+    speech = asr.Vad().feed(samples()["question"].pcm)
     assert max(speech) > 0.9
     assert sum(p > 0.5 for p in speech) > len(speech) * 0.4
-    assert max(asr.Detector().feed(SILENCE)) < 0.3
-    assert max(asr.Detector().feed(noise(2, 0.2))) < 0.5
+    assert max(asr.Vad().feed(SILENCE)) < 0.3
+    assert max(asr.Vad().feed(noise(2, 0.2))) < 0.5
 
 
 def test_detectors_share_no_memory() -> None:
-    first = asr.Detector()
+    first = asr.Vad()
     first.feed(samples()["question"].pcm)
-    assert asr.Detector().feed(SILENCE) == asr.Detector().feed(SILENCE)
+    assert asr.Vad().feed(SILENCE) == asr.Vad().feed(SILENCE)
 
 
 @given(st.lists(st.floats(0, 1), max_size=400), st.integers(20, 120))
@@ -257,7 +257,7 @@ def test_without_silero_loudness_stands_in_and_the_name_says_so(
     monkeypatch.setattr(asr, "_installed", lambda module: False)
     assert str(asr.engine()).endswith("no silero")
     quiet = noise(1, 0.001)
-    judged = asr.Detector().feed(quiet + samples()["question"].pcm + quiet)
+    judged = asr.Vad().feed(quiet + samples()["question"].pcm + quiet)
     assert max(judged[:25]) < 0.5
     assert max(judged[35:]) > 0.9
 

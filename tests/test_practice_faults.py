@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtnb.errors import InputError
 from rtnb.server import server
-from rtnb.server.faults import FAULTS, Drop, Faults, Frame, Line, read_faults
+from rtnb.server.faults import FAULTS, Drop, FaultInjector, Faults, Frame, read_faults
 from rtnb.server.protocol.effects import Close, Send
 
 LIMITS = "rate_limits.updated"  # the last event of a turn
@@ -151,7 +151,7 @@ def test_the_same_events_are_reordered_alike_by_the_same_seed() -> None:
     kinds += ["conversation.item.added", "conversation.item.done", "response.created", "response.output_item.added"]
 
     def order(seed: int) -> list[str]:
-        line = Line(Faults(reorder=True), random.Random(seed))
+        line = FaultInjector(Faults(reorder=True), random.Random(seed))
         sent = [line.send(Send(0.0, {"type": kind})) for kind in [*kinds, "response.done", "rate_limits.updated"]]
         return [json.loads(frame.text)["type"] for frames in sent for frame in frames if isinstance(frame, Frame)]
 
@@ -215,7 +215,7 @@ def test_what_is_no_fault_is_refused(wrong: str) -> None:
 
 def test_jitter_keeps_the_order_and_repeats_with_its_seed() -> None:
     def due(seed: int) -> list[float]:
-        line = Line(read_faults("jitter:0.5,delay:1"), random.Random(seed))
+        line = FaultInjector(read_faults("jitter:0.5,delay:1"), random.Random(seed))
         frames = [frame for n in range(50) for frame in line.send(Send(n / 100, {"type": "x", "event_id": str(n)}))]
         return [frame.at for frame in frames]
 
@@ -225,10 +225,10 @@ def test_jitter_keeps_the_order_and_repeats_with_its_seed() -> None:
 
 
 def test_nothing_goes_out_after_the_end() -> None:
-    line = Line(read_faults("drop:1"), random.Random(1))
+    line = FaultInjector(read_faults("drop:1"), random.Random(1))
     first = line.send(Send(0, {"type": "x"}))
     assert [type(frame) for frame in first] == [Frame, Drop]
     assert line.send(Send(0, {"type": "y"})) == []
-    line = Line(Faults(), random.Random(1))
+    line = FaultInjector(Faults(), random.Random(1))
     assert [type(frame) for frame in line.send(Close(0, 1000, ""))] == [Close]
     assert line.send(Send(0, {"type": "y"})) == []

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtnb.server.protocol.effects import Output, Send
-from rtnb.server.server_session import Live
+from rtnb.server.server_session import ServerSession
 
 
 class Machine:
@@ -62,14 +62,14 @@ class Outlet:
         self.sent += [output.event["piece"] for output in outputs]
 
 
-def begin(machine: Machine) -> tuple[Live, Workers, Outlet]:
+def begin(machine: Machine) -> tuple[ServerSession, Workers, Outlet]:
     made: list[Workers] = []
 
     def workers(answer: Callable[..., None]) -> Any:
         made.append(Workers(answer))
         return made[0]
 
-    live = Live(machine, workers)
+    live = ServerSession(machine, workers)
     outlet = Outlet()
     live.outlets.append(outlet)  # type: ignore[arg-type]
     return live, made[0], outlet

@@ -12,17 +12,17 @@ from practice_shapes import check
 from practice_theatre import FIRST, MINI, SPEECH, Theatre, b64
 
 from rtnb.server.protocol.client_events import CLIENT_EVENTS
-from rtnb.server.protocol.requests import Call, Say
+from rtnb.server.protocol.requests import Call, Text
 from rtnb.server.protocol.script import Options
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 ANSWERS = [
     [],
-    [Say("Yes.")],
-    [Say("Yes."), Say("And no, in a way that takes a few more words.")],
+    [Text("Yes.")],
+    [Text("Yes."), Text("And no, in a way that takes a few more words.")],
     [Call("look", {"a": 1})],
-    [Say("One moment."), Call("look", {}), Call("look", {"b": [1, 2]})],
-    [Say("Well."), RuntimeError("no mind")],
+    [Text("One moment."), Call("look", {}), Call("look", {"b": [1, 2]})],
+    [Text("Well."), RuntimeError("no mind")],
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5_000) | st.floats(allow_nan=False) | st.text(max_size=8),

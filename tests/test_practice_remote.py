@@ -24,7 +24,7 @@ from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed
 from rtnb.server import server
 from rtnb.server.engines import tts
 from rtnb.server.engines.engines import canned
-from rtnb.server.protocol.requests import Call, Cut, Request, Say, Thought
+from rtnb.server.protocol.requests import Answer, Call, Cut, Request, Text
 from rtnb.server.responder.chat_messages import messages
 from rtnb.server.responder.remote import Remote
 from rtnb.server.responder.sentences import Sentences
@@ -66,7 +66,7 @@ def result(call_id: str, output: str) -> dict[str, Any]:
     return {"type": "function_call_output", "call_id": call_id, "output": output}
 
 
-def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Thought]:
+def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Answer]:
     return list(Remote(chat.url, "small")(Request(items=items, **more)))
 
 
@@ -77,7 +77,7 @@ def test_a_real_mind_is_asked_as_a_chat_server_wants_to_be(chat: Chat) -> None:
     chat.answer(*says("Hel", "lo. It costs 3", ".5 dol", "lars. **Bye", "** now"))
     remote = Remote(chat.url, "small", key="sk-not-a-key-at-all")
     pieces = list(remote(Request(instructions="Be kind.", items=[spoken("Hi there")])))
-    assert pieces == [Say("Hello."), Say("It costs 3.5 dollars."), Say("Bye now")]
+    assert pieces == [Text("Hello."), Text("It costs 3.5 dollars."), Text("Bye now")]
     asked = chat.asked[0]
     assert (asked["path"], asked["model"], asked["stream"]) == ("/v1/chat/completions", "small", True)
     assert asked["messages"][0]["content"].startswith("Be kind.")
@@ -165,7 +165,7 @@ def test_whatever_the_order_of_items_no_chat_server_has_to_refuse_it(items: list
 
 # ── The forms of their answers ────────────────────────────────────────────────────────────────────────────────
 
-SUNNY = [Say("Sunny."), Say("Bye!")]
+SUNNY = [Text("Sunny."), Text("Bye!")]
 OSLO = [Call("get_weather", {"city": "Oslo"}), Call("get_weather", {"city": "Rome"})]
 
 
@@ -273,12 +273,12 @@ def call(arguments: Any, **more: Any) -> dict[str, Any]:
         ),
         pytest.param(
             [chunk({"content": "Sunny."}), calls(call(None, index=0)), chunk({}, finish="tool_calls"), DONE],
-            [Say("Sunny."), Call("get_weather", {})],
+            [Text("Sunny."), Call("get_weather", {})],
             id="words and a call without arguments",
         ),
     ],
 )
-def test_streams_are_read_as_they_come(chat: Chat, stream: list[bytes], pieces: list[Thought]) -> None:
+def test_streams_are_read_as_they_come(chat: Chat, stream: list[bytes], pieces: list[Answer]) -> None:
     chat.answer(*stream)
     assert think(chat, typed("Weather?"), tools=[WEATHER]) == pieces
     chat.answer(b"".join(stream))  # all at once
@@ -294,13 +294,13 @@ def test_a_server_that_does_not_stream_will_do(chat: Chat) -> None:
     chat.kind = "application/json"
     message = {"role": "assistant", "content": "All at once. Good.", "tool_calls": [call({"a": 1})]}
     chat.answer(json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode())
-    assert think(chat) == [Say("All at once."), Say("Good."), Call("get_weather", {"a": 1})]
+    assert think(chat) == [Text("All at once."), Text("Good."), Call("get_weather", {"a": 1})]
 
 
 def test_the_first_sentence_does_not_wait_for_the_second(chat: Chat) -> None:
     chat.answer(chunk({"content": "First. "}), threading.Event())
     thoughts = Remote(chat.url, "small")(Request(items=[typed("Go")]))
-    assert next(thoughts) == Say("First.")
+    assert next(thoughts) == Text("First.")
     thoughts.close()
     assert chat.hung_up.wait(10)
 
@@ -390,7 +390,7 @@ def test_refusals_are_told_clearly(chat: Chat, status: int, body: Any, error: ty
 def test_an_error_in_the_stream_keeps_what_came_before(chat: Chat, failing: bytes) -> None:
     chat.answer(chunk({"content": "Half. "}), failing)
     thoughts = Remote(chat.url, "small")(Request())
-    assert next(thoughts) == Say("Half.")
+    assert next(thoughts) == Text("Half.")
     with pytest.raises(ServerError, match=r"middle of its answer: too long\. Look"):
         next(thoughts)
 
@@ -400,10 +400,10 @@ def test_an_error_in_the_stream_keeps_what_came_before(chat: Chat, failing: byte
 def test_a_stream_that_breaks_off_is_no_answer_that_has_ended(chat: Chat, chunked: bool, ends: str) -> None:
     chat.chunked, chat.ends = chunked, ends
     chat.answer(chunk({"content": "Half. And then"}))
-    pieces: list[Thought] = []
+    pieces: list[Answer] = []
     with pytest.raises(ConnectionFailed, match="broke off in the middle"):
         pieces.extend(Remote(chat.url, "small")(Request()))
-    assert pieces in ([Say("Half.")], [])  # a reset may overtake the words
+    assert pieces in ([Text("Half.")], [])  # a reset may overtake the words
 
 
 @pytest.mark.parametrize(
@@ -427,14 +427,14 @@ def test_what_is_no_answer_is_told(chat: Chat, stream: list[Any], words: str) ->
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 def test_an_answer_that_was_cut_off_says_so(chat: Chat, finish: str, reason: Any) -> None:
     chat.answer(*says("All of this. And half of", finish=finish))
-    assert think(chat) == [Say("All of this."), Say("And half of"), Cut(reason)]
+    assert think(chat) == [Text("All of this."), Text("And half of"), Cut(reason)]
 
 
 def test_odd_things_in_a_stream_do_no_harm(chat: Chat) -> None:
     odd = [{"content": 5}, {"content": None, "tool_calls": ["x", {"function": None}]}]
     stream = [b'data: {"choices": [null]}\n\n', b'data: {"choices": [{"delta": null}]}\n\n', b"data: {}\n\n"]
     chat.answer(*stream, *(chunk(delta) for delta in odd), *says("Fine."))
-    assert think(chat) == [Say("Fine.")]  # a call without a name is no call
+    assert think(chat) == [Text("Fine.")]  # a call without a name is no call
 
 
 def test_a_mind_that_is_silent_or_not_there_is_told(chat: Chat) -> None:

@@ -14,9 +14,9 @@ from rtnb.server import languages
 from rtnb.server.engines import asr
 from rtnb.server.languages import together
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.effects import Think
+from rtnb.server.protocol.effects import Respond
 from rtnb.server.responder import responder, text_extraction
-from rtnb.server.responder.responder import Call, Request, Say
+from rtnb.server.responder.responder import Call, Request, Text
 
 DEFAULT = settings.defaults("realtime", session_id="s", expires_at=0, model=settings.MODELS["gpt-realtime"])[
     "instructions"
@@ -45,7 +45,7 @@ def answered(text: str) -> dict[str, Any]:
 
 def say(*items: dict[str, Any], instructions: str = DEFAULT, **more: Any) -> str:
     request = Request(instructions, items=items, **more)
-    return together(piece.text for piece in responder.think(request) if isinstance(piece, Say))
+    return together(piece.text for piece in responder.think(request) if isinstance(piece, Text))
 
 
 def calls(*items: dict[str, Any], **more: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -263,7 +263,7 @@ def test_the_language_that_the_session_names_reaches_the_brain() -> None:
     theatre.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
     theatre.say("No.")
     theatre.send("response.create")
-    (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
+    (think,) = [asked for asked in theatre.asked if isinstance(asked, Respond)]
     assert think.request.prompt_language == "fr"
 
 
@@ -323,10 +323,13 @@ def test_an_aside_is_about_what_it_is_given() -> None:
     theatre.send("response.create", response=wanted)
     theatre.send("response.create", response=wanted | {"input": []})
     theatre.send("response.create", response=wanted | {"input": [typed("I am called Eve.")]})
-    plain, *asides = [asked.request for asked in theatre.asked if isinstance(asked, Think)]
+    plain, *asides = [asked.request for asked in theatre.asked if isinstance(asked, Respond)]
     assert (plain.asked, plain.aside) == ("", False)
     assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
-    names = [together(piece.text for piece in responder.think(request) if isinstance(piece, Say)) for request in asides]
+    names = [
+        together(piece.text for piece in responder.think(request) if isinstance(piece, Text))
+        for request in asides
+    ]
     assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
     assert names[1] == "You have not told me your name."
 

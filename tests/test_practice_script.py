@@ -12,7 +12,7 @@ import pytest
 from practice_theatre import FIRST, MINI, SILENCE, SPEECH, Theatre, b64, squeezed
 
 from rtnb.server.protocol.effects import Speak
-from rtnb.server.protocol.requests import Call, Cut, Say, Thought
+from rtnb.server.protocol.requests import Answer, Call, Cut, Text
 from rtnb.server.protocol.script import Options
 
 HEAD = ["response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"]
@@ -96,7 +96,7 @@ def test_text_in_sound_out_in_the_recorded_order() -> None:
 
 
 def test_text_in_text_out_in_the_recorded_order() -> None:
-    theatre = Theatre(FIRST, thinks=[Say("Nice to meet you."), Say("How are you?")])
+    theatre = Theatre(FIRST, thinks=[Text("Nice to meet you."), Text("How are you?")])
     theatre.update(output_modalities=["text"])
     theatre.say("Hello.")
     answer = theatre.send("response.create")
@@ -296,7 +296,7 @@ def test_a_side_response_can_be_cancelled_by_its_id_and_can_point_at_items() -> 
 
 
 def test_a_function_call_and_its_round() -> None:
-    theatre = Theatre(FIRST, thinks=[Say("I will look."), Call("get_weather", {"city": "London"})])
+    theatre = Theatre(FIRST, thinks=[Text("I will look."), Call("get_weather", {"city": "London"})])
     theatre.update(tools=[WEATHER], output_modalities=["text"])
     theatre.say("Weather?")
     assert squeezed(theatre.send("response.create")) == [
@@ -314,7 +314,7 @@ def test_a_function_call_and_its_round() -> None:
     assert "\n" in done["arguments"]  # recorded on 1.x: JSON in odd whitespace
     written = "".join(event["delta"] for event in theatre.of("response.function_call_arguments.delta"))
     assert written == done["arguments"]
-    theatre.thinks = [Say("Foggy.")]
+    theatre.thinks = [Text("Foggy.")]
     item = {"type": "function_call_output", "call_id": done["call_id"], "output": "fog"}
     added, _ = theatre.send("conversation.item.create", item=item)
     assert added["item"] == {"id": added["item"]["id"], **item}  # no status, recorded
@@ -322,7 +322,7 @@ def test_a_function_call_and_its_round() -> None:
 
 
 def test_2_x_speaks_beside_its_call_in_one_response() -> None:
-    theatre = Theatre(MINI, thinks=[Say("I will look."), Call("get_weather", {"city": "London"})])
+    theatre = Theatre(MINI, thinks=[Text("I will look."), Call("get_weather", {"city": "London"})])
     theatre.update(tools=[WEATHER], output_modalities=["text"])
     theatre.say("Weather?")
     assert squeezed(theatre.send("response.create")) == [
@@ -357,12 +357,12 @@ def test_with_tools_only_the_first_sentence_waits_for_what_follows() -> None:
     def spoken_of() -> list[str]:
         return list(dict.fromkeys(asked.text for asked in theatre.asked if isinstance(asked, Speak)))
 
-    def thinks(piece: Thought | None) -> None:
+    def thinks(piece: Answer | None) -> None:
         theatre._take(theatre.script.thought(think.job, piece, theatre.now))
 
-    thinks(Say("One."))
+    thinks(Text("One."))
     assert spoken_of() == []  # a call may follow, and then this is commentary
-    thinks(Say("Two."))
+    thinks(Text("Two."))
     assert spoken_of() == ["One."]
     assert theatre.last("response.output_item.added")["item"]["phase"] == "final_answer"
     theatre.release("speak")
@@ -374,7 +374,7 @@ def test_with_tools_only_the_first_sentence_waits_for_what_follows() -> None:
 @pytest.mark.parametrize("modality", ["audio", "text"])
 @pytest.mark.parametrize("reason", ["max_output_tokens", "content_filter"])
 def test_a_mind_that_stops_before_its_end_leaves_an_incomplete_response(modality: str, reason: Any) -> None:
-    theatre = Theatre(thinks=[Say("Half of it and"), Cut(reason)])
+    theatre = Theatre(thinks=[Text("Half of it and"), Cut(reason)])
     theatre.update(output_modalities=[modality])
     theatre.say("Tell me all.")
     theatre.send("response.create")
@@ -390,7 +390,7 @@ def test_a_mind_that_stops_before_its_end_leaves_an_incomplete_response(modality
 
 def test_a_very_long_text_does_not_come_all_in_one_even_where_nothing_is_paced() -> None:
     text = "word " * 2_000 + "end."
-    theatre = Theatre(thinks=[Say(text)], options=Options(pace=0))
+    theatre = Theatre(thinks=[Text(text)], options=Options(pace=0))
     theatre.update(output_modalities=["text"])
     theatre.say("Tell me all.")
     at_once = theatre.send("response.create")
@@ -618,7 +618,7 @@ def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
     ],
 )
 def test_sentences_follow_each_other_as_their_script_has_it(sentences: list[str], whole: str) -> None:
-    theatre = Theatre(thinks=map(Say, sentences))
+    theatre = Theatre(thinks=map(Text, sentences))
     theatre.update(output_modalities=["text"])
     theatre.say("Go on.")
     theatre.send("response.create")
@@ -729,7 +729,7 @@ def test_an_engine_that_breaks_fails_the_response_and_not_the_session(failing: d
     theatre.say("Hello.")
     done = theatre.send("response.create")[-1]["response"]
     assert (done["status"], done["status_details"]["error"]["type"]) == ("failed", "server_error")
-    theatre.thinks, theatre.says = [Say("Better now.")], SPEECH
+    theatre.thinks, theatre.says = [Text("Better now.")], SPEECH
     assert theatre.send("response.create")[-1]["response"]["status"] == "completed"
 
 

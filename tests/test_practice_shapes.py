@@ -6,7 +6,7 @@ import pytest
 from practice_shapes import SHAPES, check
 from practice_theatre import FIRST, MINI, SPEECH, Theatre
 
-from rtnb.server.protocol.requests import Call, Say
+from rtnb.server.protocol.requests import Call, Text
 
 TOOL = {"type": "function", "name": "get_weather", "description": "Weather.", "parameters": {"type": "object"}}
 
@@ -24,7 +24,7 @@ def scenes(model: str) -> list[Theatre]:
     written.send("response.create", response={"metadata": {"topic": "x"}})
     written.wait(1)
 
-    calling = Theatre(model, thinks=[Say("One moment."), Call("get_weather", {"city": "London"})])
+    calling = Theatre(model, thinks=[Text("One moment."), Call("get_weather", {"city": "London"})])
     calling.update(output_modalities=["text"], tools=[TOOL])
     calling.say("What is the weather in London?")
     calling.send("response.create")

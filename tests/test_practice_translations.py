@@ -10,7 +10,7 @@ import pytest
 from practice_theatre import SPEECH, Theatre, b64
 
 from rtnb.server.protocol.effects import Ids
-from rtnb.server.protocol.requests import Say
+from rtnb.server.protocol.requests import Text
 from rtnb.server.protocol.script import Options
 from rtnb.server.protocol.translations import TranslationScript
 
@@ -32,7 +32,7 @@ def append(stage: Theatre, sound: bytes) -> list[dict[str, Any]]:
 
 
 def test_an_utterance_is_heard_translated_and_said() -> None:
-    stage = theatre(hears="good morning", thinks=[Say("Buenos días."), Say("¿Qué tal?")])
+    stage = theatre(hears="good morning", thinks=[Text("Buenos días."), Text("¿Qué tal?")])
     (created,) = stage.events
     assert created["session"]["type"] == "translation"
     sound = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from practice_theatre import SPEECH, Theatre, squeezed
 
-from rtnb.server.protocol.effects import Hear, Listen, Stop, Think
+from rtnb.server.protocol.effects import Respond, Stop, Transcribe, TranscribeStream
 from rtnb.server.protocol.turn_detection import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
 SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
@@ -231,9 +231,9 @@ def heard(theatre: Theatre) -> list[int]:
     return [len(asked.pcm) // 48 for asked in hearings(theatre)]
 
 
-def hearings(theatre: Theatre) -> list[Hear]:
+def hearings(theatre: Theatre) -> list[Transcribe]:
     """What was to be heard, in order (the theatre notes work that was held twice)."""
-    return list({asked.job: asked for asked in theatre.asked if isinstance(asked, Hear)}.values())
+    return list({asked.job: asked for asked in theatre.asked if isinstance(asked, Transcribe)}.values())
 
 
 def in_frames(theatre: Theatre, *parts: tuple[int, bool]) -> None:
@@ -253,7 +253,7 @@ def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
     # Nothing is heard twice, and the words are there as soon as the item is.
     assert heard(theatre) == [25 * FRAME_MS]
     assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
-    (think,) = [asked for asked in theatre.asked if isinstance(asked, Think)]
+    (think,) = [asked for asked in theatre.asked if isinstance(asked, Respond)]
     assert think.request.items[-1]["content"][0]["transcript"] == "hello there"
 
 
@@ -269,7 +269,7 @@ def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_not
         theatre.send("input_audio_buffer.commit")
     listened: dict[str, bytes] = {}
     for asked in theatre.asked:
-        if isinstance(asked, Listen):
+        if isinstance(asked, TranscribeStream):
             listened[asked.job] = listened.get(asked.job, b"") + asked.pcm
     items = [theatre.script.conversation.get(event["item_id"]) for event in theatre.of("input_audio_buffer.committed")]
     sounds = [item.sound for item in items if item is not None]
@@ -383,7 +383,7 @@ def test_the_real_detector_finds_speech_and_not_noise() -> None:
         pytest.skip("no voice to speak with")
     speech = b"".join(tts.speak("Hello there, how are you today?"))
     noise = np.random.default_rng(1).normal(0, 800, 48_000).astype("<i2").tobytes()
-    detector = asr.Detector()
+    detector = asr.Vad()
     judged = detector.feed(noise + speech + noise)
     happened = happenings(judged)
     starts = [h.audio_start_ms for h in happened if isinstance(h, Started)]

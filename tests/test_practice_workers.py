@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtnb.server.engines.engines import Workers, canned
-from rtnb.server.protocol.effects import Detect, Hear, Heard, Listen, Speak, Stop, Think
+from rtnb.server.protocol.effects import Detect, Respond, Speak, Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.requests import Request
 
 
@@ -59,7 +59,7 @@ class Echo:
 def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecutor) -> None:
     answers = Answers()
     workers = Workers(canned("Yes."), pool, answers)
-    workers.submit(Think("a", Request()))
+    workers.submit(Respond("a", Request()))
     workers.submit(Speak("b", "one two three four five six", "marin"))
     got = answers.wait(6)
     assert [(method, job) for method, job, _ in got] == [("thought", "a")] * 2 + [("spoke", "b")] * 4
@@ -70,16 +70,16 @@ def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: 
     answers = Answers()
     workers = Workers(replace(canned(), listen=lambda language: Echo()), pool, answers)
     for job in ("a", "b"):
-        workers.submit(Listen(job, bytes(100)))
-        workers.submit(Listen(job, bytes(10)))
+        workers.submit(TranscribeStream(job, bytes(100)))
+        workers.submit(TranscribeStream(job, bytes(10)))
     workers.submit(Stop("b"))
-    workers.submit(Listen("a", b"", last=True))
+    workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(5)[:5] == [
         ("partly_heard", "a", "100"),
         ("partly_heard", "a", "110"),
         ("partly_heard", "b", "100"),
         ("partly_heard", "b", "110"),
-        ("heard", "a", Heard("all 110")),
+        ("heard", "a", Transcript("all 110")),
     ]
 
 
@@ -92,8 +92,11 @@ def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: Th
 
     answers = Answers()
     workers = Workers(replace(canned(), listen=lambda language: Correcting()), pool, answers)
-    workers.submit(Listen("a", b"", last=True))
-    assert answers.wait(2) == [("partly_heard", "a", "hello Ned there"), ("heard", "a", Heard("hello, Ned, there"))]
+    workers.submit(TranscribeStream("a", b"", last=True))
+    assert answers.wait(2) == [
+        ("partly_heard", "a", "hello Ned there"),
+        ("heard", "a", Transcript("hello, Ned, there")),
+    ]
 
 
 def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
@@ -107,11 +110,11 @@ def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
     workers.submit(Speak("a", "x", "marin"))
     answers.wait(1)
     workers.submit(Stop("a"))
-    workers.submit(Hear("b", b""))  # the only thread is free again
+    workers.submit(Transcribe("b", b""))  # the only thread is free again
     deadline = time.monotonic() + 5
-    while answers.got[-1] != ("heard", "b", Heard("")) and time.monotonic() < deadline:
+    while answers.got[-1] != ("heard", "b", Transcript("")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert answers.got[-1] == ("heard", "b", Heard(""))
+    assert answers.got[-1] == ("heard", "b", Transcript(""))
 
 
 def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecutor) -> None:
@@ -123,7 +126,7 @@ def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecut
     flood, other = Answers(), Answers()
     flooding = Workers(replace(canned(), detector=Slow), pool, flood)
     flooding.submit(Detect(bytes(48_000 * 400), first=True))  # 400 s at once: 100 pieces
-    Workers(canned(), pool, other).submit(Hear("b", b""))
+    Workers(canned(), pool, other).submit(Transcribe("b", b""))
     other.wait(1)
     assert len(flood.got) < 20
     flooding.close()
@@ -135,7 +138,7 @@ def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) 
 
     answers = Answers()
     workers = Workers(replace(canned(), hear=broken, think=broken, speak=broken, listen=broken), pool, answers)
-    for work in (Hear("a", b""), Think("b", Request()), Speak("c", "x", "marin"), Listen("d", b"x")):
+    for work in (Transcribe("a", b""), Respond("b", Request()), Speak("c", "x", "marin"), TranscribeStream("d", b"x")):
         workers.submit(work)
     assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {
         ("heard", "a", "broken"),

@@ -665,7 +665,12 @@ def test_updates_reach_subscribers_in_order():
         chat.subscribe(seen.append)
         chat.ask("Hi").wait(10)
     kinds = [type(update) for update in seen]
-    assert kinds.index(c.ResponseStarted) < kinds.index(c.Words) < kinds.index(c.Sound) < kinds.index(c.ResponseEnded)
+    assert (
+        kinds.index(c.ResponseStarted)
+        < kinds.index(c.TextDelta)
+        < kinds.index(c.AudioDelta)
+        < kinds.index(c.ResponseEnded)
+    )
     assert kinds[-1] is Closed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.ui.line import FromPage, Line
+from rtnb.ui.line import FromPage, KernelLink
 
 
 class Page:
@@ -14,7 +14,7 @@ class Page:
         self.heard: list[dict[str, Any]] = []
         self.sound: list[bytes] = []
         self.took: list[FromPage] = []
-        self.line = Line(self.hear, self.took.append)
+        self.line = KernelLink(self.hear, self.took.append)
 
     def hear(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
         self.heard.append(content)
@@ -91,7 +91,7 @@ def test_a_widget_that_is_gone_stops_nobody():
     def closed(*_: Any) -> None:
         raise RuntimeError("closed")
 
-    line = Line(closed, lambda _: None)
+    line = KernelLink(closed, lambda _: None)
     line.tell("state", state="open")
     line.received({"kind": "hello", "n": 1, "page": "p", "ack": True})
 

@@ -18,7 +18,7 @@ from rtnb.money import costs
 from rtnb.opening import find_server
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
-from rtnb.session.reply import Piece
+from rtnb.session.reply import Delta
 from rtnb.session.session import Closed, Session
 from rtnb.transport import io_thread
 
@@ -32,7 +32,7 @@ _CHUNK_BYTES = BYTES_PER_SECOND // 5  # the server takes frames of 200 ms (SDK d
 _BUDGET_SECONDS = 10.0
 
 
-class Translation(Fed["Translation", Piece]):
+class Translation(Fed["Translation", Delta]):
     """A recording, or sound that comes live, in another language; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its pieces of words and sound as they come.
@@ -47,7 +47,7 @@ class Translation(Fed["Translation", Piece]):
         self.to = to
         self._budget = budget
         self._sent_seconds = 0.0
-        self._pieces: list[Piece | None] = []
+        self._pieces: list[Delta | None] = []
         self._listeners: list[Any] = []
         self._over = asyncio.Event()
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
@@ -107,7 +107,7 @@ class Translation(Fed["Translation", Piece]):
             raise InputError("The translation has no sound yet. Wait for it, or save its words to a .txt file.")
         return audio.save(target)
 
-    def _feed_to(self, put: Callable[[Piece | None], object]) -> Callable[[], None]:
+    def _feed_to(self, put: Callable[[Delta | None], object]) -> Callable[[], None]:
         # Lists only grow, so reading needs no lock.
         given = 0
 
@@ -199,12 +199,12 @@ class Translation(Fed["Translation", Piece]):
         self.session._line.put(event)
 
     def _hear(self, update: Any) -> None:
-        if isinstance(update, c.Words):
-            self._add(Piece(text=update.piece, whole=update.whole))
-        elif isinstance(update, c.Sound) and len(update.pcm) >= 2:
+        if isinstance(update, c.TextDelta):
+            self._add(Delta(text=update.piece, whole=update.whole))
+        elif isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
             from rtnb.audio import Clip
 
-            self._add(Piece(audio=Clip.from_pcm(update.pcm, rate_hz=c.RATE_HZ, name="piece")))
+            self._add(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=c.RATE_HZ, name="piece")))
         elif isinstance(update, Closed):
             self._over.set()
         elif update.event["type"] == "session.closed":
@@ -218,7 +218,7 @@ class Translation(Fed["Translation", Piece]):
             self.session.error = client_events.error_from(update.event, "the translation")
             self._over.set()
 
-    def _add(self, piece: Piece | None) -> None:
+    def _add(self, piece: Delta | None) -> None:
         self._pieces.append(piece)
         for listener in list(self._listeners):
             listener()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rtnb.audio import Clip
 
 __all__ = [
+    "AudioDelta",
+    "AudioDone",
     "Committed",
     "Conversation",
     "Deleted",
@@ -36,17 +38,15 @@ __all__ = [
     "Retrieved",
     "SessionStarted",
     "SessionUpdated",
-    "Sound",
-    "SoundDone",
     "SpeechStarted",
     "SpeechStopped",
+    "TextDelta",
     "TimeoutTriggered",
     "ToolCalled",
     "Truncated",
     "Turn",
     "Turns",
     "Update",
-    "Words",
 ]
 
 RATE_HZ = 24_000
@@ -312,7 +312,7 @@ class ResponseStarted(Update):
 
 
 @dataclass(frozen=True)
-class Words(Update):
+class TextDelta(Update):
     """Words of the model: `piece` is new, `whole` is all of this item so far."""
 
     response_id: str
@@ -323,7 +323,7 @@ class Words(Update):
 
 
 @dataclass(frozen=True)
-class Sound(Update):
+class AudioDelta(Update):
     """Sound of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
     Its `event` has the base64 left out; the log has it.
@@ -336,7 +336,7 @@ class Sound(Update):
 
 
 @dataclass(frozen=True)
-class SoundDone(Update):
+class AudioDone(Update):
     """No more sound of this item will come."""
 
     response_id: str
@@ -835,7 +835,7 @@ class Conversation:
         else:
             turn.text = joined
         if piece:
-            yield Words(event, at, turn.response_id or "", turn.item_id, piece, joined, spoken)
+            yield TextDelta(event, at, turn.response_id or "", turn.item_id, piece, joined, spoken)
 
     def _untold(self, event: dict[str, Any], at: float, turn: Turn) -> Iterable[Update]:
         """Tell the words of an answer that only a final object brought, and no delta before."""
@@ -848,7 +848,7 @@ class Conversation:
             told = "\n".join(self._parts.get((turn.item_id, spoken), {}).values())
             if words != told and words.startswith(told):
                 self._parts[turn.item_id, spoken] = {0: words}
-                yield Words(event, at, response.id, turn.item_id, words[len(told) :], words, spoken)
+                yield TextDelta(event, at, response.id, turn.item_id, words[len(told) :], words, spoken)
 
     def _sound(self, event: dict[str, Any], at: float, pcm: bytes | None) -> Update:
         turn = self._spoken_turn(event)
@@ -864,7 +864,7 @@ class Conversation:
         response = self._response(turn.response_id or "")
         if response.first_sound_at is None:
             response.first_sound_at = at
-        return Sound(event, at, response.id, turn.item_id, pcm, start_ms)
+        return AudioDelta(event, at, response.id, turn.item_id, pcm, start_ms)
 
     # translation sessions
 
@@ -879,12 +879,12 @@ class Conversation:
         start_ms = turn._pcm_bytes / BYTES_PER_MS
         turn._pcm.append(pcm)
         turn._pcm_bytes += len(pcm)
-        return Sound(event, at, "", turn.item_id, pcm, start_ms)
+        return AudioDelta(event, at, "", turn.item_id, pcm, start_ms)
 
     def _translated_words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         turn, piece = self._side("assistant"), event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
-        yield Words(event, at, "", turn.item_id, piece, turn.transcript, True)
+        yield TextDelta(event, at, "", turn.item_id, piece, turn.transcript, True)
 
     def _original_words(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         turn, piece = self._side("user"), event.get("delta") or ""
@@ -892,7 +892,7 @@ class Conversation:
         yield InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
 
     def _sound_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        yield SoundDone(event, at, event.get("response_id") or "", event.get("item_id") or "")
+        yield AudioDone(event, at, event.get("response_id") or "", event.get("item_id") or "")
 
     def _call_done(self, event: dict[str, Any], at: float) -> Iterable[Update]:
         turn = self._items.get(event.get("item_id") or "")

@@ -9,10 +9,10 @@ from typing import Any, TextIO
 
 from rtnb.errors import without_secrets
 
-__all__ = ["Tape"]
+__all__ = ["EventWriter"]
 
 
-class Tape:
+class EventWriter:
     """A session's file.
 
     Each line is `{"at": seconds since the session began, "from": "client" | "server", "event": {…}}`; a frame that is

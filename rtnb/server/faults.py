@@ -18,7 +18,7 @@ from rtnb.errors import InputError
 from rtnb.server.protocol.effects import Close, Send
 from rtnb.server.protocol.script import Options
 
-__all__ = ["FAULTS", "Drop", "Faults", "Frame", "Line", "read_faults"]
+__all__ = ["FAULTS", "Drop", "FaultInjector", "Faults", "Frame", "read_faults"]
 
 FAULTS: Mapping[str, str] = {
     "quota": "every response fails with insufficient_quota; quota:N only the Nth",
@@ -219,7 +219,7 @@ class Drop:
     at: float
 
 
-class Line:
+class FaultInjector:
     """One socket's way out, with its faults.
 
     Args:

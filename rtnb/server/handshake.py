@@ -13,17 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
 
-__all__ = ["Admission", "Refusal", "Secrets", "admit", "bearer"]
+__all__ = ["Handshake", "Rejected", "Secrets", "admit", "bearer"]
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _TRANSLATION_MODELS = ("gpt-realtime-translate",)
 
 
 @dataclass(frozen=True)
-class Admission:
+class Handshake:
     """What to open.
 
     Attributes:
@@ -45,10 +45,10 @@ class Admission:
     query: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refusal(Exception):
+class Rejected(Exception):
     """The socket opens, says why not, and closes."""
 
-    def __init__(self, problem: Problem, close_code: int) -> None:
+    def __init__(self, problem: ApiError, close_code: int) -> None:
         super().__init__(problem.message)
         self.problem = problem
         self.close_code = close_code
@@ -104,7 +104,7 @@ def check_key(key: str, *, wanted: str | None, given: Secrets, now: float) -> di
         Refusal: No key, or not the right one.
     """
     if not key:
-        raise Refusal(Problem("Missing bearer or basic authentication in header"), 3000)
+        raise Rejected(ApiError("Missing bearer or basic authentication in header"), 3000)
     session = given.session(key, now) if key.startswith("ek_") else None
     right = wanted is None and not key.startswith("ek_")
     right = right or (wanted is not None and hmac.compare_digest(key.encode(), wanted.encode()))
@@ -113,7 +113,7 @@ def check_key(key: str, *, wanted: str | None, given: Secrets, now: float) -> di
             f"Incorrect API key provided: {_masked(key)}. "
             "You can find your API key at https://platform.openai.com/account/api-keys."
         )
-        raise Refusal(Problem(message, code="invalid_api_key"), 3000)
+        raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
     return session
 
 
@@ -127,7 +127,7 @@ def admit(
     now: float,
     beta: bool,
     more_models: Iterable[str] = (),
-) -> Admission:
+) -> Handshake:
     """Decide what a handshake opens.
 
     Args:
@@ -150,31 +150,31 @@ def admit(
     speaks_beta = "realtime=v1" in headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in protocols
     if speaks_beta and not beta:
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-        raise Refusal(Problem(message, code="beta_api_shape_disabled"), 4000)
+        raise Rejected(ApiError(message, code="beta_api_shape_disabled"), 4000)
     name = query.get("model") or query.get("deployment") or (session or {}).get("model", "")
     if url.path.rstrip("/").endswith("/translations"):
         if name not in _TRANSLATION_MODELS:
             raise _no_model(name)
-        return Admission("translation", model_name=name, session=session, query=query)
+        return Handshake("translation", model_name=name, session=session, query=query)
     if "call_id" in query:
-        return Admission("sideband", call_id=query["call_id"], query=query)
+        return Handshake("sideband", call_id=query["call_id"], query=query)
     kind = query.get("intent") or (session or {}).get("type", "realtime")
     if kind == "transcription":
         if query.get("model"):
             message = "You must not provide a model parameter for transcription sessions."
-            raise Refusal(Problem(message, code="invalid_parameter", param="model"), 4000)
-        return Admission(kind, beta=speaks_beta, session=session, query=query)
+            raise Rejected(ApiError(message, code="invalid_parameter", param="model"), 4000)
+        return Handshake(kind, beta=speaks_beta, session=session, query=query)
     known = {**MODELS, **(BETA_MODELS if beta else {}), **{name: Model(name) for name in more_models}}
     if name not in known:
         raise _no_model(name)
-    return Admission("realtime", known[name], name, beta=speaks_beta, session=session, query=query)
+    return Handshake("realtime", known[name], name, beta=speaks_beta, session=session, query=query)
 
 
-def _no_model(name: str) -> Refusal:
+def _no_model(name: str) -> Rejected:
     if not name:
         message = (
             "You must provide a model parameter, for example wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
         )
-        return Refusal(Problem(message, code="missing_model"), 4000)
+        return Rejected(ApiError(message, code="missing_model"), 4000)
     message = f'Model "{name}" is not supported in realtime mode.'
-    return Refusal(Problem(message, code="invalid_model"), 4000)
+    return Rejected(ApiError(message, code="invalid_model"), 4000)

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from websockets.http11 import Request, Response
 
-from rtnb.server.handshake import Refusal, Secrets, bearer, check_key
+from rtnb.server.handshake import Rejected, Secrets, bearer, check_key
 from rtnb.server.protocol import beta as old
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.api_errors import Problem, missing, wrong_type
+from rtnb.server.protocol.api_errors import ApiError, missing, wrong_type
 from rtnb.server.protocol.effects import Ids
 from rtnb.server.protocol.schema import anything, choice, integer, nullable, record, too_deep
 from rtnb.web.origins import response
@@ -39,7 +39,7 @@ def answer(
         return response("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
     try:
         check_key(bearer(request.headers, ()), wanted=key, given=given, now=time.time())
-    except Refusal as refusal:
+    except Rejected as refusal:
         return _problem(refusal.problem, HTTPStatus.UNAUTHORIZED)
     if path == "/v1/models" and posted is None:
         models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
@@ -48,10 +48,10 @@ def answer(
     if path in made and posted is not None:
         try:
             return response(made[path](posted, given, ids))
-        except Problem as problem:
+        except ApiError as problem:
             return _problem(problem, HTTPStatus.BAD_REQUEST)
     message = f"Invalid URL ({'GET' if posted is None else 'POST'} {path})"
-    return _problem(Problem(message), HTTPStatus.NOT_FOUND)
+    return _problem(ApiError(message), HTTPStatus.NOT_FOUND)
 
 
 _SECRET = record(
@@ -71,9 +71,9 @@ def _body(posted: bytes) -> Any:
     try:
         value = json.loads(posted or b"{}")
     except (ValueError, RecursionError) as error:
-        raise Problem("We could not parse the JSON body of your request.", code="invalid_json") from error
+        raise ApiError("We could not parse the JSON body of your request.", code="invalid_json") from error
     if too_deep(value):
-        raise Problem("The JSON body of your request is nested too deeply.", code="invalid_json")
+        raise ApiError("The JSON body of your request is nested too deeply.", code="invalid_json")
     return value
 
 
@@ -88,7 +88,7 @@ def _client_secret(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
         name = wanted.get("model", "gpt-realtime-2.1")
         model = settings.MODELS.get(name) if isinstance(name, str) else None
         if model is None:
-            raise Problem(
+            raise ApiError(
                 f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param="session.model"
             )
     session = settings.defaults(kind, session_id=ids.new("sess"), expires_at=0, model=model)
@@ -106,7 +106,7 @@ def _beta_session(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
     name = asked.get("model", "gpt-4o-realtime-preview")
     model = settings.BETA_MODELS.get(name) if isinstance(name, str) else None
     if model is None:
-        raise Problem(f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param="model")
+        raise ApiError(f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param="model")
     wanted, modalities, temperature = old.nested(asked | {"model": name}, ["text", "audio"], 0.8)
     session = settings.defaults("realtime", session_id=ids.new("sess"), expires_at=0, model=model)
     session, _ = settings.update(session, wanted, model=model)
@@ -115,7 +115,7 @@ def _beta_session(posted: bytes, given: Secrets, ids: Ids) -> dict[str, Any]:
     return {**old.flat(session, modalities, temperature), "client_secret": secret}
 
 
-def _problem(problem: Problem, status: HTTPStatus) -> Response:
+def _problem(problem: ApiError, status: HTTPStatus) -> Response:
     error = problem.error()
     del error["event_id"]
     return response({"error": error}, status)

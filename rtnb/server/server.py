@@ -24,7 +24,7 @@ from rtnb.server.engines.engines import Engines, canned, installed
 from rtnb.server.faults import FAULTS, read_faults
 from rtnb.server.protocol.script import Options
 from rtnb.server.responder.remote import Remote
-from rtnb.server.sockets import House, Serving
+from rtnb.server.sockets import Server, ServerConfig
 from rtnb.web import tls as certificates
 from rtnb.web.origins import OriginCheck, is_loopback
 
@@ -39,12 +39,12 @@ class Practice:
         warm: Done when the engines are loaded, which the first answer would otherwise wait for.
     """
 
-    def __init__(self, house: House, engines: Engines, *, certificate: str = "") -> None:
+    def __init__(self, house: ServerConfig, engines: Engines, *, certificate: str = "") -> None:
         self.certificate = certificate
         self._house = house
         self._engines = engines
         self._pool = _threads(4 + (os.cpu_count() or 1))
-        self._serving = Serving(house, engines, self._pool)
+        self._serving = Server(house, engines, self._pool)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._port = house.port  # until it listens
@@ -276,7 +276,7 @@ def start(
         context = certificates.given(Path(tls_cert), None if tls_key is None else Path(tls_key))
     elif tls:
         context, certificate = certificates.self_signed(address)
-    house = House(
+    house = ServerConfig(
         host=address,
         port=port,
         key=held and held(),

@@ -14,12 +14,12 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from rtnb.server.engines.engines import Workers
-from rtnb.server.event_writer import Tape
-from rtnb.server.faults import Drop, Frame, Line
+from rtnb.server.event_writer import EventWriter
+from rtnb.server.faults import Drop, FaultInjector, Frame
 from rtnb.server.protocol.effects import Close, Output, Send
 from rtnb.web.connection import TURN_SECONDS, Connection
 
-__all__ = ["Live", "Outlet"]
+__all__ = ["SendQueue", "ServerSession"]
 
 _log = logging.getLogger("rtnb.practice")
 # How much may wait for a slow reader before its socket is dropped: about 17 minutes of speech.
@@ -27,7 +27,7 @@ _BACKLOG_BYTES = 64 * 1024 * 1024
 _TOLD = (Send, Close)  # as a tuple: `Send | Close` would be made anew for every event
 
 
-class Outlet:
+class SendQueue:
     """What goes out by one socket, in order, without ever making the session wait for a slow reader.
 
     Args:
@@ -36,7 +36,7 @@ class Outlet:
         tape: Where what goes out is written down, or None.
     """
 
-    def __init__(self, connection: Connection, line: Line, tape: Tape | None = None) -> None:
+    def __init__(self, connection: Connection, line: FaultInjector, tape: EventWriter | None = None) -> None:
         self._connection = connection
         self._line = line
         self._tape = tape
@@ -100,7 +100,7 @@ class Outlet:
                 self._tape.write("server", text, self._loop.time())
 
 
-class Live:
+class ServerSession:
     """Drives one state machine.
 
     Args:
@@ -110,7 +110,7 @@ class Live:
 
     def __init__(self, script: Any, workers: Callable[[Callable[..., None]], Workers]) -> None:
         self.script = script
-        self.outlets: list[Outlet] = []
+        self.outlets: list[SendQueue] = []
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None

@@ -23,19 +23,19 @@ from websockets.http11 import Request, Response
 from rtnb.errors import InputError
 from rtnb.server import http
 from rtnb.server.engines.engines import Engines, Workers
-from rtnb.server.event_writer import Tape
-from rtnb.server.faults import Faults, Line, read_faults
-from rtnb.server.handshake import Admission, Refusal, Secrets, admit, bearer
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.event_writer import EventWriter
+from rtnb.server.faults import FaultInjector, Faults, read_faults
+from rtnb.server.handshake import Handshake, Rejected, Secrets, admit, bearer
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.beta import BetaScript
 from rtnb.server.protocol.effects import Close, Ids, Send
 from rtnb.server.protocol.script import Options, Script
 from rtnb.server.protocol.translations import TranslationScript
-from rtnb.server.server_session import Live, Outlet
+from rtnb.server.server_session import SendQueue, ServerSession
 from rtnb.web.connection import Connection
 from rtnb.web.origins import OriginCheck, cross_origin, masked_log
 
-__all__ = ["House", "Serving"]
+__all__ = ["Server", "ServerConfig"]
 
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
@@ -46,7 +46,7 @@ _socket_log = masked_log("rtnb.practice.sockets")
 
 
 @dataclass(frozen=True)
-class House:
+class ServerConfig:
     """How a server is set up.
 
     Attributes:
@@ -78,7 +78,7 @@ class House:
     origin_check: OriginCheck = field(default_factory=lambda: OriginCheck(["127.0.0.1"]))
 
 
-class Serving:
+class Server:
     """The server on its loop.
 
     Args:
@@ -87,13 +87,13 @@ class Serving:
         pool: The threads for engine work.
     """
 
-    def __init__(self, house: House, engines: Engines, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, house: ServerConfig, engines: Engines, pool: ThreadPoolExecutor) -> None:
         self._house = house
         self._engines = engines
         self._pool = pool
         self._secrets = Secrets()
         self._numbers = itertools.count(1)
-        self.lives: dict[str, Live] = {}
+        self.lives: dict[str, ServerSession] = {}
 
     async def run(self, ready: Any, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; calls `ready` with the port once clients can come."""
@@ -153,11 +153,11 @@ class Serving:
         asked = parse_qs(urlsplit(path).query).get("fault", [])
         return self._house.faults.merged(read_faults(",".join(asked)))
 
-    def _admit(self, request: Request) -> tuple[Admission, Faults]:
+    def _admit(self, request: Request) -> tuple[Handshake, Faults]:
         try:
             faults = self._faults(request.path)
         except InputError as error:
-            raise Refusal(Problem(str(error), code="invalid_value", param="fault"), 4000) from error
+            raise Rejected(ApiError(str(error), code="invalid_value", param="fault"), 4000) from error
         key = "" if faults.invalid_key else self._house.key
         admission = admit(
             request.path,
@@ -183,18 +183,18 @@ class Serving:
                     await connection.listen(live.take if tape is None else _written_down(live.take, tape))
                 finally:
                     await outlet.finish()
-        except Refusal as refusal:
+        except Rejected as refusal:
             await _turn_away(connection, refusal)
 
     @contextmanager
     def _live(
-        self, admission: Admission, faults: Faults, connection: Connection
-    ) -> Iterator[tuple[Live, Outlet, Tape | None]]:
+        self, admission: Handshake, faults: Faults, connection: Connection
+    ) -> Iterator[tuple[ServerSession, SendQueue, EventWriter | None]]:
         seed = admission.query.get("seed") or self._house.seed
         chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
         if admission.kind == "sideband":
             live = self._of_call(admission.call_id)
-            outlet = Outlet(connection, Line(faults, chance))
+            outlet = SendQueue(connection, FaultInjector(faults, chance))
             live.outlets.append(outlet)
             try:
                 yield live, outlet, None
@@ -205,17 +205,17 @@ class Serving:
         if len(self.lives) >= self._house.sessions:
             # No number is documented for the real server: code and wording are ours.
             message = f"This server takes {self._house.sessions} sessions at a time. Try again when one has ended."
-            raise Refusal(Problem(message, code="session_limit_exceeded"), 4000)
+            raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
         now = asyncio.get_running_loop().time()
         script = self._script(admission, faults, Ids(chance), now)
         session_id = script.session["id"]
         record = self._house.record
         assert connection.request is not None
         keys = [self._house.key or "", bearer(connection.request.headers, _offered(connection.request.headers))]
-        tape = None if record is None else Tape(record, session_id, now, keys)
+        tape = None if record is None else EventWriter(record, session_id, now, keys)
         engines = _broken(self._engines, faults)
-        live = Live(script, lambda answer: Workers(engines, self._pool, answer))
-        outlet = Outlet(connection, Line(faults, chance), tape)
+        live = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
+        outlet = SendQueue(connection, FaultInjector(faults, chance), tape)
         live.outlets.append(outlet)
         self.lives[session_id] = live
         try:
@@ -230,7 +230,7 @@ class Serving:
             if tape is not None:
                 tape.close()
 
-    def _script(self, admission: Admission, faults: Faults, ids: Ids, now: float) -> Any:
+    def _script(self, admission: Handshake, faults: Faults, ids: Ids, now: float) -> Any:
         options = faults.options(self._house.options)
         if admission.kind == "translation":
             return TranslationScript(
@@ -247,17 +247,17 @@ class Serving:
         )
         return BetaScript(script) if admission.beta else script
 
-    def _of_call(self, call_id: str) -> Live:
+    def _of_call(self, call_id: str) -> ServerSession:
         """The session a `?call_id=` names: `rtc_` and the session's own 21 characters, or the session's id itself."""
         live = self.lives.get("sess_" + call_id.removeprefix("rtc_").removeprefix("sess_"))
         if live is None:
             # Unconfirmed: what the real server says to a call that is not there.
             message = f"No call with id '{call_id}' is in progress."
-            raise Refusal(Problem(message, code="call_not_found", param="call_id"), 4000)
+            raise Rejected(ApiError(message, code="call_not_found", param="call_id"), 4000)
         return live
 
 
-def _written_down(take: Callable[[str | bytes], None], tape: Tape) -> Callable[[str | bytes], None]:
+def _written_down(take: Callable[[str | bytes], None], tape: EventWriter) -> Callable[[str | bytes], None]:
     loop = asyncio.get_running_loop()
 
     def write_and_take(frame: str | bytes) -> None:
@@ -267,11 +267,11 @@ def _written_down(take: Callable[[str | bytes], None], tape: Tape) -> Callable[[
     return write_and_take
 
 
-async def _turn_away(connection: Connection, refusal: Refusal) -> None:
+async def _turn_away(connection: Connection, refusal: Rejected) -> None:
     now = asyncio.get_running_loop().time()
     event_id = Ids(random.Random()).new("event")
     event = {"type": "error", "event_id": event_id, "error": refusal.problem.error()}
-    outlet = Outlet(connection, Line(Faults(), random.Random()))
+    outlet = SendQueue(connection, FaultInjector(Faults(), random.Random()))
     outlet.send([Send(now, event), Close(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
     await outlet.finish()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rtnb.session.tools import ToolCall
     from rtnb.timeline.timeline import Timeline
 
-__all__ = ["Approval", "Finished", "Piece", "Reply"]
+__all__ = ["Approval", "Delta", "Finished", "Reply"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Delta:
     """One piece of a reply as it comes; `str(piece)` is its words.
 
     Attributes:
@@ -71,7 +71,7 @@ class Finished:
 _Listener = Callable[[Any], object]
 
 
-class Reply(Stream["Reply", Piece]):
+class Reply(Stream["Reply", Delta]):
     """What the model answers to one turn; it has started already.
 
     `await reply`, `reply.wait()`, `for piece in reply` and `async for piece in reply` all work, in notebooks and in
@@ -262,7 +262,7 @@ class Reply(Stream["Reply", Piece]):
 
         return unsubscribe
 
-    def _feed_to(self, put: Callable[[Piece | None], object]) -> Callable[[], None]:
+    def _feed_to(self, put: Callable[[Delta | None], object]) -> Callable[[], None]:
         def hear(update: Any) -> None:
             piece = _piece_of(update)
             if piece is not None or isinstance(update, Finished):
@@ -301,11 +301,11 @@ class Reply(Stream["Reply", Piece]):
         self._tell(Finished(self))
 
 
-def _piece_of(update: Any) -> Piece | None:
-    if isinstance(update, c.Words):
-        return Piece(text=update.piece, whole=update.whole)
-    if isinstance(update, c.Sound) and len(update.pcm) >= 2:
+def _piece_of(update: Any) -> Delta | None:
+    if isinstance(update, c.TextDelta):
+        return Delta(text=update.piece, whole=update.whole)
+    if isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
         from rtnb.audio import Clip
 
-        return Piece(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="piece"))
+        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="piece"))
     return None

@@ -35,7 +35,7 @@ from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session import settings, turn
 from rtnb.session.parts import read_parts
-from rtnb.session.reply import Approval, Finished, Piece, Reply
+from rtnb.session.reply import Approval, Finished, Reply
 from rtnb.session.tools import Toolbox
 from rtnb.transport import connection_errors, io_thread
 from rtnb.transport import endpoint as addresses
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from rtnb.money.bill import Bill
     from rtnb.timeline.timeline import Timeline
 
-__all__ = ["Closed", "Piece", "Reconnecting", "Reply", "Session", "connect"]
+__all__ = ["Closed", "Reconnecting", "Reply", "Session", "connect"]
 
 _log = logging.getLogger("rtnb")
 
@@ -1001,7 +1001,7 @@ class Session:
                 self._answering[update.response.id] = reply
                 if reply._cancelled:  # before it began
                     self._line.put(client_events.cancel(update.response.id))
-        if isinstance(update, c.Words | c.Sound):  # nearly all updates, and their owner is plain
+        if isinstance(update, c.TextDelta | c.AudioDelta):  # nearly all updates, and their owner is plain
             if (reply := self._answering.get(update.response_id)) is not None:
                 reply._tell(update)
             return

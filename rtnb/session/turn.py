@@ -200,7 +200,7 @@ async def _updates(session: Session) -> AsyncIterator[asyncio.Queue[Any]]:
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     def put(update: Any) -> None:
-        if not isinstance(update, c.Words | c.Sound):
+        if not isinstance(update, c.TextDelta | c.AudioDelta):
             queue.put_nowait(update)
 
     end = session.subscribe(put)

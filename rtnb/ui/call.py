@@ -30,7 +30,7 @@ from rtnb.transport import endpoint as addresses
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui import waiting
-from rtnb.ui.line import FromPage, Line
+from rtnb.ui.line import FromPage, KernelLink
 
 if TYPE_CHECKING:
     from rtnb.protocol.log import Entry
@@ -242,7 +242,7 @@ class Call:
         self._committed_bytes = 0  # of the sound since the last commit, for push to talk
         self._shown_in: object = None
         self._widget: Any = None
-        self._line = Line(send or self._send, self._from_page)
+        self._line = KernelLink(send or self._send, self._from_page)
         self._ends: list[Handle[None]] = []
 
     # --- what it is
@@ -639,11 +639,11 @@ class Call:
         if session is not self.session:
             return
         match update:
-            case c.Sound(item_id=item_id, pcm=pcm):
+            case c.AudioDelta(item_id=item_id, pcm=pcm):
                 sound = self._sounds.setdefault(item_id, _Sound())
                 if not sound.cut:
                     self._ahead.push(item_id, pcm)
-            case c.SoundDone(item_id=item_id):
+            case c.AudioDone(item_id=item_id):
                 if item_id in self._sounds and not self._sounds[item_id].cut:
                     self._ahead.push(item_id, None)
             case c.SpeechStarted():
@@ -673,7 +673,7 @@ class Call:
             case c.ItemDone(turn=turn):
                 # The person's words come when they are transcribed; everything else is complete.
                 self._caption(turn.item_id, ended=turn.role != "user" or not turn.spoken)
-            case c.Words(item_id=item_id):
+            case c.TextDelta(item_id=item_id):
                 self._caption(item_id)
             case c.Truncated(item_id=item_id):
                 self._caption(item_id)

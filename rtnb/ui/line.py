@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FromPage", "Line"]
+__all__ = ["FromPage", "KernelLink"]
 
 _KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
 
@@ -38,7 +38,7 @@ class FromPage:
     page: str = ""
 
 
-class Line:
+class KernelLink:
     """One widget's line to the pages that show it.
 
     Args:

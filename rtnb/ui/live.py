@@ -295,12 +295,12 @@ class _NotebookView:
 
     def _hear(self, update: Any) -> None:
         with _harmless():
-            if isinstance(update, c.Words):
+            if isinstance(update, c.TextDelta):
                 self._words[update.item_id] = update.whole
-            elif isinstance(update, c.Sound):
+            elif isinstance(update, c.AudioDelta):
                 if self._player is not None:
                     self._player.push(update.item_id, update.pcm)
-            elif isinstance(update, c.SoundDone):
+            elif isinstance(update, c.AudioDone):
                 if self._player is not None:
                     self._player.end(update.item_id)
             elif type(update).__name__ == "Finished":
@@ -452,7 +452,7 @@ class _TerminalView:
 
     def _hear(self, update: Any) -> None:
         with _harmless():
-            if isinstance(update, c.Words):
+            if isinstance(update, c.TextDelta):
                 self._end_bar()
                 said = self._said.get(update.item_id, 0)
                 if self._said and update.item_id not in self._said:

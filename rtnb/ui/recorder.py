@@ -15,7 +15,7 @@ from rtnb import html
 from rtnb.errors import InputError
 from rtnb.texts import language
 from rtnb.ui import frontend, waiting
-from rtnb.ui.line import FromPage, Line
+from rtnb.ui.line import FromPage, KernelLink
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
@@ -70,7 +70,7 @@ class RecordBox:
         self._lock = threading.Lock()
         self._arriving: dict[str, bytearray] = {}  # by page
         self._widget: Any = None
-        self._line = Line(self._send, self._from_page)
+        self._line = KernelLink(self._send, self._from_page)
 
     # --- what is in it
 

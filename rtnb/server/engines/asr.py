@@ -27,8 +27,8 @@ import numpy as np
 
 __all__ = [
     "FRAME_MS",
-    "Detector",
     "Listener",
+    "Vad",
     "detector_engine",
     "engine",
     "hear",
@@ -192,7 +192,7 @@ def detector_engine() -> str:
 
 def warm_up() -> None:
     """Load the engines and run each once, so that the first question does not wait for it (about half a second)."""
-    detector = Detector()
+    detector = Vad()
     detector.feed(bytes(2 * 24_000 // 4))
     found = _recogniser()
     if found is not None:
@@ -228,7 +228,7 @@ def _new_vad() -> Callable[[Samples], float]:
     return _Loudness()
 
 
-class Detector:
+class Vad:
     """A voice activity detector for one stream of sound, in 32 ms frames.
 
     Frame `n` covers the milliseconds from `32 * n` to `32 * (n + 1)` of everything fed so far.

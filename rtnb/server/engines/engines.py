@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rtnb.server.protocol.effects import Detect, Hear, Heard, Listen, Part, Speak, Stop, Think
-from rtnb.server.protocol.requests import Brain, Say
+from rtnb.server.protocol.effects import Detect, Part, Respond, Speak, Stop, Transcribe, TranscribeStream, Transcript
+from rtnb.server.protocol.requests import Responder, Text
 
 _PIECE_BYTES = 4 * 48_000
 
@@ -57,24 +57,24 @@ class Engines:
     hear: Callable[[bytes, str | None], str]
     listen: Callable[[str | None], Listener]
     detector: Callable[[], Detector]
-    think: Brain
+    think: Responder
     speak: Callable[[Speak], Iterable[bytes]]
     names: Mapping[str, str]
     warm_up: Callable[[], None] = lambda: None
     tell_apart: Callable[[bytes, str | None], Sequence[Part]] = lambda pcm, language: ()
     weigh: Callable[[bytes, str, str | None], Sequence[float]] = lambda pcm, text, language: [0.5] * len(text.split())
 
-    def heard(self, asked: Hear) -> Heard:
+    def heard(self, asked: Transcribe) -> Transcript:
         """Hear a recording, and find out what else is asked for."""
         if asked.wants == "speakers":
             parts = tuple(self.tell_apart(asked.pcm, asked.language))
-            return Heard(" ".join(part.text for part in parts), parts)
+            return Transcript(" ".join(part.text for part in parts), parts)
         text = self.hear(asked.pcm, asked.language)
         sure = self.weigh(asked.pcm, text, asked.language) if asked.wants == "sureness" else ()
-        return Heard(text, sureness=tuple(sure))
+        return Transcript(text, sureness=tuple(sure))
 
 
-def installed(brain: Brain | None = None) -> Engines:
+def installed(brain: Responder | None = None) -> Engines:
     """The engines of this package, with whatever recogniser and voice are installed here.
 
     Args:
@@ -90,7 +90,7 @@ def installed(brain: Brain | None = None) -> Engines:
     return Engines(
         hear=lambda pcm, language: asr.hear(pcm, language=language),
         listen=lambda language: asr.Listener(language=language),
-        detector=asr.Detector,
+        detector=asr.Vad,
         think=brain or think,
         speak=lambda wanted: tts.speak(wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language),
         names={"ears": asr.engine() or "", "voice": tts.engine() or ""},
@@ -153,7 +153,7 @@ def canned(text: str = "This is canned speech, said without any engine.") -> Eng
         hear=lambda pcm, language: "",
         listen=lambda language: _Silent(),
         detector=_Loudness,
-        think=lambda asked: iter([Say(text)]),
+        think=lambda asked: iter([Text(text)]),
         speak=speak,
         names={"ears": "", "voice": "canned"},
     )
@@ -183,16 +183,16 @@ class Workers:
         self._hang_up: dict[str, Callable[[], None]] = {}  # ends a thought that waits for another server
         self._listeners: dict[str, Listener] = {}
         self._detector: Detector | None = None
-        self._queue: deque[Detect | Listen | Stop] = deque()
+        self._queue: deque[Detect | TranscribeStream | Stop] = deque()
         self._working = False
         self._lock = threading.Lock()
 
-    def submit(self, asked: Hear | Listen | Detect | Think | Speak | Stop) -> None:
+    def submit(self, asked: Transcribe | TranscribeStream | Detect | Respond | Speak | Stop) -> None:
         """Begin a piece of work (or give one up). Never blocks."""
         if isinstance(asked, Stop) and asked.job in self._running:
             self._stopped.add(asked.job)
             self._hang_up.get(asked.job, lambda: None)()
-        elif isinstance(asked, Detect | Listen | Stop):
+        elif isinstance(asked, Detect | TranscribeStream | Stop):
             with self._lock:
                 self._queue.extend(_in_pieces(asked))
                 if self._working:
@@ -202,7 +202,7 @@ class Workers:
         else:
             self._running.add(asked.job)
             # A brain that waits for another server has threads of its own: hearing and speaking do not wait with it.
-            pool = getattr(self._engines.think, "pool", None) if isinstance(asked, Think) else None
+            pool = getattr(self._engines.think, "pool", None) if isinstance(asked, Respond) else None
             self._start(self._work, asked, pool=pool)
 
     def close(self) -> None:
@@ -229,12 +229,12 @@ class Workers:
         try:
             if isinstance(asked, Detect):
                 self._judge(asked)
-            elif isinstance(asked, Listen):
+            elif isinstance(asked, TranscribeStream):
                 self._listen(asked)
             else:
                 self._listeners.pop(asked.job, None)
         except Exception as error:
-            if isinstance(asked, Listen):
+            if isinstance(asked, TranscribeStream):
                 self._listeners.pop(asked.job, None)
                 self._answer("heard", asked.job, error)
         self._start(self._in_order)
@@ -246,7 +246,7 @@ class Workers:
         if probabilities:
             self._answer("detected", probabilities)
 
-    def _listen(self, asked: Listen) -> None:
+    def _listen(self, asked: TranscribeStream) -> None:
         listener = self._listeners.get(asked.job)
         if listener is None:
             listener = self._listeners[asked.job] = self._engines.listen(asked.language)
@@ -256,19 +256,19 @@ class Workers:
             whole = listener.finish()
             if words := getattr(listener, "text", ""):  # the last of the words so far, which `whole` may correct
                 self._answer("partly_heard", asked.job, words)
-            self._answer("heard", asked.job, Heard(whole))
+            self._answer("heard", asked.job, Transcript(whole))
         elif partial:
             self._answer("partly_heard", asked.job, partial)
 
-    def _work(self, asked: Hear | Think | Speak) -> None:
+    def _work(self, asked: Transcribe | Respond | Speak) -> None:
         engines = self._engines
         try:
-            if isinstance(asked, Hear):
+            if isinstance(asked, Transcribe):
                 if asked.job not in self._stopped:
                     self._answer("heard", asked.job, engines.heard(asked))
                 return
-            name = "thought" if isinstance(asked, Think) else "spoke"
-            pieces = engines.think(asked.request) if isinstance(asked, Think) else engines.speak(asked)
+            name = "thought" if isinstance(asked, Respond) else "spoke"
+            pieces = engines.think(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
             if hang_up := getattr(pieces, "abandon", None):
                 self._hang_up[asked.job] = hang_up
                 if asked.job in self._stopped:
@@ -278,7 +278,7 @@ class Workers:
                     break
                 self._answer(name, asked.job, piece)
         except Exception as error:
-            name = {Hear: "heard", Think: "thought", Speak: "spoke"}[type(asked)]
+            name = {Transcribe: "heard", Respond: "thought", Speak: "spoke"}[type(asked)]
             self._answer(name, asked.job, error)
         finally:
             self._hang_up.pop(asked.job, None)
@@ -286,7 +286,7 @@ class Workers:
             self._stopped.discard(asked.job)
 
 
-def _in_pieces(asked: Detect | Listen | Stop) -> Iterator[Detect | Listen | Stop]:
+def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | TranscribeStream | Stop]:
     """A flood of sound in pieces of a few seconds, so that no session keeps a thread for long."""
     if isinstance(asked, Stop) or len(asked.pcm) <= _PIECE_BYTES:
         yield asked
@@ -296,6 +296,6 @@ def _in_pieces(asked: Detect | Listen | Stop) -> Iterator[Detect | Listen | Stop
         if isinstance(asked, Detect):
             yield Detect(piece, first=asked.first and at == 0)
         else:
-            yield Listen(
+            yield TranscribeStream(
                 asked.job, piece, last=asked.last and at + _PIECE_BYTES >= len(asked.pcm), language=asked.language
             )

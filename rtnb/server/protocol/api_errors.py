@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
-    "Problem",
+    "ApiError",
     "above_maximum",
     "below_minimum",
     "invalid_value",
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-class Problem(Exception):
+class ApiError(Exception):
     """One refusal: what a single `error` event says. The session goes on.
 
     Args:
@@ -79,45 +79,45 @@ def _kind(value: Any) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
-def unknown(path: str) -> Problem:
+def unknown(path: str) -> ApiError:
     """A field the API does not have (recorded wording)."""
-    return Problem(f"Unknown parameter: '{path}'.", code="unknown_parameter", param=path)
+    return ApiError(f"Unknown parameter: '{path}'.", code="unknown_parameter", param=path)
 
 
-def missing(path: str) -> Problem:
+def missing(path: str) -> ApiError:
     """A field that must be there (recorded wording)."""
-    return Problem(f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)
+    return ApiError(f"Missing required parameter: '{path}'.", code="missing_required_parameter", param=path)
 
 
-def invalid_value(value: Any, supported: Iterable[str], path: str) -> Problem:
+def invalid_value(value: Any, supported: Iterable[str], path: str) -> ApiError:
     """A value outside its list (recorded wording)."""
     shown = value if isinstance(value, str) else repr(value)
     message = f"Invalid value: '{str(shown)[:100]}'. Supported values are: {_quoted(supported)}."
-    return Problem(message, code="invalid_value", param=path)
+    return ApiError(message, code="invalid_value", param=path)
 
 
-def wrong_type(path: str, expected: str, value: Any) -> Problem:
+def wrong_type(path: str, expected: str, value: Any) -> ApiError:
     """A value of another JSON kind (wording reported for `audio_end_ms`)."""
     message = f"Invalid type for '{path}': expected {expected}, but got {_kind(value)} instead."
-    return Problem(message, code="invalid_type", param=path)
+    return ApiError(message, code="invalid_type", param=path)
 
 
-def below_minimum(path: str, minimum: float, value: float, *, noun: str = "integer") -> Problem:
+def below_minimum(path: str, minimum: float, value: float, *, noun: str = "integer") -> ApiError:
     """A number under its minimum (wording recorded for the PCM rate, reported for `audio_end_ms`)."""
     message = f"Invalid '{path}': {noun} below minimum value. Expected a value >= {minimum}, but got {value} instead."
-    return Problem(message, code=f"{noun}_below_min_value", param=path)
+    return ApiError(message, code=f"{noun}_below_min_value", param=path)
 
 
-def above_maximum(path: str, maximum: float, value: float, *, noun: str = "integer") -> Problem:
+def above_maximum(path: str, maximum: float, value: float, *, noun: str = "integer") -> ApiError:
     """A number over its maximum (message reported; the code is unconfirmed)."""
     message = f"Invalid '{path}': {noun} above maximum value. Expected a value <= {maximum}, but got {value} instead."
-    return Problem(message, code=f"{noun}_above_max_value", param=path)
+    return ApiError(message, code=f"{noun}_above_max_value", param=path)
 
 
-def too_long(path: str, maximum: int, length: int, *, noun: str = "string") -> Problem:
+def too_long(path: str, maximum: int, length: int, *, noun: str = "string") -> ApiError:
     """Text, a list or an object over its maximum length (unconfirmed here; the form of OpenAI's other APIs)."""
     message = (
         f"Invalid '{path}': {noun} too long. Expected {'an' if noun[0] in 'ao' else 'a'} {noun} "
         f"with maximum length {maximum}, but got one with length {length} instead."
     )
-    return Problem(message, code=f"{noun}_above_max_length", param=path)
+    return ApiError(message, code=f"{noun}_above_max_length", param=path)

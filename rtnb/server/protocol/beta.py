@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Output, Send
 from rtnb.server.protocol.script import Script, event_id_of, read_frame
 from rtnb.server.protocol.settings import BETA_MODELS
@@ -101,7 +101,7 @@ class BetaScript:
         try:
             event = read_frame(frame)
             event = self._inward(event)
-        except Problem as problem:
+        except ApiError as problem:
             return self._outward(self._script.refuse(problem, event_id_of(event), now))
         return self._outward(self._script.handle(event, now))
 
@@ -254,7 +254,7 @@ def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[s
         return now
     if not isinstance(wanted, list) or sorted(map(str, wanted)) not in (["audio", "text"], ["text"]):
         message = f"Invalid modalities: {wanted}. Supported combinations are: ['text'] and ['audio', 'text']."
-        raise Problem(message, code="invalid_value", param=f"{where}.modalities")
+        raise ApiError(message, code="invalid_value", param=f"{where}.modalities")
     return list(wanted)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtnb.server.protocol import api_errors, settings
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import Check, anything, array, boolean, choice, integer, nullable, record, string
 
 __all__ = ["CLIENT_EVENTS", "read_append", "read_event"]
@@ -94,7 +94,7 @@ def read_event(event: Any, *, session_type: str = "realtime") -> tuple[str, dict
         Problem: For the first thing wrong in it.
     """
     if not isinstance(event, dict):
-        raise Problem("Invalid event: expected a JSON object.", code="invalid_event")
+        raise ApiError("Invalid event: expected a JSON object.", code="invalid_event")
     if "type" not in event:
         raise api_errors.missing("type")
     name = event["type"]
@@ -102,7 +102,7 @@ def read_event(event: Any, *, session_type: str = "realtime") -> tuple[str, dict
         raise api_errors.invalid_value(name, CLIENT_EVENTS, "type")
     if session_type == "transcription" and name.startswith("response."):
         message = f"'{name}' is not supported in transcription sessions."  # unconfirmed wording
-        raise Problem(message, code="invalid_event", param="type")
+        raise ApiError(message, code="invalid_event", param="type")
     return name, _SHAPES[name](event, "")
 
 
@@ -126,7 +126,7 @@ def read_append(event: dict[str, Any], decode: Any) -> bytes:
     try:
         sound = decode(audio)
     except ValueError as error:
-        raise Problem(f"{what} but got an invalid value.", code="invalid_value", param="audio") from error
+        raise ApiError(f"{what} but got an invalid value.", code="invalid_value", param="audio") from error
     if not sound:
-        raise Problem(f"{what} but got empty bytes.", code="invalid_value", param="audio")
+        raise ApiError(f"{what} but got empty bytes.", code="invalid_value", param="audio")
     return bytes(sound)

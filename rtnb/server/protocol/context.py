@@ -11,10 +11,10 @@ from rtnb.server.protocol.settings import Model
 if TYPE_CHECKING:
     from rtnb.server.protocol.responses import Response
 
-__all__ = ["Stage"]
+__all__ = ["SessionContext"]
 
 
-class Stage(Protocol):
+class SessionContext(Protocol):
     """A session, as its responses, its ears and its turn taking see it.
 
     Attributes:

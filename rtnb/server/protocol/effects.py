@@ -8,7 +8,20 @@ from typing import Any, Literal
 
 from rtnb.server.protocol.requests import Request
 
-__all__ = ["Close", "Detect", "Hear", "Heard", "Ids", "Listen", "Output", "Part", "Send", "Speak", "Stop", "Think"]
+__all__ = [
+    "Close",
+    "Detect",
+    "Ids",
+    "Output",
+    "Part",
+    "Respond",
+    "Send",
+    "Speak",
+    "Stop",
+    "Transcribe",
+    "TranscribeStream",
+    "Transcript",
+]
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,7 @@ class Close:
 
 
 @dataclass(frozen=True)
-class Hear:
+class Transcribe:
     """Recognise a whole recording (s16le 24 kHz mono); the answer comes back by `heard(job, Heard)`.
 
     Attributes:
@@ -60,7 +73,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Transcript:
     """What a recogniser made of a recording.
 
     Attributes:
@@ -75,7 +88,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Listen:
+class TranscribeStream:
     """Feed a streaming recogniser; `last` ends it. Answers: `partly_heard(job, text)`, then `heard(job, Heard)`."""
 
     job: str
@@ -93,7 +106,7 @@ class Detect:
 
 
 @dataclass(frozen=True)
-class Think:
+class Respond:
     """Find an answer; it comes back by `thought(job, piece)`: `Say`s and `Call`s, then None."""
 
     job: str
@@ -118,7 +131,7 @@ class Stop:
     job: str
 
 
-Output = Send | Close | Hear | Listen | Detect | Think | Speak | Stop
+Output = Send | Close | Transcribe | TranscribeStream | Detect | Respond | Speak | Stop
 
 
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS, InputBuffer
-from rtnb.server.protocol.context import Stage
-from rtnb.server.protocol.effects import Detect, Heard
+from rtnb.server.protocol.context import SessionContext
+from rtnb.server.protocol.effects import Detect, Transcript
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
-__all__ = ["Floor"]
+__all__ = ["InputAudioBuffer"]
 
 _COMMIT_MINIMUM_MS = 100
 _PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
@@ -21,7 +21,7 @@ _SLACK_MS = 4 * FRAME_MS
 _HEARD_AHEAD_MS = 15_000
 
 
-class Floor:
+class InputAudioBuffer:
     """The user's side of a conversation.
 
     Args:
@@ -29,7 +29,7 @@ class Floor:
         transcripts: The session's ears.
     """
 
-    def __init__(self, stage: Stage, transcripts: Transcripts) -> None:
+    def __init__(self, stage: SessionContext, transcripts: Transcripts) -> None:
         self._stage = stage
         self._transcripts = transcripts
         heard = stage.session["audio"]["input"]
@@ -86,7 +86,7 @@ class Floor:
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
                 f"but buffer only has {ms:.2f}ms of audio."
             )
-            raise Problem(message, code="input_audio_buffer_commit_empty")
+            raise ApiError(message, code="input_audio_buffer_commit_empty")
         item_id = self._speech_item or self._transcripts.streaming_item_id
         self._feed(self._buffer.end)
         sound = self._buffer.take_all()
@@ -126,14 +126,14 @@ class Floor:
             self._transcripts.feed(self._buffer.between(self._fed, end))
             self._fed = end
 
-    def heard(self, job: str, heard: Heard | BaseException) -> bool:
+    def heard(self, job: str, heard: Transcript | BaseException) -> bool:
         """The words before a pause; gives whether the job was about them."""
         if not self._transcripts.heard_ahead(job, heard):
             return False
         turns, vad = self._turns, self._vad
         semantic = vad is not None and vad["type"] == "semantic_vad"
         # A pause that was over before its words came is not what they are about.
-        if semantic and turns is not None and turns.paused_ms is not None and isinstance(heard, Heard):
+        if semantic and turns is not None and turns.paused_ms is not None and isinstance(heard, Transcript):
             stopped = turns.finish() if sounds_finished(heard.text) else None
             if stopped is not None:
                 self._stopped(stopped)

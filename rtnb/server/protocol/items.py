@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import Check, anything, array, choice, nullable, record, string, tagged
 
 __all__ = ["Conversation", "Item", "read_item"]
@@ -105,7 +105,7 @@ class Conversation:
         """
         if self._characters + item.characters > _MOST_CHARACTERS:
             message = f"Error adding item: a conversation holds at most {_MOST_CHARACTERS} characters."
-            raise Problem(message, code="conversation_full", param="item")
+            raise ApiError(message, code="conversation_full", param="item")
 
     def add(self, item: Item, after: str | None = None) -> str | None:
         """Put an item in its place and give the id of the one before it.
@@ -119,7 +119,7 @@ class Conversation:
         """
         if item.id in self._items:
             message = f"Error adding item: an item with id '{item.id}' already exists."
-            raise Problem(message, code="item_create_duplicate_item_id", param="item.id")
+            raise ApiError(message, code="item_create_duplicate_item_id", param="item.id")
         if after is None:
             index = len(self._order)
         elif after == "root":
@@ -128,7 +128,7 @@ class Conversation:
             index = self._order.index(after) + 1
         else:
             message = f"Error adding item: the previous item with id '{after}' does not exist."
-            raise Problem(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
+            raise ApiError(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
         self._order.insert(index, item.id)
         self._items[item.id] = item
         self._characters += item.characters
@@ -225,7 +225,7 @@ def _shown_part(part: dict[str, Any], item: Item, path: str) -> dict[str, Any]:
             sound = base64.b64decode(part["audio"], validate=True)
         except (binascii.Error, ValueError) as error:
             message = f"Invalid '{path}.audio'. Expected base64-encoded audio bytes."
-            raise Problem(message, code="invalid_value", param=f"{path}.audio") from error
+            raise ApiError(message, code="invalid_value", param=f"{path}.audio") from error
         item.sound += sound[: len(sound) // 2 * 2]
         if part.get("transcript"):
             item.heard = part["transcript"]
@@ -233,7 +233,7 @@ def _shown_part(part: dict[str, Any], item: Item, path: str) -> dict[str, Any]:
     if part["type"] == "input_image":
         if not part["image_url"].startswith("data:image/"):
             message = f"Invalid '{path}.image_url'. Expected a base64-encoded data URL with an image MIME type."
-            raise Problem(message, code="invalid_value", param=f"{path}.image_url")  # wording unconfirmed
+            raise ApiError(message, code="invalid_value", param=f"{path}.image_url")  # wording unconfirmed
         return {"type": "input_image", "image_url": part["image_url"], "detail": part.get("detail") or "auto"}
     if part["type"] == "output_audio":
         return {"type": "output_text", "text": part["text"]}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["Brain", "Call", "Cut", "Request", "Say", "Thought"]
+__all__ = ["Answer", "Call", "Cut", "Request", "Responder", "Text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Text:
     """One sentence of the answer, without the space to the next."""
 
     text: str
@@ -57,12 +57,12 @@ class Cut:
     reason: Literal["max_output_tokens", "content_filter"]
 
 
-Thought = Say | Call | Cut
+Answer = Text | Call | Cut
 
 
-class Brain(Protocol):
+class Responder(Protocol):
     """Whatever thinks: `brain.think` as it stands, or a `brain.Remote`."""
 
-    def __call__(self, request: Request) -> Iterator[Thought]:
+    def __call__(self, request: Request) -> Iterator[Answer]:
         """Answer a request, a sentence or a call at a time."""
         ...

@@ -18,10 +18,10 @@ import pybase64
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.audio import BYTES_PER_MS, Encoder, bytes_per_ms
-from rtnb.server.protocol.context import Stage
-from rtnb.server.protocol.effects import Speak, Stop, Think
+from rtnb.server.protocol.context import SessionContext
+from rtnb.server.protocol.effects import Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
-from rtnb.server.protocol.requests import Call, Cut, Request, Thought
+from rtnb.server.protocol.requests import Answer, Call, Cut, Request
 from rtnb.server.protocol.settings import Model
 
 __all__ = ["Plan", "Response"]
@@ -112,7 +112,7 @@ class Response:
         plan: What it was asked to be.
     """
 
-    def __init__(self, stage: Stage, plan: Plan) -> None:
+    def __init__(self, stage: SessionContext, plan: Plan) -> None:
         self.id = stage.ids.new("resp")
         self.plan = plan
         self.status = "in_progress"
@@ -127,7 +127,7 @@ class Response:
         self._message: _Message | None = None
         self._call: Item | None = None
         self._calls = 0
-        self._thoughts: deque[Thought | BaseException | None] = deque()
+        self._thoughts: deque[Answer | BaseException | None] = deque()
         self._sounds: deque[bytes | BaseException | None] = deque()
         self._jobs: dict[str, deque[Any]] = {}
         self._text_tokens = 0
@@ -268,7 +268,7 @@ class Response:
         request = Request(
             plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
         )
-        stage.want(Think(job, request))
+        stage.want(Respond(job, request))
 
     def _may_call(self) -> bool:
         return bool(self.plan.tools) and self.plan.tool_choice != "none"

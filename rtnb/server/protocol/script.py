@@ -19,13 +19,13 @@ import pybase64
 
 from rtnb.server.protocol import settings
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.api_errors import Problem, above_maximum
+from rtnb.server.protocol.api_errors import ApiError, above_maximum
 from rtnb.server.protocol.audio import BYTES_PER_MS
 from rtnb.server.protocol.client_events import read_append, read_event
-from rtnb.server.protocol.effects import Close, Heard, Ids, Output, Send, Stop
-from rtnb.server.protocol.input_buffer import Floor
+from rtnb.server.protocol.effects import Close, Ids, Output, Send, Stop, Transcript
+from rtnb.server.protocol.input_buffer import InputAudioBuffer
 from rtnb.server.protocol.items import Conversation, Item, read_item
-from rtnb.server.protocol.requests import Thought
+from rtnb.server.protocol.requests import Answer
 from rtnb.server.protocol.responses import Plan, Response
 from rtnb.server.protocol.schema import anything, record, string, too_deep
 from rtnb.server.protocol.transcripts import Transcripts
@@ -121,7 +121,7 @@ class Script:
         self._jobs: dict[str, Response] = {}
         self._job_numbers = itertools.count(1)
         self._transcripts = Transcripts(self)
-        self._floor = Floor(self, self._transcripts)
+        self._floor = InputAudioBuffer(self, self._transcripts)
         self._active: Response | None = None
         self._beside: dict[str, Response] = {}
         self._answer_wanted = False
@@ -154,7 +154,7 @@ class Script:
         """A frame came from the client: text, or (refused) binary."""
         try:
             event = read_frame(frame)
-        except Problem as problem:
+        except ApiError as problem:
             return self.refuse(problem, None, now)
         return self.handle(event, now)
 
@@ -164,11 +164,11 @@ class Script:
         if not self.closed:
             try:
                 self._act(event)
-            except Problem as problem:
+            except ApiError as problem:
                 self._refuse(problem, event_id_of(event))
         return self._given()
 
-    def refuse(self, problem: Problem, event_id: str | None, now: float) -> list[Output]:
+    def refuse(self, problem: ApiError, event_id: str | None, now: float) -> list[Output]:
         """Something came that is no client event."""
         self._catch_up(now)
         if not self.closed:
@@ -182,7 +182,7 @@ class Script:
             self._floor.detected(probabilities)
         return self._given()
 
-    def heard(self, job: str, heard: Heard | BaseException, now: float) -> list[Output]:
+    def heard(self, job: str, heard: Transcript | BaseException, now: float) -> list[Output]:
         """The recogniser has finished a job."""
         self._catch_up(now)
         if not self.closed and not self._floor.heard(job, heard):
@@ -196,7 +196,7 @@ class Script:
             self._transcripts.partly_heard(job, text)
         return self._given()
 
-    def thought(self, job: str, piece: Thought | BaseException | None, now: float) -> list[Output]:
+    def thought(self, job: str, piece: Answer | BaseException | None, now: float) -> list[Output]:
         """The brain's next piece; None at its end."""
         return self._answer(job, piece, now)
 
@@ -341,7 +341,7 @@ class Script:
             # No cap is documented: code and wording are ours.
             limit_ms = self.options.buffer_bytes // BYTES_PER_MS
             message = f"Error appending to input audio buffer: a session holds at most {limit_ms}ms of audio."
-            raise Problem(message, code="input_audio_buffer_full", param="audio")
+            raise ApiError(message, code="input_audio_buffer_full", param="audio")
         self._floor.append(sound)
 
     def _on_session_update(self, event: dict[str, Any]) -> None:
@@ -367,12 +367,12 @@ class Script:
     def _on_conversation_item_create(self, event: dict[str, Any]) -> None:
         if len(self.conversation) >= self.options.item_count:
             message = f"Error adding item: a conversation holds at most {self.options.item_count} items."
-            raise Problem(message, code="conversation_full", param="item")  # no cap is documented: ours
+            raise ApiError(message, code="conversation_full", param="item")  # no cap is documented: ours
         item = read_item(event["item"], new_id=self.ids.new("item"), new_call_id=self.ids.new("call"))
         if item.shown["type"] == "function_call_output":
             self._check_call_id(item.shown["call_id"])
         if self._item_bytes + len(item.sound) > self.options.buffer_bytes:
-            raise Problem("Error adding item: too much audio in this session.", code="conversation_full", param="item")
+            raise ApiError("Error adding item: too much audio in this session.", code="conversation_full", param="item")
         self.conversation.check_room(item)
         previous = self.conversation.add(item, event.get("previous_item_id"))
         self._announce(item, previous)
@@ -383,7 +383,7 @@ class Script:
     def _check_call_id(self, call_id: str) -> None:
         if not any(item.shown.get("call_id") == call_id for item in self.conversation):
             message = f"Tool call ID '{call_id}' not found in conversation."  # reported
-            raise Problem(message, code="invalid_tool_call_id", param="item.call_id")
+            raise ApiError(message, code="invalid_tool_call_id", param="item.call_id")
 
     def _on_conversation_item_retrieve(self, event: dict[str, Any]) -> None:
         item = self._item(event["item_id"], "item_retrieve_invalid_item_id", "retrieving")
@@ -400,13 +400,13 @@ class Script:
         end_ms = event["audio_end_ms"]
         if not item.is_assistant_sound:
             # The sentence is reported, the code is not known.
-            raise Problem("Only model output audio messages can be truncated", code="invalid_value", param="item_id")
+            raise ApiError("Only model output audio messages can be truncated", code="invalid_value", param="item_id")
         if event["content_index"] != 0:
             raise above_maximum("content_index", 0, event["content_index"])
         held_ms = int(item.sound_ms)
         if end_ms > held_ms:
             message = f"Audio content of {held_ms}ms is already shorter than {end_ms}ms"  # reported
-            raise Problem(message, code="invalid_value", param="audio_end_ms")
+            raise ApiError(message, code="invalid_value", param="audio_end_ms")
         item.truncated_ms = end_ms
         if isinstance(item.sound, bytes):  # else it is still being said, and cut at its end
             item.sound = item.sound[: end_ms * BYTES_PER_MS]
@@ -434,7 +434,7 @@ class Script:
                 f"Conversation already has an active response in progress: {self._active.id}. "
                 "Wait until the response is finished before creating a new one."
             )
-            raise Problem(message, code="conversation_already_has_active_response")
+            raise ApiError(message, code="conversation_already_has_active_response")
         self.respond(wanted)
 
     def _on_response_cancel(self, event: dict[str, Any]) -> None:
@@ -443,7 +443,7 @@ class Script:
         if wanted is not None and (response is None or wanted != response.id):
             response = self._beside.get(wanted)
         if response is None:
-            raise Problem("Cancellation failed: no active response found", code="response_cancel_not_active")
+            raise ApiError("Cancellation failed: no active response found", code="response_cancel_not_active")
         response.cancel("client_cancelled")
 
     # ------------------------------------------------------------------ items
@@ -452,7 +452,7 @@ class Script:
         item = self.conversation.get(item_id)
         if item is None:  # the codes are reported, the wording is not confirmed
             message = f"Error {doing} item: the item with id '{item_id}' does not exist."
-            raise Problem(message, code=code, param="item_id")
+            raise ApiError(message, code=code, param="item_id")
         return item
 
     def _announce(self, item: Item, previous: str | None) -> None:
@@ -483,7 +483,7 @@ class Script:
         asked = wanted.get("audio", {}).get("output", {})
         if self._voice_used and asked.get("voice", sound["voice"]) != sound["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Problem(message, code="cannot_update_voice", param="response.audio.output.voice")
+            raise ApiError(message, code="cannot_update_voice", param="response.audio.output.voice")
 
         def chosen(name: str) -> Any:
             return session[name] if wanted.get(name) is None else wanted[name]
@@ -527,7 +527,7 @@ class Script:
                 item = self.conversation.get(checked["id"])
                 if item is None:
                     message = f"Item with id '{checked['id']}' does not exist."  # unconfirmed wording
-                    raise Problem(message, code="invalid_value", param=f"{path}.id")
+                    raise ApiError(message, code="invalid_value", param=f"{path}.id")
             else:
                 item = read_item(value, new_id=self.ids.new("item"), new_call_id=self.ids.new("call"), path=path)
             context.append(item)
@@ -564,11 +564,11 @@ class Script:
     def _expire(self) -> None:
         minutes = self.options.session_seconds / 60
         text = f"Your session hit the maximum duration of {minutes:g} minutes."
-        self._refuse(Problem(text, code="session_expired"), None)
+        self._refuse(ApiError(text, code="session_expired"), None)
         self._outputs.append(Close(self.now, 1001, text))
         self.closed = True
 
-    def _refuse(self, problem: Problem, event_id: str | None) -> None:
+    def _refuse(self, problem: ApiError, event_id: str | None) -> None:
         self.send("error", error=problem.error(event_id))
 
     def _at(self, at: float, act: Callable[[], None]) -> None:
@@ -591,14 +591,14 @@ def read_frame(frame: str | bytes) -> Any:
     """
     if isinstance(frame, bytes | bytearray):
         message = "Expected a text WebSocket message; binary frames are not supported."
-        raise Problem(message, code="invalid_event")
+        raise ApiError(message, code="invalid_event")
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
         message = f"Invalid event: failed to parse JSON value. {str(error)[:200]}"
-        raise Problem(message, code="invalid_json") from error
+        raise ApiError(message, code="invalid_json") from error
     if too_deep(value):
-        raise Problem("Invalid event: failed to parse JSON value. It is nested too deeply.", code="invalid_json")
+        raise ApiError("Invalid event: failed to parse JSON value. It is nested too deeply.", code="invalid_json")
     return value
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import (
     Check,
     anything,
@@ -172,7 +172,7 @@ def MODALITIES(value: Any, path: str) -> Any:
         raise api_errors.wrong_type(path, "an array of strings", value)
     if value not in (["audio"], ["text"]):
         message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
-        raise Problem(message, code="invalid_value", param=path)
+        raise ApiError(message, code="invalid_value", param=path)
     return value
 
 
@@ -374,24 +374,24 @@ def update(
         raise api_errors.invalid_value(patch["type"], ("realtime", "transcription"), "session.type")
     if patch["type"] != kind:
         message = f"Passing a {patch['type']} session update event to a {kind} session is not allowed."
-        raise Problem(message, code="invalid_parameter", param="session.type")
+        raise ApiError(message, code="invalid_parameter", param="session.type")
     checked = (_REALTIME if kind == "realtime" else _TRANSCRIBING)(patch, "session")
     merged = copy.deepcopy(session)
     silent = {name: checked.pop(name) for name in ("reasoning", "parallel_tool_calls") if name in checked}
     if checked.get("model", merged.get("model")) != merged.get("model"):
         message = "The model of a session cannot be changed after it has been created."  # unconfirmed wording
-        raise Problem(message, code="invalid_parameter", param="session.model")
+        raise ApiError(message, code="invalid_parameter", param="session.model")
     if silent.get("reasoning") and model is not None and not model.second_generation:
         message = f"Unsupported parameter: 'session.reasoning' is not supported with the '{model.name}' model."
-        raise Problem(message, code="unsupported_parameter", param="session.reasoning")  # unconfirmed wording
+        raise ApiError(message, code="unsupported_parameter", param="session.reasoning")  # unconfirmed wording
     if merged.get("tracing") is not None and checked.get("tracing", merged["tracing"]) != merged["tracing"]:
         message = "Tracing cannot be changed once it is enabled."  # SDK: immutable once enabled; wording unconfirmed
-        raise Problem(message, code="invalid_parameter", param="session.tracing")
+        raise ApiError(message, code="invalid_parameter", param="session.tracing")
     sound = checked.pop("audio", {})
     voice = sound.get("output", {}).get("voice")
     if voice is not None and voice_locked and voice != merged["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
-        raise Problem(message, code="cannot_update_voice", param="session.audio.output.voice")
+        raise ApiError(message, code="cannot_update_voice", param="session.audio.output.voice")
     _merge_input(merged["audio"]["input"], sound.get("input", {}), kind, model)
     for name, value in sound.get("output", {}).items():
         merged["audio"]["output"][name] = _filled_format(value) if name == "format" else value
@@ -407,7 +407,7 @@ def _check_choice(session: Mapping[str, Any]) -> None:
         names = [tool.get("name") for tool in session["tools"]]
         if chosen["name"] not in names:
             message = f"Tool choice 'function' named '{chosen['name']}' not found in 'tools'."  # unconfirmed wording
-            raise Problem(message, code="invalid_value", param="session.tool_choice")
+            raise ApiError(message, code="invalid_value", param="session.tool_choice")
 
 
 def _filled_format(given: dict[str, Any]) -> dict[str, Any]:
@@ -432,13 +432,13 @@ def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, mode
     heard = into["transcription"]
     if heard and heard["model"] == "gpt-realtime-whisper" and heard["prompt"]:
         message = "Prompt is not supported for gpt-realtime-whisper."  # SDK: no prompt with it; wording unconfirmed
-        raise Problem(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
+        raise ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
     streams = heard and heard["model"] in ("gpt-realtime-whisper", "gpt-live-transcribe")
     if kind == "transcription" and streams and into["turn_detection"] is not None:
         message = (
             f"Turn detection is not supported for {heard['model']}; set turn_detection to null and commit manually."
         )
-        raise Problem(message, code="invalid_parameter", param="session.audio.input.turn_detection")
+        raise ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")
 
 
 def _merged_vad(now: dict[str, Any] | None, given: dict[str, Any], kind: str, model: Model | None) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.context import Stage
-from rtnb.server.protocol.effects import Hear, Heard, Listen, Stop
+from rtnb.server.protocol.context import SessionContext
+from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.items import Item
 
 __all__ = ["Transcripts"]
@@ -41,7 +41,7 @@ class _Ahead:
 
     job: str
     item_id: str
-    heard: Heard | None = None
+    heard: Transcript | None = None
 
 
 class Transcripts:
@@ -51,7 +51,7 @@ class Transcripts:
         stage: The session it belongs to.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: SessionContext) -> None:
         self._stage = stage
         self._hearings: dict[str, _Hearing] = {}
         self._streaming: str | None = None  # the job that hears what is being appended
@@ -103,12 +103,12 @@ class Transcripts:
         job = self._stage.new_job()
         self._hearings[job] = _Hearing(item_id or self._stage.ids.new("item"))
         self._streaming = job
-        self._stage.want(Listen(job, pcm, language=self.language))
+        self._stage.want(TranscribeStream(job, pcm, language=self.language))
 
     def feed(self, pcm: bytes) -> bool:
         """More of it; gives whether anybody listens."""
         if self._streaming is not None and pcm:
-            self._stage.want(Listen(self._streaming, pcm))
+            self._stage.want(TranscribeStream(self._streaming, pcm))
         return self._streaming is not None
 
     def drop(self) -> None:
@@ -121,13 +121,13 @@ class Transcripts:
     def hear_ahead(self, pcm: bytes, item_id: str) -> None:
         """Hear what was said before a pause; if the item ends in it, these are its words."""
         self._ahead = _Ahead(self._stage.new_job(), item_id)
-        self._stage.want(Hear(self._ahead.job, pcm, self.language))
+        self._stage.want(Transcribe(self._ahead.job, pcm, self.language))
 
-    def heard_ahead(self, job: str, heard: Heard | BaseException) -> bool:
+    def heard_ahead(self, job: str, heard: Transcript | BaseException) -> bool:
         """The recogniser's word on a pause; gives whether the job was that."""
         if self._ahead is None or self._ahead.job != job:
             return False
-        if isinstance(heard, Heard):
+        if isinstance(heard, Transcript):
             self._ahead.heard = heard
         else:
             self._ahead = None  # the item will be heard as a whole
@@ -144,7 +144,7 @@ class Transcripts:
         item.awaiting = True
         if self._streaming is not None and self._hearings[self._streaming].item_id == item.id:
             self._hearings[self._streaming].item = item
-            self._stage.want(Listen(self._streaming, b"", last=True))
+            self._stage.want(TranscribeStream(self._streaming, b"", last=True))
             self._streaming = None
             return
         ahead = self._ahead
@@ -156,7 +156,7 @@ class Transcripts:
             return
         job = self._stage.new_job()
         self._hearings[job] = _Hearing(item.id, item)
-        self._stage.want(Hear(job, bytes(item.sound), self.language, self._wants))
+        self._stage.want(Transcribe(job, bytes(item.sound), self.language, self._wants))
 
     def partly_heard(self, job: str, text: str) -> None:
         """A streaming recogniser's words so far."""
@@ -165,7 +165,7 @@ class Transcripts:
         if hearing is not None and self.asked and text.startswith(hearing.sent):
             self._deltas(hearing, counting.split_tokens(text[len(hearing.sent) :]))
 
-    def heard(self, job: str, heard: Heard | BaseException) -> None:
+    def heard(self, job: str, heard: Transcript | BaseException) -> None:
         """The recogniser's last word on a job."""
         hearing = self._hearings.pop(job, None)
         if job == self._streaming:
@@ -174,9 +174,9 @@ class Transcripts:
             return
         item = hearing.item
         item.awaiting = False
-        item.heard = heard.text if isinstance(heard, Heard) else ""
+        item.heard = heard.text if isinstance(heard, Transcript) else ""
         if self.asked and item.id in self._stage.conversation:
-            if isinstance(heard, Heard):
+            if isinstance(heard, Transcript):
                 self._completed(hearing, item, heard)
             else:
                 self._failed(item)
@@ -194,7 +194,7 @@ class Transcripts:
                 obfuscation=self._stage.ids.padding(token),
             )
 
-    def _completed(self, hearing: _Hearing, item: Item, heard: Heard) -> None:
+    def _completed(self, hearing: _Hearing, item: Item, heard: Transcript) -> None:
         text = heard.text
         logprobs = _logprobs(text, heard.sureness) if heard.sureness else None
         if heard.parts:
@@ -210,7 +210,7 @@ class Transcripts:
             **({} if logprobs is None else {"logprobs": logprobs}),
         )
 
-    def _segments(self, hearing: _Hearing, heard: Heard) -> None:
+    def _segments(self, hearing: _Hearing, heard: Transcript) -> None:
         """Who said what. Not recorded; fields as in the SDK, each segment after its own deltas as over HTTP (docs)."""
         for number, part in enumerate(heard.parts):
             self._deltas(hearing, counting.split_tokens((" " if number else "") + part.text))

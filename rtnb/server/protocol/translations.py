@@ -14,11 +14,11 @@ import pybase64
 
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.api_errors import Problem
+from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS
 from rtnb.server.protocol.client_events import CLIENT_EVENTS, read_append
-from rtnb.server.protocol.effects import Close, Detect, Hear, Heard, Ids, Output, Send, Speak, Think
-from rtnb.server.protocol.requests import Request, Say
+from rtnb.server.protocol.effects import Close, Detect, Ids, Output, Respond, Send, Speak, Transcribe, Transcript
+from rtnb.server.protocol.requests import Request, Text
 from rtnb.server.protocol.schema import anything, choice, nullable, number, record, string
 from rtnb.server.protocol.script import Options, event_id_of, read_frame
 from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
@@ -101,7 +101,7 @@ class TranslationScript:
         if now >= self._expires_at and not self.closed:
             minutes = self.options.session_seconds / 60
             text = f"Your session hit the maximum duration of {minutes:g} minutes."
-            self._refuse(Problem(text, code="session_expired"), None)
+            self._refuse(ApiError(text, code="session_expired"), None)
             self._outputs.append(Close(self.now, 1001, text))
             self.closed = True
         return self._given()
@@ -114,7 +114,7 @@ class TranslationScript:
             try:
                 event = read_frame(frame)
                 self._act(event)
-            except Problem as problem:
+            except ApiError as problem:
                 self._refuse(problem, event_id_of(event))
         return self._given()
 
@@ -132,11 +132,11 @@ class TranslationScript:
             self._flush()
         return self._given()
 
-    def heard(self, job: str, heard: Heard | BaseException, now: float) -> list[Output]:
+    def heard(self, job: str, heard: Transcript | BaseException, now: float) -> list[Output]:
         """The recogniser has finished an utterance."""
         self.now = max(self.now, now)
         end_ms = self._hearing.pop(job, None)
-        if end_ms is not None and isinstance(heard, Heard) and (text := heard.text):
+        if end_ms is not None and isinstance(heard, Transcript) and (text := heard.text):
             elapsed_ms = end_ms // _FRAME_MS * _FRAME_MS
             if self.session["audio"]["input"]["transcription"] is not None:
                 for token in counting.split_tokens(text + " "):
@@ -154,7 +154,7 @@ class TranslationScript:
         self.now = max(self.now, now)
         if job in self._thinking:
             elapsed_ms = self._thinking[job]
-            if isinstance(piece, Say):
+            if isinstance(piece, Text):
                 self._unsaid.append((piece.text, elapsed_ms))
                 self._speak_next()
             elif piece is None or isinstance(piece, BaseException):
@@ -181,7 +181,7 @@ class TranslationScript:
 
     def _act(self, event: Any) -> None:
         if not isinstance(event, dict):
-            raise Problem("Invalid event: expected a JSON object.", code="invalid_event")
+            raise ApiError("Invalid event: expected a JSON object.", code="invalid_event")
         kind = event.get("type")
         if kind == "session.input_audio_buffer.append":
             self._append(read_append(event, lambda audio: pybase64.b64decode(audio, validate=True)))
@@ -199,7 +199,7 @@ class TranslationScript:
     def _append(self, sound: bytes) -> None:
         if len(self._pcm) + len(sound) > self.options.buffer_bytes:
             message = "Error appending to input audio buffer: too much audio at once."  # ours
-            raise Problem(message, code="input_audio_buffer_full", param="audio")
+            raise ApiError(message, code="input_audio_buffer_full", param="audio")
         first = self._turns is None
         if self._turns is None:
             self._turns = Turns()
@@ -242,7 +242,7 @@ class TranslationScript:
         self._hearing[job] = end_ms
         start = max(0, start_ms * BYTES_PER_MS - self._dropped)
         sound = bytes(self._pcm[start : end_ms * BYTES_PER_MS - self._dropped])
-        self._outputs.append(Hear(job, sound))
+        self._outputs.append(Transcribe(job, sound))
         self._forget(end_ms)
 
     def _forget(self, until_ms: int) -> None:
@@ -262,7 +262,7 @@ class TranslationScript:
             "content": [{"type": "input_text", "text": text}],
         }
         wish = f"Translate what the user says into the language with the code {language}. Say nothing else."
-        self._outputs.append(Think(job, Request(wish, [item], tool_choice="none")))
+        self._outputs.append(Respond(job, Request(wish, [item], tool_choice="none")))
 
     def _speak_next(self) -> None:
         if self._speaking or not self._unsaid:
@@ -300,7 +300,7 @@ class TranslationScript:
     def _send(self, type: str, **fields: Any) -> None:
         self._outputs.append(Send(self.now, {"type": type, "event_id": self.ids.new("event"), **fields}))
 
-    def _refuse(self, problem: Problem, event_id: str | None) -> None:
+    def _refuse(self, problem: ApiError, event_id: str | None) -> None:
         self._send("error", error=problem.error(event_id))
 
     def _given(self) -> list[Output]:

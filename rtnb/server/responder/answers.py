@@ -11,7 +11,7 @@ from rtnb.server import languages
 from rtnb.server.languages import closed, together
 from rtnb.server.responder import chinese as han
 from rtnb.server.responder import pictures, text_extraction
-from rtnb.server.responder.dialogue import Scene
+from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.intents import ask_of, command_and_rest, is_command
 from rtnb.server.responder.length_limits import limits_of
 
@@ -26,22 +26,22 @@ __all__ = [
     "plain",
 ]
 
-_Rule = Callable[[Scene, str], list[str]]
+_Rule = Callable[[Dialogue, str], list[str]]
 
 
-def joined(scene: Scene, names: Sequence[str]) -> str:
+def joined(scene: Dialogue, names: Sequence[str]) -> str:
     """Names in a row, as the language of the scene joins them: "a, b and c"."""
     if len(names) < 2:
         return "".join(names)
     return scene.say("comma").join(names[:-1]) + scene.say("and") + names[-1]
 
 
-def _row(scene: Scene, parts: Sequence[str]) -> str:
+def _row(scene: Dialogue, parts: Sequence[str]) -> str:
     """A row of numbers, letters or words as a sentence: "1, 2, 3."."""
     return scene.say("comma").join(parts) + scene.say("stop")
 
 
-def _given(scene: Scene, ask: str) -> str:
+def _given(scene: Dialogue, ask: str) -> str:
     """The words a request gives to be said, in any language: behind a colon, or, if long, in quotation marks."""
     found = re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", ask)
     if found and ask_of(found[1] + "："):
@@ -61,7 +61,7 @@ def _latin(ask: str) -> str:
     return found[0] if found and re.search(rf"[{han.LETTERS}]", ask) else ""
 
 
-def _exactly(scene: Scene, ask: str) -> list[str]:
+def _exactly(scene: Dialogue, ask: str) -> list[str]:
     marked = text_extraction.quoted(ask)
     if marked:
         return [marked[-1]]
@@ -78,12 +78,12 @@ def _exactly(scene: Scene, ask: str) -> list[str]:
     return [found[1].strip(" \"'")]
 
 
-def _translate(scene: Scene, ask: str) -> list[str]:
+def _translate(scene: Dialogue, ask: str) -> list[str]:
     material = scene.material
     return [scene.say("no_translation"), *([scene.say("heard", x=material)] if material else [])]
 
 
-def _classify(scene: Scene, ask: str) -> list[str]:
+def _classify(scene: Dialogue, ask: str) -> list[str]:
     options = text_extraction.quoted(ask)
     if len(options) < 2:
         listed = re.search(
@@ -108,7 +108,7 @@ def _classify(scene: Scene, ask: str) -> list[str]:
     return [scene.say("fits", x=options[scores.index(max(scores))])]
 
 
-def _summarise(scene: Scene, ask: str) -> list[str]:
+def _summarise(scene: Dialogue, ask: str) -> list[str]:
     material = scene.material
     if not material:
         return [scene.say("heard_nothing" if scene.turn.clips else "nothing_to_summarise")]
@@ -121,7 +121,7 @@ def _summarise(scene: Scene, ask: str) -> list[str]:
     return [scene.say("own_words" if foreign else "summary", x=best[0]), *best[1:]]
 
 
-def _which_language(scene: Scene, ask: str) -> list[str]:
+def _which_language(scene: Dialogue, ask: str) -> list[str]:
     if not scene.material:
         return [scene.say("said_nothing")]
     names = languages.NAMES[languages.guess(scene.material)]
@@ -129,17 +129,17 @@ def _which_language(scene: Scene, ask: str) -> list[str]:
     return [closed(chinese[-1] if scene.language == "zh" and chinese else names[0])]
 
 
-def _name_is(scene: Scene, ask: str) -> list[str]:
+def _name_is(scene: Dialogue, ask: str) -> list[str]:
     name = text_extraction.last_name([words for _, words in scene.messages])
     return [scene.say("your_name", x=name) if name else scene.say("no_name")]
 
 
-def _said_first(scene: Scene, ask: str) -> list[str]:
+def _said_first(scene: Dialogue, ask: str) -> list[str]:
     earlier = scene.earlier
     return [scene.say("said_first", x=earlier[0]) if earlier else scene.say("said_nothing")]
 
 
-def _said_last(scene: Scene, ask: str) -> list[str]:
+def _said_last(scene: Dialogue, ask: str) -> list[str]:
     earlier = scene.earlier
     about = re.search(r"\babout\s+(.+?)[?.!]*$|关于(.+?)[，,]?我", ask, re.IGNORECASE)
     if about and (found := find_said(scene, about[1] or about[2])):
@@ -152,13 +152,13 @@ def _said_last(scene: Scene, ask: str) -> list[str]:
     return [scene.say("said_last", x=earlier[-1]) if earlier else scene.say("said_nothing")]
 
 
-def _talked(scene: Scene, ask: str) -> list[str]:
+def _talked(scene: Dialogue, ask: str) -> list[str]:
     topics = text_extraction.keywords(" ".join(words for words in scene.earlier if not is_command(words)), 4)
     topics = topics or text_extraction.keywords(" ".join(scene.earlier), 4)
     return [scene.say("talked", x=joined(scene, topics)) if topics else scene.say("talked_nothing")]
 
 
-def _i_said(scene: Scene, ask: str) -> list[str]:
+def _i_said(scene: Dialogue, ask: str) -> list[str]:
     if not scene.answers:
         return _transcribe(scene, ask) if scene.turn.heard else [scene.say("i_said_nothing")]
     return [
@@ -168,7 +168,7 @@ def _i_said(scene: Scene, ask: str) -> list[str]:
     ]
 
 
-def _count_to(scene: Scene, ask: str) -> list[str]:
+def _count_to(scene: Dialogue, ask: str) -> list[str]:
     values = [int(number.value) for number in text_extraction.numbers(ask)]
     down = bool(re.search(r"\b(?:down|backwards?)\b|倒", ask, re.IGNORECASE))
     if not values and down:
@@ -182,7 +182,7 @@ def _count_to(scene: Scene, ask: str) -> list[str]:
     return [_row(scene, [str(value) for value in range(first, last + step, step)])]
 
 
-def _plural(scene: Scene, key: str, count: int) -> list[str]:
+def _plural(scene: Dialogue, key: str, count: int) -> list[str]:
     one = {
         "count_words": "count_word",
         "count_characters": "count_character",
@@ -196,7 +196,7 @@ def _plural(scene: Scene, key: str, count: int) -> list[str]:
 _WORDS_COUNTED = r"\bwords?\b|单词|[几少]个?(?:词|字(?!母))|(?:词|字)数|\bmots\b|\bpalabras\b|\bw[öo]rte"
 
 
-def _count(scene: Scene, ask: str) -> list[str]:
+def _count(scene: Dialogue, ask: str) -> list[str]:
     if not re.search(r"\bwords?\b|\bsentences?\b|\bletters?\b", ask, re.I) and re.search(
         r"\b(?:clips?|recordings?|audios?|files?)\b|enregistrement|grabacion|aufnahme"
         # 录音里有几句话 counts sentences, 录音里有几个人 nothing that rules can count.
@@ -237,7 +237,7 @@ def _count(scene: Scene, ask: str) -> list[str]:
     return []
 
 
-def _spell(scene: Scene, ask: str) -> list[str]:
+def _spell(scene: Dialogue, ask: str) -> list[str]:
     marked = text_extraction.quoted(ask)
     found = re.search(
         r"\bspell(?:s|ed)?\s+(?:out\s+)?(?:the (?:word|name)\s+)?(.+?)(?:\s+(?:for me|please))?[?.!]*$",
@@ -256,7 +256,7 @@ def _spell(scene: Scene, ask: str) -> list[str]:
     return [what + scene.say("colon") + _row(scene, ["–" if letter == " " else letter for letter in letters[:60]])]
 
 
-def _which_word(scene: Scene, ask: str) -> list[str]:
+def _which_word(scene: Dialogue, ask: str) -> list[str]:
     found = text_extraction.words(scene.material)
     if not found:
         return [scene.say("heard_nothing")]
@@ -273,18 +273,18 @@ def _which_word(scene: Scene, ask: str) -> list[str]:
     return [f"“{word}”" + scene.say("stop")]
 
 
-def _reverse(scene: Scene, ask: str) -> list[str]:
+def _reverse(scene: Dialogue, ask: str) -> list[str]:
     found = text_extraction.words(scene.material)
     return [closed(" ".join(reversed(found)))] if found else [scene.say("heard_nothing")]
 
 
-def _transcribe(scene: Scene, ask: str) -> list[str]:
+def _transcribe(scene: Dialogue, ask: str) -> list[str]:
     if not scene.material:  # "I read the full text of it", said aloud, asks for nothing
         return [] if scene.turn.heard else [scene.say("heard_nothing")]
     return text_extraction.sentences(closed(scene.material))
 
 
-def _passage(scene: Scene, ask: str) -> list[str]:
+def _passage(scene: Dialogue, ask: str) -> list[str]:
     """The first or last words or sentences: "Repeat the first ten words"."""
     material = scene.material
     if not material:
@@ -306,7 +306,7 @@ _NAMED = (
 )
 
 
-def _repeat(scene: Scene, ask: str) -> list[str]:
+def _repeat(scene: Dialogue, ask: str) -> list[str]:
     if ask in scene.turn.text and (given := _given(scene, ask)):
         return [closed(given)]
     after = re.search(
@@ -326,7 +326,7 @@ def _repeat(scene: Scene, ask: str) -> list[str]:
     return [closed(material)] if material else [scene.say("heard_nothing" if scene.turn.clips else "said_nothing")]
 
 
-def _practise(scene: Scene, ask: str) -> list[str]:
+def _practise(scene: Dialogue, ask: str) -> list[str]:
     said = [
         sentence
         for turn, words in scene.messages
@@ -340,7 +340,7 @@ def _practise(scene: Scene, ask: str) -> list[str]:
     return [scene.say("practise", x=max(fitting, key=lambda sentence: len(text_extraction.content(sentence))))]
 
 
-def _say(scene: Scene, ask: str) -> list[str]:
+def _say(scene: Dialogue, ask: str) -> list[str]:
     marked = text_extraction.quoted(ask)
     if marked:
         return [marked[0]]
@@ -364,7 +364,7 @@ def _say(scene: Scene, ask: str) -> list[str]:
     return [closed(what)]
 
 
-def _clock(scene: Scene, ask: str) -> list[str]:
+def _clock(scene: Dialogue, ask: str) -> list[str]:
     for text in [*reversed(scene.system), scene.instructions]:
         for sentence in text_extraction.sentences(text):
             if re.search(
@@ -380,42 +380,42 @@ def _clock(scene: Scene, ask: str) -> list[str]:
     return [scene.say("no_clock")]
 
 
-def _who(scene: Scene, ask: str) -> list[str]:
+def _who(scene: Dialogue, ask: str) -> list[str]:
     name = persona(scene)
     return [*([scene.say("intro_as", x=name)] if name else []), scene.say("who")]
 
 
-def _can(scene: Scene, ask: str) -> list[str]:
+def _can(scene: Dialogue, ask: str) -> list[str]:
     return [scene.say("can")]
 
 
-def _hear_you(scene: Scene, ask: str) -> list[str]:
+def _hear_you(scene: Dialogue, ask: str) -> list[str]:
     heard = together(scene.turn.heard)
     return [scene.say("hear_you"), *([scene.say("heard", x=heard)] if heard else [])]
 
 
-def _fine(scene: Scene, ask: str) -> list[str]:
+def _fine(scene: Dialogue, ask: str) -> list[str]:
     return [scene.say("fine")]
 
 
-def _invent(scene: Scene, ask: str) -> list[str]:
+def _invent(scene: Dialogue, ask: str) -> list[str]:
     return [*heard_line(scene), scene.say("no_invention")]
 
 
-def _ask_me(scene: Scene, ask: str) -> list[str]:
+def _ask_me(scene: Dialogue, ask: str) -> list[str]:
     topics = text_extraction.keywords(" ".join(words for words in scene.earlier if not is_command(words)), 1)
     return [scene.say("question_about", x=topics[0]) if topics else scene.say("question")]
 
 
-def _thanks(scene: Scene, ask: str) -> list[str]:
+def _thanks(scene: Dialogue, ask: str) -> list[str]:
     return [scene.say("thanks")]
 
 
-def _bye(scene: Scene, ask: str) -> list[str]:
+def _bye(scene: Dialogue, ask: str) -> list[str]:
     return [scene.say("bye")]
 
 
-def _greet(scene: Scene, ask: str) -> list[str]:
+def _greet(scene: Dialogue, ask: str) -> list[str]:
     name = text_extraction.last_name([words for _, words in scene.messages])
     return [scene.say("greet_name", x=name) if name else scene.say("greet")]
 
@@ -454,7 +454,7 @@ ANSWERS: dict[str, _Rule] = {
 }
 
 
-def persona(scene: Scene) -> str | None:
+def persona(scene: Dialogue) -> str | None:
     """The name the instructions give the speaker: "Nova" of "You are Nova, a guide."; None for none."""
     found = re.search(
         r"\b(?:[Yy]our name is|[Yy]ou are called|[Yy]ou're called|[Yy]ou are|[Yy]ou're"
@@ -466,7 +466,7 @@ def persona(scene: Scene) -> str | None:
     return next(name for name in found.groups() if name) if found else None
 
 
-def heard_line(scene: Scene) -> list[str]:
+def heard_line(scene: Dialogue) -> list[str]:
     """A sentence that tells what was heard in this turn; none where it was typed."""
     heard = together(scene.turn.heard)
     if heard:
@@ -479,7 +479,7 @@ _NEVER_THE_POINT = text_extraction.bag(
 )
 
 
-def find_said(scene: Scene, question: str) -> str | None:
+def find_said(scene: Dialogue, question: str) -> str | None:
     """The sentence of the conversation, or of the instructions, that shares most with a question."""
     wanted = set(text_extraction.content(question)) - _NEVER_THE_POINT
     if not wanted:
@@ -497,7 +497,7 @@ def find_said(scene: Scene, question: str) -> str | None:
     return pool[index] if best and best * 2 >= len(wanted) else None
 
 
-def about_pictures(scene: Scene) -> list[str]:
+def about_pictures(scene: Dialogue) -> list[str]:
     """A sentence for each picture of this turn."""
     said = []
     for url in scene.turn.pictures:
@@ -553,7 +553,7 @@ def plain(name: str) -> str:
     return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", name)).casefold() or name
 
 
-def about_outputs(scene: Scene) -> list[str]:
+def about_outputs(scene: Dialogue) -> list[str]:
     """A sentence for each tool result of this turn, in its words."""
     said = []
     for call_id, output in scene.turn.outputs:

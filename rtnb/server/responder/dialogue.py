@@ -19,7 +19,7 @@ from rtnb.server.responder import text_extraction
 from rtnb.server.responder.intents import ask_of, brief, command_and_rest, is_command, is_question, unconditional
 from rtnb.server.responder.templates import PHRASES, phrase
 
-__all__ = ["Scene", "Turn", "look"]
+__all__ = ["Dialogue", "Turn", "look"]
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Scene:
+class Dialogue:
     """The conversation as the rules see it."""
 
     request: Request
@@ -101,9 +101,9 @@ class Scene:
         return seen
 
 
-def look(request: Request) -> Scene:
+def look(request: Request) -> Dialogue:
     """Read a request into turns, and find the language to answer in."""
-    scene = Scene(request, instructions=request.instructions or "")
+    scene = Dialogue(request, instructions=request.instructions or "")
     turn = Turn()
     for item in request.items:
         kind = item.get("type") or "message"
@@ -147,7 +147,7 @@ def look(request: Request) -> Scene:
     return scene
 
 
-def _asked(scene: Scene) -> str:
+def _asked(scene: Dialogue) -> str:
     """What a response's own instructions ask for; "" where they only say how to answer the user's last message."""
     turn, aside = scene.turn, scene.request.aside
     asked = together(unconditional(scene.request.asked))
@@ -202,7 +202,7 @@ def _asked_language(text: str) -> str | None:
     return None
 
 
-def _language(scene: Scene) -> str:
+def _language(scene: Dialogue) -> str:
     turn = scene.turn
     if found := _asked_language(" ".join(turn.typed or turn.heard)):
         return found

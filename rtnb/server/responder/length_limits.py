@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rtnb.server.languages import closed
 from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import text_extraction
-from rtnb.server.responder.dialogue import Scene
+from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.intents import brief
 
 __all__ = ["Limits", "fit", "limits_of"]
@@ -38,7 +38,7 @@ class Limits:
 _NO_LENGTH = re.compile(r"一字[不一]句?|(?:一句话?|一个字)[不都也]|[每第后上这那下前]一?个?(?:句话|句|字|词)")
 
 
-def limits_of(scene: Scene, *, whole: bool = False) -> Limits:
+def limits_of(scene: Dialogue, *, whole: bool = False) -> Limits:
     """How long the answer may be, and how it must begin and end: the user's word over the instructions'.
 
     Args:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, keep_secret, mask_secrets
-from rtnb.server.protocol.requests import Call, Cut, Request, Say, Thought
+from rtnb.server.protocol.requests import Answer, Call, Cut, Request, Text
 from rtnb.server.responder.chat_messages import messages, tools
 from rtnb.server.responder.sentences import Sentences
 from rtnb.web import urls
@@ -104,10 +104,10 @@ class _Answer:
         self._abandoned = False
         self._steps = self._perform()
 
-    def __iter__(self) -> Iterator[Thought]:
+    def __iter__(self) -> Iterator[Answer]:
         return self
 
-    def __next__(self) -> Thought:
+    def __next__(self) -> Answer:
         return next(self._steps)
 
     def close(self) -> None:
@@ -122,7 +122,7 @@ class _Answer:
                 with contextlib.suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _perform(self) -> Generator[Thought, None, None]:
+    def _perform(self) -> Generator[Answer, None, None]:
         sentences = Sentences(aloud="audio" in self._request.modalities)
         calls = _Calls()
         why = ""
@@ -133,12 +133,12 @@ class _Answer:
             piece = delta.get("content")
             for sentence in sentences.feed(piece) if isinstance(piece, str) else ():
                 said = True
-                yield Say(sentence)
+                yield Text(sentence)
             for position, part in enumerate(delta.get("tool_calls") or ()):
                 calls.add(part, position)
         for sentence in sentences.rest():
             said = True
-            yield Say(sentence)
+            yield Text(sentence)
         for name, written in calls:
             said = True
             yield Call(name, self._arguments(name, written, why))

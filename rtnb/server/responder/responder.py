@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from rtnb.server.languages import together
-from rtnb.server.protocol.requests import Brain, Call, Request, Say
+from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.responder import text_extraction, tool_selection
 from rtnb.server.responder.answers import (
     ANSWERS,
@@ -24,7 +24,7 @@ from rtnb.server.responder.answers import (
     persona,
     plain,
 )
-from rtnb.server.responder.dialogue import Scene, look
+from rtnb.server.responder.dialogue import Dialogue, look
 from rtnb.server.responder.intents import (
     ask_of,
     brief,
@@ -37,7 +37,7 @@ from rtnb.server.responder.intents import (
 from rtnb.server.responder.length_limits import Limits, fit, limits_of
 from rtnb.server.responder.remote import Remote
 
-__all__ = ["Brain", "Call", "Remote", "Request", "Say", "think"]
+__all__ = ["Call", "Remote", "Request", "Text", "think"]
 
 # Asks whose answer is words as they were said, or a row that the ask itself counts: not to be cut.
 _AS_IT_IS = text_extraction.bag(
@@ -45,7 +45,7 @@ _AS_IT_IS = text_extraction.bag(
 )
 
 
-def think(request: Request) -> Iterator[Say | Call]:
+def think(request: Request) -> Iterator[Text | Call]:
     """Answer offline, by rules: no network, no clock, no chance; the same request gives the same answer.
 
     Args:
@@ -66,10 +66,10 @@ def think(request: Request) -> Iterator[Say | Call]:
     if not scene.answers and not scene.calls:
         said = [*_introduction(scene, limits), *said]
     for sentence in said:
-        yield Say(sentence)
+        yield Text(sentence)
 
 
-def _introduction(scene: Scene, limits: Limits) -> list[str]:
+def _introduction(scene: Dialogue, limits: Limits) -> list[str]:
     """Say once, at the first answer of a conversation, who is speaking.
 
     Not where each word of the answer was asked for, by what it is or by how long it may be.
@@ -81,7 +81,7 @@ def _introduction(scene: Scene, limits: Limits) -> list[str]:
     return [scene.say("intro_as", x=name) if name else scene.say("intro")]
 
 
-def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
+def _calls(scene: Dialogue) -> tuple[list[Call], list[str]]:
     """The functions to call now; or, where an argument is missing, the sentence that asks for it."""
     request, turn = scene.request, scene.turn
     tools = tool_selection.functions(request.tools)
@@ -128,7 +128,7 @@ def _calls(scene: Scene) -> tuple[list[Call], list[str]]:
     return [], []
 
 
-def _request_ask(scene: Scene) -> str | None:
+def _request_ask(scene: Dialogue) -> str | None:
     turn = scene.turn
     own = together(turn.typed) or together(turn.heard)
     ask = ask_of(command_and_rest(own)[0]) if own else None
@@ -139,7 +139,7 @@ def _request_ask(scene: Scene) -> str | None:
     return ask
 
 
-def _answer(scene: Scene, lacking: list[str]) -> list[str]:
+def _answer(scene: Dialogue, lacking: list[str]) -> list[str]:
     turn = scene.turn
     if turn.outputs:
         return about_outputs(scene)
@@ -196,7 +196,7 @@ def _answer(scene: Scene, lacking: list[str]) -> list[str]:
     return [*said, scene.say("said", x=own), *([scene.say("question_about", x=topics[0])] if topics else [])]
 
 
-def _read_out(scene: Scene, sum_: str) -> str:
+def _read_out(scene: Dialogue, sum_: str) -> str:
     """A sum with its powers and roots in words."""
     sum_ = re.sub(r"sqrt (\S+)", lambda root: scene.say("root", x=root[1]), sum_)
     while power := re.search(r"(\S+) \*\* (\S+)", sum_):
@@ -204,7 +204,7 @@ def _read_out(scene: Scene, sum_: str) -> str:
     return sum_.replace("*", "×")
 
 
-def _apply_standing(scene: Scene, ask: str, sentence: str) -> list[str]:
+def _apply_standing(scene: Dialogue, ask: str, sentence: str) -> list[str]:
     """Do to the user's words what the instructions say to do to them."""
     turn = scene.turn
     own = turn.text
