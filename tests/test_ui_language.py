@@ -23,9 +23,9 @@ def nothing_chosen(monkeypatch):
 
 
 UI = files("rtnb") / "ui"
-TEXTS = json.loads((UI / "texts.json").read_text("utf-8"))
+TEXTS = json.loads((files("rtnb") / "texts" / "texts.json").read_text("utf-8"))
 SCRIPTS = {path.name: path.read_text("utf-8") for path in UI.iterdir() if path.name.endswith(".js")}
-PYTHON = [*UI.iterdir(), files("rtnb") / "ends.py"]
+PYTHON = [*UI.iterdir(), files("rtnb") / "opening.py"]
 SOURCES = SCRIPTS | {path.name: path.read_text("utf-8") for path in PYTHON if path.name.endswith(".py")}
 TOPICS = "|".join(sorted({key.split(".")[0] for key in TEXTS["en"]}))
 

@@ -9,15 +9,23 @@ from __future__ import annotations
 import json
 import locale
 import os
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
 from rtnb.errors import InputError
 
-__all__ = ["chosen", "language", "text", "texts"]
+__all__ = ["chosen", "language", "say", "text", "texts"]
 
 _chosen: str | None = None
+
+
+@cache
+def _chinese() -> dict[str, str]:
+    """Return the Chinese of every sentence, by its English."""
+    areas = tomllib.loads((files("rtnb") / "texts" / "zh.toml").read_text("utf-8"))
+    return {english: chinese for sentences in areas.values() for english, chinese in sentences.items()}
 
 
 @cache
@@ -72,6 +80,17 @@ def _of_environment() -> str:
             return _known(tag) or "en"
     # Windows sets none of them.
     return _known(locale.getlocale()[0] or "en") or "en"
+
+
+def say(english: str, **values: object) -> str:
+    """Return a sentence in the language in force.
+
+    Args:
+        english: The sentence in English, which is its key in `zh.toml`.
+        **values: What its braces stand for.
+    """
+    sentence = _chinese().get(english, english) if language() == "zh" else english
+    return sentence.format(**values) if values else sentence
 
 
 def text(key: str, **values: object) -> str:
