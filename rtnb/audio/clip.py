@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtnb.audio.pcm import Resampler, finite, to_int16
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.audio.resample import Resampler, finite, to_int16
 from rtnb.audio.source import Source
-from rtnb.audio.stream import RATE_HZ, open_stream
+from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError
 
 if TYPE_CHECKING:

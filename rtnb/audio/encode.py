@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtnb.audio.pcm import Resampler
+from rtnb.audio.resample import Resampler
 from rtnb.errors import AudioError
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 import numpy as np
 
 from rtnb.audio.formats import READABLE, Shape, looks_like, shape_of, sniff, wav_header
-from rtnb.audio.pcm import Resampler, channels_of, finite
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.audio.resample import Resampler, channels_of, finite
 from rtnb.audio.source import Source, fail, open_source, words_of
 from rtnb.errors import AudioError, RtnbWarning
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["RATE_HZ", "Source", "Stream", "open_stream"]
 
 #: The one PCM rate of the Realtime API (OpenAI docs: `audio/pcm` is 24 kHz, 16-bit, mono, little-endian).
-RATE_HZ = 24_000
+
 
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
