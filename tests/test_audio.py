@@ -324,7 +324,8 @@ def test_the_samples_are_spoken_short_and_small():
         assert 1 < clip.seconds < 30
         assert clip.check().ok, clip.check()
         assert shipped.texts[name]
-    size = sum(file.stat().st_size for file in (files("rtnb") / "audio" / "shipped").iterdir() if file.name.endswith(".ogg"))
+    folder = files("rtnb") / "audio" / "shipped"
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.name.endswith(".ogg"))
     assert size < 600_000
 
 

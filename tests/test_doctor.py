@@ -655,7 +655,8 @@ def test_openai_without_internet_without_a_key(monkeypatch: pytest.MonkeyPatch):
     def unknown(*args: object, **kwargs: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(sys.modules["rtnb.doctor"], "check_network", functools.partial(check_network, resolve=unknown))
+    offline = functools.partial(check_network, resolve=unknown)
+    monkeypatch.setattr(sys.modules["rtnb.diagnosis.doctor"], "check_network", offline)
     report = doctor(model="gpt-realtime-2.1", learners=30)
     assert report.seconds < 20
     assert report["network"].symptom == "api.openai.com: no such name"

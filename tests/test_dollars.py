@@ -74,7 +74,7 @@ def makers():
             if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 if child.name in SHOWS:
                     found.add(place)
-                inner = f"{place}.{child.name}"
+                inner = f"{place}.{child.name}".lstrip(".")
             name = getattr(child.func, "id", getattr(child.func, "attr", "")) if isinstance(child, ast.Call) else ""
             keys = child.keys if isinstance(child, ast.Dict) else ()
             if name in ("HTML", "Markdown", "Latex") or any(
@@ -86,7 +86,7 @@ def makers():
 
     for path in PACKAGE.rglob("*.py"):
         if "notebooks" not in path.parts:
-            visit(ast.parse(path.read_text("utf-8")), ".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+            visit(ast.parse(path.read_text("utf-8")), "")
     return found
 
 
@@ -147,35 +147,35 @@ def widgets(thing, monkeypatch):
 USAGE = costs.Usage(input_text_tokens=10, output_text_tokens=5, output_audio_tokens=100)
 ESTIMATE = {"seconds_in": 60, "seconds_out": 60, "turns": 3}
 PLACES = {
-    "audio.check.Check": lambda _: pages(clip().check()),
-    "audio.clip.Clip": lambda _: [*pages(clip()), *pages(Clip.from_pcm(b"", rate_hz=24_000, name=DEAR))],
-    "audio.download.download": lambda patch: displayed(patch, lambda: download(clip(), "a $5 and $10.wav")),
-    "audio.shipped.Samples": lambda _: pages(rtnb.samples()),
-    "bill.Bill": lambda _: pages(said().bill),
-    "check.Verdict": lambda _: pages(rtnb.check("01.1", None)),
-    "conversation.Turns": lambda _: [*pages(said().turns), *pages(Turns())],
-    "costs.Usage": lambda _: pages(USAGE),
-    "costs.Cost": lambda _: pages(costs.cost(USAGE, "gpt-realtime-2.1-mini")),
-    "costs.PriceTable": lambda _: pages(rtnb.prices()),
-    "costs.Estimate": lambda _: pages(rtnb.estimate(**ESTIMATE)),
-    "costs.Comparison": lambda _: pages(costs.compare(USAGE)),
-    "doctor.Report": lambda _: pages(Report((Finding("price", "note", DEAR), Finding("sound", "unknown", DEAR)))),
-    "map.Results": lambda _: pages(rtnb.map([clip()], DEAR, practice=True).wait()),
-    "practice.server.Practice": lambda _: pages(rtnb.practice()),
-    "reply.Reply": lambda _: pages(reply()),
-    "session.Session": lambda _: pages(said()),
-    "timeline.Timeline": lambda _: [*pages(said().timeline()), *pages(spoken().timeline())],
-    "transcribe.Transcription": lambda _: pages(rtnb.transcribe(clip(), practice=True).wait()),
-    "translate.Translation": lambda _: pages(rtnb.translate(clip(), to="es", practice=True).wait()),
-    "ui.call._widget_class.CallWidget": lambda _: pages(rtnb.call(practice=True, show=False).widget),
-    "ui.live.bundle": lambda patch: live_pages(patch),
-    "ui.live._NotebookView.finish": lambda _: [live.card(reply()), live.card(spoken())],
-    "ui.live._NotebookView._live": lambda _: [live._NotebookView(reply(), frontend.detect())._live()["text/html"]],
-    "ui.recorder.RecordBox": lambda patch: widgets(rtnb.record(), patch),
-    "ui.upload.UploadBox": lambda patch: widgets(rtnb.upload(), patch),
+    "Check": lambda _: pages(clip().check()),
+    "Clip": lambda _: [*pages(clip()), *pages(Clip.from_pcm(b"", rate_hz=24_000, name=DEAR))],
+    "download": lambda patch: displayed(patch, lambda: download(clip(), "a $5 and $10.wav")),
+    "Samples": lambda _: pages(rtnb.samples()),
+    "Bill": lambda _: pages(said().bill),
+    "Verdict": lambda _: pages(rtnb.check("01.1", None)),
+    "Turns": lambda _: [*pages(said().turns), *pages(Turns())],
+    "Usage": lambda _: pages(USAGE),
+    "Cost": lambda _: pages(costs.cost(USAGE, "gpt-realtime-2.1-mini")),
+    "PriceTable": lambda _: pages(rtnb.prices()),
+    "Estimate": lambda _: pages(rtnb.estimate(**ESTIMATE)),
+    "Comparison": lambda _: pages(costs.compare(USAGE)),
+    "Report": lambda _: pages(Report((Finding("price", "note", DEAR), Finding("sound", "unknown", DEAR)))),
+    "Results": lambda _: pages(rtnb.map([clip()], DEAR, practice=True).wait()),
+    "Practice": lambda _: pages(rtnb.practice()),
+    "Reply": lambda _: pages(reply()),
+    "Session": lambda _: pages(said()),
+    "Timeline": lambda _: [*pages(said().timeline()), *pages(spoken().timeline())],
+    "Transcription": lambda _: pages(rtnb.transcribe(clip(), practice=True).wait()),
+    "Translation": lambda _: pages(rtnb.translate(clip(), to="es", practice=True).wait()),
+    "_widget_class.CallWidget": lambda _: pages(rtnb.call(practice=True, show=False).widget),
+    "bundle": lambda patch: live_pages(patch),
+    "_NotebookView.finish": lambda _: [live.card(reply()), live.card(spoken())],
+    "_NotebookView._live": lambda _: [live._NotebookView(reply(), frontend.detect())._live()["text/html"]],
+    "RecordBox": lambda patch: widgets(rtnb.record(), patch),
+    "UploadBox": lambda patch: widgets(rtnb.upload(), patch),
 }
 # A picture is no text; an output that is emptied shows nothing.
-NO_HTML = {"image.Image", "ui.live._NotebookView._played"}
+NO_HTML = {"Image", "_NotebookView._played"}
 
 
 def live_pages(monkeypatch):

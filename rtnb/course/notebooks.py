@@ -210,18 +210,18 @@ def _kernel(python: str, environment: dict[str, str]) -> Iterator[Any]:
 
 # Run before and after the cells: every session is remembered, so that the sum of what they cost can be told.
 _BEFORE = """
-import rtnb.session as _session
-_made, _begin = [], _session.Session.__init__
+from rtnb import Session as _Session
+_made, _begin = [], _Session.__init__
 def _remember(self, *given, **named):
     _begin(self, *given, **named)
     _made.append(self)
-_session.Session.__init__ = _remember
+_Session.__init__ = _remember
 """
 _AFTER = """
 import dataclasses, json
-from rtnb.costs import Usage
+from rtnb import costs as _costs
 _spent = {"usd": sum(each.cost.known_usd for each in _made)}
-print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made), Usage()))))
+print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made), _costs.Usage()))))
 """
 
 
