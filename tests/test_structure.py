@@ -117,7 +117,7 @@ OVER_LIMITS = {
         "ui/call.js": 822,
     },
     "lines of a test file": {
-        "tests/test_doctor.py": 749,
+        "tests/test_doctor.py": 750,
         "tests/test_practice_script.py": 836,
         "tests/test_practice_server.py": 726,
     },
@@ -367,6 +367,14 @@ def test_private_names_of_others_are_found_and_those_of_own_classes_are_not():
     lines = SPECIMEN.splitlines()
     wanted = [number for number, line in enumerate(lines, 1) if "foreign" in line]
     assert sorted({line for line, _ in Privates(tree).found}) == wanted
+
+
+def test_the_map_in_the_readme_shows_every_room_and_no_other():
+    table = (ROOT / "README.md").read_text("utf-8").split("## The map of the code")[1].split("## ")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    shown = [name for row in rows for name in re.findall(r"`([\w.]+)/?`", row)]
+    rooms = {entry.name for entry in PACKAGE.iterdir() if entry.suffix == ".py" or any(entry.rglob("*.py"))}
+    assert sorted(shown) == sorted(rooms - {"__init__.py", "__pycache__"})
 
 
 def test_importing_rtnb_is_light():
