@@ -20,7 +20,7 @@ import rtnb
 from rtnb import html
 from rtnb.audio import Clip
 from rtnb.audio.download import download
-from rtnb.diagnosis.doctor import Finding, Report
+from rtnb.diagnosis.report import Finding, Report
 from rtnb.money import costs
 from rtnb.protocol.conversation import Turns
 from rtnb.timeline.timeline import Timeline
