@@ -19,12 +19,8 @@ __all__ = ["Verdict", "check", "numbers"]
 
 _NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant)
 _CHECKERS: Exercises = {number: checker for notebook in _NOTEBOOKS for number, checker in notebook.EXERCISES.items()}
-# The sign of each status, and the kind of notice that shows it.
-_SHOWN: dict[str, tuple[str, Literal["ok", "warning", "info"]]] = {
-    "right": ("✓", "ok"),
-    "wrong": ("✗", "warning"),
-    "nothing": ("·", "info"),
-}
+_MARKS = {"right": "✓", "wrong": "✗", "nothing": "·"}
+_NOTICES: dict[str, Literal["ok", "warning", "info"]] = {"right": "ok", "wrong": "warning", "nothing": "info"}
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,10 @@ class Verdict:
         return self.status == "right"
 
     def __repr__(self) -> str:
-        return f"{self.number} {_SHOWN[self.status][0]} {self.sentence}"
+        return f"{self.number} {_MARKS[self.status]} {self.sentence}"
 
     def _repr_html_(self) -> str:
-        return html.notice(repr(self), _SHOWN[self.status][1])
+        return html.notice(repr(self), _NOTICES[self.status])
 
 
 def numbers() -> list[str]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 __all__ = ["WIDGET_VIEW", "execute", "tidy"]
@@ -19,20 +16,17 @@ _SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-@contextlib.contextmanager
-def _kernel(python: str, environment: dict[str, str]) -> Iterator[Any]:
+def _kernel(python: str, environment: dict[str, str]) -> Any:
     """Return a kernel manager for an interpreter, whatever kernels are installed."""
     from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-    with tempfile.TemporaryDirectory() as folder:
-        spec = Path(folder) / "rtnb"
-        spec.mkdir()
-        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        about = {"argv": argv, "display_name": "rtnb", "language": "python", "env": environment}
-        (spec / "kernel.json").write_text(json.dumps(about))
-        specs = KernelSpecManager(kernel_dirs=[folder], ensure_native_kernel=False)
-        yield AsyncKernelManager(kernel_name="rtnb", kernel_spec_manager=specs)
+    class OneKernel(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+            argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=argv, display_name="rtnb", language="python", env=environment)
+
+    return AsyncKernelManager(kernel_name="rtnb", kernel_spec_manager=OneKernel())
 
 
 # Run before and after the cells: every session is remembered, so that the sum of their costs can be printed.
@@ -46,9 +40,9 @@ _Session.__init__ = _remember
 """
 _AFTER = """
 import dataclasses, json
-from rtnb import costs
+from rtnb import costs as _costs
 _spent = {"usd": sum(each.cost.known_usd for each in _made)}
-print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made), costs.Usage()))))
+print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made), _costs.Usage()))))
 """
 
 
@@ -80,10 +74,10 @@ def execute(
 
     async def run() -> None:
         clean = dict.fromkeys(_SECRETS, "") | (environment or {})
-        with tempfile.TemporaryDirectory() as folder, _kernel(python or sys.executable, clean) as manager:
+        with tempfile.TemporaryDirectory() as folder:
             client = NotebookClient(
                 notebook,
-                km=manager,
+                km=_kernel(python or sys.executable, clean),
                 timeout=seconds_per_cell,
                 resources={"metadata": {"path": folder}},
                 record_timing=False,

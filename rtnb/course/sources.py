@@ -98,14 +98,14 @@ def read(path: Path) -> Source:
     cells, waiting = list[Cell](), dict[str, str]()
     for kind, lines, number in blocks:
         text = "\n".join(lines).strip("\n")
-        if kind == "code":
-            if waiting:
-                raise ValueError(f"{path.name}:{number}: the Markdown cell before lacks a language")
-            cells.append(Cell("code", dict.fromkeys(LANGUAGES, text)))
-            continue
+        if kind == "code" and waiting:
+            raise ValueError(f"{path.name}:{number}: the Markdown cell before lacks a language")
         if kind in waiting or (kind == "zh" and "en" not in waiting):
             raise ValueError(f"{path.name}:{number}: English and Chinese must take turns")
-        waiting[kind] = text
+        if kind == "code":
+            cells.append(Cell("code", dict.fromkeys(LANGUAGES, text)))
+        else:
+            waiting[kind] = text
         if len(waiting) == len(LANGUAGES):
             cells.append(Cell("markdown", waiting))
             waiting = {}

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import Any
 
-__all__ = ["issuer_in", "issuer_of", "why_untrusted"]
+__all__ = ["issuer_in", "why_untrusted"]
 
 # By OpenSSL's X509_V_ERR_ numbers.
 _CAUSES = {
@@ -26,20 +24,14 @@ def why_untrusted(error: ssl.SSLCertVerificationError) -> str:
     return _CAUSES.get(error.verify_code, _INSPECTED)
 
 
-def issuer_of(certificate: Mapping[str, Any] | None) -> str:
-    """Return the organisation that issued a checked certificate; "" where it names none."""
-    names = {name: value for part in (certificate or {}).get("issuer", ()) for name, value in part}
-    return str(names.get("organizationName") or names.get("commonName") or "")
-
-
-def issuer_in(der: bytes) -> str:
+def issuer_in(der: bytes | None) -> str:
     """Return the issuer's organisation, or else its common name, in a certificate in DER; "" where none can be read.
 
     Python's ssl reads checked certificates only; of the others it returns the bytes. Certificate and TBSCertificate
     are sequences; the issuer is the first sequence after the serial number and the algorithm (RFC 5280, 4.1).
     """
     try:
-        fields = _elements(_elements(_elements(der)[0][1])[0][1])
+        fields = _elements(_elements(_elements(der or b"")[0][1])[0][1])
         if fields[0][0] == 0xA0:  # the version, which old certificates lack
             fields = fields[1:]
         names: dict[bytes, str] = {}

@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from rtnb.diagnosis.certificates import issuer_in, issuer_of, why_untrusted
+from rtnb.diagnosis.certificates import issuer_in, why_untrusted
 from rtnb.diagnosis.report import Finding, State, one_line
 from rtnb.errors import mask_secrets
 from rtnb.transport import endpoint
@@ -40,11 +40,6 @@ class Target:
     tls: bool
     path: str
 
-    @property
-    def local(self) -> bool:
-        """Return whether it is this machine."""
-        return self.host in ("localhost", "127.0.0.1", "::1")
-
 
 def target_of(url: str | None) -> Target:
     """Return the server of an address; None means OpenAI's.
@@ -60,7 +55,7 @@ def target_of(url: str | None) -> Target:
 
 def proxies_for(target: Target) -> dict[str, str]:
     """Return the proxies set for a server in the environment, or on macOS and Windows in the system; {} for none."""
-    if target.local or urllib.request.proxy_bypass(f"{target.host}:{target.port}"):
+    if target.host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(f"{target.host}:{target.port}"):
         return {}
     return urllib.request.getproxies()
 
@@ -265,7 +260,7 @@ def _secure(connection: HTTPConnection, route: _Route, context: ssl.SSLContext) 
             "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://.",
         ) from None
     connection.sock = secured
-    return issuer_of(secured.getpeercert())
+    return issuer_in(secured.getpeercert(binary_form=True))
 
 
 def _issuer_unchecked(route: _Route, timeout: float | None) -> str:
@@ -278,7 +273,7 @@ def _issuer_unchecked(route: _Route, timeout: float | None) -> str:
         connection.connect()
         # Nothing but the handshake is done on this socket: no key and no word goes over it.
         with unchecked.wrap_socket(connection.sock, server_hostname=route.target.host) as shown:
-            return issuer_in(shown.getpeercert(binary_form=True) or b"")
+            return issuer_in(shown.getpeercert(binary_form=True))
     except OSError:
         return ""
     finally:

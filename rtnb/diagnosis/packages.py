@@ -29,13 +29,7 @@ _warning = partial(Finding, "packages", "warning")
 
 def versions_of(names: Iterable[str]) -> dict[str, str | None]:
     """Return installed versions by name; None where a package is missing. Nothing is imported."""
-    found: dict[str, str | None] = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    return {name: next((found.version for found in metadata.distributions(name=name)), None) for name in names}
 
 
 def number(version: str | None) -> tuple[int, ...]:

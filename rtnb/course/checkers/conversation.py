@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Wrong, received, recordings, sent, session_of
+from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, session_of
 from rtnb.texts.language import say
 
 __all__ = ["EXERCISES"]
@@ -51,10 +51,10 @@ def forgotten(made: Any, secret: Any) -> str:
     if not isinstance(secret, str) or not secret.strip():
         raise Wrong("The secret should be the word itself, as text.")
     word = secret.casefold()
-    if not any(word in str(event).casefold() for event in sent(session, "conversation.item.create")):
+    if not any(word in str(event).casefold() for event in events(session, "sent", "conversation.item.create")):
         sentence = "Nobody ever told this session {secret!r}: it is in no conversation.item.create of the log."
         raise Wrong(sentence, secret=secret)
-    if not received(session, "conversation.item.deleted"):
+    if not events(session, "received", "conversation.item.deleted"):
         raise Wrong(
             "Nothing was deleted: the log has no conversation.item.deleted. Use await session.delete(turn.item_id)."
         )

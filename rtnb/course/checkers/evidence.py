@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
-__all__ = [
-    "Exercises",
-    "Wrong",
-    "audio_deltas",
-    "completed",
-    "received",
-    "recordings",
-    "reply_of",
-    "sent",
-    "session_of",
-    "tool_outputs",
-]
+__all__ = ["Exercises", "Wrong", "completed", "events", "recordings", "reply_of", "session_of", "tool_outputs"]
 
 # By its number, a function of what the learner made: it returns the sentence for a right answer, or raises `Wrong`.
 Exercises = Mapping[str, Callable[..., str]]
@@ -62,32 +51,22 @@ def session_of(thing: Any) -> Session:
     return thing
 
 
-def sent(session: Session, type_: str) -> list[dict[str, Any]]:
-    """Return the events of a type that were sent, their audio left out."""
-    return [entry.silent for entry in session.log if entry.direction == "sent" and entry.type == type_]
-
-
-def received(session: Session, type_: str) -> list[dict[str, Any]]:
-    """Return the events of a type that were received, their audio left out."""
-    return [entry.silent for entry in session.log if entry.direction == "received" and entry.type == type_]
+def events(session: Session, direction: Literal["sent", "received"], type_: str) -> list[dict[str, Any]]:
+    """Return the events of a type that went in a direction, their audio left out."""
+    return [entry.silent for entry in session.log if entry.direction == direction and entry.type == type_]
 
 
 def tool_outputs(session: Session) -> list[str]:
     """Return what the learner's tools returned to the model, in order."""
-    items = [event.get("item") or {} for event in sent(session, "conversation.item.create")]
+    items = [event.get("item") or {} for event in events(session, "sent", "conversation.item.create")]
     return [item.get("output", "") for item in items if item.get("type") == "function_call_output"]
 
 
 def recordings(session: Session) -> int:
     """Return how many times the input audio buffer was committed: by `ask(clip)` or by turn detection."""
-    return len(received(session, "input_audio_buffer.committed"))
+    return len(events(session, "received", "input_audio_buffer.committed"))
 
 
 def completed(session: Session) -> int:
     """Return how many responses are complete."""
     return sum(response.status == "completed" for response in session.conversation.responses.values())
-
-
-def audio_deltas(reply: Reply) -> list[str]:
-    """Return the audio of a reply as it came, in base64."""
-    return [event["delta"] for event in reply.events if event["type"] == "response.output_audio.delta"]

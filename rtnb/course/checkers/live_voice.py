@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Wrong, completed, received, recordings, sent, session_of
+from rtnb.course.checkers.evidence import Exercises, Wrong, completed, events, recordings, session_of
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
@@ -23,7 +23,7 @@ def push_to_talk(made: Any) -> str:
     if detection := _turn_detection(session):
         sentence = "The server still listens for the end of a turn ({type}). Push to talk is turn_detection=None."
         raise Wrong(sentence, type=detection["type"])
-    if not sent(session, "input_audio_buffer.append"):
+    if not events(session, "sent", "input_audio_buffer.append"):
         raise Wrong("No sound was appended. Feed the clip in pieces: session.append(piece).")
     if not recordings(session):
         raise Wrong("The sound lies in the input buffer and nobody ended the turn. Say so: await session.commit().")
@@ -40,7 +40,7 @@ def patient(made: Any) -> str:
     detection = _turn_detection(session)
     if detection.get("type") != "server_vad":
         raise Wrong("This exercise is about the server's own ear: connect with a turn_detection of type 'server_vad'.")
-    stops = len(received(session, "input_audio_buffer.speech_stopped"))
+    stops = len(events(session, "received", "input_audio_buffer.speech_stopped"))
     silence_ms = detection.get("silence_duration_ms")
     if stops == 0:
         raise Wrong("The server never heard an end of speech. Feed the whole clip and enough silence after it.")

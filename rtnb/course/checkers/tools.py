@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Wrong, recordings, reply_of, sent, tool_outputs
+from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, reply_of, tool_outputs
 from rtnb.texts.language import say
 
 __all__ = ["EXERCISES"]
@@ -44,7 +44,7 @@ def tool_failed(answer: Any) -> str:
 def picture(answer: Any) -> str:
     """Check that a picture was sent together with a question."""
     reply = reply_of(answer)
-    items = [event.get("item") or {} for event in sent(reply.session, "conversation.item.create")]
+    items = [event.get("item") or {} for event in events(reply.session, "sent", "conversation.item.create")]
     kinds = {part.get("type") for item in items for part in item.get("content") or []}
     if "input_image" not in kinds:
         raise Wrong("No picture was sent: no item of the log has an input_image part. Hand the Image to ask.")

@@ -6,10 +6,16 @@ import base64
 from typing import Any
 
 from rtnb.audio import pcm
-from rtnb.course.checkers.evidence import Exercises, Wrong, audio_deltas, completed, recordings, reply_of, session_of
+from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recordings, reply_of, session_of
+from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 
 __all__ = ["EXERCISES"]
+
+
+def _audio_deltas(reply: Reply) -> list[str]:
+    """Return the audio of a reply as it came, in base64."""
+    return [event["delta"] for event in reply.events if event["type"] == "response.output_audio.delta"]
 
 
 def text_only(answer: Any) -> str:
@@ -17,7 +23,7 @@ def text_only(answer: Any) -> str:
     reply = reply_of(answer)
     if not recordings(reply.session):
         raise Wrong("No recording was sent, only words. Hand ask the clip rtnb.samples()['weather'] as well.")
-    if audio_deltas(reply):
+    if _audio_deltas(reply):
         raise Wrong(
             "The answer came with sound: there are response.output_audio.delta events in it. "
             "Ask for text with modalities='text'."
@@ -29,7 +35,7 @@ def text_only(answer: Any) -> str:
 
 def first_delta(answer: Any, count: Any) -> str:
     """Check the number of bytes of PCM in the first delta."""
-    deltas = audio_deltas(reply_of(answer))
+    deltas = _audio_deltas(reply_of(answer))
     if not deltas:
         raise Wrong("This reply has no sound. Take one that was asked for without modalities='text'.")
     size = len(base64.b64decode(deltas[0]))
