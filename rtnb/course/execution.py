@@ -107,10 +107,8 @@ def tidy(notebook: Any) -> Any:
     Widgets die with their kernel: where an output also has HTML or text, that stays. A progress bar's text says how far
     it was when it was first drawn, so it goes.
     """
-    notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
-        cell.metadata.pop("execution", None)
         cell.execution_count = count
         kept = []
         for output in cell.outputs:
@@ -122,7 +120,6 @@ def tidy(notebook: Any) -> Any:
                 if not text or (widget and re.match(r" *\d+%\|", text)):
                     continue
                 output.get("metadata", {}).pop(WIDGET_VIEW, None)
-                output.pop("transient", None)
             if output.get("output_type") == "stream":
                 output["text"] = _last_lines(output["text"])
                 if output["name"] == "stderr" and not output["text"].strip():

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
+from importlib.resources import files
 from typing import Literal
 
 from rtnb import __version__, html
@@ -104,32 +105,11 @@ class Report:
 
 
 def _symptom_html(finding: Finding) -> object:
+    """Return a symptom for the table. That of the sound is replaced by the page, unless it strips scripts."""
     if finding.check == "sound" and finding.state == "unknown":
-        return html.Safe(_ASK_BROWSER.replace("SYMPTOM", escape(finding.symptom)))
+        script = (files("rtnb.diagnosis") / "sound.js").read_text("utf-8")
+        return html.Safe(f'<span class="rtnb-sound">{escape(finding.symptom)}</span><script>{script}</script>')
     return mask_secrets(finding.symptom)
-
-
-# The browser knows whether there is a microphone; it is asked where the table is shown, without asking the user for
-# anything: devices are counted, not opened. A page that strips scripts keeps the text that was there.
-_ASK_BROWSER = """<span class="rtnb-sound">SYMPTOM</span><script>(async (here) => {
-  const box = here.previousElementSibling;
-  if (!box || !box.classList.contains("rtnb-sound")) return;
-  const say = (text) => { box.textContent = text; };
-  if (!window.isSecureContext) return say("no microphone: this page is neither https nor localhost");
-  if (!navigator.mediaDevices) return say("no microphone: this browser gives pages none");
-  try {
-    const devices = await navigator.mediaDevices.enumerateDevices();
-    const count = (kind) => devices.filter((device) => device.kind === kind).length;
-    let allowed = "";
-    try {
-      const answer = await navigator.permissions.query({ name: "microphone" });
-      allowed = { granted: ", allowed", denied: ", denied to this page", prompt: ", it will ask first" }[answer.state];
-    } catch (error) { /* Firefox and Safari do not tell. */ }
-    const heard = count("audioinput") ? "a microphone" + (allowed || "") : "no microphone found";
-    const spoken = window.AudioContext ? "sound can be played" : "sound cannot be played";
-    say(heard + "; " + spoken);
-  } catch (error) { say("the browser does not tell: " + error.name); }
-})(document.currentScript)</script>"""
 
 
 def one_line(text: str) -> str:
