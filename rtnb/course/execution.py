@@ -83,7 +83,6 @@ def execute(
                 record_timing=False,
                 store_widget_state=False,
                 coalesce_streams=True,
-                allow_errors=False,
             )
             async with client.async_setup_kernel(cleanup_kc=True):  # not by itself, where the manager is ours
                 for index in (count, *range(count), count + 1):

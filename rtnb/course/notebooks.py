@@ -93,11 +93,11 @@ def cost_sheet(folder: Path, learners: int) -> str:
     # Minutes, and US dollars with the default model and with the large one, of one learner.
     costs: dict[str, tuple[int, float, float]] = {}
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        told = json.loads(path.read_text("utf-8"))["metadata"]["rtnb"]
-        usage = money.Usage(**{name: int(count) for name, count in told["spent"].items() if name != "usd"})
+        about = json.loads(path.read_text("utf-8"))["metadata"]["rtnb"]
+        usage = money.Usage(**{name: int(count) for name, count in about["spent"].items() if name != "usd"})
         small_usd, large_usd = (money.cost(usage, model).known_usd for model in (models.DEFAULT, large))
-        apart_usd = max(0.0, told["spent"]["usd"] - small_usd)  # transcription, billed by its own model
-        costs[path.stem] = told["minutes"], small_usd + apart_usd, large_usd + apart_usd
+        apart_usd = max(0.0, about["spent"]["usd"] - small_usd)  # transcription, billed by its own model
+        costs[path.stem] = about["minutes"], small_usd + apart_usd, large_usd + apart_usd
     every = list(costs.values())
     costs["all"] = sum(each[0] for each in every), sum(each[1] for each in every), sum(each[2] for each in every)
     rows = [["notebook", "minutes", f"{models.DEFAULT}, one", f"× {learners}", f"{large}, × {learners}"]]

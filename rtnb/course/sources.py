@@ -140,7 +140,7 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     colab = "https://colab.research.google.com"
     url = f"{colab}/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
     found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
-    words = {
+    values = {
         "colab": f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})",
         "install": _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language]),
         "language": language,
@@ -149,7 +149,7 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     }
     cells, seen = [], dict[str, int]()
     for cell in source.cells:
-        text = re.sub(r"\{\{(\w+)\}\}", lambda match: words[match[1]], cell.texts[language])
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], cell.texts[language])
         # An id from the English text: the same in both languages, and unchanged where the cell is.
         stem = hashlib.sha256(cell.texts["en"].encode()).hexdigest()[:8]
         seen[stem] = seen.get(stem, 0) + 1

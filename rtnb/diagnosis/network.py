@@ -282,12 +282,8 @@ def _issuer_unchecked(route: _Route, timeout: float | None) -> str:
 
 def _upgrade(connection: HTTPConnection, route: _Route, issuer: str) -> Finding:
     """Ask for a WebSocket, without a key: whatever status comes back, the way is open if a server sent it."""
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": b64encode(os.urandom(16)).decode(),
-    }
+    key = b64encode(os.urandom(16)).decode()
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key}
     try:
         connection.request("GET", route.target.path, headers=headers)
         status = connection.getresponse().status
