@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from datetime import date
@@ -44,14 +45,11 @@ def open_session(model: str, url: str | None, key: keys.Key | None, timeout: flo
     """Open a session and close it again: no turn, no cost."""
     from rtnb.session import session
 
-    with warnings.catch_warnings():
-        # The model's end is a finding of its own.
-        warnings.simplefilter("ignore", RtnbWarning)
+    # The model's end is a finding of its own.
+    with warnings.catch_warnings(action="ignore", category=RtnbWarning):
         opened = session.connect(model=model, url=url, key=key)
-    try:
+    with contextlib.closing(opened):
         opened.wait(timeout)
-    finally:
-        opened.close()
 
 
 def check_access(open_session: Callable[[], None], model: str, kind: models.Provider) -> list[Finding]:

@@ -138,14 +138,10 @@ def check_network(
     try:
         route = _route(target, proxy_for(target, proxies or {}))
         _look_up(route, resolve, timeout)
-        connection = route.connection(timeout)
-        try:
+        with contextlib.closing(route.connection(timeout)) as connection:
             _connect(connection, route)
             issuer = _secure(connection, route, context or ssl.create_default_context()) if target.tls else ""
             return [_upgrade(connection, route, issuer)]
-        finally:
-            with contextlib.suppress(OSError):
-                connection.close()
     except _Failed as failed:
         return [failed.finding]
 
@@ -268,16 +264,12 @@ def _issuer_unchecked(route: _Route, timeout: float | None) -> str:
     unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unchecked.check_hostname = False
     unchecked.verify_mode = ssl.CERT_NONE
-    connection = route.connection(timeout)
-    try:
+    with contextlib.suppress(OSError), contextlib.closing(route.connection(timeout)) as connection:
         connection.connect()
         # Nothing but the handshake is done on this socket: no key and no word goes over it.
         with unchecked.wrap_socket(connection.sock, server_hostname=route.target.host) as shown:
             return issuer_in(shown.getpeercert(binary_form=True))
-    except OSError:
-        return ""
-    finally:
-        connection.close()
+    return ""
 
 
 def _upgrade(connection: HTTPConnection, route: _Route, issuer: str) -> Finding:
