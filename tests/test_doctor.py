@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rtnb import keys, models
+from rtnb import costs, keys, models
 from rtnb.diagnosis.access import check_access, check_key, check_price, check_shutdown
 from rtnb.diagnosis.doctor import doctor
 from rtnb.diagnosis.frontend import check_frontend, check_sound
@@ -27,7 +27,6 @@ from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.packages import check_loop, check_packages, check_python
 from rtnb.diagnosis.report import Finding, Report
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused
-from rtnb.money import costs
 
 SECRET = "sk-proj-" + "Zq7Lw2" * 8  # made up
 
