@@ -81,12 +81,12 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20771,
-    "lines of JS": 2924,
+    "code lines of Python": 20385,
+    "lines of JS": 2945,
     "circles of imports": 3,
     "modules in circles of imports": 12,
     "private names of other modules": 106,
-    "docstrings opening with an article or a question word, in %": 47.8,
+    "docstrings opening with an article or a question word, in %": 43.3,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
