@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
 from rtnb.errors import InputError
-from rtnb.protocol import client_events
+from rtnb.protocol import beta
 from rtnb.protocol import conversation as c
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ __all__ = ["Mark", "Span", "Timeline"]
 Lane = Literal["person", "model", "tools", "socket"]
 LANES: tuple[Lane, ...] = ("person", "model", "tools", "socket")
 
-_BYTES_PER_SECOND = 2 * c.RATE_HZ
+_BYTES_PER_SECOND = 2 * RATE_HZ
 _FOLD_SECONDS = 3.0  # a pause longer than this is folded
 _FOLDED_SECONDS = 0.8  # to this
 _SPLIT_SECONDS = 0.5  # sending that pauses so long is two stretches
@@ -81,7 +82,7 @@ class Span:
         from rtnb.audio import Clip
 
         pcm = self.pcm[: len(self.pcm) // 2 * 2]
-        return Clip.from_pcm(pcm, rate_hz=c.RATE_HZ, name=self.label[:40] or self.kind) if pcm else None
+        return Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=self.label[:40] or self.kind) if pcm else None
 
 
 @dataclass(frozen=True)
@@ -307,7 +308,7 @@ def _read(
             if inside:
                 marks.append(Mark("socket", "sent", at))
             continue
-        event = client_events.to_ga(event)
+        event = beta.to_ga(event)
         type_ = event["type"]
         if type_ == "session.created":
             if inside:
@@ -332,8 +333,8 @@ def _read(
         elif type_ == "input_audio_buffer.speech_stopped":
             asked_at = at
             start_ms, _ = speech.pop(event.get("item_id") or "", (0, at))
-            first = origin + start_ms * c.BYTES_PER_MS
-            last = origin + int(event.get("audio_end_ms") or 0) * c.BYTES_PER_MS
+            first = origin + start_ms * BYTES_PER_MS
+            last = origin + int(event.get("audio_end_ms") or 0) * BYTES_PER_MS
             live_spans.append((first, last))
             turn = talk.turn(event.get("item_id") or "")
             # A file goes out faster than it plays, so there the moment of the event is all there is to go by.
@@ -446,14 +447,14 @@ def _answer(talk: c.Conversation, response: c.Response, written: Mapping[str, fl
     status = "interrupted" if reason == "turn_detected" else response.status
     if response.first_sound_at is not None:
         first = response.first_sound_at
-        size = sum(turn._pcm_bytes for turn in turns)
+        size = sum(turn.audio_bytes for turn in turns)
         cut = next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)
         if cut is not None:
-            size, status = min(size, cut * c.BYTES_PER_MS), "interrupted"
+            size, status = min(size, cut * BYTES_PER_MS), "interrupted"
         seconds = size / _BYTES_PER_SECOND
 
         def read() -> bytes:
-            return b"".join(part for turn in turns for part in turn._pcm)[:size]
+            return b"".join(turn.pcm for turn in turns)[:size]
 
         return [
             Span("model", "waiting", response.started_at, first),
