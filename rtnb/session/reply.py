@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import conversation as c
 from rtnb.transport.handle import Stream
@@ -126,10 +127,10 @@ class Reply(Stream["Reply", Delta]):
         """The answer's sound so far, mono, 24 kHz. None where there is none."""
         from rtnb.audio import Clip
 
-        pcm = b"".join(chunk for turn in self._turns() for chunk in turn._pcm)
+        pcm = b"".join(turn.pcm for turn in self._turns())
         if len(pcm) < 2:
             return None
-        return Clip.from_pcm(pcm[: len(pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="answer")
+        return Clip.from_pcm(pcm[: len(pcm) // 2 * 2], rate_hz=RATE_HZ, name="answer")
 
     @property
     def transcript(self) -> str | None:
@@ -307,5 +308,5 @@ def _piece_of(update: Any) -> Delta | None:
     if isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
         from rtnb.audio import Clip
 
-        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="piece"))
+        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=RATE_HZ, name="piece"))
     return None
