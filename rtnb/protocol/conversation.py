@@ -151,8 +151,6 @@ class Conversation:
         updates += list(fold(self, event, at_seconds)) if fold else []
         return updates or [Other(event, at_seconds)]
 
-    # --- session
-
     def _session(self, event: Event, at: float) -> Iterable[Update]:
         self.session = event.get("session") or {}
         yield (SessionStarted if event["type"] == "session.created" else SessionUpdated)(event, at, self.session)
@@ -160,8 +158,6 @@ class Conversation:
     def _limits(self, event: Event, at: float) -> Iterable[Update]:
         self.rate_limits, self.rate_limits_at = event.get("rate_limits") or [], at
         yield RateLimits(event, at, self.rate_limits)
-
-    # --- the user's audio
 
     def _speech_started(self, event: Event, at: float) -> Iterable[Update]:
         start_ms = _ms(event, "audio_start_ms")
@@ -207,8 +203,6 @@ class Conversation:
 
     def _transcript_failed(self, event: Event, at: float) -> Iterable[Update]:
         yield InputTranscriptFailed(event, at, _id(event), event.get("error") or {})
-
-    # --- items
 
     def _item(self, item: Event, previous: str | None, in_conversation: bool = True, response_id: str = "") -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
@@ -267,8 +261,6 @@ class Conversation:
             self.turns.remove(turn)
         yield Deleted(event, at, _id(event))
 
-    # --- responses
-
     def _begun(self, response_id: str) -> Response:
         """Return the response with this id, made if it is new."""
         response = self._responses.get(response_id)
@@ -280,7 +272,7 @@ class Conversation:
 
     def _take_over(self, event: Event) -> Response:
         said = event.get("response") or {}
-        response = self._begun(said.get("id") or event.get("response_id") or "")
+        response = self._begun(said.get("id") or _id(event, "response_id"))
         response.take_over(said)
         return response
 
@@ -317,7 +309,7 @@ class Conversation:
             yield from self._call(event, at, item.get("id") or "", item)
 
     def _output_item(self, event: Event, at: float) -> Iterable[Update]:
-        item, response = event.get("item") or {}, self._begun(event.get("response_id") or "")
+        item, response = event.get("item") or {}, self._begun(_id(event, "response_id"))
         known = item.get("id") in self._items and self._items[item["id"]].in_conversation
         turn = self._item(item, None, known, response.id)
         response.add(turn)
@@ -329,7 +321,7 @@ class Conversation:
 
     def _answering(self, event: Event) -> Turn:
         """Return the turn a delta belongs to; servers that leave out the events before it still get one."""
-        item_id, response = _id(event), self._begun(event.get("response_id") or "")
+        item_id, response = _id(event), self._begun(_id(event, "response_id"))
         item = {"id": item_id, "type": "message", "role": "assistant"}
         turn = self._own(item_id) or self._item(item, None, response.conversation_id is not None, response.id)
         response.add(turn)
@@ -377,9 +369,6 @@ class Conversation:
             response.first_sound_at = at
         return AudioDelta(event, at, response_id, turn.item_id, whole, start_ms)
 
-    def _audio_done(self, event: Event, at: float) -> Iterable[Update]:
-        yield AudioDone(event, at, event.get("response_id") or "", _id(event))
-
     def _translated(self, event: Event, at: float) -> Iterable[Update]:
         turn, piece = self._side("assistant", TRANSLATION_ITEMS["assistant"]), event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
@@ -397,7 +386,7 @@ class Conversation:
 
     def _call(self, event: Event, at: float, item_id: str, item: Event) -> Iterable[Update]:
         """Report a call once, whether `…arguments.done` or only `response.done` brought it."""
-        response_id = (event.get("response") or {}).get("id") or event.get("response_id") or ""
+        response_id = (event.get("response") or {}).get("id") or _id(event, "response_id")
         call_id = item.get("call_id") or item_id
         if (response_id, call_id) not in self._called:
             self._called.add((response_id, call_id))
@@ -405,8 +394,8 @@ class Conversation:
             yield ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
 
 
-def _id(event: Event) -> str:
-    return event.get("item_id") or ""
+def _id(event: Event, name: str = "item_id") -> str:
+    return event.get(name) or ""
 
 
 def _ms(event: Event, name: str) -> int:
@@ -444,7 +433,7 @@ _FOLDS: dict[str, _Fold] = {
     "response.output_text.done": Conversation._text,
     "response.output_audio_transcript.delta": Conversation._text,
     "response.output_audio_transcript.done": Conversation._text,
-    "response.output_audio.done": Conversation._audio_done,
+    "response.output_audio.done": lambda _, event, at: [AudioDone(event, at, _id(event, "response_id"), _id(event))],
     "response.content_part.done": Conversation._part_done,
     "response.function_call_arguments.done": Conversation._call_done,
 }

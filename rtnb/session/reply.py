@@ -239,7 +239,8 @@ class Reply(Stream["Reply", Delta]):
         """Draw this turn over time: person, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_reply(self)
+        title, session = f"{self.model}, {self.source}", self.session
+        return Timeline.read(title, session.log, session.conversation, self._begin, self._end)
 
     def subscribe(self, listener: _Listener) -> Callable[[], None]:
         """Hear of every update of this turn: first what came already, then what comes, last `Finished`.

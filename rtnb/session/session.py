@@ -624,7 +624,7 @@ class Session:
         """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_session(self)
+        return Timeline.read(f"{self.model}, {self.source}", self.log, self.conversation)
 
     def close(self) -> Handle[None]:
         """Hang up. Safe to call twice; the handle is done when the socket is closed."""
