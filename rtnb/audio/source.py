@@ -1,4 +1,4 @@
-"""Where a recording comes from: turn a path, bytes or a file object into one seekable file, or say why not."""
+"""Turn a path, bytes or a file object into one seekable file, or say why not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rtnb.errors import AudioError
 
 __all__ = ["Source", "fail", "open_source", "words_of"]
 
-#: What a recording may come as: a path, the bytes of a file, or a binary file object.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""Forms in which a recording may come: a path, the bytes of a file, or a binary file object."""
 
 _SPOOL_BYTES = 8 << 20
 
@@ -30,12 +30,23 @@ def fail(name: str, problem: str, remedy: str = "") -> AudioError:
 
 
 def words_of(error: BaseException) -> str:
-    """What a library said went wrong, to be put in parentheses."""
+    """Return what a library said went wrong, to be put in parentheses."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__).strip().rstrip(".").lower()
 
 
 def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
-    """Turn whatever was given into a seekable binary file: the file, whether we close it, and its name."""
+    """Open a recording for reading.
+
+    Args:
+        source: The recording.
+        name: What to call it. None takes the file's name.
+
+    Returns:
+        A seekable binary file, whether we have to close it, and its name.
+
+    Raises:
+        AudioError: If it does not exist, cannot be opened, or is no recording.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source), True, name or "(bytes)"
     if isinstance(source, (str, os.PathLike)):
