@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rtnb.protocol import event_types, frames
 from rtnb.protocol import conversation as c
+from rtnb.protocol import event_types, frames
 
 
 def fold(*events, conversation=None):

@@ -87,10 +87,10 @@ class Check:
     def _repr_html_(self) -> str:
         clip = self.clip
         wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
-        told = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
+        notices = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
             "Sounds fine: the model will hear it well.", "ok"
         )
-        return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + told))
+        return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + notices))
 
 
 def _db(value: float) -> str:
@@ -126,47 +126,47 @@ def check(clip: Audio) -> Check:
 
 
 def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
-    clip, told = found.clip, []
+    clip, problems = found.clip, []
     if not len(clip.array):
         return ["It is empty. Record or choose another clip."]
     if found.speech_db < _SILENT_DB:
         what = "only silence" if found.peak_db == -np.inf else "next to nothing"
         return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
     if clip.seconds < 0.1:
-        told.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
+        problems.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
     elif clip.seconds < 0.5:
-        told.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
+        problems.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
     if clip.seconds > 1500:
-        told.append(
+        problems.append(
             f"It lasts {clip.seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is "
             "limited. Cut it: clip[0:600]."
         )
     if found.clipped > 0.001:
-        told.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
+        problems.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
     if found.speech_db < -42:
-        told.append("It is very quiet. Record closer to the microphone or with more gain.")
+        problems.append("It is very quiet. Record closer to the microphone or with more gain.")
     if abs(float(samples.mean())) > 0.05:
-        told.append(
+        problems.append(
             "Its samples do not swing around zero. They may have been read in another format than recorded: check it."
         )
     if _is_noise(samples):
-        told.append(
+        problems.append(
             "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
             "little-endian, how many channels."
         )
     elif found.pitch_hz and found.pitch_hz > 330:
-        told.append(
+        problems.append(
             f"The voice is very high ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
             "It sounds as if recorded at a lower one, or as two channels read as one: check it."
         )
     elif found.pitch_hz and found.pitch_hz < 68:
-        told.append(
+        problems.append(
             f"The voice is very low ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
             "It sounds as if recorded at a higher one: check it."
         )
     if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
-        told.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
-    return told
+        problems.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
+    return problems
 
 
 def _flat_tops(samples: npt.NDArray[np.float32], peak: float) -> float:

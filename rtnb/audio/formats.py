@@ -221,9 +221,9 @@ class WavHeader:
     Attributes:
         channels: As written, 0–65535. None where there is no `fmt ` chunk.
         rate_hz: As written. None where there is no `fmt ` chunk.
-        data_bytes: How many bytes of sound there should be. None where the header was written before that was known.
-        present_bytes: How many there are from the beginning of the sound to the end of the file.
-        length_is_wrong: The sound goes on beyond the length in the header.
+        data_bytes: How many bytes of audio there should be. None where the header was written before that was known.
+        present_bytes: How many there are from the beginning of the audio to the end of the file.
+        length_is_wrong: The audio goes on beyond the length in the header.
     """
 
     channels: int | None
@@ -263,7 +263,7 @@ class Shape:
     """Completeness of a file.
 
     Attributes:
-        missing: The part of the sound's bytes that is cut off, 0.0–1.0. None where the format does not say.
+        missing: The part of the audio's bytes that is cut off, 0.0–1.0. None where the format does not say.
         certain_end: The file's own structure shows where it should end (so a shorter duration means it was cut).
         fault: What is wrong with it at large, in a few words. "" where nothing is.
     """
@@ -303,7 +303,7 @@ def _from_sizes(declared: int | None, present: int) -> Shape:
     return Shape(missing=max(0.0, 1 - present / declared), certain_end=True)
 
 
-# Where the first chunk is, the chunk with the sound, the size from which it was not known, and how chunks are written.
+# Where the first chunk is, the chunk with the audio, the size from which it was not known, and how chunks are written.
 _CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
     "aiff": (12, b"SSND", _STREAMED_FROM, {}),
     "caf": (8, b"data", 1 << 62, {"size": 8, "pad": 1}),

@@ -227,7 +227,7 @@ class Conversation:
     def _own(self, item_id: str) -> Turn | None:
         """Return the turn of an item that this server session made; it may reuse the id of one it was given again."""
         turn = self._items.get(item_id)
-        return None if turn in self._history else turn
+        return None if turn in self._history.given else turn
 
     def _side(self, role: str, item_id: str) -> Turn:
         """Return a spoken turn; servers that leave out the events before its words still get one."""
@@ -245,7 +245,7 @@ class Conversation:
 
     def _item_done(self, event: Event, at: float) -> Iterable[Update]:
         turn = self._announced(event)
-        if turn not in self._history:
+        if turn not in self._history.given:
             yield from self._rest(event, at, turn)
         yield ItemDone(event, at, turn)
 
@@ -322,8 +322,10 @@ class Conversation:
     def _answering(self, event: Event) -> Turn:
         """Return the turn a delta belongs to; servers that leave out the events before it still get one."""
         item_id, response = _id(event), self._begun(_id(event, "response_id"))
-        item = {"id": item_id, "type": "message", "role": "assistant"}
-        turn = self._own(item_id) or self._item(item, None, response.conversation_id is not None, response.id)
+        turn = self._own(item_id)
+        if turn is None:
+            item = {"id": item_id, "type": "message", "role": "assistant"}
+            turn = self._item(item, None, response.conversation_id is not None, response.id)
         response.add(turn)
         turn.response_id = turn.response_id or response.id
         return turn
@@ -343,10 +345,7 @@ class Conversation:
                 yield from self._part(event, at, turn, spoken, event.get("content_index") or 0, words)
 
     def _part(self, event: Event, at: float, turn: Turn, spoken: bool, index: int, words: str) -> Iterable[Update]:
-        """Take over the words of one content part; a piece is reported where they go on from what was there."""
-        before = turn.part(spoken, index)
-        piece = words[len(before) :] if words.startswith(before) else ""
-        whole = turn.take_part(spoken, index, words)
+        piece, whole = turn.take_part(spoken, index, words)
         if piece:
             yield TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken)
 

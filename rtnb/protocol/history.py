@@ -15,16 +15,15 @@ class History:
 
     We give each item its old id, which OpenAI's server takes over (recorded). Servers that make up an id are followed:
     from the first such item on, items are matched to the expected turns in order.
+
+    Attributes:
+        given: Turns whose items the present server session has announced.
     """
 
     def __init__(self) -> None:
         self._expected: list[Turn] = []
-        self._given: set[Turn] = set()
+        self.given: set[Turn] = set()
         self._renames = False
-
-    def __contains__(self, turn: object) -> bool:
-        """Return True for a turn whose item the present server session has announced."""
-        return turn in self._given
 
     def expect(self, turn: Turn) -> None:
         """Take note that `turn` is given to the server: the item it announces next of this kind is that turn."""
@@ -37,7 +36,7 @@ class History:
 
     def renew(self) -> None:
         """Begin a new server session, which has been given nothing yet."""
-        self._given.clear()
+        self.given.clear()
         self.end()
 
     def claim(self, item: Mapping[str, Any], items: dict[str, Turn], *, added: bool) -> Turn | None:
@@ -57,13 +56,13 @@ class History:
         if turn is None and known is not None:
             said = Turn(item_id)
             said.take_content(item.get("content"))
-            return known if known in self and known.words.startswith(said.words) else None
+            return known if known in self.given and known.words.startswith(said.words) else None
         if turn is None:
             if not expected or not item_id or (role and role != expected[0].role):
                 return None
             turn, self._renames = expected[0], True
         expected.remove(turn)
-        self._given.add(turn)
+        self.given.add(turn)
         items[item_id] = turn
         turn.item_id = item_id
         return turn

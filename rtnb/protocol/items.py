@@ -125,15 +125,22 @@ class Turn:
         """Return the words so far of one content part, as deltas and final events brought them."""
         return self._parts[spoken].get(index, "")
 
-    def take_part(self, spoken: bool, index: int, words: str) -> str:
-        """Take over the words of one content part, and return those of all parts."""
-        self._parts[spoken][index] = words
-        whole = "\n".join(self._parts[spoken].values())
+    def take_part(self, spoken: bool, index: int, words: str) -> tuple[str, str]:
+        """Take over the words of one content part.
+
+        Returns:
+            What is new in the part ("" where its words do not go on from those before), and the words of all parts.
+        """
+        parts = self._parts[spoken]
+        before = parts.get(index, "")
+        new = words[len(before) :] if words.startswith(before) else ""
+        parts[index] = words
+        whole = words if len(parts) == 1 else "\n".join(parts.values())
         if spoken:
             self.transcript, self.spoken = whole, True
         else:
             self.text = whole
-        return whole
+        return new, whole
 
     def rest(self, spoken: bool) -> str:
         """Return the words that stand in the item and that no part has brought; they count as brought from now on."""

@@ -6,13 +6,20 @@ A delta carries the new piece and the whole so far, so that a view needs no memo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, dataclass_transform
 
 from rtnb.protocol.items import Response, Turn
 
 
-@dataclass(frozen=True)
-class Update:
+@dataclass_transform(frozen_default=True)
+class _Frozen:
+    """Base that makes a frozen dataclass of every class derived from it."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Update(_Frozen):
     """Change that one server event made.
 
     Attributes:
@@ -24,66 +31,57 @@ class Update:
     at_seconds: float
 
 
-@dataclass(frozen=True)
 class SessionStarted(Update):
-    """The session exists; `session` holds the server's defaults."""
+    """Beginning of the session; `session` holds the server's defaults."""
 
     session: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class SessionUpdated(Update):
-    """`session.update` was accepted; `session` is the whole effective configuration."""
+    """New settings that the server accepted; `session` is the whole effective configuration."""
 
     session: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Committed(Update):
-    """The user's audio so far became the item `item_id`, which follows after `previous_item_id`."""
+    """End of a turn of the user: the audio so far is the item `item_id`, which follows after `previous_item_id`."""
 
     item_id: str
     previous_item_id: str | None
 
 
-@dataclass(frozen=True)
 class ItemAdded(Update):
-    """Item joined the conversation, or, out of band, a response."""
+    """Item that joined the conversation, or, out of band, a response."""
 
     turn: Turn
 
 
-@dataclass(frozen=True)
 class ItemDone(Update):
-    """Item is complete."""
+    """Item that is complete."""
 
     turn: Turn
 
 
-@dataclass(frozen=True)
 class SpeechStarted(Update):
-    """The server detected that the user began to speak, `audio_start_ms` into the audio that the session appended."""
+    """Beginning of speech that the server detected, `audio_start_ms` into the audio that this session appended."""
 
     item_id: str
     audio_start_ms: int
 
 
-@dataclass(frozen=True)
 class SpeechStopped(Update):
-    """The server detected that the user stopped, `audio_end_ms` into the audio that the session appended."""
+    """End of speech that the server detected, `audio_end_ms` into the audio that this session appended."""
 
     item_id: str
     audio_end_ms: int
 
 
-@dataclass(frozen=True)
 class TimeoutTriggered(Update):
-    """Nobody spoke for the session's `idle_timeout_ms`."""
+    """Silence for as long as the session's `idle_timeout_ms`."""
 
     item_id: str
 
 
-@dataclass(frozen=True)
 class InputTranscript(Update):
     """Words of the user: `piece` is new, `whole` is all so far, `final` says no more will come."""
 
@@ -93,22 +91,19 @@ class InputTranscript(Update):
     final: bool
 
 
-@dataclass(frozen=True)
 class InputTranscriptFailed(Update):
-    """The user's words could not be transcribed; the answer is not affected."""
+    """Failure to transcribe the user's words; the answer is not affected."""
 
     item_id: str
     error: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class ResponseStarted(Update):
-    """The model begins to answer."""
+    """Beginning of an answer of the model."""
 
     response: Response
 
 
-@dataclass(frozen=True)
 class TextDelta(Update):
     """Words of the model: `piece` is new, `whole` is all of this item so far."""
 
@@ -119,7 +114,6 @@ class TextDelta(Update):
     spoken: bool
 
 
-@dataclass(frozen=True)
 class AudioDelta(Update):
     """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
@@ -132,17 +126,15 @@ class AudioDelta(Update):
     start_ms: float
 
 
-@dataclass(frozen=True)
 class AudioDone(Update):
-    """No more audio of this item will come."""
+    """End of the audio of this item."""
 
     response_id: str
     item_id: str
 
 
-@dataclass(frozen=True)
 class ToolCalled(Update):
-    """The model calls a function; `arguments` is JSON as the model wrote it."""
+    """Function call of the model; `arguments` is JSON as the model wrote it."""
 
     response_id: str
     item_id: str
@@ -151,49 +143,42 @@ class ToolCalled(Update):
     arguments: str
 
 
-@dataclass(frozen=True)
 class ResponseEnded(Update):
-    """The model's answer is over, whatever its status."""
+    """End of an answer of the model, whatever its status."""
 
     response: Response
 
 
-@dataclass(frozen=True)
 class Truncated(Update):
-    """Answer was cut to what was played of it."""
+    """Answer that was cut to what was played of it."""
 
     item_id: str
     audio_end_ms: int
 
 
-@dataclass(frozen=True)
 class Deleted(Update):
-    """Item left the conversation."""
+    """Item that left the conversation."""
 
     item_id: str
 
 
-@dataclass(frozen=True)
 class Retrieved(Update):
     """Item as the server has it."""
 
     item: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class RateLimits(Update):
     """Limits of the account and what remains of them: `name`, `limit`, `remaining`, `reset_seconds`."""
 
     limits: list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
 class Errored(Update):
-    """The server reports an error; never fatal by itself."""
+    """Error that the server reports; never fatal by itself."""
 
     error: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Other(Update):
     """Event that changes nothing here."""

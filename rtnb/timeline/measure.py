@@ -82,7 +82,7 @@ class Span:
 
     @property
     def words(self) -> str:
-        """What happens in it, as text."""
+        """Text of what happens in it."""
         status = "" if self.status == "completed" else f" ({self.status})"
         return f"{KINDS.get(self.kind, self.kind)}{status}" + (f": {self.label}" if self.label else "")
 
@@ -128,7 +128,7 @@ def measure(
 
 
 class _Appends:
-    """When which byte of the user's audio was sent."""
+    """Times at which the bytes of the user's audio were sent."""
 
     def __init__(self) -> None:
         self.size = 0

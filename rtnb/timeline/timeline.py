@@ -1,4 +1,4 @@
-"""A talk over time, as a picture and in words, with lanes for the person, the model, tools and the socket.
+"""Show a talk over time, as a picture and in words, with lanes for the person, the model, tools and the socket.
 
 Everything is read from the log and the conversation; nothing is measured here.
 """
@@ -32,15 +32,6 @@ _CLICK = (
     " onkeydown=\"if((event.key==='Enter'||event.key===' ')&&event.target.dataset.sound!==undefined)"
     "{event.preventDefault();event.target.dispatchEvent(new MouseEvent('click',{bubbles:true}))}\""
 )
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Timeline: {title}</title>
-<style>body{{margin:1.5rem;font:14px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}}
-h1{{font-size:1.2rem}}table{{border-collapse:collapse;margin-top:1rem}}
-th,td{{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #8884;vertical-align:top}}</style></head>
-<body class="rtnb-page mathjax_ignore tex2jax_ignore"><h1>Timeline: {title}</h1>{block}
-<details><summary>The same in words</summary>{table}</details></body></html>
-"""
 
 
 class Timeline:
@@ -132,7 +123,8 @@ class Timeline:
         else:
             width = max(900, min(20_000, round(Chart(self.title, self.spans, self.marks, 900).seconds * 60)))
             block = _block(self.svg(width), self._players(), "Click a bar to hear it.", width)
-            text = _PAGE.format(title=escape(self.title), block=block, table=self._table())
+            page = Path(__file__).with_name("page.html").read_text("utf-8")
+            text = page.format(title=escape(self.title), block=block, table=self._table())
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
