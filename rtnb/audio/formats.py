@@ -234,7 +234,7 @@ class WavHeader:
 
 
 def wav_header(file: BinaryIO) -> WavHeader:
-    """Walk the chunks of a wav file (RIFF, RIFX, RF64, BW64) up to its sound.
+    """Walk the chunks of a wav file (RIFF, RIFX, RF64, BW64) up to its audio.
 
     Args:
         file: A seekable binary file beginning with a RIFF header; its position is moved.
