@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,15 +82,7 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
         AudioError: There is nothing to write in a format that cannot be empty, or the encoder failed.
     """
     if kind == "wav":
-        import wave
-
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(BYTES_PER_SAMPLE)
-            file.setframerate(rate_hz)
-            file.writeframes(array.astype("<i2", copy=False).tobytes())
-        return out.getvalue()
+        return _wav(array, rate_hz)
     if not len(array):
         raise AudioError(f"Your clip is empty, and a {kind} file needs sound. Save it as .wav.", problem="empty")
     import av
@@ -115,4 +108,14 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
         raise AudioError(
             f"rtnb could not write {kind} ({error}). Save it as .wav or .flac.", problem=str(error)
         ) from error
+    return out.getvalue()
+
+
+def _wav(array: npt.NDArray[np.int16], rate_hz: int) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(BYTES_PER_SAMPLE)
+        file.setframerate(rate_hz)
+        file.writeframes(array.astype("<i2", copy=False).tobytes())
     return out.getvalue()

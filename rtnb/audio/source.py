@@ -54,20 +54,7 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
         name = name or path.name or str(path)
         if "://" in str(source):
             raise fail(name, f"{source} is an address, not a file", "Download it first, then give the path.")
-        try:
-            if path.is_dir():
-                raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
-            if path.exists() and not path.is_file():
-                raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
-            return path.open("rb"), True, name
-        except FileNotFoundError as error:
-            raise fail(
-                name, f"there is no file at {path}", f"Check the path (the current folder is {Path.cwd()})."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise fail(
-                name, f"it cannot be opened ({words_of(error)})", "Check the path and its permissions."
-            ) from error
+        return _open_path(path, name), True, name
     if not hasattr(source, "read"):
         raise AudioError(
             f"Your {type(source).__name__} is no recording. Give a path, the bytes of a file or an open binary file; "
@@ -94,3 +81,18 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
             raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
         spool.write(piece)
     return spool, True, name  # type: ignore[return-value]
+
+
+def _open_path(path: Path, name: str) -> BinaryIO:
+    try:
+        if path.is_dir():
+            raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
+        if path.exists() and not path.is_file():
+            raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        remedy = f"Check the path (the current folder is {Path.cwd()})."
+        raise fail(name, f"there is no file at {path}", remedy) from error
+    except (OSError, ValueError) as error:
+        problem = f"it cannot be opened ({words_of(error)})"
+        raise fail(name, problem, "Check the path and its permissions.") from error
