@@ -39,8 +39,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from rtnb.errors import HIDDEN, InputError, ReplayError, without_secrets
-from rtnb.protocol import beta, client_events, error_events, frames
-from rtnb.protocol.event_types import AUDIO_FIELDS
+from rtnb.protocol import beta, client_events, error_events, event_types, frames
 from rtnb.protocol.log import Entry, Spool
 from rtnb.transport import io_thread
 from rtnb.web.origins import OriginCheck, forbidden, masked_log
@@ -261,7 +260,7 @@ class Recording:
         """An event whole again, its sound inside."""
         event = self._filled(line.event)
         if line.sound is not None:
-            event = {**event, AUDIO_FIELDS[line.type]: frames.encode_audio(self.sound(line.sound))}
+            event = {**event, event_types.AUDIO_FIELDS[line.type]: frames.encode_audio(self.sound(line.sound))}
         return event
 
     def _filled(self, value: Any) -> Any:
