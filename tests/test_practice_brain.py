@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtnb.server.languages import together
-from rtnb.server.responder import pictures, text_extraction, tool_selection
+from rtnb.server.responder import pictures, slot_filling
+from rtnb.server.responder.intents import intent_of
+from rtnb.server.responder.lexicon import FILES, INTENTS, TEMPLATES
+from rtnb.server.responder.numbers import arithmetic, numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
-from rtnb.server.responder.templates import PHRASES
 
 FOX = (
     "The quick brown fox lives near the river. Every morning the fox drinks from the river."
@@ -209,12 +211,12 @@ def test_a_sum_is_read_out_in_the_language_of_the_question() -> None:
     ],
 )
 def test_numbers_in_chinese(text: str, values: list[int]) -> None:
-    assert [number.value for number in text_extraction.numbers(text)] == values
+    assert [number.value for number in numbers(text)] == values
 
 
 @pytest.mark.parametrize("sum_", ["5 divided by zero", "9**9**9**9", "2 ** 100000", "1/0"])
 def test_sums_without_a_result_do_no_harm(sum_: str) -> None:
-    assert text_extraction.arithmetic(sum_) is None
+    assert arithmetic(sum_) is None
     assert say(typed(sum_))
 
 
@@ -681,14 +683,34 @@ schemas = st.recursive(
 @given(st.dictionaries(st.text(max_size=8), schemas, max_size=4), texts)
 def test_no_schema_breaks_it_and_required_ones_are_filled(properties: dict[str, Any], words: str) -> None:
     schema = {"type": "object", "properties": properties, "required": list(properties)}
-    arguments, missing = tool_selection.fill(schema, words, insist=True)
+    arguments, missing = slot_filling.fill(schema, words, insist=True)
     assert not missing
     assert set(arguments) == set(properties)
     json.dumps(arguments)
 
 
-def test_every_language_has_phrases_with_the_same_blanks() -> None:
-    for language, phrases in PHRASES.items():
-        for key, text in phrases.items():
+def test_every_language_has_templates_with_the_same_blanks() -> None:
+    for language, templates in TEMPLATES.items():
+        for key, text in templates.items():
             blanks = {part.split("}")[0] for part in text.split("{")[1:]}
-            assert blanks == {part.split("}")[0] for part in PHRASES["en"][key].split("{")[1:]}, (language, key)
+            assert blanks == {part.split("}")[0] for part in TEMPLATES["en"][key].split("{")[1:]}, (language, key)
+
+
+EXAMPLES = [
+    pytest.param(intent, example, id=f"{language} {intent} {number}")
+    for language, file in FILES.items()
+    for intent, entry in file.get("intents", {}).items()
+    for number, example in enumerate(entry["examples"])
+]
+
+
+@pytest.mark.parametrize(("intent", "example"), EXAMPLES)
+def test_the_examples_of_an_intent_have_it(intent: str, example: str) -> None:
+    assert intent_of(example) == intent
+
+
+def test_every_intent_of_every_language_has_two_examples_and_is_one_of_english() -> None:
+    for language, file in FILES.items():
+        for intent, entry in file.get("intents", {}).items():
+            assert intent in INTENTS, (language, intent)
+            assert len(entry["examples"]) == 2, (language, intent)
