@@ -96,8 +96,7 @@ def invent(dialogue: Dialogue, request: str) -> list[str]:
 
 def greet(dialogue: Dialogue, request: str) -> list[str]:
     """Greet the user, by name where it is known."""
-    name = dialogue.user_name
-    return [dialogue.say("greet_name", x=name) if name else dialogue.say("greet")]
+    return [dialogue.say_of("greet_name", dialogue.user_name, "greet")]
 
 
 def _template(key: str) -> Callable[[Dialogue, str], list[str]]:

@@ -79,6 +79,10 @@ class Dialogue:
         """Fill a template in the language of the answer."""
         return template(self.language, key, **filled)
 
+    def say_of(self, key: str, x: str | None, otherwise: str) -> str:
+        """Fill a template with `x`, or take the other one where there is no `x`."""
+        return self.say(key, x=x) if x else self.say(otherwise)
+
     def join(self, names: Sequence[str]) -> str:
         """Join names as the language of the answer does: "a, b and c"."""
         if len(names) < 2:

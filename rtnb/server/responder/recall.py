@@ -45,14 +45,12 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
     """Say the user's name."""
-    name = dialogue.user_name
-    return [dialogue.say("your_name", x=name) if name else dialogue.say("no_name")]
+    return [dialogue.say_of("your_name", dialogue.user_name, "no_name")]
 
 
 def said_first(dialogue: Dialogue, request: str) -> list[str]:
     """Say what the user said first."""
-    earlier = dialogue.earlier
-    return [dialogue.say("said_first", x=earlier[0]) if earlier else dialogue.say("said_nothing")]
+    return [dialogue.say_of("said_first", next(iter(dialogue.earlier), ""), "said_nothing")]
 
 
 def said_last(dialogue: Dialogue, request: str) -> list[str]:
@@ -65,7 +63,7 @@ def said_last(dialogue: Dialogue, request: str) -> list[str]:
         return [dialogue.say("said", x=earlier[nth - 1])]
     if turn.heard and turn.typed:
         return [dialogue.say("said", x=together(turn.heard))]
-    return [dialogue.say("said_last", x=earlier[-1]) if earlier else dialogue.say("said_nothing")]
+    return [dialogue.say_of("said_last", next(reversed(earlier), ""), "said_nothing")]
 
 
 def _topics(dialogue: Dialogue, count: int) -> list[str]:
@@ -75,7 +73,7 @@ def _topics(dialogue: Dialogue, count: int) -> list[str]:
 def talked(dialogue: Dialogue, request: str) -> list[str]:
     """Say what was talked about."""
     topics = _topics(dialogue, 4) or keywords(" ".join(dialogue.earlier), 4)
-    return [dialogue.say("talked", x=dialogue.join(topics)) if topics else dialogue.say("talked_nothing")]
+    return [dialogue.say_of("talked", dialogue.join(topics), "talked_nothing")]
 
 
 def i_said(dialogue: Dialogue, request: str) -> list[str]:
@@ -103,8 +101,7 @@ def practise(dialogue: Dialogue, request: str) -> list[str]:
 
 def ask_me(dialogue: Dialogue, request: str) -> list[str]:
     """Ask the user something."""
-    topics = _topics(dialogue, 1)
-    return [dialogue.say("question_about", x=topics[0]) if topics else dialogue.say("question")]
+    return [dialogue.say_of("question_about", "".join(_topics(dialogue, 1)), "question")]
 
 
 RULES = (which_language, name_is, said_first, said_last, talked, i_said, practise, ask_me)

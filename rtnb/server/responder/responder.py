@@ -62,8 +62,7 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
         return []
     if _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
         return []
-    name = dialogue.persona
-    return [dialogue.say("intro_as", x=name) if name else dialogue.say("intro")]
+    return [dialogue.say_of("intro_as", dialogue.persona, "intro")]
 
 
 def _calls(dialogue: Dialogue) -> tuple[list[Call], list[str]]:

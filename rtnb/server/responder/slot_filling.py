@@ -190,10 +190,8 @@ def _unit_wanted(parameter: Parameter) -> str | None:
 
 
 def _unit_after(text: str, number: Number) -> str | None:
-    found = re.match(r"[\s-]*(millisecond|second|sec|minute|min|hour|day|week)s?\b", text[number.end :], re.IGNORECASE)
-    if not found:
-        return None
-    return {"sec": "second", "min": "minute"}.get(found[1].casefold(), found[1].casefold())
+    found = re.match(r"[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :], re.IGNORECASE)
+    return next(unit for unit in _SECONDS if unit.startswith(found[1].casefold())) if found else None
 
 
 def _within(value: float, schema: Schema) -> bool:
