@@ -1,4 +1,4 @@
-"""Which language a text is in, by its script and its commonest words.
+"""Language of a text, by its script and its commonest words.
 
 Rules are enough here: the practice server has to pick a voice and a template, and a wrong guess costs an accent.
 """
@@ -23,7 +23,7 @@ def _column(key: str) -> dict[str, Any]:
 
 
 NAMES: dict[str, list[str]] = _column("names")
-"""What people call the languages, in English first, in the language itself, and in others."""
+"""Names of the languages: in English first, in the language itself, and in others."""
 _COMMON = {code: frozenset(words.split()) for code, words in _column("words").items()}
 _MARKS = _column("marks")
 _WRITTEN_LIKE = _column("script")

@@ -1,4 +1,4 @@
-"""The responder's answers: one rule for each intent."""
+"""Answers of the responder: one rule for each intent."""
 
 from __future__ import annotations
 
@@ -107,5 +107,5 @@ _RULES = (translate, classify, summarise, clock, who, hear_you, invent, greet)
 ANSWERS: dict[str, Callable[[Dialogue, str], list[str]]] = {
     rule.__name__: rule for rule in (*_RULES, *verbatim.RULES, *recall.RULES, *counting.RULES)
 } | {intent: _template(intent) for intent in ("can", "fine", "thanks", "bye")}
-"""The rule that answers each intent: it takes the dialogue and the words of the request, and returns sentences, or
-none where the request is not what it seemed."""
+"""Rules by the intents that they answer: each takes the dialogue and the words of the request, and returns sentences,
+or none where the request is not what it seemed."""

@@ -61,11 +61,9 @@ def messages(request: Request) -> list[dict[str, Any]]:
         for call in message.get("tool_calls", ()):
             result = results.get(call["id"], _NO_RESULT)
             answered.append({"role": "tool", "tool_call_id": call["id"], "content": result})
-    last = answered[-1]["role"] if answered else "system"
-    if last == "system":
-        if all(message["role"] == "system" for message in answered):
-            answered.append({"role": "user", "content": request.asked or _BEGIN})
-    elif last == "assistant":  # a chat server would write on in the middle of that message, or refuse
+    if all(message["role"] == "system" for message in answered):
+        answered.append({"role": "user", "content": request.asked or _BEGIN})
+    elif answered[-1]["role"] == "assistant":  # a chat server would write on in the middle of that message, or refuse
         answered.append({"role": "user", "content": request.asked or _GO_ON})
     return answered
 

@@ -1,4 +1,4 @@
-"""The conversation as the responder's rules see it.
+"""Conversation as the responder's rules see it.
 
 A turn is everything the user sent since the last answer. Typed words beside a recording are the request and the
 recording is what it is about; a recording alone is both; the instructions speak where the user only talks.
@@ -25,7 +25,7 @@ __all__ = ["Dialogue", "Turn", "read_dialogue"]
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said until the other spoke."""
+    """Everything one side said until the other spoke."""
 
     typed: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Turn:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing at all is in it."""
+        """True where nothing at all is in it."""
         return not (self.typed or self.clips or self.pictures or self.outputs)
 
     def add(self, part: Mapping[str, Any], text: str) -> None:
@@ -63,7 +63,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Dialogue:
-    """The dialogue context of one answer."""
+    """Dialogue context of one answer."""
 
     request: Request
     instructions: str = ""
@@ -95,22 +95,22 @@ class Dialogue:
 
     @property
     def user_name(self) -> str | None:
-        """The name the user last gave for themselves; None where none was given."""
+        """Name the user last gave for themselves; None where none was given."""
         return last_name(words for _, words in self.messages)
 
     @property
     def persona(self) -> str:
-        """The name the instructions give the speaker: "Nova" of "You are Nova, a guide."; "" for none."""
+        """Name the instructions give the speaker: "Nova" of "You are Nova, a guide."; "" for none."""
         return extract("persona", self.instructions)
 
     @property
     def earlier(self) -> list[str]:
-        """What the user said before this turn, one entry a message."""
+        """Everything the user said before this turn, one entry a message."""
         return [words for turn, words in self.messages if turn is not self.turn and words]
 
     @property
     def material(self) -> str:
-        """What a request such as "summarise this" is about."""
+        """Text that a request such as "summarise this" is about."""
         turn = self.turn
         if turn.heard and turn.typed:
             return together(turn.heard)
@@ -209,7 +209,7 @@ def _language(dialogue: Dialogue) -> str:
     answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in dialogue.answers[-1:]]  # without quotations
     texts = [" ".join(turn.typed), *answer, *earlier] if turn.typed else [*earlier, *answer]
     if turn.heard and not turn.typed:
-        # The recogniser writes in the language it hears: what was typed before tells nothing of it.
+        # The recogniser writes in the language it hears: what was typed before says nothing of it.
         texts = [together(other.heard) for other, _ in reversed(dialogue.messages)]
     else:
         texts.append(dialogue.instructions)

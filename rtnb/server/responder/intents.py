@@ -1,4 +1,4 @@
-"""What a request asks for: its intent, the words that ask, and the text they are about."""
+"""Intent of a request, the words that have it, and the text they are about."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long an answer may be, and how it must begin and end."""
+"""Limits of an answer: its length, and how it must begin and end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Limits", "fit", "limits_of"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an answer must keep to.
+    """Length and frame of an answer.
 
     Attributes:
         words: At most this many words. None: as many as it takes.
@@ -54,17 +54,14 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
     # Only what a client has set is a limit, not the instructions that every session begins with.
     set_by_client = [] if dialogue.instructions == INSTRUCTIONS else [dialogue.instructions]
     standing = brief(" ".join([*set_by_client, *dialogue.system]))
-    words, sentence_count = _lengths(own)
-    asked_now = (words, sentence_count) != (None, None)
-    if not whole:
-        words_, sentence_count_ = _lengths(standing)
-        words = words_ if words is None else words
-        sentence_count = sentence_count_ if sentence_count is None else sentence_count
+    asked = _lengths(own)
+    allowed = (None, None) if whole else _lengths(standing)
+    words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))
     prefix, suffix = (
         next((found[1][1:-1].strip() for text in (own, standing) if (found := frame.search(text))), "")
         for frame in (_BEGIN, _END)
     )
-    return Limits(words, sentence_count, prefix, suffix, asked_now)
+    return Limits(words, sentence_count, prefix, suffix, asked_now=asked != (None, None))
 
 
 def _lengths(text: str) -> tuple[int | None, int | None]:

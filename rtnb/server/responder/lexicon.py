@@ -24,7 +24,7 @@ LETTERS = r"\u3040-\u30ff\u3400-\u9fff"
 TEMPLATES: dict[str, dict[str, str]] = {
     language: file["templates"] for language, file in FILES.items() if "templates" in file
 }
-"""The templates by their names, for each language; English has all of them."""
+"""Templates by their names, for each language; English has all of them."""
 _FRAMES = {"words": r"\b(?:{})\b", "starts": r"\b(?:{})", "parts": "{}", "opens": r"^\W*(?:{})\b"}
 
 
@@ -58,7 +58,7 @@ def source(key: str) -> str:
 INTENTS: dict[str, re.Pattern[str]] = {
     intent: re.compile("|".join(patterns(intent, "intents")), re.IGNORECASE) for intent in FILES["en"]["intents"]
 }
-"""What requests ask for, each with the words that ask for it, in the order in which they are tried."""
+"""Intents of requests, each with the words that ask for it, in the order in which they are tried."""
 
 
 @cache

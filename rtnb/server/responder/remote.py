@@ -1,4 +1,4 @@
-"""An LLM as the practice server's responder: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
+"""LLM as the practice server's responder: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
 
 from __future__ import annotations
 
@@ -101,6 +101,7 @@ class _Answer:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._abandoned = False
+        self._ended = False  # the stream, as a whole one ends
         self._why = ""  # the server stopped
         self._steps = self._perform()
 
@@ -177,15 +178,11 @@ class _Answer:
             if response.status != 200:
                 self._refuse(response)
             begun = True
-            ended = False
             for chunk in self._chunks(response):
-                if chunk is None:
-                    ended = True
-                    break
                 choice = self._choice(chunk)
                 yield choice
-                ended = ended or bool(choice.get("finish_reason"))
-            if not ended:
+                self._ended = self._ended or bool(choice.get("finish_reason"))
+            if not self._ended:
                 # An HTTP stream that ends too early looks to http.client like one that has ended.
                 raise ConnectionError("it closed the stream")
         except (OSError, http.client.HTTPException) as error:
@@ -219,11 +216,11 @@ class _Answer:
             connection.sock.settimeout(self._remote.timeout_seconds)
             self._socket = connection.sock
 
-    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any] | None]:
-        """Return what the stream holds; None for its end mark."""
+    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:
+        """Return what the stream holds until its end mark."""
         if "json" in (response.headers.get("Content-Type") or ""):  # a server that does not stream
             yield self._parsed(response.read().decode("utf-8", "replace"))
-            yield None
+            self._ended = True
             return
         nothing = True
         other = ""
@@ -234,7 +231,10 @@ class _Answer:
             elif line.startswith("data:"):
                 nothing = False
                 data = line.removeprefix("data:").strip()
-                yield None if data == "[DONE]" else self._parsed(data)
+                if data == "[DONE]":
+                    self._ended = True
+                    return
+                yield self._parsed(data)
             elif nothing and not line.startswith((":", "event:", "id:", "retry:")):  # those are comments and such
                 other = (other + line)[:200]
         if nothing and other:

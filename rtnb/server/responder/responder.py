@@ -1,4 +1,4 @@
-"""The practice server's responder: offline, by rules, pure and deterministic.
+"""Responder of the practice server: offline, by rules, pure and deterministic.
 
 It does what it is asked as far as rules can (summarise, repeat, count, remember, spell, add up, call tools), answers
 from the conversation so far, and says plainly what only a model could do. `Remote` is a real LLM behind any

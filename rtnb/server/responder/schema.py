@@ -39,22 +39,22 @@ class Parameter:
 
     @property
     def format(self) -> str:
-        """The format that its schema names, such as "date"; "" for none. A description may call for an e-mail."""
+        """Format that its schema names, such as "date"; "" for none. A description may call for an e-mail."""
         return "email" if "e-mail" in self.description else str(self.schema.get("format") or "")
 
     @property
     def description(self) -> str:
-        """What its schema says of it, in small letters."""
+        """Description of it in its schema, in small letters."""
         return str(self.schema.get("description") or "").casefold()
 
     @property
     def kind(self) -> str:
-        """The JSON type of its values; "string" where the schema leaves it open."""
+        """JSON type of its values; "string" where the schema leaves it open."""
         return _kind(self.schema)
 
     @property
     def options(self) -> list[Any]:
-        """The values that it allows; empty where any is allowed."""
+        """Values that it allows; empty where any is allowed."""
         options = self.schema.get("enum")
         if options is None and "const" in self.schema:
             options = [self.schema["const"]]
@@ -66,12 +66,12 @@ class Parameter:
 
     @property
     def is_place(self) -> bool:
-        """Whether it takes the name of a place."""
+        """True where it takes the name of a place."""
         return bool(self.stems & _PLACES or re.search(r"\b(?:city|country|town)\b", self.description))
 
     @property
     def is_person(self) -> bool:
-        """Whether it takes the name of a person."""
+        """True where it takes the name of a person."""
         return bool(self.stems & _PEOPLE) and not self.stems & _NO_PEOPLE
 
     def mentioned(self, text: str) -> list[Any]:

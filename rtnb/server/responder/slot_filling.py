@@ -1,4 +1,4 @@
-"""The arguments of a call, read off the words of a request by rule.
+"""Arguments of a call, read from the words of a request by rule.
 
 Numbers, names, places, choices, yes or no, days and times are taken as they are given. What is not said is left out.
 """
@@ -31,7 +31,7 @@ _LEAD = rf"{lexicon.source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
 
 
 def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
-    """Read the arguments of a call off a request.
+    """Read the arguments of a call from a request.
 
     Args:
         schema: The tool's `parameters`, a JSON schema of type object.
@@ -75,7 +75,7 @@ def _something(parameter: Parameter, request: str) -> Any:
 
 
 class _Reader:
-    """Reads values off a request; each number and each text of it is taken once."""
+    """Reader of the values in one request; each number and each text of it is taken once."""
 
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
         self._request = request
@@ -190,7 +190,7 @@ def _unit_wanted(parameter: Parameter) -> str | None:
 
 
 def _unit_after(text: str, number: Number) -> str | None:
-    found = re.match(r"[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :], re.IGNORECASE)
+    found = re.match(r"(?i)[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :])
     return next(unit for unit in _SECONDS if unit.startswith(found[1].casefold())) if found else None
 
 

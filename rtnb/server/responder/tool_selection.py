@@ -1,4 +1,4 @@
-"""Which tool a request asks for, by rule.
+"""Selection of the tool that a request asks for, by rule.
 
 A tool is known by the words of its name, its description and its parameters. A call that lacks a required argument is
 not made unless the client insists on one.
@@ -107,22 +107,14 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
     clauses = [clause for clause in lexicon.cue("clause_end").split(request) if clause.strip()]
     if len(clauses) < 2:
         return []
-    found: list[Match] = []
-    held = ""
+    groups: list[tuple[Schema, float, list[str]]] = []
     for clause in clauses:
         score, tool = max(((_score(tool, clause), tool) for tool in tools), key=lambda entry: entry[0])
-        last = found[-1].tool if found else None
-        if score < _LEAST:
-            # "… in Oslo | and Paris": a clause without a tool of its own belongs to the one before it.
-            if last is not None:
-                held = f"{held} and {clause}"
-                found[-1] = _match(last, found[-1].score, held, False)
-        elif last is not None and last["name"] == tool["name"]:
-            held = f"{held} and {clause}"
-            found[-1] = _match(tool, score, held, False)
-        else:
-            held = clause
-            found.append(_match(tool, score, clause, False))
+        if score >= _LEAST and not (groups and groups[-1][0]["name"] == tool["name"]):
+            groups.append((tool, score, [clause]))
+        elif groups:  # "… in Oslo | and Paris": a clause without a tool of its own belongs to the one before it
+            groups[-1][2].append(clause)
+    found = [_match(tool, score, " and ".join(parts), False) for tool, score, parts in groups]
     # "the weather and the time in Paris": what one clause lacks, the whole sentence may have.
     whole = [match if match.calls else _match(match.tool, match.score, request, False) for match in found]
     return whole if all(match.calls for match in whole) else []
