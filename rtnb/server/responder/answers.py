@@ -11,7 +11,7 @@ from rtnb.server.responder import counting, recall, verbatim
 from rtnb.server.responder.dates import dates, times
 from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.length_limits import limits_of
-from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced
 
 __all__ = ["ANSWERS", "heard_sentence"]
@@ -36,12 +36,7 @@ def classify(dialogue: Dialogue, request: str) -> list[str]:
     """Choose the class that shares most words with the text."""
     options = quoted(request)
     if len(options) < 2:
-        listed = re.search(
-            r"(?:as|into|is it|of|:)\s+(?:either\s+)?((?:[\w -]+,\s*)*[\w -]+?,?\s+or\s+[\w -]+)",
-            request,
-            re.IGNORECASE,
-        )
-        options = re.split(r",\s*(?:or\s+)?|\s+or\s+", listed[1]) if listed else []
+        options = re.split(r",\s*(?:or\s+)?|\s+or\s+", extract("classes", request))
         options = [option.strip() for option in options if option.strip()]
     if len(options) < 2:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rtnb.server.responder.dialogue import Dialogue
-from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences, spoken_sentences, unspaced, words
 from rtnb.server.responder.verbatim import latin_word
@@ -33,10 +33,7 @@ def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
 
 def _counted_letters(request: str) -> str:
     """Return the word whose letters are to be counted; "" for none."""
-    letters = re.search(
-        r"\bletters?\b.*?\b(?:in|does|has|of)\s+(?:the word\s+)?[\"“']?([^\W\d_]+)", request, re.IGNORECASE
-    )
-    return letters[1] if letters else latin_word(request) if "字母" in request else ""
+    return extract("letters_in", request) or (latin_word(request) if "字母" in request else "")
 
 
 def count(dialogue: Dialogue, request: str) -> list[str]:
@@ -53,8 +50,8 @@ def count(dialogue: Dialogue, request: str) -> list[str]:
     if cue("count_sentences").search(request):
         split = spoken_sentences if turn.heard or not turn.typed else sentences
         return _plural(dialogue, "count_sentence", len(split(material)))
-    if one := re.search(r"\bhow many times\b.*?[\"“']([^\"”']+)", request, re.IGNORECASE):
-        return _plural(dialogue, "count_turn", len(re.findall(re.escape(one[1]), material, re.IGNORECASE)))
+    if one := extract("times_of", request):
+        return _plural(dialogue, "count_turn", len(re.findall(re.escape(one), material, re.IGNORECASE)))
     if cue("count_words").search(request) or (material and cue("count_all").search(request)):
         found = words(material)
         return _plural(dialogue, "count_character" if found and all(map(unspaced, found)) else "count_word", len(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from rtnb.server.languages import closed
 from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.intents import brief
-from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences
 
@@ -38,9 +37,6 @@ class Limits:
 
 # Lengths in words alone, the first that fits.
 _SENTENCES = (("one_or_two_sentences", 2), ("one_sentence", 1), ("brief", 2))
-_FRAME = r"\b(?:{})\w*\b[^.!?\"“”‘’']*?\b(?:with|by saying)\b[^\"“‘']*(\"[^\"]+\"|“[^”]+”|'[^']+'|‘[^’]+’)"
-_BEGIN = re.compile(_FRAME.format("start|begin|open"), re.IGNORECASE)
-_END = re.compile(_FRAME.format("end|finish|close|conclude"), re.IGNORECASE)
 
 
 def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
@@ -58,8 +54,8 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
     allowed = (None, None) if whole else _lengths(standing)
     words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))
     prefix, suffix = (
-        next((found[1][1:-1].strip() for text in (own, standing) if (found := frame.search(text))), "")
-        for frame in (_BEGIN, _END)
+        next(filter(None, (extract(key, text)[1:-1].strip() for text in (own, standing))), "")
+        for key in ("begins_with", "ends_with")
     )
     return Limits(words, sentence_count, prefix, suffix, asked_now=asked != (None, None))
 

@@ -42,6 +42,8 @@ def patterns(key: str, table: str = "cues") -> list[str]:
         entry = file.get(table, {}).get(key, {})
         found += [frame.format("|".join(map(re.escape, entry[k]))) for k, frame in _FRAMES.items() if k in entry]
         found += [re.sub(r"\{([a-z_]+)\}", lambda name: source(name[1]), one) for one in entry.get("patterns", ())]
+    if not found:
+        raise KeyError(key)  # an empty expression would be found everywhere
     return found
 
 

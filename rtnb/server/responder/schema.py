@@ -50,7 +50,19 @@ class Parameter:
     @property
     def kind(self) -> str:
         """JSON type of its values; "string" where the schema leaves it open."""
-        return _kind(self.schema)
+        kind = self.schema.get("type")
+        if isinstance(kind, Sequence) and not isinstance(kind, str):
+            kind = next((one for one in kind if one != "null"), None)
+        for several in ("anyOf", "oneOf"):
+            if kind is None and isinstance(self.schema.get(several), Sequence):
+                branches = [one for one in self.schema[several] if isinstance(one, Mapping)]
+                kinds = (Parameter("", one).kind for one in branches if one.get("type") != "null")
+                kind = next(kinds, None)
+        if kind is None and "enum" in self.schema:
+            kind = {bool: "boolean", int: "integer", float: "number"}.get(type(next(iter(self.schema["enum"]), "")))
+        if kind is None and "properties" in self.schema:
+            kind = "object"
+        return str(kind or "string")
 
     @property
     def options(self) -> list[Any]:
@@ -86,23 +98,6 @@ def parameters(schema: Schema | None) -> list[Parameter]:
     if not isinstance(properties, Mapping):
         return []
     return [Parameter(str(name), one if isinstance(one, Mapping) else {}) for name, one in properties.items()]
-
-
-def _kind(schema: Schema) -> str:
-    kind = schema.get("type")
-    if isinstance(kind, Sequence) and not isinstance(kind, str):
-        kind = next((one for one in kind if one != "null"), None)
-    for several in ("anyOf", "oneOf"):
-        if kind is None and isinstance(schema.get(several), Sequence):
-            kind = next(
-                (_kind(one) for one in schema[several] if isinstance(one, Mapping) and one.get("type") != "null"),
-                None,
-            )
-    if kind is None and "enum" in schema:
-        kind = {bool: "boolean", int: "integer", float: "number"}.get(type(next(iter(schema["enum"]), "")))
-    if kind is None and "properties" in schema:
-        kind = "object"
-    return str(kind or "string")
 
 
 def _pattern(option: str) -> str:

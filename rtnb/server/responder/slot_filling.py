@@ -230,12 +230,7 @@ def _array(parameter: Parameter, text: str) -> list[Any] | None:
             return marked
         if item.is_person:
             return proper_names(text) or None
-        lead = re.search(
-            r"(?::|\b(?:add|buy|order|list|with|of|for|get|pack))\s+(.+?)(?:\s+to\s+(?:my|the)\b.*)?[.!?]*$",
-            text,
-            re.IGNORECASE,
-        )
-        parts = re.split(lexicon.source("joins_entries"), lead[1]) if lead else []
+        parts = re.split(lexicon.source("joins_entries"), lexicon.extract("list_of_items", text))
         return [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()] or None
     if kind == "object":
         arguments, missing = fill(item.schema, text, insist=False)

@@ -39,15 +39,10 @@ def exactly(dialogue: Dialogue, request: str) -> list[str]:
         return [marked[-1]]
     if given := _given(dialogue, request):
         return [given]
-    found = re.search(
-        r"\b(?:say|reply|respond|answer|output)\s+(?:only|exactly|just|with)"
-        r"(?:\s+(?:only|exactly|just|with|the words?|the sentence))*\s*:?\s*(.+)$",
-        request,
-        re.IGNORECASE | re.DOTALL,
-    )
-    if not found or re.match(r"(?:in|a|an|one|two|three|the|short|your|\d)\b", found[1], re.IGNORECASE):
+    what = extract("given_exactly", request)
+    if not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what):
         return []
-    return [found[1].strip(" \"'")]
+    return [what.strip(" \"'")]
 
 
 def say(dialogue: Dialogue, request: str) -> list[str]:
@@ -120,12 +115,7 @@ def which_word(dialogue: Dialogue, request: str) -> list[str]:
 
 def spell(dialogue: Dialogue, request: str) -> list[str]:
     """Spell a word, the user's name, or the last word that was said."""
-    found = re.search(
-        r"\bspell(?:s|ed)?\s+(?:out\s+)?(?:the (?:word|name)\s+)?(.+?)(?:\s+(?:for me|please))?[?.!]*$",
-        request,
-        re.IGNORECASE,
-    )
-    what = found[1] if found and not quoted(request) else latin_word(request)
+    what = (extract("given_to_spell", request) if not quoted(request) else "") or latin_word(request)
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = dialogue.user_name or ""
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
