@@ -1,4 +1,4 @@
-"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they cannot."""
+"""Responder of the practice server: it does what it is asked as far as rules can, and says plainly what they cannot."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_what_a_recording_is_about_is_no_request_for_a_tool_when_something_else_
     ]
 
 
-# ── Doing as told ──
+# ── Doing what is asked ──
 
 
 def test_it_summarises_a_recording_in_its_own_words() -> None:
@@ -320,7 +320,7 @@ def test_it_gives_something_to_practise() -> None:
     assert "I would like a table for two." in said
 
 
-# ── Manner ──
+# ── Length, persona and language ──
 
 
 def test_it_says_once_that_it_is_practice() -> None:
@@ -584,7 +584,7 @@ def turn_with_result(output: str, **more: Any) -> str:
         ('"It is three degrees and cloudy in Oslo."', "It is three degrees and cloudy in Oslo."),
     ],
 )
-def test_a_result_is_told(output: str, answer: str) -> None:
+def test_a_result_is_said(output: str, answer: str) -> None:
     if output == "null":
         assert turn_with_result(output) == "Weather is done."
     else:
@@ -592,7 +592,7 @@ def test_a_result_is_told(output: str, answer: str) -> None:
     assert turn_with_result(output, tool_choice="required") == turn_with_result(output), "no call goes round for ever"
 
 
-def test_every_result_is_told() -> None:
+def test_every_result_is_said() -> None:
     both = [
         typed("What is the weather in Oslo and Paris?"),
         {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": '{"city": "Oslo"}'},

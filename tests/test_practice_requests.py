@@ -1,4 +1,4 @@
-"""What the practice brain is asked for: whole words where words are asked for, requests in instructions, languages."""
+"""Requests to the responder: whole words where words are asked for, requests in instructions, languages."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")
 
 
-def test_the_language_that_the_session_names_reaches_the_brain() -> None:
+def test_the_language_that_the_session_names_reaches_the_responder() -> None:
     theatre = Theatre()
     theatre.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
     theatre.say("No.")

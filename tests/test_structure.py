@@ -81,12 +81,12 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20771,
+    "code lines of Python": 19985,
     "lines of JS": 2924,
     "circles of imports": 3,
     "modules in circles of imports": 12,
     "private names of other modules": 106,
-    "docstrings opening with an article or a question word, in %": 47.8,
+    "docstrings opening with an article or a question word, in %": 39.5,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
