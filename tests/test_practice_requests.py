@@ -327,8 +327,7 @@ def test_an_aside_is_about_what_it_is_given() -> None:
     assert (plain.asked, plain.aside) == ("", False)
     assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
     names = [
-        together(piece.text for piece in responder.think(request) if isinstance(piece, Text))
-        for request in asides
+        together(piece.text for piece in responder.think(request) if isinstance(piece, Text)) for request in asides
     ]
     assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
     assert names[1] == "You have not told me your name."
