@@ -1,4 +1,4 @@
-"""A real mind for the practice server: the forms of the chat servers that people run, and a whole talk through it."""
+"""An LLM for the practice server: the forms of the chat servers that people run, and a whole talk through it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Answer]:
 # ── What is asked ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_real_mind_is_asked_as_a_chat_server_wants_to_be(chat: Chat) -> None:
+def test_an_llm_is_asked_as_a_chat_server_wants_to_be(chat: Chat) -> None:
     chat.answer(*says("Hel", "lo. It costs 3", ".5 dol", "lars. **Bye", "** now"))
     remote = Remote(chat.url, "small", key="sk-not-a-key-at-all")
     pieces = list(remote(Request(instructions="Be kind.", items=[spoken("Hi there")])))

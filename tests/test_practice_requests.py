@@ -1,4 +1,4 @@
-"""What the practice brain is asked for: whole words where words are asked for, requests in instructions, languages."""
+"""Requests to the responder: whole words where words are asked for, requests in instructions, languages."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")
 
 
-def test_the_language_that_the_session_names_reaches_the_brain() -> None:
+def test_the_language_that_the_session_names_reaches_the_responder() -> None:
     theatre = Theatre()
     theatre.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
     theatre.say("No.")
@@ -327,8 +327,7 @@ def test_an_aside_is_about_what_it_is_given() -> None:
     assert (plain.asked, plain.aside) == ("", False)
     assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
     names = [
-        together(piece.text for piece in responder.think(request) if isinstance(piece, Text))
-        for request in asides
+        together(piece.text for piece in responder.think(request) if isinstance(piece, Text)) for request in asides
     ]
     assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
     assert names[1] == "You have not told me your name."

@@ -81,12 +81,12 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20249,
+    "code lines of Python": 19463,
     "lines of JS": 2945,
     "circles of imports": 2,
     "modules in circles of imports": 8,
     "private names of other modules": 101,
-    "docstrings opening with an article or a question word, in %": 35.1,
+    "docstrings opening with an article or a question word, in %": 28.1,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
@@ -99,9 +99,6 @@ OVER_LIMITS = {
         "server/protocol/responses.py": 533,
         "server/protocol/script.py": 612,
         "server/protocol/settings.py": 453,
-        "server/responder/answers.py": 578,
-        "server/responder/text_extraction.py": 666,
-        "server/responder/tool_selection.py": 666,
         "session/session.py": 1158,
         "session/tools.py": 625,
         "session/turn.py": 551,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from rtnb.audio import samples
 from rtnb.server.engines import asr, tts
-from rtnb.server.responder.text_extraction import numbers, spoken_number
+from rtnb.server.responder.numbers import numbers, spoken_number
 
 ANSWERS = (
     "I am the practice voice, not a language model.",
