@@ -9,18 +9,15 @@ from rtnb.models.catalogue import (
     Model,
     Models,
     Prices,
-    Provider,
     Rate,
     get,
     known_on,
     limits,
     load,
-    provider,
-    provider_of,
-    providers,
     shutdown_notice,
     warn_shutdown,
 )
+from rtnb.models.providers import Provider, provider, provider_of, providers
 
 __all__ = [
     "DEFAULT",
