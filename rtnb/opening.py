@@ -1,72 +1,235 @@
-"""The other end: who answers. OpenAI, another server, the practice server on this computer, or a saved session."""
+"""Choose who answers, and open sessions: OpenAI, another server, the practice server or a saved session."""
 
-from __future__ import annotations
-
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
+from rtnb.errors import InputError
+from rtnb.money import Budget
+from rtnb.session import settings
+from rtnb.session.reply import Approval
+from rtnb.session.session import Session
+from rtnb.session.tools import Toolbox
 from rtnb.texts import language
-from rtnb.transport import endpoint as addresses
+from rtnb.transport import endpoint
 
-__all__ = ["find_server", "say_no_key"]
+__all__ = ["ConnectionOptions", "ServerOptions", "connect", "find_server", "say_no_key", "takes_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Each option has its type, its description and, unless it is None, its default: here and nowhere else. Evaluated as
+# they stand (no `from __future__ import annotations`), for `takes_options` reads them.
 
 
-def find_server(
-    model: str | None,
-    *,
-    key: str | keys.Key | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    practice: bool = False,
-    replay: str | Path | None = None,
-    replay_speed: float = 1.0,
-    door: str = "",
-) -> addresses.Address:
+class ServerOptions(TypedDict, total=False):
+    """Who answers, and what it may cost."""
+
+    key: Annotated[str | keys.Key | None, "The API key. None: found as `rtnb.find_key` does."]
+    url: Annotated[
+        str | None,
+        "Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.",
+    ]
+    provider: Annotated[
+        str | None, "The kind of server by its name in `models.toml`, where its address does not tell it."
+    ]
+    practice: Annotated[bool, "Use the practice server, whatever keys there are.", False]
+    replay: Annotated[
+        str | Path | None, "A session saved with `session.save()`, to be played back instead of calling anybody."
+    ]
+    replay_speed: Annotated[float, "How many times faster than it was recorded; `math.inf` does not wait at all.", 1.0]
+    budget: Annotated[
+        float | Budget | None, "US dollars this may cost, or a budget shared with others. None: no limit."
+    ]
+    verbose: Annotated[bool, "Whether to print every event as it comes and goes.", False]
+
+
+class ConnectionOptions(ServerOptions, total=False):
+    """Everything that a session can be opened with."""
+
+    model: Annotated[str | None, "The model's name. None: `gpt-realtime-2.1-mini`."]
+    voice: Annotated[
+        str | None, "One of `rtnb.models.VOICES`, or a custom voice's id (`\"voice_…\"`). None: the model's own."
+    ]
+    speed: Annotated[float | None, "How fast it speaks, 0.25–1.5. None: 1.0."]
+    instructions: Annotated[str | None, 'How the model should behave. None: the server\'s default; "" for none at all.']
+    tools: Annotated[
+        Sequence[Any],
+        "Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP "
+        "servers among them.",
+        (),
+    ]
+    approve: Annotated[
+        Callable[[Approval], Any] | None,
+        "Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may (sync or "
+        "async). None: the reply ends with the question, see `Session.approve()`.",
+    ]
+    modalities: Annotated[
+        Literal["audio", "text"] | Sequence[Literal["audio", "text"]] | None,
+        '`"audio"` (audio and its transcript) or `"text"`, also in the API\'s own form, a list of one; the API never '
+        "returns both. None: audio.",
+    ]
+    turn_detection: Annotated[
+        Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None,
+        'None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the server detects '
+        "it, right for a microphone. A dict is the API's own object.",
+    ]
+    transcription: Annotated[
+        bool | str | Mapping[str, Any] | None,
+        "Whether the user's audio is transcribed too, which is billed separately. True: with a model that fits; a name "
+        "or the API's own object: with that.",
+    ]
+    session: Annotated[
+        Mapping[str, Any] | None,
+        "Further fields of the API's session object, laid over what the other arguments say.",
+    ]
+    reconnect: Annotated[
+        bool, "Whether to go on in a new session, with the history as text, when the socket drops.", False
+    ]
+
+
+def takes_options(options: Any) -> Callable[[F], F]:
+    """Let a function that ends with `**connection` take these options by name.
+
+    IPython completes no `Unpack`, so each option that the function does not name itself becomes a parameter of its
+    signature, and its description stands in the docstring. The function is called with all of them, those left out
+    with their defaults, and with the key wrapped, so that its frame shows none.
+
+    Args:
+        options: `ServerOptions` or `ConnectionOptions`.
+    """
+    # What is said and done comes before who answers, which few need.
+    names = sorted(options.__annotations__, key=lambda name: name in ServerOptions.__annotations__)
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function)
+        parameters = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        described = []
+        for name in names:
+            if name not in parameters:
+                option = options.__annotations__[name]
+                description, *default = option.__metadata__
+                parameters[name] = inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=(default or [None])[0], annotation=option.__origin__
+                )
+                described.append(f"{name}: {description}")
+        signature = own.replace(parameters=list(parameters.values()))
+
+        @functools.wraps(function)
+        def called(*args: Any, **given: Any) -> Any:
+            given["key"] = keys.hold(given.get("key"))
+            try:
+                bound = signature.bind(*args, **given)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            bound.apply_defaults()
+            return function(*bound.args, **bound.kwargs)
+
+        called.__dict__["__signature__"] = signature
+        called.__doc__ = (function.__doc__ or "").replace("**connection: As described.", "\n        ".join(described))
+        return cast(F, called)
+
+    return decorate
+
+
+@takes_options(ConnectionOptions)
+def connect(**connection: Unpack[ConnectionOptions]) -> Session:
+    """Open a session; it starts at once and the call returns at once.
+
+    ```python
+    async with rtnb.connect(instructions="Answer in one sentence.", voice="marin") as chat:
+        reply = await chat.ask(clip, "What is this about?")
+    ```
+
+    Args:
+        **connection: As described.
+
+    Returns:
+        A `Session`: await it, use it in `with` or `async with`, or just go on and ask.
+
+    Raises:
+        InputError: If an argument is not what the API takes.
+        KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
+    """
+    modalities = settings.modality(connection["modalities"])
+    model = connection["model"]
+    if connection["replay"] is not None and model is None:
+        from rtnb.recording import recording
+
+        model = recording.open_recording(connection["replay"]).model
+    model = model or models.DEFAULT
+    where = find_server(model, connection)
+    if not where.provider.responses:
+        raise InputError(
+            f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…).",
+            provider=where.provider.name,
+        )
+    if where.provider.listed:
+        models.warn_shutdown(model, stacklevel=4)  # the caller's line, past the decorator's
+    turn_detection = connection["turn_detection"]
+    if turn_detection is None and not where.provider.commit:
+        turn_detection = "server_vad"  # nobody can end a turn by hand there
+    tools = connection["tools"]
+    toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
+    wanted = settings.of_session(
+        connection["voice"],
+        connection["instructions"],
+        toolbox,
+        modalities,
+        turn_detection,
+        connection["transcription"],
+        connection["session"] or {},
+        speed=connection["speed"],
+    )
+    budget = Budget.of(connection["budget"])
+    later = {name: connection[name] for name in ("approve", "reconnect", "verbose")}  # type: ignore[literal-required]
+    return Session(where, model, wanted, toolbox, budget, **later)
+
+
+def find_server(model: str | None, connection: ServerOptions, beside: str = "") -> endpoint.Address:
     """Decide who answers. With a key it is never silently the practice server.
 
     Args:
         model: The model to ask for in the address. None where the address names none.
-        key: As in `connect`, and so the next five.
-        url: Another server.
-        provider: Its kind.
-        practice: Whether it is the practice server.
-        replay: A saved session.
-        replay_speed: How fast it is played back.
-        door: What stands behind `/v1/realtime` for other kinds of session: `"?intent=transcription"` or
-            `"/translations"`.
+        connection: All options that say who answers.
+        beside: The rest of the address, after `/v1/realtime`, of other kinds of session: `"?intent=transcription"` or
+            `"/translations"`. It is not added to `url`.
 
     Raises:
-        InputError: If the address is none.
+        InputError: If the address cannot be read.
         KeyMissing: If a key is needed and none is found.
         ReplayError: If the saved session cannot be read.
     """
-    key = keys.hold(key)
-    if replay is not None:
+    key, url, provider = connection["key"], connection["url"], connection["provider"]
+    if connection["replay"] is not None:
         from rtnb.recording import recording
 
-        local = recording.serve(replay, replay_speed) + door
-        return addresses.resolve(local, model, source="replay", provider="practice")
-    if practice:
-        local = _practice_url() + door
-        return addresses.resolve(local, model, key="practice", source="practice", provider="practice")
-    if url is not None and url != "":
-        url = addresses.parse(url).geturl()
-        kind = models.provider(provider) if provider else models.provider_of(url)
-        # OpenAI's key is for OpenAI: an address nobody knows gets a key only where one was given for it.
-        found = keys.lookup(key, provider=kind.name) if kind.name != "other" or key is not None else None
-        if found is None and kind.needs_key:
-            found = keys.find_key(provider=kind.name)  # raises, telling where it looked
-        where = addresses.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
-        if found is None and where.local:
-            # Servers on this computer need no key, and some want to see any word in its place.
-            return addresses.resolve(url, model, key="none", provider=kind.name)
-        return where
-    found = keys.lookup(key)
-    if found is None:
+        local = recording.serve(connection["replay"], connection["replay_speed"]) + beside
+        return endpoint.resolve(local, model, source="replay", provider="practice")
+    if not connection["practice"] and url:
+        return _server_at(url, model, key, provider)
+    found = None if connection["practice"] else keys.lookup(key)
+    if found is not None:
+        return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
+    if not connection["practice"]:
         say_no_key()
-        return find_server(model, practice=True, door=door)
-    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal, provider=provider)
+    return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
+
+
+def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str | None) -> endpoint.Address:
+    """Return another server, with the key that is its own."""
+    url = endpoint.parse(url).geturl()
+    kind = models.provider(provider) if provider else models.provider_of(url)
+    found = keys.lookup(key, provider=kind.name) if kind.finds_key or key is not None else None
+    if found is None and kind.needs_key:
+        found = keys.find_key(provider=kind.name)  # raises, and says where it looked
+    where = endpoint.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
+    if found is None and where.local:
+        # Servers on this computer need no key, and some want to see any word in its place.
+        return endpoint.resolve(url, model, key="none", provider=kind.name)
+    return where
 
 
 _no_key_said = False
@@ -80,15 +243,10 @@ def say_no_key() -> None:
     _no_key_said = True
 
 
-_practice: Any = None
-
-
+@functools.cache
 def _practice_url() -> str:
     """Start the one practice server of this process, on the first call."""
-    global _practice
-    if _practice is None:
-        # The two ends know nothing of each other but the address: imported here and nowhere else.
-        from rtnb.server import server
+    # The two ends know nothing of each other but the address: imported here and nowhere else.
+    from rtnb.server import server
 
-        _practice = server.start()
-    return _practice.url
+    return server.start().url

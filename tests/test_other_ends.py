@@ -9,8 +9,8 @@ from dialogue import serve
 
 from rtnb.audio import Clip
 from rtnb.errors import ConnectionFailed, KeyMissing, KeyRefused, ServerError
+from rtnb.opening import connect
 from rtnb.session import session
-from rtnb.session.session import connect
 from rtnb.transport import endpoint
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")

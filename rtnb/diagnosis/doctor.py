@@ -898,12 +898,12 @@ def _issuer_in(der: bytes) -> str:
 
 def _open_session(model: str, url: str | None, key: keys.Key | None, timeout: float) -> None:
     """Open a session and close it again: no turn, no cost."""
-    from rtnb.session import session
+    from rtnb import opening
 
     with warnings.catch_warnings():
         # The model's end is a finding of its own.
         warnings.simplefilter("ignore", RtnbWarning)
-        opened = session.connect(model=model, url=url, key=key)
+        opened = opening.connect(model=model, url=url, key=key)
     try:
         opened.wait(timeout)
     finally:

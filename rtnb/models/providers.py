@@ -117,5 +117,3 @@ def provider_of(url: str | None) -> Provider:
     # Without name and password, which could look like the host of another server and bring its key here.
     url = re.sub(r"(?<=://)[^/?#]*@", "", url)
     return next(known for known in providers() if known.matches.search(url))
-
-

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import InputError
 from rtnb.session.tools import Toolbox
 
-__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "of_response", "of_session"]
+__all__ = [
+    "RATE_HZ",
+    "TRANSCRIPTION_MODEL",
+    "merge",
+    "modality",
+    "of_response",
+    "of_session",
+    "output_modalities",
+]
 
 RATE_HZ = 24_000
 # Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
@@ -65,6 +73,28 @@ def of_session(
     return merged
 
 
+def output_modalities(given: str | Sequence[str]) -> list[str]:
+    """Write `modalities` in the API's form, a list of one; what is a list already stays."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def modality(given: str | Sequence[str] | None) -> str | None:
+    """Return the one modality that was asked for, as a word or in the API's form. None for none.
+
+    Raises:
+        InputError: If it is not one, or several.
+    """
+    for name in ("audio", "text"):
+        if given in (name, [name], (name,)):
+            return name
+    if given is not None:
+        raise InputError(
+            f"Your modalities={given!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",
+            modalities=given,
+        )
+    return None
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one object over another, dicts inside included."""
     merged = dict(base)
@@ -75,14 +105,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_response(
-    instructions: str | None, modalities: str | None, voice: str | None, extra: Mapping[str, Any] | None
+    instructions: str | None,
+    modalities: str | Sequence[str] | None,
+    voice: str | None,
+    extra: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Write the arguments of `ask` as the `response` of the API's `response.create`."""
     settings: dict[str, Any] = {}
     if instructions is not None:
         settings["instructions"] = instructions
     if modalities is not None:
-        settings["output_modalities"] = [modalities]
+        settings["output_modalities"] = output_modalities(modalities)
     if voice is not None:
         settings["audio"] = {"output": {"voice": voice}}
     return {**settings, **(extra or {})}
