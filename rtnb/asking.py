@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from rtnb.opening import ConnectionOptions, connect, takes_options
-from rtnb.session.reply import Reply
+from rtnb.session.reply import Finished, Reply
+from rtnb.transport import io_thread
 from rtnb.ui import live
 
 __all__ = ["ask", "connect"]
 
 # Replies of `ask` and `connect`, as users call them, are shown as a notebook shows them.
 Reply.shown_by = live.bundle
+
+_LINGER_SECONDS = 0.25  # `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded)
 
 
 @takes_options(ConnectionOptions)
@@ -47,7 +50,13 @@ def ask(
     except BaseException:
         session.close()
         raise
-    session._close_after(reply)
+    loop = io_thread.io_loop()
+
+    def end(update: Any) -> None:
+        if isinstance(update, Finished):
+            loop.call_soon_threadsafe(loop.call_later, _LINGER_SECONDS, session.close)
+
+    reply.subscribe(end)
     if show:
         live.show(reply)
     return reply

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, cast
@@ -114,7 +115,7 @@ def takes_options(options: Any) -> Callable[[F], F]:
                 parameters[name] = inspect.Parameter(
                     name, inspect.Parameter.KEYWORD_ONLY, default=(default or [None])[0], annotation=option.__origin__
                 )
-                described.append(f"{name}: {description}")
+                described.append(textwrap.fill(f"{name}: {description}", 112, subsequent_indent="    "))
         signature = own.replace(parameters=list(parameters.values()))
 
         @functools.wraps(function)
@@ -128,7 +129,8 @@ def takes_options(options: Any) -> Callable[[F], F]:
             return function(*bound.args, **bound.kwargs)
 
         called.__dict__["__signature__"] = signature
-        called.__doc__ = (function.__doc__ or "").replace("**connection: As described.", "\n        ".join(described))
+        described_below = textwrap.indent("\n".join(described), "        ").lstrip()
+        called.__doc__ = (function.__doc__ or "").replace("**connection: As described.", described_below)
         return cast(F, called)
 
     return decorate
@@ -183,9 +185,16 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
         connection["session"] or {},
         speed=connection["speed"],
     )
-    budget = Budget.of(connection["budget"])
-    later = {name: connection[name] for name in ("approve", "reconnect", "verbose")}  # type: ignore[literal-required]
-    return Session(where, model, wanted, toolbox, budget, **later)
+    return Session(
+        where,
+        model,
+        wanted,
+        toolbox,
+        Budget.of(connection["budget"]),
+        approve=connection["approve"],
+        reconnect=connection["reconnect"],
+        verbose=connection["verbose"],
+    )
 
 
 def find_server(model: str | None, connection: ServerOptions, beside: str = "") -> endpoint.Address:
@@ -202,7 +211,7 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
         KeyMissing: If a key is needed and none is found.
         ReplayError: If the saved session cannot be read.
     """
-    key, url, provider = connection["key"], connection["url"], connection["provider"]
+    key, url, provider = keys.hold(connection["key"]), connection["url"], connection["provider"]
     if connection["replay"] is not None:
         from rtnb.recording import recording
 

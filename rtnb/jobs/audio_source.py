@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, InputError
@@ -175,7 +175,7 @@ class AudioJob(Stream[T, P]):
         work.cancel()
         end()
         if error is None:
-            self._finish(self)
+            self._finish(cast(T, self))  # what a job is awaited for is the job itself
         else:
             self._fail(error)
         self._tell()

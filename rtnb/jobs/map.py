@@ -15,14 +15,14 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from rtnb import html, models
 from rtnb.audio import Clip, open_stream
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, append_row, read_rows
 from rtnb.money import Budget, estimate, money
-from rtnb.opening import ConnectionOptions, connect, find_server, takes_options
+from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
 from rtnb.session.session import Session
 from rtnb.session.settings import modality
@@ -278,7 +278,7 @@ class Results(Handle["Results"]):
         try:
             row = await self._answer(job)
         finally:
-            self._allowance.end(job, row and row.usd)
+            self._allowance.end(job, row.usd if row else None)
         if row is None:
             return
         with self._lock:
@@ -402,7 +402,7 @@ def map(
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     jobs = _jobs(clips)
     how = {**connection, "model": model or models.DEFAULT, "modalities": modality(modalities)}
-    where = find_server(how["model"], connection)
+    where = find_server(how["model"], cast(ServerOptions, connection))
     if where.provider.built_in and not connection["url"]:
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)

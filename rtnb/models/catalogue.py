@@ -307,10 +307,10 @@ def get(name: str) -> Model:
 @cache
 def limits() -> Limits:
     """Return what OpenAI's servers allow, and the token arithmetic."""
-    data = read()
+    facts: dict[str, Any] = read()["limits"] | read()["tokens"]
     # TOML has no tuples: the least and the greatest value of something are a list there.
-    facts = data["limits"] | data["tokens"]
-    return Limits(**{name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()})
+    facts |= {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
+    return Limits(**facts)
 
 
 def known_on() -> date:

@@ -34,7 +34,7 @@ from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session import settings, turn
 from rtnb.session.parts import read_parts
-from rtnb.session.reply import Approval, Finished, Reply
+from rtnb.session.reply import Approval, Reply
 from rtnb.session.tools import Toolbox
 from rtnb.transport import connection_errors, io_thread
 from rtnb.transport import endpoint as addresses
@@ -49,7 +49,6 @@ __all__ = ["Closed", "Reconnecting", "Reply", "Session"]
 
 _log = logging.getLogger("rtnb")
 
-_LINGER_SECONDS = 0.25
 # Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
 BENIGN_CODES = frozenset(
     {
@@ -543,15 +542,6 @@ class Session:
         self._closing = True
         self._loop.call_soon_threadsafe(self._hang_up)
         return self._ended
-
-    def _close_after(self, reply: Reply) -> None:
-        """Hang up when this reply is over, and shortly after: `rate_limits.updated` comes 29–46 ms later (recorded)."""
-
-        def end(update: Any) -> None:
-            if isinstance(update, Finished):
-                self._loop.call_soon_threadsafe(self._loop.call_later, _LINGER_SECONDS, self.close)
-
-        reply.subscribe(end)
 
     # --- from here on: the I/O thread ------------------------------------------------------------------------------
 
