@@ -230,7 +230,7 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
 def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str | None) -> endpoint.Address:
     """Return another server, with the key that is its own."""
     url = endpoint.parse(url).geturl()
-    kind = models.provider(provider) if provider else models.provider_of(url)
+    kind = models.provider_of(url, provider)
     found = keys.lookup(key, provider=kind.name) if kind.finds_key or key is not None else None
     if found is None and kind.needs_key:
         found = keys.find_key(provider=kind.name)  # raises, and says where it looked

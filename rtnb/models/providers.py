@@ -101,17 +101,18 @@ def provider(name: str) -> Provider:
     return known[name]
 
 
-def provider_of(url: str | None) -> Provider:
+def provider_of(url: str | None, name: str | None = None) -> Provider:
     """Return the kind of server an address belongs to.
 
     Args:
         url: A `ws`, `wss`, `http` or `https` address. None means OpenAI's own.
+        name: The short name of the kind, which goes before what the address tells. None: the address tells it.
 
     Returns:
         The first provider whose pattern fits; `"other"` where none does.
     """
-    if url is None:
-        return provider("openai")
+    if name or url is None:
+        return provider(name or "openai")
     if not isinstance(url, str):
         raise InputError(f"Your url is of type {type(url).__name__}, not text. Give an address such as wss://HOST.")
     # Without name and password, which could look like the host of another server and bring its key here.

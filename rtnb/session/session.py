@@ -775,6 +775,8 @@ class Session:
 
     def _update(self, settings: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         event = client_events.session_update(settings)
+        if not self._where.provider.responses:
+            event["model"] = self.model  # a server that only transcribes reads nothing else
         if not self._where.provider.answers_update:
             self._line.put(event)
             return asyncio.sleep(0, {})

@@ -72,7 +72,7 @@ def resolve(
     reveal = key = keep_secret(key) if isinstance(key, str) else key
     parts = parse(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    kind = models.provider(provider) if provider else models.provider_of(parts.geturl())
+    kind = models.provider_of(parts.geturl(), provider)
     path = parts.path.rstrip("/")
     if not path:
         path = kind.path
