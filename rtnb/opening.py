@@ -1,11 +1,13 @@
 """Choose who answers, and open sessions: OpenAI, another server, the practice server or a saved session."""
 
+# Annotations are evaluated as they stand (no `from __future__ import annotations`): `takes_options` reads them.
+
 import functools
 import inspect
-import textwrap
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
 from rtnb.errors import InputError
@@ -20,75 +22,72 @@ from rtnb.transport import endpoint
 __all__ = ["ConnectionOptions", "ServerOptions", "connect", "find_server", "say_no_key", "takes_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-# Each option has its type, its description and, unless it is None, its default: here and nowhere else. Evaluated as
-# they stand (no `from __future__ import annotations`), for `takes_options` reads them.
+_REST, _BY_NAME = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
 class ServerOptions(TypedDict, total=False):
-    """Who answers, and what it may cost."""
+    """Options that say who answers, and what it may cost.
 
-    key: Annotated[str | keys.Key | None, "The API key. None: found as `rtnb.find_key` does."]
-    url: Annotated[
-        str | None,
-        "Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.",
-    ]
-    provider: Annotated[
-        str | None, "The kind of server by its name in `models.toml`, where its address does not tell it."
-    ]
-    practice: Annotated[bool, "Use the practice server, whatever keys there are.", False]
-    replay: Annotated[
-        str | Path | None, "A session saved with `session.save()`, to be played back instead of calling anybody."
-    ]
-    replay_speed: Annotated[float, "How many times faster than it was recorded; `math.inf` does not wait at all.", 1.0]
-    budget: Annotated[
-        float | Budget | None, "US dollars this may cost, or a budget shared with others. None: no limit."
-    ]
-    verbose: Annotated[bool, "Whether to print every event as it comes and goes.", False]
+    Attributes:
+        key: The API key. None: found as `rtnb.find_key` does.
+        url: Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.
+        provider: The kind of server by its name in `models.toml`, where its address does not tell it.
+        practice: Use the practice server, whatever keys there are.
+        replay: A session saved with `session.save()`, to be played back instead of calling anybody.
+        replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
+        budget: US dollars this may cost, or a budget shared with others. None: no limit.
+        verbose: Whether to print every event as it comes and goes.
+    """
+
+    key: str | keys.Key | None
+    url: str | None
+    provider: str | None
+    practice: bool
+    replay: str | Path | None
+    replay_speed: float
+    budget: float | Budget | None
+    verbose: bool
 
 
 class ConnectionOptions(ServerOptions, total=False):
-    """Everything that a session can be opened with."""
+    """Options that a session can be opened with.
 
-    model: Annotated[str | None, "The model's name. None: `gpt-realtime-2.1-mini`."]
-    voice: Annotated[
-        str | None, "One of `rtnb.models.VOICES`, or a custom voice's id (`\"voice_…\"`). None: the model's own."
-    ]
-    speed: Annotated[float | None, "How fast it speaks, 0.25–1.5. None: 1.0."]
-    instructions: Annotated[str | None, 'How the model should behave. None: the server\'s default; "" for none at all.']
-    tools: Annotated[
-        Sequence[Any],
-        "Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP "
-        "servers among them.",
-        (),
-    ]
-    approve: Annotated[
-        Callable[[Approval], Any] | None,
-        "Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may (sync or "
-        "async). None: the reply ends with the question, see `Session.approve()`.",
-    ]
-    modalities: Annotated[
-        Literal["audio", "text"] | Sequence[Literal["audio", "text"]] | None,
-        '`"audio"` (audio and its transcript) or `"text"`, also in the API\'s own form, a list of one; the API never '
-        "returns both. None: audio.",
-    ]
-    turn_detection: Annotated[
-        Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None,
-        'None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the server detects '
-        "it, right for a microphone. A dict is the API's own object.",
-    ]
-    transcription: Annotated[
-        bool | str | Mapping[str, Any] | None,
-        "Whether the user's audio is transcribed too, which is billed separately. True: with a model that fits; a name "
-        "or the API's own object: with that.",
-    ]
-    session: Annotated[
-        Mapping[str, Any] | None,
-        "Further fields of the API's session object, laid over what the other arguments say.",
-    ]
-    reconnect: Annotated[
-        bool, "Whether to go on in a new session, with the history as text, when the socket drops.", False
-    ]
+    Attributes:
+        model: The model's name. None: `gpt-realtime-2.1-mini`.
+        voice: One of `rtnb.models.VOICES`, or a custom voice's id (`"voice_…"`). None: the model's own.
+        speed: How fast it speaks, 0.25–1.5. None: 1.0.
+        instructions: How the model should behave. None: the server's default; "" for none at all.
+        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
+            servers among them.
+        approve: Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may
+            (sync or async). None: the reply ends with the question, see `Session.approve()`.
+        modalities: `"audio"` (audio and its transcript) or `"text"`, also in the API's own form, a list of one; the API
+            never returns both. None: audio.
+        turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
+            server detects it, right for a microphone. A dict is the API's own object.
+        transcription: Whether the user's audio is transcribed too, which is billed separately. True: with a model that
+            fits; a name or the API's own object: with that.
+        session: Further fields of the API's session object, laid over what the other arguments say.
+        reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
+    """
+
+    model: str | None
+    voice: str | None
+    speed: float | None
+    instructions: str | None
+    tools: Sequence[Any]
+    approve: Callable[[Approval], Any] | None
+    modalities: Literal["audio", "text"] | Sequence[Literal["audio", "text"]] | None
+    turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None
+    transcription: bool | str | Mapping[str, Any] | None
+    session: Mapping[str, Any] | None
+    reconnect: bool
+
+
+# The others are None.
+_DEFAULTS = {"practice": False, "replay_speed": 1.0, "verbose": False, "tools": (), "reconnect": False}
+# Name and description, as they stand above under "Attributes:".
+_DESCRIBED = re.compile(r"^ {8}(\w+):.*(?:\n {12}.*)*", re.MULTILINE)
 
 
 def takes_options(options: Any) -> Callable[[F], F]:
@@ -101,22 +100,23 @@ def takes_options(options: Any) -> Callable[[F], F]:
     Args:
         options: `ServerOptions` or `ConnectionOptions`.
     """
-    # What is said and done comes before who answers, which few need.
+    # What is asked for comes before who answers, which few need.
     names = sorted(options.__annotations__, key=lambda name: name in ServerOptions.__annotations__)
+    described = {
+        found[1]: found[0] for kind in (options, ServerOptions) for found in _DESCRIBED.finditer(kind.__doc__ or "")
+    }
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
-        parameters = {name: p for name, p in own.parameters.items() if p.kind is not p.VAR_KEYWORD}
-        described = []
-        for name in names:
-            if name not in parameters:
-                option = options.__annotations__[name]
-                description, *default = option.__metadata__
-                parameters[name] = inspect.Parameter(
-                    name, inspect.Parameter.KEYWORD_ONLY, default=(default or [None])[0], annotation=option.__origin__
-                )
-                described.append(textwrap.fill(f"{name}: {description}", 112, subsequent_indent="    "))
-        signature = own.replace(parameters=list(parameters.values()))
+        named = {name: parameter for name, parameter in own.parameters.items() if parameter.kind is not _REST}
+        added = {
+            name: inspect.Parameter(
+                name, _BY_NAME, default=_DEFAULTS.get(name), annotation=options.__annotations__[name]
+            )
+            for name in names
+            if name not in named
+        }
+        signature = own.replace(parameters=[*named.values(), *added.values()])
 
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
@@ -129,8 +129,8 @@ def takes_options(options: Any) -> Callable[[F], F]:
             return function(*bound.args, **bound.kwargs)
 
         called.__dict__["__signature__"] = signature
-        described_below = textwrap.indent("\n".join(described), "        ").lstrip()
-        called.__doc__ = (function.__doc__ or "").replace("**connection: As described.", described_below)
+        lines = "\n".join(described.get(name, name) for name in added)
+        called.__doc__ = (function.__doc__ or "").replace("        **connection: As described.", lines)
         return cast(F, called)
 
     return decorate

@@ -137,7 +137,10 @@ def test_modalities_are_taken_in_the_apis_own_form(modalities, tmp_path):
 
 @pytest.mark.parametrize("modalities", ["video", ["audio", "text"], []])
 def test_other_modalities_are_refused(modalities):
-    for call in (lambda: rtnb.ask("Hi", modalities=modalities), lambda: rtnb.map("Hi", "What?", modalities=modalities)):
+    for call in (
+        lambda: rtnb.ask("Hi", modalities=modalities),
+        lambda: rtnb.map(rtnb.samples()["question"], "What?", modalities=modalities),
+    ):
         with pytest.raises(errors.InputError, match="is not one the API takes") as refused:
             call()
         assert refused.value.modalities == modalities
