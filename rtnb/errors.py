@@ -135,7 +135,7 @@ def keep_secret(secret: str) -> Callable[[], str]:
         secret: The plain text; spaces and line breaks around it are dropped.
 
     Returns:
-        A function that gives it back.
+        A function that returns it.
     """
     secret = secret.strip()
 
@@ -169,7 +169,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Mask what is logged; a filter for the loggers that `websockets` tells its handshakes and frames."""
+    """Mask what is logged; a filter for the loggers to which `websockets` writes its handshakes and frames."""
     record.msg, record.args = _IN_A_LOG.sub(r"\1…", mask_secrets(record.getMessage())), ()
     return True
 

@@ -1,7 +1,9 @@
 """Every public signature is known to type checkers, editors and IPython, and every error declares what it carries."""
 
 import ast
+import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +183,31 @@ def test_an_attribute_that_was_not_given_is_there_and_described(kind):
     for name in inspect.get_annotations(kind):
         assert getattr(error, name) in (None, "", 0.0, ())
         assert f"\n        {name}: " in kind.__doc__
+
+
+# --- docstrings ------------------------------------------------------------------------------------------------------
+
+
+def exists(name):
+    """Return whether `rtnb.NAME` is a module, or reached from one attribute by attribute."""
+    found, at = rtnb, "rtnb"
+    for part in name.split("."):
+        at += f".{part}"
+        try:
+            found = getattr(found, part) if hasattr(found, part) else importlib.import_module(at)
+        except ImportError:
+            return False
+    return True
+
+
+def test_docstrings_name_what_exists():
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    named = {
+        name
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, kinds)
+        for name in re.findall(r"\brtnb\.([A-Za-z_][\w.]*\w)", ast.get_docstring(node) or "")
+    }
+    assert {"connect", "models.VOICES"} <= named
+    assert [name for name in sorted(named) if not exists(name)] == []

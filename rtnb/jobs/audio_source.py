@@ -106,7 +106,7 @@ class AudioJob(Stream[T, P]):
 
     @property
     def source(self) -> str:
-        """The answering side: `"openai"`, `"practice"`, `"replay"` or the host's name."""
+        """Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name."""
         return self.session.source
 
     def append(self, pcm: bytes) -> None:

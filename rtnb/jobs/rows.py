@@ -1,4 +1,4 @@
-"""The results file of a map: JSON Lines, a row for each recording, appended the moment an answer is there."""
+"""Results file of a map: JSON Lines, a row for each recording, appended the moment an answer is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Row", "append_row", "read_rows"]
 
 @dataclass(frozen=True)
 class Row:
-    """The answer to one recording, as it stands in the file.
+    """Answer to one recording, as it stands in the file.
 
     Attributes:
         key: Digest of content, question, model and who answers, by which the same question is known again.

@@ -14,7 +14,7 @@ __all__ = ["Segment", "cues", "short_clock", "srt", "vtt"]
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech and its words.
+    """Stretch of speech and its words.
 
     Attributes:
         start_seconds: Its beginning in the recording.

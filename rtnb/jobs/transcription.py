@@ -1,4 +1,4 @@
-"""The words of a recording, with their times, as text or subtitles; live as well.
+"""Words of a recording, with their times, as text or subtitles; live as well.
 
 A transcription session (`?intent=transcription`) names no model in its address and answers nothing; with
 gpt-live-transcribe and gpt-realtime-whisper the client ends each stretch of speech itself, for turn detection must be
@@ -36,7 +36,7 @@ _PASSAGE_SECONDS = 45.0
 
 
 class Transcription(AudioJob["Transcription", Segment]):
-    """The words of a recording, or of audio that comes live; it has started already.
+    """Words of a recording, or of audio that comes live; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its segments as they come, in their order.
 

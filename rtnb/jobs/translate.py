@@ -31,7 +31,7 @@ _BUDGET_SECONDS = 10.0
 
 
 class Translation(AudioJob["Translation", Delta]):
-    """A recording, or audio that comes live, in another language; it has started already.
+    """Recording, or audio that comes live, in another language; it has started already.
 
     `await` it or `.wait()` for all of it, or iterate over its pieces of words and audio as they come.
 

@@ -58,7 +58,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Prices:
-    """What a model costs from a day on.
+    """Prices of a model from a day on.
 
     Attributes:
         since: First day of these prices.
@@ -92,7 +92,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Model:
-    """One model, as far as it is known.
+    """Facts about one model, as far as they are known.
 
     Attributes:
         name: The name to give as `model=`.
@@ -103,14 +103,14 @@ class Model:
         reasoning: Whether it reasons before it answers (`session.reasoning`). None where unknown.
         voice: The voice it speaks with when none is asked for. None where unknown.
         silence_duration_ms: Silence after which its server turn detection ends a turn. None where unknown.
-        images: Whether it takes pictures. None where unknown.
+        images: Whether it takes images. None where unknown.
         speakers: Whether it tells speakers apart, as a transcription model. None where unknown.
-        rereads_audio: Whether its earlier answers are billed again as sound, or only as words. None where unknown.
+        rereads_audio: Whether its earlier answers are billed again as audio, or only as words. None where unknown.
         since: First day it was served. None where unknown.
         shutdown: Day on which it stops being served. None where none is announced.
         successor: The model to move to. None where none is named.
         history: Its prices over time, oldest first. Empty where unknown.
-        note: What else a person should know; "" for nothing.
+        note: Sentence on what else a user should know; "" for nothing.
         source: Where these facts were read; "" for a name the data file does not know.
     """
 
@@ -139,11 +139,11 @@ class Model:
 
     @property
     def prices(self) -> Prices | None:
-        """The newest prices. None where no price is known."""
+        """Newest prices. None where no price is known."""
         return self.history[-1] if self.history else None
 
     def prices_on(self, day: date | None = None) -> Prices | None:
-        """The prices in force on a day.
+        """Return the prices in force on a day.
 
         Args:
             day: The day asked for. None means the newest prices.
@@ -157,13 +157,13 @@ class Model:
         return in_force[-1] if in_force else None
 
     def is_gone(self, today: date | None = None) -> bool:
-        """Whether the model has been shut down by `today` (None: the present day)."""
+        """Return whether the model has been shut down by `today` (None: the present day)."""
         return self.shutdown is not None and self.shutdown <= (today or date.today())
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A part of the interface that stops, or has stopped, being served.
+    """Part of the interface that stops, or has stopped, being served.
 
     Attributes:
         what: The part, in words.
@@ -180,7 +180,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the API allows, and the token arithmetic that estimates rest on.
+    """Limits of the API, and the token arithmetic that estimates rest on.
 
     Attributes:
         session_minutes: Longest session.
@@ -262,7 +262,7 @@ def _prices(table: dict[str, Any]) -> Prices:
 
 @cache
 def load() -> Models:
-    """Read the data file, once.
+    """Return the models of the data file.
 
     Returns:
         Every known model, snapshots of models among them.
@@ -293,13 +293,13 @@ def load() -> Models:
 
 
 def get(name: str) -> Model:
-    """One model by name.
+    """Return one model by name.
 
     Args:
         name: The model's name. A fine-tuned or unknown name is no error: any server may serve any name.
 
     Returns:
-        What is known of it; a `Model` with `known` False and `prices` None where nothing is.
+        The facts known of it; a `Model` with `known` False and `prices` None where nothing is.
     """
     return load().get(name) or Model(name)
 
@@ -314,12 +314,12 @@ def limits() -> Limits:
 
 
 def known_on() -> date:
-    """The day on which the facts in the data file were last checked."""
+    """Return the day on which the facts in the data file were last checked."""
     return load().known_on
 
 
 def shutdown_notice(name: str, today: date | None = None) -> str | None:
-    """What to tell about a model that is about to be shut down, or has been.
+    """Return a notice about a model that is about to be shut down, or has been.
 
     Args:
         name: The model's name.
@@ -327,7 +327,7 @@ def shutdown_notice(name: str, today: date | None = None) -> str | None:
 
     Returns:
         One or two sentences with the date and the successor from 90 days before the shutdown on; None where
-        there is nothing to tell.
+        there is nothing to say.
     """
     model, today = get(name), today or date.today()
     if model.shutdown is None or today < model.shutdown - timedelta(days=WARN_DAYS):
@@ -347,10 +347,10 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
     Args:
         name: The model's name.
         today: The day to judge from. None means the present day.
-        stacklevel: Whose line the warning points at, as in `warnings.warn`; 2 is the caller's.
+        stacklevel: Number of the frame that the warning points at, as in `warnings.warn`; 2 is the caller's.
 
     Returns:
-        What was warned, or None where there was nothing to warn of.
+        The notice, or None where there was nothing to warn of.
     """
     notice = shutdown_notice(name, today)
     if notice is not None:

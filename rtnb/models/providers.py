@@ -17,7 +17,7 @@ __all__ = ["Provider", "provider", "provider_of", "providers"]
 
 @dataclass(frozen=True)
 class Provider:
-    """A server, or a kind of server, that speaks the protocol.
+    """Server, or kind of server, that speaks the protocol.
 
     Attributes:
         name: Short name, for example `"openai"`, `"azure"`, `"localai"`; `"other"` for an unknown address.
