@@ -102,7 +102,7 @@ class AudioJob(Stream[T, P]):
         self._budget = budget
         self._news = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
-        io_thread.submit(self._run())
+        self._running = io_thread.submit(self._run())
 
     @property
     def source(self) -> str:
@@ -136,12 +136,8 @@ class AudioJob(Stream[T, P]):
         """Take an update of the session."""
         raise NotImplementedError
 
-    def _is_whole(self) -> bool:
-        """Return whether everything has come, however the session ends now."""
-        raise NotImplementedError
-
-    def _stopped(self) -> Exception:
-        """Return why the work ended before everything had come."""
+    def _missing(self) -> BaseException | None:
+        """Return why something is missing. None where everything has come, however the session ends now."""
         raise NotImplementedError
 
     def _ready(self) -> Sequence[P]:
@@ -169,9 +165,9 @@ class AudioJob(Stream[T, P]):
             if isinstance(error, ConnectionFailed):
                 await gone  # the session's own end, which is next, knows why
             if not work.done() or isinstance(error, ConnectionFailed):
-                error = None if self._is_whole() else self._stopped()
+                error = self._missing()
         except BaseException as raised:
-            error = raised if isinstance(raised, Exception) else self._stopped()
+            error = raised if isinstance(raised, Exception) else self._missing()
         work.cancel()
         end()
         if error is None:

@@ -76,20 +76,16 @@ class _Job:
 class _Allowance:
     """Money for the answers under way: reckoned before each, and by what those before it really cost."""
 
-    def __init__(self, budget: Budget | None, model: str, prompt: str, spoken: bool) -> None:
-        self._budget = budget
-        self._about: dict[str, Any] = {
-            "seconds_out": _ANSWER_SECONDS,
-            "model": model,
-            "text_in_tokens": len(prompt) // 3 + 20,
-            "text_only": not spoken,
-        }
+    def __init__(self, prompt: str, connection: dict[str, Any]) -> None:
+        self._budget: Budget | None = connection["budget"]
+        text_only, text_in_tokens = connection["modalities"] != "audio", len(prompt) // 3 + 20
+        self._about = {"model": connection["model"], "text_only": text_only, "text_in_tokens": text_in_tokens}
         self._under_way: list[_Job] = []
         self._dearer = 1.0  # how much more an answer cost than was reckoned
 
     def _reckoned(self, job: _Job) -> float:
         seconds = 60.0 if job.seconds is None else job.seconds
-        return (estimate(seconds_in=seconds, **self._about).usd or 0.0) * self._dearer
+        return (estimate(seconds_in=seconds, seconds_out=_ANSWER_SECONDS, **self._about).usd or 0.0) * self._dearer
 
     def fits(self, job: _Job) -> bool:
         """Return whether the budget covers this recording beside those under way."""
@@ -148,9 +144,7 @@ class Results(Handle["Results"]):
         self._lock = threading.Lock()
         self._running: set[Session] = set()
         self._cancelled = False
-        self._allowance = _Allowance(
-            connection["budget"], self._model, prompt, spoken=connection["modalities"] == "audio"
-        )
+        self._allowance = _Allowance(prompt, connection)
         self._dead = 0
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())

@@ -45,7 +45,7 @@ class PlainTranscription(Transcription):
             self._outcome = None
             self.session.send({"type": "input_audio_buffer.commit"})
         if isinstance(piece, bytes):
-            samples = np.frombuffer(piece, "<i2").astype(np.float32) / 32_768
+            samples = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32_768)
             await self._append(self._resample(samples).tobytes())
             return
         self._check_budget(piece)

@@ -147,12 +147,10 @@ class Transcription(AudioJob["Transcription", Segment]):
             ready += self._done[number]
         return ready
 
-    def _is_whole(self) -> bool:
-        return self._all_sent and len(self._done) == len(self._cuts)
-
-    def _stopped(self) -> Exception:
-        error = self.session.error
-        return error if isinstance(error, Exception) else connection_errors.ended(None, "", self.session.url)
+    def _missing(self) -> BaseException | None:
+        if self._all_sent and len(self._done) == len(self._cuts):
+            return None
+        return self.session.error or connection_errors.ended(None, "", self.session.url)
 
     async def _work(self) -> None:
         cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
@@ -164,7 +162,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         if not self._cuts:
             self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
         self._all_sent = True
-        while not self._is_whole():
+        while len(self._done) < len(self._cuts):
             await self._next()
         segments = self.segments
         if segments and all(segment.error for segment in segments):

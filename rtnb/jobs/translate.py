@@ -116,13 +116,11 @@ class Translation(AudioJob["Translation", Delta]):
     def _ready(self) -> list[Delta]:
         return self._pieces
 
-    def _is_whole(self) -> bool:
-        return self._whole
-
-    def _stopped(self) -> Exception:
-        stopped = "You closed the translation before it was whole. What came until then is kept in .text and .audio."
-        error = self._why or self.session.error
-        return error if isinstance(error, Exception) else ConnectionFailed(stopped, url=self.session.url)
+    def _missing(self) -> BaseException | None:
+        if self._whole:
+            return None
+        closed = "You closed the translation before it was whole. What came until then is kept in .text and .audio."
+        return self._why or self.session.error or ConnectionFailed(closed, url=self.session.url)
 
     async def _work(self) -> None:
         rest, checked = b"", 0.0

@@ -8,17 +8,10 @@ from typing import Any
 from rtnb.errors import InputError
 from rtnb.session.tools import Toolbox
 
-__all__ = [
-    "RATE_HZ",
-    "TRANSCRIPTION_MODEL",
-    "merge",
-    "modality",
-    "of_response",
-    "of_session",
-    "output_modalities",
-]
+__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "modality", "of_response", "of_session", "output_modalities"]
 
 RATE_HZ = 24_000
+_Modalities = str | Sequence[str] | None
 # Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
 # transcription model does.
 TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
@@ -75,24 +68,20 @@ def of_session(
 
 def output_modalities(given: str | Sequence[str]) -> list[str]:
     """Write `modalities` in the API's form, a list of one; what is a list already stays."""
-    return [given] if isinstance(given, str) else list(given)
+    return list(given) if isinstance(given, list | tuple) else [str(given)]
 
 
-def modality(given: str | Sequence[str] | None) -> str | None:
+def modality(given: _Modalities) -> str | None:
     """Return the one modality that was asked for, as a word or in the API's form. None for none.
 
     Raises:
         InputError: If it is not one, or several.
     """
-    for name in ("audio", "text"):
-        if given in (name, [name], (name,)):
-            return name
-    if given is not None:
-        raise InputError(
-            f"Your modalities={given!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",
-            modalities=given,
-        )
-    return None
+    names = None if given is None else output_modalities(given)
+    if names not in (None, ["audio"], ["text"]):
+        wrong = f"Your modalities={given!r} is not one the API takes. Give 'audio' (with transcript) or 'text'."
+        raise InputError(wrong, modalities=given)
+    return names[0] if names else None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,10 +94,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_response(
-    instructions: str | None,
-    modalities: str | Sequence[str] | None,
-    voice: str | None,
-    extra: Mapping[str, Any] | None,
+    instructions: str | None, modalities: _Modalities, voice: str | None, extra: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Write the arguments of `ask` as the `response` of the API's `response.create`."""
     settings: dict[str, Any] = {}
