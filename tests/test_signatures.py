@@ -30,13 +30,13 @@ ERRORS = {
 def test_the_stub_names_what_the_package_has():
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text("utf-8"))
     imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
-    homes = {alias.asname or alias.name: (node.module, alias.name) for node in imports for alias in node.names}
-    (named,) = [ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)]
-    assert set(homes) == set(named) == {*rtnb._HOME, *rtnb._MODULES, "keys", "models"}
-    for name, home in rtnb._HOME.items():
-        module, _, there = home.partition(":")
-        assert homes[name] == (f"rtnb.{module}", there or name)
-    assert {name: homes[name] for name in rtnb._MODULES} == {name: ("rtnb", at) for name, at in rtnb._MODULES.items()}
+    homes = {alias.name: (node.module, alias.asname) for node in imports for alias in node.names}
+    # A stub passes on what is imported under its own name, and what it assigns.
+    passed_on = {name: home for name, (home, again) in homes.items() if again == name}
+    renamed = {node.targets[0].id: node.value.id for node in stub.body if isinstance(node, ast.Assign)}
+    passed_on |= {name: f"{homes[there][0]}:{there}" for name, there in renamed.items()}
+    catalogue = {"keys": "rtnb", "models": "rtnb", "costs": f"rtnb:{rtnb._MODULES['costs']}"}
+    assert passed_on == {name: f"rtnb.{home}" for name, home in rtnb._HOME.items()} | catalogue
 
 
 PROGRAM = """
