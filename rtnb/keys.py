@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -218,53 +218,43 @@ def _look(
     if given is not None:
         return Key(given), looked
     kind = models.provider_of(None, provider)
-    names = kind.key_names
-
-    userdata = _colab_userdata()
-    if userdata is not None:
-        for name in (*names, *kind.colab_names):
-            found, outcome = _colab_secret(userdata, name)
-            if found is not None:
-                return found, looked
-            looked.append((f"Colab's secret {name}", outcome))
-            if outcome.startswith("Colab did not answer"):
-                break  # It would not answer for the next name either, and each try takes ten seconds.
-
-    for name in names:
-        held, outcome = _from_environment(environ, name)
-        if held:
-            environ = None
-            return Key(held.pop(), f"the environment ({name})"), looked
-        looked.append((f"the environment ({name})", outcome))
-
-    path = _dotenv(Path(folder) if folder is not None else Path.cwd())
-    if path is None:
-        looked.append((".env", "no such file here or above"))
-    else:
-        for name in names:
-            found, outcome = _from_dotenv(path, name)
-            if found is not None:
-                return found, looked
-            looked.append((f"{path.name} in {path.parent}", outcome))
-
-    if ask:
-        found, outcome = _ask(names[0] if names else "API key")
+    for place, found, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
         if found is not None:
             return found, looked
-        looked.append(("a prompt", outcome))
+        looked.append((place, outcome))
     return None, looked
 
 
-def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[list[str], str]:
-    """Return the variable's value in a list of its own, or an empty list and why.
+def _places(
+    kind: models.Provider, ask: bool, environ: Mapping[str, str] | None, folder: Path
+) -> Iterator[tuple[str, Key | None, str]]:
+    """Look in one place after the other; yield its name, the key found there, and why there is none."""
+    userdata = _colab_userdata()
+    for name in (*kind.key_names, *kind.colab_names) if userdata is not None else ():
+        found, outcome = _colab_secret(userdata, name)
+        yield f"Colab's secret {name}", found, outcome
+        if outcome.startswith("Colab did not answer"):
+            break  # It would not answer for the next name either, and each try takes ten seconds.
+    for name in kind.key_names:
+        yield f"the environment ({name})", *_from_environment(environ, name)
+    path = _dotenv(folder)
+    if path is None:
+        yield ".env", None, "no such file here or above"
+    else:
+        for name in kind.key_names:
+            yield f"{path.name} in {path.parent}", *_from_dotenv(path, name)
+    if ask:
+        yield "a prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
 
-    This frame is gone before a bad key is refused: tracebacks that show locals would show the environment.
-    """
+
+def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[Key | None, str]:
+    """Return the key in an environment variable, or None and why not."""
     variables = os.environ if environ is None else environ
-    value = variables.get(name, "")
-    if not value.strip():
-        return [], "empty" if name in variables else "not set"
-    return [value], ""
+    held = [variables[name]] if name in variables else []
+    del environ, variables  # a bad key is refused below: tracebacks that show locals would show the environment
+    if not held or not held[0].strip():
+        return None, "empty" if held else "not set"
+    return Key(held.pop(), f"the environment ({name})"), ""
 
 
 def _colab_userdata() -> Any | None:

@@ -163,11 +163,6 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
         model = recording.open_recording(connection["replay"]).model
     model = model or models.DEFAULT
     where = find_server(model, connection)
-    if not where.provider.responses:
-        raise InputError(
-            f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…).",
-            provider=where.provider.name,
-        )
     if where.provider.listed:
         models.warn_shutdown(model, stacklevel=4)  # the caller's line, past the decorator's
     turn_detection = connection["turn_detection"]
@@ -197,7 +192,9 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     )
 
 
-def find_server(model: str | None, connection: ServerOptions, beside: str = "") -> endpoint.Address:
+def find_server(
+    model: str | None, connection: ServerOptions, beside: str = "", *, transcribe: bool = False
+) -> endpoint.Address:
     """Decide who answers. With a key it is never silently the practice server.
 
     Args:
@@ -205,9 +202,10 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
         connection: All options that say who answers.
         beside: The rest of the address, after `/v1/realtime`, of other kinds of session: `"?intent=transcription"` or
             `"/translations"`. It is not added to `url`.
+        transcribe: Whether it is asked for nothing but a transcription, which is all that some servers do.
 
     Raises:
-        InputError: If the address cannot be read.
+        InputError: If the address cannot be read, or the server cannot do what it is asked for.
         KeyMissing: If a key is needed and none is found.
         ReplayError: If the saved session cannot be read.
     """
@@ -218,7 +216,11 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
         local = recording.serve(connection["replay"], connection["replay_speed"]) + beside
         return endpoint.resolve(local, model, source="replay", provider="practice")
     if not connection["practice"] and url:
-        return _server_at(url, model, key, provider)
+        where = _server_at(url, model, key, provider)
+        if not (where.provider.responses or transcribe):
+            unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
+            raise InputError(unable, provider=where.provider.name)
+        return where
     found = None if connection["practice"] else keys.lookup(key)
     if found is not None:
         return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)

@@ -338,7 +338,13 @@ def test_what_such_a_server_cannot_do_is_a_sentence():
     with serve(Vllm(["x"], error="CUDA out of memory")) as url:
         with pytest.raises(ServerError, match=r"It said: CUDA out of memory Check model="):
             transcribe(SPEECH, model="voxtral", url=url, provider="vllm").wait(20)
-        for ask in (connect, rtnb.ask):
+        asking = {
+            "connect": lambda **there: connect(**there),
+            "ask": lambda **there: rtnb.ask("Hi", **there),
+            "map": lambda **there: rtnb.map(SPEECH, "What is it?", **there),
+            "translate": lambda **there: rtnb.translate(SPEECH, to="es", **there),
+        }
+        for ask in asking.values():
             with pytest.raises(InputError, match=r"^Your server \(vLLM\) only transcribes\. Use rtnb\.transcribe"):
                 ask(url=url, provider="vllm")
 

@@ -76,7 +76,7 @@ def transcribe(
     kind = models.provider_of(url, connection["provider"])
     if url is not None and kind.responses:
         connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"
-    where = find_server(None, connection, "?intent=transcription")
+    where = find_server(None, connection, "?intent=transcription", transcribe=True)
     wanted = {"type": "transcription", "audio": {"input": listening}}
     session, budget = Session(where, model, wanted, verbose=connection["verbose"]), Budget.of(connection["budget"])
     if not where.provider.responses:

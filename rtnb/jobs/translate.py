@@ -212,8 +212,5 @@ def translate(
         path, mark, query = str(connection["url"]).partition("?")
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
-    if not where.provider.responses:
-        unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
-        raise InputError(unable, provider=where.provider.name)
     session = Session(where, model, {"audio": audio}, verbose=connection["verbose"])
     return Translation(session, audio_source, to, Budget.of(connection["budget"]))
