@@ -13,6 +13,7 @@ from typing import Any
 from rtnb import __version__, models
 from rtnb.audio import pcm
 from rtnb.errors import InputError, RtnbError
+from rtnb.money import prices
 
 __all__ = ["main"]
 
@@ -73,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--url", help="another server that speaks the protocol")
     doctor.add_argument("--learners", type=int, default=1, metavar="N", help="how many will pay (default: %(default)s)")
 
-    command("prices", _prices, "show models, prices and shutdown dates")
+    command("prices", lambda _: print(prices()), "show models, prices and shutdown dates")
 
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
     notebooks.add_argument("folder", type=Path, help="where to; made if need be")
@@ -138,13 +139,6 @@ def _answer_path() -> Path:
     ours = ("pyproject.toml", "rtnb/cli.py")
     inside = any(all((at / name).is_file() for name in ours) for at in (here, *here.parents))
     return Path(tempfile.mkdtemp(prefix="rtnb-") if inside else "") / "output_audio.wav"
-
-
-def _prices(args: argparse.Namespace) -> int:
-    from rtnb.money import prices
-
-    print(prices())
-    return 0
 
 
 def _notebooks(args: argparse.Namespace) -> int:

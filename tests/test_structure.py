@@ -84,17 +84,14 @@ CAPS = {
     "code lines of Python": 20771,
     "lines of JS": 2924,
     "circles of imports": 3,
-    "modules in circles of imports": 12,
-    "private names of other modules": 106,
-    "docstrings opening with an article or a question word, in %": 47.8,
+    "modules in circles of imports": 11,
+    "private names of other modules": 94,
+    "docstrings opening with an article or a question word, in %": 43.1,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
         "course/check.py": 828,
         "diagnosis/doctor.py": 993,
-        "jobs/map.py": 487,
-        "jobs/transcribe.py": 591,
-        "models/catalogue.py": 479,
         "money/costs.py": 799,
         "protocol/conversation.py": 954,
         "recording/recording.py": 927,
@@ -105,7 +102,7 @@ OVER_LIMITS = {
         "server/responder/answers.py": 578,
         "server/responder/text_extraction.py": 666,
         "server/responder/tool_selection.py": 666,
-        "session/session.py": 1158,
+        "session/session.py": 1062,
         "session/tools.py": 625,
         "session/turn.py": 550,
         "timeline/timeline.py": 765,
@@ -125,7 +122,7 @@ OVER_LIMITS = {
         "protocol/conversation.py:Conversation": 510,
         "server/protocol/responses.py:Response": 419,
         "server/protocol/script.py:Script": 504,
-        "session/session.py:Session": 940,
+        "session/session.py:Session": 933,
         "ui/call.py:Call": 658,
     },
     "characters of a line in JS or CSS": {
@@ -142,7 +139,6 @@ OVER_LIMITS = {
 KNOWN_BACKWARD = {
     ("money.bill", "session.session"),
     ("recording.recording", "session.session"),
-    ("session.session", "opening"),
     ("timeline.timeline", "session.reply"),
     ("timeline.timeline", "session.session"),
 }

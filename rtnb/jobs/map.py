@@ -335,20 +335,17 @@ def _jobs(clips: Any) -> list[_Job]:
     for part in clips if several and not hasattr(clips, "clips") else [clips]:
         if isinstance(part, str | os.PathLike) and Path(part).expanduser().is_dir():
             folder = Path(part).expanduser()
-            found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
-            if not found:
+            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
+            if not files:
                 raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-            given += found
+            given += files
         else:
             given.append(part)
-    jobs = []
-    for step in read_parts(given):
-        if not isinstance(step, Recording):
-            raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
-        source = step.source
-        name = source.name if isinstance(source, Clip) else step.label
-        jobs.append(_Job(source, name))
-    return jobs
+    steps = read_parts(given)
+    found = [(step.source, step.label) for step in steps if isinstance(step, Recording)]
+    if len(found) < len(steps):
+        raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
+    return [_Job(source, source.name if isinstance(source, Clip) else label) for source, label in found]
 
 
 @takes_options(ConnectionOptions)

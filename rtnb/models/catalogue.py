@@ -309,8 +309,7 @@ def limits() -> Limits:
     """Return what OpenAI's servers allow, and the token arithmetic."""
     facts: dict[str, Any] = read()["limits"] | read()["tokens"]
     # TOML has no tuples: the least and the greatest value of something are a list there.
-    facts |= {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-    return Limits(**facts)
+    return Limits(**facts | {name: tuple(value) for name, value in facts.items() if isinstance(value, list)})
 
 
 def known_on() -> date:

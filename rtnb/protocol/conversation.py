@@ -535,8 +535,7 @@ class Conversation:
     # session
 
     def _session(self, event: dict[str, Any], at: float) -> Iterable[Update]:
-        # Some servers send a session without an object, its id beside `type`.
-        self.session = event.get("session") or {"id": event.get("id")}
+        self.session = event.get("session") or {"id": event.get("id")}  # some servers send no more than that
         yield (SessionStarted if event["type"] == "session.created" else SessionUpdated)(event, at, self.session)
 
     def _limits(self, event: dict[str, Any], at: float) -> Iterable[Update]:
