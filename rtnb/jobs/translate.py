@@ -15,8 +15,8 @@ from rtnb.errors import ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options
-from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
+from rtnb.protocol import error_events, frames
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
@@ -144,7 +144,7 @@ class Translation(AudioJob["Translation", Delta]):
         self._sent_seconds += seconds
         if self._budget is not None:
             self._budget.add(cost_of_minutes(seconds, self.model))
-        audio = client_events.encode_audio(piece)
+        audio = frames.encode_audio(piece)
         await self.session.send({"type": "session.input_audio_buffer.append", "audio": audio})
 
     def _take(self, update: Any) -> None:
@@ -158,8 +158,8 @@ class Translation(AudioJob["Translation", Delta]):
             if not self._asked:
                 self._why = connection_errors.ended(1000, "", self.session.url)
             self.session.close()  # however the socket is closed now
-        elif isinstance(update, c.Errored) and update.error.get("code") == client_events.NOT_RECORDED:
-            self._why = client_events.error_from(update.event, "the translation")
+        elif isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+            self._why = error_events.error_from(update.event, "the translation")
             self.session.close()
 
     def _add(self, piece: Delta) -> None:

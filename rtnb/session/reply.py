@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import conversation as c
 from rtnb.transport.handle import Stream
@@ -126,10 +127,10 @@ class Reply(Stream["Reply", Delta]):
         """The answer's sound so far, mono, 24 kHz. None where there is none."""
         from rtnb.audio import Clip
 
-        pcm = b"".join(chunk for turn in self._turns() for chunk in turn._pcm)
+        pcm = b"".join(turn.pcm for turn in self._turns())
         if len(pcm) < 2:
             return None
-        return Clip.from_pcm(pcm[: len(pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="answer")
+        return Clip.from_pcm(pcm[: len(pcm) // 2 * 2], rate_hz=RATE_HZ, name="answer")
 
     @property
     def transcript(self) -> str | None:
@@ -238,7 +239,8 @@ class Reply(Stream["Reply", Delta]):
         """Draw this turn over time: person, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_reply(self)
+        title, session = f"{self.model}, {self.source}", self.session
+        return Timeline.read(title, session.log, session.conversation, self._begin, self._end)
 
     def subscribe(self, listener: _Listener) -> Callable[[], None]:
         """Hear of every update of this turn: first what came already, then what comes, last `Finished`.
@@ -307,5 +309,5 @@ def _piece_of(update: Any) -> Delta | None:
     if isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
         from rtnb.audio import Clip
 
-        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=c.RATE_HZ, name="piece"))
+        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=RATE_HZ, name="piece"))
     return None

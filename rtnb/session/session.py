@@ -30,7 +30,7 @@ from rtnb.errors import (
     mask_secrets,
 )
 from rtnb.money import costs, limits
-from rtnb.protocol import client_events
+from rtnb.protocol import beta, client_events, frames
 from rtnb.protocol import conversation as c
 from rtnb.session import settings, turn
 from rtnb.session.parts import read_parts
@@ -132,7 +132,7 @@ class Session:
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
-        self.settings: dict[str, Any] = client_events.plain(wanted, "session")
+        self.settings: dict[str, Any] = frames.plain(wanted, "session")
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
         self.warnings: list[str] = []
@@ -303,7 +303,7 @@ class Session:
             InputError: If a part is nothing that can be sent, or there is none.
         """
         steps = read_parts(parts)
-        wanted = client_events.plain(settings.of_response(instructions, modalities, voice, response), "response")
+        wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
         reply = Reply(self, label=" · ".join(step.label for step in steps))
         reply.progress = (0.0, None)
         self._take(reply, lambda: turn.take_turn(self, reply, steps, wanted))
@@ -315,7 +315,7 @@ class Session:
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        wanted = client_events.plain(response, "response")
+        wanted = frames.plain(response, "response")
         reply = Reply(self, label="response.create")
         self._take(reply, lambda: turn.take_turn(self, reply, [], wanted))
         return reply
@@ -350,7 +350,7 @@ class Session:
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
-        wanted = client_events.plain(wanted, "response")
+        wanted = frames.plain(wanted, "response")
         reply = Reply(self, label=prompt)
         self._take(reply, lambda: turn.take_side(self, reply, wanted), beside=True)
         return reply
@@ -372,7 +372,7 @@ class Session:
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
         if not asked:
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
-        reason = client_events.plain(reason, "reason")
+        reason = frames.plain(reason, "reason")
         reply = Reply(self, label=f"{'approved' if yes else 'refused'} {', '.join(map(str, asked))}")
         self._take(reply, lambda: turn.take_approved(self, reply, asked, yes, reason))
         return reply
@@ -388,7 +388,7 @@ class Session:
         Raises:
             InputError: If it has no type, or cannot be written as JSON.
         """
-        prepared = client_events.plain(event, "event")
+        prepared = frames.plain(event, "event")
         if not isinstance(prepared, dict) or not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
         prepared.setdefault("event_id", client_events.new_event_id())
@@ -433,7 +433,7 @@ class Session:
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        wanted = {"type": self.settings.get("type", "realtime"), **client_events.plain(session, "session")}
+        wanted = {"type": self.settings.get("type", "realtime"), **frames.plain(session, "session")}
         return self._in_order(lambda: self._update_and_keep(wanted, self._update(wanted)))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
@@ -443,7 +443,7 @@ class Session:
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was heard of it: `audio_end_ms` is clamped to the sound received."""
-        turn = self.conversation.turn(client_events.plain(item_id, "item_id")) if isinstance(item_id, str) else None
+        turn = self.conversation.turn(frames.plain(item_id, "item_id")) if isinstance(item_id, str) else None
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
         return self._request(event, _is("conversation.item.truncated", item_id=item_id), "to truncate the answer")
@@ -467,7 +467,7 @@ class Session:
         Sound cannot be given back: the API takes no sound for the assistant's side.
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
-        items = client_events.plain([_message(role, words) for role, words in pairs if words], "turns")
+        items = frames.plain([_message(role, words) for role, words in pairs if words], "turns")
         return self._in_order(lambda: self._seed(items))
 
     async def events(self) -> AsyncIterator[dict[str, Any]]:
@@ -535,7 +535,7 @@ class Session:
         """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_session(self)
+        return Timeline.read(f"{self.model}, {self.source}", self.log, self.conversation)
 
     def close(self) -> Handle[None]:
         """Hang up. Safe to call twice; the handle is done when the socket is closed."""
@@ -654,7 +654,7 @@ class Session:
 
     def _said(self, *codes: str) -> bool:
         tail = self.log[-5:]
-        return any(e.type == "error" and client_events.to_ga(e.event)["error"].get("code") in codes for e in tail)
+        return any(e.type == "error" and beta.to_ga(e.event)["error"].get("code") in codes for e in tail)
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and open the doors."""

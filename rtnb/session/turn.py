@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from rtnb.audio import open_stream
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
 from rtnb.errors import ResponseFailed, ServerError
 from rtnb.money import limits
 from rtnb.money.costs import Usage, cost
-from rtnb.protocol import client_events
+from rtnb.protocol import client_events, error_events
 from rtnb.protocol import conversation as c
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval
@@ -256,7 +257,7 @@ async def _send_sound(session: Session, reply: Reply, source: Any) -> None:
     read: Any = functools.partial(next, iter(stream), None)
     while (block := await loop.run_in_executor(None, read)) is not None:
         session._line.append(block)
-        sent_seconds += len(block) / (2 * c.RATE_HZ)
+        sent_seconds += len(block) / (2 * RATE_HZ)
         total = None if stream.seconds is None else (total_before or 0.0) + max(stream.seconds, sent_seconds)
         reply.progress = (sent_before + sent_seconds, total)
         await session._line.drained(_AHEAD_BYTES)
@@ -334,7 +335,7 @@ async def _let_it_hear(
     least = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
     silence_ms = max(least, int(detection.get("silence_duration_ms") or 0) + 200)
     session._waiting = reply
-    session._line.append(bytes(silence_ms * c.BYTES_PER_MS))
+    session._line.append(bytes(silence_ms * BYTES_PER_MS))
     session._sent(reply)
     await session._line.drained(0)
     reply._asked_at = session.seconds
@@ -357,8 +358,8 @@ async def _let_it_hear(
             ]
             await _respond(session, reply, settings, refusals)
             return
-        if isinstance(update, c.Errored) and update.error.get("code") == client_events.NOT_RECORDED:
-            raise client_events.error_from(update.event, "to answer")
+        if isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+            raise error_events.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted):
             heard = speaking = True
             reply._took(update.item_id)
