@@ -22,9 +22,9 @@ import websockets
 from dialogue import serve
 
 from rtnb.errors import InputError
+from rtnb.opening import connect
 from rtnb.recording import recording
 from rtnb.server import server
-from rtnb.session.session import connect
 
 HANDSHAKE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

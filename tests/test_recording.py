@@ -11,8 +11,8 @@ from dialogue import serve
 
 from rtnb.audio import Clip, samples
 from rtnb.errors import InputError, ReplayError
+from rtnb.opening import connect
 from rtnb.recording import recording
-from rtnb.session.session import connect
 
 
 def speech(seed, seconds=1.3):

@@ -81,25 +81,22 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19463,
+    "code lines of Python": 19462,
     "lines of JS": 2945,
     "circles of imports": 2,
-    "modules in circles of imports": 8,
-    "private names of other modules": 101,
-    "docstrings opening with an article or a question word, in %": 28.1,
+    "modules in circles of imports": 7,
+    "private names of other modules": 89,
+    "docstrings opening with an article or a question word, in %": 24.3,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
-        "jobs/map.py": 487,
-        "jobs/transcribe.py": 591,
-        "models/catalogue.py": 479,
         "money/costs.py": 799,
         "recording/recording.py": 927,
         "server/engines/asr.py": 523,
         "server/protocol/responses.py": 533,
         "server/protocol/script.py": 612,
         "server/protocol/settings.py": 453,
-        "session/session.py": 1158,
+        "session/session.py": 1062,
         "session/tools.py": 625,
         "session/turn.py": 551,
         "ui/call.py": 928,
@@ -116,7 +113,7 @@ OVER_LIMITS = {
     "lines of a class": {
         "server/protocol/responses.py:Response": 419,
         "server/protocol/script.py:Script": 504,
-        "session/session.py:Session": 940,
+        "session/session.py:Session": 933,
         "ui/call.py:Call": 658,
     },
     "characters of a line in JS or CSS": {
@@ -133,7 +130,6 @@ OVER_LIMITS = {
 KNOWN_BACKWARD = {
     ("money.bill", "session.session"),
     ("recording.recording", "session.session"),
-    ("session.session", "opening"),
 }
 WEBSOCKETS_ELSEWHERE = {
     "recording/recording.py",

@@ -6,7 +6,7 @@ import threading
 import pytest
 from dialogue import serve, usage
 
-from rtnb.session.session import connect
+from rtnb.opening import connect
 from rtnb.session.tools import Tool
 from rtnb.texts.language import language
 from rtnb.ui import live

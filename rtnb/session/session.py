@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rtnb import html, keys, models
+from rtnb import html
 from rtnb.errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -30,12 +30,11 @@ from rtnb.errors import (
     mask_secrets,
 )
 from rtnb.money import costs, limits
-from rtnb.opening import find_server
 from rtnb.protocol import beta, client_events, frames
 from rtnb.protocol import conversation as c
 from rtnb.session import settings, turn
 from rtnb.session.parts import read_parts
-from rtnb.session.reply import Approval, Finished, Reply
+from rtnb.session.reply import Approval, Reply
 from rtnb.session.tools import Toolbox
 from rtnb.transport import connection_errors, io_thread
 from rtnb.transport import endpoint as addresses
@@ -46,11 +45,10 @@ if TYPE_CHECKING:
     from rtnb.money.bill import Bill
     from rtnb.timeline.timeline import Timeline
 
-__all__ = ["Closed", "Reconnecting", "Reply", "Session", "connect"]
+__all__ = ["Closed", "Reconnecting", "Reply", "Session"]
 
 _log = logging.getLogger("rtnb")
 
-_LINGER_SECONDS = 0.25
 # Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
 BENIGN_CODES = frozenset(
     {
@@ -101,93 +99,6 @@ class Reconnecting:
     code: int | None
     reason: str
     seconds: float
-
-
-def connect(
-    *,
-    model: str | None = None,
-    voice: str | None = None,
-    speed: float | None = None,
-    instructions: str | None = None,
-    tools: Sequence[Any] = (),
-    approve: Callable[[Approval], Any] | None = None,
-    modalities: Literal["audio", "text"] | None = None,
-    turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = None,
-    transcription: bool | str | Mapping[str, Any] | None = None,
-    key: str | keys.Key | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    practice: bool = False,
-    replay: str | Path | None = None,
-    replay_speed: float = 1.0,
-    budget: float | costs.Budget | None = None,
-    session: Mapping[str, Any] | None = None,
-    reconnect: bool = False,
-    verbose: bool = False,
-) -> Session:
-    """Open a session; it starts at once and the call returns at once.
-
-    ```python
-    async with rtnb.connect(instructions="Answer in one sentence.", voice="marin") as chat:
-        reply = await chat.ask(clip, "What is this about?")
-    ```
-
-    Args:
-        model: The model's name. None: `gpt-realtime-2.1-mini`.
-        voice: One of `rtnb.models.VOICES`, or a custom voice's id (`"voice_…"`). None: the model's own.
-        speed: How fast it speaks, 0.25–1.5. None: 1.0.
-        instructions: How the model should behave. None: the server's default; "" for none at all.
-        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
-            servers among them.
-        approve: Asked before the server calls an MCP tool that needs approval; called with an `Approval`, gives whether
-            it may (sync or async). None: the reply ends with the question, see `approve()`.
-        modalities: `"audio"` (sound and its transcript) or `"text"`; the API gives never both. None: audio.
-        turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
-            server listens for it, right for a microphone. A dict is the API's own object.
-        transcription: Whether the person's sound is transcribed too, which is billed apart. True: with a model that
-            fits; a name or the API's own object: with that.
-        key: The API key. None: found as `rtnb.find_key` does.
-        url: Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.
-        provider: The kind of server by its name in `models.toml`, where its address does not tell.
-        practice: Use the practice server, whatever keys there are.
-        replay: A session saved with `save()`, to be played back instead of calling anybody.
-        replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
-        budget: US dollars this session may cost, or a budget shared with others. None: no limit.
-        session: Further fields of the API's session object, laid over what the other arguments say.
-        reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
-        verbose: Whether to print every event as it comes and goes.
-
-    Returns:
-        A `Session`: await it, use it in `with` or `async with`, or just go on and ask.
-
-    Raises:
-        InputError: If an argument is not what the API takes.
-        KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
-    """
-    key = keys.hold(key)
-    if modalities not in (None, "audio", "text"):
-        raise InputError(
-            f"Your modalities={modalities!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",
-            modalities=modalities,
-        )
-    if replay is not None and model is None:
-        from rtnb.recording import recording
-
-        model = recording.open_recording(replay).model
-    model = model or models.DEFAULT
-    where = find_server(
-        model, key=key, url=url, provider=provider, practice=practice, replay=replay, replay_speed=replay_speed
-    )
-    if where.source == "openai":
-        models.warn_shutdown(model, stacklevel=3)
-    if turn_detection is None and not where.provider.commit:
-        turn_detection = "server_vad"  # nobody can end a turn by hand there
-    toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    wanted = settings.of_session(
-        voice, instructions, toolbox, modalities, turn_detection, transcription, session or {}, speed=speed
-    )
-    spending = costs.Budget.of(budget)
-    return Session(where, model, wanted, toolbox, spending, approve=approve, reconnect=reconnect, verbose=verbose)
 
 
 class Session:
@@ -368,7 +279,7 @@ class Session:
         self,
         *parts: Any,
         instructions: str | None = None,
-        modalities: Literal["audio", "text"] | None = None,
+        modalities: Literal["audio", "text"] | Sequence[str] | None = None,
         voice: str | None = None,
         response: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -414,7 +325,7 @@ class Session:
         prompt: str,
         *,
         about: Sequence[Any] | None = None,
-        modalities: Literal["audio", "text"] = "text",
+        modalities: Literal["audio", "text"] | Sequence[str] = "text",
         response: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Ask beside the talk: an answer that the conversation will not remember, also while another one runs.
@@ -432,16 +343,16 @@ class Session:
         Raises:
             InputError: If something of it cannot be written as JSON.
         """
-        settings: dict[str, Any] = {
+        wanted: dict[str, Any] = {
             "conversation": "none",
-            "output_modalities": [modalities],
+            "output_modalities": settings.output_modalities(modalities),
             "instructions": prompt,
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
-        settings = frames.plain(settings, "response")
+        wanted = frames.plain(wanted, "response")
         reply = Reply(self, label=prompt)
-        self._take(reply, lambda: turn.take_side(self, reply, settings), beside=True)
+        self._take(reply, lambda: turn.take_side(self, reply, wanted), beside=True)
         return reply
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
@@ -631,15 +542,6 @@ class Session:
         self._closing = True
         self._loop.call_soon_threadsafe(self._hang_up)
         return self._ended
-
-    def _close_after(self, reply: Reply) -> None:
-        """Hang up when this reply is over, and shortly after: `rate_limits.updated` comes 29–46 ms later (recorded)."""
-
-        def end(update: Any) -> None:
-            if isinstance(update, Finished):
-                self._loop.call_soon_threadsafe(self._loop.call_later, _LINGER_SECONDS, self.close)
-
-        reply.subscribe(end)
 
     # --- from here on: the I/O thread ------------------------------------------------------------------------------
 
@@ -873,12 +775,14 @@ class Session:
 
     def _update(self, settings: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         event = client_events.session_update(settings)
+        if not self._where.provider.responses:
+            event["model"] = self.model  # a server that only transcribes reads nothing else
         if not self._where.provider.answers_update:
             self._line.put(event)
             return asyncio.sleep(0, {})
         answers = _is("session.updated", "transcription_session.updated")
         answer = self._line.expect(event, answers, "the session's configuration")
-        return answer if self._where.provider.name != "other" else self._confirmed(answer)
+        return answer if self._where.provider.known else self._confirmed(answer)
 
     async def _confirmed(self, answer: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:

@@ -173,7 +173,7 @@ async def _takes_commits(session: Session, reply: Reply, sent: Sequence[asyncio.
 
     Known servers are known to take it; of an unknown one it is found out with the first recording.
     """
-    if session._where.provider.name != "other":
+    if session._where.provider.known:
         return True
     await asyncio.wait({sent[-1]}, timeout=_COMMIT_WAIT_SECONDS)
     refused = sent[-1].exception() if sent[-1].done() else None

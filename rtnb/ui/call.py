@@ -24,7 +24,7 @@ from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_
 from rtnb.money import costs
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
-from rtnb.session.session import BENIGN_CODES, Closed, Session, connect
+from rtnb.session.session import BENIGN_CODES, Closed, Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts import language
 from rtnb.transport import endpoint as addresses
@@ -498,7 +498,7 @@ class Call:
     def _connect(self) -> None:
         history = _history(self.turns)
         try:
-            session = connect(**self._settings)
+            session = opening.connect(**self._settings)
         except RtnbError as error:
             self._failed(error)
             return
