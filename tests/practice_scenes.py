@@ -11,8 +11,8 @@ from typing import Any
 
 import pydantic
 from openai.types import realtime as types
+from practice_harness import MINI
 from practice_shapes import check
-from practice_theatre import MINI
 
 from rtnb.server.engines.engines import Engines, canned
 from rtnb.server.protocol.effects import Part

@@ -17,7 +17,7 @@ import pytest
 from chat_server import DONE, Chat, chat_server, chunk, says
 from hypothesis import given
 from hypothesis import strategies as st
-from practice_theatre import MINI
+from practice_harness import MINI
 
 import rtnb
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError

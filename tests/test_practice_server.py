@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from chat_server import Chat, chat_server, says
-from practice_theatre import MINI, SPEECH, b64
+from practice_harness import MINI, SPEECH, b64
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Opcode
