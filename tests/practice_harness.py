@@ -1,4 +1,4 @@
-"""Harness of the practice server's state machine: no sockets, no clock, engines that answer at once or when released."""
+"""Harness of a practice session: no sockets, no clock, engines that answer at once or when they are released."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from rtnb.server.protocol.effects import (
     TranscribeStream,
     Transcript,
 )
+from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.requests import Answer, Text
-from rtnb.server.protocol.script import Options, Script
+from rtnb.server.protocol.session import Options
 
 MINI = "gpt-realtime-2.1-mini"
 FIRST = "gpt-realtime"
@@ -41,7 +42,7 @@ def b64(audio: bytes) -> str:
 
 
 class Harness:
-    """Client and engines of one `Script`.
+    """Client and engines of one session.
 
     Args:
         model: The model asked for.
@@ -63,7 +64,7 @@ class Harness:
         speech: bytes | BaseException = SPEECH,
         holds: Iterable[str] = (),
         options: Options | None = None,
-        script: Any = None,
+        session: Any = None,
     ) -> None:
         self.now = 100.0
         self.transcript, self.answers, self.speech = transcript, list(answers), speech
@@ -75,7 +76,7 @@ class Harness:
         self.times: list[float] = []
         self.closed: Close | None = None
         self._detector = canned().detector()
-        self.script = script or Script(
+        self.session = session or RealtimeSession(
             Ids(random.Random(1)),
             now=self.now,
             unix_seconds=1_800_000_000,
@@ -83,7 +84,7 @@ class Harness:
             model=settings.MODELS.get(model),
             options=options or Options(pace=0),
         )
-        self._take(self.script.open(self.now))
+        self._take(self.session.open(self.now))
 
     # ------------------------------------------------------------------ the client
 
@@ -93,7 +94,7 @@ class Harness:
 
     def frame(self, frame: str | bytes) -> list[dict[str, Any]]:
         start = len(self.events)
-        self._take(self.script.receive(frame, self.now))
+        self._take(self.session.receive(frame, self.now))
         return self.events[start:]
 
     def append(self, audio: bytes, *, chunk: int = 9_600) -> list[dict[str, Any]]:
@@ -120,9 +121,9 @@ class Harness:
     def wait(self, seconds: float) -> list[dict[str, Any]]:
         """Let time pass; return what came meanwhile."""
         start, until = len(self.events), self.now + seconds
-        while self.script.due is not None and self.script.due <= until:
-            self.now = max(self.now, self.script.due)
-            self._take(self.script.advance(self.now))
+        while self.session.due is not None and self.session.due <= until:
+            self.now = max(self.now, self.session.due)
+            self._take(self.session.advance(self.now))
         self.now = until
         return self.events[start:]
 
@@ -154,25 +155,25 @@ class Harness:
                     queue.extend(self._answers(output))
 
     def _answers(self, asked: Any) -> list[Any]:
-        script, now = self.script, self.now
+        session, now = self.session, self.now
         if isinstance(asked, Detect):
             if asked.first:
                 self._detector = canned().detector()
-            return list(script.detected(self._detector.feed(asked.pcm), now))
+            return list(session.detected(self._detector.feed(asked.pcm), now))
         if isinstance(asked, Transcribe):
-            return list(script.heard(asked.job, self._heard(asked.wants), now))
+            return list(session.transcribed(asked.job, self._heard(asked.wants), now))
         if isinstance(asked, TranscribeStream):
             if asked.last:
-                return list(script.heard(asked.job, self._heard(), now))
-            return list(script.partly_heard(asked.job, self.partials.pop(0), now)) if self.partials else []
+                return list(session.transcribed(asked.job, self._heard(), now))
+            return list(session.partly_transcribed(asked.job, self.partials.pop(0), now)) if self.partials else []
         if isinstance(asked, Respond):
             pieces = [*self.answers, None]
-            return [output for piece in pieces for output in script.thought(asked.job, piece, now)]
+            return [output for piece in pieces for output in session.responded(asked.job, piece, now)]
         if isinstance(asked, Speak):
             if isinstance(self.speech, BaseException):
-                return list(script.spoke(asked.job, self.speech, now))
-            first = list(script.spoke(asked.job, self.speech, now))
-            return first + list(script.spoke(asked.job, None, now))
+                return list(session.spoke(asked.job, self.speech, now))
+            first = list(session.spoke(asked.job, self.speech, now))
+            return first + list(session.spoke(asked.job, None, now))
         assert isinstance(asked, Stop)
         return []
 
@@ -183,7 +184,7 @@ class Harness:
         if wants == "speakers":  # every word is another's
             parts = [Part(at * 0.5, at * 0.5 + 0.4, "AB"[at % 2], word) for at, word in enumerate(words)]
             return Transcript(self.transcript, tuple(parts))
-        return Transcript(self.transcript, sureness=(0.5,) * len(words) if wants == "sureness" else ())
+        return Transcript(self.transcript, confidence=(0.5,) * len(words) if wants == "confidence" else ())
 
     # ------------------------------------------------------------------ what came out
 

@@ -24,23 +24,23 @@ from websockets.asyncio.client import connect
 from rtnb.server import server
 from rtnb.server.engines.engines import canned
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.beta import BetaScript
+from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Ids
 from rtnb.server.protocol.requests import Call
-from rtnb.server.protocol.script import Options, Script
+from rtnb.server.protocol.session import Options
 
 MODEL = "gpt-4o-realtime-preview-2024-10-01"
 
 
 def opened(**world: Any) -> Harness:
-    script = Script(
+    session = BetaSession(
         Ids(random.Random(1)),
         now=100.0,
         unix_seconds=1_800_000_000,
         model=settings.BETA_MODELS[MODEL],
         options=Options(pace=0),
     )
-    return Harness(script=BetaScript(script), **world)
+    return Harness(session=session, **world)
 
 
 def test_the_session_is_flat_and_the_conversation_is_announced() -> None:

@@ -13,7 +13,7 @@ from practice_shapes import check
 
 from rtnb.server.protocol.client_events import CLIENT_EVENTS
 from rtnb.server.protocol.requests import Call, Text
-from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.session import Options
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 ANSWERS = [
@@ -131,10 +131,10 @@ class Conversations(RuleBasedStateMachine):
         )
     )
     def update(self, patch: dict[str, Any]) -> None:
-        before = copy.deepcopy(self.harness.script.session)
+        before = copy.deepcopy(self.harness.session.settings)
         (sent, *_) = self.harness.update(**patch)
         if sent["type"] == "error":
-            assert self.harness.script.session == before
+            assert self.harness.session.settings == before
 
     @rule(
         doing=st.sampled_from(["delete", "retrieve", "truncate"]), which=st.integers(0, 30), ms=st.integers(-5, 2_000)

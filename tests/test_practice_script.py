@@ -13,7 +13,7 @@ from practice_harness import FIRST, MINI, SILENCE, SPEECH, Harness, b64, squeeze
 
 from rtnb.server.protocol.effects import Respond, Speak, TranscribeStream
 from rtnb.server.protocol.requests import Answer, Call, Cut, Text
-from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.session import Options
 
 HEAD = ["response.created", "response.output_item.added", "conversation.item.added", "response.content_part.added"]
 SPOKEN_TAIL = [
@@ -358,7 +358,7 @@ def test_with_tools_only_the_first_sentence_waits_for_what_follows() -> None:
         return list(dict.fromkeys(asked.text for asked in harness.effects if isinstance(asked, Speak)))
 
     def answer(piece: Answer | None) -> None:
-        harness._take(harness.script.thought(respond.job, piece, harness.now))
+        harness._take(harness.session.responded(respond.job, piece, harness.now))
 
     answer(Text("One."))
     assert spoken_of() == []  # a call may follow, and then this is commentary
@@ -604,7 +604,7 @@ def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
     harness.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
     harness.append(SPEECH[:9_600])
     stream = harness.effect(TranscribeStream)
-    assert harness.script.heard(stream.job, RuntimeError("broken"), harness.now) == []
+    assert harness.session.transcribed(stream.job, RuntimeError("broken"), harness.now) == []
     harness.send("input_audio_buffer.commit")
     assert harness.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
 

@@ -69,14 +69,14 @@ def test_what_is_wrong_is_refused_by_its_path_and_changes_nothing(
     patch: dict[str, Any], code: str, param: str | None, words: str
 ) -> None:
     harness = Harness(MINI)
-    before = copy.deepcopy(harness.script.session)
+    before = copy.deepcopy(harness.session.settings)
     # Something right beside it must not get through either.
     (refused,) = harness.send("session.update", session={"type": "realtime", "instructions": "right", **patch})
     error = refused["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", code)
     assert error["param"] == (param or error["param"])
     assert words in error["message"]
-    assert harness.script.session == before
+    assert harness.session.settings == before
 
 
 def test_the_type_is_required() -> None:

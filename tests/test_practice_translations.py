@@ -11,20 +11,20 @@ from practice_harness import SPEECH, Harness, b64
 
 from rtnb.server.protocol.effects import Ids, Respond
 from rtnb.server.protocol.requests import Text
-from rtnb.server.protocol.script import Options
-from rtnb.server.protocol.translations import TranslationScript
+from rtnb.server.protocol.session import Options
+from rtnb.server.protocol.translations import TranslationSession
 
 
 def opened(**world: Any) -> Harness:
     options = Options(buffer_bytes=1_000_000)
-    script = TranslationScript(
+    session = TranslationSession(
         Ids(random.Random(1)),
         now=100.0,
         unix_seconds=1_800_000_000,
         model_name="gpt-realtime-translate",
         options=options,
     )
-    return Harness(script=script, **world)
+    return Harness(session=session, **world)
 
 
 def append(harness: Harness, sound: bytes) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ def test_create_response_false_hears_and_waits() -> None:
 
 
 def test_speaking_interrupts_the_answer_unless_it_may_not() -> None:
-    from rtnb.server.protocol.script import Options
+    from rtnb.server.protocol.session import Options
 
     for interrupts in (True, False):
         harness = Harness(speech=SPEECH * 5, options=Options(pace=1))
@@ -271,8 +271,8 @@ def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_not
     for asked in harness.effects:
         if isinstance(asked, TranscribeStream):
             listened[asked.job] = listened.get(asked.job, b"") + asked.pcm
-    items = [harness.script.conversation.get(event["item_id"]) for event in harness.of("input_audio_buffer.committed")]
-    sounds = [item.sound for item in items if item is not None]
+    items = [harness.session.conversation.get(event["item_id"]) for event in harness.of("input_audio_buffer.committed")]
+    sounds = [item.audio for item in items if item is not None]
     assert len(sounds) == 2
     first, second = listened.values()
     assert first == sounds[0]
@@ -299,9 +299,9 @@ def test_who_goes_on_after_a_pause_is_heard_as_a_whole() -> None:
     assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [first]
     harness.release("transcribe")
     assert harness.types[-1] == "response.done"
-    item = harness.script.conversation.get(harness.last("input_audio_buffer.committed")["item_id"])
+    item = harness.session.conversation.get(harness.last("input_audio_buffer.committed")["item_id"])
     assert item is not None
-    assert (item.heard, item.awaiting) == ("hello there", False)
+    assert (item.transcript, item.transcribing) == ("hello there", False)
     assert second != first
 
 
@@ -339,7 +339,7 @@ def test_a_long_silence_between_turns_costs_no_memory() -> None:
     harness = Harness()
     for _ in range(60):
         harness.append(bytes(48_000))
-    assert harness.script._floor.held_bytes < 100_000
+    assert harness.session._input.held_bytes < 100_000
 
 
 def test_the_idle_timeout_takes_the_floor_back() -> None:

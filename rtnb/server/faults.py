@@ -16,7 +16,7 @@ import orjson
 
 from rtnb.errors import InputError
 from rtnb.server.protocol.effects import Close, Send
-from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.session import Options
 
 __all__ = ["FAULTS", "Drop", "FaultInjector", "Faults", "Frame", "read_faults"]
 

@@ -22,7 +22,7 @@ from rtnb import html
 from rtnb.errors import InputError, keep_secret
 from rtnb.server.engines.engines import Engines, canned, installed
 from rtnb.server.faults import FAULTS, read_faults
-from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.session import Options
 from rtnb.server.responder.remote import Remote
 from rtnb.server.sockets import Server, ServerConfig
 from rtnb.web import tls as certificates

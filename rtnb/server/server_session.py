@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from rtnb.server.engines.engines import Workers
 from rtnb.server.event_writer import EventWriter
 from rtnb.server.faults import Drop, FaultInjector, Frame
-from rtnb.server.protocol.effects import Close, Output, Send
+from rtnb.server.protocol.effects import Close, Effect, Send
 from rtnb.web.connection import TURN_SECONDS, Connection
 
 __all__ = ["SendQueue", "ServerSession"]
@@ -166,7 +166,7 @@ class ServerSession:
         self._timer = self._due = None
         self._absorb(self.script.advance(self._loop.time()))
 
-    def _absorb(self, outputs: list[Output]) -> None:
+    def _absorb(self, outputs: list[Effect]) -> None:
         if outputs:
             told = [output for output in outputs if isinstance(output, _TOLD)]
             if told:

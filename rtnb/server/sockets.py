@@ -27,10 +27,11 @@ from rtnb.server.event_writer import EventWriter
 from rtnb.server.faults import FaultInjector, Faults, read_faults
 from rtnb.server.handshake import Handshake, Rejected, Secrets, admit, bearer
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.beta import BetaScript
+from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Close, Ids, Send
-from rtnb.server.protocol.script import Options, Script
-from rtnb.server.protocol.translations import TranslationScript
+from rtnb.server.protocol.realtime import RealtimeSession
+from rtnb.server.protocol.session import Options
+from rtnb.server.protocol.translations import TranslationSession
 from rtnb.server.server_session import SendQueue, ServerSession
 from rtnb.web.connection import Connection
 from rtnb.web.origins import OriginCheck, cross_origin, masked_log
@@ -208,7 +209,7 @@ class Server:
             raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
         now = asyncio.get_running_loop().time()
         script = self._script(admission, faults, Ids(chance), now)
-        session_id = script.session["id"]
+        session_id = script.settings["id"]
         record = self._house.record
         assert connection.request is not None
         keys = [self._house.key or "", bearer(connection.request.headers, _offered(connection.request.headers))]
@@ -233,10 +234,11 @@ class Server:
     def _script(self, admission: Handshake, faults: Faults, ids: Ids, now: float) -> Any:
         options = faults.options(self._house.options)
         if admission.kind == "translation":
-            return TranslationScript(
+            return TranslationSession(
                 ids, now=now, unix_seconds=time.time(), model_name=admission.model_name, options=options
             )
-        script = Script(
+        kind = BetaSession if admission.beta else RealtimeSession
+        return kind(
             ids,
             now=now,
             unix_seconds=time.time(),
@@ -245,7 +247,6 @@ class Server:
             options=options,
             preset=admission.session,
         )
-        return BetaScript(script) if admission.beta else script
 
     def _of_call(self, call_id: str) -> ServerSession:
         """The session a `?call_id=` names: `rtc_` and the session's own 21 characters, or the session's id itself."""

@@ -70,8 +70,8 @@ class Engines:
             parts = tuple(self.tell_apart(asked.pcm, asked.language))
             return Transcript(" ".join(part.text for part in parts), parts)
         text = self.hear(asked.pcm, asked.language)
-        sure = self.weigh(asked.pcm, text, asked.language) if asked.wants == "sureness" else ()
-        return Transcript(text, sureness=tuple(sure))
+        sure = self.weigh(asked.pcm, text, asked.language) if asked.wants == "confidence" else ()
+        return Transcript(text, confidence=tuple(sure))
 
 
 def installed(brain: Responder | None = None) -> Engines:
@@ -171,7 +171,7 @@ class Workers:
         engines: What does the work.
         pool: The threads, shared between sessions.
         answer: Called from a worker thread with the state machine's method and its arguments, e.g.
-            `answer("heard", job, text)`. Must be quick and safe to call from any thread.
+            `answer("transcribed", job, text)`. Must be quick and safe to call from any thread.
     """
 
     def __init__(self, engines: Engines, pool: ThreadPoolExecutor, answer: Callable[..., None]) -> None:
@@ -236,7 +236,7 @@ class Workers:
         except Exception as error:
             if isinstance(asked, TranscribeStream):
                 self._listeners.pop(asked.job, None)
-                self._answer("heard", asked.job, error)
+                self._answer("transcribed", asked.job, error)
         self._start(self._in_order)
 
     def _judge(self, asked: Detect) -> None:
@@ -255,19 +255,19 @@ class Workers:
             del self._listeners[asked.job]
             whole = listener.finish()
             if words := getattr(listener, "text", ""):  # the last of the words so far, which `whole` may correct
-                self._answer("partly_heard", asked.job, words)
-            self._answer("heard", asked.job, Transcript(whole))
+                self._answer("partly_transcribed", asked.job, words)
+            self._answer("transcribed", asked.job, Transcript(whole))
         elif partial:
-            self._answer("partly_heard", asked.job, partial)
+            self._answer("partly_transcribed", asked.job, partial)
 
     def _work(self, asked: Transcribe | Respond | Speak) -> None:
         engines = self._engines
         try:
             if isinstance(asked, Transcribe):
                 if asked.job not in self._stopped:
-                    self._answer("heard", asked.job, engines.heard(asked))
+                    self._answer("transcribed", asked.job, engines.heard(asked))
                 return
-            name = "thought" if isinstance(asked, Respond) else "spoke"
+            name = "responded" if isinstance(asked, Respond) else "spoke"
             pieces = engines.think(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
             if hang_up := getattr(pieces, "abandon", None):
                 self._hang_up[asked.job] = hang_up
@@ -278,7 +278,7 @@ class Workers:
                     break
                 self._answer(name, asked.job, piece)
         except Exception as error:
-            name = {Transcribe: "heard", Respond: "thought", Speak: "spoke"}[type(asked)]
+            name = {Transcribe: "transcribed", Respond: "responded", Speak: "spoke"}[type(asked)]
             self._answer(name, asked.job, error)
         finally:
             self._hang_up.pop(asked.job, None)
