@@ -62,7 +62,7 @@ def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecu
     workers.submit(Respond("a", Request()))
     workers.submit(Speak("b", "one two three four five six", "marin"))
     got = answers.wait(6)
-    assert [(method, job) for method, job, _ in got] == [("thought", "a")] * 2 + [("spoke", "b")] * 4
+    assert [(method, job) for method, job, _ in got] == [("responded", "a")] * 2 + [("spoke", "b")] * 4
     assert (got[0][2].text, got[1][2], got[-1][2]) == ("Yes.", None, None)
 
 
@@ -75,11 +75,11 @@ def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: 
     workers.submit(Stop("b"))
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(5)[:5] == [
-        ("partly_heard", "a", "100"),
-        ("partly_heard", "a", "110"),
-        ("partly_heard", "b", "100"),
-        ("partly_heard", "b", "110"),
-        ("heard", "a", Transcript("all 110")),
+        ("partly_transcribed", "a", "100"),
+        ("partly_transcribed", "a", "110"),
+        ("partly_transcribed", "b", "100"),
+        ("partly_transcribed", "b", "110"),
+        ("transcribed", "a", Transcript("all 110")),
     ]
 
 
@@ -94,8 +94,8 @@ def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: Th
     workers = Workers(replace(canned(), listen=lambda language: Correcting()), pool, answers)
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(2) == [
-        ("partly_heard", "a", "hello Ned there"),
-        ("heard", "a", Transcript("hello, Ned, there")),
+        ("partly_transcribed", "a", "hello Ned there"),
+        ("transcribed", "a", Transcript("hello, Ned, there")),
     ]
 
 
@@ -112,9 +112,9 @@ def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
     workers.submit(Stop("a"))
     workers.submit(Transcribe("b", b""))  # the only thread is free again
     deadline = time.monotonic() + 5
-    while answers.got[-1] != ("heard", "b", Transcript("")) and time.monotonic() < deadline:
+    while answers.got[-1] != ("transcribed", "b", Transcript("")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert answers.got[-1] == ("heard", "b", Transcript(""))
+    assert answers.got[-1] == ("transcribed", "b", Transcript(""))
 
 
 def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecutor) -> None:
@@ -141,8 +141,8 @@ def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) 
     for work in (Transcribe("a", b""), Respond("b", Request()), Speak("c", "x", "marin"), TranscribeStream("d", b"x")):
         workers.submit(work)
     assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {
-        ("heard", "a", "broken"),
-        ("thought", "b", "broken"),
+        ("transcribed", "a", "broken"),
+        ("responded", "b", "broken"),
         ("spoke", "c", "broken"),
-        ("heard", "d", "broken"),
+        ("transcribed", "d", "broken"),
     }
