@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from practice_harness import FIRST, MINI, SPEECH, Harness, b64
 from practice_shapes import check
 
-from rtnb.server.protocol.client_events import CLIENT_EVENTS
+from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol.requests import Call, Text
 from rtnb.server.protocol.session import Options
 

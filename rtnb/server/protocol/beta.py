@@ -1,4 +1,4 @@
-"""The Beta interface of 2024 and 2025: a session whose events are translated both ways.
+"""Beta interface of 2024 and 2025: a session whose events are translated both ways.
 
 The article this package grew out of was written against it: other event names, a flat session object, `modalities`
 of text and audio together. OpenAI removed it on 12 May 2026 (OpenAI docs: deprecations).
@@ -11,32 +11,18 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rtnb.audio.pcm import RATE_HZ
+from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, BETA_NAMES
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Effect, Send
 from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.schema import number
-from rtnb.server.protocol.settings import BETA_MODELS
+from rtnb.server.protocol.settings import BETA_MODELS, filled_format
 
 __all__ = ["BetaSession", "flat", "nested"]
 
-_EVENTS = {
-    "conversation.item.added": "conversation.item.created",
-    "response.output_text.delta": "response.text.delta",
-    "response.output_text.done": "response.text.done",
-    "response.output_audio.delta": "response.audio.delta",
-    "response.output_audio.done": "response.audio.done",
-    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
-    "response.output_audio_transcript.done": "response.audio_transcript.done",
-}
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
-_FORMATS: Mapping[str, dict[str, Any]] = {
-    "pcm16": {"type": "audio/pcm", "rate": RATE_HZ},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
-}
-_FORMAT_NAMES = {format["type"]: name for name, format in _FORMATS.items()}
+_FORMATS = {name: filled_format(format) for format, name in BETA_FORMATS.items()}
 # Beta field → where GA has it. The Beta shows them in this order; GA has no temperature, so it is kept here.
 _SESSION_FIELDS = {
     "modalities": "output_modalities",
@@ -70,8 +56,7 @@ _RESPONSE_FIELDS = {
         )
     },
 }
-_CONTENT_TO_GA = {"text": "output_text", "audio": "output_audio"}
-_CONTENT_TO_BETA = {new: old for old, new in _CONTENT_TO_GA.items()}
+_CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
 
 class BetaSession(RealtimeSession):
@@ -85,7 +70,7 @@ class BetaSession(RealtimeSession):
     def open(self, now: float) -> list[Effect]:
         """Begin: the socket is open. Return session.created and the Beta's conversation.created."""
         created = super().open(now)
-        conversation = {"id": self.conversation_id, "object": "realtime.conversation"}
+        conversation = {"id": self.conversation.id, "object": "realtime.conversation"}
         event = {"type": "conversation.created", "event_id": self.ids.new("event"), "conversation": conversation}
         return [*created, Send(now, event)]
 
@@ -126,7 +111,7 @@ class BetaSession(RealtimeSession):
     # ------------------------------------------------------------------ GA → client
 
     def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        translated = {**event, "type": _EVENTS.get(event["type"], event["type"])}
+        translated = {**event, "type": BETA_NAMES.get(event["type"], event["type"])}
         translated.pop("obfuscation", None)
         if translated["type"] == "response.function_call_arguments.done":
             translated.pop("name", None)
@@ -149,7 +134,7 @@ class BetaSession(RealtimeSession):
             "output": [_item_to_beta(item) for item in response["output"]],
             "modalities": _beta_modalities(response),
             "voice": output["voice"],
-            "output_audio_format": _FORMAT_NAMES[output["format"]["type"]],
+            "output_audio_format": BETA_FORMATS[output["format"]["type"]],
             "temperature": self._temperature,
             "max_output_tokens": response["max_output_tokens"],
         }
@@ -169,7 +154,7 @@ def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) 
         **fields,
         "modalities": modalities,
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
-        **{name: _FORMAT_NAMES[fields[name]["type"]] for name in ("input_audio_format", "output_audio_format")},
+        **{name: BETA_FORMATS[fields[name]["type"]] for name in ("input_audio_format", "output_audio_format")},
     }
 
 
@@ -256,7 +241,7 @@ def _moved(fields: Mapping[str, Any], places: Mapping[str, str], where: str) -> 
 def _item_to_ga(item: Any) -> Any:
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
-    return item | {"content": [_renamed(part, _CONTENT_TO_GA) for part in item["content"]]}
+    return item | {"content": [_renamed(part, BETA_CONTENT) for part in item["content"]]}
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""Client events: reading a frame, and the shapes of events (SDK types; the list of names is recorded)."""
+"""Client events: reading a frame, and the shapes of events (SDK types)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pybase64
 
-from rtnb.server.protocol import api_errors
+from rtnb.protocol.event_types import CLIENT_EVENTS
+from rtnb.server.protocol import api_errors, session_shapes
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import (
     Check,
@@ -22,33 +23,8 @@ from rtnb.server.protocol.schema import (
     string,
     too_deep,
 )
-from rtnb.server.protocol.session_shapes import (
-    FORMAT,
-    MAX_OUTPUT_TOKENS,
-    MODALITIES,
-    REASONING,
-    TOOL_CHOICE,
-    TOOLS,
-    VOICE,
-)
 
-__all__ = ["CLIENT_EVENTS", "event_id_of", "read_append", "read_event", "read_frame"]
-
-CLIENT_EVENTS = (
-    "session.update",
-    "session.close",
-    "input_audio_buffer.append",
-    "session.input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.truncate",
-    "conversation.item.delete",
-    "conversation.item.retrieve",
-    "response.create",
-    "response.cancel",
-)
-"""The server's own list, in its own order (recorded in an `invalid_value` error, September 2026)."""
+__all__ = ["event_id_of", "read_append", "read_event", "read_frame"]
 
 # SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
 _APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
@@ -68,18 +44,18 @@ def _metadata(value: Any, path: str) -> Any:
 
 _RESPONSE = record(
     {
-        "audio": record({"output": record({"format": FORMAT, "voice": VOICE})}),
+        "audio": record({"output": record({"format": session_shapes.FORMAT, "voice": session_shapes.VOICE})}),
         "conversation": nullable(choice("auto", "none")),
         "input": nullable(array(anything)),
         "instructions": nullable(string()),
-        "max_output_tokens": nullable(MAX_OUTPUT_TOKENS),
+        "max_output_tokens": nullable(session_shapes.MAX_OUTPUT_TOKENS),
         "metadata": nullable(_metadata),
-        "output_modalities": nullable(MODALITIES),
+        "output_modalities": nullable(session_shapes.MODALITIES),
         "parallel_tool_calls": nullable(boolean),
         "prompt": anything,
-        "reasoning": nullable(REASONING),
-        "tool_choice": nullable(TOOL_CHOICE),
-        "tools": nullable(TOOLS),
+        "reasoning": nullable(session_shapes.REASONING),
+        "tool_choice": nullable(session_shapes.TOOL_CHOICE),
+        "tools": nullable(session_shapes.TOOLS),
     }
 )
 

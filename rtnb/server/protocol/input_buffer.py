@@ -1,4 +1,4 @@
-"""The input audio buffer and its turn detection: from appended bytes to committed items."""
+"""Input audio buffer and turn detection: from appended bytes to committed items."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AHEAD_MS = 15_000
 
 
 class InputAudioBuffer:
-    """The user's side of a conversation.
+    """User's side of a conversation.
 
     Args:
         session: The session that it belongs to.

@@ -1,4 +1,4 @@
-"""The client's `conversation.item.*` events, and the items that a session adds by itself."""
+"""Client's `conversation.item.*` events, and the items that a session adds by itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pybase64
 
 from rtnb.server.protocol.api_errors import ApiError, out_of_bounds
 from rtnb.server.protocol.audio import BYTES_PER_MS
-from rtnb.server.protocol.items import Conversation, Item, read_item
+from rtnb.server.protocol.items import Item, message, read_item
 from rtnb.server.protocol.schema import anything, record, string
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
@@ -29,13 +29,12 @@ class ItemEvents:
 
     Args:
         session: The session that it belongs to.
-        conversation: The session's items.
         transcripts: The session's transcription.
     """
 
-    def __init__(self, session: Session, conversation: Conversation, transcripts: Transcripts) -> None:
+    def __init__(self, session: Session, transcripts: Transcripts) -> None:
         self._session = session
-        self._conversation = conversation
+        self._conversation = session.conversation
         self._transcripts = transcripts
 
     # ------------------------------------------------------------------ client events
@@ -48,13 +47,13 @@ class ItemEvents:
         """
         options, conversation = self._session.options, self._conversation
         if len(conversation) >= options.item_count:
-            message = f"Error adding item: a conversation holds at most {options.item_count} items."
-            raise ApiError(message, code="conversation_full", param="item")  # no cap is documented: ours
+            text = f"Error adding item: a conversation holds at most {options.item_count} items."
+            raise ApiError(text, code="conversation_full", param="item")  # no cap is documented: ours
         item = self._read(event["item"], "item")
         call_id = item.shown.get("call_id") if item.shown["type"] == "function_call_output" else None
         if call_id is not None and not any(other.shown.get("call_id") == call_id for other in conversation):
-            message = f"Tool call ID '{call_id}' not found in conversation."  # reported
-            raise ApiError(message, code="invalid_tool_call_id", param="item.call_id")
+            text = f"Tool call ID '{call_id}' not found in conversation."  # reported
+            raise ApiError(text, code="invalid_tool_call_id", param="item.call_id")
         if conversation.audio_bytes + len(item.audio) > options.buffer_bytes:
             raise ApiError("Error adding item: too much audio in this session.", code="conversation_full", param="item")
         conversation.check_room(item)
@@ -84,8 +83,8 @@ class ItemEvents:
             raise out_of_bounds("content_index", 0, content_index)
         held_ms = int(item.audio_ms)
         if end_ms > held_ms:
-            message = f"Audio content of {held_ms}ms is already shorter than {end_ms}ms"  # reported
-            raise ApiError(message, code="invalid_value", param="audio_end_ms")
+            text = f"Audio content of {held_ms}ms is already shorter than {end_ms}ms"  # reported
+            raise ApiError(text, code="invalid_value", param="audio_end_ms")
         item.truncated_ms = end_ms
         if isinstance(item.audio, bytes):  # else it is still being written, and cut at its end
             item.audio = item.audio[: end_ms * BYTES_PER_MS]
@@ -106,7 +105,8 @@ class ItemEvents:
 
     def commit(self, audio: bytes, item_id: str | None) -> None:
         """Make audio the user's next item."""
-        item = self._message("user", {"type": "input_audio", "transcript": None}, item_id)
+        item_id = item_id or self._session.ids.new("item")
+        item = message(item_id, "user", {"type": "input_audio", "transcript": None})
         item.audio = audio
         previous = self._conversation.add(item)
         self._session.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
@@ -115,7 +115,7 @@ class ItemEvents:
 
     def add_idle_prompt(self) -> None:
         """Add the system's message of the idle timeout."""
-        item = self._message("system", {"type": "input_text", "text": _IDLE_PROMPT})
+        item = message(self._session.ids.new("item"), "system", {"type": "input_text", "text": _IDLE_PROMPT})
         self._announce(item, self._conversation.add(item))
 
     def list_mcp_tools(self, tool: dict[str, Any]) -> None:
@@ -149,23 +149,19 @@ class ItemEvents:
         item_id = _REFERENCE(value, path)["id"]
         item = self._conversation.get(item_id)
         if item is None:
-            message = f"Item with id '{item_id}' does not exist."  # unconfirmed wording
-            raise ApiError(message, code="invalid_value", param=f"{path}.id")
+            text = f"Item with id '{item_id}' does not exist."  # unconfirmed wording
+            raise ApiError(text, code="invalid_value", param=f"{path}.id")
         return item
 
     def _read(self, value: Any, path: str) -> Item:
         ids = self._session.ids
         return read_item(value, new_id=ids.new("item"), new_call_id=ids.new("call"), path=path)
 
-    def _message(self, role: str, part: dict[str, Any], item_id: str | None = None) -> Item:
-        item_id = item_id or self._session.ids.new("item")
-        return Item({"id": item_id, "type": "message", "status": "completed", "role": role, "content": [part]})
-
     def _find(self, item_id: str, verb: str, doing: str) -> Item:
         item = self._conversation.get(item_id)
         if item is None:  # the codes are reported, the wording is not confirmed
-            message = f"Error {doing} item: the item with id '{item_id}' does not exist."
-            raise ApiError(message, code=f"item_{verb}_invalid_item_id", param="item_id")
+            text = f"Error {doing} item: the item with id '{item_id}' does not exist."
+            raise ApiError(text, code=f"item_{verb}_invalid_item_id", param="item_id")
         return item
 
     def _announce(self, item: Item, previous: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The conversation's items: what a client may put there, their order, and what each of them holds.
+"""Items of a conversation: what a client may put there, their order, and what each of them holds.
 
 Shapes as recorded: items carry no `object` field, a user's audio is shown as `transcript: null` and never patched,
 a function's output is echoed without a status.
@@ -16,7 +16,7 @@ from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import Check, anything, array, choice, nullable, record, string, tagged
 
-__all__ = ["Conversation", "Item", "read_item"]
+__all__ = ["Conversation", "Item", "message", "read_item"]
 
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024
@@ -65,14 +65,16 @@ class Item:
 
 
 class Conversation:
-    """The items in their order.
+    """Items in their order.
 
     Attributes:
+        id: `conv_…`.
         audio_bytes: Size of the audio of all items, without what a response is writing.
         cached_tokens: Tokens that an earlier response has read, so that the next one may read them from the cache.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, id: str) -> None:
+        self.id = id
         self.audio_bytes = 0
         self.cached_tokens = 0
         self._items: dict[str, Item] = {}
@@ -150,6 +152,11 @@ class Conversation:
     def count_audio(self) -> None:
         """Count `audio_bytes` again: the audio of an item has changed."""
         self.audio_bytes = sum(len(item.audio) for item in self)
+
+
+def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
+    """Return a completed message of one part."""
+    return Item({"id": item_id, "type": "message", "status": "completed", "role": role, "content": [part]})
 
 
 _TEXT = record({"type": anything, "text": string()}, "text")

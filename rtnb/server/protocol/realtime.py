@@ -1,4 +1,4 @@
-"""A realtime or transcription session: client events in, server events with their times out."""
+"""Realtime and transcription sessions: client events in, server events with their times out."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class RealtimeSession(Session):
     ) -> None:
         options = options or Options()
         model = model or settings.MODELS["gpt-realtime-2.1-mini"]
-        self.conversation = Conversation()
-        self.conversation_id = ids.new("conv")
+        self.model = model
+        self.conversation = Conversation(ids.new("conv"))
         session_object = settings.defaults(
             kind,
             session_id=ids.new("sess"),
@@ -62,12 +62,9 @@ class RealtimeSession(Session):
             session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}
         super().__init__(ids, now, options, session_object)
         self._kind = kind
-        self._model = model
-        self._transcripts = Transcripts(self, self.conversation)
-        self._items = items = ItemEvents(self, self.conversation, self._transcripts)
-        self._responses = responses = Responses(
-            self, model, self.conversation_id, self.conversation, items, lambda at: self._input.reply_ends_playing(at)
-        )
+        self._transcripts = Transcripts(self)
+        self._items = items = ItemEvents(self, self._transcripts)
+        self._responses = responses = Responses(self, items, lambda at: self._input.reply_ends_playing(at))
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
         self._handlers = {
             "session.update": self._update,
@@ -133,7 +130,7 @@ class RealtimeSession(Session):
 
     def _update(self, event: dict[str, Any]) -> None:
         before, responses = self.settings, self._responses
-        model = self._model if self._kind == "realtime" else None
+        model = self.model if self._kind == "realtime" else None
         self.settings, silent = settings.update(
             before, event["session"], model=model, voice_locked=responses.voice_used
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
-from rtnb.server.protocol.items import Conversation, Item
+from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.requests import Call, Cut, Request
 from rtnb.server.protocol.response_output import Incomplete, Message, ResponseOutput, Steps
 from rtnb.server.protocol.response_plan import Plan
@@ -27,16 +27,15 @@ _Pieces = deque[Any]  # what an engine has answered and the response has not yet
 
 
 class _EngineFailed(Exception):
-    """An engine could not do its work."""
+    """Raised where an engine could not do its work."""
 
 
 class Response:
-    """A response under way.
+    """Response under way.
 
     Args:
         session: The session that it runs in.
         plan: Its settings.
-        conversation: Where its items go; it writes nothing there if it is out-of-band.
 
     Attributes:
         status: As in the API.
@@ -45,13 +44,13 @@ class Response:
         output: What it has written.
     """
 
-    def __init__(self, session: Session, plan: Plan, conversation: Conversation) -> None:
+    def __init__(self, session: Session, plan: Plan) -> None:
         self.id = session.ids.new("resp")
         self.plan = plan
         self.status = "in_progress"
         self.waits_until: float | None = None
         self.usage: dict[str, Any] | None = None
-        self.output = ResponseOutput(session, self.id, plan, conversation if self.in_conversation else None)
+        self.output = ResponseOutput(session, self.id, plan)
         self._session = session
         self._read = counting.Count()
         self._details: dict[str, Any] | None = None
@@ -60,11 +59,6 @@ class Response:
         self._calls = 0
         self._jobs: dict[str, _Pieces] = {}
         self._steps = self._perform()
-
-    @property
-    def in_conversation(self) -> bool:
-        """True where its items go into the default conversation."""
-        return self.plan.conversation_id is not None
 
     # ------------------------------------------------------------------ driven by the session
 
@@ -106,7 +100,7 @@ class Response:
             yield None
         try:
             context, self._read = counting.fit(
-                plan.instructions, plan.tools, plan.context, plan.model.context_tokens, plan.truncation
+                plan.instructions, plan.tools, plan.context, self._session.model.context_tokens, plan.truncation
             )
             yield from self._answer(self._ask_responder(context))
         except Incomplete as cut:
@@ -138,7 +132,7 @@ class Response:
             looked = self._message is None and may_call
             if looked:
                 following = yield from self._next(pieces)
-                if isinstance(following, Call) and not plan.model.second_generation:
+                if isinstance(following, Call) and not self._session.model.second_generation:
                     piece = following  # recorded: 1.x calls without a word
                     continue
             if self._message is None:
@@ -170,7 +164,7 @@ class Response:
             modalities=plan.modalities,
             prompt_language=language,
             asked=plan.asked,
-            aside=not self.in_conversation,
+            aside=not self.plan.in_conversation,
         )
         return self._ask(lambda job: Respond(job, request))
 
@@ -190,7 +184,7 @@ class Response:
         item = self._call = Item({**fields, "call_id": call_id, "arguments": ""})
         place = {"item_id": item.id, "output_index": output.add(item), "call_id": call_id}
         self._calls += 1
-        for token in counting.split_tokens(_arguments(called.arguments, self.plan.model)):
+        for token in counting.split_tokens(_arguments(called.arguments, self._session.model)):
             output.count_token()
             item.shown["arguments"] += token
             output.send_token("response.function_call_arguments.delta", token, **place)
@@ -253,7 +247,7 @@ class Response:
             "status": self.status,
             "status_details": self._details,
             "output": [copy.deepcopy(item.shown) for item in self.output.items],
-            "conversation_id": plan.conversation_id,
+            "conversation_id": self._session.conversation.id if plan.in_conversation else None,
             "output_modalities": list(plan.modalities),
             "max_output_tokens": plan.max_output_tokens,
             "audio": {"output": {"format": dict(plan.format), "voice": plan.voice}},

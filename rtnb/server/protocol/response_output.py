@@ -13,7 +13,7 @@ from rtnb.audio.pcm import whole_samples
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.audio import BYTES_PER_MS, Encoder, bytes_per_ms
-from rtnb.server.protocol.items import Conversation, Item
+from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
 
@@ -34,7 +34,7 @@ _MOMENT_SECONDS = 0.001
 
 
 class Incomplete(Exception):
-    """The response ends early; the one argument is the reason that `status_details` has."""
+    """Raised where the response ends early; its argument is the reason for `status_details`."""
 
 
 class ResponseOutput:
@@ -44,20 +44,19 @@ class ResponseOutput:
         session: The session that the response runs in.
         response_id: `resp_…`.
         plan: Settings of the response.
-        conversation: Where its items go too; None for an out-of-band response.
 
     Attributes:
         items: The items in order.
         audio_seconds: Length of the audio of all messages that have ended.
     """
 
-    def __init__(self, session: Session, response_id: str, plan: Plan, conversation: Conversation | None) -> None:
+    def __init__(self, session: Session, response_id: str, plan: Plan) -> None:
         self.items: list[Item] = []
         self.audio_seconds = 0.0
         self._session = session
         self._response_id = response_id
         self._plan = plan
-        self._conversation = conversation
+        self._conversation = session.conversation if plan.in_conversation else None
         self._text_tokens = 0
         self._audio_bytes = 0
         self._next_audio_at = 0.0
@@ -147,7 +146,7 @@ class ResponseOutput:
             return counting.usage(counting.Count(), text_out=0, audio_out=0, reasoning=None, cacheable=0)
         reasoning = None
         # Recorded: 2.x reports its reasoning tokens, but not in every text answer.
-        if plan.model.second_generation and (plan.spoken or plan.effort) and self.items:
+        if self._session.model.second_generation and (plan.spoken or plan.effort) and self.items:
             reasoning = counting.REASONING_TOKENS[plan.effort or "low"] + read.total % 8
         text_out = self._text_tokens + (2 if self._text_tokens else 0) + (reasoning or 0)
         return counting.usage(
@@ -156,7 +155,7 @@ class ResponseOutput:
 
 
 class Message:
-    """The assistant's message that a response is writing.
+    """Assistant's message that a response is writing.
 
     Args:
         session: The session that the response runs in.
@@ -167,8 +166,9 @@ class Message:
 
     def __init__(self, session: Session, output: ResponseOutput, plan: Plan, phase: str) -> None:
         fields = {"id": session.ids.new("item"), "type": "message", "status": "in_progress", "role": "assistant"}
-        phases = {"phase": phase} if plan.model.second_generation else {}
+        phases = {"phase": phase} if session.model.second_generation else {}
         self._item = Item({**fields, "content": [], **phases})
+        self._session = session
         self._output = output
         self._plan = plan
         self._text = ""
@@ -216,7 +216,7 @@ class Message:
         assert self._encoder is not None
         self._audio += pcm
         self._unsent += self._encoder.feed(pcm)
-        whole = _DELTA_MS[self._plan.model.second_generation] * bytes_per_ms(self._plan.format)
+        whole = _DELTA_MS[self._session.model.second_generation] * bytes_per_ms(self._plan.format)
         while len(self._unsent) > whole:  # something is always left for the last delta
             piece = bytes(self._unsent[:whole])
             del self._unsent[:whole]
@@ -233,7 +233,7 @@ class Message:
             return
         rest = bytes(self._unsent + self._encoder.feed(b"", last=True))
         self._unsent.clear()
-        if self._plan.odd_last_chunk and len(rest) > 2:
+        if self._session.options.odd_last_chunk and len(rest) > 2:
             yield from self._send_audio(rest[:-1])
             rest = rest[-1:]
         if rest:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.server.protocol.items import Item
-from rtnb.server.protocol.settings import Model
 
 __all__ = ["Plan"]
 
@@ -17,17 +16,15 @@ class Plan:
 
     Attributes:
         context: The items it answers to, oldest first.
-        conversation_id: None for an out-of-band response.
+        in_conversation: False for an out-of-band response.
         truncation: The session's `truncation`: what to do when the context is full.
         one_call: At most one function call (`parallel_tool_calls` false).
         effort: Reasoning effort that was asked for, or None.
         cacheable: Tokens of its input that an earlier response has read already.
         failure: An error to fail with at once (`{"type", "code", "message"}`), or None.
-        odd_last_chunk: Whether the last audio delta is cut in the middle of a sample.
         asked: The instructions that its own `response.create` brought, or "".
     """
 
-    model: Model
     instructions: str
     modalities: list[str]
     tools: list[dict[str, Any]]
@@ -38,13 +35,12 @@ class Plan:
     speed: float
     metadata: dict[str, str] | None
     context: list[Item]
-    conversation_id: str | None
+    in_conversation: bool
     truncation: Any
     one_call: bool
     effort: str | None
     cacheable: int
     failure: dict[str, Any] | None
-    odd_last_chunk: bool
     asked: str
 
     @property

@@ -1,4 +1,4 @@
-"""The responses of one session: when one may begin, which are under way, and what follows the end of one."""
+"""Responses of one session: when one may begin, which are under way, and what follows the end of one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.item_events import ItemEvents
-from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.response import Response
 from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
-from rtnb.server.protocol.settings import Model, check_voice
+from rtnb.server.protocol.settings import check_voice
 
 __all__ = ["Responses"]
 
@@ -23,9 +22,6 @@ class Responses:
 
     Args:
         session: The session that it belongs to.
-        model: The session's model.
-        conversation_id: `conv_…`.
-        conversation: The session's items.
         item_events: Where the items come from that a response reads.
         played: Called with the time at which the reply that has just ended will have been played.
 
@@ -34,21 +30,10 @@ class Responses:
         voice_used: True once the session has spoken.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        model: Model,
-        conversation_id: str,
-        conversation: Conversation,
-        item_events: ItemEvents,
-        played: Callable[[float], None],
-    ) -> None:
+    def __init__(self, session: Session, item_events: ItemEvents, played: Callable[[float], None]) -> None:
         self.silent: dict[str, Any] = {}
         self.voice_used = False
         self._session = session
-        self._model = model
-        self._conversation_id = conversation_id
-        self._conversation = conversation
         self._item_events = item_events
         self._played = played
         self._active: Response | None = None
@@ -94,8 +79,8 @@ class Responses:
         """Begin a response with these overrides; into the conversation only where none is under way."""
         if self._active is not None and wanted.get("conversation") != "none":
             return
-        response = Response(self._session, self._plan(wanted), self._conversation)
-        if response.in_conversation:
+        response = Response(self._session, self._plan(wanted))
+        if response.plan.in_conversation:
             self._active = response
         else:
             self._out_of_band[response.id] = response
@@ -157,8 +142,8 @@ class Responses:
         assert response.usage is not None
         tokens = response.usage["total_tokens"]
         self._tokens_left = max(0, self._tokens_left - tokens)
-        if response.in_conversation and response.status != "failed":
-            self._conversation.cached_tokens = tokens + 4
+        if response.plan.in_conversation and response.status != "failed":
+            self._session.conversation.cached_tokens = tokens + 4
         if session.options.rate_limits_after is not None:
             session.at(session.now + session.options.rate_limits_after, self._send_rate_limits)
         self.voice_used = self.voice_used or bool(seconds)
@@ -166,7 +151,7 @@ class Responses:
             del self._out_of_band[response.id]
             return
         self._active = None
-        self._conversation.count_audio()
+        self._session.conversation.count_audio()
         self._played(session.now + seconds)
         if self._answer_wanted:
             self._answer_wanted = False
@@ -195,7 +180,6 @@ class Responses:
         self._count += 1
         return Plan(
             **chosen,
-            model=self._model,
             modalities=wanted.get("output_modalities") or settings["output_modalities"],
             format=wanted_output.get("format") or output["format"],
             voice=wanted_output.get("voice") or output["voice"],
@@ -203,11 +187,10 @@ class Responses:
             metadata=wanted.get("metadata"),
             context=context,
             truncation=settings["truncation"],
-            conversation_id=None if wanted.get("conversation") == "none" else self._conversation_id,
+            in_conversation=wanted.get("conversation") != "none",
             one_call=parallel is False,
             effort=(wanted.get("reasoning") or self.silent.get("reasoning") or {}).get("effort"),
-            cacheable=0 if wanted.get("input") is not None else self._conversation.cached_tokens,
+            cacheable=0 if wanted.get("input") is not None else self._session.conversation.cached_tokens,
             failure=options.failure if options.failing in (None, self._count) else None,
-            odd_last_chunk=options.odd_last_chunk,
             asked=wanted.get("instructions") or "",
         )

@@ -1,8 +1,8 @@
-"""The part that sessions of every kind share: clock, timers, ids, effects, and the end.
+"""Base of sessions of every kind: clock, timers, ids, effects, and the end.
 
 A session owns no socket, clock or source of chance: times and ids are passed to it. Work for the ASR, the responder
 and the TTS it asks for in its effects (`Transcribe`, `Respond`, `Speak` …), and their results come back by the method
-of the same verb (`transcribed`, `responded`, `spoke` …). `due` is when `advance` must be called next.
+of the same verb (`transcribed`, `responded`, `spoke` …). `due` is the time at which `advance` must be called next.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.client_events import event_id_of, read_frame
 from rtnb.server.protocol.effects import Close, Effect, Ids, Send
+from rtnb.server.protocol.items import Conversation
+from rtnb.server.protocol.settings import Model
 
 __all__ = ["Options", "Session"]
 
@@ -60,7 +62,12 @@ class Session:
     Attributes:
         now: The time of the last input or timer.
         closed: True once it has ended: nothing more comes out of it.
+        model: The model that answers; a translation session has none.
+        conversation: Its items; a translation session has none.
     """
+
+    model: Model
+    conversation: Conversation
 
     def __init__(self, ids: Ids, now: float, options: Options, settings: dict[str, Any]) -> None:
         self.ids, self.now, self.options, self.settings = ids, now, options, settings
@@ -80,7 +87,7 @@ class Session:
 
     @property
     def due(self) -> float | None:
-        """When `advance` must be called next; None for not before the next input."""
+        """Time at which `advance` must be called next; None for not before the next input."""
         return self._timers[0][0] if self._timers and not self.closed else None
 
     def advance(self, now: float) -> list[Effect]:

@@ -1,4 +1,4 @@
-"""The session object: defaults per model, and the merge of an update (all of it or nothing).
+"""Session object: defaults per model, and the merge of an update (all of it or nothing).
 
 Defaults are as recorded in `session.created` of gpt-realtime and gpt-realtime-2.1(-mini), July–September 2026.
 """
@@ -15,9 +15,7 @@ from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.session_shapes import SESSIONS, STREAMING_TRANSCRIPTION
 
-__all__ = ["BETA_MODELS", "INSTRUCTIONS", "MODELS", "Model", "check_voice", "defaults", "update"]
-
-_PCM = {"type": "audio/pcm", "rate": RATE_HZ}
+__all__ = ["BETA_MODELS", "INSTRUCTIONS", "MODELS", "Model", "check_voice", "defaults", "filled_format", "update"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
         A new object, keys in the recorded order.
     """
     audio_input = {
-        "format": dict(_PCM),
+        "format": filled_format("audio/pcm"),
         "transcription": None,
         "noise_reduction": None,
         "turn_detection": _vad(kind, "server_vad", model),
@@ -114,6 +112,7 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
             "include": None,
         }
     assert model is not None
+    audio_output = {"format": filled_format("audio/pcm"), "voice": model.voice, "speed": 1.0}
     return {
         "type": kind,
         "object": "realtime.session",
@@ -128,7 +127,7 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
         "truncation": "auto",
         "prompt": None,
         "expires_at": expires_at,
-        "audio": {"input": audio_input, "output": {"format": dict(_PCM), "voice": model.voice, "speed": 1.0}},
+        "audio": {"input": audio_input, "output": audio_output},
         "include": None,
     }
 
@@ -170,7 +169,7 @@ def update(
     check_voice(output.get("voice"), merged, locked=voice_locked, where="session")
     _merge_input(merged["audio"]["input"], audio.get("input", {}), kind, model)
     for name, value in output.items():
-        merged["audio"]["output"][name] = _filled_format(value) if name == "format" else value
+        merged["audio"]["output"][name] = filled_format(value["type"]) if name == "format" else value
     checked.pop("type")
     merged.update(checked)
     _check_choice(merged)
@@ -209,8 +208,9 @@ def _check_choice(session: Mapping[str, Any]) -> None:
         raise ApiError(message, code="invalid_value", param="session.tool_choice")
 
 
-def _filled_format(given: dict[str, Any]) -> dict[str, Any]:
-    return dict(_PCM if given["type"] == "audio/pcm" else given)
+def filled_format(name: str) -> dict[str, Any]:
+    """Return an audio format as the session object shows it."""
+    return {"type": name, "rate": RATE_HZ} if name == "audio/pcm" else {"type": name}
 
 
 def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, model: Model | None) -> None:
@@ -219,7 +219,7 @@ def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, mode
         if value is None:
             into[name] = None
         elif name == "format":
-            into[name] = _filled_format(value)
+            into[name] = filled_format(value["type"])
         elif name == "transcription":
             # Recorded: a model alone is echoed with language and prompt null.
             into[name] = {"model": None, "language": None, "prompt": None, **now, **value}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
-from rtnb.server.protocol.items import Conversation, Item
+from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.session_shapes import STREAMING_TRANSCRIPTION
 
@@ -21,27 +21,17 @@ _WITH_LOGPROBS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
 
 @dataclass
 class _Job:
-    """ASR work for one item; with a streaming model it begins before the item exists.
+    """ASR work for one item; it may begin before the item exists.
 
     Attributes:
+        item: None until it is committed.
         sent: What its deltas have sent so far.
+        transcript: Words before a pause, in which the item may be committed; None while the ASR is at work.
     """
 
     item_id: str
     item: Item | None = None
     sent: str = ""
-
-
-@dataclass
-class _Ahead:
-    """Words before a pause, of an item that may be committed in it.
-
-    Attributes:
-        transcript: None while the ASR is at work.
-    """
-
-    job: str
-    item_id: str
     transcript: Transcript | None = None
 
 
@@ -50,19 +40,17 @@ class Transcripts:
 
     Args:
         session: The session that it belongs to.
-        conversation: The session's items.
     """
 
-    def __init__(self, session: Session, conversation: Conversation) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._conversation = conversation
         self._jobs: dict[str, _Job] = {}
         self._streaming: str | None = None  # the job that transcribes what is being appended
-        self._ahead: _Ahead | None = None
+        self._ahead: str | None = None  # the job that transcribes what was said before a pause
 
     @property
     def asked(self) -> dict[str, Any]:
-        """The session's transcription settings; empty where no transcription events were asked for."""
+        """Transcription settings of the session; empty where no transcription events were asked for."""
         return self._session.settings["audio"]["input"]["transcription"] or {}
 
     @property
@@ -111,17 +99,17 @@ class Transcripts:
         if self._streaming is not None:
             self._session.ask(Stop(self._streaming))
             del self._jobs[self._streaming]
-            self._streaming = None
+        self._streaming = None
 
     def begin_ahead(self, pcm: bytes, item_id: str) -> None:
         """Transcribe what was said before a pause; if the item ends in it, these are its words."""
-        self._ahead = _Ahead(self._session.new_job(), item_id)
-        self._session.ask(Transcribe(self._ahead.job, pcm, self.language))
+        self._ahead = self._new_job(_Job(item_id))
+        self._session.ask(Transcribe(self._ahead, pcm, self.language))
 
     def forget_ahead(self) -> None:
         """Forget the words before a pause: they are not the whole item."""
-        if self._ahead is not None and self._ahead.transcript is None:
-            self._session.ask(Stop(self._ahead.job))
+        if self._ahead is not None and self._jobs.pop(self._ahead).transcript is None:
+            self._session.ask(Stop(self._ahead))
         self._ahead = None
 
     def transcribe(self, item: Item) -> None:
@@ -133,11 +121,11 @@ class Transcripts:
             self._streaming = None
             return
         ahead = self._ahead
-        if ahead is not None and ahead.item_id == item.id and self._wants == "words":
+        if ahead is not None and self._jobs[ahead].item_id == item.id and self._wants == "words":
             self._ahead = None
-            self._jobs[ahead.job] = _Job(item.id, item)
-            if ahead.transcript is not None:
-                self.transcribed(ahead.job, ahead.transcript)
+            self._jobs[ahead].item = item
+            if (transcript := self._jobs[ahead].transcript) is not None:
+                self.transcribed(ahead, transcript)
             return
         job = self._new_job(_Job(item.id, item))
         self._session.ask(Transcribe(job, bytes(item.audio), self.language, self._wants))
@@ -151,12 +139,13 @@ class Transcripts:
 
     def transcribed_ahead(self, job: str, transcript: Transcript | BaseException) -> bool:
         """Take the words before a pause; return whether the job was about them."""
-        if self._ahead is None or self._ahead.job != job:
+        if job != self._ahead:
             return False
         if isinstance(transcript, Transcript):
-            self._ahead.transcript = transcript
+            self._jobs[job].transcript = transcript
         else:
             self._ahead = None  # the item will be transcribed as a whole
+            del self._jobs[job]
         return True
 
     def partly_transcribed(self, job: str, text: str) -> None:
@@ -176,7 +165,7 @@ class Transcripts:
         item = work.item
         item.transcribing = False
         item.transcript = transcript.text if isinstance(transcript, Transcript) else ""
-        if not self.asked or item.id not in self._conversation:
+        if not self.asked or item.id not in self._session.conversation:
             return
         if isinstance(transcript, Transcript):
             self._complete(work, item, transcript)
@@ -184,21 +173,18 @@ class Transcripts:
         # The sentence is recorded; type and code are those of the docs' example.
         message = f"Input transcription failed for item '{item.id}'."
         error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
-        self._session.send(
-            "conversation.item.input_audio_transcription.failed", item_id=item.id, content_index=0, error=error
-        )
+        self._send("failed", item.id, error=error)
+
+    def _send(self, step: str, item_id: str, **fields: Any) -> None:
+        type = f"conversation.item.input_audio_transcription.{step}"
+        self._session.send(type, item_id=item_id, content_index=0, **fields)
 
     def _send_deltas(self, work: _Job, tokens: list[str], logprobs: list[dict[str, Any]] | None = None) -> None:
         for number, token in enumerate(tokens):
             work.sent += token
-            self._session.send(
-                "conversation.item.input_audio_transcription.delta",
-                item_id=work.item_id,
-                content_index=0,
-                delta=token,
-                **({} if logprobs is None else {"logprobs": [logprobs[number]]}),
-                obfuscation=self._session.ids.padding(token),
-            )
+            logprob = {} if logprobs is None else {"logprobs": [logprobs[number]]}
+            padding = self._session.ids.padding(token)
+            self._send("delta", work.item_id, delta=token, **logprob, obfuscation=padding)
 
     def _complete(self, work: _Job, item: Item, transcript: Transcript) -> None:
         text = transcript.text
@@ -207,23 +193,16 @@ class Transcripts:
             self._send_segments(work, transcript)
         elif text.startswith(work.sent):
             self._send_deltas(work, counting.split_tokens(text[len(work.sent) :]), logprobs)
-        self._session.send(
-            "conversation.item.input_audio_transcription.completed",
-            item_id=item.id,
-            content_index=0,
-            transcript=text,
-            usage=self._usage(item, text),
-            **({} if logprobs is None else {"logprobs": logprobs}),
-        )
+        more = {} if logprobs is None else {"logprobs": logprobs}
+        self._send("completed", item.id, transcript=text, usage=self._usage(item, text), **more)
 
     def _send_segments(self, work: _Job, transcript: Transcript) -> None:
         """Send who said what. Not recorded; fields as in the SDK, each after its own deltas as over HTTP (docs)."""
         for number, part in enumerate(transcript.parts):
             self._send_deltas(work, counting.split_tokens((" " if number else "") + part.text))
-            self._session.send(
-                "conversation.item.input_audio_transcription.segment",
-                item_id=work.item_id,
-                content_index=0,
+            self._send(
+                "segment",
+                work.item_id,
                 text=part.text,
                 id=self._session.ids.new("seg"),
                 speaker=part.speaker,

@@ -1,4 +1,4 @@
-"""A translation session (`/v1/realtime/translations`): audio in, translated audio and words out, without turns.
+"""Translation sessions (`/v1/realtime/translations`): audio in, translated audio and words out, without turns.
 
 Events and fields as in the SDK's `realtime_translation_*` types. The responder is asked to translate like for any
 other request, and says so where it cannot.
@@ -18,6 +18,7 @@ from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
 from rtnb.server.protocol.client_events import read_append, read_event
 from rtnb.server.protocol.effects import Detect, Effect, Ids, Respond, Speak, Transcribe, Transcript
+from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
 from rtnb.server.protocol.session import Options, Session
 from rtnb.server.protocol.session_shapes import SESSIONS
@@ -136,8 +137,8 @@ class TranslationSession(Session):
 
     def _append(self, audio: bytes) -> None:
         if len(self._buffer) + len(audio) > self.options.buffer_bytes:
-            message = "Error appending to input audio buffer: too much audio at once."  # ours
-            raise ApiError(message, code="input_audio_buffer_full", param="audio")
+            text = "Error appending to input audio buffer: too much audio at once."  # ours
+            raise ApiError(text, code="input_audio_buffer_full", param="audio")
         first = self._turns is None
         self._turns = self._turns or Turns()
         self.ask(Detect(self._buffer.append(audio), first=first))
@@ -174,15 +175,9 @@ class TranslationSession(Session):
     def _translate(self, text: str, elapsed_ms: int) -> None:
         job = self._new_job(elapsed_ms)
         language = self.settings["audio"]["output"]["language"] or "en"
-        item = {
-            "id": self.ids.new("item"),
-            "type": "message",
-            "role": "user",
-            "status": "completed",
-            "content": [{"type": "input_text", "text": text}],
-        }
+        item = message(self.ids.new("item"), "user", {"type": "input_text", "text": text})
         wish = f"Translate what the user says into the language with the code {language}. Say nothing else."
-        self.ask(Respond(job, Request(wish, [item], tool_choice="none")))
+        self.ask(Respond(job, Request(wish, [item.shown], tool_choice="none")))
 
     def _speak_next(self) -> None:
         if self._speaking or not self._unspoken:

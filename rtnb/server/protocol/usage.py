@@ -76,6 +76,11 @@ class Count:
         """Tokens of all modalities."""
         return self.text + self.audio + self.image
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """Fields of the API's usage objects."""
+        return {"text_tokens": self.text, "audio_tokens": self.audio, "image_tokens": self.image}
+
 
 def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[Item]) -> Count:
     """Count the tokens that a response reads: instructions, tools and every item, again each time."""
@@ -104,7 +109,7 @@ def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[
 
 
 class ContextFull(Exception):
-    """The conversation does not fit the model, and truncation is disabled."""
+    """Raised where the conversation does not fit the model and truncation is disabled."""
 
 
 def fit(
@@ -137,12 +142,9 @@ def fit(
     if truncation == "disabled":
         raise ContextFull(f"The conversation has {count.total} tokens, more than the {limit} this model takes.")
     target = limit * truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else limit
-    sizes = [count_input("", [], [item]).total for item in kept]
-    excess, dropped = count.total - target, 0
-    while excess > 0 and dropped < len(kept):
-        excess -= sizes[dropped]
-        dropped += 1
-    kept = kept[dropped:]
+    excess = count.total - target
+    while excess > 0 and kept:
+        excess -= count_input("", [], [kept.pop(0)]).total
     return kept, count_input(instructions, tools, kept)
 
 
@@ -156,26 +158,15 @@ def usage(read: Count, *, text_out: int, audio_out: int, reasoning: int | None, 
         reasoning: Reasoning tokens inside `text_out`; None leaves the field out (1.x models, recorded).
         cacheable: Tokens of the context that were there before; rounded down to a multiple of 64.
     """
-    cached = min(cacheable, read.total) // _CACHE_STEP * _CACHE_STEP
-    cached_text = min(cached, read.text)
-    cached_audio = min(cached - cached_text, read.audio)
-    wrote: dict[str, Any] = {"text_tokens": text_out, "audio_tokens": audio_out}
-    if reasoning is not None:
-        wrote["reasoning_tokens"] = reasoning
+    total = min(cacheable, read.total) // _CACHE_STEP * _CACHE_STEP
+    text = min(total, read.text)
+    audio = min(total - text, read.audio)
+    cached = Count(text, audio, total - text - audio)
+    reasoned = {} if reasoning is None else {"reasoning_tokens": reasoning}
     return {
         "total_tokens": read.total + text_out + audio_out,
         "input_tokens": read.total,
         "output_tokens": text_out + audio_out,
-        "input_token_details": {
-            "text_tokens": read.text,
-            "audio_tokens": read.audio,
-            "image_tokens": read.image,
-            "cached_tokens": cached,
-            "cached_tokens_details": {
-                "text_tokens": cached_text,
-                "audio_tokens": cached_audio,
-                "image_tokens": cached - cached_text - cached_audio,
-            },
-        },
-        "output_token_details": wrote,
+        "input_token_details": {**read.details, "cached_tokens": total, "cached_tokens_details": cached.details},
+        "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **reasoned},
     }
