@@ -24,7 +24,7 @@ from rtnb.server.protocol.schema import (
     too_deep,
 )
 
-__all__ = ["event_id_of", "read_append", "read_event", "read_frame"]
+__all__ = ["event_id_of", "read_event", "read_frame"]
 
 # SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
 _APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
@@ -66,8 +66,10 @@ def _event(fields: Mapping[str, Check], *required: str) -> Check:
 
 _APPEND = _event({"audio": string(_APPEND_CHARACTERS)}, "audio")
 _TRUNCATE: dict[str, Check] = {"item_id": string(), "content_index": integer(0), "audio_end_ms": integer(0)}
+_UPDATE = _event({"session": anything}, "session")
 _SHAPES: Mapping[str, Check] = {
-    "session.update": _event({"session": anything}, "session"),
+    "session.update": _UPDATE,
+    "input_audio_buffer.append": _APPEND,
     "input_audio_buffer.commit": _event({}),
     "input_audio_buffer.clear": _event({}),
     "conversation.item.create": _event({"previous_item_id": nullable(string()), "item": anything}, "item"),
@@ -78,7 +80,8 @@ _SHAPES: Mapping[str, Check] = {
     "response.cancel": _event({"response_id": nullable(string())}),
 }
 _TRANSLATION_SHAPES: Mapping[str, Check] = {
-    "session.update": _SHAPES["session.update"],
+    "session.update": _UPDATE,
+    "session.input_audio_buffer.append": _APPEND,
     "session.close": _event({}),
 }
 
@@ -108,11 +111,11 @@ def event_id_of(event: Any) -> str | None:
     return event_id if isinstance(event_id, str) else None
 
 
-def read_event(event: Any, *, session_type: str = "realtime") -> tuple[str, dict[str, Any]]:
-    """Check a client event that is not an append.
+def read_event(event: Any, session_type: str) -> tuple[str, dict[str, Any]]:
+    """Check a client event.
 
     Returns:
-        Its name and its checked fields.
+        Its name and its checked fields; the audio of an append is decoded.
 
     Raises:
         ApiError: For the first thing wrong in it.
@@ -128,16 +131,14 @@ def read_event(event: Any, *, session_type: str = "realtime") -> tuple[str, dict
     if session_type == "transcription" and name.startswith("response."):
         message = f"'{name}' is not supported in transcription sessions."  # unconfirmed wording
         raise ApiError(message, code="invalid_event", param="type")
+    if shapes[name] is _APPEND:
+        return name, {"audio": _appended(event)}
     return name, shapes[name](event, "")
 
 
-def read_append(event: dict[str, Any]) -> bytes:
-    """Return the bytes of an append event.
-
-    Raises:
-        ApiError: No audio, not base64, empty, or over 15 MiB.
-    """
+def _appended(event: dict[str, Any]) -> bytes:
     audio = event.get("audio")
+    # An ordinary append skips the general check: hundreds come in a second.
     if not isinstance(audio, str) or len(event) > 2 or len(audio) > _APPEND_CHARACTERS:
         _APPEND(event, "")
     assert isinstance(audio, str)

@@ -37,17 +37,12 @@ class InputAudioBuffer:
         self._transcripts = transcripts
         self._items = items
         self._responses = responses
-        self._buffer = PcmBuffer(self._settings["format"])
+        self._buffer = PcmBuffer(self._session.audio_input["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None
         self._idle_from_ms: int | None = None
         self._reply_played_at: float | None = None
         self._fed = 0  # the position up to which a streaming ASR has been fed with this turn
-
-    @property
-    def _settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = self._session.settings["audio"]["input"]
-        return settings
 
     @property
     def held_bytes(self) -> int:
@@ -56,8 +51,8 @@ class InputAudioBuffer:
 
     def settings_changed(self) -> None:
         """Adapt to an update of the session."""
-        self._buffer.use(self._settings["format"])
-        if self._settings["turn_detection"] is None:
+        self._buffer.use(self._session.audio_input["format"])
+        if self._session.audio_input["turn_detection"] is None:
             self._turns = None
             self._speech_item = None
             self._transcripts.forget_ahead()
@@ -73,7 +68,7 @@ class InputAudioBuffer:
     def append(self, encoded: bytes) -> None:
         """Append audio in the session's input format."""
         pcm = self._buffer.append(encoded)
-        if self._settings["turn_detection"] is not None:
+        if self._session.audio_input["turn_detection"] is not None:
             self._detect(pcm)
             return
         if not self._transcripts.feed(pcm) and self._transcripts.streams:
@@ -111,7 +106,7 @@ class InputAudioBuffer:
     def detected(self, probabilities: list[float]) -> None:
         """Take the probabilities of speech for the next frames."""
         for probability in probabilities:
-            detection, turns = self._settings["turn_detection"], self._turns
+            detection, turns = self._session.audio_input["turn_detection"], self._turns
             if detection is None or turns is None:
                 return
             happened = turns.feed(probability, detection)
@@ -131,7 +126,7 @@ class InputAudioBuffer:
         """Take the words before a pause; return whether the job was about them."""
         if not self._transcripts.transcribed_ahead(job, transcript):
             return False
-        turns, detection = self._turns, self._settings["turn_detection"] or {}
+        turns, detection = self._turns, self._session.audio_input["turn_detection"] or {}
         # A pause that was over before its words came is not what they are about.
         paused = turns is not None and turns.paused_ms is not None and detection.get("type") == "semantic_vad"
         if paused and isinstance(transcript, Transcript) and sounds_finished(transcript.text):
@@ -188,14 +183,14 @@ class InputAudioBuffer:
         assert self._speech_item is not None
         self._transcripts.forget_ahead()
         long = pause.audio_end_ms - pause.audio_start_ms > _AHEAD_MS
-        semantic = self._settings["turn_detection"]["type"] == "semantic_vad"
+        semantic = self._session.audio_input["turn_detection"]["type"] == "semantic_vad"
         if semantic or (self._transcripts.works_ahead and not long):
             audio = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)
             self._transcripts.begin_ahead(audio, self._speech_item)
 
     def _look_at_idle(self, turns: Turns) -> None:
         """Prompt the model once enough silent audio has come after the last reply was played."""
-        limit_ms = self._settings["turn_detection"].get("idle_timeout_ms")
+        limit_ms = self._session.audio_input["turn_detection"].get("idle_timeout_ms")
         played = self._reply_played_at is not None and self._session.now >= self._reply_played_at
         if not limit_ms or not played:
             return
@@ -223,7 +218,7 @@ class InputAudioBuffer:
 
     def _trim(self) -> None:
         """Keep between turns only what the next turn's padding may reach back for."""
-        turns, detection = self._turns, self._settings["turn_detection"]
+        turns, detection = self._turns, self._session.audio_input["turn_detection"]
         if turns is None or detection is None or turns.speaking or self._idle_from_ms is not None:
             return
         kept_ms = turns.now_ms - detection.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS

@@ -127,15 +127,12 @@ class Conversation:
         if item.id in self._items:
             message = f"Error adding item: an item with id '{item.id}' already exists."
             raise ApiError(message, code="item_create_duplicate_item_id", param="item.id")
-        if after is None:
-            index = len(self._order)
-        elif after == "root":
-            index = 0
-        elif after in self._items:
-            index = self._order.index(after) + 1
-        else:
+        if after not in (None, "root") and after not in self._items:
             message = f"Error adding item: the previous item with id '{after}' does not exist."
             raise ApiError(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
+        index = len(self._order)
+        if after is not None:
+            index = 0 if after == "root" else self._order.index(after) + 1
         self._order.insert(index, item.id)
         self._items[item.id] = item
         self._characters += item.characters

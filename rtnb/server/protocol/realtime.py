@@ -8,7 +8,6 @@ from typing import Any
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS
-from rtnb.server.protocol.client_events import read_append, read_event
 from rtnb.server.protocol.effects import Effect, Ids, Transcript
 from rtnb.server.protocol.input_buffer import InputAudioBuffer
 from rtnb.server.protocol.item_events import ItemEvents
@@ -61,13 +60,13 @@ class RealtimeSession(Session):
         if preset is not None:
             session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}
         super().__init__(ids, now, options, session_object)
-        self._kind = kind
         self._transcripts = Transcripts(self)
         self._items = items = ItemEvents(self, self._transcripts)
         self._responses = responses = Responses(self, items, lambda at: self._input.reply_ends_playing(at))
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
-        self._handlers = {
+        self.handlers = {
             "session.update": self._update,
+            "input_audio_buffer.append": self._append,
             "input_audio_buffer.commit": self._input.commit,
             "input_audio_buffer.clear": self._input.clear,
             "conversation.item.create": items.create,
@@ -107,20 +106,8 @@ class RealtimeSession(Session):
 
     # ------------------------------------------------------------------ client events
 
-    def act(self, event: Any) -> None:
-        """Act on a client event.
-
-        Raises:
-            ApiError: For the first thing wrong in it.
-        """
-        if isinstance(event, dict) and event.get("type") == "input_audio_buffer.append":
-            self._append(read_append(event))
-        else:
-            name, checked = read_event(event, session_type=self._kind)
-            self._handlers[name](checked)
-
-    def _append(self, audio: bytes) -> None:
-        limit = self.options.buffer_bytes
+    def _append(self, event: dict[str, Any]) -> None:
+        audio, limit = event["audio"], self.options.buffer_bytes
         if self.conversation.audio_bytes + self._input.held_bytes + len(audio) > limit:
             # No cap is documented: code and wording are ours.
             limit_ms = limit // BYTES_PER_MS
@@ -130,7 +117,7 @@ class RealtimeSession(Session):
 
     def _update(self, event: dict[str, Any]) -> None:
         before, responses = self.settings, self._responses
-        model = self.model if self._kind == "realtime" else None
+        model = self.model if before["type"] == "realtime" else None
         self.settings, silent = settings.update(
             before, event["session"], model=model, voice_locked=responses.voice_used
         )

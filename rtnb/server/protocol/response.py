@@ -155,7 +155,7 @@ class Response:
                     part["transcript"] = ""
             items.append(shown)
         # The client's own statement of what the user speaks.
-        language = (session.settings["audio"]["input"]["transcription"] or {}).get("language")
+        language = (session.audio_input["transcription"] or {}).get("language")
         request = Request(
             instructions=plan.instructions,
             items=items,

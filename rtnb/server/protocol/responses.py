@@ -88,13 +88,13 @@ class Responses:
 
     def interrupt(self) -> None:
         """End the response under way, if turn detection says so: the user speaks."""
-        if self._active is not None and self._turn_detection.get("interrupt_response"):
+        if self._active is not None and self._session.audio_input["turn_detection"].get("interrupt_response"):
             self._answer_wanted = False
             self._drive(self._active, self._active.cancel, "turn_detected")
 
     def answer_turn(self) -> None:
         """Answer, if turn detection says so: the user has finished."""
-        if not self._turn_detection.get("create_response"):
+        if not self._session.audio_input["turn_detection"].get("create_response"):
             return
         if self._active is not None:
             # Unconfirmed: with interrupt_response false we answer when the response under way has ended.
@@ -113,11 +113,6 @@ class Responses:
         for response in self._under_way():
             if response.waits_until is None:
                 self._drive(response, response.step)
-
-    @property
-    def _turn_detection(self) -> dict[str, Any]:
-        detection: dict[str, Any] = self._session.settings["audio"]["input"]["turn_detection"]
-        return detection
 
     def _under_way(self) -> list[Response]:
         return [*([self._active] if self._active else []), *self._out_of_band.values()]

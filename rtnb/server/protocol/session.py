@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.client_events import event_id_of, read_frame
+from rtnb.server.protocol.client_events import event_id_of, read_event, read_frame
 from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
@@ -64,10 +64,12 @@ class Session:
         closed: True once it has ended: nothing more comes out of it.
         model: The model that answers; a translation session has none.
         conversation: Its items; a translation session has none.
+        handlers: What acts on a client event that has been checked, by the event's name.
     """
 
     model: Model
     conversation: Conversation
+    handlers: Mapping[str, Callable[[dict[str, Any]], None]]
 
     def __init__(self, ids: Ids, now: float, options: Options, settings: dict[str, Any]) -> None:
         self.ids, self.now, self.options, self.settings = ids, now, options, settings
@@ -134,9 +136,15 @@ class Session:
         Raises:
             ApiError: For the first thing wrong in it.
         """
-        raise NotImplementedError
+        name, checked = read_event(event, self.settings["type"])
+        self.handlers[name](checked)
 
     # ------------------------------------------------------------------ for the parts of a session
+
+    @property
+    def audio_input(self) -> dict[str, Any]:
+        """Settings of the user's audio."""
+        return cast(dict[str, Any], self.settings["audio"]["input"])
 
     def send(self, type: str, **fields: Any) -> None:
         """Send a server event that is due now."""

@@ -51,7 +51,7 @@ class Transcripts:
     @property
     def asked(self) -> dict[str, Any]:
         """Transcription settings of the session; empty where no transcription events were asked for."""
-        return self._session.settings["audio"]["input"]["transcription"] or {}
+        return self._session.audio_input["transcription"] or {}
 
     @property
     def streams(self) -> bool:

@@ -16,7 +16,6 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
-from rtnb.server.protocol.client_events import read_append, read_event
 from rtnb.server.protocol.effects import Detect, Effect, Ids, Respond, Speak, Transcribe, Transcript
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
@@ -55,6 +54,11 @@ class TranslationSession(Session):
         self._unspoken: deque[tuple[str, int]] = deque()
         self._audio = bytearray()
         self._closing = False
+        self.handlers = {
+            "session.update": self._update,
+            "session.input_audio_buffer.append": self._append,
+            "session.close": self._close,
+        }
 
     # ------------------------------------------------------------------ answers of engines
 
@@ -92,7 +96,7 @@ class TranslationSession(Session):
     def _transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         elapsed_ms = self._jobs.pop(job, None)
         if elapsed_ms is not None and isinstance(transcript, Transcript) and transcript.text:
-            if self.settings["audio"]["input"]["transcription"] is not None:
+            if self.audio_input["transcription"] is not None:
                 self._send_words("session.input_transcript.delta", transcript.text, elapsed_ms)
             self._translate(transcript.text, elapsed_ms)
         self._close_if_idle()
@@ -119,23 +123,8 @@ class TranslationSession(Session):
 
     # ------------------------------------------------------------------ client events
 
-    def act(self, event: Any) -> None:
-        """Act on a client event.
-
-        Raises:
-            ApiError: For the first thing wrong in it.
-        """
-        if isinstance(event, dict) and event.get("type") == "session.input_audio_buffer.append":
-            self._append(read_append(event))
-            return
-        name, checked = read_event(event, session_type="translation")
-        if name == "session.update":
-            self._update(checked["session"])
-        else:  # SDK docstring: flushes pending input and emits any remaining output before closing
-            self._closing = True
-            self._flush()
-
-    def _append(self, audio: bytes) -> None:
+    def _append(self, event: dict[str, Any]) -> None:
+        audio = event["audio"]
         if len(self._buffer) + len(audio) > self.options.buffer_bytes:
             text = "Error appending to input audio buffer: too much audio at once."  # ours
             raise ApiError(text, code="input_audio_buffer_full", param="audio")
@@ -143,13 +132,17 @@ class TranslationSession(Session):
         self._turns = self._turns or Turns()
         self.ask(Detect(self._buffer.append(audio), first=first))
 
-    def _update(self, patch: Any) -> None:
-        audio = SESSIONS["translation"](patch, "session").get("audio", {})
+    def _update(self, event: dict[str, Any]) -> None:
+        audio = SESSIONS["translation"](event["session"], "session").get("audio", {})
         merged = copy.deepcopy(self.settings)
         for side, values in audio.items():
             merged["audio"][side] |= values
         self.settings = merged
         self.send_settings("session.updated")
+
+    def _close(self, event: dict[str, Any]) -> None:
+        self._closing = True  # SDK docstring: flushes pending input and emits any remaining output before closing
+        self._flush()
 
     def _flush(self) -> None:
         if self._waits_for_vad:
