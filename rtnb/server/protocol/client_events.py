@@ -13,6 +13,7 @@ from rtnb.server.protocol import api_errors, session_shapes
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import (
     Check,
+    Required,
     anything,
     array,
     boolean,
@@ -60,29 +61,30 @@ _RESPONSE = record(
 )
 
 
-def _event(fields: Mapping[str, Check], *required: str) -> Check:
-    return record({"type": anything, "event_id": nullable(string(512)), **fields}, *required)
+def _event(**fields: Check) -> Check:
+    return record({"type": anything, "event_id": nullable(string(512)), **fields})
 
 
-_APPEND = _event({"audio": string(_APPEND_CHARACTERS)}, "audio")
-_TRUNCATE: dict[str, Check] = {"item_id": string(), "content_index": integer(0), "audio_end_ms": integer(0)}
-_UPDATE = _event({"session": anything}, "session")
+_UPDATE = _event(session=Required(anything))
+_APPEND = _event(audio=Required(string(_APPEND_CHARACTERS)))
+_ITEM_ID = Required(string())
+_NUMBER = Required(integer(0))
 _SHAPES: Mapping[str, Check] = {
     "session.update": _UPDATE,
     "input_audio_buffer.append": _APPEND,
-    "input_audio_buffer.commit": _event({}),
-    "input_audio_buffer.clear": _event({}),
-    "conversation.item.create": _event({"previous_item_id": nullable(string()), "item": anything}, "item"),
-    "conversation.item.truncate": _event(_TRUNCATE, *_TRUNCATE),
-    "conversation.item.delete": _event({"item_id": string()}, "item_id"),
-    "conversation.item.retrieve": _event({"item_id": string()}, "item_id"),
-    "response.create": _event({"response": nullable(_RESPONSE)}),
-    "response.cancel": _event({"response_id": nullable(string())}),
+    "input_audio_buffer.commit": _event(),
+    "input_audio_buffer.clear": _event(),
+    "conversation.item.create": _event(previous_item_id=nullable(string()), item=Required(anything)),
+    "conversation.item.truncate": _event(item_id=_ITEM_ID, content_index=_NUMBER, audio_end_ms=_NUMBER),
+    "conversation.item.delete": _event(item_id=_ITEM_ID),
+    "conversation.item.retrieve": _event(item_id=_ITEM_ID),
+    "response.create": _event(response=nullable(_RESPONSE)),
+    "response.cancel": _event(response_id=nullable(string())),
 }
 _TRANSLATION_SHAPES: Mapping[str, Check] = {
     "session.update": _UPDATE,
     "session.input_audio_buffer.append": _APPEND,
-    "session.close": _event({}),
+    "session.close": _event(),
 }
 
 

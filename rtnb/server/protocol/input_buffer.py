@@ -126,12 +126,11 @@ class InputAudioBuffer:
         """Take the words before a pause; return whether the job was about them."""
         if not self._transcripts.transcribed_ahead(job, transcript):
             return False
-        turns, detection = self._turns, self._session.audio_input["turn_detection"] or {}
-        # A pause that was over before its words came is not what they are about.
-        paused = turns is not None and turns.paused_ms is not None and detection.get("type") == "semantic_vad"
-        if paused and isinstance(transcript, Transcript) and sounds_finished(transcript.text):
-            assert turns is not None
-            if (stopped := turns.finish()) is not None:
+        text = transcript.text if isinstance(transcript, Transcript) else ""
+        detection = self._session.audio_input["turn_detection"] or {}
+        if self._turns is not None and detection.get("type") == "semantic_vad" and sounds_finished(text):
+            stopped = self._turns.finish()
+            if stopped is not None:
                 self._stopped(stopped)
         return True
 

@@ -10,7 +10,7 @@ import pybase64
 from rtnb.server.protocol.api_errors import ApiError, out_of_bounds
 from rtnb.server.protocol.audio import BYTES_PER_MS
 from rtnb.server.protocol.items import Item, message, read_item
-from rtnb.server.protocol.schema import anything, record, string
+from rtnb.server.protocol.schema import Required, anything, record, string
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 
@@ -21,7 +21,7 @@ _IDLE_PROMPT = (
     "if not, take up the last topic again or ask whether they are still there."
 )
 """The system's message at the idle timeout (the real server's own words are longer and say the same)."""
-_REFERENCE = record({"type": anything, "id": string()}, "id")
+_REFERENCE = record({"type": anything, "id": Required(string())})
 
 
 class ItemEvents:

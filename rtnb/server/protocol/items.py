@@ -14,7 +14,7 @@ from typing import Any
 
 from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import Check, anything, array, choice, nullable, record, string, tagged
+from rtnb.server.protocol.schema import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
 __all__ = ["Conversation", "Item", "message", "read_item"]
 
@@ -156,42 +156,37 @@ def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
     return Item({"id": item_id, "type": "message", "status": "completed", "role": role, "content": [part]})
 
 
-_TEXT = record({"type": anything, "text": string()}, "text")
-_IMAGE = record(
-    {"type": anything, "image_url": string(math.inf), "detail": nullable(choice("auto", "low", "high"))}, "image_url"
-)
-_AUDIO = record({"type": anything, "audio": string(math.inf), "transcript": nullable(string())}, "audio")
-_CONTENT: dict[str, Check] = {
-    "system": tagged({"input_text": _TEXT}),
-    "user": tagged({"input_text": _TEXT, "input_audio": _AUDIO, "input_image": _IMAGE}),
+_TEXT: dict[str, Check] = {"text": Required(string())}
+_IMAGE: dict[str, Check] = {
+    "image_url": Required(string(math.inf)),
+    "detail": nullable(choice("auto", "low", "high")),
+}
+_AUDIO: dict[str, Check] = {"audio": Required(string(math.inf)), "transcript": nullable(string())}
+_PARTS: dict[str, dict[str, Shape]] = {
+    "system": {"input_text": _TEXT},
+    "user": {"input_text": _TEXT, "input_audio": _AUDIO, "input_image": _IMAGE},
     # SDK: assistant audio cannot be seeded; reported: an output_audio part is asked for its text.
-    "assistant": tagged({"output_text": _TEXT, "output_audio": _TEXT}),
+    "assistant": {"output_text": _TEXT, "output_audio": _TEXT},
 }
 
 
-def _item(fields: dict[str, Check], *required: str) -> Check:
+def _item(**fields: Check) -> dict[str, Check]:
     status = choice("completed", "incomplete", "in_progress")
-    common = {"id": nullable(string(128)), "object": choice("realtime.item"), "type": anything, "status": status}
-    return record({**common, **fields}, *required)
+    return {"id": nullable(string(128)), "object": choice("realtime.item"), "status": status, **fields}
 
 
-_MESSAGE: Check = tagged(
-    {
-        role: _item({"role": anything, "content": array(part), "phase": anything}, "content")
-        for role, part in _CONTENT.items()
-    },
-    tag="role",
-)
+_ROLES = {
+    role: _item(type=anything, content=Required(array(tagged(parts))), phase=anything) for role, parts in _PARTS.items()
+}
+_CALL = _item(name=Required(string()), call_id=string(), arguments=Required(string()))
+_OUTPUT = _item(call_id=Required(string()), output=Required(string()))
+_APPROVAL = _item(approval_request_id=Required(string()), approve=Required(anything), reason=nullable(string()))
 _ITEM: Check = tagged(
     {
-        "message": _MESSAGE,
-        "function_call": _item({"name": string(), "call_id": string(), "arguments": string()}, "name", "arguments"),
-        "function_call_output": _item({"call_id": string(), "output": string()}, "call_id", "output"),
-        "mcp_approval_response": _item(
-            {"approval_request_id": string(), "approve": anything, "reason": nullable(string())},
-            "approval_request_id",
-            "approve",
-        ),
+        "message": tagged(_ROLES, tag="role"),
+        "function_call": _CALL,
+        "function_call_output": _OUTPUT,
+        "mcp_approval_response": _APPROVAL,
     }
 )
 

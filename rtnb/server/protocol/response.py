@@ -156,15 +156,9 @@ class Response:
             items.append(shown)
         # The client's own statement of what the user speaks.
         language = (session.audio_input["transcription"] or {}).get("language")
+        aside = not plan.in_conversation
         request = Request(
-            instructions=plan.instructions,
-            items=items,
-            tools=plan.tools,
-            tool_choice=plan.tool_choice,
-            modalities=plan.modalities,
-            prompt_language=language,
-            asked=plan.asked,
-            aside=not self.plan.in_conversation,
+            plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
         )
         return self._ask(lambda job: Respond(job, request))
 

@@ -6,12 +6,15 @@ A check raises `ApiError` in the API's wording. All are pure and know nothing of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rtnb.server.protocol import api_errors
 
 __all__ = [
     "Check",
+    "Required",
+    "Shape",
     "anything",
     "array",
     "boolean",
@@ -33,6 +36,7 @@ _LEVELS = 100
 _NESTING = (dict, list)  # as a tuple: `dict | list` would be made anew for every value
 
 Check = Callable[[Any, str], Any]
+Shape = Check | Mapping[str, Check]
 
 
 def anything(value: Any, path: str) -> Any:
@@ -120,8 +124,20 @@ def array(inner: Check, maximum: float = float("inf")) -> Check:
     return check
 
 
-def record(fields: Mapping[str, Check], *required: str) -> Check:
+@dataclass(frozen=True)
+class Required:
+    """Check of a field that must be there."""
+
+    check: Check
+
+    def __call__(self, value: Any, path: str) -> Any:
+        """Take what the check takes."""
+        return self.check(value, path)
+
+
+def record(fields: Mapping[str, Check]) -> Check:
     """Take an object with these fields and no others (recorded: an unknown key is refused by its dotted path)."""
+    required = [name for name, inner in fields.items() if isinstance(inner, Required)]
 
     def check(value: Any, path: str) -> Any:
         if not isinstance(value, dict):
@@ -138,8 +154,9 @@ def record(fields: Mapping[str, Check], *required: str) -> Check:
     return check
 
 
-def tagged(shapes: Mapping[str, Check], tag: str = "type", *, default: str | None = None) -> Check:
-    """Take an object whose `tag` field names its shape; without that field it has the default shape, if any."""
+def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | None = None) -> Check:
+    """Take an object whose `tag` field names its shape: its further fields, or a check of the whole."""
+    checks = {name: shape if callable(shape) else record({tag: anything, **shape}) for name, shape in shapes.items()}
 
     def check(value: Any, path: str) -> Any:
         if not isinstance(value, dict):
@@ -149,7 +166,7 @@ def tagged(shapes: Mapping[str, Check], tag: str = "type", *, default: str | Non
         name = value.get(tag, default)
         if not isinstance(name, str) or name not in shapes:
             raise api_errors.invalid_value(name, shapes, f"{path}.{tag}")
-        return shapes[name](value, path)
+        return checks[name](value, path)
 
     return check
 

@@ -9,6 +9,7 @@ from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import (
     Check,
+    Required,
     anything,
     array,
     boolean,
@@ -35,28 +36,17 @@ __all__ = [
     "VOICE",
 ]
 
-FORMAT: Check = tagged(
-    {
-        # Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
-        "audio/pcm": record({"type": anything, "rate": integer(RATE_HZ, RATE_HZ)}),
-        "audio/pcmu": record({"type": anything}),
-        "audio/pcma": record({"type": anything}),
-    }
-)
+# Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
+FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
 
-_FUNCTION = record(
-    {"type": anything, "name": string(64), "description": nullable(string()), "parameters": anything}, "name"
-)
-_MCP = record(
-    {
-        "type": anything,
-        **dict.fromkeys(("server_label", "server_url", "connector_id", "tunnel_id"), string()),
-        **dict.fromkeys(("authorization", "server_description"), nullable(string())),
-        **dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything),
-        "defer_loading": nullable(boolean),
-    },
-    "server_label",
-)
+_FUNCTION: dict[str, Check] = {"name": Required(string(64)), "description": nullable(string()), "parameters": anything}
+_MCP: dict[str, Check] = {
+    "server_label": Required(string()),
+    **dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string()),
+    **dict.fromkeys(("authorization", "server_description"), nullable(string())),
+    **dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything),
+    "defer_loading": nullable(boolean),
+}
 TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
 
 TOOL_CHOICE: Check = where(
@@ -64,8 +54,8 @@ TOOL_CHOICE: Check = where(
     choice("none", "auto", "required"),
     tagged(
         {
-            "function": record({"type": anything, "name": string()}, "name"),
-            "mcp": record({"type": anything, "server_label": string(), "name": nullable(string())}, "server_label"),
+            "function": {"name": Required(string())},
+            "mcp": {"server_label": Required(string()), "name": nullable(string())},
         }
     ),
 )
@@ -74,7 +64,7 @@ MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unc
 
 VOICE: Check = where(
     dict,
-    record({"id": string()}, "id"),  # a custom voice
+    record({"id": Required(string())}),  # a custom voice
     choice("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"),
 )
 
@@ -89,13 +79,8 @@ def MODALITIES(value: Any, path: str) -> Any:
     return value
 
 
-_RETENTION_RATIO = record(
-    {
-        "type": anything,
-        "retention_ratio": number(0, 1),
-        "token_limits": nullable(record({"post_instructions": integer(0)})),
-    }
-)
+_TOKEN_LIMITS = nullable(record({"post_instructions": integer(0)}))
+_RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": _TOKEN_LIMITS}
 _TRUNCATION = where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO}))
 _TRACING = unless(record({"workflow_name": string(), "group_id": string(), "metadata": anything}), None, "auto")
 _EFFORT = choice("minimal", "low", "medium", "high", "xhigh")
@@ -104,12 +89,11 @@ REASONING: Check = record({"effort": _EFFORT})
 
 _ANSWERING: dict[str, Check] = {"create_response": boolean, "interrupt_response": boolean}
 _SERVER_VAD: dict[str, Check] = {
-    "type": anything,
     "threshold": number(0, 1),
     "prefix_padding_ms": integer(0, 10_000),
     "silence_duration_ms": integer(0, 60_000),
 }
-_SEMANTIC_VAD: dict[str, Check] = {"type": anything, "eagerness": choice("low", "medium", "high", "auto")}
+_SEMANTIC_VAD: dict[str, Check] = {"eagerness": choice("low", "medium", "high", "auto")}
 
 STREAMING_TRANSCRIPTION = ("gpt-realtime-whisper", "gpt-live-transcribe")
 """Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`)."""
@@ -138,13 +122,13 @@ _INCLUDE = nullable(array(choice("item.input_audio_transcription.logprobs")))
 
 
 def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Check:
-    vads = {"server_vad": record(server_vad), "semantic_vad": record(semantic_vad)}
+    detection = tagged({"server_vad": server_vad, "semantic_vad": semantic_vad}, default="server_vad")
     return record(
         {
             "format": FORMAT,
             "transcription": nullable(_TRANSCRIPTION),
             "noise_reduction": _NOISE_REDUCTION,
-            "turn_detection": nullable(tagged(vads, default="server_vad")),
+            "turn_detection": nullable(detection),
         }
     )
 
@@ -154,7 +138,7 @@ _ANSWERING_INPUT = _input(
 )
 _OUTPUT = record({"format": FORMAT, "voice": VOICE, "speed": number(0.25, 1.5)})
 _TRANSLATION_INPUT = record(
-    {"transcription": nullable(record({"model": string()}, "model")), "noise_reduction": _NOISE_REDUCTION}
+    {"transcription": nullable(record({"model": Required(string())})), "noise_reduction": _NOISE_REDUCTION}
 )
 SESSIONS: dict[str, Check] = {
     "realtime": record(

@@ -87,8 +87,9 @@ class Turns:
         self._earliest_ms = self._ignored_until * FRAME_MS
 
     def finish(self) -> Stopped | None:
-        """End the turn if it is still quiet: the words so far are a finished thought (semantic detection)."""
-        if self.start_ms is None or not self._quiet:
+        """End the turn if its pause still lasts: the words so far are a finished thought (semantic detection)."""
+        # A pause that was over before its words came is not what they are about.
+        if self.start_ms is None or self.paused_ms is None:
             return None
         return self._stop(self.start_ms)
 
