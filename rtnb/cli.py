@@ -82,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _describe_practice(parser: argparse.ArgumentParser) -> None:
-    from rtnb.server import server
+    from rtnb.server import command
 
-    server.add_arguments(parser)
-    parser.set_defaults(run=server.main)
+    command.add_arguments(parser)
+    parser.set_defaults(run=command.main)
 
 
 def _doctor(args: argparse.Namespace) -> int:

@@ -43,9 +43,9 @@ def find_server(
     """
     key = keys.hold(key)
     if replay is not None:
-        from rtnb.recording import recording
+        from rtnb.recording.replay import serve
 
-        local = recording.serve(replay, replay_speed) + door
+        local = serve(replay, replay_speed) + door
         return addresses.resolve(local, model, source="replay", provider="practice")
     if practice:
         local = _practice_url() + door

@@ -75,7 +75,7 @@ class Harness:
         self.events: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.closed: Close | None = None
-        self._detector = canned().detector()
+        self._detector = canned().vad()
         self.session = session or RealtimeSession(
             Ids(random.Random(1)),
             now=self.now,
@@ -158,7 +158,7 @@ class Harness:
         session, now = self.session, self.now
         if isinstance(asked, Detect):
             if asked.first:
-                self._detector = canned().detector()
+                self._detector = canned().vad()
             return list(session.detected(self._detector.feed(asked.pcm), now))
         if isinstance(asked, Transcribe):
             return list(session.transcribed(asked.job, self._heard(asked.wants), now))

@@ -71,7 +71,7 @@ def begin(machine: Machine) -> tuple[ServerSession, Workers, Outlet]:
 
     live = ServerSession(machine, workers)
     outlet = Outlet()
-    live.outlets.append(outlet)  # type: ignore[arg-type]
+    live.senders.append(outlet)  # type: ignore[arg-type]
     return live, made[0], outlet
 
 

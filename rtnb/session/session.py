@@ -171,9 +171,9 @@ def connect(
             modalities=modalities,
         )
     if replay is not None and model is None:
-        from rtnb.recording import recording
+        from rtnb.recording.load import open_recording
 
-        model = recording.open_recording(replay).model
+        model = open_recording(replay).model
     model = model or models.DEFAULT
     where = find_server(
         model, key=key, url=url, provider=provider, practice=practice, replay=replay, replay_speed=replay_speed
@@ -616,9 +616,18 @@ class Session:
         Raises:
             InputError: If the place cannot be written to.
         """
-        from rtnb.recording import recording
+        from rtnb.recording.save import save_session
 
-        return recording.save(self, path, sound=sound)
+        return save_session(
+            self.log,
+            path,
+            sound=sound,
+            model=self.model,
+            source=self.source,
+            url=self.url,
+            settings=self.settings,
+            secrets=self._where.headers().values(),
+        )
 
     def timeline(self) -> Timeline:
         """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
