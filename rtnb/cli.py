@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from rtnb.server import server
+    from rtnb.server import command as practice
 
     parser = argparse.ArgumentParser(
         prog="rtnb", description="Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--practice", action="store_true", help="use the practice server, whatever keys there are")
     demo.add_argument("--verbose", action="store_true", help="print every event")
 
-    server.add_arguments(command("practice", server.main, "run the practice server"))
+    practice.add_arguments(command("practice", practice.main, "run the practice server"))
 
     doctor = command("doctor", _doctor, "check this computer, the key, the network and the model")
     doctor.add_argument("--model", help="the model whose access is checked")

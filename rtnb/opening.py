@@ -158,9 +158,9 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     modalities = settings.modality(connection["modalities"])
     model = connection["model"]
     if connection["replay"] is not None and model is None:
-        from rtnb.recording import recording
+        from rtnb.recording.load import open_recording
 
-        model = recording.open_recording(connection["replay"]).model
+        model = open_recording(connection["replay"]).model
     model = model or models.DEFAULT
     where = find_server(model, connection)
     if where.provider.listed:
@@ -211,9 +211,9 @@ def find_server(
     """
     key, url, provider = keys.hold(connection["key"]), connection["url"], connection["provider"]
     if connection["replay"] is not None:
-        from rtnb.recording import recording
+        from rtnb.recording.replay import serve
 
-        local = recording.serve(connection["replay"], connection["replay_speed"]) + beside
+        local = serve(connection["replay"], connection["replay_speed"]) + beside
         return endpoint.resolve(local, model, source="replay", provider="practice")
     if not connection["practice"] and url:
         where = _server_at(url, model, key, provider)

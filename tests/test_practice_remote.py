@@ -17,7 +17,7 @@ import pytest
 from chat_server import DONE, Chat, chat_server, chunk, says
 from hypothesis import given
 from hypothesis import strategies as st
-from practice_theatre import MINI
+from practice_harness import MINI
 
 import rtnb
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
@@ -465,7 +465,7 @@ def test_a_mind_that_is_silent_or_not_there_is_told(chat: Chat) -> None:
 
 @pytest.fixture
 def practice(chat: Chat) -> Iterator[server.Practice]:
-    with server.start(engines=replace(canned(), think=Remote(chat.url, "small")), pace=0) as running:
+    with server.start(engines=replace(canned(), respond=Remote(chat.url, "small")), pace=0) as running:
         yield running
 
 

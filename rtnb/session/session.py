@@ -527,9 +527,18 @@ class Session:
         Raises:
             InputError: If the place cannot be written to.
         """
-        from rtnb.recording import recording
+        from rtnb.recording.save import save_session
 
-        return recording.save(self, path, sound=sound)
+        return save_session(
+            self.log,
+            path,
+            sound=sound,
+            model=self.model,
+            source=self.source,
+            url=self.url,
+            settings=self.settings,
+            secrets=self._where.headers().values(),
+        )
 
     def timeline(self) -> Timeline:
         """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
