@@ -23,12 +23,8 @@ SPOKEN_TAIL = [
     "response.output_item.done",
     "response.done",
 ]
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "Weather.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}}
+WEATHER = {"type": "function", "name": "get_weather", "description": "Weather.", "parameters": CITY}
 
 
 # ------------------------------------------------------------------ the session
