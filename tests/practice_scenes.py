@@ -1,4 +1,4 @@
-"""What other people's clients talk with and about, and how each event that they got is checked.
+"""Scenes that clients of others talk through with the practice server, and the check of each event that they got.
 
 Needs the openai SDK: a test module skips where it is not installed, before it imports this.
 """

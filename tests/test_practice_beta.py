@@ -32,7 +32,7 @@ from rtnb.server.protocol.session import Options
 MODEL = "gpt-4o-realtime-preview-2024-10-01"
 
 
-def opened(**world: Any) -> Harness:
+def opened(**fields: Any) -> Harness:
     session = BetaSession(
         Ids(random.Random(1)),
         now=100.0,
@@ -40,7 +40,7 @@ def opened(**world: Any) -> Harness:
         model=settings.BETA_MODELS[MODEL],
         options=Options(pace=0),
     )
-    return Harness(session=session, **world)
+    return Harness(session=session, **fields)
 
 
 def test_the_session_is_flat_and_the_conversation_is_announced() -> None:
@@ -80,8 +80,8 @@ def test_a_turn_in_the_old_names() -> None:
     assert done["output"][0]["content"] == [{"type": "audio", "transcript": "Nice to meet you."}]
     assert done["output"][0]["object"] == "realtime.item"
     assert done["modalities"] == ["text", "audio"]
-    sound = b"".join(base64.b64decode(event["delta"]) for event in harness.of("response.audio.delta"))
-    assert sound == SPEECH
+    audio = b"".join(base64.b64decode(event["delta"]) for event in harness.of("response.audio.delta"))
+    assert audio == SPEECH
 
 
 def test_text_and_calls_in_the_old_names() -> None:
@@ -130,7 +130,7 @@ def test_a_program_of_october_2024_runs_against_a_beta_server() -> None:
     """The launch article's loop: old header, old model, the whole file pushed, ended by rate_limits.updated."""
 
     async def program(url: str) -> tuple[list[str], bytes]:
-        kinds, sound = [], ""
+        kinds, audio = [], ""
         headers = {"Authorization": "Bearer practice", "OpenAI-Beta": "realtime=v1"}
         async with connect(f"{url}?model={MODEL}", additional_headers=headers, proxy=None) as ws:
             speech = SPEECH + bytes(24_000)
@@ -144,16 +144,16 @@ def test_a_program_of_october_2024_runs_against_a_beta_server() -> None:
                 event = json.loads(message)
                 kinds.append(event["type"])
                 if event["type"] == "response.audio.delta":
-                    sound += event["delta"]
+                    audio += event["delta"]
                 if event["type"] == "rate_limits.updated":
                     break
-        return kinds, base64.b64decode(sound)
+        return kinds, base64.b64decode(audio)
 
     with server.start(engines=False, beta=True, pace=0) as practice:
-        kinds, sound = asyncio.run(program(practice.url))
+        kinds, audio = asyncio.run(program(practice.url))
     assert kinds[:2] == ["session.created", "conversation.created"]
     assert "response.audio_transcript.done" in kinds
-    assert len(sound) > 24_000
+    assert len(audio) > 24_000
 
 
 def test_a_beta_server_speaks_ga_to_clients_that_do() -> None:
@@ -233,7 +233,7 @@ def article_cells(
     samples = samples.set_channels(1).set_sample_width(2)
     assert samples.frame_rate == 24_000
     whole = base64.b64encode(samples.raw_data).decode("utf-8")
-    # Send it, and collect every event until the limits are told.
+    # Send it, and collect every event until the limits come.
     headers = {"Authorization": "Bearer practice", "OpenAI-Beta": "realtime=v1"}
     chunk_size = 1_024 * 4  # characters of base64: whole groups of four
     verbose, printed, events = True, [], []

@@ -22,7 +22,7 @@ ANSWERS = [
     [Text("Yes."), Text("And no, in a way that takes a few more words.")],
     [Call("look", {"a": 1})],
     [Text("One moment."), Call("look", {}), Call("look", {"b": [1, 2]})],
-    [Text("Well."), RuntimeError("no mind")],
+    [Text("Well."), RuntimeError("no answer")],
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5_000) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -178,11 +178,11 @@ class Conversations(RuleBasedStateMachine):
     def bad_audio(self, audio: str) -> None:
         self.harness.send("input_audio_buffer.append", audio=audio)
 
-    @rule(sound=st.binary(min_size=1, max_size=9))
-    def odd_audio(self, sound: bytes) -> None:
-        self.harness.send("input_audio_buffer.append", audio=b64(sound))
+    @rule(audio=st.binary(min_size=1, max_size=9))
+    def odd_audio(self, audio: bytes) -> None:
+        self.harness.send("input_audio_buffer.append", audio=b64(audio))
 
-    # ------------------------------------------------------------------ the world
+    # ------------------------------------------------------------------ time and engines
 
     @rule(engine=st.sampled_from(["transcribe", "respond", "speak", "detect"]))
     def engine_answers(self, engine: str) -> None:

@@ -1,4 +1,4 @@
-"""Translation sessions: sound in, other words and sound out."""
+"""Translation sessions: audio in, other words and audio out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtnb.server.protocol.session import Options
 from rtnb.server.protocol.translations import TranslationSession
 
 
-def opened(**world: Any) -> Harness:
+def opened(**fields: Any) -> Harness:
     options = Options(buffer_bytes=1_000_000)
     session = TranslationSession(
         Ids(random.Random(1)),
@@ -24,29 +24,29 @@ def opened(**world: Any) -> Harness:
         model_name="gpt-realtime-translate",
         options=options,
     )
-    return Harness(session=session, **world)
+    return Harness(session=session, **fields)
 
 
-def append(harness: Harness, sound: bytes) -> list[dict[str, Any]]:
-    return harness.send("session.input_audio_buffer.append", audio=b64(sound))
+def append(harness: Harness, audio: bytes) -> list[dict[str, Any]]:
+    return harness.send("session.input_audio_buffer.append", audio=b64(audio))
 
 
-def test_an_utterance_is_heard_translated_and_said() -> None:
+def test_an_utterance_is_transcribed_translated_and_spoken() -> None:
     harness = opened(transcript="good morning", answers=[Text("Buenos días."), Text("¿Qué tal?")])
     (created,) = harness.events
     assert created["session"]["type"] == "translation"
-    sound = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}
-    (updated,) = harness.send("session.update", session={"audio": sound})
+    audio = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}
+    (updated,) = harness.send("session.update", session={"audio": audio})
     assert updated["session"]["audio"]["output"]["language"] == "es"
     append(harness, SPEECH + bytes(48_000))
     heard = "".join(event["delta"] for event in harness.of("session.input_transcript.delta"))
     translated = "".join(event["delta"] for event in harness.of("session.output_transcript.delta"))
     assert (heard.strip(), translated.strip()) == ("good morning", "Buenos días. ¿Qué tal?")
-    sounds = harness.of("session.output_audio.delta")
-    assert b"".join(base64.b64decode(event["delta"]) for event in sounds) == SPEECH * 2
-    assert {len(base64.b64decode(event["delta"])) for event in sounds} == {200 * 48}
+    deltas = harness.of("session.output_audio.delta")
+    assert b"".join(base64.b64decode(event["delta"]) for event in deltas) == SPEECH * 2
+    assert {len(base64.b64decode(event["delta"])) for event in deltas} == {200 * 48}
     assert all(event["elapsed_ms"] % 200 == 0 for event in harness.events if "elapsed_ms" in event)
-    assert {(event["sample_rate"], event["channels"], event["format"]) for event in sounds} == {(24_000, 1, "pcm16")}
+    assert {(event["sample_rate"], event["channels"], event["format"]) for event in deltas} == {(24_000, 1, "pcm16")}
     respond = harness.effect(Respond)
     assert "es" in respond.request.instructions
 

@@ -96,7 +96,7 @@ def test_semantic_detection_asks_at_a_pause_and_waits_no_longer_than_its_eagerne
     assert stopped == Stopped(340, (40 + -(-longest_ms // FRAME_MS)) * FRAME_MS, pause.audio_end_ms)
 
 
-def test_what_sounds_finished() -> None:
+def test_which_words_are_a_finished_thought() -> None:
     assert sounds_finished("What is the weather in Oslo?")
     assert sounds_finished("I would like a coffee.")
     for going_on in ("", "I would like a", "well um", "I went to the shop and", "so,", "The thing is..."):
@@ -144,7 +144,7 @@ def test_turns_follow_each_other_and_never_overlap() -> None:
     assert len(harness.of("response.done")) == 3
 
 
-def test_create_response_false_hears_and_waits() -> None:
+def test_create_response_false_commits_and_waits() -> None:
     harness = Harness()
     harness.update(audio={"input": {"turn_detection": {"create_response": False}}})
     harness.append(SPEECH + bytes(48_000))
@@ -226,12 +226,12 @@ def test_semantic_detection_answers_a_finished_thought_sooner_than_an_unfinished
     assert unfinished > 4_900
 
 
-def heard(harness: Harness) -> list[int]:
-    """How much sound the recogniser was asked to hear, each time, in ms."""
-    return [len(asked.pcm) // 48 for asked in hearings(harness)]
+def transcribed_ms(harness: Harness) -> list[int]:
+    """Return how much audio the ASR was asked to transcribe, each time, in ms."""
+    return [len(asked.pcm) // 48 for asked in transcriptions(harness)]
 
 
-def hearings(harness: Harness) -> list[Transcribe]:
+def transcriptions(harness: Harness) -> list[Transcribe]:
     """What was to be heard, in order (the harness notes work that was held twice)."""
     return list({asked.job: asked for asked in harness.effects if isinstance(asked, Transcribe)}.values())
 
@@ -243,15 +243,15 @@ def in_frames(harness: Harness, *parts: tuple[int, bool]) -> None:
             harness.append(SPEECH[:FRAME] if speaks else bytes(FRAME))
 
 
-def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
+def test_words_are_transcribed_while_the_silence_lasts_that_ends_the_turn() -> None:
     harness = Harness(holds=["speak"])
     harness.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
     in_frames(harness, (20, True), (10, False))
-    assert heard(harness) == [25 * FRAME_MS]
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
     assert "conversation.item.input_audio_transcription.completed" not in harness.types
     in_frames(harness, (10, False))
-    # Nothing is heard twice, and the words are there as soon as the item is.
-    assert heard(harness) == [25 * FRAME_MS]
+    # Nothing is transcribed twice, and the words are there as soon as the item is.
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
     assert harness.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
     (respond,) = [asked for asked in harness.effects if isinstance(asked, Respond)]
     assert respond.request.items[-1]["content"][0]["transcript"] == "hello there"
@@ -259,7 +259,7 @@ def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
 
 @pytest.mark.parametrize("chunk", [FRAME // 3, 9_600, 48_000, 1 << 20])
 @pytest.mark.parametrize("committed", [False, True], ids=["stopped", "committed"])
-def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_nothing_of_the_next(
+def test_a_streaming_model_gets_each_turn_from_its_beginning_to_its_end_and_nothing_of_the_next(
     chunk: int, committed: bool
 ) -> None:
     harness = Harness()
@@ -267,18 +267,18 @@ def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_not
     harness.append(SPEECH + bytes(48_000) + SPEECH[: 48_000 // 2] + bytes(0 if committed else 48_000), chunk=chunk)
     if committed:
         harness.send("input_audio_buffer.commit")
-    listened: dict[str, bytes] = {}
+    streamed: dict[str, bytes] = {}
     for asked in harness.effects:
         if isinstance(asked, TranscribeStream):
-            listened[asked.job] = listened.get(asked.job, b"") + asked.pcm
+            streamed[asked.job] = streamed.get(asked.job, b"") + asked.pcm
     items = [harness.session.conversation.get(event["item_id"]) for event in harness.of("input_audio_buffer.committed")]
-    sounds = [item.audio for item in items if item is not None]
-    assert len(sounds) == 2
-    first, second = listened.values()
-    assert first == sounds[0]
+    committed_audio = [item.audio for item in items if item is not None]
+    assert len(committed_audio) == 2
+    first, second = streamed.values()
+    assert first == committed_audio[0]
     # A commit by hand takes what stands before the speech too, which is silence.
-    assert sounds[1].endswith(second)
-    assert not any(sounds[1].removesuffix(second))
+    assert committed_audio[1].endswith(second)
+    assert not any(committed_audio[1].removesuffix(second))
 
 
 def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -> None:
@@ -287,15 +287,15 @@ def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -
     assert "response.created" in harness.types
     assert "response.output_item.added" not in harness.types
     harness.release("transcribe")
-    assert heard(harness) == [25 * FRAME_MS]
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
     assert harness.types[-1] == "response.done"
 
 
-def test_who_goes_on_after_a_pause_is_heard_as_a_whole() -> None:
+def test_a_turn_that_goes_on_after_a_pause_is_transcribed_as_a_whole() -> None:
     harness = Harness(holds=["transcribe"])
     in_frames(harness, (20, True), (8, False), (20, True), (20, False))
-    first, second = (asked.job for asked in hearings(harness))
-    assert heard(harness) == [25 * FRAME_MS, 53 * FRAME_MS]
+    first, second = (asked.job for asked in transcriptions(harness))
+    assert transcribed_ms(harness) == [25 * FRAME_MS, 53 * FRAME_MS]
     assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [first]
     harness.release("transcribe")
     assert harness.types[-1] == "response.done"
@@ -306,13 +306,13 @@ def test_who_goes_on_after_a_pause_is_heard_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize("doing", ["input_audio_buffer.clear", "input_audio_buffer.commit"])
-def test_what_was_heard_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
+def test_what_was_transcribed_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
     harness = Harness(holds=["transcribe"])
     in_frames(harness, (20, True), (8, False))
     harness.send(doing)
-    (ahead, *rest) = (asked.job for asked in hearings(harness))
+    (ahead, *rest) = (asked.job for asked in transcriptions(harness))
     assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [ahead]
-    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is heard as a whole
+    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is transcribed as a whole
     harness.release("transcribe")
     assert len(harness.of("input_audio_buffer.committed")) == len(rest)
 
@@ -322,17 +322,17 @@ def test_a_recogniser_that_breaks_in_a_pause_gets_the_whole_item() -> None:
     in_frames(harness, (20, True), (8, False))
     harness.transcript = "all of it"
     in_frames(harness, (20, False))
-    assert heard(harness) == [25 * FRAME_MS, 36 * FRAME_MS]
+    assert transcribed_ms(harness) == [25 * FRAME_MS, 36 * FRAME_MS]
     assert harness.types[-1] == "response.done"
 
 
-def test_a_long_speech_is_not_heard_again_at_each_of_its_pauses() -> None:
+def test_a_long_speech_is_not_transcribed_again_at_each_of_its_pauses() -> None:
     harness = Harness()
     for _ in range(20):
         in_frames(harness, (40, True), (8, False))
-    assert max(heard(harness)) <= 15_000
+    assert max(transcribed_ms(harness)) <= 15_000
     in_frames(harness, (20, False))
-    assert max(heard(harness)) > 25_000  # once, at its end
+    assert max(transcribed_ms(harness)) > 25_000  # once, at its end
 
 
 def test_a_long_silence_between_turns_costs_no_memory() -> None:
@@ -342,7 +342,7 @@ def test_a_long_silence_between_turns_costs_no_memory() -> None:
     assert harness.session._input.held_bytes < 100_000
 
 
-def test_the_idle_timeout_takes_the_floor_back() -> None:
+def test_the_idle_timeout_prompts_the_model() -> None:
     harness = Harness()
     harness.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 5_000}}})
     harness.append(bytes(480_000))
@@ -350,7 +350,7 @@ def test_the_idle_timeout_takes_the_floor_back() -> None:
     harness.say("Hello.")
     harness.send("response.create")
     harness.wait(0.5)
-    harness.append(bytes(48_000))  # the answer, a second of sound, is still being played
+    harness.append(bytes(48_000))  # the answer, a second of audio, is still being played
     harness.wait(0.6)
     before = len(harness.events)
     for _ in range(60):

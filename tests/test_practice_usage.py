@@ -10,7 +10,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.audio import Decoder, Encoder
 
 
-def test_sound_is_rounded_down_to_tokens() -> None:
+def test_audio_is_rounded_down_to_tokens() -> None:
     assert counting.user_audio_tokens(2_796) == 27  # recorded
     assert counting.user_audio_tokens(5_120) == 51  # recorded
     assert counting.assistant_audio_tokens(3_000) == 60  # recorded
@@ -31,8 +31,8 @@ def test_every_response_reads_the_whole_conversation_again_and_part_of_it_from_t
         harness.append(SPEECH)
         harness.send("input_audio_buffer.commit")
         usages.append(harness.send("response.create")[-1]["response"]["usage"])
-    heard = [usage["input_token_details"]["audio_tokens"] for usage in usages]
-    assert heard == [10, 40, 70, 100]  # a second of the user is 10, a second of the assistant 20
+    audio_tokens = [usage["input_token_details"]["audio_tokens"] for usage in usages]
+    assert audio_tokens == [10, 40, 70, 100]  # a second of the user is 10, a second of the assistant 20
     cached = [usage["input_token_details"]["cached_tokens"] for usage in usages]
     assert cached[0] == 0
     assert cached == sorted(cached)
@@ -48,7 +48,7 @@ def test_every_response_reads_the_whole_conversation_again_and_part_of_it_from_t
         assert 0 < wrote["reasoning_tokens"] < wrote["text_tokens"]
 
 
-def test_1_x_tells_no_reasoning_tokens() -> None:
+def test_1_x_reports_no_reasoning_tokens() -> None:
     harness = Harness(FIRST)
     harness.say("Hello.")
     usage = harness.send("response.create")[-1]["response"]["usage"]

@@ -105,10 +105,10 @@ class InputAudioBuffer:
 
     def detected(self, probabilities: list[float]) -> None:
         """Take the probabilities of speech for the next frames."""
+        detection, turns = self._session.audio_input["turn_detection"], self._turns
+        if detection is None or turns is None:
+            return
         for probability in probabilities:
-            detection, turns = self._session.audio_input["turn_detection"], self._turns
-            if detection is None or turns is None:
-                return
             happened = turns.feed(probability, detection)
             if isinstance(happened, Started):
                 self._started(happened, turns)
@@ -118,9 +118,12 @@ class InputAudioBuffer:
                 self._transcribe_ahead(happened)
             elif not turns.speaking:
                 self._look_at_idle(turns)
-        if self._turns is not None and self._turns.speaking:
-            self._feed(self._turns.now_ms * BYTES_PER_MS)
-        self._trim()
+        if turns.speaking:
+            self._feed(turns.now_ms * BYTES_PER_MS)
+        elif self._idle_from_ms is None:
+            # Between turns keep only what the next turn's padding may reach back for.
+            kept_ms = turns.now_ms - detection.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
+            self._buffer.keep_from(kept_ms * BYTES_PER_MS)
 
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> bool:
         """Take the words before a pause; return whether the job was about them."""
@@ -189,9 +192,10 @@ class InputAudioBuffer:
 
     def _look_at_idle(self, turns: Turns) -> None:
         """Prompt the model once enough silent audio has come after the last reply was played."""
+        if self._reply_played_at is None or self._session.now < self._reply_played_at:
+            return
         limit_ms = self._session.audio_input["turn_detection"].get("idle_timeout_ms")
-        played = self._reply_played_at is not None and self._session.now >= self._reply_played_at
-        if not limit_ms or not played:
+        if not limit_ms:
             return
         if self._idle_from_ms is None:
             self._idle_from_ms = turns.now_ms - FRAME_MS
@@ -214,11 +218,3 @@ class InputAudioBuffer:
         self._speech_item = None
         self._idle_from_ms = None
         self._transcripts.forget_ahead()
-
-    def _trim(self) -> None:
-        """Keep between turns only what the next turn's padding may reach back for."""
-        turns, detection = self._turns, self._session.audio_input["turn_detection"]
-        if turns is None or detection is None or turns.speaking or self._idle_from_ms is not None:
-            return
-        kept_ms = turns.now_ms - detection.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
-        self._buffer.keep_from(kept_ms * BYTES_PER_MS)

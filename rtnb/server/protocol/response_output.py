@@ -177,15 +177,11 @@ class Message:
         self._audio = bytearray()  # as the TTS returned it, s16le 24 kHz
         self._unsent = bytearray()  # encoded audio short of a whole delta
         self._sent_bytes = 0  # encoded audio that has been sent
-        self._index = output.add(self._item)
+        self._place = {"item_id": self._item.id, "output_index": output.add(self._item), "content_index": 0}
         if plan.spoken:
             self._item.audio = self._audio
         part = {"type": "audio", "transcript": ""} if plan.spoken else {"type": "text", "text": ""}
         output.send("response.content_part.added", **self._place, part=part)
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {"item_id": self._item.id, "output_index": self._index, "content_index": 0}
 
     # ------------------------------------------------------------------ text
 

@@ -12,7 +12,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.client_events import event_id_of, read_event, read_frame
@@ -144,7 +144,8 @@ class Session:
     @property
     def audio_input(self) -> dict[str, Any]:
         """Settings of the user's audio."""
-        return cast(dict[str, Any], self.settings["audio"]["input"])
+        audio_input: dict[str, Any] = self.settings["audio"]["input"]
+        return audio_input
 
     def send(self, type: str, **fields: Any) -> None:
         """Send a server event that is due now."""
