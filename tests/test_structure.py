@@ -81,22 +81,17 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19462,
+    "code lines of Python": 19098,
     "lines of JS": 2945,
-    "circles of imports": 2,
-    "modules in circles of imports": 7,
-    "private names of other modules": 89,
-    "docstrings opening with an article or a question word, in %": 24.3,
+    "circles of imports": 1,
+    "modules in circles of imports": 4,
+    "private names of other modules": 88,
+    "docstrings opening with an article or a question word, in %": 10.3,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
         "money/costs.py": 799,
-        "recording/recording.py": 927,
-        "server/engines/asr.py": 523,
-        "server/protocol/responses.py": 533,
-        "server/protocol/script.py": 612,
-        "server/protocol/settings.py": 453,
-        "session/session.py": 1062,
+        "session/session.py": 1071,
         "session/tools.py": 625,
         "session/turn.py": 551,
         "ui/call.py": 928,
@@ -106,14 +101,8 @@ OVER_LIMITS = {
     "lines of a JS or CSS file": {
         "ui/call.js": 822,
     },
-    "lines of a test file": {
-        "tests/test_practice_script.py": 836,
-        "tests/test_practice_server.py": 726,
-    },
     "lines of a class": {
-        "server/protocol/responses.py:Response": 419,
-        "server/protocol/script.py:Script": 504,
-        "session/session.py:Session": 933,
+        "session/session.py:Session": 942,
         "ui/call.py:Call": 658,
     },
     "characters of a line in JS or CSS": {
@@ -129,14 +118,8 @@ OVER_LIMITS = {
 }
 KNOWN_BACKWARD = {
     ("money.bill", "session.session"),
-    ("recording.recording", "session.session"),
 }
-WEBSOCKETS_ELSEWHERE = {
-    "recording/recording.py",
-    "server/http.py",
-    "server/server_session.py",
-    "server/sockets.py",
-}
+WEBSOCKETS_ELSEWHERE = set()
 NAMED_LIKE_A_FUNCTION = set()
 HIDDEN_MODULES = set()
 # --- end of what it prints ---
