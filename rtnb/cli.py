@@ -15,8 +15,6 @@ from rtnb.audio import pcm
 from rtnb.errors import InputError, RtnbError
 from rtnb.money import prices
 
-__all__ = ["main"]
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.

@@ -30,26 +30,6 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-__all__ = [
-    "HIDDEN",
-    "AudioError",
-    "BudgetExceeded",
-    "ConnectionFailed",
-    "InputError",
-    "KeyMissing",
-    "KeyRefused",
-    "ReplayError",
-    "ResponseFailed",
-    "RtnbError",
-    "RtnbWarning",
-    "ServerError",
-    "ToolFailed",
-    "keep_secret",
-    "mask_record",
-    "mask_secrets",
-    "without_secrets",
-]
-
 
 def _pattern(sure: str, perhaps: str) -> re.Pattern[str]:
     protocol = r"openai-insecure-api-key\."  # the browser's subprotocol that carries a key

@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
 
-__all__ = ["Safe", "audio", "card", "notice", "player", "root", "table", "waveform"]
-
 
 class Safe(str):
     """Text that is HTML already and must not be escaped again."""

@@ -11,8 +11,6 @@ from typing import Any, Literal
 
 from rtnb.errors import InputError
 
-__all__ = ["Image"]
-
 _KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 

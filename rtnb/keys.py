@@ -17,8 +17,6 @@ from typing import Any, NoReturn
 from rtnb import models
 from rtnb.errors import InputError, KeyMissing, keep_secret
 
-__all__ = ["Key", "find_key", "hold", "lookup"]
-
 _KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin"}
 
 

@@ -19,8 +19,6 @@ from rtnb.session.tools import Toolbox
 from rtnb.texts import language
 from rtnb.transport import endpoint
 
-__all__ = ["ConnectionOptions", "ServerOptions", "connect", "find_server", "say_no_key", "takes_options"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 _REST, _BY_NAME = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 

@@ -13,14 +13,12 @@ from rtnb.audio.resample import to_float
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Check", "check"]
-
 _FRAME_SECONDS = 0.02
 # Below this no recogniser takes it for speech; a quiet room is at about -60 dBFS, speech at -35 to -15.
 _SILENT_DB = -55.0
 
 
-class Audio(Protocol):
+class _Audio(Protocol):
     """Audio as it can be measured and drawn; a `Clip` is one."""
 
     @property
@@ -51,7 +49,7 @@ class Check:
         problems: What may spoil the answer, each a sentence with what to do. Empty where all is well.
     """
 
-    clip: Audio
+    clip: _Audio
     peak_db: float
     speech_db: float
     clipped: float
@@ -97,11 +95,11 @@ def _db(value: float) -> str:
     return "silence" if value == -np.inf else f"{value:.0f} dB"
 
 
-def _recorded(clip: Audio) -> str:
+def _recorded(clip: _Audio) -> str:
     return f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz and clip.recorded_hz != clip.rate_hz else ""
 
 
-def check(clip: Audio) -> Check:
+def check(clip: _Audio) -> Check:
     """Measure a clip. An hour is judged by its first ten minutes.
 
     Args:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from rtnb.audio.check import Check
 
-__all__ = ["Clip", "join"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Clip:

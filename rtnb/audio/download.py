@@ -14,8 +14,6 @@ from pathlib import Path
 from rtnb import html
 from rtnb.audio.encode import kind_of
 
-__all__ = ["download"]
-
 _KINDS = {"opus": "audio/ogg", "flac": "audio/flac", "m4a": "audio/mp4", "webm": "audio/webm", "wav": "audio/wav"}
 
 

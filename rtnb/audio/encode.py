@@ -16,8 +16,6 @@ from rtnb.errors import AudioError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["WRITABLE", "encode", "kind_of"]
-
 
 @dataclass(frozen=True)
 class _Recipe:

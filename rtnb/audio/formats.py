@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
 
-__all__ = ["READABLE", "Shape", "WavHeader", "looks_like", "shape_of", "sniff", "wav_header"]
-
 READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, mp4 and other video with sound, webm, aiff, au, caf, wma and amr"
 
 _MOV_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid", b"sidx"}

@@ -13,8 +13,6 @@ from rtnb.errors import AudioError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Resampler", "channels_of", "check_rate", "finite", "is_rate", "resampled", "to_float", "to_int16"]
-
 _SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
 
 

@@ -11,8 +11,6 @@ from typing import BinaryIO
 from rtnb.audio.formats import READABLE
 from rtnb.errors import AudioError
 
-__all__ = ["Source", "fail", "open_source", "words_of"]
-
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """Forms in which a recording may come: a path, the bytes of a file, or a binary file object."""
 

@@ -23,8 +23,6 @@ from rtnb.errors import RtnbWarning
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Stream", "open_stream"]
-
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
 

@@ -15,8 +15,6 @@ from rtnb.course.checkers.evidence import Exercises, Wrong
 from rtnb.errors import InputError
 from rtnb.texts.language import say
 
-__all__ = ["Verdict", "check", "numbers"]
-
 _NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant)
 _CHECKERS: Exercises = {number: checker for notebook in _NOTEBOOKS for number, checker in notebook.EXERCISES.items()}
 _MARKS = {"right": "✓", "wrong": "✗", "nothing": "·"}

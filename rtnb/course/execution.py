@@ -9,8 +9,6 @@ import sys
 import tempfile
 from typing import Any
 
-__all__ = ["WIDGET_VIEW", "execute", "tidy"]
-
 # What a notebook must not carry from one run to the next.
 _SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"

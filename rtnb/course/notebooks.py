@@ -17,8 +17,6 @@ from rtnb import models, money
 from rtnb.course import sources
 from rtnb.course.execution import execute, tidy
 
-__all__ = ["cost_sheet", "main", "remake"]
-
 
 def _cents(usd: float) -> str:
     """Return US dollars as cents, with one significant digit below a cent."""

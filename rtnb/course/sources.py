@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LANGUAGES", "ON_INDEX", "REPOSITORY", "Cell", "Source", "compose", "paths", "read", "target"]
-
 LANGUAGES = ("en", "zh")
 # Where the notebooks are read on GitHub and opened in Colab.
 REPOSITORY = "rtnb/rtnb"

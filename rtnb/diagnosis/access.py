@@ -12,8 +12,6 @@ from rtnb import keys, models, money
 from rtnb.diagnosis.report import Finding, State, one_line
 from rtnb.errors import ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError, RtnbWarning, ServerError
 
-__all__ = ["check_access", "check_key", "check_price", "check_shutdown", "open_session"]
-
 _error = partial(Finding, "model", "error")
 
 

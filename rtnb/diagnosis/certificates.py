@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ssl
 
-__all__ = ["issuer_in", "why_untrusted"]
-
 # By OpenSSL's X509_V_ERR_ numbers.
 _CAUSES = {
     9: "This computer's clock is wrong: the certificate is not valid yet.",

@@ -20,8 +20,6 @@ from rtnb.diagnosis.network import check_network, proxies_for, target_of
 from rtnb.diagnosis.packages import WATCHED, check_loop, check_packages, check_python, versions_of
 from rtnb.diagnosis.report import Finding, Report
 
-__all__ = ["doctor"]
-
 
 def doctor(
     *,

@@ -9,8 +9,6 @@ from typing import Any
 from rtnb.diagnosis.packages import number
 from rtnb.diagnosis.report import Finding
 
-__all__ = ["check_frontend", "check_sound", "detected"]
-
 _finding = partial(Finding, "front end")
 
 

@@ -21,8 +21,6 @@ from rtnb.diagnosis.report import Finding, State, one_line
 from rtnb.errors import mask_secrets
 from rtnb.transport import endpoint
 
-__all__ = ["Target", "check_network", "proxies_for", "proxy_for", "target_of"]
-
 
 @dataclass(frozen=True)
 class Target:

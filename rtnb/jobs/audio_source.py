@@ -18,8 +18,6 @@ from rtnb.session.session import Closed, Session
 from rtnb.transport import io_thread
 from rtnb.transport.handle import P, Stream, T
 
-__all__ = ["AudioJob", "AudioSource", "shortened"]
-
 
 class AudioSource:
     """Blocks of s16le mono 24 kHz, from a recording or appended one by one.

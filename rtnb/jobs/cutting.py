@@ -10,8 +10,6 @@ import numpy as np
 
 from rtnb.audio import pcm
 
-__all__ = ["Cut", "Cutter"]
-
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = pcm.byte_count(_FRAME_SECONDS)
 _LEAD_FRAMES = 15  # 0.3 s are kept from before speech is noticed: soft beginnings of words

@@ -21,8 +21,6 @@ from rtnb.money import Budget
 from rtnb.protocol import conversation as c
 from rtnb.session.session import Session
 
-__all__ = ["PlainTranscription"]
-
 
 class PlainTranscription(Transcription):
     """Transcription whose server answers with `transcription.delta` and `transcription.done`."""

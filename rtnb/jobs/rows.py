@@ -9,8 +9,6 @@ import threading
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-__all__ = ["Row", "append_row", "read_rows"]
-
 
 @dataclass(frozen=True)
 class Row:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal
 
-__all__ = ["Segment", "cues", "short_clock", "srt", "vtt"]
-
 
 @dataclass(frozen=True)
 class Segment:

@@ -26,8 +26,6 @@ from rtnb.texts.files import save_file
 from rtnb.transport import connection_errors
 from rtnb.transport.handle import Handle
 
-__all__ = ["Transcription"]
-
 _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
 _AHEAD_WAIT_SECONDS = 0.005

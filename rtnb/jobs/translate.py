@@ -22,8 +22,6 @@ from rtnb.session.session import Session
 from rtnb.texts.files import save_file
 from rtnb.transport import connection_errors
 
-__all__ = ["Translation", "translate"]
-
 MODEL = "gpt-realtime-translate"
 _ORIGINAL_MODEL = "gpt-realtime-whisper"
 _CHUNK_BYTES = pcm.byte_count(0.2)  # the server takes frames of 200 ms (SDK docstring)

@@ -12,8 +12,6 @@ from rtnb.money import costs
 if TYPE_CHECKING:
     from rtnb.session.session import Session
 
-__all__ = ["Bill", "Item"]
-
 
 @dataclass(frozen=True)
 class Item:

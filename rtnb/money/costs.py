@@ -21,25 +21,6 @@ from rtnb import html, models
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.models import Model, Prices, Rate
 
-__all__ = [
-    "Budget",
-    "Comparison",
-    "Cost",
-    "Estimate",
-    "Line",
-    "PriceTable",
-    "Usage",
-    "compare",
-    "cost",
-    "cost_of_minutes",
-    "cost_of_transcription",
-    "estimate",
-    "kernel_budget",
-    "limit_kernel",
-    "money",
-    "prices",
-]
-
 
 def money(usd: float | None) -> str:
     """An amount as people read it: `$1.23`, `$0.045`, `$0.0012`.

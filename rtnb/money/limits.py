@@ -15,8 +15,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["CODES", "MAX_SESSIONS", "Limit", "Limits", "slot", "wait_after", "wait_before"]
-
 CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
 """Codes of a failed response that mean "later", not "never"."""
 

@@ -9,8 +9,6 @@ from rtnb.protocol.error_events import error_object
 from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, GA_NAMES
 from rtnb.protocol.frames import Event
 
-__all__ = ["to_beta", "to_ga"]
-
 
 def to_ga(event: Event) -> Event:
     """Return a server event under its GA name and in its GA form; one that has them already is returned unchanged."""

@@ -7,8 +7,6 @@ from typing import Any
 
 from rtnb.errors import ReplayError, RtnbError, ServerError
 
-__all__ = ["NOT_RECORDED", "error_from", "error_object"]
-
 NOT_RECORDED = "not_recorded"
 """Error code with which a replay says that its recording does not hold what was asked."""
 

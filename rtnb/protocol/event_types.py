@@ -6,8 +6,6 @@ Names are the API's own, from the reference of client and server events
 
 from __future__ import annotations
 
-__all__ = ["AUDIO_FIELDS", "BETA_CONTENT", "BETA_FORMATS", "BETA_NAMES", "CLIENT_EVENTS", "GA_NAMES"]
-
 CLIENT_EVENTS = (
     "session.update",
     "session.close",

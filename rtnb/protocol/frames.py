@@ -15,8 +15,6 @@ import pybase64
 
 from rtnb.errors import InputError
 
-__all__ = ["Event", "decode_audio", "dumps", "encode_audio", "loads", "plain", "type_of"]
-
 Event = dict[str, Any]
 
 _TYPE = rb'"type"\s*:\s*"([\w.]+)"'

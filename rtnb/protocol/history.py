@@ -7,8 +7,6 @@ from typing import Any
 
 from rtnb.protocol.items import Turn
 
-__all__ = ["History"]
-
 
 class History:
     """Turns given to the server again, whose items it announces as if they were new.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from rtnb.audio.pcm import BYTES_PER_MS
 
-__all__ = ["InputAudio"]
-
 
 class InputAudio:
     """Offsets into the audio appended over the whole talk.

@@ -13,8 +13,6 @@ from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
 
-__all__ = ["TRANSLATION_ITEMS", "Response", "Turn", "Turns"]
-
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
 

@@ -16,8 +16,6 @@ from typing import Any, Literal, NamedTuple, overload
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, decode_audio, encode_audio
 
-__all__ = ["Entry", "Log", "Spool"]
-
 _IN_MEMORY_BYTES = 512 << 10
 _APPEND = "input_audio_buffer.append"
 

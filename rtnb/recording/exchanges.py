@@ -16,8 +16,6 @@ from rtnb.errors import HIDDEN, without_secrets
 from rtnb.protocol import beta
 from rtnb.recording.load import RecordedEvent, Recording
 
-__all__ = ["Exchange", "Exchanges", "OnAudio", "alike", "question", "same_question"]
-
 # A server that has one of these detects turns, or translates: it speaks when enough audio has come.
 _OF_DETECTION = ("input_audio_buffer.speech_started", "session.output_transcript.delta", "session.output_audio.delta")
 

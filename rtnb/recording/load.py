@@ -19,8 +19,6 @@ from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
 
-__all__ = ["RecordedEvent", "Recording", "open_recording"]
-
 
 @dataclass(frozen=True)
 class RecordedEvent:

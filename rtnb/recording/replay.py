@@ -31,8 +31,6 @@ from rtnb.web.origins import OriginCheck
 from rtnb.web.send_queue import Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
-__all__ = ["serve"]
-
 _PATIENCE_SECONDS = 3.0  # for audio that the recording goes on with
 _FRAME_BYTES = 64 << 20
 

@@ -17,8 +17,6 @@ from rtnb.errors import InputError, without_secrets
 from rtnb.protocol import frames
 from rtnb.protocol.log import Entry, Spool
 
-__all__ = ["VERSION", "save_session"]
-
 VERSION = 1
 _BLOCK_BYTES = pcm_arithmetic.byte_count(10)
 _LONG = 4096  # base64 of this length in an event is audio worth taking out

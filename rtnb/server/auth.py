@@ -10,8 +10,6 @@ from typing import Any
 
 from rtnb.server.protocol.api_errors import ApiError
 
-__all__ = ["Auth", "Rejected", "bearer"]
-
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _MOST_SECRETS = 10_000
 

@@ -17,8 +17,6 @@ from rtnb.errors import InputError
 from rtnb.server.faults import FAULTS
 from rtnb.server.server import start
 
-__all__ = ["add_arguments", "main", "settle"]
-
 # Options of `rtnb practice` that are parameters of `start` by the same name.
 _SAME_NAMES = ("port", "beta", "seed", "pace", "session_seconds", "record", "tls", "tls_cert", "tls_key")
 

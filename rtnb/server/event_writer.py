@@ -10,8 +10,6 @@ from typing import Any
 
 from rtnb.errors import without_secrets
 
-__all__ = ["EventWriter"]
-
 
 class EventWriter:
     """File of a session's events.

@@ -20,8 +20,6 @@ from rtnb.server.protocol.effects import Close, Send
 from rtnb.server.protocol.session import Options
 from rtnb.web.send_queue import CloseFrame, Drop, Frame, Outgoing
 
-__all__ = ["FAULTS", "FaultInjector", "Faults", "read_faults"]
-
 
 def _flag(numbers: list[str]) -> bool:
     if numbers:

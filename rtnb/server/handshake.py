@@ -15,8 +15,6 @@ from rtnb.server.auth import Rejected
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
 
-__all__ = ["Handshake", "read_handshake"]
-
 _TRANSLATION_MODELS = ("gpt-realtime-translate",)
 
 

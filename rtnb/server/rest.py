@@ -16,8 +16,6 @@ from rtnb.server.protocol.effects import Ids
 from rtnb.server.protocol.schema import anything, choice, integer, nullable, record, too_deep
 from rtnb.web.http import Opening, Request, Response, api_error, response
 
-__all__ = ["answer"]
-
 
 def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bool = False) -> Response:
     """Answer a request that is no handshake."""

@@ -22,8 +22,6 @@ from rtnb.server.sockets import Server, ServerConfig
 from rtnb.web import tls as certificates
 from rtnb.web.origins import OriginCheck, is_loopback
 
-__all__ = ["Practice", "start"]
-
 
 class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["Practice"]):
     """Running practice server, on a thread and a loop of its own. Close it, or use it in a `with` or `async with`.

@@ -15,8 +15,6 @@ from rtnb.server.protocol.effects import Close, Effect, Send
 from rtnb.web.connection import TURN_SECONDS
 from rtnb.web.send_queue import SendQueue
 
-__all__ = ["EventSender", "ServerSession"]
-
 _SENT = (Send, Close)  # as a tuple: `Send | Close` would be made anew for every event
 
 

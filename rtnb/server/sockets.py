@@ -41,8 +41,6 @@ from rtnb.web.origins import OriginCheck, cross_origin
 from rtnb.web.send_queue import SendQueue
 from rtnb.web.server import listen, masked_log
 
-__all__ = ["Server", "ServerConfig"]
-
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected

@@ -12,8 +12,6 @@ from rtnb.audio import Clip
 from rtnb.errors import InputError
 from rtnb.protocol import frames
 
-__all__ = ["SOUND_ENDINGS", "Message", "Recording", "Step", "read_parts"]
-
 # A string that ends so is a file's name, not words: "question.m4a" as a prompt would be a riddle for everybody.
 SOUND_ENDINGS = frozenset(
     f".{ending}"

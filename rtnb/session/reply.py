@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rtnb.session.tools import ToolCall
     from rtnb.timeline.timeline import Timeline
 
-__all__ = ["Approval", "Delta", "Finished", "Reply"]
-
 
 @dataclass(frozen=True)
 class Delta:

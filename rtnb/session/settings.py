@@ -8,8 +8,6 @@ from typing import Any
 from rtnb.errors import InputError
 from rtnb.session.tools import Toolbox
 
-__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "modality", "of_response", "of_session", "output_modalities"]
-
 RATE_HZ = 24_000
 _Modalities = str | Sequence[str] | None
 # Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every

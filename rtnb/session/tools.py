@@ -29,8 +29,6 @@ from typing import Any
 
 from rtnb.errors import InputError, ToolFailed, mask_secrets
 
-__all__ = ["TIMEOUT_SECONDS", "Tool", "ToolCall", "Toolbox"]
-
 TIMEOUT_SECONDS = 30.0
 """How long a function may take unless told otherwise: a person on the phone waits no longer."""
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from rtnb.session.reply import Reply
     from rtnb.session.session import Session
 
-__all__ = ["goes_on", "next_input_cost", "take_approved", "take_side", "take_turn"]
-
 TOOL_ROUNDS = 8
 # A server that detects turns must hear the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
 _TRAILING_SILENCE_MS = {"server_vad": 700, "semantic_vad": 4000}

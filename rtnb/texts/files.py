@@ -7,8 +7,6 @@ from pathlib import Path
 
 from rtnb.errors import InputError
 
-__all__ = ["save_file"]
-
 
 def save_file(path: str | Path, content: str | bytes) -> Path:
     """Write a text (as UTF-8) or bytes to a file. Folders on the way are made.

@@ -16,8 +16,6 @@ from importlib.resources import files
 
 from rtnb.errors import InputError
 
-__all__ = ["chosen", "language", "say", "text", "texts"]
-
 _chosen: str | None = None
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
 
-__all__ = ["Chart", "css"]
-
 _LANES: tuple[Lane, ...] = ("person", "model", "tools", "socket")
 _FOLD_SECONDS = 3.0  # a pause longer than this is folded
 _FOLDED_SECONDS = 0.8  # to this

@@ -22,8 +22,6 @@ from rtnb.protocol.log import Entry, Log
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
 
-__all__ = ["Lane", "Mark", "Span", "measure"]
-
 Lane = Literal["person", "model", "tools", "socket"]
 
 _SPLIT_SECONDS = 0.5  # sending that pauses so long is two stretches

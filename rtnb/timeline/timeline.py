@@ -17,8 +17,6 @@ from rtnb.protocol.log import Log
 from rtnb.timeline.chart import Chart, css
 from rtnb.timeline.measure import Mark, Span, measure
 
-__all__ = ["Timeline"]
-
 _INLINE_SECONDS = 20.0  # so much audio may be in a notebook's output: about 60 KB
 _MOVE = (
     " ontimeupdate=\"var g=this.closest('.rtnb-tlbox').querySelector('[data-sound=&quot;'+this.dataset.of+'&quot;]');"

@@ -27,8 +27,6 @@ from rtnb.protocol.log import Log
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 
-__all__ = ["Connection"]
-
 # One append or delta may be 15 MiB of sound, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
 _MAX_FRAME_BYTES = 64 << 20
 # How much of a frame that cannot be read is kept in the log.
@@ -355,9 +353,7 @@ class Connection:
             self._context.run(print, mask_secrets(sentence), flush=True)
 
     def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
-        shown = frames.dumps(
-            {k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}
-        ).decode()
+        shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
         if len(shown) > 160:
             shown = shown[:159] + "…"
         self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")

@@ -15,8 +15,6 @@ import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
 
-__all__ = ["OPEN_TIMEOUT_SECONDS", "at_handshake", "ended", "goes_on", "in_session", "unreachable"]
-
 OPEN_TIMEOUT_SECONDS = 15.0
 
 _ANEW = "open a new session, or connect with reconnect=True to have that done for you."

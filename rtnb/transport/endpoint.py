@@ -10,8 +10,6 @@ from rtnb import models
 from rtnb.errors import keep_secret, mask_secrets
 from rtnb.web import urls
 
-__all__ = ["OPENAI", "Address", "parse", "resolve"]
-
 OPENAI = "wss://api.openai.com/v1/realtime"
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 

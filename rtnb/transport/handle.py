@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar
 from rtnb.errors import InputError
 from rtnb.transport import io_thread
 
-__all__ = ["Handle", "P", "Stream", "T"]
-
 T = TypeVar("T")
 P = TypeVar("P")
 

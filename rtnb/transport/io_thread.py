@@ -13,8 +13,6 @@ import threading
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["io_loop", "on_io_thread", "run", "submit"]
-
 T = TypeVar("T")
 
 _log = logging.getLogger("rtnb")

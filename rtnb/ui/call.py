@@ -36,8 +36,6 @@ from rtnb.ui.line import FromPage, KernelLink
 if TYPE_CHECKING:
     from rtnb.protocol.log import Entry
 
-__all__ = ["Call", "call"]
-
 # The first seconds of an answer go to the page at once. The rest follows at four times the speed at which it is heard:
 # on a slow network, "the person speaks, be silent" must not queue behind a minute of sound.
 _AHEAD_SECONDS = 3.0

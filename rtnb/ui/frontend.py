@@ -17,8 +17,6 @@ from typing import Any
 
 from rtnb.texts import language
 
-__all__ = ["Frontend", "css", "detect", "esm", "kernel"]
-
 
 @dataclass(frozen=True)
 class Frontend:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FromPage", "KernelLink"]
-
 _KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
 
 _log = logging.getLogger("rtnb")

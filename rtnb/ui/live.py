@@ -31,8 +31,6 @@ from rtnb.ui import frontend
 if TYPE_CHECKING:
     from rtnb.session.reply import Reply
 
-__all__ = ["bundle", "card", "show"]
-
 _log = logging.getLogger("rtnb")
 
 _REDRAW_SECONDS = 0.1  # about ten times a second; more only costs the page

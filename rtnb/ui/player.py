@@ -20,8 +20,6 @@ import traitlets
 from rtnb.texts import language
 from rtnb.ui import frontend, waiting
 
-__all__ = ["StreamPlayer"]
-
 _log = logging.getLogger("rtnb")
 
 _BYTES_PER_SECOND = 48_000

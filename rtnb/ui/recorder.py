@@ -20,8 +20,6 @@ from rtnb.ui.line import FromPage, KernelLink
 if TYPE_CHECKING:
     from rtnb.audio import Clip
 
-__all__ = ["RecordBox", "record"]
-
 _RATE_HZ = 24_000
 _PIECE_BYTES = 192_000  # 4 s in one message
 

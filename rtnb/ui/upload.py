@@ -29,8 +29,6 @@ from rtnb.ui import frontend, waiting
 if TYPE_CHECKING:
     from rtnb.audio import Clip
 
-__all__ = ["UploadBox", "UploadedFile", "upload"]
-
 _log = logging.getLogger("rtnb")
 
 

@@ -18,8 +18,6 @@ from typing import Any
 from rtnb.transport import io_thread
 from rtnb.ui import frontend
 
-__all__ = ["free_seconds", "hear_while_busy", "serve_until", "watch_cells"]
-
 _COMM = frozenset({"comm_open", "comm_msg", "comm_close"})
 _PAUSE_SECONDS = 0.03
 

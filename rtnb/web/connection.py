@@ -14,8 +14,6 @@ from websockets.protocol import State
 
 from rtnb.web.http import Opening, read_opening
 
-__all__ = ["TURN_SECONDS", "Connection"]
-
 _WRITE_BYTES = 64 * 1024  # where the event loop too begins to hold writers back
 TURN_SECONDS = 0.005  # of work for one client, before the others have theirs
 

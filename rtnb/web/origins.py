@@ -18,8 +18,6 @@ from http import HTTPStatus
 from rtnb.errors import InputError
 from rtnb.web.http import Request, Response, api_error
 
-__all__ = ["OriginCheck", "cross_origin", "is_loopback"]
-
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?ai)(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.-]*[\w-])\.?(?::(\d{1,5}))?")
 

@@ -14,8 +14,6 @@ from websockets.exceptions import ConnectionClosed
 
 from rtnb.web.connection import Connection
 
-__all__ = ["CloseFrame", "Drop", "Frame", "Outgoing", "SendQueue"]
-
 # How much may wait for a slow reader before its connection is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
 

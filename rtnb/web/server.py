@@ -14,8 +14,6 @@ from rtnb.web.connection import Connection
 from rtnb.web.http import Request, Response
 from rtnb.web.origins import OriginCheck
 
-__all__ = ["listen", "masked_log"]
-
 
 def masked_log(name: str) -> logging.Logger:
     """Make a log for a server's sockets; websockets writes whole handshakes to it, with keys and secret addresses."""

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from rtnb.errors import InputError
 
-__all__ = ["from_files", "self_signed"]
-
 
 def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
     """Make a server context from PEM files.

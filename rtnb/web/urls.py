@@ -9,8 +9,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from rtnb.errors import InputError, mask_secrets
 
-__all__ = ["parse"]
-
 _SHOWN = 100  # characters of an address in a message
 
 

@@ -9,8 +9,6 @@ from rtnb.money import costs
 from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def own_assistant(made: Any) -> str:
     """Check a session with instructions, a tool that worked, and three turns of which one is a recording."""

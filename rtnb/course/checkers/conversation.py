@@ -7,8 +7,6 @@ from typing import Any
 from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, session_of
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def three_and_a_question(made: Any) -> str:
     """Check three recordings and, after them, a typed question with an answer."""

@@ -9,8 +9,6 @@ from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
-__all__ = ["Exercises", "Wrong", "completed", "events", "recordings", "reply_of", "session_of", "tool_outputs"]
-
 # By its number, a function of what the learner made: it returns the sentence for a right answer, or raises `Wrong`.
 Exercises = Mapping[str, Callable[..., str]]
 

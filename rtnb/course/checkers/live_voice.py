@@ -8,8 +8,6 @@ from rtnb.course.checkers.evidence import Exercises, Wrong, completed, events, r
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def _turn_detection(session: Session) -> dict[str, Any]:
     """Return the turn detection in force; {} where there is none."""

@@ -11,8 +11,6 @@ from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def _near(one: float, other: float) -> bool:
     return abs(one - other) <= max(1e-9, 0.002 * abs(other))

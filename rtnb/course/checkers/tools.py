@@ -7,8 +7,6 @@ from typing import Any
 from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, reply_of, tool_outputs
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def tool_called(answer: Any) -> str:
     """Check that the model called the learner's function, that it returned, and that an answer followed."""

@@ -7,8 +7,6 @@ from typing import Any
 from rtnb.course.checkers.evidence import Exercises, Wrong, reply_of, session_of
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def bytes_by_hand(answer: Any, pcm: Any) -> str:
     """Check the answer's PCM as the learner decoded and joined it."""

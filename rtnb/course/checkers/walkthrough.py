@@ -10,8 +10,6 @@ from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recording
 from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 
-__all__ = ["EXERCISES"]
-
 
 def _audio_deltas(reply: Reply) -> list[str]:
     """Return the audio of a reply as it came, in base64."""

@@ -26,8 +26,6 @@ from rtnb.audio.resample import to_int16
 from rtnb.server.engines import vad
 from rtnb.server.engines.vad import FRAME_SAMPLES, Samples
 
-__all__ = ["StreamingRecogniser", "bare_word", "engine", "load_moonshine", "transcribe", "warm_up"]
-
 _PADDING_SECONDS = 0.5  # silence laid around a piece; chosen by the word error rate over 80 synthesised sentences
 _LONGEST_SECONDS = 15.0  # what a recogniser gets at once; cut at the longest pause before it
 _LONGEST_FRAMES = int(_LONGEST_SECONDS * 1000 / vad.FRAME_MS)

@@ -15,8 +15,6 @@ import numpy as np
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.server.engines import asr
 
-__all__ = ["confidence"]
-
 _SLOWER = 1.04
 _NOISE = 0.02  # of the recording's own loudness: too little to hide a clear word
 

@@ -15,8 +15,6 @@ from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.server.engines import asr, vad
 from rtnb.server.protocol.effects import Part
 
-__all__ = ["diarize"]
-
 _CADENCE_SECONDS = "2"  # how often it looks at the voices anew: the same result as its default at half the work
 _MARGIN_SECONDS = 0.3
 _lock = threading.Lock()  # guards loading, and one recording at a time: it uses every core it is given

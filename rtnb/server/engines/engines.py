@@ -15,8 +15,6 @@ from rtnb.server.engines import vad
 from rtnb.server.protocol.effects import Part, Speak, Transcribe, Transcript
 from rtnb.server.protocol.requests import Responder, Text
 
-__all__ = ["Detector", "Engines", "StreamTranscriber", "canned", "installed"]
-
 
 class StreamTranscriber(Protocol):
     """Streaming recognition of one utterance."""

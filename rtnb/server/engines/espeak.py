@@ -19,8 +19,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["VOICES", "Audio", "Espeak", "Voice"]
-
 Audio = tuple[bytes, int]  # s16le mono and its sample rate
 
 

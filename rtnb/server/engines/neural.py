@@ -20,8 +20,6 @@ from rtnb.audio import pcm
 from rtnb.audio.resample import to_int16
 from rtnb.server.engines.espeak import VOICES, Audio
 
-__all__ = ["Kokoro", "Piper"]
-
 _NAMES = [*VOICES]
 # Other ways from letters to sounds fetch a model (pinyin) or need a package of their own (Hebrew, Japanese, Thai).
 _AT_HAND = ("espeak", "text")

@@ -14,22 +14,6 @@ import numpy as np
 
 from rtnb.audio import pcm as pcm_arithmetic
 
-__all__ = [
-    "FRAME_MS",
-    "FRAME_SAMPLES",
-    "MARGIN_FRAMES",
-    "RATE_HZ",
-    "SampleStream",
-    "Samples",
-    "Vad",
-    "detector",
-    "detector_name",
-    "installed",
-    "probabilities_of",
-    "samples_of",
-    "speech_pieces",
-]
-
 FRAME_MS = 32
 RATE_HZ = 16_000  # what every engine here was trained on
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000  # 512, the one size silero takes

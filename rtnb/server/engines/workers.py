@@ -14,8 +14,6 @@ from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.server.engines.engines import Detector, Engines, StreamTranscriber
 from rtnb.server.protocol.effects import Detect, Respond, Speak, Stop, Transcribe, TranscribeStream, Transcript
 
-__all__ = ["Workers"]
-
 _PIECE_BYTES = pcm_arithmetic.byte_count(4)
 
 # The state machine's method that takes the answer to each kind of work.

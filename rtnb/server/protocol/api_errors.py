@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from types import NoneType
 from typing import Any
 
-__all__ = ["ApiError", "invalid_value", "missing", "out_of_bounds", "too_long", "unknown", "wrong_type"]
-
 
 class ApiError(Exception):
     """Error that one `error` event reports. The session goes on.

@@ -9,8 +9,6 @@ import numpy as np
 
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, whole_samples
 
-__all__ = ["BYTES_PER_MS", "Decoder", "Encoder", "PcmBuffer", "bytes_per_ms"]
-
 BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000
 _G711_RATE_HZ = 8_000
 

@@ -19,8 +19,6 @@ from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.schema import number
 from rtnb.server.protocol.settings import BETA_MODELS, filled_format
 
-__all__ = ["BetaSession", "flat", "nested"]
-
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
 _FORMATS = {name: filled_format(format) for format, name in BETA_FORMATS.items()}
 # Beta field → where GA has it. The Beta shows them in this order; GA has no temperature, so it is kept here.

@@ -25,8 +25,6 @@ from rtnb.server.protocol.schema import (
     too_deep,
 )
 
-__all__ = ["event_id_of", "read_event", "read_frame"]
-
 # SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
 _APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
 

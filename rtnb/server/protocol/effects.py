@@ -8,21 +8,6 @@ from typing import Any, Literal
 
 from rtnb.server.protocol.requests import Request
 
-__all__ = [
-    "Close",
-    "Detect",
-    "Effect",
-    "Ids",
-    "Part",
-    "Respond",
-    "Send",
-    "Speak",
-    "Stop",
-    "Transcribe",
-    "TranscribeStream",
-    "Transcript",
-]
-
 
 @dataclass(frozen=True)
 class Send:

@@ -13,8 +13,6 @@ from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
-__all__ = ["InputAudioBuffer"]
-
 _COMMIT_MINIMUM_MS = 100
 _PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
 _SLACK_MS = 4 * FRAME_MS

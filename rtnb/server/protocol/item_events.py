@@ -14,8 +14,6 @@ from rtnb.server.protocol.schema import Required, anything, record, string
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 
-__all__ = ["ItemEvents"]
-
 _IDLE_PROMPT = (
     "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer them; "
     "if not, take up the last topic again or ask whether they are still there."

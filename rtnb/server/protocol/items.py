@@ -16,8 +16,6 @@ from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
-__all__ = ["Conversation", "Item", "message", "read_item"]
-
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024
 

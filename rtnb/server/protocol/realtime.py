@@ -17,8 +17,6 @@ from rtnb.server.protocol.responses import Responses
 from rtnb.server.protocol.session import Options, Session
 from rtnb.server.protocol.transcripts import Transcripts
 
-__all__ = ["RealtimeSession"]
-
 # What an ephemeral secret's settings cannot bring: these belong to the session itself.
 _OWN_FIELDS = {"id", "object", "type", "expires_at", "model"}
 

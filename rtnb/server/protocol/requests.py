@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-__all__ = ["Answer", "Call", "Cut", "Request", "Responder", "Text"]
-
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -21,8 +21,6 @@ from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
 
-__all__ = ["Response"]
-
 _Pieces = deque[Any]  # what an engine has answered and the response has not yet taken
 
 

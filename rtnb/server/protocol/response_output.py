@@ -17,8 +17,6 @@ from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
 
-__all__ = ["Incomplete", "Message", "ResponseOutput", "Steps"]
-
 Steps = Generator[float | None, None, None]
 """Steps of a response: each yields the time to go on at, or None to wait for an engine."""
 

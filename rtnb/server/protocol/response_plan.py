@@ -7,8 +7,6 @@ from typing import Any
 
 from rtnb.server.protocol.items import Item
 
-__all__ = ["Plan"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -12,8 +12,6 @@ from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import check_voice
 
-__all__ = ["Responses"]
-
 _TOKEN_LIMIT = 15_000_000  # recorded
 
 

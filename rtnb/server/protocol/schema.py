@@ -11,25 +11,6 @@ from typing import Any
 
 from rtnb.server.protocol import api_errors
 
-__all__ = [
-    "Check",
-    "Required",
-    "Shape",
-    "anything",
-    "array",
-    "boolean",
-    "choice",
-    "integer",
-    "nullable",
-    "number",
-    "record",
-    "string",
-    "tagged",
-    "too_deep",
-    "unless",
-    "where",
-]
-
 # No limit is documented here; it is the one that OpenAI's chat API has for a text.
 _TEXT_CHARACTERS = 1_048_576
 _LEVELS = 100

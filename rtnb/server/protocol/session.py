@@ -20,8 +20,6 @@ from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
 
-__all__ = ["Options", "Session"]
-
 _RATE_LIMITS_AFTER = 0.030  # recorded: 29–46 ms after response.done
 
 

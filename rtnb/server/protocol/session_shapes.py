@@ -24,18 +24,6 @@ from rtnb.server.protocol.schema import (
     where,
 )
 
-__all__ = [
-    "FORMAT",
-    "MAX_OUTPUT_TOKENS",
-    "MODALITIES",
-    "REASONING",
-    "SESSIONS",
-    "STREAMING_TRANSCRIPTION",
-    "TOOLS",
-    "TOOL_CHOICE",
-    "VOICE",
-]
-
 # Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
 FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
 

@@ -15,8 +15,6 @@ from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.session_shapes import SESSIONS, STREAMING_TRANSCRIPTION
 
-__all__ = ["BETA_MODELS", "INSTRUCTIONS", "MODELS", "Model", "check_voice", "defaults", "filled_format", "update"]
-
 
 @dataclass(frozen=True)
 class Model:

@@ -12,8 +12,6 @@ from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.session_shapes import STREAMING_TRANSCRIPTION
 
-__all__ = ["Transcripts"]
-
 _BILLED_BY_DURATION = ("whisper-1", *STREAMING_TRANSCRIPTION)
 # OpenAI docs (speech to text): log probabilities come from these alone.
 _WITH_LOGPROBS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")

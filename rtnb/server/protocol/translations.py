@@ -23,8 +23,6 @@ from rtnb.server.protocol.session import Options, Session
 from rtnb.server.protocol.session_shapes import SESSIONS
 from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
 
-__all__ = ["TranslationSession"]
-
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
 _UNFILLED_MS = 96

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FRAME_BYTES", "FRAME_MS", "Pause", "Started", "Stopped", "Turns", "sounds_finished"]
-
 FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
 _FRAMES_TO_START = 2  # a single frame is a click

@@ -14,19 +14,6 @@ from typing import Any
 
 from rtnb.server.protocol.items import Item
 
-__all__ = [
-    "ASSISTANT_TOKEN_MS",
-    "REASONING_TOKENS",
-    "ContextFull",
-    "Count",
-    "assistant_audio_tokens",
-    "count_input",
-    "fit",
-    "split_tokens",
-    "usage",
-    "user_audio_tokens",
-]
-
 ASSISTANT_TOKEN_MS = 50
 _USER_TOKEN_MS = 100
 REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}

@@ -14,8 +14,6 @@ from rtnb.server.responder.length_limits import limits_of
 from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced
 
-__all__ = ["ANSWERS", "heard_sentence"]
-
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from rtnb.server.protocol.requests import Request
 
-__all__ = ["messages", "tools"]
-
 _NO_WORDS = "(a recording in which no words could be heard)"
 _NO_RESULT = "(no result has come yet)"
 _BEGIN = "(The user has not said anything yet. Begin.)"

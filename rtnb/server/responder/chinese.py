@@ -6,8 +6,6 @@ import re
 
 from rtnb.server.responder import lexicon
 
-__all__ = ["NUMERAL", "bare", "is_number", "terms", "value"]
-
 NUMERAL = lexicon.source("chinese_numeral")
 _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
 _PLACES = {"十": 10, "百": 100, "千": 1000}

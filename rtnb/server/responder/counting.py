@@ -10,8 +10,6 @@ from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences, spoken_sentences, unspaced, words
 from rtnb.server.responder.verbatim import latin_word
 
-__all__ = ["RULES"]
-
 
 def count_to(dialogue: Dialogue, request: str) -> list[str]:
     """Count from one number to another, at most 200 steps."""

@@ -6,8 +6,6 @@ import re
 
 from rtnb.server.responder.lexicon import cue, patterns
 
-__all__ = ["dates", "times"]
-
 
 def dates(text: str) -> list[str]:
     """List the days of a text: "2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""

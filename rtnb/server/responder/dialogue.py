@@ -20,8 +20,6 @@ from rtnb.server.responder.lexicon import TEMPLATES, cue, extract, template
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.text_extraction import sentences
 
-__all__ = ["Dialogue", "Turn", "read_dialogue"]
-
 
 @dataclass(slots=True)
 class Turn:

@@ -9,8 +9,6 @@ from rtnb.server.languages import together
 from rtnb.server.responder.lexicon import INTENTS, LETTERS, cue, having
 from rtnb.server.responder.text_extraction import content, quoted, sentences
 
-__all__ = ["brief", "command_and_rest", "intent_of", "is_command", "is_question", "standing", "unconditional"]
-
 _POLITE = having("polite")
 _STANDING = having("standing")
 

@@ -13,8 +13,6 @@ from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences
 
-__all__ = ["Limits", "fit", "limits_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -12,9 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FILES", "INTENTS", "LETTERS", "TEMPLATES"]
-__all__ += ["bag", "cue", "entries", "extract", "having", "patterns", "rules", "source", "template"]
-
 _LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
 FILES: dict[str, dict[str, Any]] = {
     language: tomllib.loads(Path(__file__).with_name(f"{language}.toml").read_text("utf-8")) for language in _LANGUAGES

@@ -9,8 +9,6 @@ from rtnb.server.responder.lexicon import bag, cue, patterns, source
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import stem
 
-__all__ = ["last_name", "places", "proper_names"]
-
 _NOT_NAMES = bag("not_names")
 _NOT_MINE = bag("not_my_name")
 

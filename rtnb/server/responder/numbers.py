@@ -13,8 +13,6 @@ from rtnb.server.responder import chinese, lexicon
 from rtnb.server.responder.chinese import NUMERAL
 from rtnb.server.responder.lexicon import LETTERS
 
-__all__ = ["Number", "arithmetic", "numbers", "spoken_number"]
-
 _VALUES: dict[str, int] = lexicon.entries("numbers")
 _UNITS = {word: value for word, value in _VALUES.items() if value < 20}
 _TENS = {word: value for word, value in _VALUES.items() if 20 <= value < 100}

@@ -6,8 +6,6 @@ import base64
 import re
 import struct
 
-__all__ = ["describe"]
-
 _HEAD_CHARACTERS = 400_000  # a JPEG may carry a large thumbnail before its size
 
 

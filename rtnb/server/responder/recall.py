@@ -13,8 +13,6 @@ from rtnb.server.responder.lexicon import cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import content, keywords, sentences, words
 
-__all__ = ["RULES", "find_said"]
-
 _BESIDE_THE_POINT = lexicon.bag("beside_the_point")
 
 

@@ -21,8 +21,6 @@ from rtnb.server.responder.chat_messages import messages, tools
 from rtnb.server.responder.sentences import Sentences
 from rtnb.web import urls
 
-__all__ = ["Remote"]
-
 _CONNECT_SECONDS = 10.0
 # The `finish_reason` of chat servers, and what the Realtime API calls it.
 _CUT = {"length": Cut("max_output_tokens"), "content_filter": Cut("content_filter")}

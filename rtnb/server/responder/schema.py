@@ -10,8 +10,6 @@ from typing import Any
 from rtnb.server.responder import lexicon
 from rtnb.server.responder.text_extraction import stem, stems
 
-__all__ = ["Parameter", "Schema", "parameters", "split_name"]
-
 Schema = Mapping[str, Any]
 _PLACES = stems(lexicon.bag("place_parameters"))
 _PEOPLE = stems(lexicon.bag("person_parameters"))

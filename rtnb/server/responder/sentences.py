@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Sentences"]
-
 # The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
 # be spoken as a sentence.
 _SENTENCE = re.compile(

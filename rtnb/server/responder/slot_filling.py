@@ -20,8 +20,6 @@ from rtnb.server.responder.numbers import Number, arithmetic, numbers
 from rtnb.server.responder.schema import Parameter, Schema, parameters, split_name
 from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
 
-__all__ = ["WEAK", "fill"]
-
 WEAK = stems(lexicon.bag("weak"))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}

@@ -13,20 +13,6 @@ from rtnb.server.languages import closed, together
 from rtnb.server.responder import chinese, lexicon
 from rtnb.server.responder.lexicon import LETTERS, cue
 
-__all__ = [
-    "content",
-    "keywords",
-    "quoted",
-    "roots",
-    "sentences",
-    "spoken_sentences",
-    "stem",
-    "stems",
-    "summary",
-    "unspaced",
-    "words",
-]
-
 _EMPTY = lexicon.bag("empty")
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))

@@ -12,8 +12,6 @@ from rtnb.server.responder import lexicon, pictures
 from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.numbers import spoken_number
 
-__all__ = ["about_outputs", "about_pictures", "plain"]
-
 _UNITS: dict[str, str] = lexicon.entries("result_units")
 
 

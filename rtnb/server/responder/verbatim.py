@@ -11,8 +11,6 @@ from rtnb.server.responder.lexicon import LETTERS, cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import quoted, sentences, unspaced, words
 
-__all__ = ["RULES", "latin_word"]
-
 
 def _given(dialogue: Dialogue, request: str) -> str:
     """Return the words a request gives to be said, in any language: behind a colon, or, if long, in quotation marks."""
