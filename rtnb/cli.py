@@ -146,7 +146,7 @@ def _answer_path() -> Path:
 
 
 def _prices(args: argparse.Namespace) -> int:
-    from rtnb.money.costs import prices
+    from rtnb.money import prices
 
     print(prices())
     return 0

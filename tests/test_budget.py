@@ -6,7 +6,7 @@ import pytest
 from dialogue import serve, usage
 
 from rtnb.errors import BudgetExceeded
-from rtnb.money.costs import Budget
+from rtnb.money import Budget
 from rtnb.session.session import connect
 
 # On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,

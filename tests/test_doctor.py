@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from rtnb import keys, models
+from rtnb import costs, keys, models
 from rtnb.diagnosis.doctor import (
     Finding,
     Report,
@@ -43,7 +43,6 @@ from rtnb.diagnosis.doctor import (
     proxy_for,
 )
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused
-from rtnb.money import costs
 
 SECRET = "sk-proj-" + "Zq7Lw2" * 8  # made up
 

@@ -17,11 +17,10 @@ import pytest
 from dialogue import serve
 
 import rtnb
-from rtnb import html
+from rtnb import costs, html
 from rtnb.audio import Clip
 from rtnb.audio.download import download
 from rtnb.diagnosis.doctor import Finding, Report
-from rtnb.money import costs
 from rtnb.protocol.conversation import Turns
 from rtnb.timeline.timeline import Timeline
 from rtnb.ui import frontend, live

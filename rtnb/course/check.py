@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from rtnb import html
+from rtnb import money as costs
 from rtnb.errors import BudgetExceeded, InputError
-from rtnb.money import costs
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import language

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import models
-from rtnb.money import costs
+from rtnb import money as costs
 
 __all__ = [
     "LANGUAGES",

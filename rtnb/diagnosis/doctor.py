@@ -30,6 +30,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from rtnb import html, keys, models
+from rtnb import money as costs
 from rtnb.errors import (
     ConnectionFailed,
     InputError,
@@ -40,7 +41,6 @@ from rtnb.errors import (
     ServerError,
     mask_secrets,
 )
-from rtnb.money import costs
 from rtnb.transport import endpoint as addresses
 
 __all__ = ["Finding", "Report", "doctor"]

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtnb import html, keys, models
+from rtnb import money as costs
 from rtnb.audio import Clip, open_stream
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
-from rtnb.money import costs
 from rtnb.opening import find_server
 from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
 from rtnb.session.session import Session, connect

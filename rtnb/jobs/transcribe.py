@@ -20,9 +20,9 @@ from typing import Any, Literal
 import numpy as np
 
 from rtnb import html, keys, models
+from rtnb import money as costs
 from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
 from rtnb.jobs.audio_source import BYTES_PER_SECOND, Fed, Feed
-from rtnb.money import costs
 from rtnb.opening import find_server
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtnb import html, keys, models
+from rtnb import money as costs
 from rtnb.errors import ConnectionFailed, InputError, RtnbError
 from rtnb.jobs.audio_source import BYTES_PER_SECOND, Fed, Feed
-from rtnb.money import costs
 from rtnb.opening import find_server
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c

@@ -15,7 +15,7 @@ from rtnb.transport.handle import Stream
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
-    from rtnb.money.costs import Cost, Usage
+    from rtnb.money import Cost, Usage
     from rtnb.session.session import Session
     from rtnb.session.tools import ToolCall
     from rtnb.timeline.timeline import Timeline
@@ -147,7 +147,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def usage(self) -> Usage:
         """The tokens of this turn as the server counted them; all zero until it is done."""
-        from rtnb.money.costs import Usage
+        from rtnb.money import Usage
 
         total = Usage()
         for response in self.responses:

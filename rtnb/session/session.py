@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html, keys, models
+from rtnb import money as costs
 from rtnb.errors import (
     BudgetExceeded,
     ConnectionFailed,
@@ -29,7 +30,8 @@ from rtnb.errors import (
     ServerError,
     mask_secrets,
 )
-from rtnb.money import costs, limits
+from rtnb.money import bill, limits
+from rtnb.money.bill import Bill
 from rtnb.opening import find_server
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
@@ -43,7 +45,6 @@ from rtnb.transport.connection import Connection
 from rtnb.transport.handle import Handle
 
 if TYPE_CHECKING:
-    from rtnb.money.bill import Bill
     from rtnb.timeline.timeline import Timeline
 
 __all__ = ["Closed", "Reconnecting", "Reply", "Session", "connect"]
@@ -316,9 +317,9 @@ class Session:
     @property
     def bill(self) -> Bill:
         """Each answer with its tokens and cents; `.compare()` says what the same talk costs on other models."""
-        from rtnb.money.bill import Bill
-
-        return Bill.of(self)
+        return Bill.of(
+            self.conversation, self.model, bill.transcription_model(self.conversation.session or self.settings)
+        )
 
     @property
     def unsent_bytes(self) -> int:
@@ -344,23 +345,13 @@ class Session:
         return html.root(f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}")
 
     def _cost_of(self, responses: Iterable[c.Response], turns: Iterable[c.Turn] | None) -> costs.Cost:
-        # Of the practice server and of a replay nobody is billed: the figure says what the same would cost at OpenAI.
-        total = costs.Cost()
-        for response in responses:
-            if response.usage:
-                total = total + costs.cost(costs.Usage.from_event(response.usage), self.model)
         wanted = None if turns is None else set(turns)
-        for turn_, usage in self.conversation.transcribed:
-            if wanted is None or turn_ in wanted:
-                total = total + self._cost_of_transcript(usage)
-        return total
+        transcribed = [pair for pair in self.conversation.transcribed if wanted is None or pair[0] in wanted]
+        transcriber = bill.transcription_model(self.conversation.session or self.settings)
+        return bill.cost_of(responses, self.model, transcribed, transcriber)
 
     def _cost_of_transcript(self, usage: Mapping[str, Any] | None) -> costs.Cost:
-        """What the words of the person cost, which the transcription model bills apart."""
-        told = self.conversation.session or self.settings
-        heard = ((told.get("audio") or {}).get("input") or {}).get("transcription")
-        heard = heard or told.get("input_audio_transcription") or {}  # the Beta's place for it
-        return costs.cost_of_transcription(usage, heard["model"]) if heard.get("model") and usage else costs.Cost()
+        return bill.cost_of_words(usage, bill.transcription_model(self.conversation.session or self.settings))
 
     # --- asking
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtnb.audio import open_stream
 from rtnb.errors import ResponseFailed, ServerError
-from rtnb.money import limits
-from rtnb.money.costs import Usage, cost
+from rtnb.money import Usage, cost, limits
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.parts import Message, Recording, Step

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html, keys, models, opening
+from rtnb import money as costs
 from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
-from rtnb.money import costs
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.session import BENIGN_CODES, Closed, Session, connect

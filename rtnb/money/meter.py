@@ -1,0 +1,80 @@
+"""The one place that checks what may be spent and books what was.
+
+A meter belongs to one session; its budget may be shared. Before a response is asked for, its likely cost is
+reserved, so that several at once cannot each count on the same rest; after `response.done` the real cost is booked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from rtnb.errors import BudgetExceeded
+from rtnb.money.budget import Budget
+from rtnb.money.costs import Cost
+
+__all__ = ["Meter", "Reservation"]
+
+
+class Reservation:
+    """Money set aside for one turn: nothing at first, then for one response after the other."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._held = contextlib.ExitStack()
+
+    def renew(self, likely: Cost | float | None) -> None:
+        """Set aside what the next response is likely to cost, in place of what was set aside before.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it.
+        """
+        self.release()
+        if self._meter.overspent is not None:
+            raise self._meter.overspent
+        if self._meter.budget is not None:
+            self._held.enter_context(self._meter.budget.hold(likely))
+
+    def release(self) -> None:
+        """Set nothing aside any more: the response was booked, or there will be none."""
+        self._held.close()
+
+
+class Meter:
+    """Check and book everything that one session spends.
+
+    Attributes:
+        budget: The budget it spends from. None for no limit.
+        overspent: The refusal after which nothing more is asked for. None while there is money left.
+    """
+
+    def __init__(self, budget: Budget | None) -> None:
+        self.budget = budget
+        self.overspent: BudgetExceeded | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing is left to spend."""
+        return self.budget is not None and self.budget.left <= 0
+
+    def covers(self, likely: float) -> bool:
+        """Return whether this many US dollars fit into what is left."""
+        return self.budget is None or likely <= self.budget.left
+
+    def check(self, likely: Cost | float | None) -> None:
+        """Refuse what does not fit, without setting anything aside.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it.
+        """
+        if self.budget is not None:
+            self.budget.check_before(likely)
+
+    def book(self, cost: Cost) -> bool:
+        """Book what something cost. Return False where more than the budget has now been spent."""
+        if self.budget is not None:
+            try:
+                self.budget.add(cost)
+            except BudgetExceeded as over:
+                self.overspent = over
+                return False
+        return True
