@@ -52,7 +52,7 @@ def ask(
     except BaseException:
         session.close()
         raise
-    session._close_after(reply)
+    session.close_after(reply)
     if show:
         live.show(reply)
     return reply

@@ -9,7 +9,7 @@ from dialogue import serve
 
 from rtnb.audio import Clip
 from rtnb.errors import ConnectionFailed, KeyMissing, KeyRefused, ServerError
-from rtnb.session import session
+from rtnb.session import exchanges
 from rtnb.session.session import connect
 from rtnb.transport import endpoint
 
@@ -241,7 +241,7 @@ def test_too_little_sound_is_told_and_not_taken_for_a_server_without_commits():
 
 
 def test_a_server_that_never_confirms_its_settings_is_talked_to_all_the_same(monkeypatch):
-    monkeypatch.setattr(session, "_UPDATE_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(exchanges, "_UPDATE_WAIT_SECONDS", 0.2)
 
     def script(talk):
         talk.say({"type": "session.created", "session": {"id": "sess_1"}})

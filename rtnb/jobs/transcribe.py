@@ -210,7 +210,7 @@ class Transcription(Fed["Transcription", Segment]):
         self._done: dict[int, list[Segment]] = {}
         self._news = asyncio.Event()
         self._listeners: list[Any] = []
-        self._task = session._submit(self._run())
+        self._task = session.lifecycle.submit(self._run())
 
     # --- what it says
 
@@ -339,7 +339,7 @@ class Transcription(Fed["Transcription", Segment]):
 
     async def _run(self) -> None:
         try:
-            await self.session._opened()
+            await self.session.lifecycle.until_open()
             end = self.session.subscribe(self._hear)
             try:
                 await self._send_all()
@@ -387,7 +387,7 @@ class Transcription(Fed["Transcription", Segment]):
             self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
 
     async def _send(self, piece: bytes | Cut) -> None:
-        line = self.session._line
+        line = self.session.lifecycle.channel
         if isinstance(piece, bytes):
             line.append(piece)
             await line.drained(_AHEAD_BYTES)

@@ -51,7 +51,7 @@ class Translation(Fed["Translation", Delta]):
         self._listeners: list[Any] = []
         self._over = asyncio.Event()
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
-        self._task = session._submit(self._run())
+        self._task = session.lifecycle.submit(self._run())
 
     def _turn(self, role: str) -> c.Turn | None:
         return self.session.conversation.turn(c.TRANSLATION_ITEMS[role])
@@ -146,12 +146,12 @@ class Translation(Fed["Translation", Delta]):
 
     async def _run(self) -> None:
         try:
-            await self.session._opened()
+            await self.session.lifecycle.until_open()
             end = self.session.subscribe(self._hear)
             try:
                 await self._send_all()
                 self._asked = True
-                self.session._line.put({"type": "session.close", "event_id": client_events.new_event_id()})
+                self.session.lifecycle.channel.put({"type": "session.close", "event_id": client_events.new_event_id()})
                 await self._over.wait()
             finally:
                 end()
@@ -172,7 +172,7 @@ class Translation(Fed["Translation", Delta]):
         return self.session.error or ConnectionFailed(told, url=self.session.url)
 
     async def _send_all(self) -> None:
-        line, rest, checked = self.session._line, b"", 0.0
+        line, rest, checked = self.session.lifecycle.channel, b"", 0.0
         async for block in self._feed.blocks():
             rest += block
             while len(rest) >= _CHUNK_BYTES:
@@ -184,7 +184,7 @@ class Translation(Fed["Translation", Delta]):
                 try:
                     await line.flushed()
                 except ConnectionFailed:  # the session's own end, which is next, knows why
-                    await asyncio.wait({self.session._main})
+                    await self.session.lifecycle.until_ended()
                 if self.session.state == "closed":
                     raise self._stopped()
         if rest:
@@ -196,7 +196,7 @@ class Translation(Fed["Translation", Delta]):
             self._budget.add(costs.cost_of_minutes(len(pcm) / BYTES_PER_SECOND, self.model))
         audio = client_events.encode_audio(pcm)
         event = {"type": "session.input_audio_buffer.append", "event_id": client_events.new_event_id(), "audio": audio}
-        self.session._line.put(event)
+        self.session.lifecycle.channel.put(event)
 
     def _hear(self, update: Any) -> None:
         if isinstance(update, c.TextDelta):
@@ -210,12 +210,12 @@ class Translation(Fed["Translation", Delta]):
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to be said (SDK docstring).
             if self._asked:
-                self._whole = self.session._closing = True  # however the socket is closed now
+                self._whole = self.session.lifecycle.closing = True  # however the socket is closed now
                 self._over.set()
             else:
-                self.session._hang_up()
+                self.session.lifecycle.hang_up()
         elif isinstance(update, c.Errored) and update.error.get("code") == client_events.NOT_RECORDED:
-            self.session.error = client_events.error_from(update.event, "the translation")
+            self.session.lifecycle.error = client_events.error_from(update.event, "the translation")
             self._over.set()
 
     def _add(self, piece: Delta | None) -> None:

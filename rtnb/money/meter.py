@@ -11,8 +11,27 @@ import contextlib
 from rtnb.errors import BudgetExceeded
 from rtnb.money.budget import Budget
 from rtnb.money.costs import Cost
+from rtnb.money.usage import Usage
+from rtnb.protocol.conversation import Conversation
 
-__all__ = ["Meter", "Reservation"]
+__all__ = ["Meter", "Reservation", "next_input"]
+
+_AUDIO_TOKENS_PER_SECOND = 10  # of the user's speech (OpenAI docs, guide realtime-costs)
+
+
+def next_input(conversation: Conversation, seconds_of_audio: float) -> Usage:
+    """Estimate the tokens that the next response reads: the history again, and the new audio.
+
+    The whole conversation is billed as input for each response (OpenAI docs, guide realtime-costs).
+    """
+    last = next((response for response in reversed(conversation.responses.values()) if response.usage), None)
+    history = Usage.from_event(last.usage if last is not None else None)
+    new = int(seconds_of_audio * _AUDIO_TOKENS_PER_SECOND)
+    return Usage(
+        input_text_tokens=history.input_text_tokens + history.output_text_tokens,
+        input_audio_tokens=history.input_audio_tokens + history.output_audio_tokens + new,
+        input_image_tokens=history.input_image_tokens,
+    )
 
 
 class Reservation:

@@ -115,9 +115,14 @@ class Turn:
         return self._pcm_bytes / BYTES_PER_MS
 
     @property
+    def pcm(self) -> bytes:
+        """All audio of this turn that the server has sent, as it came."""
+        return b"".join(self._pcm)
+
+    @property
     def audio(self) -> Clip | None:
         """The turn's sound, mono, 24 kHz. None if it has none. A truncated answer is given as far as it was heard."""
-        pcm = b"".join(self._pcm)
+        pcm = self.pcm
         if self._heard is not None:
             pcm = self._heard()
         elif self.truncated_ms is not None:

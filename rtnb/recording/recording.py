@@ -106,7 +106,7 @@ def save(session: Session, path: str | os.PathLike[str], *, sound: Literal["flac
     tracks = {name: _Track(sound) for name in ("heard", "spoken", "more")}
     places = _write_sound(entries, tracks)
     pictures: dict[str, int] = {}
-    known = [value.removeprefix("Bearer ") for value in session._where.headers().values()]
+    known = [value.removeprefix("Bearer ") for value in session.lifecycle.where.headers().values()]
 
     def scrubbed(value: Any) -> str:
         return json.dumps(without_secrets(value, known), ensure_ascii=False, separators=(",", ":"))

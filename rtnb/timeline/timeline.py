@@ -126,10 +126,10 @@ class Timeline:
         return cls(f"{session.model}, {session.source}", *_read(session, list(session.log)))
 
     @classmethod
-    def of_reply(cls, reply: Reply) -> Timeline:
+    def of_reply(cls, reply: Reply, begin: int, end: int | None) -> Timeline:
         """Draw one turn, from its first part to the end of its answer."""
         session = reply.session
-        spans, marks = _read(session, list(session.log), reply._begin, reply._end)
+        spans, marks = _read(session, list(session.log), begin, end)
         return cls(f"{reply.model}, {reply.source}", spans, marks)
 
     @property

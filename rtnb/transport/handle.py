@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from rtnb.errors import InputError
 from rtnb.transport import io_thread
 
-__all__ = ["Handle", "P", "Stream", "T"]
+__all__ = ["Handle", "P", "Stream", "T", "settle"]
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -69,12 +69,20 @@ class Handle(Generic[T]):
         return asyncio.shield(future).__await__()
 
     def _finish(self, result: T) -> None:
-        if not self._future.done():
-            self._future.set_result(result)
+        settle(self._future, result)
 
     def _fail(self, error: BaseException) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
+        settle(self._future, error=error)
+
+
+def settle(future: concurrent.futures.Future[T], result: Any = None, error: BaseException | None = None) -> None:
+    """Give a future its result, or an error in its place; one that has either keeps it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 class Stream(Handle[T], Generic[T, P]):

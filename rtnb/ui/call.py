@@ -23,8 +23,10 @@ from rtnb import money as costs
 from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
+from rtnb.session.history import words_heard
 from rtnb.session.session import BENIGN_CODES, Closed, Session, connect
 from rtnb.session.tools import Toolbox
+from rtnb.session.updates import ToolRan
 from rtnb.texts import language
 from rtnb.transport import endpoint as addresses
 from rtnb.transport import io_thread
@@ -239,6 +241,7 @@ class Call:
         self._captions_due = False
         self._ended_items: set[str] = set()
         self._respond_next = False
+        self._taken_over = asyncio.Event()  # set when a page takes the call over
         self._committed_bytes = 0  # of the sound since the last commit, for push to talk
         self._shown_in: object = None
         self._widget: Any = None
@@ -463,7 +466,7 @@ class Call:
             self._owner, self._from_owner = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
                 self._line.tell("state", **self._standing())
-                io_thread.io_loop().call_soon_threadsafe(self._respond_if_asked)
+                io_thread.io_loop().call_soon_threadsafe(self._go_on)
                 return
             self._early.clear()
             self._set_state("connecting")
@@ -510,6 +513,7 @@ class Call:
             self.session = session
             self._seeds_to_come = len(history)
             self._sounds.clear()
+        session.lifecycle.gate = self._until_somebody_listens
         session.subscribe(functools.partial(self._update, session))
         if history:
             session.seed(history)
@@ -677,6 +681,9 @@ class Call:
                 self._caption(item_id)
             case c.Truncated(item_id=item_id):
                 self._caption(item_id)
+            case ToolRan(item_id=item_id, call=ran):
+                self._tool_outputs[item_id] = repr(ran)
+                self._caption(item_id)
             case c.ResponseStarted():
                 self._line.tell("response", on=True)
             case c.ResponseEnded(response=response):
@@ -706,39 +713,27 @@ class Call:
             text=mask_secrets(str(error.get("message") or "")),
         )
         self._tell_money()
-        calls = response.calls
-        ours = [item for item in calls if item.get("name") in self._tools]
-        if ours and response.status == "completed":
-            io_thread.submit(self._run_tools(session, ours))
-        else:
+        if response.status != "completed" or not any(item.get("name") in self._tools for item in response.calls):
             self._respond_if_asked()
         self._out_of_budget(session)
 
     def _out_of_budget(self, session: Session) -> bool:
         """End the call where its budget is used up, by itself or with others; tell whether it was."""
         budget = session.budget
-        if budget is None or (budget.left > 0 and self.cost.known_usd < budget.limit_usd):
+        if budget is None or not session.lifecycle.meter.exhausted:
             return False
         self._end(f"The budget of {costs.money(budget.limit_usd)} is used up. Call again with a larger one.", "budget")
         return True
 
-    async def _run_tools(self, session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
-        """Run what the model called, all at once, give back what came of it, and let it go on."""
-        done = await asyncio.gather(
-            *(
-                self._tools.run(
-                    str(one["name"]), str(one.get("arguments") or "{}"), call_id=str(one.get("call_id") or "")
-                )
-                for one in calls
-            )
-        )
-        if session is not self.session or self._state != "open":
-            return
-        for item, ran in zip(calls, done, strict=True):
-            self._tool_outputs[str(item.get("id"))] = repr(ran)
-            session.send(client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")))
-            self._caption(str(item.get("id")))
-        self._respond()
+    async def _until_somebody_listens(self) -> None:
+        """Wait until a page has the call: what a tool brought is not to be answered into an empty room."""
+        while not self._owner:
+            self._taken_over.clear()
+            await self._taken_over.wait()
+
+    def _go_on(self) -> None:
+        self._taken_over.set()
+        self._respond_if_asked()
 
     def _complain(self, error: Mapping[str, Any]) -> None:
         code = str(error.get("code") or "")
@@ -889,17 +884,9 @@ def _visible(turn: c.Turn) -> bool:
 
 def _history(turns: Sequence[c.Turn]) -> list[tuple[str, str]]:
     """The words said so far, for a new session; of an answer that was spoken over, about as much as was heard."""
-    pairs = []
-    for turn in turns:
-        words = turn.words.strip()
-        if turn.type != "message" or turn.role not in ("user", "assistant", "system") or not words:
-            continue
-        if turn.truncated_ms is not None and turn.audio_ms:
-            heard = words[: int(len(words) * min(1.0, turn.truncated_ms / turn.audio_ms))]
-            words = heard.rpartition(" ")[0] + " …" if len(heard) < len(words) else words
-        if words.strip(" …"):
-            pairs.append((turn.role, words))
-    return pairs
+    roles = ("user", "assistant", "system")
+    said = [(turn.role, words_heard(turn, " …")) for turn in turns if turn.type == "message" and turn.role in roles]
+    return [(role, words.strip()) for role, words in said if words.strip(" …")]
 
 
 @functools.cache

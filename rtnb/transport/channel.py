@@ -1,6 +1,8 @@
-"""The socket and what is on it: one writer, one reader, the log, and who waits for which answer.
+"""Events both ways over a transport: the log, the fold, and who waits for which answer.
 
-Runs on the I/O thread. It knows events but no turns: those are the session's.
+Runs on the I/O thread. It knows events but no turns: those are the session's. Few events name the one that they answer,
+so each question says which event it waits for, and the first that was asked is answered first; an `error` names the
+event that it refuses.
 """
 
 from __future__ import annotations
@@ -8,79 +10,51 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import functools
-import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import websockets
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
-
-from rtnb.errors import RtnbError, mask_record, mask_secrets
+from rtnb.errors import RtnbError, mask_secrets
 from rtnb.protocol import client_events
 from rtnb.protocol.conversation import Conversation, Other, Response, Update
 from rtnb.protocol.log import Log
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
+from rtnb.transport.websocket import End, OpenTransport, Transport
 
-__all__ = ["Connection"]
+__all__ = ["Channel"]
 
-# One append or delta may be 15 MiB of sound, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
-_MAX_FRAME_BYTES = 64 << 20
 # How much of a frame that cannot be read is kept in the log.
 _KEPT_BYTES = 10_000
 # How long a server may owe an answer after an error that names no event, or an event that cannot be read.
 _SILENCE_SECONDS = 3.0
 
 _log = logging.getLogger("rtnb")
-# Below the package's own, so that who sets its level sets this one's; it logs whole handshakes at DEBUG.
-_socket_log = logging.getLogger("websockets.client.rtnb")
-_socket_log.addFilter(mask_record)
-_KNOWS_PROXIES = "proxy" in inspect.signature(open_socket).parameters  # from websockets 15 on
-
-
-class _Socket(ClientConnection):
-    """A socket that holds the key for the moment of the handshake only, and follows no redirect."""
-
-    def __init__(self, where: Address, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._where = where
-
-    async def handshake(self, additional_headers: Any = None, user_agent_header: str | None = None) -> None:
-        try:
-            return await super().handshake(self._where.headers(), user_agent_header)
-        except websockets.InvalidStatus as answer:
-            # `websockets` would go where a redirect points to, with the key; an error of ours it lets through.
-            refused = connection_errors.at_handshake(answer, self._where.url)
-        finally:
-            self.request = None  # the headers are in it
-        raise refused
 
 
 @dataclass
 class _Expectation:
-    """A client event whose answer somebody waits for."""
+    """Client event whose answer is waited for."""
 
     answers: Callable[[dict[str, Any]], bool]
     future: asyncio.Future[dict[str, Any]]
     doing: str
 
     def fail(self, error: BaseException) -> None:
-        """Tell who waits that the answer is this error."""
+        """Fail with this error where no answer came before."""
         if not self.future.done():
             self.future.set_exception(error)
-            self.future.exception()  # somebody may have stopped waiting
+            self.future.exception()  # nobody may be waiting any more
 
 
-class Connection:
-    """One client socket at a time, with everything that goes over it kept in the log.
+class Channel:
+    """One transport at a time, with every event that goes over it kept in the log and folded.
 
     Args:
-        where: Whom to connect to.
+        where: The server.
+        open_transport: Opens a transport to it.
         tell: Called with every update, on the I/O thread.
         unread: Called with the type of an event that cannot be read, the id of its response ("" where it has none),
             and why.
@@ -90,12 +64,12 @@ class Connection:
     Attributes:
         conversation: The state folded from the events.
         log: Every event both ways.
-        unsent_bytes: Appended sound that waits for the socket.
     """
 
     def __init__(
         self,
         where: Address,
+        open_transport: OpenTransport,
         tell: Callable[[Update], None],
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
@@ -104,119 +78,72 @@ class Connection:
     ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
-        self.unsent_bytes = 0
         self._where = where
+        self._open = open_transport
         self._tell = tell
         self._unread = unread
         self._silent = silent
-        self._heard_at = 0.0  # when the last frame came
+        self._received_at = 0.0  # when the last frame came
         self._verbose = verbose
         # What is printed from the I/O thread belongs to the cell that opened the session.
         self._context = contextvars.copy_context()
         self._born = time.perf_counter()
-        self._socket: ClientConnection | None = None
-        self._outgoing: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue()  # frames, and the sound bytes in them
-        self._room = asyncio.Event()
+        self._transport: Transport | None = None
         self._expected: dict[str, _Expectation] = {}
-        self._lost = 0  # how often frames were dropped because their socket had gone
 
     @property
     def seconds(self) -> float:
-        """The log's clock: seconds since the connection was asked for."""
+        """The log's clock: seconds since the channel was asked for."""
         return time.perf_counter() - self._born
 
-    async def run(self) -> tuple[int | None, str]:
-        """Connect and receive until the socket ends.
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes of audio wait to be sent."""
+        return 0 if self._transport is None else self._transport.unsent_bytes
 
-        Returns:
-            The close code (None where there was none) and the server's words.
+    async def open(self) -> None:
+        """Open a transport to the server.
 
         Raises:
             KeyRefused: If the server does not accept the key.
-            ConnectionFailed: If no session came about.
+            ConnectionFailed: If none can be opened.
         """
-        ended = await self._live()
-        if isinstance(ended, BaseException):
-            raise ended
-        return ended
+        self._transport = await self._open()
 
-    async def _live(self) -> tuple[int | None, str] | BaseException:
-        """Connect and receive; what is to be raised is given back, off the frames that hold the key or quote it."""
-        proxy: dict[str, Any] = {"proxy": None if self._where.local else True} if _KNOWS_PROXIES else {}
+    async def receive(self) -> End | RtnbError:
+        """Receive until the transport ends.
+
+        Returns:
+            The end. Where no session came about, the error it means, `KeyRefused` or `ConnectionFailed`: returned and
+            not raised, for the frames of this function quote what the server said, which may quote the key.
+        """
+        assert self._transport is not None
+        transport, complaint = self._transport, None
         try:
-            socket = await open_socket(
-                self._where.reveal(),
-                compression=None,  # deflate costs about ten times the rest on base64 audio
-                max_size=_MAX_FRAME_BYTES,
-                max_queue=256,
-                open_timeout=connection_errors.OPEN_TIMEOUT_SECONDS,
-                ping_interval=20,
-                ping_timeout=20,
-                close_timeout=3,
-                logger=_socket_log,
-                create_connection=functools.partial(_Socket, self._where),  # type: ignore[arg-type]
-                **proxy,
-            )
-        except asyncio.CancelledError:
-            return asyncio.CancelledError()
-        except RtnbError as refused:
-            refused.__cause__ = refused.__context__ = None
-            return refused.with_traceback(None)
-        except Exception as broken:
-            return connection_errors.unreachable(broken, self._where.url)
-        self._socket = socket
-        writing = asyncio.ensure_future(self._write(socket))
-        complaint: dict[str, Any] | None = None
-        try:
-            while True:
-                event = self._receive(await socket.recv(decode=False))
+            while not isinstance(frame := await transport.receive(), End):
+                event = self._take(frame)
                 if event is not None and event["type"] == "error" and not self.conversation.session:
                     complaint = event
-        except websockets.ConnectionClosed:
-            code, reason = socket.protocol.close_code, socket.protocol.close_reason or ""
-            if complaint is not None:
-                return connection_errors.in_session(complaint, code, reason, self._where.url)
-            return code, mask_secrets(reason)
         finally:
-            self._socket = None
-            writing.cancel()
-            with contextlib.suppress(Exception):
-                await socket.close()
-
-    def renew(self) -> None:
-        """Get ready for another socket: what waited for the old one is dropped, for nothing may be sent twice."""
-        while not self._outgoing.empty():
-            self._outgoing.get_nowait()
-            self._outgoing.task_done()
-            self._lost += 1
-        self.unsent_bytes = 0
-        self._room.set()
-        self.conversation.renew()
+            try:
+                await transport.close()
+            finally:
+                self._transport = None
+        if complaint is not None:
+            return connection_errors.in_session(complaint, frame.code, frame.reason, self._where.url)
+        return frame
 
     async def close(self) -> None:
-        """Say goodbye (1000) and wait for the server's."""
-        if self._socket is not None:
-            await self._socket.close()
+        """Say goodbye and wait for the server's."""
+        if self._transport is not None:
+            await self._transport.close()
 
     # --- out
 
-    async def _write(self, socket: ClientConnection) -> None:
-        """The one writer, so that events go out in the order they were given."""
-        with contextlib.suppress(websockets.ConnectionClosed):
-            while True:
-                frame, sound_bytes = await self._outgoing.get()
-                try:
-                    await socket.send(frame, text=True)
-                except websockets.ConnectionClosed:
-                    self._lost += 1
-                    raise
-                finally:
-                    self.unsent_bytes -= sound_bytes
-                    self._outgoing.task_done()
-                    self._room.set()
-
     def put(self, event: dict[str, Any]) -> None:
-        """Send an event. What is in the log and what is on the wire are the same, in the same order."""
+        """Send an event; during a break it is lost. The log has what is sent, in the same order."""
+        if self._transport is None:
+            return
         self.conversation.sent(event)
         entry = self.log.sent(event, self.seconds)
         if event["type"] == "input_audio_buffer.append":
@@ -224,43 +151,41 @@ class Connection:
         if self._verbose:
             self._print("→", entry.brief)
         on_wire = client_events.to_beta(event) if self._where.provider.beta_names else event
-        self._outgoing.put_nowait((client_events.dumps(on_wire), 0))
+        self._transport.send(client_events.dumps(on_wire))
 
     def append(self, pcm: bytes) -> None:
-        """Send sound."""
+        """Send audio; during a break it is lost."""
+        if self._transport is None:
+            return
         event_id = client_events.new_event_id()
-        self.unsent_bytes += len(pcm)
         entry = self.log.appended(event_id, pcm, self.seconds)
         self.conversation.appended(len(pcm))
         if self._verbose:
             self._print("→", entry.brief)
-        self._outgoing.put_nowait((client_events.append_frame(event_id, pcm), len(pcm)))
+        self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
 
     async def drained(self, at_most_bytes: int = 0) -> None:
-        """Wait until no more than this many bytes of sound wait for the socket."""
-        while self.unsent_bytes > at_most_bytes:
-            self._room.clear()
-            await self._room.wait()
+        """Wait until no more than this many bytes of audio wait to be sent."""
+        if self._transport is not None:
+            await self._transport.drained(at_most_bytes)
 
     async def flushed(self) -> None:
-        """Wait until everything given so far is on the wire.
+        """Wait until everything given so far is sent.
 
         Raises:
-            ConnectionFailed: If the socket went before it was.
+            ConnectionFailed: If the transport ended before it was.
         """
-        lost = self._lost
-        await self._outgoing.join()
-        if self._lost != lost:
+        if self._transport is None or not await self._transport.flushed():
             raise connection_errors.ended(None, "", self._where.url)
 
     def expect(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
     ) -> asyncio.Future[dict[str, Any]]:
-        """Send an event now; the future is the event that answers it.
+        """Send an event now; return a future of the event that answers it.
 
         Args:
             event: The client event, with an `event_id`.
-            answers: Tells whether a server event is the answer.
+            answers: Returns whether a server event is the answer.
             doing: What is being asked, for "The server refused …".
 
         Returns:
@@ -269,19 +194,21 @@ class Connection:
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._expected[event["event_id"]] = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
+        if self._transport is None:
+            self._expected[event["event_id"]].fail(connection_errors.ended(None, "", self._where.url))
         self.put(event)
         return future
 
     def fail_expected(self, error: BaseException) -> None:
-        """Tell everybody who waits that no answer will come."""
+        """Let every question that waits fail: no answer will come."""
         for expectation in list(self._expected.values()):
             expectation.fail(error)
 
     # --- in
 
-    def _receive(self, frame: bytes) -> dict[str, Any] | None:
-        """Log one frame, fold it, and tell. None for one that cannot be read, which is logged and told as such."""
-        at = self._heard_at = self.seconds
+    def _take(self, frame: bytes) -> dict[str, Any] | None:
+        """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
+        at = self._received_at = self.seconds
         try:
             event = client_events.loads(frame)
         except ValueError as error:
@@ -338,7 +265,7 @@ class Connection:
         expected: Sequence[_Expectation],
         answer: Response | None,
     ) -> None:
-        left = seconds - (self.seconds - self._heard_at)
+        left = seconds - (self.seconds - self._received_at)
         expected = [expectation for expectation in expected if not expectation.future.done()]
         if left > 0 and (expected or (answer is not None and answer.active)):
             loop = asyncio.get_running_loop()
