@@ -104,12 +104,12 @@ class Bill(tuple[Item, ...]):
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all answers; transcription is counted apart."""
+        """Tokens of all answers; transcription is counted apart."""
         return sum((item.usage for item in self if item.status != "transcription"), Usage())
 
     @property
     def cost(self) -> Cost:
-        """The cost of all positions."""
+        """Cost of all positions."""
         return sum((item.cost for item in self), Cost())
 
     def compare(self, *models: str) -> Comparison:

@@ -1,4 +1,4 @@
-"""A hard stop in US dollars, shared by all that are given the same budget."""
+"""Hard stop in US dollars, shared by all that are given the same budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Budget", "kernel_budget", "limit_kernel"]
 
 
 class Budget:
-    """A hard stop: so many US dollars and not more. Sessions may share one; it may be used from any thread.
+    """Hard stop: so many US dollars and not more. Sessions may share one; it may be used from any thread.
 
     Args:
         limit_usd: US dollars that may be spent, more than 0.

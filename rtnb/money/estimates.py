@@ -1,4 +1,4 @@
-"""What a conversation is likely to cost before it is held, and what the same tokens cost on other models."""
+"""Likely cost of a conversation before it is held, and cost of the same tokens on other models."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def estimate(
     spoken = 0.0 if text_only else seconds_out / 60 * of.audio_out_tokens_per_minute / turns
     thought = of.reasoning_tokens_per_turn if about.reasoning else 0
 
-    # At turn k the model reads the instructions, k turns of the person and k - 1 answers of its own: sums of 1…turns
+    # At turn k the model reads the instructions, k turns of the user and k - 1 answers of its own: sums of 1…turns
     # and of 0…turns-1. Reasoning is not read again. Where nobody knows how answers are, the dearer way is taken.
     asked, answered = turns * (turns + 1) / 2, turns * (turns - 1) / 2
     text_read = fixed * turns + typed * asked + words * answered
     audio_read = heard * asked + (0 if about.rereads_audio is False else spoken * answered)
-    # New is what the person adds at each turn. All else was read, or said, in an earlier one.
+    # New is what the user adds at each turn. All else was read, or said, in an earlier one.
     text_new, audio_new = fixed + typed * turns, heard * turns
 
     def used(cached: bool) -> Usage:

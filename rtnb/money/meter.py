@@ -1,4 +1,4 @@
-"""The one place that checks what may be spent and books what was.
+"""Checks what may be spent and books what was; no other place does.
 
 A meter belongs to one session; its budget may be shared. Before a response is asked for, its likely cost is
 reserved, so that several at once cannot each count on the same rest; after `response.done` the real cost is booked.
@@ -72,7 +72,7 @@ class Meter:
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing is left to spend."""
+        """True where nothing is left to spend."""
         return self.budget is not None and self.budget.left <= 0
 
     def covers(self, likely: float) -> bool:

@@ -1,4 +1,4 @@
-"""What models cost, as a table to look at."""
+"""Prices of models as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of calls: what is called on a session goes out in the order it was called, awaited or not."""
+"""Order of calls: what is called on a session goes out in the order it was called, awaited or not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CallQueue:
 
     @property
     def unsent_bytes(self) -> int:
-        """How many bytes of audio wait here."""
+        """Bytes of audio that wait here."""
         return sum(len(call) for call in list(self._calls) if isinstance(call, bytes))
 
     def open(self) -> None:

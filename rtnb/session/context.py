@@ -1,4 +1,4 @@
-"""What a turn may ask of its session; everything else is an argument or a return value."""
+"""Interface: what a turn may ask of its session; everything else is an argument or a return value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TurnContext"]
 
 
 class TurnContext(Protocol):
-    """What a turn may ask of its session.
+    """Session as a turn sees it.
 
     Attributes:
         channel: Where events go and come from, with the log and the conversation.

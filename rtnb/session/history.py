@@ -1,4 +1,4 @@
-"""The conversation so far as text, for a new server session."""
+"""Conversation so far as text, for a new server session."""
 
 from __future__ import annotations
 

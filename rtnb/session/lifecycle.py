@@ -1,4 +1,4 @@
-"""The life of a session: open, configure, receive, reconnect with the history, close.
+"""Life of a session: open, configure, receive, reconnect with the history, close.
 
 One task on the I/O thread lives it from beginning to end, so that every way out goes through one place (`_live`), which
 fails whatever still waits. A session counts as open only once the server has confirmed its configuration: before that,
@@ -48,7 +48,7 @@ _RECOVERED_SECONDS = 30.0
 
 
 class Lifecycle:
-    """A session as the modules of this package see it; a turn sees it as its `TurnContext`.
+    """Session as the modules of this package see it; a turn sees it as its `TurnContext`.
 
     Args:
         where: The server.
@@ -358,11 +358,11 @@ class Lifecycle:
 
     @property
     def transcriber(self) -> str | None:
-        """The model that transcribes the user's words. None for none."""
+        """Model that transcribes the user's words. None for none."""
         return bill.transcription_model(self.channel.conversation.session or self.settings)
 
     def _unread(self, type_: str, response_id: str, why: str) -> None:
-        """Take note of an event that cannot be read, and let nobody wait for ever for what it may have been."""
+        """Take note of an event that cannot be read, and let nothing wait for ever for what it may have been."""
         sentence = mask_secrets(f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why}).")
         if sentence not in self.warnings:
             self.warnings.append(sentence)

@@ -1,4 +1,4 @@
-"""The parts of a question (words, recordings, pictures, boxes, in any order), read into steps to send."""
+"""Parts of a question (words, recordings, pictures, boxes, in any order), read into steps to send."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Message:
 
     @property
     def label(self) -> str:
-        """The message in a few words."""
+        """Its parts in a few words."""
         return " ".join(part.get("text") or "(picture)" for part in self.content)
 
 
@@ -53,7 +53,7 @@ class Recording:
 
     @property
     def label(self) -> str:
-        """The recording in a few words."""
+        """Its source in a few words."""
         if isinstance(self.source, Clip):
             return repr(self.source)
         return Path(self.source).name if isinstance(self.source, str | os.PathLike) else "(recording)"

@@ -27,11 +27,11 @@ __all__ = ["Approval", "Delta", "Finished", "Reply", "TurnState"]
 
 @dataclass(frozen=True)
 class Delta:
-    """One piece of a reply as it comes; `str(piece)` is its words.
+    """Piece of a reply as it comes; `str(piece)` is its words.
 
     Attributes:
-        text: New words; "" for a piece of sound.
-        audio: New sound. None for words.
+        text: New words; "" for a piece of audio.
+        audio: New audio. None for words.
         whole: All words so far.
     """
 
@@ -45,7 +45,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Approval:
-    """The question whether an MCP server's tool may be called.
+    """Question whether an MCP server's tool may be called.
 
     Attributes:
         id: The server's id of the question.
@@ -115,7 +115,7 @@ class TurnState:
 
     @property
     def turns(self) -> list[c.Turn]:
-        """The items of its responses."""
+        """Items of its responses."""
         return [turn for response in self.responses for turn in response.turns]
 
     def end(self, error: BaseException | None, log_end: int) -> None:
@@ -133,7 +133,7 @@ class TurnState:
 
 
 class Reply(Stream["Reply", Delta]):
-    """What the model answers to one turn; it has started already.
+    """Answer of the model to one turn; it has started already.
 
     `await reply`, `reply.wait()`, `for piece in reply` and `async for piece in reply` all work, in notebooks and in
     scripts. A turn may take several responses where tools are called in between; the reply spans them all.
@@ -169,12 +169,12 @@ class Reply(Stream["Reply", Delta]):
 
     @property
     def text(self) -> str:
-        """The answer's words: what was written, or the transcript of what was spoken; "" until some came."""
+        """Words of the answer: what was written, or the transcript of what was spoken; "" until some came."""
         return "\n".join(t.words for t in self._turn.turns if t.type == "message" and t.words)
 
     @property
     def audio(self) -> Clip | None:
-        """The answer's sound so far, mono, 24 kHz. None where there is none."""
+        """Audio of the answer so far, mono, 24 kHz. None where there is none."""
         from rtnb.audio import Clip
 
         audio = pcm.whole_samples(b"".join(turn.pcm for turn in self._turn.turns))
@@ -182,25 +182,25 @@ class Reply(Stream["Reply", Delta]):
 
     @property
     def transcript(self) -> str | None:
-        """What the server heard of the person, where transcription is on. None otherwise, or not yet."""
+        """Words of the user, where transcription is on. None otherwise, or not yet."""
         found = [turn for turn in self._turn.items.values() if turn is not None]
         words = [turn.transcript for turn in found if turn.spoken and turn.transcript]
         return " ".join(words) or None
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Every server event of this turn, sound included, in the order of arrival."""
+        """Every server event of this turn, audio included, in the order of arrival."""
         entries = self.session.log[self._turn.log_begin : self._turn.log_end]
         return [entry.event for entry in entries if entry.direction == "received"]
 
     @property
     def usage(self) -> Usage:
-        """The tokens of this turn as the server counted them; all zero until it is done."""
+        """Tokens of this turn as the server counted them; all zero until it is done."""
         return bill.usage_of(self.responses)
 
     @property
     def cost(self) -> Cost:
-        """What this turn cost in US dollars, transcription of the person's sound included."""
+        """Cost of this turn in US dollars, transcription of the user's audio included."""
         items = set(self._turn.items.values())
         talk = self.session.conversation
         transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
@@ -220,31 +220,31 @@ class Reply(Stream["Reply", Delta]):
 
     @property
     def status_details(self) -> dict[str, Any] | None:
-        """The server's words on a status other than completed. None where it gave none."""
+        """Words of the server on a status other than completed. None where it gave none."""
         return self.responses[-1].status_details if self.responses else None
 
     @property
     def source(self) -> str:
-        """Who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
+        """Name of who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
         return self.session.source
 
     @property
     def model(self) -> str:
-        """The model that answered."""
+        """Model that answered."""
         return self.session.model
 
     @property
     def seconds_to_first_sound(self) -> float | None:
-        """Seconds from the end of sending to the first sound of the answer. None until there is one.
+        """Time from the end of sending to the first audio of the answer. None until there is some.
 
-        Functions that are called before the first sound are part of it; see `seconds_in_tools`.
+        Functions that are called before the first audio are part of it; see `seconds_in_tools`.
         """
         first_at = self._first_sound_at()
         return None if first_at is None or self._turn.asked_at is None else max(0.0, first_at - self._turn.asked_at)
 
     @property
     def seconds_in_tools(self) -> float:
-        """Seconds that functions took before the first sound of the answer; all of theirs until there is one."""
+        """Time that functions took before the first audio of the answer; all of theirs until there is some."""
         first_at = self._first_sound_at()
         return sum(end - begin for begin, end in self._turn.tool_rounds if first_at is None or end <= first_at)
 
@@ -259,13 +259,13 @@ class Reply(Stream["Reply", Delta]):
         self._cancel()
 
     def save(self, path: str | Path) -> Path:
-        """Save the answer's sound, its format told by the ending; `.txt` and `.md` save the words.
+        """Save the answer's audio in the format of the ending; `.txt` and `.md` save the words.
 
         Returns:
             The path written.
 
         Raises:
-            AudioError: If there is no sound yet, or the format cannot be written.
+            AudioError: If there is no audio yet, or the format cannot be written.
         """
         path = Path(path)
         if path.suffix.lower() in (".txt", ".md"):
@@ -280,17 +280,17 @@ class Reply(Stream["Reply", Delta]):
         return audio.save(path)
 
     def timeline(self) -> Timeline:
-        """Draw this turn over time: person, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
+        """Draw this turn over time: user, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
         from rtnb.timeline.timeline import Timeline
 
         return Timeline.of_reply(self, self._turn.log_begin, self._turn.log_end)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Hear of every update of this turn: first what came already, then what comes, last `Finished`.
+        """Call a function with every update of this turn: what came already, what comes, last `Finished`.
 
         Args:
             listener: Called with each update on the I/O thread (what came already: at once, on the caller's); it
-                must return quickly, and an exception it raises is put into the log of warnings, nothing else.
+                must return quickly, and what it raises is logged.
 
         Returns:
             A function that ends the subscription.

@@ -86,7 +86,7 @@ class Requests:
         return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event))
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
-        """Cut an answer to what was heard of it: `audio_end_ms` is clamped to the audio received."""
+        """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
         talk = self.lifecycle.channel.conversation
         turn = talk.turn(client_events.plain(item_id, "item_id")) if isinstance(item_id, str) else None
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)

@@ -1,4 +1,4 @@
-"""The turns under way, and to which of them an event belongs.
+"""Turns under way, and to which of them an event belongs.
 
 The server numbers responses and items, but does not say which `response.create` began a response, and begins some by
 itself. So a turn *claims* the next response before it asks for one: the next `response.created` that writes to the

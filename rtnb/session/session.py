@@ -1,4 +1,4 @@
-"""One session as its user sees it: ask, send single events, look at what was said, heard and paid.
+"""One session as its user sees it: ask, send single events, look at what was said and paid.
 
 Its life is in `lifecycle`, on the I/O thread, so that a cell that blocks the kernel loses no event and no connection.
 Everything public may be called from any thread.
@@ -219,53 +219,53 @@ class Session(Requests):
 
     @property
     def error(self) -> BaseException | None:
-        """Why it ended. None while it runs and after an orderly end."""
+        """Error that ended it. None while it runs and after an orderly end."""
         return self.lifecycle.error
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The session object that was asked for."""
+        """Session object that was asked for."""
         return self.lifecycle.settings
 
     @property
     def id(self) -> str | None:
-        """The server's id for the session. None before it is open."""
+        """Id that the server gave the session. None before it is open."""
         return self.conversation.session.get("id")
 
     @property
     def turns(self) -> c.Turns:
-        """Everything said so far: role, words, audio."""
+        """Turns so far: role, words, audio."""
         return self.conversation.turns
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all responses so far, as the server counted them."""
+        """Tokens of all responses so far, as the server counted them."""
         return bill.usage_of(self.conversation.responses.values())
 
     @property
     def cost(self) -> Cost:
-        """What the session has cost so far in US dollars, transcription included."""
+        """Cost of the session so far in US dollars, transcription included."""
         talk = self.conversation
         return bill.cost_of(talk.responses.values(), self.model, talk.transcribed, self.lifecycle.transcriber)
 
     @property
     def bill(self) -> Bill:
-        """Each answer with its tokens and cents; `.compare()` says what the same talk costs on other models."""
+        """Answers with their tokens and cents; `.compare()` says what the same talk costs on other models."""
         return Bill.of(self.conversation, self.model, self.lifecycle.transcriber)
 
     @property
     def unsent_bytes(self) -> int:
-        """How much appended audio has not gone out yet."""
+        """Bytes of appended audio that have not gone out yet."""
         return self.lifecycle.channel.unsent_bytes + self.lifecycle.queue.unsent_bytes
 
     @property
     def limits(self) -> limits.Limits:
-        """How many tokens and requests the account may still use, as the server said last."""
+        """Tokens and requests that the account may still use, as the server said last."""
         return limits.Limits.of(self.conversation.rate_limits)
 
     @property
     def seconds(self) -> float:
-        """How long ago the session was asked for; the log's clock."""
+        """Time since the session was asked for, on the log's clock."""
         return self.lifecycle.channel.seconds
 
     def __repr__(self) -> str:
@@ -294,7 +294,7 @@ class Session(Requests):
                 A string that ends like a sound file is taken as one.
             instructions: Instructions for this answer alone. None: the session's.
             modalities: `"audio"` or `"text"` for this answer alone. None: the session's.
-            voice: A voice for this answer alone, before any sound was heard. None: the session's.
+            voice: A voice for this answer alone, before any audio was sent. None: the session's.
             response: Further fields of the API's `response.create`, laid over the others.
 
         Returns:
@@ -429,7 +429,7 @@ class Session(Requests):
         return self.lifecycle.listeners.subscribe(listener)
 
     def save(self, path: str | Path, *, sound: Literal["flac", "opus"] = "flac") -> Path:
-        """Save the session: every event both ways with its time, the sound once and compressed, no secrets.
+        """Save the session: every event both ways with its time, the audio once and compressed, no secrets.
 
         Args:
             path: Where to, for example `"lesson.rtnb"`.
@@ -446,7 +446,7 @@ class Session(Requests):
         return recording.save(self, path, sound=sound)
 
     def timeline(self) -> Timeline:
-        """Draw the session over time: person, model, tools and socket; `.save("talk.html")` keeps it with its sound."""
+        """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""
         from rtnb.timeline.timeline import Timeline
 
         return Timeline.of_session(self)

@@ -1,4 +1,4 @@
-"""The arguments of `connect` and `ask`, written as the API's session and response objects."""
+"""Arguments of `connect` and `ask`, written as the API's session and response objects."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtnb.session.tools import Toolbox
 __all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "of_response", "of_session"]
 
 RATE_HZ = 24_000
-# Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
+# Transcribes while the user speaks and works beside the server's turn detection (recorded), which not every
 # transcription model does.
 TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 

@@ -1,6 +1,6 @@
 """Python functions as tools: what the model reads about one, and what happens when the model calls it."""
 
-# ruff: noqa: ASYNC109 - `timeout` is the tool's limit, and the model is told.
+# ruff: noqa: ASYNC109 - `timeout` is the tool's limit, of which the model is told.
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rtnb.session import signature
 __all__ = ["TIMEOUT_SECONDS", "Tool", "ToolCall", "Toolbox"]
 
 TIMEOUT_SECONDS = 30.0
-"""How long a function may take unless told otherwise: a person on the phone waits no longer."""
+"""Time a function may take unless its tool says otherwise: a user on the phone waits no longer."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # SDK: the API's own pattern for function names.
 
@@ -39,7 +39,7 @@ class ToolCall:
         arguments: The arguments by name, as the model wrote them; the raw text where that is not a JSON
             object.
         call_id: The API's id of the call.
-        output: What the model was told. None while the function runs.
+        output: The result as the model reads it. None while the function runs.
         error: What went wrong: a `ToolFailed`, whose `__cause__` is what the function raised. None for
             nothing.
         seconds: How long the function took. None while it runs.
@@ -75,7 +75,7 @@ def _in_words(error: BaseException) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Tool:
-    """A function the model may call.
+    """Function that the model may call.
 
     Attributes:
         name: Its name for the model: letters, digits, `_` and `-`, at most 64.
@@ -144,7 +144,7 @@ class Tool:
         )
 
     def definition(self) -> dict[str, Any]:
-        """The tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
+        """Write the tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
         return {
             "type": "function",
             "name": self.name,
@@ -228,7 +228,7 @@ class Tool:
             raise self._failed(f"its result cannot be told ({_in_words(error)})", written) from error
 
     async def run(self, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...) -> ToolCall:
-        """Call the function and tell how it went, whatever happens.
+        """Call the function and return how it went, whatever happens.
 
         Args:
             arguments: JSON text as the model wrote it.
@@ -236,7 +236,7 @@ class Tool:
             timeout: Seconds it may take. None means as long as it likes; left out, the tool's own.
 
         Returns:
-            The call. Where it failed, `error` says how and `output` is what to tell the model of it.
+            The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
         begun = time.monotonic()
         output, failed = "", None
@@ -277,7 +277,7 @@ class Tool:
 
 
 class Toolbox:
-    """The tools of a session: functions of yours, and definitions that are passed through.
+    """Tools of a session: functions of yours, and definitions that are passed through.
 
     Args:
         tools: Functions, `Tool`s, and dicts: `{"type": "mcp", …}` for a server the API itself calls, or
@@ -310,7 +310,7 @@ class Toolbox:
             names.add(name)
 
     def definitions(self) -> list[dict[str, Any]]:
-        """All tools as `session.tools` takes them, in the order they were given."""
+        """Write all tools as `session.tools` takes them, in the order they were given."""
         return [tool.definition() if isinstance(tool, Tool) else tool for tool in self._all]
 
     async def run(
@@ -321,17 +321,17 @@ class Toolbox:
         call_id: str = "",
         timeout: float | EllipsisType | None = ...,
     ) -> ToolCall:
-        """Call a tool by name and tell how it went, whatever happens.
+        """Call a tool by name and return how it went, whatever happens.
 
         Args:
-            name: The name the model called. A name that is not here fails, and the model is told which
+            name: The name the model called. A name that is not here fails, and the model reads which
                 there are.
             arguments: JSON text as the model wrote it.
             call_id: The API's id of the call.
             timeout: Seconds it may take. None means as long as it likes; left out, the tool's own.
 
         Returns:
-            The call. Where it failed, `error` says how and `output` is what to tell the model of it.
+            The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
         tool = self._by_name.get(name)
         if tool is not None:
@@ -346,7 +346,7 @@ class Toolbox:
         return ToolCall(name, _readable(arguments), call_id, _told(error), error, 0.0)
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` is a function that can be called here."""
+        """Return whether `name` is a function that can be called here."""
         return name in self._by_name
 
     def __getitem__(self, name: str) -> Tool:
@@ -390,7 +390,7 @@ def _check_definition(given: Mapping[str, Any]) -> str:
 
 
 def _told(error: ToolFailed) -> str:
-    """What the model is told of a failure: what happened, and no more of us than it needs."""
+    """Write a failure for the model: what happened, and no more of us than it needs."""
     return mask_secrets(f"Error: {error.tool} failed: {getattr(error, 'problem', error)}.")
 
 

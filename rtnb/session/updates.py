@@ -34,7 +34,7 @@ class Closed:
 
 @dataclass(frozen=True)
 class Reconnecting:
-    """The connection is gone, and rtnb goes on in a new session with the history as text.
+    """Connection is gone, and rtnb goes on in a new session with the history as text.
 
     Attributes:
         code: The close code. None where there was none.
@@ -49,7 +49,7 @@ class Reconnecting:
 
 @dataclass(frozen=True)
 class ToolRan:
-    """A function that the model called has returned or failed, and the model is sent its output.
+    """Function that the model called has returned or failed, and the model is sent its output.
 
     Attributes:
         item_id: The item of the call.

@@ -93,12 +93,12 @@ class Channel:
 
     @property
     def seconds(self) -> float:
-        """The log's clock: seconds since the channel was asked for."""
+        """Time since the channel was asked for, on the log's clock."""
         return time.perf_counter() - self._born
 
     @property
     def unsent_bytes(self) -> int:
-        """How many bytes of audio wait to be sent."""
+        """Bytes of audio that wait to be sent."""
         return 0 if self._transport is None else self._transport.unsent_bytes
 
     async def open(self) -> None:
@@ -232,7 +232,7 @@ class Channel:
         return updates[0].event
 
     def _settle(self, event: dict[str, Any], *, usual: bool) -> None:
-        """Hand an event to whoever waits for it, the first who asked first; `usual`: an error in the API's form."""
+        """Hand an event to the first question that waits for it; `usual`: an error in the API's form."""
         if event["type"] == "error":
             named = event["error"].get("event_id")
             if (expectation := self._expected.get(named or "")) is not None:
@@ -247,7 +247,7 @@ class Channel:
                 return
 
     def doubt(self, why: Callable[[str], RtnbError], said: str, *, usual: bool = False) -> None:
-        """Let nobody wait for ever for what an odd event may have meant: give up where nothing comes after it.
+        """Let nothing wait for ever for what an odd event may have meant: give up where nothing comes after it.
 
         Args:
             why: Makes the error from what was being done, for "The server refused …".

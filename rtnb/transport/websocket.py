@@ -32,7 +32,7 @@ _KNOWS_PROXIES = "proxy" in inspect.signature(connect).parameters  # from websoc
 
 
 class End(NamedTuple):
-    """How a transport ended.
+    """End of a transport.
 
     Attributes:
         code: The close code. None where there was none.
@@ -44,7 +44,7 @@ class End(NamedTuple):
 
 
 class Transport(Protocol):
-    """What carries frames to a server and back, once it is open.
+    """Carrier of frames to a server and back, once it is open.
 
     Attributes:
         unsent_bytes: How many bytes of audio wait to be sent.
@@ -73,7 +73,7 @@ OpenTransport = Callable[[], Awaitable[Transport]]
 
 
 class _Socket(ClientConnection):
-    """A socket that holds the key for the moment of the handshake only, and follows no redirect."""
+    """Socket that holds the key for the moment of the handshake only, and follows no redirect."""
 
     def __init__(self, where: Address, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -131,7 +131,7 @@ async def _open(where: Address) -> WebSocket | BaseException:
 
 
 class WebSocket:
-    """An open WebSocket with its one writer, so that frames go out in the order they were given.
+    """Open WebSocket with its one writer, so that frames go out in the order they were given.
 
     Attributes:
         unsent_bytes: How many bytes of audio wait to be sent.
