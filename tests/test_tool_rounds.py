@@ -281,12 +281,14 @@ def test_a_function_called_in_a_response_that_nobody_asked_for_runs_and_the_mode
 
     def script(talk):
         talk.open()
+        talk.expect("x")
         begin_by_itself(talk, call(), call("call_2", "item_2", name="made_up"))
         answered.extend(take_outputs(talk, 2))
         talk.answer("Done.", id="resp_2", item_id="item_3")
 
     with serve(script) as url, connect(url=url, tools=[book], turn_detection="server_vad") as chat:
         chat.subscribe(updates.append)
+        chat.send({"type": "x"})
         until(lambda: chat.turns and chat.turns[-1].words == "Done.")
     assert ran == [3]
     assert [call_id for call_id, _ in answered] == ["call_1", "call_2"]

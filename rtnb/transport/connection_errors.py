@@ -83,7 +83,7 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
 
 
 def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str) -> RtnbError:
-    """Make the error of a refusal after the upgrade, as OpenAI does (recorded): an `error`, and a close with 3000 or 4000.
+    """Make the error of a refusal after the upgrade: an `error`, and a close with 3000 or 4000 (recorded of OpenAI).
 
     Args:
         event: The `error` event.
