@@ -81,12 +81,12 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20771,
+    "code lines of Python": 21053,
     "lines of JS": 2924,
     "circles of imports": 3,
-    "modules in circles of imports": 12,
-    "private names of other modules": 106,
-    "docstrings opening with an article or a question word, in %": 47.8,
+    "modules in circles of imports": 17,
+    "private names of other modules": 6,
+    "docstrings opening with an article or a question word, in %": 38.1,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
@@ -95,8 +95,7 @@ OVER_LIMITS = {
         "jobs/map.py": 487,
         "jobs/transcribe.py": 591,
         "models/catalogue.py": 479,
-        "money/costs.py": 799,
-        "protocol/conversation.py": 954,
+        "protocol/conversation.py": 959,
         "recording/recording.py": 927,
         "server/engines/asr.py": 523,
         "server/protocol/responses.py": 533,
@@ -105,11 +104,9 @@ OVER_LIMITS = {
         "server/responder/answers.py": 578,
         "server/responder/text_extraction.py": 666,
         "server/responder/tool_selection.py": 666,
-        "session/session.py": 1158,
-        "session/tools.py": 625,
-        "session/turn.py": 550,
+        "session/session.py": 466,
         "timeline/timeline.py": 765,
-        "ui/call.py": 927,
+        "ui/call.py": 914,
         "ui/live.py": 476,
         "ui/upload.py": 475,
     },
@@ -117,7 +114,7 @@ OVER_LIMITS = {
         "ui/call.js": 822,
     },
     "lines of a test file": {
-        "tests/test_doctor.py": 750,
+        "tests/test_doctor.py": 749,
         "tests/test_practice_script.py": 836,
         "tests/test_practice_server.py": 726,
     },
@@ -125,8 +122,7 @@ OVER_LIMITS = {
         "protocol/conversation.py:Conversation": 510,
         "server/protocol/responses.py:Response": 419,
         "server/protocol/script.py:Script": 504,
-        "session/session.py:Session": 940,
-        "ui/call.py:Call": 658,
+        "ui/call.py:Call": 651,
     },
     "characters of a line in JS or CSS": {
         "ui/call.css": 168,
@@ -140,7 +136,6 @@ OVER_LIMITS = {
     },
 }
 KNOWN_BACKWARD = {
-    ("money.bill", "session.session"),
     ("recording.recording", "session.session"),
     ("session.session", "opening"),
     ("timeline.timeline", "session.reply"),

@@ -47,11 +47,7 @@ class Estimate:
         return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
 
     def _repr_html_(self) -> str:
-        rows = [
-            *self.high.rows(),
-            ["at most", "", "", str(self.high)],
-            ["with a full cache", "", "", str(self.low)],
-        ]
+        rows = [*self.high.rows(), ["at most", "", "", str(self.high)], ["with a full cache", "", "", str(self.low)]]
         return html.table([f"{self.turns} × {self.model}", "quantity", "price", "US dollars"], rows)
 
 

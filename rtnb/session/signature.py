@@ -81,8 +81,7 @@ def model_of(
         parameters = _parameters(function)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.",
-            tool=name,
+            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.", tool=name
         ) from error
     hints = _hints(plain, name)
     fields: dict[str, Any] = {}
@@ -107,10 +106,7 @@ def model_of(
         model: type[BaseModel] = create_model(
             name,
             __config__=ConfigDict(
-                extra="forbid",
-                arbitrary_types_allowed=False,
-                coerce_numbers_to_str=True,
-                protected_namespaces=(),
+                extra="forbid", arbitrary_types_allowed=False, coerce_numbers_to_str=True, protected_namespaces=()
             ),
             **fields,
         )

@@ -121,7 +121,7 @@ class Tool:
         if not callable(function):
             raise InputError(
                 f"Your tool {function!r} is not a function. Give a Python function, or a dict such as "
-                "{'type': 'mcp', 'server_label': …, 'server_url': …}.",
+                "{'type': 'mcp', 'server_label': …, 'server_url': …}."
             )
         plain = signature.unwrapped(function)
         name = name or str(getattr(plain, "__name__", type(plain).__name__))
@@ -145,12 +145,7 @@ class Tool:
 
     def definition(self) -> dict[str, Any]:
         """Write the tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
-        return {
-            "type": "function",
-            "name": self.name,
-            "description": self.description,
-            "parameters": self.parameters,
-        }
+        return {"type": "function", "name": self.name, "description": self.description, "parameters": self.parameters}
 
     def read(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
         """Turn what the model wrote into what the function takes.
@@ -304,8 +299,7 @@ class Toolbox:
                 self._all.append(tool)
             if name in names:
                 raise InputError(
-                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').",
-                    tool=name,
+                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').", tool=name
                 )
             names.add(name)
 
@@ -314,12 +308,7 @@ class Toolbox:
         return [tool.definition() if isinstance(tool, Tool) else tool for tool in self._all]
 
     async def run(
-        self,
-        name: str,
-        arguments: str,
-        *,
-        call_id: str = "",
-        timeout: float | EllipsisType | None = ...,
+        self, name: str, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...
     ) -> ToolCall:
         """Call a tool by name and return how it went, whatever happens.
 

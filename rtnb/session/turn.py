@@ -19,10 +19,20 @@ from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
-from rtnb.session.following import follow, judge, next_response, send_approval
+from rtnb.session.following import (
+    Sent,
+    ended,
+    expect_item,
+    follow,
+    judge,
+    next_response,
+    reserve,
+    respond,
+    send_approval,
+    updates_of,
+)
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
-from rtnb.session.responding import Sent, ended, expect_item, reserve, respond, updates_of
 
 __all__ = ["take_approved", "take_side", "take_turn", "take_unasked"]
 
