@@ -1,4 +1,4 @@
-"""How values look in a notebook: plain values in, a piece of HTML out. No state, no script to load, nothing fetched.
+"""Show values in a notebook: plain values in, a piece of HTML out. No state, no script to load, nothing fetched.
 
 Colours are Jupyter's own variables with a fallback for pages that have none (Colab, VS Code, a saved page), so that
 light and dark both read well. Everything a caller passes is escaped; `Safe` marks what is HTML already. What is shown
@@ -78,7 +78,7 @@ def _page(body: str) -> str:
 
 
 def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:
-    """An audio element with the sound in it.
+    """Make an audio element with the audio in it.
 
     Args:
         sound: The bytes of a file browsers play.
@@ -95,7 +95,7 @@ def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = 
 
 
 def waveform(peaks: Sequence[float], label: str) -> str:
-    """A waveform as a picture made of one path.
+    """Draw a waveform as a picture made of one path.
 
     Args:
         peaks: Loudness of equal stretches, 0.0–1.0, any number of them; values outside are cut off.
@@ -122,10 +122,10 @@ _SEEK = (
 
 
 def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> str:
-    """A small player with a waveform; the sound is in it once.
+    """Make a small player with a waveform; the audio is in it once.
 
     Args:
-        ogg: The sound as an Ogg/Opus file.
+        ogg: The audio as an Ogg/Opus file.
         peaks: Loudness of equal stretches, 0.0–1.0.
         seconds: How long it lasts.
         label: What it is called.
@@ -146,12 +146,12 @@ def _length(seconds: float) -> str:
 
 
 def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
-    """A table.
+    """Make a table.
 
     Args:
         headers: The columns' titles.
         rows: The cells; numbers (`int`, `float`) stand to the right.
-        caption: A line above it. "" leaves it out.
+        caption: Text above it. "" leaves it out.
     """
     head = "".join(f'<th scope="col">{_text(title)}</th>' for title in headers)
     body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
@@ -167,10 +167,10 @@ def _cell(value: object) -> str:
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
-    """A framed block: a title, named facts, and whatever belongs below them.
+    """Make a framed block: a title, named facts, and whatever belongs below them.
 
     Args:
-        title: The first line.
+        title: Text at the top.
         facts: Pairs of a name and a value.
         body: Text below, or `Safe` HTML. "" leaves it out.
     """
@@ -183,7 +183,7 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
 
 
 def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info") -> str:
-    """One thing a person should read.
+    """Make a notice: one thing a person should read.
 
     Args:
         text: What to say; line breaks are kept.

@@ -19,7 +19,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 @dataclass(frozen=True)
 class Image:
-    """A PNG or JPEG picture; the API takes no other (reference of `input_image`).
+    """Picture in PNG or JPEG; the API takes no other (reference of `input_image`).
 
     Attributes:
         data: The file's bytes.
@@ -97,7 +97,7 @@ class Image:
         return None
 
     def content(self) -> dict[str, Any]:
-        """The API's content part: `input_image` with a data URL."""
+        """Return the API's content part: `input_image` with a data URL."""
         text = base64.b64encode(self.data).decode()
         part = {"type": "input_image", "image_url": f"data:image/{self.kind};base64,{text}"}
         return part if self.detail == "auto" else {**part, "detail": self.detail}

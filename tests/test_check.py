@@ -1,9 +1,12 @@
 """Every exercise of the course with a right answer, with wrong ones, and with nothing, in both languages."""
 
+import ast
 import base64
 import json
 import re
+import tomllib
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +124,21 @@ def test_in_chinese_it_says_the_same_in_chinese(number):
         sentence = rtnb.check(number, *[given] * things).sentence
         assert any("\u4e00" <= letter <= "\u9fff" for letter in sentence)
         assert sentence.endswith("。")
+
+
+def test_the_catalogue_has_the_sentences_of_the_checkers_and_no_others():
+    package = Path(rtnb.__file__).parent
+    sentences = tomllib.loads((package / "texts" / "zh.toml").read_text("utf-8"))["check"]
+    files = [package / "course" / "check.py", *(package / "course" / "checkers").glob("*.py")]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    words = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    assert set(sentences) <= words
+    said = [node.args[0] for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Wrong", "say")]
+    named = [node for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "sentence"]
+    said += [node.value for node in named]
+    assert {one.value for one in said if isinstance(one, ast.Constant)} <= set(sentences)
+    for english, chinese in sentences.items():
+        assert sorted(re.findall(r"\{.*?\}", english)) == sorted(re.findall(r"\{.*?\}", chinese))
 
 
 def test_an_exercise_that_does_not_exist():

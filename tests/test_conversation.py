@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
+from rtnb.protocol import event_types, frames
 
 
 def fold(*events, conversation=None):
@@ -33,10 +33,7 @@ def spoken_answer(words=("Hel", "lo."), chunks=(b"ab", b"cd")):
         {"type": "conversation.item.added", "previous_item_id": "item_u", "item": item()},
         {"type": "response.content_part.added", **PART, "part": {"type": "audio", "transcript": ""}},
         *({"type": "response.output_audio_transcript.delta", **PART, "delta": word} for word in words),
-        *(
-            {"type": "response.output_audio.delta", **PART, "delta": client_events.encode_audio(chunk)}
-            for chunk in chunks
-        ),
+        *({"type": "response.output_audio.delta", **PART, "delta": frames.encode_audio(chunk)} for chunk in chunks),
         {"type": "response.output_audio.done", **PART},
         {"type": "response.output_audio_transcript.done", **PART, "transcript": "".join(words)},
         {"type": "conversation.item.done", "previous_item_id": None, "item": item(status="completed")},
@@ -97,7 +94,9 @@ def test_transcription_of_the_person_may_come_after_the_answer():
         (" morning", "Good morning", False),
         (".", "Good morning.", True),
     ]
-    assert talk.transcription_usage == [("item_u", {"type": "duration", "seconds": 3})]
+    assert [(turn.item_id, usage) for turn, usage in talk.transcribed] == [
+        ("item_u", {"type": "duration", "seconds": 3})
+    ]
 
 
 def test_a_transcription_that_failed_is_told_and_harms_nothing():
@@ -144,7 +143,7 @@ def test_unknown_events_and_fields_change_nothing():
 
 
 def test_beta_names_fold_the_same():
-    beta = {ga: b for b, ga in client_events.BETA_SERVER_EVENTS.items()}
+    beta = event_types.BETA_NAMES
     renamed = [{**event, "type": beta.get(event["type"], event["type"])} for event in spoken_answer()]
     assert renamed != spoken_answer()
     talk, _ = fold(*renamed)
@@ -155,7 +154,7 @@ def test_beta_names_fold_the_same():
 def test_a_server_that_leaves_out_the_events_around_still_gives_a_turn():
     talk, _ = fold(
         {"type": "response.created", "response": {"id": "resp_1"}},
-        {"type": "response.output_audio.delta", **PART, "delta": client_events.encode_audio(b"ab")},
+        {"type": "response.output_audio.delta", **PART, "delta": frames.encode_audio(b"ab")},
         {"type": "response.output_audio_transcript.done", **PART, "transcript": "Hello."},
         {"type": "response.done", "response": {"id": "resp_1"}},
     )

@@ -19,8 +19,7 @@ from dialogue import serve
 import rtnb
 from rtnb import costs, html
 from rtnb.audio import Clip
-from rtnb.audio.download import download
-from rtnb.diagnosis.doctor import Finding, Report
+from rtnb.diagnosis.report import Finding, Report
 from rtnb.protocol.conversation import Turns
 from rtnb.timeline.timeline import Timeline
 from rtnb.ui import frontend, live
@@ -148,7 +147,7 @@ ESTIMATE = {"seconds_in": 60, "seconds_out": 60, "turns": 3}
 PLACES = {
     "Check": lambda _: pages(clip().check()),
     "Clip": lambda _: [*pages(clip()), *pages(Clip.from_pcm(b"", rate_hz=24_000, name=DEAR))],
-    "download": lambda patch: displayed(patch, lambda: download(clip(), "a $5 and $10.wav")),
+    "download": lambda patch: displayed(patch, lambda: clip().download("a $5 and $10.wav")),
     "Samples": lambda _: pages(rtnb.samples()),
     "Bill": lambda _: pages(said().bill),
     "Verdict": lambda _: pages(rtnb.check("01.1", None)),

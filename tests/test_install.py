@@ -21,26 +21,26 @@ import nbformat
 import pytest
 
 import rtnb
-from rtnb.course import notebooks
+from rtnb.course import notebooks, sources
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
-BOTH = [(path.stem, language) for path in notebooks.sources(NOTEBOOKS) for language in notebooks.LANGUAGES]
+BOTH = [(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES]
 PAGES = [REPO / "README.md", *NOTEBOOKS.glob("*.md"), *(NOTEBOOKS / "zh").glob("*.md")]
 
 
 def install_cell(language="en"):
     """The first code cell of a notebook as it is stored."""
-    notebook = nbformat.read(NOTEBOOKS / notebooks.target("01_walkthrough", language), 4)
+    notebook = nbformat.read(NOTEBOOKS / sources.target("01_walkthrough", language), 4)
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
 def released_cell(monkeypatch):
     """The same cell as the owner's one constant makes it at the first release."""
-    monkeypatch.setattr(notebooks, "ON_INDEX", True)
-    notebook = notebooks.compose(notebooks.read(NOTEBOOKS / "source" / "01_walkthrough.md"), "en")
+    monkeypatch.setattr(sources, "ON_INDEX", True)
+    notebook = sources.compose(sources.read(NOTEBOOKS / "source" / "01_walkthrough.md"), "en")
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
@@ -106,10 +106,10 @@ def bare(borrowed, tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_every_notebook_installs_from_where_the_one_constant_says(name, language):
-    notebook = nbformat.read(NOTEBOOKS / notebooks.target(name, language), 4)
+    notebook = nbformat.read(NOTEBOOKS / sources.target(name, language), 4)
     first, *others = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     assert first == install_cell(language)
-    assert '"rtnb"]' in first if notebooks.ON_INDEX else '"rtnb"]' not in first
+    assert '"rtnb"]' in first if sources.ON_INDEX else '"rtnb"]' not in first
     assert not [cell for cell in others if "%pip" in cell]
     assert len(first.splitlines()) <= 20
 
@@ -121,14 +121,14 @@ def test_no_page_and_no_message_tells_to_install_from_the_index_before_it_is_the
     for name, text in texts.items():
         for line in re.findall(r"pip (?:install|download|wheel)[^`\n]*", text):
             alone = re.search(r"""(?<![\w./-])rtnb(?:\[[\w,]+\])?(?=["'\s.,]|$)""", line)
-            assert not alone or "--no-index" in line or notebooks.ON_INDEX, f"{name}: {line}"
+            assert not alone or "--no-index" in line or sources.ON_INDEX, f"{name}: {line}"
 
 
 def test_the_pages_say_that_it_is_not_on_the_index_until_it_is():
     for page in PAGES:
         text = " ".join(page.read_text("utf-8").split())
         said = "rtnb is not on the package index yet" in text or "rtnb 还没有发布到 PyPI" in text
-        assert said != notebooks.ON_INDEX, page
+        assert said != sources.ON_INDEX, page
         assert {*re.findall(r"rtnb-([\d.]+)-py3-none-any", text)} <= {rtnb.__version__}, page
 
 

@@ -3,7 +3,7 @@
 import threading
 import tracemalloc
 
-from rtnb.protocol import client_events
+from rtnb.protocol import frames
 from rtnb.protocol.log import Log, Spool
 
 
@@ -13,7 +13,7 @@ def test_an_event_comes_back_to_the_letter_with_its_sound():
         "type": "response.output_audio.delta",
         "event_id": "e",
         "item_id": "i",
-        "delta": client_events.encode_audio(b"abc"),
+        "delta": frames.encode_audio(b"abc"),
     }
     entry = log.received({**delta}, 1.5)
     assert entry.event == delta
@@ -27,7 +27,7 @@ def test_what_we_append_and_what_came_are_kept_apart_and_whole():
     log = Log()
     for piece in (b"one", b"two"):
         log.appended("e", piece, 0.0)
-        log.received({"type": "response.output_audio.delta", "delta": client_events.encode_audio(piece.upper())}, 0.0)
+        log.received({"type": "response.output_audio.delta", "delta": frames.encode_audio(piece.upper())}, 0.0)
     assert log.heard.read(0, 99) == b"onetwo"
     assert [entry.sound for entry in log] == [b"one", b"ONE", b"two", b"TWO"]
     assert repr(log) == "Log(2 events sent, 2 received)"

@@ -17,12 +17,12 @@ from statistics import median
 import nbformat
 import pytest
 
-from rtnb.course import notebooks
+from rtnb.course import execution, notebooks, sources
 from rtnb.course.check import numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-NAMES = [path.stem for path in notebooks.sources(NOTEBOOKS)]
-BOTH = [(name, language) for name in NAMES for language in notebooks.LANGUAGES]
+NAMES = [path.stem for path in sources.paths(NOTEBOOKS)]
+BOTH = [(name, language) for name in NAMES for language in sources.LANGUAGES]
 PYTHON = os.environ.get("RTNB_KERNEL_PYTHON") or sys.executable
 
 # In the kernel's own Python: nothing leaves this machine.
@@ -45,12 +45,12 @@ socket.socket.connect, socket.getaddrinfo = connect, getaddrinfo
 
 @cache
 def source(name):
-    return notebooks.read(NOTEBOOKS / "source" / f"{name}.md")
+    return sources.read(NOTEBOOKS / "source" / f"{name}.md")
 
 
 @cache
 def committed(name, language):
-    return nbformat.read(NOTEBOOKS / notebooks.target(name, language), 4)
+    return nbformat.read(NOTEBOOKS / sources.target(name, language), 4)
 
 
 def code(notebook):
@@ -79,7 +79,7 @@ def test_there_are_seven():
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_the_notebook_is_what_its_source_says(name, language):
-    made = notebooks.compose(source(name), language)
+    made = sources.compose(source(name), language)
     found = committed(name, language)
     assert [cell.id for cell in found.cells] == [cell.id for cell in made.cells], "run python -m rtnb.course"
     for is_, should in zip(found.cells, made.cells, strict=True):
@@ -142,8 +142,8 @@ def test_it_begins_as_it_should(name, language):
     for words in wanted:
         assert words in first
     assert re.search(r"(about|约) [0-9.]+ (US cents|美分)", first), "the cost is worked out by python -m rtnb.course"
-    assert f"https://colab.research.google.com/github/{notebooks.REPOSITORY}/blob/" in first
-    assert notebooks.target(name, language) in first
+    assert f"https://colab.research.google.com/github/{sources.REPOSITORY}/blob/" in first
+    assert sources.target(name, language) in first
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
@@ -182,7 +182,7 @@ def test_diagrams_fit_into_a_cell(name, language):
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_its_outputs_are_there_and_small(name, language):
-    path = NOTEBOOKS / notebooks.target(name, language)
+    path = NOTEBOOKS / sources.target(name, language)
     notebook = committed(name, language)
     assert path.stat().st_size < 500_000
     assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
@@ -194,14 +194,14 @@ def test_its_outputs_are_there_and_small(name, language):
         for output in cell.outputs:
             assert output.output_type != "error"
             assert "\n\n" not in output.get("text", ""), f"an empty answer was printed by {cell.source}"
-            assert notebooks._VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
+            assert execution.WIDGET_VIEW not in output.get("data", {}), "a widget is dead once its kernel is"
     assert "widgets" not in notebook.metadata
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_secret_and_nothing_of_the_machine_is_in_it(name):
-    for language in notebooks.LANGUAGES:
-        text = (NOTEBOOKS / notebooks.target(name, language)).read_text("utf-8")
+    for language in sources.LANGUAGES:
+        text = (NOTEBOOKS / sources.target(name, language)).read_text("utf-8")
         assert not re.search(r"sk-[A-Za-z0-9]{8}|/(?:root|home|Users)/|site-packages|ipykernel_\d", text)
 
 
@@ -230,7 +230,7 @@ def test_prose_gives_no_figure_a_cell_can_compute():
 
 def test_the_links_lead_somewhere():
     for name, language in BOTH:
-        here = (NOTEBOOKS / notebooks.target(name, language)).parent
+        here = (NOTEBOOKS / sources.target(name, language)).parent
         for text in prose(committed(name, language)):
             for link in re.findall(r"\]\(([^)#]+)", text):
                 assert link.startswith("https://") or (here / link).exists(), link
@@ -258,18 +258,18 @@ def _outside_fences(text):
 def test_a_broken_source_is_told_by_its_line(tmp_path, text, complaint):
     (tmp_path / "01_x.md").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):
-        notebooks.read(tmp_path / "01_x.md")
+        sources.read(tmp_path / "01_x.md")
 
 
 def test_what_a_terminal_wrote_over_is_left_out():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x")])
     stream = nbformat.v4.new_output("stream", name="stderr", text="a 0%\ra 50%\ra 100%\n")
     nothing, bar, box = (
-        nbformat.v4.new_output("display_data", data={notebooks._VIEW: {"model_id": "1"}, "text/plain": text})
+        nbformat.v4.new_output("display_data", data={execution.WIDGET_VIEW: {"model_id": "1"}, "text/plain": text})
         for text in ("", "  0%|          | 0/4 [00:00<?, ?recording/s]", "Here no box can be shown.")
     )
     notebook.cells[0].outputs = [stream, nothing, bar, box]
-    notebooks.tidy(notebook)
+    execution.tidy(notebook)
     first, second = notebook.cells[0].outputs
     assert first.text == "a 100%\n"
     assert second.data == {"text/plain": "Here no box can be shown."}
@@ -316,7 +316,7 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
 
 def solved(name):
     """The notebook in English with, after its last cell, each exercise's folded solution and its checker."""
-    notebook = notebooks.compose(source(name), "en")
+    notebook = sources.compose(source(name), "en")
     text = "\n".join(prose(notebook))
     solutions = re.findall(r"<details><summary>(?:A s|S)olution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
     checks = [
@@ -329,11 +329,11 @@ def solved(name):
 
 
 def run(name, language, folder):
-    notebook, exercises = solved(name) if language == "en" else (notebooks.compose(source(name), language), 0)
+    notebook, exercises = solved(name) if language == "en" else (sources.compose(source(name), language), 0)
     (folder / "sitecustomize.py").write_text(NO_NETWORK)
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
-    notebooks.execute(notebook, python=PYTHON, environment={"PYTHONPATH": path, "HTTPS_PROXY": "http://127.0.0.1:9"})
-    return notebooks.tidy(notebook), exercises
+    execution.execute(notebook, python=PYTHON, environment={"PYTHONPATH": path, "HTTPS_PROXY": "http://127.0.0.1:9"})
+    return execution.tidy(notebook), exercises
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from practice_shapes import check
 from practice_theatre import FIRST, MINI, SPEECH, Theatre, b64
 
-from rtnb.server.protocol.client_events import CLIENT_EVENTS
+from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol.requests import Call, Text
 from rtnb.server.protocol.script import Options
 

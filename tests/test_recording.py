@@ -285,9 +285,9 @@ def test_the_sound_is_in_the_file_once(saved):
 
 
 def test_a_retrieved_items_sound_is_kept_too(tmp_path):
-    from rtnb.protocol import client_events
+    from rtnb.protocol import frames
 
-    sound = client_events.encode_audio(speech(3).pcm)
+    sound = frames.encode_audio(speech(3).pcm)
     item = {"id": "item_1", "type": "message", "role": "user", "content": [{"type": "input_audio", "audio": sound}]}
 
     def script(talk):

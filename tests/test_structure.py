@@ -81,21 +81,18 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 21053,
-    "lines of JS": 2924,
-    "circles of imports": 3,
-    "modules in circles of imports": 17,
-    "private names of other modules": 6,
-    "docstrings opening with an article or a question word, in %": 38.1,
+    "code lines of Python": 20524,
+    "lines of JS": 2945,
+    "circles of imports": 2,
+    "modules in circles of imports": 5,
+    "private names of other modules": 4,
+    "docstrings opening with an article or a question word, in %": 27.0,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
-        "course/check.py": 828,
-        "diagnosis/doctor.py": 993,
         "jobs/map.py": 487,
         "jobs/transcribe.py": 591,
         "models/catalogue.py": 479,
-        "protocol/conversation.py": 959,
         "recording/recording.py": 927,
         "server/engines/asr.py": 523,
         "server/protocol/responses.py": 533,
@@ -105,8 +102,7 @@ OVER_LIMITS = {
         "server/responder/text_extraction.py": 666,
         "server/responder/tool_selection.py": 666,
         "session/session.py": 466,
-        "timeline/timeline.py": 765,
-        "ui/call.py": 914,
+        "ui/call.py": 915,
         "ui/live.py": 476,
         "ui/upload.py": 475,
     },
@@ -114,12 +110,10 @@ OVER_LIMITS = {
         "ui/call.js": 822,
     },
     "lines of a test file": {
-        "tests/test_doctor.py": 749,
         "tests/test_practice_script.py": 836,
         "tests/test_practice_server.py": 726,
     },
     "lines of a class": {
-        "protocol/conversation.py:Conversation": 510,
         "server/protocol/responses.py:Response": 419,
         "server/protocol/script.py:Script": 504,
         "ui/call.py:Call": 651,
@@ -138,8 +132,6 @@ OVER_LIMITS = {
 KNOWN_BACKWARD = {
     ("recording.recording", "session.session"),
     ("session.session", "opening"),
-    ("timeline.timeline", "session.reply"),
-    ("timeline.timeline", "session.session"),
 }
 WEBSOCKETS_ELSEWHERE = {
     "recording/recording.py",

@@ -19,7 +19,7 @@ import pytest
 
 import rtnb
 from rtnb import cli, models
-from rtnb.course import notebooks
+from rtnb.course import notebooks, sources
 from rtnb.course.check import numbers
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -60,7 +60,7 @@ def sections(number, language):
     """The headings of a notebook, with the numbers that its code cells have after Run all."""
     (path,) = (NOTEBOOKS / "source").glob(f"{number:02}_*.md")
     found, count = [], 0
-    for cell in notebooks.read(path).cells:
+    for cell in sources.read(path).cells:
         if cell.kind == "code":
             count += 1
             found[-1][1].append(count)
@@ -255,7 +255,7 @@ def test_one_practice_server_serves_the_class_by_its_address_and_key(tmp_path):
 def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_b(tmp_path, monkeypatch):
     """Cell 8 of notebook 2 as it stands, kept as the guide says, and played back by the guide's own lines."""
     monkeypatch.chdir(tmp_path)
-    notebook = notebooks.compose(notebooks.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
+    notebook = sources.compose(sources.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     for language in LANGUAGES:
         assert '`bikes.save("lesson.rtnb")`' in guide(language)

@@ -174,7 +174,8 @@ def test_in_a_notebook_it_is_small(drawn):
 
 
 def test_long_pauses_are_folded():
-    from rtnb.timeline.timeline import Mark, Span, Timeline
+    from rtnb.timeline.measure import Mark, Span
+    from rtnb.timeline.timeline import Timeline
 
     spans = [Span("person", "sent", 0.0, 1.0, "one"), Span("person", "sent", 61.0, 62.0, "two")]
     timeline = Timeline("x", spans, [Mark("socket", "opened", 0.0, "session open")])
@@ -184,7 +185,8 @@ def test_long_pauses_are_folded():
 
 
 def test_what_people_say_cannot_break_the_picture():
-    from rtnb.timeline.timeline import Span, Timeline
+    from rtnb.timeline.measure import Span
+    from rtnb.timeline.timeline import Timeline
 
     nasty = "</title><script>alert(1)</script>\"'&"
     text = Timeline(nasty, [Span("model", "speaking", 0.0, 9.0, nasty)], []).svg()
@@ -201,7 +203,8 @@ def test_before_anything_happened_it_says_so():
 
 
 def test_what_runs_at_the_same_time_is_drawn_in_rows():
-    from rtnb.timeline.timeline import Span, Timeline
+    from rtnb.timeline.measure import Span
+    from rtnb.timeline.timeline import Timeline
 
     spans = [Span("model", "speaking", 0.0, 5.0, "talk"), Span("model", "writing", 1.0, 2.0, "aside")]
     spans.append(Span("model", "writing", 6.0, 7.0, "after"))

@@ -447,7 +447,7 @@ def test_after_a_lost_socket_the_history_goes_to_the_new_one_as_text():
 def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
     from rtnb.protocol.conversation import Turn
 
-    said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, _pcm_bytes=48_000)
+    said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, audio_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")
     assert _history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from rtnb.course import notebooks
+from rtnb.course import execution, sources
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 
@@ -29,7 +29,7 @@ REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
 PAGES = {"README.md", "TEACHING.md", "zh/README.md", "zh/TEACHING.md"}
 COURSE = PAGES | {
-    notebooks.target(path.stem, language) for path in notebooks.sources(NOTEBOOKS) for language in notebooks.LANGUAGES
+    sources.target(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES
 }
 NO_NETWORK = """
 import socket
@@ -121,7 +121,7 @@ def test_the_sdist_holds_what_it_takes_to_build_and_to_test(sdist):
     }
     odd = re.compile(r"node_modules|\.ipynb_checkpoints|__pycache__|\.pyc$|\.home")
     assert not [path for path in sdist.rglob("*") if odd.search(path.as_posix())]
-    assert len(notebooks.sources(sdist / "notebooks")) == len(notebooks.sources(NOTEBOOKS))
+    assert len(sources.paths(sdist / "notebooks")) == len(sources.paths(NOTEBOOKS))
     for link in re.findall(r"\]\(([^)#]+)", (sdist / "README.md").read_text("utf-8")):
         assert link.startswith("https://") or (sdist / link).exists(), link
 
@@ -178,7 +178,7 @@ def test_a_copied_notebook_runs_with_the_kernel_of_that_machine(name, copied, fr
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     notebook = nbformat.read(copied / name, 4)
     notebook.cells.append(nbformat.v4.new_code_cell("print(rtnb.__file__)"))
-    notebooks.execute(notebook, python=str(fresh), environment={"PYTHONPATH": str(tmp_path)})
+    execution.execute(notebook, python=str(fresh), environment={"PYTHONPATH": str(tmp_path)})
     *cells, last = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert not Path(last.outputs[0].text.strip()).is_relative_to(REPO / "rtnb")
     assert any("<audio" in str(cell.outputs) for cell in cells)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rtnb.protocol import client_events
+from rtnb.protocol import beta, client_events, error_events, frames
 
 
 def test_every_client_event_has_an_id_of_its_own():
@@ -21,7 +21,7 @@ def test_every_client_event_has_an_id_of_its_own():
         client_events.retrieve("item_1"),
     ]
     assert len({event["event_id"] for event in events}) == len(events)
-    assert all(json.loads(client_events.dumps(event)) == event for event in events)
+    assert all(json.loads(frames.dumps(event)) == event for event in events)
 
 
 def test_what_is_optional_is_left_out_rather_than_null():
@@ -36,26 +36,26 @@ def test_append_as_a_frame_says_the_same_as_append_as_an_event():
     assert json.loads(client_events.append_frame("event_1", pcm)) == {
         "type": "input_audio_buffer.append",
         "event_id": "event_1",
-        "audio": client_events.encode_audio(pcm),
+        "audio": frames.encode_audio(pcm),
     }
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4801, 12_000])
 def test_sound_survives_base64_whatever_its_length(size):
     pcm = bytes(i % 251 for i in range(size))
-    assert client_events.decode_audio(client_events.encode_audio(pcm)) == pcm
+    assert frames.decode_audio(frames.encode_audio(pcm)) == pcm
 
 
 def test_joined_base64_with_padding_inside_is_refused_not_cut_short():
-    joined = client_events.encode_audio(b"1") + client_events.encode_audio(b"2")
+    joined = frames.encode_audio(b"1") + frames.encode_audio(b"2")
     with pytest.raises(ValueError, match=r"(?i)base64|padding|non-"):
-        client_events.decode_audio(joined)
+        frames.decode_audio(joined)
 
 
 @pytest.mark.parametrize("frame", [b"", b"not json", b"[]", b"{}", b'{"type": 3}', b'{"type": null}', b"\xff\xfe"])
 def test_a_frame_that_is_no_event_is_a_value_error(frame):
     with pytest.raises(ValueError, match=r"no JSON object|unexpected|literal|invalid|empty|str is not valid"):
-        client_events.loads(frame)
+        frames.loads(frame)
 
 
 def test_beta_names_become_ga_names_and_assistant_content_with_them():
@@ -63,11 +63,11 @@ def test_beta_names_become_ga_names_and_assistant_content_with_them():
         "type": "conversation.item.created",
         "item": {"id": "item_1", "role": "assistant", "content": [{"type": "audio", "transcript": "hi"}]},
     }
-    assert client_events.to_ga(event)["type"] == "conversation.item.added"
-    assert client_events.to_ga(event)["item"]["content"] == [{"type": "output_audio", "transcript": "hi"}]
-    assert client_events.to_ga({"type": "response.audio.delta", "delta": ""})["type"] == "response.output_audio.delta"
+    assert beta.to_ga(event)["type"] == "conversation.item.added"
+    assert beta.to_ga(event)["item"]["content"] == [{"type": "output_audio", "transcript": "hi"}]
+    assert beta.to_ga({"type": "response.audio.delta", "delta": ""})["type"] == "response.output_audio.delta"
     ga = {"type": "response.output_audio.delta", "delta": ""}
-    assert client_events.to_ga(ga) is ga
+    assert beta.to_ga(ga) is ga
 
 
 def test_a_ga_session_is_flattened_for_a_beta_server():
@@ -87,7 +87,7 @@ def test_a_ga_session_is_flattened_for_a_beta_server():
             },
         }
     )
-    assert client_events.to_beta(event)["session"] == {
+    assert beta.to_beta(event)["session"] == {
         "modalities": ["text", "audio"],
         "max_response_output_tokens": 100,
         "instructions": "Be brief.",
@@ -100,7 +100,7 @@ def test_a_ga_session_is_flattened_for_a_beta_server():
 
 
 def test_a_refusal_names_the_field_and_the_code_and_ends_with_what_to_do():
-    error = client_events.error_from(
+    error = error_events.error_from(
         {
             "type": "error",
             "error": {
@@ -119,4 +119,4 @@ def test_a_refusal_names_the_field_and_the_code_and_ends_with_what_to_do():
 
 def test_a_refusal_that_quotes_a_key_is_masked():
     event = {"type": "error", "error": {"message": "Incorrect API key provided: sk-ab***************wxyz."}}
-    assert "wxyz" not in str(client_events.error_from(event, "it"))
+    assert "wxyz" not in str(error_events.error_from(event, "it"))

@@ -1,4 +1,4 @@
-"""Sound: read anything, cut, join, check, save, and stream files of any length."""
+"""Audio: read anything, cut, join, check, save, and stream files of any length."""
 
 from rtnb.audio.clip import Clip, join
 from rtnb.audio.pcm import RATE_HZ

@@ -1,16 +1,17 @@
-"""What the model will hear: measure a clip, and say in plain sentences what may go wrong with it."""
+"""Measure what the model will hear of a clip, and say in plain sentences what may go wrong with it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from rtnb import html
+from rtnb.audio.resample import to_float
+
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from rtnb.audio.clip import Clip
 
 __all__ = ["Check", "check"]
 
@@ -19,9 +20,25 @@ _FRAME_SECONDS = 0.02
 _SILENT_DB = -55.0
 
 
+class Audio(Protocol):
+    """Audio as it can be measured and drawn; a `Clip` is one."""
+
+    @property
+    def array(self) -> npt.NDArray[np.int16]: ...
+    @property
+    def rate_hz(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def recorded_hz(self) -> int | None: ...
+    @property
+    def seconds(self) -> float: ...
+    def peaks(self, count: int) -> list[float]: ...
+
+
 @dataclass(frozen=True)
 class Check:
-    """What was measured, and what it means.
+    """Measurements of a clip, and what they mean.
 
     Attributes:
         clip: The clip.
@@ -34,7 +51,7 @@ class Check:
         problems: What may spoil the answer, each a sentence with what to do. Empty where all is well.
     """
 
-    clip: Clip
+    clip: Audio
     peak_db: float
     speech_db: float
     clipped: float
@@ -45,11 +62,11 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that may spoil the answer."""
+        """True where nothing was found that may spoil the answer."""
         return not self.problems
 
     def facts(self) -> list[tuple[str, str]]:
-        """What was measured, as pairs of a name and a value in words."""
+        """Return what was measured, as pairs of a name and a value in words."""
         clip = self.clip
         pairs = [
             ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
@@ -68,31 +85,29 @@ class Check:
         return "\n".join(lines + [f"  ! {problem}" for problem in self.problems])
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
         clip = self.clip
         wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
-        told = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
+        notices = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
             "Sounds fine: the model will hear it well.", "ok"
         )
-        return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + told))
+        return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + notices))
 
 
 def _db(value: float) -> str:
     return "silence" if value == -np.inf else f"{value:.0f} dB"
 
 
-def _recorded(clip: Clip) -> str:
+def _recorded(clip: Audio) -> str:
     return f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz and clip.recorded_hz != clip.rate_hz else ""
 
 
-def check(clip: Clip) -> Check:
+def check(clip: Audio) -> Check:
     """Measure a clip. An hour is judged by its first ten minutes.
 
     Args:
         clip: Any clip, an empty one too.
     """
-    samples = clip.array[: clip.rate_hz * 600].astype(np.float32) / np.float32(32_768)
+    samples = to_float(clip.array[: clip.rate_hz * 600])
     size = max(int(clip.rate_hz * _FRAME_SECONDS), 1)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     with np.errstate(divide="ignore"):
@@ -111,63 +126,60 @@ def check(clip: Clip) -> Check:
 
 
 def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
-    clip, told = found.clip, []
-    if not len(clip):
+    clip, problems = found.clip, []
+    if not len(clip.array):
         return ["It is empty. Record or choose another clip."]
     if found.speech_db < _SILENT_DB:
         what = "only silence" if found.peak_db == -np.inf else "next to nothing"
         return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
     if clip.seconds < 0.1:
-        told.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
+        problems.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
     elif clip.seconds < 0.5:
-        told.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
+        problems.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
     if clip.seconds > 1500:
-        told.append(
+        problems.append(
             f"It lasts {clip.seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is "
             "limited. Cut it: clip[0:600]."
         )
     if found.clipped > 0.001:
-        told.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
+        problems.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
     if found.speech_db < -42:
-        told.append("It is very quiet. Record closer to the microphone or with more gain.")
+        problems.append("It is very quiet. Record closer to the microphone or with more gain.")
     if abs(float(samples.mean())) > 0.05:
-        told.append(
+        problems.append(
             "Its samples do not swing around zero. They may have been read in another format than recorded: check it."
         )
     if _is_noise(samples):
-        told.append(
+        problems.append(
             "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
             "little-endian, how many channels."
         )
     elif found.pitch_hz and found.pitch_hz > 330:
-        told.append(
+        problems.append(
             f"The voice is very high ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
             "It sounds as if recorded at a lower one, or as two channels read as one: check it."
         )
     elif found.pitch_hz and found.pitch_hz < 68:
-        told.append(
+        problems.append(
             f"The voice is very low ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
             "It sounds as if recorded at a higher one: check it."
         )
     if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
-        told.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
-    return told
+        problems.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
+    return problems
 
 
 def _flat_tops(samples: npt.NDArray[np.float32], peak: float) -> float:
-    """The part of the samples in runs of three or more at the peak; a sound wave never stands still there."""
+    """Return the part of the samples in runs of three or more at the peak; a sound wave never stands still there."""
     if peak < 0.05 or len(samples) < 3:
         return 0.0
     top = np.abs(samples) >= peak * 0.999
     runs = top[:-2] & top[1:-1] & top[2:]
-    held = np.zeros(len(samples), bool)
-    for offset in range(3):
-        held[offset : len(samples) - 2 + offset] |= runs
-    return float(held.mean())
+    return float((np.pad(runs, (0, 2)) | np.pad(runs, 1) | np.pad(runs, (2, 0))).mean())
 
 
 def _spectrum(samples: npt.NDArray[np.float32], size: int = 2048) -> npt.NDArray[np.float64]:
-    """The mean power spectrum, of at most 2,000 frames spread over the whole."""
+    """Return the mean power spectrum, of at most 2,000 frames spread over the whole."""
     if len(samples) < size:
         samples = np.pad(samples, (0, size - len(samples)))
     starts = np.linspace(0, len(samples) - size, min(2000, max(1, len(samples) // size))).astype(int)
@@ -189,7 +201,7 @@ def _bandwidth(samples: npt.NDArray[np.float32], rate_hz: int) -> float:
 
 
 def _is_noise(samples: npt.NDArray[np.float32]) -> bool:
-    """Loud, and flat both over frequency and over time, as misread samples are and speech never is."""
+    """Return whether it is flat both over frequency and over time, as misread samples are and speech never is."""
     power = _spectrum(samples, 512)[1:]
     if not power.all():
         return False
@@ -202,7 +214,7 @@ def _is_noise(samples: npt.NDArray[np.float32]) -> bool:
 
 
 def _pitch(samples: npt.NDArray[np.float32], rate_hz: int, loud: npt.NDArray[np.bool_], size: int) -> float | None:
-    """The median pitch of the voiced frames, by autocorrelation between 40 and 600 Hz."""
+    """Return the median pitch of the voiced frames, by autocorrelation between 40 and 600 Hz."""
     window = int(rate_hz * 0.06)
     starts = np.flatnonzero(loud) * size
     starts = starts[starts + window <= len(samples)]

@@ -1,4 +1,4 @@
-"""`Clip`: a piece of sound as a value. Read it from anything, cut it, join it, save it, hear it."""
+"""`Clip`: a piece of audio as a value. Read it from anything, cut it, join it, save it, hear it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtnb.audio.pcm import RATE_HZ
-from rtnb.audio.resample import Resampler, finite, to_int16
+from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
+from rtnb.audio.resample import check_rate, finite, resampled, to_int16
 from rtnb.audio.source import Source
 from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError
@@ -23,21 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["Clip", "join"]
 
 
-def _rate(rate_hz: int) -> int:
-    if isinstance(rate_hz, bool) or not 1_000 <= rate_hz <= 768_000:
-        raise AudioError(
-            f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example 24000.",
-            problem="rate_hz",
-        )
-    return int(rate_hz)
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Clip:
-    """A piece of sound: 16-bit mono samples at one rate.
+    """Piece of audio: 16-bit mono samples at one rate.
 
     Make one with `Clip.read`, `Clip.from_pcm`, `Clip.from_array` or `Clip.silence`. A clip never changes; every
-    operation gives a new one.
+    operation returns a new one.
 
     Attributes:
         array: The samples, `int16`, shape `(n,)`, read-only.
@@ -65,7 +56,7 @@ class Clip:
         view = self.array.view()
         view.flags.writeable = False
         object.__setattr__(self, "array", view)
-        object.__setattr__(self, "rate_hz", _rate(self.rate_hz))
+        object.__setattr__(self, "rate_hz", check_rate(self.rate_hz))
 
     # -- making one -----------------------------------------------------------------------------------------------
 
@@ -82,11 +73,11 @@ class Clip:
             rate_hz: Samples per second of the clip. None keeps the recording's own.
 
         Returns:
-            The clip. A recording whose end is cut off gives what it holds, with an `RtnbWarning` that says how much
-            is missing.
+            The clip. Of a recording whose end is cut off it is what there is, and an `RtnbWarning` says how much is
+            missing.
 
         Raises:
-            AudioError: The source is missing, empty, damaged or no sound; the message says which, and what can be
+            AudioError: The source is missing, empty, damaged or no audio; the message says which, and what can be
                 read.
         """
         if isinstance(source, Clip):
@@ -120,11 +111,11 @@ class Clip:
                 name=name or "clip",
                 problem="not bare samples",
             )
-        whole = len(pcm) // (2 * channels) * (2 * channels)
+        whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
         array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
         if channels > 1:
             array = np.rint(array.reshape(-1, channels).mean(axis=1)).astype(np.int16)
-        return cls(array, _rate(rate_hz), name or "clip")
+        return cls(array, check_rate(rate_hz), name or "clip")
 
     @classmethod
     def from_array(cls, array: npt.ArrayLike, *, rate_hz: int, name: str | None = None) -> Clip:
@@ -148,7 +139,7 @@ class Clip:
         elif given.ndim != 1:
             raise _not_sound(f"its shape is {given.shape}")
         if given.dtype == np.int16 and given.ndim == 1:
-            return cls(given.copy(), _rate(rate_hz), name or "clip")
+            return cls(given.copy(), check_rate(rate_hz), name or "clip")
         if given.dtype in (np.int16, np.int32):
             floats = given.astype(np.float64) / -float(np.iinfo(given.dtype).min)
         elif given.dtype == np.uint8:
@@ -162,11 +153,11 @@ class Clip:
             raise _not_sound(f"its type is {given.dtype}")
         if floats.ndim == 2:
             floats = floats.mean(axis=0)
-        return cls(to_int16(floats), _rate(rate_hz), name or "clip")
+        return cls(to_int16(floats), check_rate(rate_hz), name or "clip")
 
     @classmethod
     def silence(cls, seconds: float, *, rate_hz: int = RATE_HZ) -> Clip:
-        """A pause of `seconds` (0 or more)."""
+        """Make a pause of `seconds` (0 or more)."""
         if not 0 <= seconds < 1e6:
             raise InputError(f"Your seconds={seconds} is no length. Give 0 or more.")
         return cls(np.zeros(round(seconds * rate_hz), np.int16), rate_hz, "silence")
@@ -175,12 +166,12 @@ class Clip:
 
     @property
     def pcm(self) -> bytes:
-        """The samples as signed 16-bit little-endian bytes, as the Realtime API takes them at 24 kHz."""
+        """Samples as signed 16-bit little-endian bytes, as the Realtime API takes them at 24 kHz."""
         return self.array.astype("<i2", copy=False).tobytes()
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Its duration."""
         return len(self.array) / self.rate_hz
 
     def __len__(self) -> int:
@@ -207,7 +198,7 @@ class Clip:
         return html.player(self.encode("opus"), self.peaks(), self.seconds, self.name)
 
     def peaks(self, count: int = 96) -> list[float]:
-        """The loudest sample in each of `count` equal stretches, 0.0–1.0; what a waveform is drawn from."""
+        """Return the loudest sample in each of `count` equal stretches, 0.0–1.0; a waveform is drawn from them."""
         if not len(self):
             return [0.0] * count
         edges = np.linspace(0, len(self), count + 1).astype(int)[:-1]
@@ -223,20 +214,15 @@ class Clip:
     # -- making another from it -----------------------------------------------------------------------------------
 
     def resample(self, rate_hz: int) -> Clip:
-        """The same sound at another rate, band-limited (aliases below -98 dB).
+        """Return the same audio at another rate, band-limited (aliases below -98 dB).
 
         Args:
             rate_hz: Samples per second, 1,000–768,000.
         """
-        if _rate(rate_hz) == self.rate_hz:
+        if check_rate(rate_hz) == self.rate_hz:
             return self
-        resample, step = Resampler(self.rate_hz, rate_hz), self.rate_hz * 10
-        parts = [
-            resample(self.array[at : at + step].astype(np.float32) / np.float32(32_768))
-            for at in range(0, len(self.array), step)
-        ]
-        parts.append(resample(np.zeros(0, np.float32), last=True))
-        return Clip(np.concatenate(parts), rate_hz, self.name, self.recorded_hz or self.rate_hz)
+        array = np.concatenate(list(resampled(self.array, self.rate_hz, rate_hz)))
+        return Clip(array, rate_hz, self.name, self.recorded_hz or self.rate_hz)
 
     def __getitem__(self, key: slice) -> Clip:
         if not isinstance(key, slice) or key.step is not None:
@@ -252,7 +238,7 @@ class Clip:
     # -- giving it away -------------------------------------------------------------------------------------------
 
     def encode(self, format: str = "opus") -> bytes:
-        """The clip as the bytes of a file.
+        """Encode the clip as the bytes of a file.
 
         Args:
             format: "opus" (ogg with Opus at 24 kbit/s: one minute is 180 kB), "wav", "flac", "mp3", "ogg" (the same
@@ -310,11 +296,13 @@ class Clip:
             AudioError: The ending names no format.
         """
         from rtnb.audio.download import download
+        from rtnb.audio.encode import kind_of
 
-        download(self, name or f"{Path(self.name).stem or 'clip'}.mp3")
+        name = Path(name or f"{Path(self.name).stem or 'clip'}.mp3").name
+        download(self.encode(kind_of(Path(name).suffix)), name)
 
     def to_pydub(self) -> Any:
-        """The clip as a `pydub.AudioSegment`."""
+        """Return the clip as a `pydub.AudioSegment`."""
         import warnings
 
         with warnings.catch_warnings():
@@ -322,7 +310,7 @@ class Clip:
             warnings.simplefilter("ignore")
             from pydub import AudioSegment
 
-        return AudioSegment(data=self.pcm, sample_width=2, frame_rate=self.rate_hz, channels=1)
+        return AudioSegment(data=self.pcm, sample_width=BYTES_PER_SAMPLE, frame_rate=self.rate_hz, channels=1)
 
 
 def _not_sound(problem: str) -> AudioError:

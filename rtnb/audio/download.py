@@ -1,4 +1,4 @@
-"""Hand a clip to the person's own computer: through Colab where the notebook runs there, else through the page."""
+"""Offer a file to the user's own computer: through Colab where the notebook runs there, else through the page."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ import json
 import mimetypes
 import sys
 import tempfile
+import time
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rtnb import html
 from rtnb.audio.encode import kind_of
-
-if TYPE_CHECKING:
-    from rtnb.audio.clip import Clip
 
 __all__ = ["download"]
 
 _KINDS = {"opus": "audio/ogg", "flac": "audio/flac", "m4a": "audio/mp4", "webm": "audio/webm", "wav": "audio/wav"}
 
 
-def download(clip: Clip, name: str) -> None:
-    """Offer `clip` as a file called `name`, whose ending decides the format.
+def download(data: bytes, name: str) -> None:
+    """Offer `data` as a file called `name`.
 
     In Colab this is `google.colab.files.download`. Elsewhere the page gets a link that a script presses once; where
     scripts do not run (VS Code, a page not trusted) the link is there to be pressed.
     """
-    name = Path(name).name
-    data = clip.encode(kind_of(Path(name).suffix))
     if "google.colab" in sys.modules:
         from google.colab import files
 
@@ -43,9 +39,7 @@ def download(clip: Clip, name: str) -> None:
 
 
 def link(data: bytes, name: str) -> str:
-    """The download link as HTML, with the bytes in it."""
-    from rtnb import html
-
+    """Return the download link as HTML, with the bytes in it."""
     kind = _KINDS.get(kind_of(Path(name).suffix)) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     size = f"{len(data) / 1000:.0f} kB" if len(data) < 1e6 else f"{len(data) / 1e6:.1f} MB"
     anchor = (
@@ -53,15 +47,9 @@ def link(data: bytes, name: str) -> str:
         f"Download {escape(name)}</a> ({size})"
     )
     # Pressed once, when the cell has just run; a notebook opened again tomorrow must not download anything by itself.
-    made = json.dumps(_now_ms())
+    made = json.dumps(int(time.time() * 1000))
     script = (
         "<script>(()=>{const a=document.currentScript&&document.currentScript.parentNode.querySelector('a[download]');"
         f"if(a&&Math.abs(Date.now()-{made})<30000)a.click()}})()</script>"
     )
     return html.notice(html.Safe(anchor + script), "ok")
-
-
-def _now_ms() -> int:
-    import time
-
-    return int(time.time() * 1000)

@@ -1,14 +1,16 @@
-"""Samples in, the bytes of a file out. The encoders are those PyAV carries; nothing on PATH is used."""
+"""Encode samples as the bytes of a file. The encoders are those PyAV carries; nothing on PATH is used."""
 
 from __future__ import annotations
 
 import io
+import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtnb.audio.resample import Resampler
+from rtnb.audio.pcm import BYTES_PER_SAMPLE
+from rtnb.audio.resample import resampled
 from rtnb.errors import AudioError
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ __all__ = ["WRITABLE", "encode", "kind_of"]
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How a format is written: FFmpeg's muxer and encoder, its bit rate, and the rates the encoder takes."""
+    """Recipe for writing a format: FFmpeg's muxer and encoder, its bit rate, and the rates the encoder takes."""
 
     muxer: str
     encoder: str
@@ -49,7 +51,7 @@ WRITABLE = ".wav, .flac, .mp3, .ogg, .opus, .m4a, .aac, .webm, .aiff, .au and .c
 
 
 def kind_of(ending: str) -> str:
-    """The format that an ending such as ".ogg" or a name such as "opus" means.
+    """Return the format that an ending such as ".ogg" or a name such as "opus" means.
 
     Raises:
         AudioError: It means none that can be written.
@@ -71,7 +73,7 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     Args:
         array: `int16`, shape `(n,)`.
         rate_hz: Samples per second. An encoder that does not take this rate gets the next higher it takes.
-        kind: What `kind_of` gave.
+        kind: The format, as `kind_of` returns it.
 
     Returns:
         The bytes of the file.
@@ -80,15 +82,7 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
         AudioError: There is nothing to write in a format that cannot be empty, or the encoder failed.
     """
     if kind == "wav":
-        import wave
-
-        out = io.BytesIO()
-        with wave.open(out, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(rate_hz)
-            file.writeframes(array.astype("<i2", copy=False).tobytes())
-        return out.getvalue()
+        return _wav(array, rate_hz)
     if not len(array):
         raise AudioError(f"Your clip is empty, and a {kind} file needs sound. Save it as .wav.", problem="empty")
     import av
@@ -97,22 +91,18 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     to_hz = rate_hz
     if recipe.rates_hz and rate_hz not in recipe.rates_hz:
         to_hz = next((rate for rate in recipe.rates_hz if rate > rate_hz), recipe.rates_hz[-1])
-    resample = Resampler(rate_hz, to_hz)
     out = io.BytesIO()
     try:
         with av.open(out, "w", format=recipe.muxer) as container:
             track: Any = container.add_stream(recipe.encoder, rate=to_hz, layout="mono", options=dict(recipe.options))
             if recipe.bits_per_second:
                 track.bit_rate = recipe.bits_per_second
-            fifo = _Framed(track, to_hz)
-            # Ten seconds at a time, so that an hour is not copied at once.
-            for start in range(0, len(array), rate_hz * 10):
-                block = array[start : start + rate_hz * 10]
-                if to_hz != rate_hz:
-                    block = resample(block.astype(np.float32) / np.float32(32_768))
-                container.mux(fifo.take(block))
-            if to_hz != rate_hz:
-                container.mux(fifo.take(resample(np.zeros(0, np.float32), last=True)))
+            at = 0
+            for block in filter(len, resampled(array, rate_hz, to_hz)):
+                frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block)[None], format="s16", layout="mono")
+                frame.sample_rate, frame.pts = to_hz, at
+                at += len(block)
+                container.mux(track.encode(frame))
             container.mux(track.encode(None))
     except (av.FFmpegError, ValueError) as error:
         raise AudioError(
@@ -121,29 +111,11 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     return out.getvalue()
 
 
-class _Framed:
-    """Hands blocks to an encoder in the sample format it wants, with the running time it needs."""
-
-    def __init__(self, track: Any, rate_hz: int) -> None:
-        from av import AudioResampler
-
-        self._track = track
-        self._rate_hz = rate_hz
-        self._at = 0
-        context = track.codec_context
-        # Only converts the sample format here (int16 to float, say); the rate is already right.
-        self._convert = AudioResampler(format=context.format, layout="mono", rate=rate_hz)
-
-    def take(self, block: npt.NDArray[np.int16]) -> list[Any]:
-        from av import AudioFrame
-
-        if not len(block):
-            return []
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block)[None], format="s16", layout="mono")
-        frame.sample_rate = self._rate_hz
-        frame.pts = self._at
-        self._at += len(block)
-        packets: list[Any] = []
-        for part in self._convert.resample(frame):
-            packets += self._track.encode(part)
-        return packets
+def _wav(array: npt.NDArray[np.int16], rate_hz: int) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(BYTES_PER_SAMPLE)
+        file.setframerate(rate_hz)
+        file.writeframes(array.astype("<i2", copy=False).tobytes())
+    return out.getvalue()

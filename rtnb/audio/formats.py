@@ -1,4 +1,4 @@
-"""What a recording is, told from its bytes alone: the container, and how much of it has been cut off.
+"""Recognise a recording from its bytes alone: the container, and how much of it has been cut off.
 
 A file's ending lies too often (an m4a saved as .wav, a web page saved as .mp3), and a decoder that guesses will
 find music in random bytes. So only what is recognised here is handed to a decoder.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 __all__ = ["READABLE", "Shape", "WavHeader", "looks_like", "shape_of", "sniff", "wav_header"]
 
@@ -34,6 +35,47 @@ def _size(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
 
 
+def _id3_length(head: bytes) -> int:
+    """Return the length of an ID3v2 tag, 0 where none begins here; its size has seven bits to the byte."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+
+
+def _chunks(
+    file: BinaryIO,
+    at: int,
+    *,
+    name: int = 4,
+    size: int = 4,
+    order: Literal["big", "little"] = "big",
+    pad: int = 2,
+    own: int = 0,
+) -> Iterator[tuple[bytes, int, int]]:
+    """Walk the chunks of a file.
+
+    Args:
+        file: A seekable binary file; its position is moved.
+        at: Where the first chunk begins.
+        name: Bytes of a chunk's name, which comes first.
+        size: Bytes of its size, which comes next.
+        order: The byte order of the size.
+        pad: Chunks begin at multiples of so many bytes.
+        own: Bytes of the chunk's header that its size counts.
+
+    Yields:
+        A chunk's name, the size of its body in bytes as written, and where its body begins.
+    """
+    for _ in range(1000):
+        head = _at(file, at, name + size)
+        body = int.from_bytes(head[name:], order) - own
+        if len(head) < name + size or body < 0:
+            return
+        start = at + name + size
+        yield head[:name], body, start
+        at = start + body + -body % pad
+
+
 def sniff(file: BinaryIO) -> str | None:
     """Name the container by its first bytes.
 
@@ -46,9 +88,8 @@ def sniff(file: BinaryIO) -> str | None:
     """
     head = _at(file, 0, 16)
     start = 0
-    while head[:3] == b"ID3" and len(head) >= 10:  # ID3v2: the size has seven bits to the byte
-        length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        start += 10 + length + (10 if head[5] & 0x10 else 0)
+    while length := _id3_length(head):
+        start += length + (10 if head[5] & 0x10 else 0)
         head = _at(file, start, 16)
     if head[:4] == b"RIFX":
         return "rifx" if head[8:12] == b"WAVE" else None
@@ -98,7 +139,7 @@ def _sniff_frames(body: bytes) -> str | None:
 
 
 def _adts_length(body: bytes, at: int) -> int:
-    """Length of the ADTS frame at `at`, 0 where there is none (ISO/IEC 13818-7)."""
+    """Return the length of the ADTS frame at `at`, 0 where there is none (ISO/IEC 13818-7)."""
     if at + 7 > len(body) or body[at] != 0xFF or body[at + 1] & 0xF6 != 0xF0 or (body[at + 2] >> 2) & 15 > 12:
         return 0
     length = (body[at + 3] & 3) << 11 | body[at + 4] << 3 | body[at + 5] >> 5
@@ -115,7 +156,7 @@ _KBITS = {
 
 
 def _mpeg_length(body: bytes, at: int) -> int:
-    """Length of the MPEG audio frame at `at`, 0 where there is none (ISO/IEC 11172-3 and 13818-3)."""
+    """Return the length of the MPEG audio frame at `at`, 0 where there is none (ISO/IEC 11172-3 and 13818-3)."""
     if at + 4 > len(body) or body[at] != 0xFF or body[at + 1] & 0xE0 != 0xE0:
         return 0
     version, layer = body[at + 1] >> 3 & 3, body[at + 1] >> 1 & 3  # version 3 = MPEG-1; layer 3 = Layer I
@@ -175,14 +216,14 @@ def looks_like(file: BinaryIO) -> str:
 
 @dataclass(frozen=True)
 class WavHeader:
-    """What a wav file says of itself.
+    """Header of a wav file.
 
     Attributes:
         channels: As written, 0–65535. None where there is no `fmt ` chunk.
         rate_hz: As written. None where there is no `fmt ` chunk.
-        data_bytes: How many bytes of sound there should be. None where the header was written before that was known.
-        present_bytes: How many there are from the beginning of the sound to the end of the file.
-        length_is_wrong: The sound goes on beyond the length in the header.
+        data_bytes: How many bytes of audio there should be. None where the header was written before that was known.
+        present_bytes: How many there are from the beginning of the audio to the end of the file.
+        length_is_wrong: The audio goes on beyond the length in the header.
     """
 
     channels: int | None
@@ -193,42 +234,36 @@ class WavHeader:
 
 
 def wav_header(file: BinaryIO) -> WavHeader:
-    """Walk the chunks of a wav file (RIFF, RIFX, RF64, BW64) up to its sound.
+    """Walk the chunks of a wav file (RIFF, RIFX, RF64, BW64) up to its audio.
 
     Args:
         file: A seekable binary file beginning with a RIFF header; its position is moved.
     """
     end = _size(file)
-    order = ">" if _at(file, 0, 4) == b"RIFX" else "<"
+    order: Literal["big", "little"] = "big" if _at(file, 0, 4) == b"RIFX" else "little"
     channels = rate_hz = long_size = None
-    at = 12
-    for _ in range(1000):
-        head = _at(file, at, 8)
-        if len(head) < 8:
-            break
-        kind, size = head[:4], int(struct.unpack(f"{order}I", head[4:])[0])
-        if kind == b"fmt " and len(body := file.read(8)) == 8:
-            _, channels, rate_hz = struct.unpack(f"{order}HHI", body)
-        elif kind == b"ds64" and len(body := file.read(16)) == 16:
-            long_size = struct.unpack("<QQ", body)[1]
+    for kind, size, start in _chunks(file, 12, order=order):
+        if kind == b"fmt " and len(body := _at(file, start, 8)) == 8:
+            channels, rate_hz = int.from_bytes(body[2:4], order), int.from_bytes(body[4:], order)
+        elif kind == b"ds64" and len(body := _at(file, start, 16)) == 16:
+            long_size = int.from_bytes(body[8:], "little")
         elif kind == b"data":
-            present = max(end - at - 8, 0)
+            present = max(end - start, 0)
             if size == 0xFFFF_FFFF and long_size is not None:
                 size = long_size
             unknown = size == 0 or (size >= _STREAMED_FROM and size > present and long_size is None)
-            after = _at(file, at + 8 + size + (size & 1), 4)
+            after = _at(file, start + size + (size & 1), 4)
             wrong = unknown or (size < present - 8 and not (len(after) == 4 and all(32 <= c < 127 for c in after)))
             return WavHeader(channels, rate_hz, None if unknown else size, present, wrong and present > 0)
-        at += 8 + size + (size & 1)
     return WavHeader(channels, rate_hz, None, 0, False)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How whole a file is.
+    """Completeness of a file.
 
     Attributes:
-        missing: The part of the sound's bytes that is cut off, 0.0–1.0. None where the format does not say.
+        missing: The part of the audio's bytes that is cut off, 0.0–1.0. None where the format does not say.
         certain_end: The file's own structure shows where it should end (so a shorter duration means it was cut).
         fault: What is wrong with it at large, in a few words. "" where nothing is.
     """
@@ -239,40 +274,27 @@ class Shape:
 
 
 def shape_of(file: BinaryIO, demuxer: str) -> Shape:
-    """Look whether the end of a recording has been cut off.
+    """Find out whether the end of a recording has been cut off.
 
     Args:
         file: A seekable binary file; its position is moved.
-        demuxer: What `sniff` said it is.
+        demuxer: Its container, as `sniff` names it.
     """
     end = _size(file)
     if demuxer in ("wav", "rifx"):
         wav = wav_header(file)
         return _from_sizes(wav.data_bytes, wav.present_bytes)
-    if demuxer == "w64":
-        return _chunks64(file, end)
-    if demuxer == "au":
-        head = _at(file, 4, 8)
-        if len(head) == 8:
-            offset, size = struct.unpack(">II", head)
-            return _from_sizes(size if size < _STREAMED_FROM else None, end - offset)
-    if demuxer in ("aiff", "caf"):
-        return _chunked(file, end, demuxer)
-    if demuxer == "mov":
-        return _atoms(file, end)
-    if demuxer == "matroska":
-        return _segment(file, end)
-    if demuxer == "ogg":
-        return _pages(file, end)
+    if demuxer == "au" and len(head := _at(file, 4, 8)) == 8:
+        offset, size = struct.unpack(">II", head)
+        return _from_sizes(size if size < _STREAMED_FROM else None, end - offset)
     if demuxer == "mp3":
-        head = _at(file, 0, 10)
         # Only a Xing, Info or VBRI header says how long an mp3 should be; else the duration is a guess from its size.
-        start = 0
-        if head[:3] == b"ID3" and len(head) == 10:
-            start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-        first = _at(file, start, 4096)[:512]
+        first = _at(file, _id3_length(_at(file, 0, 10)), 512)
         return Shape(certain_end=any(tag in first for tag in (b"Xing", b"Info", b"VBRI")))
-    return Shape(certain_end=demuxer == "flac")
+    if demuxer in _CHUNKED:
+        return _chunked(file, end, demuxer)
+    look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
+    return look(file, end) if look else Shape(certain_end=demuxer == "flac")
 
 
 def _from_sizes(declared: int | None, present: int) -> Shape:
@@ -281,37 +303,24 @@ def _from_sizes(declared: int | None, present: int) -> Shape:
     return Shape(missing=max(0.0, 1 - present / declared), certain_end=True)
 
 
+# Where the first chunk is, the chunk with the audio, the size from which it was not known, and how chunks are written.
+_CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
+    "aiff": (12, b"SSND", _STREAMED_FROM, {}),
+    "caf": (8, b"data", 1 << 62, {"size": 8, "pad": 1}),
+    "w64": (40, b"data", 1 << 62, {"name": 16, "size": 8, "order": "little", "pad": 8, "own": 24}),
+}
+
+
 def _chunked(file: BinaryIO, end: int, demuxer: str) -> Shape:
-    """The `SSND` chunk of an aiff, or the `data` chunk of a caf, whose lengths are 32 and 64 bits."""
-    at, width, wanted = (12, 4, b"SSND") if demuxer == "aiff" else (8, 8, b"data")
-    for _ in range(1000):
-        head = _at(file, at, 4 + width)
-        if len(head) < 4 + width:
-            break
-        size = int.from_bytes(head[4:], "big")
-        if head[:4] == wanted:
-            streamed = size >= (_STREAMED_FROM if width == 4 else 1 << 62)
-            return _from_sizes(None if streamed else size, end - at - 4 - width)
-        at += 4 + width + size + (size & 1 if demuxer == "aiff" else 0)
-    return Shape()
-
-
-def _chunks64(file: BinaryIO, end: int) -> Shape:
-    """The `data` chunk of a Wave64: 16-byte names, 64-bit lengths that count their own header, steps of 8 bytes."""
-    at = 40
-    for _ in range(1000):
-        head = _at(file, at, 24)
-        size = int.from_bytes(head[16:24], "little")
-        if len(head) < 24 or size < 24:
-            break
-        if head[:4] == b"data":
-            return _from_sizes(None if size >= 1 << 62 else size - 24, end - at - 24)
-        at += size + 7 & ~7
+    first, wanted, streamed_from, form = _CHUNKED[demuxer]
+    for kind, size, start in _chunks(file, first, **form):
+        if kind.startswith(wanted):
+            return _from_sizes(None if size >= streamed_from else size, end - start)
     return Shape()
 
 
 def _atoms(file: BinaryIO, end: int) -> Shape:
-    """Top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
+    """Look at the top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
     at, found, cut = 0, set(), False
     for _ in range(100_000):
         head = _at(file, at, 16)
@@ -333,7 +342,7 @@ def _atoms(file: BinaryIO, end: int) -> Shape:
 
 
 def _segment(file: BinaryIO, end: int) -> Shape:
-    """The one Segment of a webm or mkv file, whose size is all ones where it was recorded live (RFC 8794)."""
+    """Look at the one Segment of a webm or mkv file, whose size is all ones where it was recorded live (RFC 8794)."""
 
     def number(at: int) -> tuple[int, int, bool]:
         raw = _at(file, at, 8)
@@ -353,7 +362,7 @@ def _segment(file: BinaryIO, end: int) -> Shape:
 
 
 def _pages(file: BinaryIO, end: int) -> Shape:
-    """The last page of an ogg file carries the mark "end of stream" (RFC 3533) unless it was cut off."""
+    """Look at the last page of an ogg file, which carries the mark "end of stream" (RFC 3533) unless it was cut off."""
     tail = _at(file, max(0, end - 131_072), 131_072)
     last = tail.rfind(b"OggS")
     if last < 0 or last + 6 > len(tail) or not tail[last + 5] & 4:

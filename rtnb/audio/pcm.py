@@ -5,10 +5,9 @@ The Realtime API takes and sends PCM at 24 kHz unless a session says otherwise (
 
 from __future__ import annotations
 
-__all__ = ["BYTES_PER_SAMPLE", "RATE_HZ", "byte_count", "milliseconds", "seconds", "silence", "whole_samples"]
-
 RATE_HZ = 24_000
 BYTES_PER_SAMPLE = 2
+BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000
 
 
 def byte_count(duration_seconds: float, rate_hz: int = RATE_HZ) -> int:

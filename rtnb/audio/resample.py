@@ -1,19 +1,49 @@
-"""Samples as numbers: a decoder's frames to floats, floats to 16 bits, one rate to another."""
+"""Convert samples: a decoder's frames to floats, floats to 16 bits and back, one rate to another."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.errors import AudioError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["Resampler", "channels_of", "finite", "to_int16"]
+__all__ = ["Resampler", "channels_of", "check_rate", "finite", "is_rate", "resampled", "to_float", "to_int16"]
+
+_SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
+
+
+def is_rate(rate_hz: float) -> bool:
+    """Return whether samples may come at this rate: 1,000–768,000 per second."""
+    return 1_000 <= rate_hz <= 768_000
+
+
+def check_rate(rate_hz: int, name: str = "") -> int:
+    """Return a rate that a caller gave.
+
+    Args:
+        rate_hz: Samples per second.
+        name: What the recording is called.
+
+    Raises:
+        AudioError: It is no rate.
+    """
+    if isinstance(rate_hz, bool) or not is_rate(rate_hz):
+        raise AudioError(
+            f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}.",
+            name=name,
+            problem="rate_hz",
+        )
+    return int(rate_hz)
 
 
 class Resampler:
-    """Turns float blocks at one rate into int16 blocks at another, without a seam between the blocks."""
+    """Resampler of float blocks at one rate to int16 blocks at another, without a seam between the blocks."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
         self.from_hz = from_hz
@@ -25,10 +55,30 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
 
     def __call__(self, block: npt.NDArray[np.float32], *, last: bool = False) -> npt.NDArray[np.int16]:
-        """Take a block of mono floats, shape `(n,)`; `last` brings out what the filter still holds."""
+        """Resample a block of mono floats, shape `(n,)`; `last` returns what the filter still holds, too."""
         if self._stream is not None:
             block = self._stream.resample_chunk(np.ascontiguousarray(block), last=last)
         return to_int16(block)
+
+    def flush(self) -> npt.NDArray[np.int16]:
+        """Return what the filter still holds."""
+        return self(np.zeros(0, np.float32), last=True)
+
+
+def resampled(array: npt.NDArray[np.int16], from_hz: int, to_hz: int) -> Iterator[npt.NDArray[np.int16]]:
+    """Resample mono samples, shape `(n,)`, ten seconds at a time, so that an hour is not copied at once."""
+    resample, step = Resampler(from_hz, to_hz), from_hz * 10
+    for start in range(0, len(array), step):
+        block = array[start : start + step]
+        yield block if from_hz == to_hz else resample(to_float(block))
+    if from_hz != to_hz:
+        yield resample.flush()
+
+
+def to_float(block: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """Return 16-bit samples as floats in [-1.0, 1.0)."""
+    floats: npt.NDArray[np.float32] = block.astype(np.float32) / np.float32(32_768)
+    return floats
 
 
 def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
@@ -41,25 +91,17 @@ def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
 
 
 def finite(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Float samples without infinities and NaN, which float recordings may hold and one of which ruins a filter."""
+    """Return float samples without infinities and NaN, which recordings may hold and one of which ruins a filter."""
     return block if np.isfinite(block).all() else np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
-_SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
-
-
 def channels_of(frame: Any) -> npt.NDArray[np.float32]:
-    """A frame's channels as float samples in [-1.0, 1.0] (floats may go beyond), shape `(channels, n)`."""
+    """Return a decoder's frame as float samples in [-1.0, 1.0] (floats may go beyond), shape `(channels, n)`."""
     kind = frame.format.name
     raw = frame.to_ndarray()
     if not frame.format.is_planar:
-        raw = raw.reshape(-1, _count(frame)).T
+        raw = raw.reshape(-1, int(getattr(frame.layout, "nb_channels", 0) or len(frame.layout.channels))).T
     if kind.startswith("u8"):
         raw = raw.astype(np.float32) - 128
     floats = np.asarray(raw * _SCALE[kind.removesuffix("p")], np.float32)
     return finite(floats) if kind[0] in "fd" else floats
-
-
-def _count(frame: Any) -> int:
-    layout = frame.layout
-    return int(getattr(layout, "nb_channels", 0) or len(layout.channels))

@@ -1,4 +1,4 @@
-"""Where a recording comes from: turn a path, bytes or a file object into one seekable file, or say why not."""
+"""Turn a path, bytes or a file object into one seekable file, or say why not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rtnb.errors import AudioError
 
 __all__ = ["Source", "fail", "open_source", "words_of"]
 
-#: What a recording may come as: a path, the bytes of a file, or a binary file object.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""Forms in which a recording may come: a path, the bytes of a file, or a binary file object."""
 
 _SPOOL_BYTES = 8 << 20
 
@@ -30,12 +30,23 @@ def fail(name: str, problem: str, remedy: str = "") -> AudioError:
 
 
 def words_of(error: BaseException) -> str:
-    """What a library said went wrong, to be put in parentheses."""
+    """Return what a library said went wrong, to be put in parentheses."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__).strip().rstrip(".").lower()
 
 
 def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
-    """Turn whatever was given into a seekable binary file: the file, whether we close it, and its name."""
+    """Open a recording for reading.
+
+    Args:
+        source: The recording.
+        name: What to call it. None takes the file's name.
+
+    Returns:
+        A seekable binary file, whether we have to close it, and its name.
+
+    Raises:
+        AudioError: If it does not exist, cannot be opened, or is no recording.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source), True, name or "(bytes)"
     if isinstance(source, (str, os.PathLike)):
@@ -43,20 +54,7 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
         name = name or path.name or str(path)
         if "://" in str(source):
             raise fail(name, f"{source} is an address, not a file", "Download it first, then give the path.")
-        try:
-            if path.is_dir():
-                raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
-            if path.exists() and not path.is_file():
-                raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
-            return path.open("rb"), True, name
-        except FileNotFoundError as error:
-            raise fail(
-                name, f"there is no file at {path}", f"Check the path (the current folder is {Path.cwd()})."
-            ) from error
-        except (OSError, ValueError) as error:
-            raise fail(
-                name, f"it cannot be opened ({words_of(error)})", "Check the path and its permissions."
-            ) from error
+        return _open_path(path, name), True, name
     if not hasattr(source, "read"):
         raise AudioError(
             f"Your {type(source).__name__} is no recording. Give a path, the bytes of a file or an open binary file; "
@@ -83,3 +81,18 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
             raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
         spool.write(piece)
     return spool, True, name  # type: ignore[return-value]
+
+
+def _open_path(path: Path, name: str) -> BinaryIO:
+    try:
+        if path.is_dir():
+            raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
+        if path.exists() and not path.is_file():
+            raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
+        return path.open("rb")
+    except FileNotFoundError as error:
+        remedy = f"Check the path (the current folder is {Path.cwd()})."
+        raise fail(name, f"there is no file at {path}", remedy) from error
+    except (OSError, ValueError) as error:
+        problem = f"it cannot be opened ({words_of(error)})"
+        raise fail(name, problem, "Check the path and its permissions.") from error

@@ -1,4 +1,4 @@
-"""Decode any recording, a block at a time, to what a Realtime model hears: 16-bit mono at one rate.
+"""Decode any recording, a block at a time, to what a Realtime model takes: 16-bit mono at one rate.
 
 One path for every format and length: the file is recognised by its content (`formats`), decoded by the FFmpeg that
 PyAV carries (nothing on PATH is used), mixed down, resampled band-limited by soxr. `Clip.read` joins the blocks;
@@ -7,7 +7,6 @@ a session sends them as they come.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,17 +16,14 @@ import numpy as np
 
 from rtnb.audio.formats import READABLE, Shape, looks_like, shape_of, sniff, wav_header
 from rtnb.audio.pcm import RATE_HZ
-from rtnb.audio.resample import Resampler, channels_of, finite
+from rtnb.audio.resample import Resampler, channels_of, check_rate, finite, is_rate, to_float
 from rtnb.audio.source import Source, fail, open_source, words_of
-from rtnb.errors import AudioError, RtnbWarning
+from rtnb.errors import RtnbWarning
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-__all__ = ["RATE_HZ", "Source", "Stream", "open_stream"]
-
-#: The one PCM rate of the Realtime API (OpenAI docs: `audio/pcm` is 24 kHz, 16-bit, mono, little-endian).
-
+__all__ = ["Stream", "open_stream"]
 
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
@@ -35,20 +31,20 @@ _BLOCK_SECONDS = 0.5
 
 @runtime_checkable
 class Sampled(Protocol):
-    """Sound already decoded; what `Clip` looks like from here."""
+    """Audio already decoded; a `Clip` is one."""
 
     name: str
     rate_hz: int
 
     @property
     def array(self) -> npt.NDArray[np.int16]:
-        """The samples, shape `(n,)`."""
+        """Samples, shape `(n,)`."""
 
 
 class Stream:
-    """A recording that decodes itself as it is iterated, never holding more than a block.
+    """Recording that decodes itself as it is iterated, never holding more than a block.
 
-    Iterating gives `bytes`: signed 16-bit little-endian mono PCM at `rate_hz`. The first block is about 0.1 s long,
+    Iterating yields `bytes`: signed 16-bit little-endian mono PCM at `rate_hz`. The first block is about 0.1 s long,
     later ones about 0.5 s and never over 1 s.
 
     Attributes:
@@ -62,18 +58,14 @@ class Stream:
     """
 
     def __init__(self, source: Source | Sampled, *, rate_hz: int | None = RATE_HZ, name: str | None = None) -> None:
-        if rate_hz is not None and not 1_000 <= rate_hz <= 768_000:
-            raise AudioError(
-                f"Your rate_hz={rate_hz} is no sample rate. Give samples per second, for example 24000.",
-                name=name or "",
-                problem="rate_hz",
-            )
+        if rate_hz is not None:
+            check_rate(rate_hz, name or "")
         self.missing_seconds: float | None = 0.0
         self.seconds: float | None
         self._container: Any = None
         self._file: BinaryIO | None = None
         self._spent = False
-        if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and isinstance(source, Sampled):
+        if isinstance(source, Sampled):
             self.name = name or source.name
             self.recorded_hz, self.channels = source.rate_hz, 1
             self.rate_hz = rate_hz or source.rate_hz
@@ -124,70 +116,80 @@ class Stream:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _probe(self, rate_hz: int | None) -> None:
-        import av
-
-        file = self._file
-        assert file is not None
-        demuxer = sniff(file)
+        assert self._file is not None
+        demuxer = sniff(self._file)
         if demuxer is None:
-            what = looks_like(file)
-            raise fail(
-                self.name,
-                "it is empty" if what == "empty" else f"it is {what}",
-                ""
-                if what != "no sound file that rtnb knows"
-                else f"rtnb reads {READABLE}; if these are bare samples without a header, use "
-                "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats.",
-            )
-        options = {"probesize": "16384", "analyzeduration": "0"}
-        if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):
-            options = {"probesize": "2000000", "analyzeduration": "2000000"}  # no header: streams show up as they come
-        self._shape: Shape = shape_of(file, demuxer)
+            what, remedy = looks_like(self._file), ""
+            if what == "no sound file that rtnb knows":
+                remedy = (
+                    f"rtnb reads {READABLE}; if these are bare samples without a header, use "
+                    "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats."
+                )
+            raise fail(self.name, f"it is {what}", remedy)
+        self._shape: Shape = shape_of(self._file, demuxer)
         if demuxer == "rifx":
             self._probe_rifx(rate_hz)
             return
+        self._open(demuxer, self._options(self._file, demuxer))
+        self._choose_track()
+        if demuxer == "wav" or self.recorded_hz:
+            self._check_rate(self.recorded_hz)
+        self.rate_hz = rate_hz or self.recorded_hz or RATE_HZ
+        self.seconds = self._declared()
+
+    def _options(self, file: BinaryIO, demuxer: str) -> dict[str, str]:
+        """Return FFmpeg's options for a container."""
+        if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):
+            return {"probesize": "2000000", "analyzeduration": "2000000"}  # no header: streams show up as they come
+        options = {"probesize": "16384", "analyzeduration": "0"}
         if demuxer == "wav":
             wav = wav_header(file)
             if wav.rate_hz is None or wav.present_bytes == 0:
                 raise fail(self.name, "it ends before any sound" if wav.rate_hz else "it ends within its header")
             if not 0 < (wav.channels or 0) <= 64:
                 raise fail(self.name, f"its header says {wav.channels} channels")
-            _check_rate(self.name, wav.rate_hz)
+            self._check_rate(wav.rate_hz)
             if wav.length_is_wrong:
                 options["ignore_length"] = "1"
             options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
-        file.seek(0)
+        return options
+
+    def _open(self, demuxer: str, options: dict[str, str]) -> None:
+        import av
+
+        assert self._file is not None
+        self._file.seek(0)
         try:
-            # Before 19, PyAV raised on a tag that is not UTF-8 unless told not to; 19 keeps it, and takes no such word.
+            # Before 19, PyAV raised on a tag that is not UTF-8 unless asked not to; 19 keeps it and has no such option.
             lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-            self._container = av.open(file, "r", format=demuxer, options=options, **lenient)
+            self._container = av.open(self._file, "r", format=demuxer, options=options, **lenient)
         except Exception as error:
             broken = f"it begins like a {demuxer} file but is damaged or cut off ({words_of(error)})"
-            problem = self._shape.fault or broken
-            raise fail(self.name, problem) from error
-        audio = list(self._container.streams.audio)
-        if not audio:
+            raise fail(self.name, self._shape.fault or broken) from error
+
+    def _choose_track(self) -> None:
+        streams = self._container.streams
+        if not streams.audio:
             raise fail(self.name, self._shape.fault or "there is no sound in it")
-        self._track = self._container.streams.best("audio") if hasattr(self._container.streams, "best") else audio[0]
-        self._track = self._track or audio[0]
+        self._track = (streams.best("audio") if hasattr(streams, "best") else None) or streams.audio[0]
         context = self._track.codec_context
         if context is None:
             raise fail(self.name, "its kind of compression is unknown")
         with suppress(Exception):
             context.thread_count = 1
         with suppress(Exception):
-            for other in self._container.streams:
+            for other in streams:
                 if other.index != self._track.index:
                     other.discard = "all"
         self.recorded_hz = int(context.sample_rate or 0)
         self.channels = int(getattr(context, "channels", 0) or 0)
-        if demuxer == "wav" or self.recorded_hz:
-            _check_rate(self.name, self.recorded_hz)
-        self.rate_hz = rate_hz or self.recorded_hz or RATE_HZ
-        self.seconds = self._declared()
+
+    def _check_rate(self, rate_hz: int) -> None:
+        if not is_rate(rate_hz):
+            raise fail(self.name, f"its header says {rate_hz} samples per second")
 
     def _probe_rifx(self, rate_hz: int | None) -> None:
-        """FFmpeg takes the samples of a big-endian wav for little-endian ones; libsndfile knows better."""
+        """Open a big-endian wav, whose samples FFmpeg takes for little-endian ones, with libsndfile."""
         import soundfile
 
         assert self._file is not None
@@ -197,7 +199,7 @@ class Stream:
         except soundfile.LibsndfileError as error:
             raise fail(self.name, f"it begins like a wav file but is damaged ({words_of(error)})") from error
         self.recorded_hz, self.channels = self._container.samplerate, self._container.channels
-        _check_rate(self.name, self.recorded_hz)
+        self._check_rate(self.recorded_hz)
         self.rate_hz = rate_hz or self.recorded_hz
         self.seconds = self._container.frames / self.recorded_hz
         self._frames = self._rifx_frames  # type: ignore[method-assign]
@@ -210,57 +212,44 @@ class Stream:
             raise fail(self.name, "there is no sound in it")
 
     def _declared(self) -> float | None:
-        track, container = self._track, self._container
-        seconds: float | None = None
+        """Return the duration that the file states. None where it states none, or one that cannot be."""
+        track, seconds = self._track, (self._container.duration or 0) / 1_000_000
         if track.duration and track.time_base:
             seconds = float(track.duration * track.time_base)
-        elif container.duration:
-            seconds = container.duration / 1_000_000
-        return seconds if seconds and 0 < seconds < 400_000 else None
+        return seconds if 0 < seconds < 400_000 else None
 
     def _sampled(self, source: Sampled) -> Iterator[bytes]:
-        resample = Resampler(source.rate_hz, self.rate_hz)
-        yield from self._regrouped(resample, self._slices(source.array, source.rate_hz))
-
-    @staticmethod
-    def _slices(array: npt.NDArray[np.int16], rate_hz: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-        step = max(rate_hz // 10, 1)
-        for start in range(0, len(array), step):
-            yield rate_hz, array[start : start + step].astype(np.float32) / np.float32(32_768)
+        from_hz, step = source.rate_hz, max(source.rate_hz // 10, 1)
+        starts = range(0, len(source.array), step)
+        parts = ((from_hz, to_float(source.array[start : start + step])) for start in starts)
+        yield from self._regrouped(Resampler(from_hz, self.rate_hz), parts)
 
     def _regrouped(self, resample: Resampler, parts: Iterator[tuple[int, npt.NDArray[np.float32]]]) -> Iterator[bytes]:
         """Resample decoded parts and gather them into blocks."""
         held: list[npt.NDArray[np.int16]] = []
-        count, wanted, longest = 0, int(self.rate_hz * _FIRST_SECONDS), self.rate_hz
+        wanted = int(self.rate_hz * _FIRST_SECONDS)
 
-        def blocks(*, flush: bool = False) -> Iterator[bytes]:
-            nonlocal count, wanted
-            if not count or (count < wanted and not flush):
+        def blocks(samples: npt.NDArray[np.int16], least: int) -> Iterator[bytes]:
+            nonlocal wanted
+            held.append(samples)
+            if sum(map(len, held)) < least:
                 return
-            whole = held[0] if len(held) == 1 else np.concatenate(held)
+            whole = np.concatenate(held)
             held.clear()
-            count, wanted = 0, int(self.rate_hz * _BLOCK_SECONDS)
-            for start in range(0, len(whole), longest):
-                yield whole[start : start + longest].astype("<i2", copy=False).tobytes()
-
-        def hold(samples: npt.NDArray[np.int16]) -> None:
-            nonlocal count
-            if len(samples):
-                held.append(samples)
-                count += len(samples)
+            wanted = int(self.rate_hz * _BLOCK_SECONDS)
+            for start in range(0, len(whole), self.rate_hz):
+                yield whole[start : start + self.rate_hz].astype("<i2", copy=False).tobytes()
 
         for from_hz, part in parts:
             if from_hz != resample.from_hz:  # the rate changes on the way: HE-AAC, chained ogg
-                hold(resample(np.zeros(0, np.float32), last=True))
+                held.append(resample.flush())
                 resample = Resampler(from_hz, self.rate_hz)
-            hold(resample(part))
-            yield from blocks()
-        hold(resample(np.zeros(0, np.float32), last=True))
-        yield from blocks(flush=True)
+            yield from blocks(resample(part), wanted)
+        yield from blocks(resample.flush(), 1)
 
     def _decoded(self) -> Iterator[bytes]:
         yield from self._regrouped(Resampler(self.recorded_hz or RATE_HZ, self.rate_hz), self._frames())
-        self._tell(self._got_seconds, self._bad_packets, self._last_error)
+        self._warn(self._got_seconds, self._bad_packets, self._last_error)
 
     _got_seconds = 0.0
     _bad_packets = 0
@@ -292,7 +281,7 @@ class Stream:
                 if not frame.samples:
                     continue
                 rate_hz, channels = frame.sample_rate, channels_of(frame)
-                _check_rate(self.name, rate_hz)
+                self._check_rate(rate_hz)
                 self._got_seconds += frame.samples / rate_hz
                 # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
                 if held and (rate_hz != held_hz or len(channels) != len(held[0])):
@@ -306,11 +295,8 @@ class Stream:
         if held:
             yield held_hz, self._mix(held)
         if not self._got_seconds:
-            raise fail(
-                self.name,
-                self._shape.fault
-                or ("its sound is damaged: " + self._last_error if self._last_error else "there is no sound in it"),
-            )
+            damaged = f"its sound is damaged: {self._last_error}" if self._last_error else "there is no sound in it"
+            raise fail(self.name, self._shape.fault or damaged)
 
     def _mix(self, parts: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Average the channels, which can neither lose one nor clip: shapes `(channels, n)` to one of `(n,)`."""
@@ -335,7 +321,7 @@ class Stream:
             )
         return channels[min(self._only, len(channels) - 1)]
 
-    def _tell(self, got: float, bad: int, words: str) -> None:
+    def _warn(self, got: float, bad: int, words: str) -> None:
         """Warn of what is missing, now that all there is has been decoded."""
         shape, declared = self._shape, self.seconds
         missing: float | None = 0.0
@@ -375,11 +361,6 @@ def open_stream(source: Source | Sampled, *, rate_hz: int = RATE_HZ, name: str |
         A `Stream`: an iterator of PCM blocks with `.seconds`, `.name` and `.close()`.
 
     Raises:
-        AudioError: The source cannot be read as sound; at once or on the first `next()`.
+        AudioError: The source cannot be read as audio; at once or on the first `next()`.
     """
     return Stream(source, rate_hz=rate_hz, name=name)
-
-
-def _check_rate(name: str, rate_hz: int) -> None:
-    if not 1_000 <= rate_hz <= 768_000:
-        raise fail(name, f"its header says {rate_hz} samples per second")

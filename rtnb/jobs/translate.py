@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from rtnb import html, keys, models
 from rtnb import money as costs
+from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ConnectionFailed, InputError, RtnbError
 from rtnb.jobs.audio_source import BYTES_PER_SECOND, Fed, Feed
 from rtnb.opening import find_server
-from rtnb.protocol import client_events
+from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol import conversation as c
 from rtnb.session.reply import Delta
 from rtnb.session.session import Closed, Session
@@ -194,7 +195,7 @@ class Translation(Fed["Translation", Delta]):
         self._sent_seconds += len(pcm) / BYTES_PER_SECOND
         if self._budget is not None:
             self._budget.add(costs.cost_of_minutes(len(pcm) / BYTES_PER_SECOND, self.model))
-        audio = client_events.encode_audio(pcm)
+        audio = frames.encode_audio(pcm)
         event = {"type": "session.input_audio_buffer.append", "event_id": client_events.new_event_id(), "audio": audio}
         self.session.lifecycle.channel.put(event)
 
@@ -204,7 +205,7 @@ class Translation(Fed["Translation", Delta]):
         elif isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
             from rtnb.audio import Clip
 
-            self._add(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=c.RATE_HZ, name="piece")))
+            self._add(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=RATE_HZ, name="piece")))
         elif isinstance(update, Closed):
             self._over.set()
         elif update.event["type"] == "session.closed":
@@ -214,8 +215,8 @@ class Translation(Fed["Translation", Delta]):
                 self._over.set()
             else:
                 self.session.lifecycle.hang_up()
-        elif isinstance(update, c.Errored) and update.error.get("code") == client_events.NOT_RECORDED:
-            self.session.lifecycle.error = client_events.error_from(update.event, "the translation")
+        elif isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+            self.session.lifecycle.error = error_events.error_from(update.event, "the translation")
             self._over.set()
 
     def _add(self, piece: Delta | None) -> None:

@@ -1,1 +1,1 @@
-"""The Realtime protocol: events, the log and the conversation, without clock or socket."""
+"""Realtime protocol: events, the log and the conversation, without clock or socket."""

@@ -1,8 +1,8 @@
-"""The log: every event both ways with its time, and the sound in them kept outside memory.
+"""The log: every event both ways with its time, and the audio in them kept outside memory.
 
 A minute of speech is 2.9 MB of PCM16 and 3.8 MB of base64, and an hour of a recording must not live in memory. So the
-sound we send goes, decoded, to a spool that spills to disk; the sound that comes is kept decoded, by the same bytes
-that the conversation keeps. An event gets its sound back, to the letter, when somebody looks.
+audio we send goes, decoded, to a spool that spills to disk; the audio we receive is kept decoded, by the same bytes
+that the conversation keeps. An event gets its audio back, to the letter, when somebody looks.
 """
 
 from __future__ import annotations
@@ -13,21 +13,13 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
-from rtnb.protocol import client_events
+from rtnb.protocol.event_types import AUDIO_FIELDS
+from rtnb.protocol.frames import Event, decode_audio, encode_audio
 
-__all__ = ["SOUND_FIELD", "Entry", "Log", "Spool"]
+__all__ = ["Entry", "Log", "Spool"]
 
 _IN_MEMORY_BYTES = 512 << 10
-
 _APPEND = "input_audio_buffer.append"
-# Which field of which event is sound.
-SOUND_FIELD = {
-    _APPEND: "audio",
-    "response.output_audio.delta": "delta",
-    "response.audio.delta": "delta",
-    "session.input_audio_buffer.append": "audio",
-    "session.output_audio.delta": "delta",
-}
 
 
 class Spool:
@@ -40,7 +32,7 @@ class Spool:
         self.size = 0
 
     def write(self, data: bytes) -> int:
-        """Add bytes at the end; gives the offset at which they begin."""
+        """Add bytes at the end and return the offset at which they begin."""
         with self._lock:
             start = self.size
             self._file.seek(start)
@@ -49,7 +41,7 @@ class Spool:
             return start
 
     def read(self, start: int, end: int) -> bytes:
-        """Give the bytes from `start` up to `end`, both clamped to what is there."""
+        """Return the bytes from offset `start` up to `end`, both clamped to what is there."""
         start, end = max(0, start), min(end, self.size)
         if end <= start:
             return b""
@@ -65,63 +57,63 @@ class _Spooled(NamedTuple):
 
 
 class Entry:
-    """One event of the log.
+    """Event of the log, with its time and its direction.
 
     Attributes:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
-        type: The event's type, by its present-day name.
+        type: The event's type, as it was on the wire.
     """
 
-    __slots__ = ("_event", "_sound", "at_seconds", "direction", "type")
+    __slots__ = ("_audio", "_event", "at_seconds", "direction", "type")
 
     def __init__(
         self,
         at_seconds: float,
         direction: Literal["sent", "received"],
-        event: client_events.Event | str,
-        sound: bytes | _Spooled | None = None,
+        event: Event | str,
+        audio: bytes | _Spooled | None = None,
     ) -> None:
         self.at_seconds = at_seconds
         self.direction = direction
         self.type: str = _APPEND if isinstance(event, str) else event["type"]
         self._event = event
-        self._sound = sound
+        self._audio = audio
 
     @property
     def event(self) -> dict[str, Any]:
-        """The event as it was on the wire, its sound included."""
-        if self._sound is None:
+        """Event as it was on the wire, its audio included."""
+        if self._audio is None:
             return self.silent
-        return {**self.silent, SOUND_FIELD[self.type]: client_events.encode_audio(self.sound)}
+        return {**self.silent, AUDIO_FIELDS[self.type]: encode_audio(self.sound)}
 
     @property
     def silent(self) -> dict[str, Any]:
-        """The event with its sound taken out, in memory anyway."""
+        """Event with its audio taken out, which is in memory anyway."""
         if isinstance(self._event, str):
             return {"type": _APPEND, "event_id": self._event, "audio": ""}
         return self._event
 
     @property
     def brief(self) -> dict[str, Any]:
-        """The event with the sound left out."""
-        if self._sound is None:
+        """Event with the size of its audio in place of the audio, for printing."""
+        if self._audio is None:
             return self.silent
-        return {**self.silent, SOUND_FIELD[self.type]: f"<{self.sound_bytes} bytes of sound>"}
+        return {**self.silent, AUDIO_FIELDS[self.type]: f"<{self.sound_bytes} bytes of sound>"}
 
     @property
     def sound(self) -> bytes:
-        """The sound it carries, decoded; empty for an event without."""
-        if isinstance(self._sound, _Spooled):
-            return self._sound.spool.read(self._sound.start, self._sound.end)
-        return self._sound or b""
+        """Audio it carries, decoded; empty for an event without."""
+        if isinstance(self._audio, _Spooled):
+            return self._audio.spool.read(self._audio.start, self._audio.end)
+        return self._audio or b""
 
     @property
     def sound_bytes(self) -> int:
-        """How many bytes of sound it carries, decoded."""
-        if isinstance(self._sound, _Spooled):
-            return self._sound.end - self._sound.start
-        return len(self._sound or b"")
+        """Size of the audio it carries, decoded."""
+        if isinstance(self._audio, _Spooled):
+            return self._audio.end - self._audio.start
+        return len(self._audio or b"")
 
     def __repr__(self) -> str:
         arrow = "→" if self.direction == "sent" else "←"
@@ -129,38 +121,38 @@ class Entry:
 
 
 class Log(Sequence[Entry]):
-    """Every event both ways, in order.
+    """Events both ways, in order.
 
     Attributes:
-        heard: What was appended to the input buffer over the whole session, as bytes on the wire.
+        heard: Audio appended to the input audio buffer over the whole session, decoded.
     """
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self.heard = Spool()
 
-    def sent(self, event: client_events.Event, at_seconds: float) -> Entry:
+    def sent(self, event: Event, at_seconds: float) -> Entry:
         """Keep a client event."""
         pcm = _decoded(event)
         if pcm is None:
             return self._add(Entry(at_seconds, "sent", event))
-        return self._spooled({**event, SOUND_FIELD[event["type"]]: ""}, pcm, at_seconds)
+        return self._spooled({**event, AUDIO_FIELDS[event["type"]]: ""}, pcm, at_seconds)
 
     def appended(self, event_id: str, pcm: bytes, at_seconds: float) -> Entry:
-        """Keep an `input_audio_buffer.append` whose sound is still at hand decoded."""
+        """Keep an `input_audio_buffer.append` whose audio is still at hand decoded."""
         # Thousands of these make up a long recording: the event is put together when somebody looks.
         return self._spooled(event_id, pcm, at_seconds)
 
-    def received(self, event: client_events.Event, at_seconds: float) -> Entry:
-        """Keep a server event. Sound that is no base64 is kept as it came."""
+    def received(self, event: Event, at_seconds: float) -> Entry:
+        """Keep a server event. Audio that is no base64 is kept as it came."""
         pcm = _decoded(event)
         if pcm is None:
             return self._add(Entry(at_seconds, "received", event))
         # In place: the event is nobody else's yet, and the base64 must not stay alive.
-        event[SOUND_FIELD[event["type"]]] = ""
+        event[AUDIO_FIELDS[event["type"]]] = ""
         return self._add(Entry(at_seconds, "received", event, pcm))
 
-    def _spooled(self, event: client_events.Event | str, pcm: bytes, at_seconds: float) -> Entry:
+    def _spooled(self, event: Event | str, pcm: bytes, at_seconds: float) -> Entry:
         start = self.heard.write(pcm)
         return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
 
@@ -186,12 +178,12 @@ class Log(Sequence[Entry]):
         return f"Log({sent} events sent, {len(self) - sent} received)"
 
 
-def _decoded(event: client_events.Event) -> bytes | None:
-    """The sound of an event. None where it has none, or none that can be read."""
-    field = SOUND_FIELD.get(event["type"])
+def _decoded(event: Event) -> bytes | None:
+    """Return the audio of an event; None where it has none, or none that can be decoded."""
+    field = AUDIO_FIELDS.get(event["type"])
     if field is None or not isinstance(event.get(field), str):
         return None
     try:
-        return client_events.decode_audio(event[field])
+        return decode_audio(event[field])
     except ValueError:
         return None

@@ -39,8 +39,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from rtnb.errors import HIDDEN, InputError, ReplayError, without_secrets
-from rtnb.protocol import client_events
-from rtnb.protocol.log import SOUND_FIELD, Entry, Spool
+from rtnb.protocol import beta, client_events, error_events, event_types, frames
+from rtnb.protocol.log import Entry, Spool
 from rtnb.transport import io_thread
 from rtnb.web.origins import OriginCheck, forbidden, masked_log
 
@@ -183,7 +183,7 @@ def _take_out_sound(value: Any, track: _Track, pictures: dict[str, int]) -> Any:
     audio = value.get("audio")
     if isinstance(audio, str) and len(audio) >= _LONG:
         try:
-            pcm = client_events.decode_audio(audio)
+            pcm = frames.decode_audio(audio)
         except ValueError:
             return taken
         start = track.size
@@ -260,7 +260,7 @@ class Recording:
         """An event whole again, its sound inside."""
         event = self._filled(line.event)
         if line.sound is not None:
-            event = {**event, SOUND_FIELD[line.type]: client_events.encode_audio(self.sound(line.sound))}
+            event = {**event, event_types.AUDIO_FIELDS[line.type]: frames.encode_audio(self.sound(line.sound))}
         return event
 
     def _filled(self, value: Any) -> Any:
@@ -268,7 +268,7 @@ class Recording:
             return [self._filled(part) for part in value]
         if isinstance(value, dict):
             if set(value) == {"sound"} and isinstance(value["sound"], list):
-                return client_events.encode_audio(self.sound(value["sound"]))
+                return frames.encode_audio(self.sound(value["sound"]))
             if set(value) == {"picture"} and isinstance(value["picture"], int):
                 return self._pictures.get(value["picture"], "")
             return {name: self._filled(part) for name, part in value.items()}
@@ -463,7 +463,7 @@ class _Script:
         updates: list[_Answer],
     ) -> _Answer | None:
         """What made the server say this; the server takes what it is asked in order (recorded)."""
-        event = client_events.to_ga(line.event)
+        event = beta.to_ga(line.event)
         type_: str = event["type"]
         item_id: str = event.get("item_id") or (event.get("item") or {}).get("id") or ""
         response = event.get("response") or {}
@@ -675,7 +675,7 @@ class _Player:
         try:
             self._play(self._script.opening, self._script.opening[0].at_seconds if self._script.opening else 0.0)
             async for frame in self._socket:
-                event = client_events.loads(frame)
+                event = frames.loads(frame)
                 beat = self._beats.get(event["type"])
                 if beat is None:
                     self._refuse(event, f"a {event['type']}")
@@ -708,7 +708,7 @@ class _Player:
                 continue
             event = heapq.heappop(self._due)[2]()
             if event is not None:
-                await self._socket.send(client_events.dumps(event), text=True)
+                await self._socket.send(frames.dumps(event), text=True)
 
     def _at(self, seconds: float, make: Callable[[], dict[str, Any] | None]) -> None:
         """Send what `make` gives, so many seconds of the recording from now."""
@@ -720,7 +720,7 @@ class _Player:
         self._at(0.0, lambda: {"event_id": client_events.new_event_id(), **event})
 
     def _refuse(
-        self, event: Mapping[str, Any], what: str, code: str = client_events.NOT_RECORDED, message: str = ""
+        self, event: Mapping[str, Any], what: str, code: str = error_events.NOT_RECORDED, message: str = ""
     ) -> None:
         message = message or (
             f"The recording {self._recording.path.name} does not hold {what}. Ask what it holds, or connect without "
@@ -776,7 +776,7 @@ class _Player:
             self._say({"type": "session.updated", "session": {**opening, **(event.get("session") or {})}})
 
     def _append(self, event: dict[str, Any]) -> None:
-        self._heard.write(client_events.decode_audio(event.get("audio") or ""))
+        self._heard.write(frames.decode_audio(event.get("audio") or ""))
         self._appended_at = self._now()
         self._listen()
 

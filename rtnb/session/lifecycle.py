@@ -19,7 +19,7 @@ from typing import Any, Literal
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
 from rtnb.money import bill, limits
 from rtnb.money.meter import Meter
-from rtnb.protocol import client_events
+from rtnb.protocol import beta, frames
 from rtnb.protocol import conversation as c
 from rtnb.session import exchanges, settings
 from rtnb.session.call_queue import CallQueue
@@ -90,7 +90,7 @@ class Lifecycle:
         self.decide = decide
         self.gate: Callable[[], Awaitable[object]] | None = None
         self.own_detection: dict[str, Any] | None = None
-        self.settings: dict[str, Any] = client_events.plain(wanted, "session")
+        self.settings: dict[str, Any] = frames.plain(wanted, "session")
         self.state: Literal["connecting", "open", "closed"] = "connecting"
         self.warnings: list[str] = []
         self.error: BaseException | None = None
@@ -300,7 +300,7 @@ class Lifecycle:
     def _was_told(self, *codes: str) -> bool:
         """Return whether one of the last events is an `error` with one of these codes."""
         tail = self.channel.log[-5:]
-        return any(e.type == "error" and client_events.to_ga(e.event)["error"].get("code") in codes for e in tail)
+        return any(e.type == "error" and beta.to_ga(e.event)["error"].get("code") in codes for e in tail)
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and let the calls go out."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from rtnb.audio import Clip
 from rtnb.errors import InputError
-from rtnb.protocol import client_events
+from rtnb.protocol import frames
 
 __all__ = ["SOUND_ENDINGS", "Message", "Recording", "Step", "read_parts"]
 
@@ -110,7 +110,7 @@ def _content(part: Any) -> dict[str, Any] | None:
     if isinstance(part, str) and not _is_sound_name(part):
         if not part.strip():
             raise InputError("Your text is blank. Give words, or leave it out.")
-        return {"type": "input_text", "text": client_events.plain(part, "text")}
+        return {"type": "input_text", "text": frames.plain(part, "text")}
     from rtnb.image import Image
 
     picture = Image.of(part)

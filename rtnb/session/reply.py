@@ -283,7 +283,8 @@ class Reply(Stream["Reply", Delta]):
         """Draw this turn over time: user, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_reply(self, self._turn.log_begin, self._turn.log_end)
+        title, session, turn = f"{self.model}, {self.source}", self.session, self._turn
+        return Timeline.read(title, session.log, session.conversation, turn.log_begin, turn.log_end)
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call a function with every update of this turn: what came already, what comes, last `Finished`.

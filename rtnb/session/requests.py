@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from rtnb.errors import InputError
-from rtnb.protocol import client_events
+from rtnb.protocol import client_events, frames
 from rtnb.protocol import conversation as c
 from rtnb.session import exchanges
 from rtnb.session.exchanges import is_type
@@ -31,7 +31,7 @@ class Requests:
         Raises:
             InputError: If it has no type, or cannot be written as JSON.
         """
-        prepared = client_events.plain(event, "event")
+        prepared = frames.plain(event, "event")
         if not isinstance(prepared, dict) or not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
         prepared.setdefault("event_id", client_events.new_event_id())
@@ -77,7 +77,7 @@ class Requests:
             InputError: If a field cannot be written as JSON.
         """
         kind = self.lifecycle.settings.get("type", "realtime")
-        wanted = {"type": kind, **client_events.plain(session, "session")}
+        wanted = {"type": kind, **frames.plain(session, "session")}
         return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
@@ -88,7 +88,7 @@ class Requests:
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
         talk = self.lifecycle.channel.conversation
-        turn = talk.turn(client_events.plain(item_id, "item_id")) if isinstance(item_id, str) else None
+        turn = talk.turn(frames.plain(item_id, "item_id")) if isinstance(item_id, str) else None
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
         return self._request(event, is_type("conversation.item.truncated", item_id=item_id), "to truncate the answer")
@@ -112,7 +112,7 @@ class Requests:
         Audio cannot be given back: the API takes none for the assistant's side.
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
-        items = client_events.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
+        items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
         life = self.lifecycle
         return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items))
 

@@ -18,8 +18,8 @@ from rtnb.errors import InputError, mask_secrets
 from rtnb.money import Budget, Cost, Usage, bill, limits
 from rtnb.money.bill import Bill
 from rtnb.money.meter import Meter, Reservation
-from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
+from rtnb.protocol import frames
 from rtnb.session import following, settings, turn
 from rtnb.session.exchanges import BENIGN_CODES
 from rtnb.session.lifecycle import Lifecycle
@@ -304,7 +304,7 @@ class Session(Requests):
             InputError: If a part is nothing that can be sent, or there is none.
         """
         steps = read_parts(parts)
-        wanted = client_events.plain(settings.of_response(instructions, modalities, voice, response), "response")
+        wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
         state = self._new_turn(progress=(0.0, None))
         return self._take(state, lambda: turn.take_turn(self.lifecycle, state, steps, wanted))
 
@@ -314,7 +314,7 @@ class Session(Requests):
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        wanted = client_events.plain(response, "response")
+        wanted = frames.plain(response, "response")
         state = self._new_turn()
         return self._take(state, lambda: turn.take_turn(self.lifecycle, state, [], wanted))
 
@@ -348,7 +348,7 @@ class Session(Requests):
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
-        wanted = client_events.plain(wanted, "response")
+        wanted = frames.plain(wanted, "response")
         state = self._new_turn(beside=True)
         return self._take(state, lambda: turn.take_side(self.lifecycle, state, wanted))
 
@@ -369,7 +369,7 @@ class Session(Requests):
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
         if not asked:
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
-        reason = client_events.plain(reason, "reason")
+        reason = frames.plain(reason, "reason")
         state = self._new_turn()
         return self._take(state, lambda: turn.take_approved(self.lifecycle, state, asked, yes, reason))
 
@@ -449,7 +449,7 @@ class Session(Requests):
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""
         from rtnb.timeline.timeline import Timeline
 
-        return Timeline.of_session(self)
+        return Timeline.read(f"{self.model}, {self.source}", self.log, self.conversation)
 
     def close(self) -> Handle[None]:
         """Hang up. Safe to call twice; the handle is done when the socket is closed."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, RtnbError, ServerError
-from rtnb.protocol import client_events
+from rtnb.protocol import client_events, error_events
 from rtnb.protocol import conversation as c
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
@@ -248,8 +248,8 @@ async def _end_by_detection(
                 ) from None
             turn.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
             return await respond(context, turn, settings, [*sent, _commit(context, turn)])
-        if isinstance(update, c.Errored) and update.error.get("code") == client_events.NOT_RECORDED:
-            raise client_events.error_from(update.event, "to answer")
+        if isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+            raise error_events.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted | c.Committed):
             detected = True
             turn.items[update.item_id] = context.channel.conversation.turn(update.item_id)

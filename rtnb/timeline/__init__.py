@@ -1,1 +1,1 @@
-"""What happened when, as a picture."""
+"""Timeline: what happened when, as a picture."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.errors import RtnbError, mask_secrets
-from rtnb.protocol import client_events
+from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation, Other, Response, Update
 from rtnb.protocol.log import Log
 from rtnb.transport import connection_errors
@@ -150,8 +150,8 @@ class Channel:
             self.conversation.appended(entry.sound_bytes)
         if self._verbose:
             self._print("→", entry.brief)
-        on_wire = client_events.to_beta(event) if self._where.provider.beta_names else event
-        self._transport.send(client_events.dumps(on_wire))
+        on_wire = beta.to_beta(event) if self._where.provider.beta_names else event
+        self._transport.send(frames.dumps(on_wire))
 
     def append(self, pcm: bytes) -> None:
         """Send audio; during a break it is lost."""
@@ -210,11 +210,11 @@ class Channel:
         """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
         at = self._received_at = self.seconds
         try:
-            event = client_events.loads(frame)
+            event = frames.loads(frame)
         except ValueError as error:
             text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
-            self._unread(*client_events.type_of(frame), str(error))
+            self._unread(*frames.type_of(frame), str(error))
             return None
         entry = self.log.received(event, at)
         if self._verbose:
@@ -226,7 +226,7 @@ class Channel:
             self._settle(updates[0].event, usual=isinstance(event.get("error"), dict))
         except Exception as error:  # whatever form a server gives it, the next event is read all the same
             _log.debug("rtnb: an event could not be read", exc_info=True)
-            self._unread(*client_events.type_of(frame), f"{type(error).__name__}: {error}")
+            self._unread(*frames.type_of(frame), f"{type(error).__name__}: {error}")
             self._tell(Other(event, at))  # some of it may have been taken over
             return None
         return updates[0].event
@@ -236,10 +236,10 @@ class Channel:
         if event["type"] == "error":
             named = event["error"].get("event_id")
             if (expectation := self._expected.get(named or "")) is not None:
-                expectation.fail(client_events.error_from(event, expectation.doing))
+                expectation.fail(error_events.error_from(event, expectation.doing))
             elif not named:  # the API names the event where it can; other servers never do
                 said = f"The server said “{event['error'].get('message') or 'error'}” and nothing after it."
-                self.doubt(lambda doing: client_events.error_from(event, doing), said, usual=usual)
+                self.doubt(lambda doing: error_events.error_from(event, doing), said, usual=usual)
             return
         for expectation in self._expected.values():
             if not expectation.future.done() and expectation.answers(event):
@@ -282,9 +282,7 @@ class Channel:
             self._context.run(print, mask_secrets(sentence), flush=True)
 
     def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
-        shown = client_events.dumps(
-            {k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}
-        ).decode()
+        shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
         if len(shown) > 160:
             shown = shown[:159] + "…"
         self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html, keys, models, opening
 from rtnb import money as costs
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_secrets, without_secrets
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
@@ -192,13 +193,13 @@ class _Ahead:
                 self.tell(item_id, None)
                 continue
             pieces, size = [pcm], len(pcm)
-            while self.waiting and size < _JOINED_BYTES and size < self._credit * 1000 * c.BYTES_PER_MS:
+            while self.waiting and size < _JOINED_BYTES and size < self._credit * 1000 * BYTES_PER_MS:
                 if self.waiting[0][0] != item_id or not (more := self.waiting[0][1]):
                     break
                 self.waiting.popleft()
                 pieces.append(more)
                 size += len(more)
-            seconds = size / (1000 * c.BYTES_PER_MS)
+            seconds = size / (1000 * BYTES_PER_MS)
             self._credit -= seconds
             self.tell(item_id, b"".join(pieces))
         if self.waiting or seconds:
@@ -556,7 +557,7 @@ class Call:
         if (session := self._open_session()) is None:
             return
         size, self._committed_bytes = self._committed_bytes, 0
-        if size < _LEAST_COMMIT_MS * c.BYTES_PER_MS:
+        if size < _LEAST_COMMIT_MS * BYTES_PER_MS:
             session.clear()
             self._line.tell("notice", code="too_short")
             return
@@ -580,7 +581,7 @@ class Call:
         silence_ms = _TRAILING_SILENCE_MS.get(kind, 1000)
         if isinstance(detection, Mapping):
             silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
-        session.append(bytes(silence_ms * c.BYTES_PER_MS))
+        session.append(bytes(silence_ms * BYTES_PER_MS))
 
     def _say(self, text: str) -> None:
         session = self._open_session()

@@ -78,7 +78,7 @@ def test_two_spoken_turns_are_heard_answered_and_captioned(jupyter):
 
 @old_and_new
 def test_speaking_over_the_answer_silences_it_and_the_server_learns_what_was_heard(jupyter):
-    keep = "open('over.pcm', 'wb').write(b''.join(call.turns[1]._pcm))"
+    keep = "open('over.pcm', 'wb').write(call.turns[1].pcm)"
     with in_notebook(jupyter, "over.ipynb", [CALL, TOLD, keep], speaks=True) as call:
         call.until("listening")
         call.say("Please count from one to sixty.")

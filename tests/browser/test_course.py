@@ -16,12 +16,12 @@ import nbformat
 import pytest
 
 from browser import lab
-from rtnb.course import notebooks
+from rtnb.course import sources
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-SOURCES = {path.stem: path for path in notebooks.sources(NOTEBOOKS)}
+SOURCES = {path.stem: path for path in sources.paths(NOTEBOOKS)}
 # What the widgets and cards say of themselves, in the reader's language.
 WORDS = {
     "en": {"upload": "Drop recordings here", "call": "Ready", "check": "Nothing here yet"},
@@ -82,7 +82,7 @@ class Desk:
         # In an empty folder of its own, for it leaves files there.
         shutil.rmtree(self.jupyter.folder / language, ignore_errors=True)
         (self.jupyter.folder / language).mkdir()
-        nbformat.write(notebooks.compose(notebooks.read(SOURCES[name]), language, "1"), self.jupyter.folder / path)
+        nbformat.write(sources.compose(sources.read(SOURCES[name]), language, "1"), self.jupyter.folder / path)
         self.page.evaluate("(path) => { window.jupyterapp.commands.execute('docmanager:open', { path }); }", path)
         self.page.wait_for_function(
             f"""(path) => {{
@@ -158,7 +158,7 @@ def test_run_all_in_jupyterlab(name, desk):
     keep = Path(os.environ["RTNB_SCREENSHOTS"]) if "RTNB_SCREENSHOTS" in os.environ else None
     began = time.monotonic()
     desk.page.console.clear()
-    both = list(notebooks.LANGUAGES)
+    both = list(sources.LANGUAGES)
     languages = both if os.environ.get("RTNB_LONG") else [both[list(SOURCES).index(name) % 2]]
     paths = {language: desk.open(name, language) for language in languages}
     try:

@@ -20,7 +20,7 @@ def answered(talk):
 
 def test_money_is_no_formula(jupyters):
     with serve(answered) as url, jupyters("lab") as jupyter, lab.chromium() as browser:
-        finding = f"from rtnb.doctor import Finding, Report; Report((Finding('price', 'note', {DEAR!r}, {DEAR!r}),))"
+        finding = f"from rtnb.diagnosis import report as r; r.Report((r.Finding('price', 'note', {DEAR!r}, {DEAR!r}),))"
         cells = [
             f"import rtnb; await rtnb.ask({DEAR!r}, url={url!r}, key='sk-test', modalities='text')",
             finding,

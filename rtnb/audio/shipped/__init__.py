@@ -1,4 +1,4 @@
-"""The recordings that ship with the package: by name, by number, with what is said in them."""
+"""Recordings that ship with the package: by name, by number, with what is said in them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _clip(name: str) -> Clip:
 
 
 class Samples(Sequence[Clip]):
-    """The shipped recordings: a sequence of clips that also takes names.
+    """Shipped recordings: a sequence of clips that also takes names.
 
     Examples:
         >>> samples()["question"]
@@ -43,22 +43,22 @@ class Samples(Sequence[Clip]):
 
     @property
     def names(self) -> list[str]:
-        """Their names, in order."""
+        """Names of the recordings, in order."""
         return [entry["name"] for entry in _listed()]
 
     @property
     def texts(self) -> Mapping[str, str]:
-        """What is said in each, by name."""
+        """Words of each recording, by name."""
         return {entry["name"]: entry["text"] for entry in _listed()}
 
     @property
     def voices(self) -> Mapping[str, str]:
-        """Who speaks in each, by name."""
+        """Voice of each recording, by name."""
         return {entry["name"]: entry["voice"] for entry in _listed()}
 
     @property
     def dialogue(self) -> list[Clip]:
-        """The clips of the conversation, in order; two voices take turns."""
+        """Clips of the dialogue, in order; two voices take turns."""
         return [_clip(name) for name in self.names if name.startswith("dialogue")]
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class Samples(Sequence[Clip]):
     @overload
     def __getitem__(self, key: slice) -> list[Clip]: ...
     def __getitem__(self, key: int | str | slice) -> Clip | list[Clip]:
-        """A clip by number or name, or several by a slice of numbers.
+        """Return a clip by number or name, or several by a slice of numbers.
 
         Raises:
             InputError: There is no sample of that name.
@@ -101,7 +101,7 @@ class Samples(Sequence[Clip]):
 
 
 def samples() -> Samples:
-    """The recordings that ship with the package: short, spoken, by several synthetic voices.
+    """Return the recordings that ship with the package: short, spoken, by several synthetic voices.
 
     Among them a short question, a talk to summarise and a dialogue. In a notebook they show as a table with players.
 

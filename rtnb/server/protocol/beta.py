@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, BETA_NAMES
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Output, Send
@@ -17,22 +18,12 @@ from rtnb.server.protocol.settings import BETA_MODELS
 
 __all__ = ["BetaScript", "flat", "nested"]
 
-_EVENTS = {
-    "conversation.item.added": "conversation.item.created",
-    "response.output_text.delta": "response.text.delta",
-    "response.output_text.done": "response.text.done",
-    "response.output_audio.delta": "response.audio.delta",
-    "response.output_audio.done": "response.audio.done",
-    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
-    "response.output_audio_transcript.done": "response.audio_transcript.done",
-}
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
 _FORMATS = {
     "pcm16": {"type": "audio/pcm", "rate": 24_000},
     "g711_ulaw": {"type": "audio/pcmu"},
     "g711_alaw": {"type": "audio/pcma"},
 }
-_FORMAT_NAMES = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 # Beta field → where GA has it, for session.update; response.create has the output side only.
 _SESSION_FIELDS = {
     "modalities": "output_modalities",
@@ -62,8 +53,7 @@ _RESPONSE_FIELDS = {
     "voice": "audio.output.voice",
     "output_audio_format": "audio.output.format",
 }
-_CONTENT_TO_GA = {"text": "output_text", "audio": "output_audio"}
-_CONTENT_TO_BETA = {new: old for old, new in _CONTENT_TO_GA.items()}
+_CONTENT_TO_BETA = {new: old for old, new in BETA_CONTENT.items()}
 
 
 class BetaScript:
@@ -142,7 +132,7 @@ class BetaScript:
         return translated
 
     def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        told = {**event, "type": _EVENTS.get(event["type"], event["type"])}
+        told = {**event, "type": BETA_NAMES.get(event["type"], event["type"])}
         told.pop("obfuscation", None)
         if told["type"] == "response.function_call_arguments.done":
             told.pop("name", None)
@@ -168,7 +158,7 @@ class BetaScript:
             "output": [_item_to_beta(item) for item in response["output"]],
             "modalities": ["text"] if response["output_modalities"] == ["text"] else ["text", "audio"],
             "voice": spoken["voice"],
-            "output_audio_format": _FORMAT_NAMES[spoken["format"]["type"]],
+            "output_audio_format": BETA_FORMATS[spoken["format"]["type"]],
             "temperature": self._temperature,
             "max_output_tokens": response["max_output_tokens"],
         }
@@ -188,8 +178,8 @@ def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) 
         "voice": spoken["voice"],
         "speed": spoken["speed"],
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
-        "input_audio_format": _FORMAT_NAMES[heard["format"]["type"]],
-        "output_audio_format": _FORMAT_NAMES[spoken["format"]["type"]],
+        "input_audio_format": BETA_FORMATS[heard["format"]["type"]],
+        "output_audio_format": BETA_FORMATS[spoken["format"]["type"]],
         "input_audio_transcription": heard["transcription"],
         "input_audio_noise_reduction": heard["noise_reduction"],
         "tool_choice": session["tool_choice"],
@@ -283,7 +273,7 @@ def _moved(fields: Mapping[str, Any], places: Mapping[str, str], where: str) -> 
 def _item_to_ga(item: Any) -> Any:
     if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
         return item
-    return item | {"content": [_renamed(part, _CONTENT_TO_GA) for part in item["content"]]}
+    return item | {"content": [_renamed(part, BETA_CONTENT) for part in item["content"]]}
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:

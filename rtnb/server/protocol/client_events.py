@@ -1,31 +1,16 @@
-"""The shapes of client events: names, fields, kinds and bounds (SDK types; the list of names is recorded)."""
+"""The shapes of client events: names, fields, kinds and bounds (SDK types)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol import api_errors, settings
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.schema import Check, anything, array, boolean, choice, integer, nullable, record, string
 
-__all__ = ["CLIENT_EVENTS", "read_append", "read_event"]
-
-CLIENT_EVENTS = (
-    "session.update",
-    "session.close",
-    "input_audio_buffer.append",
-    "session.input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.truncate",
-    "conversation.item.delete",
-    "conversation.item.retrieve",
-    "response.create",
-    "response.cancel",
-)
-"""The server's own list, in its own order (recorded in an `invalid_value` error, September 2026)."""
+__all__ = ["read_append", "read_event"]
 
 # SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
 _APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4

@@ -12,11 +12,12 @@ from typing import Any
 
 import pybase64
 
+from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS
-from rtnb.server.protocol.client_events import CLIENT_EVENTS, read_append
+from rtnb.server.protocol.client_events import read_append
 from rtnb.server.protocol.effects import Close, Detect, Ids, Output, Respond, Send, Speak, Transcribe, Transcript
 from rtnb.server.protocol.requests import Request, Text
 from rtnb.server.protocol.schema import anything, choice, nullable, number, record, string

@@ -1,6 +1,6 @@
 """Speak the shipped recordings anew.
 
-`python -m rtnb.audio.shipped.make` writes one .ogg for each entry of samples.toml.
+`python tests/make_samples.py` writes one .ogg for each entry of rtnb/audio/shipped/samples.toml.
 
 Needs Debian's `flite` (its voices are heard well by speech recognisers). Their level is set alike, the silence at
 both ends cut to a tenth of a second, and each is stored as Opus at 24 kbit/s.
@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rtnb.audio import Clip
+from rtnb.audio import Clip, shipped
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(shipped.__file__).resolve().parent
 PEAK = 0.7
 QUIET = 0.01
 MARGIN_SECONDS = 0.1

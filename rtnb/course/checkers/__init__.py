@@ -1,0 +1,1 @@
+"""Checkers of the course's exercises, one file per notebook."""

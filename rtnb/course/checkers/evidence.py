@@ -1,0 +1,72 @@
+"""Read the evidence that checkers judge: the reply or session handed over, and the events in its log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from rtnb.session.reply import Reply
+from rtnb.session.session import Session
+from rtnb.texts.language import say
+
+__all__ = ["Exercises", "Wrong", "completed", "events", "recordings", "reply_of", "session_of", "tool_outputs"]
+
+# By its number, a function of what the learner made: it returns the sentence for a right answer, or raises `Wrong`.
+Exercises = Mapping[str, Callable[..., str]]
+
+
+class Wrong(Exception):
+    """Answer that is not right, and why.
+
+    Args:
+        english: The sentence in English, which is its key in `zh.toml`.
+        **values: What its braces stand for.
+    """
+
+    def __init__(self, english: str, **values: object) -> None:
+        super().__init__(say(english, **values))
+
+
+def reply_of(thing: Any) -> Reply:
+    """Return the reply that was handed over, once it is complete."""
+    if isinstance(thing, Session):
+        raise Wrong("That is a session. Hand over what chat.ask(…) gave you.")
+    if not isinstance(thing, Reply):
+        raise Wrong("That is of type {kind}, not a reply. Hand over what ask(…) gave you.", kind=type(thing).__name__)
+    if not thing.done:
+        raise Wrong("The reply is not over yet. Write await before ask(…), or wait a moment and check again.")
+    if thing.status != "completed":
+        sentence = "The reply ended as {status!r}. Read reply.error and reply.status_details, and ask again."
+        raise Wrong(sentence, status=thing.status)
+    return thing
+
+
+def session_of(thing: Any) -> Session:
+    """Return the session that was handed over."""
+    if isinstance(thing, Reply):
+        raise Wrong("That is a single reply. Hand over the session: what rtnb.connect(…) gave you.")
+    if not isinstance(thing, Session):
+        sentence = "That is of type {kind}, not a session. Hand over what rtnb.connect(…) gave you."
+        raise Wrong(sentence, kind=type(thing).__name__)
+    return thing
+
+
+def events(session: Session, direction: Literal["sent", "received"], type_: str) -> list[dict[str, Any]]:
+    """Return the events of a type that went in a direction, their audio left out."""
+    return [entry.silent for entry in session.log if entry.direction == direction and entry.type == type_]
+
+
+def tool_outputs(session: Session) -> list[str]:
+    """Return what the learner's tools returned to the model, in order."""
+    items = [event.get("item") or {} for event in events(session, "sent", "conversation.item.create")]
+    return [item.get("output", "") for item in items if item.get("type") == "function_call_output"]
+
+
+def recordings(session: Session) -> int:
+    """Return how many times the input audio buffer was committed: by `ask(clip)` or by turn detection."""
+    return len(events(session, "received", "input_audio_buffer.committed"))
+
+
+def completed(session: Session) -> int:
+    """Return how many responses are complete."""
+    return sum(response.status == "completed" for response in session.conversation.responses.values())

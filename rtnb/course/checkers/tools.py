@@ -1,0 +1,59 @@
+"""Check the exercises of notebook 4, tools and pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, reply_of, tool_outputs
+from rtnb.texts.language import say
+
+__all__ = ["EXERCISES"]
+
+
+def tool_called(answer: Any) -> str:
+    """Check that the model called the learner's function, that it returned, and that an answer followed."""
+    reply = reply_of(answer)
+    tools = list(reply.session.tools)
+    if not tools:
+        raise Wrong("The model had no tools. Hand your function over: tools=[my_function].")
+    if not reply.tool_calls:
+        raise Wrong(
+            "The model knew {names} and did not call it. "
+            "Use words of its name or docstring in your question, or say tool_choice='required'.",
+            names=", ".join(str(getattr(tool, "name", tool)) for tool in tools),
+        )
+    call = reply.tool_calls[-1]
+    if call.error is not None:
+        raise Wrong("{name} was called and failed: {error}", name=call.name, error=call.error)
+    if not reply.text:
+        raise Wrong("The function was called, but the model said nothing after it.")
+    return say("Right: {call!r}, and the answer was made with it.", call=call)
+
+
+def tool_failed(answer: Any) -> str:
+    """Check that the learner's function raised and the model answered all the same."""
+    reply = reply_of(answer)
+    if not reply.tool_calls:
+        raise Wrong("No tool was called in this reply. First have the model call your function.")
+    if all(call.error is None for call in reply.tool_calls):
+        raise Wrong("{call!r} went well. For this exercise the function has to raise.", call=reply.tool_calls[-1])
+    sentence = "Right: your exception did not end the talk. The model was told {output!r} and could answer."
+    return say(sentence, output=tool_outputs(reply.session)[-1])
+
+
+def picture(answer: Any) -> str:
+    """Check that a picture was sent together with a question."""
+    reply = reply_of(answer)
+    items = [event.get("item") or {} for event in events(reply.session, "sent", "conversation.item.create")]
+    kinds = {part.get("type") for item in items for part in item.get("content") or []}
+    if "input_image" not in kinds:
+        raise Wrong("No picture was sent: no item of the log has an input_image part. Hand the Image to ask.")
+    if "input_text" not in kinds and not recordings(reply.session):
+        raise Wrong("The picture went out without a question. Add words, or a recording, to the same ask.")
+    tokens = reply.usage.input_image_tokens
+    if not tokens:
+        return say("Right: picture and question went out together. (This server counts no image tokens.)")
+    return say("Right: the model saw the picture, {tokens} tokens of it.", tokens=tokens)
+
+
+EXERCISES: Exercises = {"04.1": tool_called, "04.2": tool_failed, "04.3": picture}

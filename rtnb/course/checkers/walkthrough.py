@@ -1,0 +1,76 @@
+"""Check the exercises of notebook 1, the walkthrough."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from rtnb.audio import pcm
+from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recordings, reply_of, session_of
+from rtnb.session.reply import Reply
+from rtnb.texts.language import say
+
+__all__ = ["EXERCISES"]
+
+
+def _audio_deltas(reply: Reply) -> list[str]:
+    """Return the audio of a reply as it came, in base64."""
+    return [event["delta"] for event in reply.events if event["type"] == "response.output_audio.delta"]
+
+
+def text_only(answer: Any) -> str:
+    """Check that a recording was answered with text and no audio."""
+    reply = reply_of(answer)
+    if not recordings(reply.session):
+        raise Wrong("No recording was sent, only words. Hand ask the clip rtnb.samples()['weather'] as well.")
+    if _audio_deltas(reply):
+        raise Wrong(
+            "The answer came with sound: there are response.output_audio.delta events in it. "
+            "Ask for text with modalities='text'."
+        )
+    return say(
+        "Right: the events carry response.output_text.delta and no sound; text is the cheapest way to be answered."
+    )
+
+
+def first_delta(answer: Any, count: Any) -> str:
+    """Check the number of bytes of PCM in the first delta."""
+    deltas = _audio_deltas(reply_of(answer))
+    if not deltas:
+        raise Wrong("This reply has no sound. Take one that was asked for without modalities='text'.")
+    size = len(base64.b64decode(deltas[0]))
+    if count == len(deltas[0]):
+        sentence = "{count} is the number of base64 characters. Decode the delta first, then count its bytes."
+        raise Wrong(sentence, count=count)
+    if count == size // pcm.BYTES_PER_SAMPLE:
+        raise Wrong("{count} is the number of samples. Each of them has two bytes.", count=count)
+    if count != size:
+        sentence = "{count!r} is not it. Take the first event of type response.output_audio.delta and decode its delta."
+        raise Wrong(sentence, count=count)
+    sentence = "Right: {size} bytes, two a sample, 24,000 samples a second: {milliseconds:.0f} ms of speech."
+    return say(sentence, size=size, milliseconds=pcm.milliseconds(size))
+
+
+def own_conversation(made: Any) -> str:
+    """Check a session with two recordings and a typed question, all answered."""
+    session = session_of(made)
+    spoken, answers = recordings(session), completed(session)
+    typed = sum(turn.role == "user" and bool(turn.text) for turn in session.turns)
+    if spoken < 2:
+        raise Wrong(
+            "The session's log shows {recordings} recording(s). "
+            "Send at least two, each with its own await mine.ask(clip).",
+            recordings=spoken,
+        )
+    if typed < 1:
+        raise Wrong("There are recordings but no typed question. Add await mine.ask('…') with words.")
+    if answers < 2:
+        sentence = "Only {answers} answer(s) ended well. Await every ask inside the async with block."
+        raise Wrong(sentence, answers=answers)
+    sentence = (
+        "Right: {recordings} recordings, {typed} typed, {answers} answers, all on one connection with one memory."
+    )
+    return say(sentence, recordings=spoken, typed=typed, answers=answers)
+
+
+EXERCISES: Exercises = {"01.1": text_only, "01.2": first_delta, "01.3": own_conversation}

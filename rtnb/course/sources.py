@@ -1,0 +1,165 @@
+"""Read the sources of the notebooks and compose notebooks from them, one for each language.
+
+A source in `notebooks/source/` is text. `%% en` and `%% zh` begin the two languages of one Markdown cell, `%% code` a
+cell both share; so the code of both languages is the same by construction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["LANGUAGES", "ON_INDEX", "REPOSITORY", "Cell", "Source", "compose", "paths", "read", "target"]
+
+LANGUAGES = ("en", "zh")
+# Where the notebooks are read on GitHub and opened in Colab.
+REPOSITORY = "rtnb/rtnb"
+BRANCH = "main"
+
+# Whether the package index has rtnb. Until its first release that name may be a stranger's there, and nothing of ours
+# asks for it. Set with the release; then `python -m rtnb.course --text` brings it into every notebook.
+ON_INDEX = False
+
+_INSTALL = """from importlib.util import find_spec
+
+if not getattr(find_spec("rtnb"), "origin", None):  # rtnb is not installed yet
+    from glob import glob
+    from packaging.version import Version
+
+    # What lies beside this notebook: the newest wheel, else a checkout of the repository.
+    near = ["./", "../", "../../", *glob("./*/")]
+    wheels = [file for folder in near for file in glob(folder + "rtnb-*-py3-none-any.whl")]
+    wheels.sort(key=lambda file: Version(file.split("-")[-4]), reverse=True)
+    checkouts = [at for at in near if glob(at + "pyproject.toml") and glob(at + "rtnb/cli.py")]
+    found = [{found}]
+    if not found:
+        raise ImportError(
+            {nothing}
+        )
+    %pip install -q "{{found[0]}}[practice]"
+
+import rtnb"""
+
+_NOTHING_TO_INSTALL = {
+    "en": """"Your kernel has no rtnb, and neither its wheel (rtnb-….whl) nor its repository lies beside "
+            "this notebook: put one of them there (in Colab, under Files) and run this cell again.\"""",
+    "zh": """"内核里没有 rtnb，笔记本旁边也没有它的 wheel 文件（rtnb-….whl）或代码仓库："
+            "请把其中一个放到那里（在 Colab 中放到“文件”里），再运行这一格。\"""",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Cell of a source.
+
+    Attributes:
+        kind: `"markdown"` or `"code"`.
+        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}` and `{{install}}`.
+    """
+
+    kind: str
+    texts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Source of a notebook.
+
+    Attributes:
+        name: The notebook's name without its ending, for example `"01_walkthrough"`.
+        minutes: Minutes a learner will take.
+        cells: The cells in order.
+    """
+
+    name: str
+    minutes: int
+    cells: tuple[Cell, ...]
+
+
+def read(path: Path) -> Source:
+    """Read a source.
+
+    Raises:
+        ValueError: If a Markdown cell lacks one of the languages, or a line before the first cell is not understood.
+    """
+    minutes, blocks = 0, list[tuple[str, list[str], int]]()
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        if match := re.fullmatch(r"%% (en|zh|code)\s*", line):
+            blocks.append((match[1], [], number))
+        elif match := re.fullmatch(r"%% minutes: (\d+)\s*", line):
+            minutes = int(match[1])
+        elif blocks:
+            blocks[-1][1].append(line)
+        elif line.strip() and not line.startswith("<!--"):
+            raise ValueError(f"{path.name}:{number}: {line!r} stands before the first cell")
+    cells, waiting = list[Cell](), dict[str, str]()
+    for kind, lines, number in blocks:
+        text = "\n".join(lines).strip("\n")
+        if kind == "code" and waiting:
+            raise ValueError(f"{path.name}:{number}: the Markdown cell before lacks a language")
+        if kind in waiting or (kind == "zh" and "en" not in waiting):
+            raise ValueError(f"{path.name}:{number}: English and Chinese must take turns")
+        if kind == "code":
+            cells.append(Cell("code", dict.fromkeys(LANGUAGES, text)))
+        else:
+            waiting[kind] = text
+        if len(waiting) == len(LANGUAGES):
+            cells.append(Cell("markdown", waiting))
+            waiting = {}
+    if waiting:
+        raise ValueError(f"{path.name}: the last Markdown cell lacks a language")
+    return Source(path.stem, minutes, tuple(cells))
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return the paths of the sources below `notebooks/`, in the order of the course."""
+    return sorted((folder / "source").glob("[0-9][0-9]_*.md"))
+
+
+def target(name: str, language: str) -> str:
+    """Return the notebook's path below `notebooks/`."""
+    return f"{name}.ipynb" if language == "en" else f"{language}/{name}.ipynb"
+
+
+def compose(source: Source, language: str, cents: str = "…") -> Any:
+    """Compose a notebook without outputs from a source.
+
+    Args:
+        source: The source.
+        language: `"en"` or `"zh"`.
+        cents: What a run costs at OpenAI, in US cents, as text; `{{cents}}` stands for it.
+
+    Returns:
+        A notebook of `nbformat`.
+    """
+    import nbformat.v4 as v4
+
+    colab = "https://colab.research.google.com"
+    url = f"{colab}/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
+    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
+    values = {
+        "colab": f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})",
+        "install": _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language]),
+        "language": language,
+        "minutes": str(source.minutes),
+        "cents": cents,
+    }
+    cells, seen = [], dict[str, int]()
+    for cell in source.cells:
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], cell.texts[language])
+        # An id from the English text: the same in both languages, and unchanged where the cell is.
+        stem = hashlib.sha256(cell.texts["en"].encode()).hexdigest()[:8]
+        seen[stem] = seen.get(stem, 0) + 1
+        made = (v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell)(text)
+        made["id"] = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
+        cells.append(made)
+    notebook = v4.new_notebook(cells=cells)
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "colab": {"provenance": []},
+    }
+    return notebook

@@ -1,0 +1,120 @@
+"""Findings of the checks and the report that shows them: symptom, cause, remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from importlib.resources import files
+from typing import Literal
+
+from rtnb import __version__, html
+from rtnb.errors import mask_secrets
+
+__all__ = ["Finding", "Report", "State", "one_line"]
+
+State = Literal["ok", "note", "warning", "error", "unknown"]
+# From the best to the worst.
+_MARKS: dict[State, str] = {"ok": "✓", "note": "·", "unknown": "?", "warning": "!", "error": "✗"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Result of one check.
+
+    Attributes:
+        check: What was looked at, for example `"network"`.
+        state: `"ok"`, `"note"` (nothing to do), `"warning"`, `"error"` (this will not work) or `"unknown"` (it could
+            not be looked at from here).
+        symptom: What was found, in a few words.
+        cause: Why; "" where all is well or nobody knows.
+        remedy: What to do; "" where there is nothing to do.
+    """
+
+    check: str
+    state: State
+    symptom: str
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings, to be looked at or sent on.
+
+    Attributes:
+        findings: One or more for each check, in the order they were made.
+        seconds: How long the checks took.
+    """
+
+    findings: tuple[Finding, ...]
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def ok(self) -> bool:
+        """Return whether nothing was found that keeps things from working."""
+        return not self._errors
+
+    @property
+    def line(self) -> str:
+        """Return all of it in one line, to be sent to the teacher. No key, no path, no user's name is in it."""
+        parts = [f"rtnb {__version__}", *(f"{_MARKS[f.state]} {f.check}: {f.symptom}" for f in self.findings)]
+        return one_line(" | ".join(parts))
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __getitem__(self, check: str) -> Finding:
+        """Return the worst finding of a check, by its name."""
+        of_check = [finding for finding in self.findings if finding.check == check]
+        if not of_check:
+            raise KeyError(check)
+        return max(of_check, key=lambda finding: [*_MARKS].index(finding.state))
+
+    def __repr__(self) -> str:
+        width = max((len(finding.check) for finding in self.findings), default=0)
+        lines = []
+        for finding in self.findings:
+            lines.append(f"{_MARKS[finding.state]} {finding.check.ljust(width)}  {finding.symptom}")
+            notes = {"cause": finding.cause, "remedy": finding.remedy}
+            lines += [f"  {' ' * width}  {name}: {note}" for name, note in notes.items() if note]
+        return mask_secrets("\n".join([*lines, "", self._headline, "For your teacher: " + self.line]))
+
+    @property
+    def _errors(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.state == "error"]
+
+    @property
+    def _headline(self) -> str:
+        if not self._errors:
+            return "Nothing found that keeps this from working."
+        count = len(self._errors)
+        return mask_secrets(f"{count} thing{' needs' if count == 1 else 's need'} mending: {self._errors[0].symptom}.")
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [_MARKS[f.state], f.check, _symptom_html(f), mask_secrets(f.cause), mask_secrets(f.remedy)]
+            for f in self.findings
+        ]
+        return (
+            html.notice(self._headline, "ok" if self.ok else "error")
+            + html.table(["", "", "symptom", "cause", "remedy"], rows)
+            + html.notice(f"For your teacher: {self.line}", "info")
+        )
+
+
+def _symptom_html(finding: Finding) -> object:
+    """Return a symptom for the table. That of the sound is replaced by the page, unless it strips scripts."""
+    if finding.check == "sound" and finding.state == "unknown":
+        script = (files("rtnb.diagnosis") / "sound.js").read_text("utf-8")
+        return html.Safe(f'<span class="rtnb-sound">{escape(finding.symptom)}</span><script>{script}</script>')
+    return mask_secrets(finding.symptom)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, without keys and without the path of the home folder, which has the user's name."""
+    home = os.path.expanduser("~")
+    if len(home) > 1:
+        text = text.replace(home, "~")
+    return mask_secrets(" ".join(text.split()))

@@ -1,0 +1,50 @@
+"""Read `error` events: in the API's form whatever server wrote them, and as the exception they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtnb.errors import ReplayError, RtnbError, ServerError
+
+__all__ = ["NOT_RECORDED", "error_from", "error_object"]
+
+NOT_RECORDED = "not_recorded"
+"""Error code with which a replay says that its recording does not hold what was asked."""
+
+
+def error_object(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the `error` of an event as the API writes it; other servers write text, or its fields beside `type`."""
+    error = event.get("error")
+    if isinstance(error, str | list | int | float):
+        error = {"message": error}
+    elif not isinstance(error, dict):
+        error = {k: v for k, v in event.items() if k in ("message", "code", "param")}
+    texts = ("message", "code", "param", "type", "event_id")
+    return {k: v if v is None or isinstance(v, str) or k not in texts else str(v) for k, v in error.items()}
+
+
+def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
+    """Turn an `error` event into the exception it means.
+
+    Args:
+        event: The event, its `error` as the API writes it.
+        doing: What the server was asked to do, for the sentence "The server refused …".
+
+    Returns:
+        A `ReplayError` for what a recording does not hold, else a `ServerError`; to be raised by the caller.
+    """
+    error = event["error"]
+    code, text = error.get("code"), error.get("message") or "no reason given"
+    if code == NOT_RECORDED:
+        return ReplayError(text, code=code, event=dict(event))
+    where = f" (field {error['param']})" if error.get("param") else ""
+    named = f" [{code}]" if code else ""
+    return ServerError(
+        f"The server refused {doing}{where}: {text}{named} "
+        "Nothing of it was applied and the session goes on; change what it names and send it again.",
+        type=error.get("type") or "",
+        code=code,
+        param=error.get("param"),
+        event=dict(event),
+    )

@@ -1,0 +1,120 @@
+"""Text frames of the Realtime API: events as JSON, audio in them as base64."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import pybase64
+
+from rtnb.errors import InputError
+
+__all__ = ["Event", "decode_audio", "dumps", "encode_audio", "loads", "plain", "type_of"]
+
+Event = dict[str, Any]
+
+_TYPE = rb'"type"\s*:\s*"([\w.]+)"'
+_RESPONSE = rb'"response_id"\s*:\s*"([^"]+)"|"response"\s*:\s*\{[^{}\[\]]*?"id"\s*:\s*"([^"]+)"'
+_DEEPEST = 100
+
+
+def dumps(event: Mapping[str, Any]) -> bytes:
+    """Write an event as UTF-8 JSON, as it goes into a text frame."""
+    return orjson.dumps(event)
+
+
+def loads(frame: bytes | str) -> Event:
+    """Read one text frame.
+
+    Numbers that JSON has not (NaN, infinity) become null; half a surrogate pair becomes a question mark.
+
+    Raises:
+        ValueError: If the frame is not a JSON object with a string `type`.
+    """
+    try:
+        event = orjson.loads(frame)
+    except ValueError:
+        event = _loads_leniently(frame)
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise ValueError("no JSON object with a type")
+    return event
+
+
+def _loads_leniently(frame: bytes | str) -> Any:
+    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+    try:
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        return orjson.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON object: {error}") from None
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
+
+
+def type_of(frame: bytes) -> tuple[str, str]:
+    """Find the type of a frame that does not parse, and the id of its response; "" where there is none."""
+    found = [re.search(pattern, frame) for pattern in (_TYPE, _RESPONSE)]
+    type_, response_id = (match[match.lastindex or 0].decode("utf-8", "replace") if match else "" for match in found)
+    return type_, response_id
+
+
+def plain(value: Any, name: str) -> Any:
+    """Check that a value can be sent as JSON, and turn NumPy's numbers into Python's own.
+
+    Args:
+        value: Mappings, lists and tuples of text, numbers, True, False and None.
+        name: What the error's sentence calls it, such as `"session"`.
+
+    Returns:
+        The same in dicts, lists and Python's own types.
+
+    Raises:
+        InputError: If something in it is of another type, a number that JSON has not (NaN, infinity, more than 64
+            bits), or text with half a surrogate pair.
+    """
+    if isinstance(value, np.generic):
+        # A float32 as it is written: 1.1, not the 1.100000023841858 that a conversion makes of it.
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, enum.Enum):
+        value = value.value
+    inside = name.count("[") < _DEEPEST  # else it may hold itself
+    if inside and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {plain(key, name): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
+    if inside and isinstance(value, list | tuple):
+        return [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
+    try:
+        orjson.dumps(value)
+        known = isinstance(value, str | int | None) or math.isfinite(value)
+    except (TypeError, ValueError, RecursionError):
+        known = False
+    if not known:
+        shown = ascii(value)
+        shown = shown if len(shown) <= 80 else shown[:79] + "…"
+        raise InputError(
+            f"Your {name} is {shown} ({type(value).__name__}), which JSON cannot carry. Give text, a finite number, "
+            "True, False, None, a list, or a dict with text as its keys."
+        )
+    return value
+
+
+def encode_audio(pcm: bytes) -> str:
+    """Write audio as base64 text, as it travels in JSON."""
+    return pybase64.b64encode_as_string(pcm)
+
+
+def decode_audio(text: str) -> bytes:
+    """Read one delta's base64. Decode each delta by itself and join the bytes: joined text has padding inside.
+
+    Raises:
+        ValueError: If the text is not base64.
+    """
+    return pybase64.b64decode(text, validate=True)

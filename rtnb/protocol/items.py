@@ -1,0 +1,267 @@
+"""Items and responses of a conversation, as far as the server has said them: plain state, changed by the fold alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from rtnb import html
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
+
+if TYPE_CHECKING:
+    from rtnb.audio.clip import Clip
+
+__all__ = ["TRANSLATION_ITEMS", "Response", "Turn", "Turns"]
+
+TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
+"""A translation session has no items; its two sides are kept as one turn each, under these ids."""
+
+
+@dataclass(eq=False)
+class Turn:
+    """Item of the conversation: what somebody said, typed, called or answered.
+
+    Attributes:
+        item_id: The server's id for it.
+        role: `"user"`, `"assistant"`, `"system"`, or `"tool"` for a function call's answer and for MCP items.
+        type: The item's type: `"message"`, `"function_call"`, `"function_call_output"`, …
+        text: What was typed; "" if nothing.
+        transcript: What was spoken, as words. None while nobody has transcribed it.
+        status: `"in_progress"`, `"completed"` or `"incomplete"`.
+        response_id: The response it belongs to. None for what the user sent.
+        truncated_ms: To how many milliseconds its audio was cut, because the user spoke over it. None if never.
+        in_conversation: False for what an out-of-band response said.
+        item: The item as the server last sent it.
+        spoken: True for what has or had audio.
+        heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
+        audio_bytes: Size of the audio that the server has sent for this turn.
+    """
+
+    item_id: str
+    role: str = "user"
+    type: str = "message"
+    text: str = ""
+    transcript: str | None = None
+    status: str = "in_progress"
+    response_id: str | None = None
+    truncated_ms: int | None = None
+    in_conversation: bool = True
+    item: dict[str, Any] = field(default_factory=dict)
+    spoken: bool = False
+    heard: Callable[[], bytes] | None = field(default=None, repr=False)
+    audio_bytes: int = 0
+    _chunks: list[bytes] = field(default_factory=list, repr=False)
+    _half_sample: bytes = field(default=b"", repr=False)
+    # spoken or not → words by content index
+    _parts: dict[bool, dict[int, str]] = field(default_factory=lambda: {False: {}, True: {}}, repr=False)
+
+    @property
+    def words(self) -> str:
+        """Text of what was said or typed."""
+        if self.type == "function_call":
+            return f"{self.item.get('name', '')}({self.item.get('arguments', '')})"
+        if self.type == "function_call_output":
+            return str(self.item.get("output", ""))
+        if self.type in ("mcp_call", "mcp_approval_request"):
+            call = f"{self.item.get('server_label', '')}.{self.item.get('name', '')}({self.item.get('arguments', '')})"
+            result = self.item.get("output") or (self.item.get("error") or {}).get("message")
+            return f"{call} → {result}" if result else call + ("?" if self.type == "mcp_approval_request" else "")
+        if self.type == "mcp_approval_response":
+            return "yes" if self.item.get("approve") else "no"
+        if self.type == "mcp_list_tools":
+            names = ", ".join(tool.get("name", "") for tool in self.item.get("tools") or ())
+            return f"{self.item.get('server_label', '')}: {names}"
+        return " ".join(part for part in (self.text, self.transcript) if part)
+
+    @property
+    def pcm(self) -> bytes:
+        """Audio that the server has sent for this turn, s16le mono 24 kHz, also what was never played."""
+        return b"".join(self._chunks)
+
+    @property
+    def audio_ms(self) -> float:
+        """Length of the audio that the server has sent for this turn, in milliseconds."""
+        return self.audio_bytes / BYTES_PER_MS
+
+    @property
+    def audio(self) -> Clip | None:
+        """Audio of the turn, mono, 24 kHz; None if it has none. Of a truncated answer, what was played of it."""
+        pcm = self.pcm if self.heard is None else self.heard()
+        if self.heard is None and self.truncated_ms is not None:
+            pcm = pcm[: self.truncated_ms * BYTES_PER_MS]
+        if not pcm:
+            return None
+        from rtnb.audio.clip import Clip
+
+        return Clip.from_pcm(whole_samples(pcm), rate_hz=RATE_HZ, name=self.role)
+
+    def __repr__(self) -> str:
+        words = self.words
+        if not words:
+            words = "(sound, not transcribed)" if self.spoken else "(nothing yet)"
+        return f"{self.role}: {words}"
+
+    def take_item(self, item: Mapping[str, Any]) -> None:
+        """Take over what the server says of the item."""
+        self.type = item.get("type") or self.type
+        self.role = item.get("role") or {"function_call": "assistant", "message": self.role}.get(self.type, "tool")
+        self.status = item.get("status") or self.status
+        self.item = {**self.item, **item}
+        self.take_content(item.get("content"))
+
+    def take_content(self, content: Any) -> None:
+        """Take over the words of an item's content; content without words changes nothing."""
+        parts = content if isinstance(content, list | tuple) else ()
+        parts = [part if isinstance(part, dict) else {"text": part} for part in parts]
+        self.spoken = self.spoken or any(str(part.get("type", "")).endswith("audio") for part in parts)
+        self.text = "\n".join(str(part["text"]) for part in parts if part.get("text")) or self.text
+        # A user item's transcript stays null in later item events although it was transcribed (recorded).
+        spoken = "\n".join(str(part["transcript"]) for part in parts if part.get("transcript"))
+        self.transcript = spoken or self.transcript
+
+    def part(self, spoken: bool, index: int) -> str:
+        """Return the words so far of one content part, as deltas and final events brought them."""
+        return self._parts[spoken].get(index, "")
+
+    def take_part(self, spoken: bool, index: int, words: str) -> tuple[str, str]:
+        """Take over the words of one content part.
+
+        Returns:
+            What is new in the part ("" where its words do not go on from those before), and the words of all parts.
+        """
+        parts = self._parts[spoken]
+        before = parts.get(index, "")
+        new = words[len(before) :] if words.startswith(before) else ""
+        parts[index] = words
+        whole = words if len(parts) == 1 else "\n".join(parts.values())
+        if spoken:
+            self.transcript, self.spoken = whole, True
+        else:
+            self.text = whole
+        return new, whole
+
+    def rest(self, spoken: bool) -> str:
+        """Return the words that stand in the item and that no part has brought; they count as brought from now on."""
+        words = (self.transcript or "") if spoken else self.text
+        before = "\n".join(self._parts[spoken].values())
+        if words == before or not words.startswith(before):
+            return ""
+        self._parts[spoken] = {0: words}
+        return words[len(before) :]
+
+    def add_audio(self, pcm: bytes) -> tuple[bytes, float]:
+        """Take over one piece of the server's audio.
+
+        Args:
+            pcm: One delta, s16le mono 24 kHz. It may end in the middle of a sample; who plays it wants whole ones.
+
+        Returns:
+            The whole samples that are complete now, and where they begin, in milliseconds from the turn's beginning.
+        """
+        start_ms = (self.audio_bytes - len(self._half_sample)) / BYTES_PER_MS
+        self.spoken = True
+        self._chunks.append(pcm)
+        self.audio_bytes += len(pcm)
+        pcm = self._half_sample + pcm
+        whole = whole_samples(pcm)
+        self._half_sample = pcm[len(whole) :]
+        return whole, start_ms
+
+
+class Turns(list[Turn]):
+    """Turns in the order of the conversation; in a notebook a table of who, words and a player for each."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self)) or "(no turns yet)"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for turn in self:
+            audio = turn.audio
+            player = audio._repr_html_() if audio is not None else ""
+            words = escape(repr(turn).partition(": ")[2])
+            rows.append(
+                "<tr style='vertical-align:top'>"
+                f"<th scope='row' style='text-align:left'>{escape(turn.role)}</th>"
+                f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td></tr>"
+            )
+        left = "style='text-align:left'"
+        head = f"<tr><th {left}>who</th><th {left}>words</th><th style='text-align:left;width:20rem'>sound</th></tr>"
+        return html.root(f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>")
+
+
+@dataclass(eq=False)
+class Response:
+    """Response of the model, from `response.created` to `response.done`.
+
+    Attributes:
+        id: The server's id for it.
+        status: `"in_progress"`, `"completed"`, `"cancelled"`, `"incomplete"` or `"failed"`.
+        status_details: The server's words on a status other than completed. None otherwise.
+        output: Its items as the server sent them last.
+        usage: Its tokens as the server counted them. None until it is done.
+        metadata: What was sent along with `response.create`, echoed. None if nothing was.
+        conversation_id: None for an out-of-band response.
+        turns: Its items, in the order they were added.
+        started_at: When `response.created` came, in seconds on the log's clock. The next two likewise.
+        first_sound_at: When the first audio came. None without audio.
+        ended_at: When `response.done` came. None before.
+    """
+
+    id: str
+    status: str = "in_progress"
+    status_details: dict[str, Any] | None = None
+    output: list[dict[str, Any]] = field(default_factory=list)
+    usage: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    conversation_id: str | None = None
+    turns: list[Turn] = field(default_factory=list)
+    started_at: float | None = None
+    first_sound_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def active(self) -> bool:
+        """True while it is in progress."""
+        return self.status == "in_progress"
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """Function calls in its output; one `call_id` is one call, however often it stands there."""
+        calls: dict[str | int, dict[str, Any]] = {}
+        for item in self.output:
+            if item.get("type") == "function_call":
+                calls.setdefault(item.get("call_id") or id(item), item)
+        return list(calls.values())
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Ids of its items, in the order they were added."""
+        return [turn.item_id for turn in self.turns]
+
+    def end(self, status: str, reason: str) -> None:
+        """Take note that it is over without a `response.done`."""
+        self.status, self.status_details = status, {"type": status, "reason": reason}
+
+    def add(self, turn: Turn) -> None:
+        """Take note that an item belongs to this response."""
+        if turn not in self.turns:
+            self.turns.append(turn)
+
+    def take_over(self, said: Mapping[str, Any]) -> None:
+        """Take over the `response` object of an event. Servers leave fields out, or fill them with other types."""
+        self.status = said.get("status") or self.status
+        if details := said.get("status_details"):
+            details = details if isinstance(details, dict) else {"error": details}
+            if not isinstance(error := details.get("error") or {}, dict):
+                details = {**details, "error": {"message": str(error)}}
+            self.status_details = details
+        output, usage = said.get("output"), said.get("usage")
+        if isinstance(output, list) and output:
+            self.output = [item for item in output if isinstance(item, dict)]
+        if isinstance(usage, dict):
+            self.usage = usage or self.usage
+        self.metadata = said.get("metadata") or self.metadata
+        self.conversation_id = said.get("conversation_id", self.conversation_id)

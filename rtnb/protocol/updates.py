@@ -1,0 +1,184 @@
+"""Updates: what one server event changed, as the fold reports it to sessions and widgets.
+
+A delta carries the new piece and the whole so far, so that a view needs no memory of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, dataclass_transform
+
+from rtnb.protocol.items import Response, Turn
+
+
+@dataclass_transform(frozen_default=True)
+class _Frozen:
+    """Base that makes a frozen dataclass of every class derived from it."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+
+class Update(_Frozen):
+    """Change that one server event made.
+
+    Attributes:
+        event: The event, under its GA name.
+        at_seconds: When it came, on the log's clock.
+    """
+
+    event: dict[str, Any]
+    at_seconds: float
+
+
+class SessionStarted(Update):
+    """Beginning of the session; `session` holds the server's defaults."""
+
+    session: dict[str, Any]
+
+
+class SessionUpdated(Update):
+    """New settings that the server accepted; `session` is the whole effective configuration."""
+
+    session: dict[str, Any]
+
+
+class Committed(Update):
+    """End of a turn of the user: the audio so far is the item `item_id`, which follows after `previous_item_id`."""
+
+    item_id: str
+    previous_item_id: str | None
+
+
+class ItemAdded(Update):
+    """Item that joined the conversation, or, out of band, a response."""
+
+    turn: Turn
+
+
+class ItemDone(Update):
+    """Item that is complete."""
+
+    turn: Turn
+
+
+class SpeechStarted(Update):
+    """Beginning of speech that the server detected, `audio_start_ms` into the audio that this session appended."""
+
+    item_id: str
+    audio_start_ms: int
+
+
+class SpeechStopped(Update):
+    """End of speech that the server detected, `audio_end_ms` into the audio that this session appended."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+class TimeoutTriggered(Update):
+    """Silence for as long as the session's `idle_timeout_ms`."""
+
+    item_id: str
+
+
+class InputTranscript(Update):
+    """Words of the user: `piece` is new, `whole` is all so far, `final` says no more will come."""
+
+    item_id: str
+    piece: str
+    whole: str
+    final: bool
+
+
+class InputTranscriptFailed(Update):
+    """Failure to transcribe the user's words; the answer is not affected."""
+
+    item_id: str
+    error: dict[str, Any]
+
+
+class ResponseStarted(Update):
+    """Beginning of an answer of the model."""
+
+    response: Response
+
+
+class TextDelta(Update):
+    """Words of the model: `piece` is new, `whole` is all of this item so far."""
+
+    response_id: str
+    item_id: str
+    piece: str
+    whole: str
+    spoken: bool
+
+
+class AudioDelta(Update):
+    """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
+
+    Its `event` has the base64 left out; the log has it.
+    """
+
+    response_id: str
+    item_id: str
+    pcm: bytes
+    start_ms: float
+
+
+class AudioDone(Update):
+    """End of the audio of this item."""
+
+    response_id: str
+    item_id: str
+
+
+class ToolCalled(Update):
+    """Function call of the model; `arguments` is JSON as the model wrote it."""
+
+    response_id: str
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ResponseEnded(Update):
+    """End of an answer of the model, whatever its status."""
+
+    response: Response
+
+
+class Truncated(Update):
+    """Answer that was cut to what was played of it."""
+
+    item_id: str
+    audio_end_ms: int
+
+
+class Deleted(Update):
+    """Item that left the conversation."""
+
+    item_id: str
+
+
+class Retrieved(Update):
+    """Item as the server has it."""
+
+    item: dict[str, Any]
+
+
+class RateLimits(Update):
+    """Limits of the account and what remains of them: `name`, `limit`, `remaining`, `reset_seconds`."""
+
+    limits: list[dict[str, Any]]
+
+
+class Errored(Update):
+    """Error that the server reports; never fatal by itself."""
+
+    error: dict[str, Any]
+
+
+class Other(Update):
+    """Event that changes nothing here."""

@@ -1,0 +1,368 @@
+"""Spans and marks of a talk, read from its log and its conversation.
+
+Times are those of the log's clock. Audio that came faster than it plays (the server sends about ten times as fast,
+recorded) counts as long as it plays, from its first piece on, as one hears it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from rtnb.audio import pcm
+from rtnb.protocol.beta import to_ga
+from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.log import Entry, Log
+
+if TYPE_CHECKING:
+    from rtnb.audio.clip import Clip
+
+__all__ = ["Lane", "Mark", "Span", "measure"]
+
+Lane = Literal["person", "model", "tools", "socket"]
+
+_SPLIT_SECONDS = 0.5  # sending that pauses so long is two stretches
+
+KINDS = {
+    "sent": "sends a recording",
+    "speech": "speaks",
+    "waiting": "prepares an answer",
+    "writing": "writes",
+    "speaking": "speaks",
+    "tool": "runs",
+}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Something that lasts.
+
+    Attributes:
+        lane: Whose it is.
+        kind: `"sent"` (a recording), `"speech"`, `"waiting"` (before the answer), `"writing"`, `"speaking"`,
+            `"tool"`.
+        start_seconds: When it begins, on the log's clock.
+        end_seconds: When it ends.
+        label: What it is, in words.
+        status: `"completed"`, `"interrupted"`, `"cancelled"`, `"incomplete"` or `"failed"`.
+        sound_seconds: How much audio it has; 0.0 for none.
+    """
+
+    lane: Lane
+    kind: str
+    start_seconds: float
+    end_seconds: float
+    label: str = ""
+    status: str = "completed"
+    sound_seconds: float = 0.0
+    _read: Callable[[], bytes] = field(default=bytes, repr=False, compare=False)
+
+    @property
+    def pcm(self) -> bytes:
+        """Its audio, s16le mono 24 kHz, read when asked for; empty for none."""
+        return self._read() if self.sound_seconds else b""
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return self.end_seconds - self.start_seconds
+
+    @property
+    def audio(self) -> Clip | None:
+        """Its audio. None where it has none."""
+        from rtnb.audio.clip import Clip
+
+        samples = pcm.whole_samples(self.pcm)
+        return Clip.from_pcm(samples, rate_hz=pcm.RATE_HZ, name=self.label[:40] or self.kind) if samples else None
+
+    @property
+    def words(self) -> str:
+        """Text of what happens in it."""
+        status = "" if self.status == "completed" else f" ({self.status})"
+        return f"{KINDS.get(self.kind, self.kind)}{status}" + (f": {self.label}" if self.label else "")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happens at one moment.
+
+    Attributes:
+        lane: Whose it is.
+        kind: `"typed"`, `"picture"`, `"first_sound"`, `"interrupted"`, `"truncated"`, `"opened"`, `"configured"`,
+            `"error"`, `"dropped"`, `"sent"` or `"received"`.
+        at_seconds: When, on the log's clock.
+        label: What it is, in words; "" for the many events of the socket.
+        since_seconds: Where what it measures began. None for a mark that measures nothing.
+    """
+
+    lane: Lane
+    kind: str
+    at_seconds: float
+    label: str = ""
+    since_seconds: float | None = None
+
+
+def measure(
+    log: Log, conversation: Conversation, begin: int = 0, end: int | None = None
+) -> tuple[list[Span], list[Mark]]:
+    """Read a stretch of a log.
+
+    Args:
+        log: The events.
+        conversation: What they add up to.
+        begin: Index of the first entry to read; what came before is only counted, for the user's audio offsets.
+        end: Index after the last entry. None reads to the end.
+
+    Returns:
+        Spans and marks, in no particular order.
+    """
+    reader = _Reader(log, conversation)
+    for index, entry in enumerate(log[:end]):
+        (reader.sent if entry.direction == "sent" else reader.received)(entry, index >= begin)
+    return reader.done(), reader.marks
+
+
+class _Appends:
+    """Times at which the bytes of the user's audio were sent."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._ends: list[int] = []
+        self._at: list[float] = []
+
+    def add(self, size: int, at: float) -> None:
+        self.size += size
+        self._ends.append(self.size)
+        self._at.append(at)
+
+    def when(self, byte: int) -> float:
+        """Return when this byte was sent: for a microphone, when it was said."""
+        index = min(bisect.bisect_left(self._ends, byte), len(self._ends) - 1)
+        return self._at[index] if self._at else 0.0
+
+
+class _Reader:
+    """Reads the entries of one log in order.
+
+    Attributes:
+        marks: The marks so far.
+    """
+
+    def __init__(self, log: Log, conversation: Conversation) -> None:
+        self.marks: list[Mark] = []
+        self._spans: list[Span] = []
+        self._heard, self._talk = log.heard, conversation
+        self._written = _first_words(log)
+        self._appends = _Appends()
+        self._session_start = 0  # bytes appended before the present server session: its offsets count from here
+        self._sending: tuple[int, float, float] | None = None  # first byte, first and last time of a stretch under way
+        self._speech: dict[str, int] = {}  # item id → where the server detected its beginning, in milliseconds
+        self._detected = False  # some speech
+        self._calls: dict[str, tuple[float, str, str]] = {}  # call id → time, name, arguments
+        self._asked_at: float | None = None
+        self._opened = self._goes_on = False
+        self._responses: list[str] = []
+
+    def sent(self, entry: Entry, inside: bool) -> None:
+        at = entry.at_seconds
+        if entry.type == "input_audio_buffer.append":
+            if inside:
+                self._append(at)
+            self._appends.add(entry.sound_bytes, at)
+        elif inside:
+            if entry.type == "input_audio_buffer.commit":
+                self._end_sending()
+            elif entry.type == "response.create":
+                # One waits since the first request, also where functions are called in between.
+                self._asked_at = self._asked_at if self._goes_on else at
+                self._goes_on = False
+            elif entry.type == "conversation.item.create":
+                self._create(entry.silent.get("item") or {}, at)
+        if inside:
+            self.marks.append(Mark("socket", "sent", at))
+
+    def received(self, entry: Entry, inside: bool) -> None:
+        event, at = to_ga(entry.silent), entry.at_seconds
+        if event["type"] == "session.created":
+            if inside:
+                kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")
+                self.marks.append(Mark("socket", kind, at, label))
+            self._session_start, self._opened = (self._appends.size if self._opened else 0), True
+        if event["type"] == "input_audio_buffer.speech_started":
+            self._speech[event.get("item_id") or ""] = int(event.get("audio_start_ms") or 0)
+        if inside:
+            self.marks.append(Mark("socket", "received", at))
+            if (read := _RECEIVED.get(event["type"])) is not None:
+                read(self, event, at)
+
+    def done(self) -> list[Span]:
+        """Return all spans, those included that need the whole log to be known."""
+        self._end_sending()
+        # A microphone is on all the time; only what the server took for speech is worth a bar.
+        spans = [span for span in self._spans if not (span.status == "live" and self._detected)]
+        spans = [replace(span, status="completed") if span.status == "live" else span for span in spans]
+        for response_id in dict.fromkeys(self._responses):
+            if (response := self._talk.responses.get(response_id)) is not None:
+                spans += _answer(response, self._written)
+        for at, name, arguments in self._calls.values():
+            spans.append(Span("tools", "tool", at, at, f"{name}({_short(arguments)})", "incomplete"))
+        return spans
+
+    # --- what we sent
+
+    def _append(self, at: float) -> None:
+        if self._sending and at - self._sending[2] > _SPLIT_SECONDS:
+            self._end_sending()
+        first, start, _ = self._sending or (self._appends.size, at, at)
+        self._sending = first, start, at
+
+    def _end_sending(self) -> None:
+        if self._sending:
+            first, start, last = self._sending
+            seconds = pcm.seconds(self._appends.size - first)
+            status = "live" if seconds > 1 and last - start > 0.4 * seconds else "completed"
+            end, read = max(last, start + 0.02), partial(self._heard.read, first, self._appends.size)
+            self._spans.append(Span("person", "sent", start, end, f"{seconds:.1f} s of sound", status, seconds, read))
+            self._sending = None
+
+    def _create(self, item: Mapping[str, Any], at: float) -> None:
+        self._goes_on = item.get("type") == "function_call_output"
+        if self._goes_on:
+            begun, name, arguments = self._calls.pop(item.get("call_id") or "", (at, "", ""))
+            said = str(item.get("output") or "")
+            status = "failed" if said.startswith("Error") or '"error"' in said[:20] else "completed"
+            label = f"{name}({_short(arguments)}) → {said}"
+            self._spans.append(Span("tools", "tool", begun, max(at, begun), label, status))
+            return
+        content = item.get("content") or ()
+        if text := " ".join(part["text"] for part in content if part.get("text")):
+            lane: Lane = "model" if item.get("role") == "assistant" else "person"
+            self.marks.append(Mark(lane, "typed", at, text if item.get("role") == "user" else f"earlier: {text}"))
+        if any(part.get("type") == "input_image" for part in content):
+            self.marks.append(Mark("person", "picture", at, "a picture"))
+
+    # --- what we received
+
+    def _configured(self, event: Mapping[str, Any], at: float) -> None:
+        self.marks.append(Mark("socket", "configured", at, "configured"))
+
+    def _error(self, event: Mapping[str, Any], at: float) -> None:
+        error = event.get("error") or {}
+        self.marks.append(Mark("socket", "error", at, f"error: {error.get('code') or error.get('message') or ''}"))
+
+    def _speech_started(self, event: Mapping[str, Any], at: float) -> None:
+        if talk_over := self._played(at):
+            self.marks.append(Mark("person", "interrupted", at, f"speaks over the answer after {talk_over:.1f} s"))
+
+    def _played(self, at: float) -> float:
+        """Return how many seconds of an answer had played at this moment; 0.0 if none was playing."""
+        response = self._talk.responses.get(self._responses[-1]) if self._responses else None
+        if response is None or response.first_sound_at is None:
+            return 0.0
+        played = at - response.first_sound_at
+        return played if 0 < played < sum(turn.audio_ms for turn in response.turns) / 1000 else 0.0
+
+    def _speech_stopped(self, event: Mapping[str, Any], at: float) -> None:
+        self._asked_at, self._detected = at, True
+        item_id = event.get("item_id") or ""
+        first = self._session_start + self._speech.pop(item_id, 0) * pcm.BYTES_PER_MS
+        last = self._session_start + int(event.get("audio_end_ms") or 0) * pcm.BYTES_PER_MS
+        seconds = pcm.seconds(last - first)
+        # A file goes out faster than it plays, so there the moment of the event is all there is to go by.
+        begins, ends = self._appends.when(first), self._appends.when(last)
+        # What the detector adds in front may have been sent long before; nobody speaks slower than time.
+        begins = max(begins, ends - seconds)
+        if ends - begins >= 0.3 * seconds:
+            label = (self._talk.turn(item_id) or Turn("")).transcript or ""
+            read = partial(self._heard.read, first, last)
+            self._spans.append(Span("person", "speech", begins, ends, label, "completed", seconds, read))
+
+    def _response_created(self, event: Mapping[str, Any], at: float) -> None:
+        response_id = (event.get("response") or {}).get("id") or ""
+        self._responses.append(response_id)
+        response = self._talk.responses.get(response_id)
+        if self._asked_at is None or response is None:
+            return
+        first_at = response.first_sound_at or self._written.get(response_id)
+        if first_at is not None:
+            label = f"{first_at - self._asked_at:.2f} s to the first {'sound' if response.first_sound_at else 'word'}"
+            self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
+            self._asked_at = None
+
+    def _called(self, event: Mapping[str, Any], at: float) -> None:
+        name = event.get("name") or (self._talk.turn(event.get("item_id") or "") or Turn("")).item.get("name") or ""
+        self._calls.setdefault(event.get("call_id") or "", (at, name, event.get("arguments") or ""))
+
+    def _response_done(self, event: Mapping[str, Any], at: float) -> None:
+        for item in (event.get("response") or {}).get("output") or ():
+            if item.get("type") == "function_call":
+                named = (at, item.get("name") or "", item.get("arguments") or "")
+                self._calls.setdefault(item.get("call_id") or "", named)
+
+    def _truncated(self, event: Mapping[str, Any], at: float) -> None:
+        seconds = int(event.get("audio_end_ms") or 0) / 1000
+        self.marks.append(Mark("model", "truncated", at, f"cut to the {seconds:.1f} s that were heard"))
+
+
+_RECEIVED: dict[str, Callable[[_Reader, Mapping[str, Any], float], None]] = {
+    "session.updated": _Reader._configured,
+    "error": _Reader._error,
+    "input_audio_buffer.speech_started": _Reader._speech_started,
+    "input_audio_buffer.speech_stopped": _Reader._speech_stopped,
+    "response.created": _Reader._response_created,
+    "response.function_call_arguments.done": _Reader._called,
+    "response.done": _Reader._response_done,
+    "conversation.item.truncated": _Reader._truncated,
+}
+
+
+def _short(arguments: str) -> str:
+    try:
+        values = json.loads(arguments or "{}")
+    except ValueError:
+        return arguments
+    return ", ".join(f"{k}={v!r}" for k, v in values.items()) if isinstance(values, dict) else arguments
+
+
+def _first_words(entries: Sequence[Entry]) -> dict[str, float]:
+    """Return when the first written word of each response came, by its id."""
+    first: dict[str, float] = {}
+    for entry in entries:
+        if entry.direction == "received" and entry.type.endswith("text.delta"):
+            first.setdefault(entry.silent.get("response_id") or "", entry.at_seconds)
+    return first
+
+
+def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
+    """Return what the model did in one response: prepare, then speak or write."""
+    started, turns = response.started_at, response.turns
+    if started is None:
+        return []
+    label = " ".join(turn.words for turn in turns if turn.type == "message" and turn.words)
+    ended = response.ended_at if response.ended_at is not None else started
+    reason = (response.status_details or {}).get("reason")
+    status = "interrupted" if reason == "turn_detected" else response.status
+    if (first := response.first_sound_at) is not None:
+        size = sum(turn.audio_bytes for turn in turns)
+        cut_ms = next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)
+        if cut_ms is not None:
+            size, status = min(size, cut_ms * pcm.BYTES_PER_MS), "interrupted"
+        seconds = pcm.seconds(size)
+        speaking = Span(
+            "model", "speaking", first, first + seconds, label, status, seconds, lambda: _audio_of(turns)[:size]
+        )
+        return [Span("model", "waiting", started, first), speaking]
+    if any(turn.type == "message" for turn in turns):
+        begun = written.get(response.id, started)
+        writing = Span("model", "writing", begun, max(ended, begun), label, status)
+        return [Span("model", "waiting", started, begun), writing]
+    return [Span("model", "waiting", started, ended, "" if status == "completed" else label, status)]
+
+
+def _audio_of(turns: Sequence[Turn]) -> bytes:
+    return b"".join(turn.pcm for turn in turns)
