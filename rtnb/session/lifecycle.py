@@ -120,7 +120,7 @@ class Lifecycle:
             await asyncio.wait({task, self._life}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 task.cancel()
-                raise self.error or self._closed_by_caller()
+                raise self.error or self._closed()
             return await task
 
         return Handle(asyncio.run_coroutine_threadsafe(guarded(), self._loop))
@@ -208,16 +208,10 @@ class Lifecycle:
 
     def _check_open(self) -> None:
         if self.state == "closed":
-            closed = ConnectionFailed(
-                "Your session is closed. Open a new one with rtnb.connect().", url=mask_secrets(self.where.url)
-            )
-            raise self.error or closed
+            raise self.error or self._closed("Your session is closed.")
 
-    def _closed_by_caller(self) -> ConnectionFailed:
-        return ConnectionFailed(
-            "You closed the session before this was done. Open a new one with rtnb.connect().",
-            url=mask_secrets(self.where.url),
-        )
+    def _closed(self, what: str = "You closed the session before this was done.") -> ConnectionFailed:
+        return ConnectionFailed(f"{what} Open a new one with rtnb.connect().", url=self.where.url)
 
     # --- its life
 
@@ -231,7 +225,7 @@ class Lifecycle:
         wanted = self.closing and self.opened.done() and not isinstance(error, KeyRefused)
         self.error = None if wanted else error
         self.state = "closed"
-        gone = error or self._closed_by_caller()
+        gone = error or self._closed()
         self.queue.close()
         settle(self.opened, error=gone)
         self.channel.fail_expected(gone)
@@ -284,11 +278,11 @@ class Lifecycle:
         except Exception as error:
             _log.exception("rtnb: the session's own code failed")
             failed = f"rtnb failed while receiving: {type(error).__name__}: {error}. What came is kept."
-            return End(None, ""), ConnectionFailed(failed, reason=str(error), url=mask_secrets(self.where.url))
+            return End(None, ""), ConnectionFailed(failed, reason=str(error), url=self.where.url)
         if self.closing:
             return end, None
         expired = self._was_told("session_expired")
-        return end, connection_errors.ended(*end, mask_secrets(self.where.url), expired=expired)
+        return end, connection_errors.ended(*end, self.where.url, expired=expired)
 
     def _may_go_on(self, code: int | None) -> bool:
         """Return whether a new session may take over: it is wanted, there was one, and the reason may pass."""

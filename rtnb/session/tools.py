@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import enum
@@ -21,6 +22,7 @@ from typing import Any
 
 from rtnb.errors import InputError, ToolFailed, mask_secrets
 from rtnb.session import signature
+from rtnb.transport.handle import settle
 
 __all__ = ["TIMEOUT_SECONDS", "Tool", "ToolCall", "Toolbox"]
 
@@ -211,12 +213,10 @@ class Tool:
         try:
             async with asyncio.timeout(limit) as clock:
                 result = await self._run(values)
-        except TimeoutError as error:
-            if clock.expired():
-                raise self._failed(f"it did not finish within {limit:g} s", written) from error
-            raise self._failed(_in_words(error), written) from error
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # `exit()` in a tool must not end the I/O thread
-            raise self._failed(_in_words(error), written) from error
+            late = isinstance(error, TimeoutError) and clock.expired()
+            what = f"it did not finish within {limit:g} s" if late else _in_words(error)
+            raise self._failed(what, written) from error
         try:
             return _as_text(result)
         except Exception as error:
@@ -285,27 +285,21 @@ class Toolbox:
     def __init__(self, tools: Iterable[Callable[..., Any] | Tool | Mapping[str, Any]] = ()) -> None:
         if callable(tools) or isinstance(tools, Tool | Mapping | str):
             raise InputError("Your tools= is a single tool. Put it into a list: tools=[weather].")
-        self._all: list[Tool | dict[str, Any]] = []
-        self._by_name: dict[str, Tool] = {}
-        names: set[str] = set()
+        self._all: dict[str, Tool | dict[str, Any]] = {}
         for given in tools:
-            if isinstance(given, Mapping):
-                name = _check_definition(given)
-                self._all.append(dict(given))
-            else:
-                tool = given if isinstance(given, Tool) else Tool.from_function(given)
-                name = tool.name
-                self._by_name[name] = tool
-                self._all.append(tool)
-            if name in names:
+            tool = dict(given) if isinstance(given, Mapping) else given
+            if not isinstance(tool, Tool | dict):
+                tool = Tool.from_function(tool)
+            name = tool.name if isinstance(tool, Tool) else _check_definition(tool)
+            if name in self._all:
                 raise InputError(
                     f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').", tool=name
                 )
-            names.add(name)
+            self._all[name] = tool
 
     def definitions(self) -> list[dict[str, Any]]:
         """Write all tools as `session.tools` takes them, in the order they were given."""
-        return [tool.definition() if isinstance(tool, Tool) else tool for tool in self._all]
+        return [tool.definition() if isinstance(tool, Tool) else tool for tool in self]
 
     async def run(
         self, name: str, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...
@@ -322,10 +316,11 @@ class Toolbox:
         Returns:
             The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
-        tool = self._by_name.get(name)
-        if tool is not None:
+        tool = self._all.get(name)
+        if isinstance(tool, Tool):
             return await tool.run(arguments, call_id=call_id, timeout=timeout)
-        what = f"there is no function of this name here; there are: {', '.join(self._by_name) or 'none'}"
+        known = ", ".join(name for name in self._all if name in self) or "none"
+        what = f"there is no function of this name here; there are: {known}"
         error = ToolFailed(
             f"Your tools have no function {name}: {what}. Give it in tools=.",
             tool=name,
@@ -336,13 +331,10 @@ class Toolbox:
 
     def __contains__(self, name: object) -> bool:
         """Return whether `name` is a function that can be called here."""
-        return name in self._by_name
-
-    def __getitem__(self, name: str) -> Tool:
-        return self._by_name[name]
+        return isinstance(name, str) and isinstance(self._all.get(name), Tool)
 
     def __iter__(self) -> Iterator[Tool | dict[str, Any]]:
-        return iter(self._all)
+        return iter(self._all.values())
 
     def __len__(self) -> int:
         return len(self._all)
@@ -407,31 +399,20 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     Not `asyncio.to_thread`: its threads are joined when Python ends, so that one function that hangs would
     keep the process from ending. Nobody can stop a thread, so on a timeout this one is left to itself.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
+    done: concurrent.futures.Future[Any] = concurrent.futures.Future()
     context = contextvars.copy_context()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(result)
-        elif isinstance(error, StopIteration):
-            # A future does not carry StopIteration.
-            done.set_exception(RuntimeError("StopIteration"))
-        else:
-            done.set_exception(error)
 
     def work() -> None:
         result, error = None, None
         try:
             result = context.run(function)
         except BaseException as raised:
-            # SystemExit too: `exit()` in a tool must not end the thread without a word.
-            error = raised if isinstance(raised, Exception) else RuntimeError(_in_words(raised))
-        # Where the loop was closed while the function ran, nobody waits any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, error)
+            # SystemExit too: `exit()` in a tool must not end the thread without a word. StopIteration: no future
+            # carries it.
+            carried = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
+            error = raised if carried else RuntimeError(_in_words(raised))
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # nobody waits any more
+            settle(done, result, error)
 
     threading.Thread(target=work, name="rtnb-tool", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)
