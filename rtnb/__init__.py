@@ -8,46 +8,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-# Public name → the module that has it, and its name there where that differs.
-_HOME = {
-    "AudioError": "errors",
-    "Budget": "money",
-    "BudgetExceeded": "errors",
-    "Clip": "audio",
-    "ConnectionFailed": "errors",
-    "Conversation": "protocol.conversation",
-    "Image": "image",
-    "InputError": "errors",
-    "KeyMissing": "errors",
-    "KeyRefused": "errors",
-    "ReplayError": "errors",
-    "ResponseFailed": "errors",
-    "RtnbError": "errors",
-    "RtnbWarning": "errors",
-    "ServerError": "errors",
-    "Session": "session.session",
-    "Tool": "session.tools",
-    "ToolFailed": "errors",
-    "ask": "asking",
-    "call": "ui.call",
-    "check": "course.check",
-    "connect": "asking",
-    "doctor": "diagnosis.doctor",
-    "estimate": "money",
-    "find_key": "keys",
-    "join": "audio",
-    "language": "texts.language",
-    "limit_kernel": "money",
-    "map": "jobs.map",
-    "practice": "server.server:start",
-    "prices": "money",
-    "record": "ui.recorder",
-    "run": "transport.io_thread",
-    "samples": "audio",
-    "transcribe": "jobs.transcribe",
-    "translate": "jobs.translate",
-    "upload": "ui.upload",
+# Module → the public names it has; after a colon stands the name there, where that differs.
+_NAMES = {
+    "asking": "ask connect",
+    "audio": "Clip join samples",
+    "course.check": "check",
+    "diagnosis.doctor": "doctor",
+    "errors": "AudioError BudgetExceeded ConnectionFailed InputError KeyMissing KeyRefused ReplayError ResponseFailed "
+    "RtnbError RtnbWarning ServerError ToolFailed",
+    "image": "Image",
+    "jobs.map": "map",
+    "jobs.transcribe": "transcribe",
+    "jobs.translate": "translate",
+    "keys": "find_key",
+    "money": "Budget estimate limit_kernel prices",
+    "protocol.conversation": "Conversation",
+    "server.server:start": "practice",
+    "session.session": "Session",
+    "session.tools": "Tool",
+    "texts.language": "language",
+    "transport.io_thread": "run",
+    "ui.call": "call",
+    "ui.recorder": "record",
+    "ui.upload": "upload",
 }
+_HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 # Modules a learner imports by name: `from rtnb import costs`.
 _MODULES = {"costs": "money"}
 

@@ -1,28 +1,29 @@
-"""One question on its own connection, shown as it happens."""
+"""One question on its own connection, shown as it happens; and sessions whose replies show themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
-from rtnb import keys
-from rtnb.session.reply import Reply
-from rtnb.session.session import connect
+from rtnb.opening import ConnectionOptions, connect, takes_options
+from rtnb.session.reply import Finished, Reply
+from rtnb.transport import io_thread
 from rtnb.ui import live
 
 __all__ = ["ask", "connect"]
 
-# Whoever comes through the front door, by `ask` or by `connect`, sees replies as a notebook shows them.
+# Replies of `ask` and `connect`, as users call them, are shown as a notebook shows them.
 Reply.shown_by = live.bundle
 
+_LINGER_SECONDS = 0.25  # `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded)
 
+
+@takes_options(ConnectionOptions)
 def ask(
     *parts: Any,
-    instructions: str | None = None,
-    modalities: Any = None,
     response: Mapping[str, Any] | None = None,
     show: bool = True,
-    **connection: Any,
+    **connection: Unpack[ConnectionOptions],
 ) -> Reply:
     """Ask one question and show the answer as it comes.
 
@@ -33,11 +34,9 @@ def ask(
 
     Args:
         *parts: Words, recordings, pictures and boxes, in any order, as `Session.ask` takes them.
-        instructions: How the model should behave. None: the server's default.
-        modalities: `"audio"` (sound and its transcript) or `"text"`. None: audio.
         response: Further fields of the API's `response.create`.
-        show: Whether to show progress, words and sound as they come.
-        **connection: What `rtnb.connect` takes: model, voice, tools, key, url, practice, replay, budget, verbose, ….
+        show: Whether to show progress, words and audio as they come.
+        **connection: As described.
 
     Returns:
         A `Reply` that has started: `await` it, `.wait()` for it, or iterate over its pieces.
@@ -45,14 +44,19 @@ def ask(
     Raises:
         InputError: If a part cannot be sent or an argument is not what the API takes.
     """
-    connection["key"] = keys.hold(connection.get("key"))
-    session = connect(instructions=instructions, modalities=modalities, **connection)
+    session = connect(**connection)
     try:
         reply = session.ask(*parts, response=response)
     except BaseException:
         session.close()
         raise
-    session.close_after(reply)
+    loop = io_thread.io_loop()
+
+    def end(update: Any) -> None:
+        if isinstance(update, Finished):
+            loop.call_soon_threadsafe(loop.call_later, _LINGER_SECONDS, session.close)
+
+    reply.subscribe(end)
     if show:
         live.show(reply)
     return reply

@@ -1,8 +1,24 @@
-"""The tree of things that go wrong.
+"""Errors and the warning of this package.
+
+```
+RtnbError
+├── InputError (ValueError)         an argument is not what the call takes
+├── AudioError (ValueError)         a recording cannot be read, or not written as asked
+├── KeyMissing                      no API key was found
+├── KeyRefused                      the server does not accept the key
+├── ConnectionFailed (ConnectionError)   the socket could not be opened, or ended too early
+├── ServerError                     the server answered a client event with an `error` event
+├── ResponseFailed                  a response ended with status `failed`
+├── BudgetExceeded                  the next response would cost, or the last one has cost, too much
+├── ToolFailed                      a tool's function failed
+└── ReplayError                     a saved session cannot be read, or does not hold what was asked of it
+RtnbWarning (UserWarning)
+```
 
 Every message says first who is to blame ("Your key …", "The file …", "The server …") and last what to do.
-Whatever a program may want to act on is an attribute, so that nobody has to parse a sentence. A key never
-survives into a message: masking happens in the one constructor all errors share.
+Whatever a program may want to act on is an attribute that its class declares, so that nobody has to parse a sentence;
+it is None where it was not given. A key never survives into a message: masking happens in the one constructor all
+errors share.
 """
 
 from __future__ import annotations
@@ -119,7 +135,7 @@ def keep_secret(secret: str) -> Callable[[], str]:
         secret: The plain text; spaces and line breaks around it are dropped.
 
     Returns:
-        A function that gives it back.
+        A function that returns it.
     """
     secret = secret.strip()
 
@@ -153,7 +169,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Mask what is logged; a filter for the loggers that `websockets` tells its handshakes and frames."""
+    """Mask what is logged; a filter for the loggers to which `websockets` writes its handshakes and frames."""
     record.msg, record.args = _IN_A_LOG.sub(r"\1…", mask_secrets(record.getMessage())), ()
     return True
 
@@ -171,7 +187,7 @@ class RtnbError(Exception):
 
     Args:
         message: Who is to blame, what happened, and last what to do. Secrets in it are masked.
-        **data: What a program may want to act on; each becomes an attribute.
+        **data: Values of attributes that the class declares.
     """
 
     def __init__(self, message: str, **data: Any) -> None:
@@ -180,18 +196,72 @@ class RtnbError(Exception):
 
 
 class RtnbWarning(UserWarning):
-    """Something a person should know, which stops nothing."""
+    """Something a user should know, which stops nothing."""
 
 
 class InputError(RtnbError, ValueError):
-    """An argument is not what the call takes."""
+    """An argument is not what the call takes.
+
+    The attributes named after an argument hold what was given for it, of whatever type that was.
+
+    Attributes:
+        detail: The `detail` of an image.
+        event: The client event.
+        fault: The name of a fault for the practice server to inject.
+        host: The address the practice server was to listen on.
+        known: The names that are known, where `fault` is not one of them.
+        limit_usd: The budget in US dollars.
+        modalities: The modalities of an answer.
+        model: The model's name.
+        name: The name of a language.
+        number: The number of an exercise.
+        origin: The origin of a web page.
+        part: The part of a question that cannot be sent.
+        path: The file.
+        port: The port the practice server was to listen on.
+        problem: What was wrong with a key, in a few words.
+        provider: The name of a kind of server.
+        sound: The format for the audio of a saved session.
+        source: Where a key that cannot be one was found.
+        speed: The speed of speech.
+        to: The language to translate into.
+        tool: The name of a tool.
+        turn_detection: The turn detection.
+        turns: The number of turns of an estimate.
+        url: The address, without secrets.
+    """
+
+    detail: str | None = None
+    event: Any = None
+    fault: str | None = None
+    host: str | None = None
+    known: tuple[str, ...] | None = None
+    limit_usd: Any = None
+    modalities: Any = None
+    model: str | None = None
+    name: str | None = None
+    number: Any = None
+    origin: str | None = None
+    part: Any = None
+    path: Any = None
+    port: int | None = None
+    problem: str | None = None
+    provider: str | None = None
+    sound: Any = None
+    source: str | None = None
+    speed: Any = None
+    to: Any = None
+    tool: str | None = None
+    turn_detection: Any = None
+    turns: Any = None
+    url: str | None = None
 
 
 class AudioError(RtnbError, ValueError):
     """A recording cannot be read, or not written as asked.
 
     Attributes:
-        name: The file's name, or a description of where the sound came from.
+        name: The file's name, or a description of where the audio came from.
         problem: What was wrong, in a few words.
     """
 
@@ -203,7 +273,7 @@ class KeyMissing(RtnbError):
     """No API key was found.
 
     Attributes:
-        looked: Where it was looked for and what was found there, as `(place, outcome)` pairs.
+        looked: The places that were searched and what was found there, as `(place, outcome)` pairs.
     """
 
     looked: tuple[tuple[str, str], ...] = ()
@@ -213,7 +283,7 @@ class KeyRefused(RtnbError):
     """The server does not accept the key.
 
     Attributes:
-        code: The server's error code or HTTP status, for example `"invalid_api_key"`. None where it gave none.
+        code: The server's error code or HTTP status, for example `"invalid_api_key"`. None where it sent none.
     """
 
     code: str | None = None
@@ -224,13 +294,15 @@ class ConnectionFailed(RtnbError, ConnectionError):
 
     Attributes:
         code: WebSocket close code (1000–4999) or HTTP status. None where the failure came before either.
-        reason: The close reason or what the operating system said, as it came; "" where nothing was said.
+        reason: The close reason or the words of the operating system, as they came; "" where there were none.
         url: The address without query secrets.
+        reply: The `Reply` that was under way, with everything that arrived before. None where there was none.
     """
 
     code: int | None = None
     reason: str = ""
     url: str = ""
+    reply: Any = None
 
 
 class ServerError(RtnbError):
@@ -238,8 +310,8 @@ class ServerError(RtnbError):
 
     Attributes:
         type: The server's error type, for example `"invalid_request_error"`.
-        code: The server's error code, for example `"unknown_parameter"`. None where it gave none.
-        param: Which field it complains of. None where it named none.
+        code: The server's error code, for example `"unknown_parameter"`. None where it sent none.
+        param: The field it complains of. None where it named none.
         event: The whole `error` event as it came.
     """
 
@@ -254,7 +326,7 @@ class ResponseFailed(RtnbError):
 
     Attributes:
         reply: The `Reply`, with everything that arrived before the failure.
-        code: The server's error code, for example `"rate_limit_exceeded"`. None where it gave none.
+        code: The server's error code, for example `"rate_limit_exceeded"`. None where it sent none.
     """
 
     reply: Any = None
@@ -266,7 +338,7 @@ class BudgetExceeded(RtnbError):
 
     Attributes:
         limit_usd: The budget in US dollars.
-        spent_usd: What has been spent of it, in US dollars.
+        spent_usd: The part of it that has been spent, in US dollars.
         reply: The `Reply` that was stopped or refused. None where no reply was under way.
     """
 
@@ -281,11 +353,21 @@ class ToolFailed(RtnbError):
     Attributes:
         tool: The tool's name.
         arguments: The arguments as the model wrote them.
+        problem: What went wrong, in a few words. None where the message alone says it.
     """
 
     tool: str = ""
     arguments: str = ""
+    problem: str | None = None
 
 
 class ReplayError(RtnbError):
-    """A recording of a session cannot be read, or does not hold what was asked of it."""
+    """A saved session cannot be read, or does not hold what was asked of it.
+
+    Attributes:
+        code: The error code of the server that plays it back. None where the file itself cannot be read.
+        event: The `error` event of that server. None where the file itself cannot be read.
+    """
+
+    code: str | None = None
+    event: dict[str, Any] | None = None

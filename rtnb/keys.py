@@ -1,8 +1,8 @@
 """Find the API key, and never show it.
 
-A key is looked for where people keep theirs: the argument, Colab's secrets, the environment, a `.env` file,
-and, only when asked for, a prompt that hides what is typed. The value lives in a `Key`, which shows itself
-masked wherever it is printed, formatted or logged, and cannot be pickled.
+A key is looked for where people keep theirs: the argument, Colab's secrets, the environment, a `.env` file, and, only
+when asked for, a prompt that hides what is typed. The value is kept in a `Key`, which shows itself masked wherever it
+is printed, formatted or logged, and cannot be pickled.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rtnb import models
 from rtnb.errors import InputError, KeyMissing, keep_secret
 
 __all__ = ["Key", "find_key", "hold", "lookup"]
 
-# The article this package grew out of called its Colab secret `openai`; many notebooks still have it.
-COLAB_NAMES = ("OPENAI_API_KEY", "openai")
+_KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin"}
 
 
 class Key:
-    """An API key that does not show itself.
+    """API key that does not show itself.
 
     Args:
         value: The key as it was found; spaces and line breaks around it are dropped.
@@ -37,9 +37,8 @@ class Key:
             characters that an HTTP header cannot carry. The message says which, and never quotes it.
     """
 
-    # The value sits in a closure, not in a dict or a slot: what walks over an object's attributes (variable
-    # inspectors, IPython's verbose tracebacks, vars(), a debugger's pretty printer) meets a function and no
-    # text.
+    # The value sits in a closure, not in a dict or a slot: what walks over an object's attributes (variable inspectors,
+    # IPython's verbose tracebacks, vars(), a debugger's pretty printer) meets a function and no text.
     __slots__ = ("_reveal", "source")
 
     _reveal: Callable[[], str]
@@ -71,17 +70,14 @@ class Key:
         object.__setattr__(self, "source", source)
 
     def reveal(self) -> str:
-        """The key itself. Only for the header that carries it to the server."""
+        """Return the key itself. Only for the header that carries it to the server."""
         return self._reveal()
 
     @property
     def kind(self) -> str:
         """`"ephemeral"` for `ek_…` secrets, else `"project"`, `"service"`, `"admin"` or `"api"`."""
         value = self.reveal()
-        for prefix, kind in (("ek_", "ephemeral"), ("sk-proj-", "project"), ("sk-svcacct-", "service")):
-            if value.startswith(prefix):
-                return kind
-        return "admin" if value.startswith("sk-admin-") else "api"
+        return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "api")
 
     def __repr__(self) -> str:
         return f"Key({_mask(self.reveal())}, from {self.source})"
@@ -134,29 +130,24 @@ def _mask(value: str) -> str:
     return f"{match[0] if match else ''}…"
 
 
+# Patterns that keep a text from being a key, and sentences that do not quote it.
+_PROBLEMS = {
+    r"\Z": "is empty",
+    r"""['"`“”‘’«»]|.*['"`“”‘’«»]$""": "has quotation marks around it",
+    r".*[\n\r]": "has a line break in it",
+    r".*\s": "has a space in it",
+    r".*[^\x00-\x7f]": "has a character in it that no key has (a long dash, or a letter of another alphabet)",
+    r".*[^ -~]": "has an invisible character in it",
+    r"(?i)bearer\b": "begins with 'Bearer', which belongs to the header, not to the key",
+    r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)=": "begins with the name of a variable and '='",
+    r".*(?:\*|\.{3}|x{8}|X{8})": "is a masked or placeholder copy",
+    r"(?i)(?:your|my|insert|paste)[-_ ]|<.*>$": "is a placeholder",
+}
+
+
 def _problem(value: str) -> str | None:
-    """What keeps `value` from being a key, in words that do not quote it; None for nothing."""
-    if not value:
-        return "is empty"
-    if value[0] in "'\"`“”‘’«»" or value[-1] in "'\"`“”‘’«»":
-        return "has quotation marks around it"
-    if "\n" in value or "\r" in value:
-        return "has a line break in it"
-    if any(character.isspace() for character in value):
-        return "has a space in it"
-    if not value.isascii():
-        return "has a character in it that no key has (a long dash, or a letter of another alphabet)"
-    if not value.isprintable():
-        return "has an invisible character in it"
-    if re.match(r"bearer\b", value, re.IGNORECASE):
-        return "begins with 'Bearer', which belongs to the header, not to the key"
-    if re.fullmatch(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)=.*", value):
-        return "begins with the name of a variable and '='"
-    if "*" in value or "…" in value or re.search(r"\.{3}|x{8}|X{8}", value):
-        return "is a masked or placeholder copy"
-    if re.fullmatch(r"(?:your|my|insert|paste)[-_ ].*|<.*>", value, re.IGNORECASE):
-        return "is a placeholder"
-    return None
+    """Return what keeps `value` from being a key, in words that do not quote it; None for nothing."""
+    return next((problem for pattern, problem in _PROBLEMS.items() if re.match(pattern, value, re.DOTALL)), None)
 
 
 def find_key(
@@ -175,7 +166,7 @@ def find_key(
 
     Args:
         key: The key, if you have it at hand. None means look for it.
-        ask: Whether to ask the person when it is nowhere else. A cell that asks waits for an answer.
+        ask: Whether to ask the user when it is nowhere else. A cell that asks waits for an answer.
         provider: Whose key: a provider's name as in `models.toml`, for example `"azure"`, whose key is
             `AZURE_OPENAI_API_KEY`. None means OpenAI's.
         environ: The environment. None means that of this process.
@@ -193,7 +184,7 @@ def find_key(
     found, looked = _look(key, ask=ask, provider=provider, environ=environ, folder=folder)
     if found is not None:
         return found
-    names = _names(provider)
+    names = models.provider_of(None, provider).key_names
     remedy = _remedy(names[0] if names else "OPENAI_API_KEY", looked)
     places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
     raise KeyMissing(f"Your API key was not found. Looked in {places}. {remedy}", looked=tuple(looked))
@@ -215,14 +206,6 @@ def lookup(
     return _look(key, ask=False, provider=provider, environ=environ, folder=folder)[0]
 
 
-def _names(provider: str | None) -> tuple[str, ...]:
-    if provider is None:
-        return ("OPENAI_API_KEY",)
-    from rtnb.models import provider as provider_named
-
-    return provider_named(provider).key_names
-
-
 def _look(
     given: Key | None,
     *,
@@ -234,59 +217,49 @@ def _look(
     looked: list[tuple[str, str]] = []
     if given is not None:
         return Key(given), looked
-    names = _names(provider)
-
-    userdata = _colab_userdata()
-    if userdata is not None:
-        for name in dict.fromkeys((*names, *(COLAB_NAMES if provider in (None, "openai") else ()))):
-            found, outcome = _colab_secret(userdata, name)
-            if found is not None:
-                return found, looked
-            looked.append((f"Colab's secret {name}", outcome))
-            if outcome.startswith("Colab did not answer"):
-                break  # It would not answer for the next name either, and each try takes ten seconds.
-
-    for name in names:
-        held, outcome = _from_environment(environ, name)
-        if held:
-            environ = None
-            return Key(held.pop(), f"the environment ({name})"), looked
-        looked.append((f"the environment ({name})", outcome))
-
-    path = _dotenv(Path(folder) if folder is not None else Path.cwd())
-    if path is None:
-        looked.append((".env", "no such file here or above"))
-    else:
-        for name in names:
-            found, outcome = _from_dotenv(path, name)
-            if found is not None:
-                return found, looked
-            looked.append((f"{path.name} in {path.parent}", outcome))
-
-    if ask:
-        found, outcome = _ask(names[0] if names else "API key")
+    kind = models.provider_of(None, provider)
+    for place, found, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
         if found is not None:
             return found, looked
-        looked.append(("a prompt", outcome))
+        looked.append((place, outcome))
     return None, looked
 
 
-def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[list[str], str]:
-    """The variable's value in a list of its own, or an empty list and why.
+def _places(
+    kind: models.Provider, ask: bool, environ: Mapping[str, str] | None, folder: Path
+) -> Iterator[tuple[str, Key | None, str]]:
+    """Look in one place after the other; yield its name, the key found there, and why there is none."""
+    userdata = _colab_userdata()
+    for name in (*kind.key_names, *kind.colab_names) if userdata is not None else ():
+        found, outcome = _colab_secret(userdata, name)
+        yield f"Colab's secret {name}", found, outcome
+        if outcome.startswith("Colab did not answer"):
+            break  # It would not answer for the next name either, and each try takes ten seconds.
+    for name in kind.key_names:
+        yield f"the environment ({name})", *_from_environment(environ, name)
+    path = _dotenv(folder)
+    if path is None:
+        yield ".env", None, "no such file here or above"
+    else:
+        for name in kind.key_names:
+            yield f"{path.name} in {path.parent}", *_from_dotenv(path, name)
+    if ask:
+        yield "a prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
 
-    In a frame that is gone before a bad key is refused: tracebacks that show locals would show the environment.
-    """
+
+def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[Key | None, str]:
+    """Return the key in an environment variable, or None and why not."""
     variables = os.environ if environ is None else environ
-    value = variables.get(name, "")
-    if not value.strip():
-        return [], "empty" if name in variables else "not set"
-    return [value], ""
+    held = [variables[name]] if name in variables else []
+    del environ, variables  # a bad key is refused below: tracebacks that show locals would show the environment
+    if not held or not held[0].strip():
+        return None, "empty" if held else "not set"
+    return Key(held.pop(), f"the environment ({name})"), ""
 
 
 def _colab_userdata() -> Any | None:
-    """Colab's module for secrets, or None outside Colab."""
-    # Importing `google.colab` anywhere else may find an old package of that name; a Colab kernel has it
-    # loaded.
+    """Return Colab's module for secrets, or None outside Colab."""
+    # Importing `google.colab` anywhere else may find an old package of that name; a Colab kernel has it loaded.
     if "google.colab" not in sys.modules and "COLAB_RELEASE_TAG" not in os.environ:
         return None
     try:
@@ -296,24 +269,22 @@ def _colab_userdata() -> Any | None:
     return userdata
 
 
-def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
-    """One of Colab's secrets, or None and why not.
+# By name, for the module that defines these exceptions exists on Colab only (googlecolab/colabtools,
+# google/colab/userdata.py).
+_COLAB_OUTCOMES = {
+    "SecretNotFoundError": "there is no such secret",
+    "NotebookAccessError": "it exists, but this notebook has no access to it",
+    "TimeoutException": "Colab did not answer; secrets work only in Colab's own page, with the tab open",
+}
 
-    The exceptions are told apart by name, since the module that defines them exists on Colab only:
-    SecretNotFoundError, NotebookAccessError, TimeoutException (googlecolab/colabtools,
-    google/colab/userdata.py).
-    """
+
+def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
+    """Return one of Colab's secrets, or None and why not."""
     try:
         value = userdata.get(name)
     except Exception as error:
         kind = type(error).__name__
-        if kind == "SecretNotFoundError":
-            return None, "there is no such secret"
-        if kind == "NotebookAccessError":
-            return None, "it exists, but this notebook has no access to it"
-        if kind == "TimeoutException":
-            return None, "Colab did not answer; secrets work only in Colab's own page, with the tab open"
-        return None, f"Colab did not give it ({kind})"
+        return None, _COLAB_OUTCOMES.get(kind, f"Colab did not give it ({kind})")
     if not isinstance(value, str) or not value.strip():
         return None, "it is empty"
     held, value = [value], ""
@@ -321,7 +292,7 @@ def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
 
 
 def _dotenv(folder: Path) -> Path | None:
-    """The nearest `.env` in `folder` or above it, as far as the home folder or the root."""
+    """Return the nearest `.env` in `folder` or above it, as far as the home folder or the root."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -339,9 +310,9 @@ def _dotenv(folder: Path) -> Path | None:
 
 
 def _from_dotenv(path: Path, name: str) -> tuple[Key | None, str]:
-    """The value of `name` in a `.env` file: `export` before, quotes around, comments after."""
-    # Only one line of one file is wanted, and nothing may be put into os.environ, where it would be
-    # inherited by every command a cell starts: so no dependency on a package that loads the whole file.
+    """Read the value of `name` in a `.env` file: `export` before, quotes around, comments after."""
+    # Only one line of one file is wanted, and nothing may be put into os.environ, where it would be inherited by every
+    # command a cell starts: so no dependency on a package that loads the whole file.
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -361,7 +332,7 @@ def _from_dotenv(path: Path, name: str) -> tuple[Key | None, str]:
 
 
 def _ask(name: str) -> tuple[Key | None, str]:
-    """Ask the person, hiding what is typed; in notebooks the front end shows its own password box."""
+    """Ask the user, hiding what is typed; in notebooks the front end shows its own password box."""
     import getpass
     import warnings
 
@@ -373,8 +344,7 @@ def _ask(name: str) -> tuple[Key | None, str]:
     except (EOFError, getpass.GetPassWarning):
         return None, "nobody is there to answer, or what is typed cannot be hidden"
     except Exception as error:
-        # ipykernel raises its StdinNotImplementedError where a notebook runs without a person (nbclient,
-        # papermill).
+        # ipykernel raises its StdinNotImplementedError where a notebook runs without a user (nbclient, papermill).
         if type(error).__name__ != "StdinNotImplementedError":
             raise
         return None, "nobody is there to answer"

@@ -1,72 +1,246 @@
-"""The other end: who answers. OpenAI, another server, the practice server on this computer, or a saved session."""
+"""Choose who answers, and open sessions: OpenAI, another server, the practice server or a saved session."""
 
-from __future__ import annotations
+# Annotations are evaluated as they stand (no `from __future__ import annotations`): `takes_options` reads them.
 
+import functools
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
+from rtnb.errors import InputError
+from rtnb.money import Budget
+from rtnb.session import settings
+from rtnb.session.reply import Approval
+from rtnb.session.session import Session
+from rtnb.session.tools import Toolbox
 from rtnb.texts import language
-from rtnb.transport import endpoint as addresses
+from rtnb.transport import endpoint
 
-__all__ = ["find_server", "say_no_key"]
+__all__ = ["ConnectionOptions", "ServerOptions", "connect", "find_server", "say_no_key", "takes_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_REST, _BY_NAME = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+
+
+class ServerOptions(TypedDict, total=False):
+    """Options that say who answers, and what it may cost.
+
+    Attributes:
+        key: The API key. None: found as `rtnb.find_key` does.
+        url: Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.
+        provider: The kind of server by its name in `models.toml`, where its address does not tell it.
+        practice: Use the practice server, whatever keys there are.
+        replay: A session saved with `session.save()`, to be played back instead of calling anybody.
+        replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
+        budget: US dollars this may cost, or a budget shared with others. None: no limit.
+        verbose: Whether to print every event as it comes and goes.
+    """
+
+    key: str | keys.Key | None
+    url: str | None
+    provider: str | None
+    practice: bool
+    replay: str | Path | None
+    replay_speed: float
+    budget: float | Budget | None
+    verbose: bool
+
+
+class ConnectionOptions(ServerOptions, total=False):
+    """Options that a session can be opened with.
+
+    Attributes:
+        model: The model's name. None: `gpt-realtime-2.1-mini`.
+        voice: One of `rtnb.models.VOICES`, or a custom voice's id (`"voice_…"`). None: the model's own.
+        speed: How fast it speaks, 0.25–1.5. None: 1.0.
+        instructions: How the model should behave. None: the server's default; "" for none at all.
+        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
+            servers among them.
+        approve: Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may
+            (sync or async). None: the reply ends with the question, see `Session.approve()`.
+        modalities: `"audio"` (audio and its transcript) or `"text"`, also in the API's own form, a list of one; the API
+            never returns both. None: audio.
+        turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
+            server detects it, right for a microphone. A dict is the API's own object.
+        transcription: Whether the user's audio is transcribed too, which is billed separately. True: with a model that
+            fits; a name or the API's own object: with that.
+        session: Further fields of the API's session object, laid over what the other arguments say.
+        reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
+    """
+
+    model: str | None
+    voice: str | None
+    speed: float | None
+    instructions: str | None
+    tools: Sequence[Any]
+    approve: Callable[[Approval], Any] | None
+    modalities: Literal["audio", "text"] | Sequence[Literal["audio", "text"]] | None
+    turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None
+    transcription: bool | str | Mapping[str, Any] | None
+    session: Mapping[str, Any] | None
+    reconnect: bool
+
+
+# The others are None.
+_DEFAULTS = {"practice": False, "replay_speed": 1.0, "verbose": False, "tools": (), "reconnect": False}
+# Name and description, as they stand above under "Attributes:".
+_DESCRIBED = re.compile(r"^ {8}(\w+):.*(?:\n {12}.*)*", re.MULTILINE)
+
+
+def takes_options(options: Any) -> Callable[[F], F]:
+    """Let a function that ends with `**connection` take these options by name.
+
+    IPython completes no `Unpack`, so each option that the function does not name itself becomes a parameter of its
+    signature, and its description stands in the docstring. The function is called with all of them, those left out
+    with their defaults, and with the key wrapped, so that its frame shows none.
+
+    Args:
+        options: `ServerOptions` or `ConnectionOptions`.
+    """
+    # What is asked for comes before who answers, which few need.
+    names = sorted(options.__annotations__, key=lambda name: name in ServerOptions.__annotations__)
+    described = {
+        found[1]: found[0] for kind in (options, ServerOptions) for found in _DESCRIBED.finditer(kind.__doc__ or "")
+    }
+
+    def decorate(function: F) -> F:
+        own = inspect.signature(function)
+        named = {name: parameter for name, parameter in own.parameters.items() if parameter.kind is not _REST}
+        added = {
+            name: inspect.Parameter(
+                name, _BY_NAME, default=_DEFAULTS.get(name), annotation=options.__annotations__[name]
+            )
+            for name in names
+            if name not in named
+        }
+        signature = own.replace(parameters=[*named.values(), *added.values()])
+
+        @functools.wraps(function)
+        def called(*args: Any, **given: Any) -> Any:
+            given["key"] = keys.hold(given.get("key"))
+            try:
+                bound = signature.bind(*args, **given)
+            except TypeError as error:
+                raise TypeError(f"{function.__name__}() {error}") from None
+            bound.apply_defaults()
+            return function(*bound.args, **bound.kwargs)
+
+        called.__dict__["__signature__"] = signature
+        lines = "\n".join(described.get(name, name) for name in added)
+        called.__doc__ = (function.__doc__ or "").replace("        **connection: As described.", lines)
+        return cast(F, called)
+
+    return decorate
+
+
+@takes_options(ConnectionOptions)
+def connect(**connection: Unpack[ConnectionOptions]) -> Session:
+    """Open a session; it starts at once and the call returns at once.
+
+    ```python
+    async with rtnb.connect(instructions="Answer in one sentence.", voice="marin") as chat:
+        reply = await chat.ask(clip, "What is this about?")
+    ```
+
+    Args:
+        **connection: As described.
+
+    Returns:
+        A `Session`: await it, use it in `with` or `async with`, or just go on and ask.
+
+    Raises:
+        InputError: If an argument is not what the API takes.
+        KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
+    """
+    modalities = settings.modality(connection["modalities"])
+    model = connection["model"]
+    if connection["replay"] is not None and model is None:
+        from rtnb.recording.load import open_recording
+
+        model = open_recording(connection["replay"]).model
+    model = model or models.DEFAULT
+    where = find_server(model, connection)
+    if where.provider.listed:
+        models.warn_shutdown(model, stacklevel=4)  # the caller's line, past the decorator's
+    turn_detection = connection["turn_detection"]
+    if turn_detection is None and not where.provider.commit:
+        turn_detection = "server_vad"  # nobody can end a turn by hand there
+    tools = connection["tools"]
+    toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
+    wanted = settings.of_session(
+        connection["voice"],
+        connection["instructions"],
+        toolbox,
+        modalities,
+        turn_detection,
+        connection["transcription"],
+        connection["session"] or {},
+        speed=connection["speed"],
+    )
+    return Session(
+        where,
+        model,
+        wanted,
+        toolbox,
+        Budget.of(connection["budget"]),
+        approve=connection["approve"],
+        reconnect=connection["reconnect"],
+        verbose=connection["verbose"],
+    )
 
 
 def find_server(
-    model: str | None,
-    *,
-    key: str | keys.Key | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    practice: bool = False,
-    replay: str | Path | None = None,
-    replay_speed: float = 1.0,
-    door: str = "",
-) -> addresses.Address:
+    model: str | None, connection: ServerOptions, beside: str = "", *, transcribe: bool = False
+) -> endpoint.Address:
     """Decide who answers. With a key it is never silently the practice server.
 
     Args:
         model: The model to ask for in the address. None where the address names none.
-        key: As in `connect`, and so the next five.
-        url: Another server.
-        provider: Its kind.
-        practice: Whether it is the practice server.
-        replay: A saved session.
-        replay_speed: How fast it is played back.
-        door: What stands behind `/v1/realtime` for other kinds of session: `"?intent=transcription"` or
-            `"/translations"`.
+        connection: All options that say who answers.
+        beside: The rest of the address, after `/v1/realtime`, of other kinds of session: `"?intent=transcription"` or
+            `"/translations"`. It is not added to `url`.
+        transcribe: Whether it is asked for nothing but a transcription, which is all that some servers do.
 
     Raises:
-        InputError: If the address is none.
+        InputError: If the address cannot be read, or the server cannot do what it is asked for.
         KeyMissing: If a key is needed and none is found.
         ReplayError: If the saved session cannot be read.
     """
-    key = keys.hold(key)
-    if replay is not None:
-        from rtnb.recording import recording
+    key, url, provider = keys.hold(connection["key"]), connection["url"], connection["provider"]
+    if connection["replay"] is not None:
+        from rtnb.recording.replay import serve
 
-        local = recording.serve(replay, replay_speed) + door
-        return addresses.resolve(local, model, source="replay", provider="practice")
-    if practice:
-        local = _practice_url() + door
-        return addresses.resolve(local, model, key="practice", source="practice", provider="practice")
-    if url is not None and url != "":
-        url = addresses.parse(url).geturl()
-        kind = models.provider(provider) if provider else models.provider_of(url)
-        # OpenAI's key is for OpenAI: an address nobody knows gets a key only where one was given for it.
-        found = keys.lookup(key, provider=kind.name) if kind.name != "other" or key is not None else None
-        if found is None and kind.needs_key:
-            found = keys.find_key(provider=kind.name)  # raises, telling where it looked
-        where = addresses.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
-        if found is None and where.local:
-            # Servers on this computer need no key, and some want to see any word in its place.
-            return addresses.resolve(url, model, key="none", provider=kind.name)
+        local = serve(connection["replay"], connection["replay_speed"]) + beside
+        return endpoint.resolve(local, model, source="replay", provider="practice")
+    if not connection["practice"] and url:
+        where = _server_at(url, model, key, provider)
+        if not (where.provider.responses or transcribe):
+            unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
+            raise InputError(unable, provider=where.provider.name)
         return where
-    found = keys.lookup(key)
-    if found is None:
+    found = None if connection["practice"] else keys.lookup(key)
+    if found is not None:
+        return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
+    if not connection["practice"]:
         say_no_key()
-        return find_server(model, practice=True, door=door)
-    return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal, provider=provider)
+    return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
+
+
+def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str | None) -> endpoint.Address:
+    """Return another server, with the key that is its own."""
+    url = endpoint.parse(url).geturl()
+    kind = models.provider_of(url, provider)
+    found = keys.lookup(key, provider=kind.name) if kind.finds_key or key is not None else None
+    if found is None and kind.needs_key:
+        found = keys.find_key(provider=kind.name)  # raises, and says where it looked
+    where = endpoint.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
+    if found is None and where.local:
+        # Servers on this computer need no key, and some want to see any word in its place.
+        return endpoint.resolve(url, model, key="none", provider=kind.name)
+    return where
 
 
 _no_key_said = False
@@ -80,15 +254,10 @@ def say_no_key() -> None:
     _no_key_said = True
 
 
-_practice: Any = None
-
-
+@functools.cache
 def _practice_url() -> str:
     """Start the one practice server of this process, on the first call."""
-    global _practice
-    if _practice is None:
-        # The two ends know nothing of each other but the address: imported here and nowhere else.
-        from rtnb.server import server
+    # The two ends know nothing of each other but the address: imported here and nowhere else.
+    from rtnb.server import server
 
-        _practice = server.start()
-    return _practice.url
+    return server.start().url

@@ -1,4 +1,4 @@
-"""What other people's clients talk with and about, and how each event that they got is checked.
+"""Scenes that clients of others talk through with the practice server, and the check of each event that they got.
 
 Needs the openai SDK: a test module skips where it is not installed, before it imports this.
 """
@@ -11,8 +11,8 @@ from typing import Any
 
 import pydantic
 from openai.types import realtime as types
+from practice_harness import MINI
 from practice_shapes import check
-from practice_theatre import MINI
 
 from rtnb.server.engines.engines import Engines, canned
 from rtnb.server.protocol.effects import Part
@@ -63,10 +63,10 @@ def engines() -> Engines:
     parts = [Part(0.0, 0.5, "A", first), Part(0.6, 1.0, "B", f"the {second}")]
     return replace(
         canned(),
-        think=think,
-        hear=lambda pcm, language: HEARD,
-        tell_apart=lambda pcm, language: parts,
-        weigh=lambda pcm, text, language: [0.8] * len(text.split()),
+        respond=think,
+        transcribe=lambda pcm, language: HEARD,
+        diarize=lambda pcm, language: parts,
+        confidence=lambda pcm, text, language: [0.8] * len(text.split()),
     )
 
 

@@ -1,7 +1,7 @@
 """Checks that an event has exactly the fields and value kinds of the recorded event of its kind.
 
 `practice/shapes.json` holds, for each kind of event recorded from the real server in July–September 2026, its fields
-and their kinds: nothing of what was said. A list holds the shapes of its elements.
+and their kinds, no contents. A list holds the shapes of its elements.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _elements(name: str, shape: Any) -> list[Any]:
     return found + [more for inner in shape.values() for more in _elements(name, inner)]
 
 
-# Which elements a list holds depends on what was said, so any of those recorded in such a list will do.
+# Which elements a list holds depends on the answer, so any of those recorded in such a list will do.
 _POOLS = {
     name: list({json.dumps(shape): shape for shape in _elements(name, list(SHAPES.values()))}.values())
     for name in ("content", "output", "rate_limits")

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from rtnb.opening import connect
 from rtnb.server import server
-from rtnb.session.session import connect
 
 openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
 

@@ -7,7 +7,7 @@ import pytest
 from dialogue import serve, until, usage
 
 from rtnb.errors import ResponseFailed, ServerError
-from rtnb.session.session import connect
+from rtnb.opening import connect
 from rtnb.transport import channel
 
 ITEM = {"id": "item_1", "type": "message", "role": "assistant", "status": "completed"}

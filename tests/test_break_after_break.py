@@ -3,7 +3,8 @@
 import pytest
 from dialogue import serve, until, usage
 
-from rtnb.session.session import Reconnecting, connect
+from rtnb.opening import connect
+from rtnb.session.session import Reconnecting
 
 BREAKS_AFTER = (2, 3, 4)  # turns, after which the socket is gone
 TURNS = 6

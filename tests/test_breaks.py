@@ -8,8 +8,9 @@ from dialogue import serve, until, usage
 
 from rtnb.errors import ConnectionFailed, ResponseFailed
 from rtnb.money import limits
+from rtnb.opening import connect
 from rtnb.protocol.conversation import AudioDelta
-from rtnb.session.session import Reconnecting, connect
+from rtnb.session.session import Reconnecting
 
 SPEECH = bytes(range(250)) * 96  # half a second of something
 

@@ -8,7 +8,7 @@ from dialogue import serve, usage
 from rtnb.errors import BudgetExceeded
 from rtnb.money import Budget
 from rtnb.money.meter import Meter, Reservation
-from rtnb.session.session import connect
+from rtnb.opening import connect
 
 # On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,
 # text out 2.40. 1,000 audio tokens out: $0.02. 500 text tokens in: $0.0003.

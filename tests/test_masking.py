@@ -15,8 +15,9 @@ from dialogue import serve
 from websockets.asyncio.client import connect as open_socket
 
 from rtnb.errors import RtnbError, mask_secrets
+from rtnb.opening import connect
 from rtnb.server import server
-from rtnb.session.session import Session, connect
+from rtnb.session.session import Session
 
 # Each of these holds no key, however much it may look like one for a moment.
 ORDINARY = [

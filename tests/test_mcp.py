@@ -6,9 +6,9 @@ import pytest
 from dialogue import serve
 
 from rtnb.errors import InputError
+from rtnb.opening import connect
 from rtnb.session import following
 from rtnb.session.reply import Approval
-from rtnb.session.session import connect
 
 SERVER = {"type": "mcp", "server_label": "files", "server_url": "https://mcp.example/sse", "require_approval": "always"}
 REQUEST = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "files", "name": "read"}

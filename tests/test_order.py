@@ -8,7 +8,7 @@ from dialogue import serve, until
 
 from rtnb.audio import Clip
 from rtnb.errors import ConnectionFailed, ResponseFailed
-from rtnb.session.session import connect
+from rtnb.opening import connect
 
 PCM = b"\1\0" * 2400
 MESSAGE = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a note"}]}

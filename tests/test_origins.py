@@ -22,9 +22,10 @@ import websockets
 from dialogue import serve
 
 from rtnb.errors import InputError
-from rtnb.recording import recording
-from rtnb.server import server
-from rtnb.session.session import connect
+from rtnb.opening import connect
+from rtnb.recording.load import open_recording
+from rtnb.recording.replay import serve as serve_replay
+from rtnb.server import command, server
 
 HANDSHAKE = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -345,7 +346,7 @@ def test_the_command_line_takes_names_and_origins() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    server.add_arguments(parser)
+    command.add_arguments(parser)
     args = parser.parse_args([])
     assert (args.host, args.allow_origin) == (None, [])
     args = parser.parse_args(["--host=::1", "--host=x.local", "--allow-origin=http://a:1", "--allow-origin=http://b:2"])
@@ -367,7 +368,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     with serve(lesson) as url, connect(url=url, model="gpt-realtime-2.1") as chat:
         chat.ask("Hello").wait(10)
         chat.save(path)
-    return path, recording.serve(path, math.inf)
+    return path, serve_replay(path, math.inf)
 
 
 def test_a_replay_answers_programs_that_know_its_address(replayed: tuple[Path, str]) -> None:
@@ -411,9 +412,9 @@ def test_a_page_gets_no_replay_even_if_it_knows_the_address(replayed: tuple[Path
 
 def test_each_replay_has_an_address_of_its_own(replayed: tuple[Path, str]) -> None:
     path, url = replayed
-    other = recording.serve(path, 2.0)
+    other = serve_replay(path, 2.0)
     assert urlsplit(url).path != urlsplit(other).path
-    assert recording.serve(path, math.inf) == url
+    assert serve_replay(path, math.inf) == url
 
 
 def test_a_replays_address_is_not_shown(
@@ -430,7 +431,7 @@ def test_a_replays_address_is_not_shown(
     assert chat.url.startswith("ws://127.0.0.1:")
     # The client's own log is not the replay's to keep.
     logged = "\n".join(record.getMessage() for record in caplog.records if not record.name.endswith("client"))
-    recorded = recording.open_recording(again)
+    recorded = open_recording(again)
     for text in (*shown, out, err, logged, again.read_bytes().decode("latin-1"), repr(recorded)):
         assert secret not in text
         assert secret[3:] not in text

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from dialogue import serve
 
-from rtnb.audio import Clip
-from rtnb.errors import ConnectionFailed, KeyMissing, KeyRefused, ServerError
+import rtnb
+from rtnb.audio import Clip, join
+from rtnb.errors import ConnectionFailed, InputError, KeyMissing, KeyRefused, ServerError
+from rtnb.jobs.transcribe import transcribe
+from rtnb.opening import connect
 from rtnb.session import exchanges
-from rtnb.session.session import connect
 from rtnb.transport import endpoint
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
@@ -283,3 +285,123 @@ def test_frames_that_are_no_events_change_nothing():
 
     with serve(script) as url, connect(url=url) as chat:
         assert chat.ask("Hi").wait(10).text == "Still here."
+
+
+class Vllm:
+    """vLLM's server: it only transcribes, 16 kHz, one stretch after the other, in events of its own (its source)."""
+
+    def __init__(self, words, *, error=None):
+        self.words, self.error = words, error
+        self.seconds, self.paths = [], []
+
+    def __call__(self, talk):
+        self.paths.append(talk.path)
+        talk.say({"type": "session.created", "id": "sess-1", "created": 1})
+        assert talk.expect("session.update")["model"] == "voxtral"
+        for words in self.words:
+            assert "final" not in talk.expect("input_audio_buffer.commit")
+            came = b""
+            while (event := talk.hear())["type"] == "input_audio_buffer.append":
+                piece = base64.b64decode(event["audio"])
+                assert piece
+                came += piece
+            assert (event["type"], event["final"]) == ("input_audio_buffer.commit", True)
+            self.seconds.append(len(came) / 32_000)
+            if self.error:
+                talk.say({"type": "error", "error": self.error, "code": "processing_error"})
+                continue
+            for piece in words.split():
+                talk.say({"type": "transcription.delta", "delta": f" {piece}"})
+            usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+            talk.say({"type": "transcription.done", "text": f" {words}", "usage": usage})
+
+
+SPOKEN_TWICE = join([SPEECH, SPEECH], gap_seconds=1.5)
+
+
+def test_a_server_that_only_transcribes_is_taken_through_its_own_events():
+    server = Vllm(["Good morning.", "Good night."])
+    with serve(server) as url:
+        words = transcribe(SPOKEN_TWICE, model="voxtral", url=url, provider="vllm").wait(20)
+    assert [segment.text for segment in words.segments] == ["Good morning.", "Good night."]
+    assert (words.text, words.partial, words.warnings) == ("Good morning. Good night.", "", [])
+    assert words.model == "voxtral"
+    begin, end = words.segments[1].start_seconds, words.segments[1].end_seconds
+    assert begin == pytest.approx(2.2, abs=0.2)
+    assert end == pytest.approx(3.5, abs=0.2)
+    # Resampled, not sent faster: as long as the stretch, its lead and the pause that ends it.
+    assert server.seconds == pytest.approx([1.7, 1.4], abs=0.3)
+    assert "intent" not in server.paths[0]
+
+
+def test_what_such_a_server_cannot_do_is_a_sentence():
+    with serve(Vllm(["x"], error="CUDA out of memory")) as url:
+        with pytest.raises(ServerError, match=r"It said: CUDA out of memory Check model="):
+            transcribe(SPEECH, model="voxtral", url=url, provider="vllm").wait(20)
+        asking = {
+            "connect": lambda **there: connect(**there),
+            "ask": lambda **there: rtnb.ask("Hi", **there),
+            "map": lambda **there: rtnb.map(SPEECH, "What is it?", **there),
+            "translate": lambda **there: rtnb.translate(SPEECH, to="es", **there),
+        }
+        for ask in asking.values():
+            with pytest.raises(InputError, match=r"^Your server \(vLLM\) only transcribes\. Use rtnb\.transcribe"):
+                ask(url=url, provider="vllm")
+
+
+def test_such_a_server_that_goes_is_told():
+    def script(talk):
+        talk.say({"type": "session.created", "id": "sess-1", "created": 1})
+        talk.expect("session.update")
+        talk.expect("input_audio_buffer.commit")
+        talk.drop()
+
+    with serve(script) as url, pytest.raises(ConnectionFailed, match="dropped"):
+        transcribe(SPOKEN_TWICE, model="voxtral", url=url, provider="vllm").wait(20)
+
+
+def speech_to_speech_11(talk):
+    """Hugging Face's server from 1.1.0 on: session.updated, events around an item, transcript deltas (its source)."""
+    created = {"id": "sess_1", "object": "realtime.session", "type": "realtime"}
+    talk.say({"type": "session.created", "session": created})
+    wanted = talk.expect("session.update")["session"]
+    talk.say({"type": "session.updated", "session": {**created, **wanted}})
+    hears_by_itself(talk)
+    talk.say(
+        {"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "user_1"},
+        {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 1000, "item_id": "user_1"},
+        {"type": "input_audio_buffer.committed", "item_id": "user_1", "previous_item_id": None},
+    )
+    talk.answer("Heard.", SPOKEN, expect=False)
+    talk.expect("conversation.item.create")
+    talk.answer("Read.", SPOKEN, id="resp_2", item_id="item_2")
+
+
+def test_hugging_faces_newer_server_is_talked_to_by_voice_and_in_words():
+    with serve(speech_to_speech_11) as url, connect(url=url, provider="huggingface") as chat:
+        spoken = chat.ask(SPEECH).wait(10)
+        assert (spoken.text, spoken.audio.pcm) == ("Heard.", SPOKEN)
+        written = chat.ask("And in words?").wait(10)
+        assert (written.text, written.audio.pcm) == ("Read.", SPOKEN)
+        assert [turn.words for turn in chat.turns if turn.role == "assistant"] == ["Heard.", "Read."]
+        assert (spoken.warnings, written.warnings, chat.warnings) == ([], [], [])
+
+
+def test_hugging_faces_older_server_answers_words_as_well():
+    """It sends no event around an item and not even `response.created`."""
+
+    def script(talk):
+        talk.say({"type": "session.created", "session": {"id": "sess_1"}})
+        talk.expect("session.update")
+        talk.expect("conversation.item.create")
+        talk.expect("response.create")
+        where = {"response_id": "resp_1", "item_id": "item_1"}
+        talk.say(
+            {"type": "response.output_audio.delta", **where, "delta": base64.b64encode(SPOKEN).decode()},
+            {"type": "response.output_audio_transcript.done", **where, "transcript": "Read."},
+            {"type": "response.done", "response": {"id": "resp_1", "status": "completed"}},
+        )
+
+    with serve(script) as url, connect(url=url, provider="huggingface") as chat:
+        reply = chat.ask("Hi").wait(10)
+        assert (reply.text, reply.audio.pcm) == ("Read.", SPOKEN)

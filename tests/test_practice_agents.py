@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from practice_theatre import MINI, SPEECH
+from practice_harness import MINI, SPEECH
 
 pytest.importorskip("openai", reason="the openai SDK is not installed")
 agents = pytest.importorskip("agents", reason="openai-agents is not installed")

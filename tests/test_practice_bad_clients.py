@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pytest
-from practice_theatre import Theatre, b64
+from practice_harness import Harness, b64
 from websockets.asyncio.client import connect
 
 from rtnb.server import server, sockets
@@ -25,7 +25,7 @@ LONG = "a" * 1_100_000
 MANY_TOOLS = '"tools": ' + json.dumps([{"type": "function", "name": f"f{at}"} for at in range(10_000)])
 
 
-def still_answers(stage: Theatre) -> None:
+def still_answers(stage: Harness) -> None:
     answered = len(stage.of("response.done"))
     stage.send("response.create", response={"conversation": "none", "output_modalities": ["text"]})
     stage.wait(1)
@@ -61,7 +61,7 @@ def still_answers(stage: Theatre) -> None:
     ids=lambda value: str(value)[:40],
 )  # fmt: skip
 def test_each_bad_event_is_one_error_and_the_session_goes_on(frame: str | bytes, code: str | None) -> None:
-    stage = Theatre()
+    stage = Harness()
     events = stage.frame(frame)
     assert [event["type"] for event in events] == ["error"]
     assert code is None or events[0]["error"]["code"] == code
@@ -70,7 +70,7 @@ def test_each_bad_event_is_one_error_and_the_session_goes_on(frame: str | bytes,
 
 
 def test_deep_but_sensible_schemas_are_taken() -> None:
-    stage = Theatre()
+    stage = Harness()
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(20):
         schema = {"type": "object", "properties": {"inner": schema}}
@@ -80,7 +80,7 @@ def test_deep_but_sensible_schemas_are_taken() -> None:
 
 
 def test_items_cannot_go_round_in_circles() -> None:
-    stage = Theatre()
+    stage = Harness()
     assert stage.say("One.", id="a")[-1]["type"] == "conversation.item.done"
     assert stage.say("Again.", id="a")[0]["error"]["code"] == "item_create_duplicate_item_id"
     content = [{"type": "input_text", "text": "x"}]
@@ -96,7 +96,7 @@ def test_items_cannot_go_round_in_circles() -> None:
 
 def test_a_conversation_has_room_for_so_much_text_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(items, "_MOST_CHARACTERS", 1_000)
-    stage = Theatre()
+    stage = Harness()
     stage.say("x" * 600, id="first")
     assert stage.say("x" * 600)[0]["error"]["code"] == "conversation_full"
     stage.say("x" * 400)
@@ -110,7 +110,7 @@ def test_a_conversation_has_room_for_so_much_text_and_no_more(monkeypatch: pytes
 
 def test_a_long_text_is_counted_without_reading_all_of_it() -> None:
     text = "The quick brown fox jumps over 12 lazy dogs. " * 20_000
-    stage = Theatre()
+    stage = Harness()
     stage.update(instructions=text, truncation="disabled")
     stage.send("response.create", response={"output_modalities": ["text"]})
     stage.wait(1)
@@ -123,13 +123,13 @@ def test_a_long_text_is_counted_without_reading_all_of_it() -> None:
 def test_thousands_of_items_take_their_time_and_no_more() -> None:
     """Each costs the same, however many there are: nothing is counted through again for each."""
 
-    def seconds(count: int, stage: Theatre) -> float:
+    def seconds(count: int, stage: Harness) -> float:
         began = time.process_time()
         for _ in range(count):
             stage.say("x")
         return time.process_time() - began
 
-    stage = Theatre()
+    stage = Harness()
     first = min(seconds(300, stage) for _ in range(3))
     seconds(2_500, stage)
     last = min(seconds(300, stage) for _ in range(3))

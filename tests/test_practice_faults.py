@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from practice_theatre import MINI, SPEECH, b64
+from practice_harness import MINI, SPEECH, b64
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtnb.errors import InputError
 from rtnb.server import server
-from rtnb.server.faults import FAULTS, Drop, FaultInjector, Faults, Frame, read_faults
+from rtnb.server.faults import FAULTS, FaultInjector, Faults, read_faults
 from rtnb.server.protocol.effects import Close, Send
+from rtnb.web.send_queue import CloseFrame, Drop, Frame
 
 LIMITS = "rate_limits.updated"  # the last event of a turn
 
@@ -151,8 +152,8 @@ def test_the_same_events_are_reordered_alike_by_the_same_seed() -> None:
     kinds += ["conversation.item.added", "conversation.item.done", "response.created", "response.output_item.added"]
 
     def order(seed: int) -> list[str]:
-        line = FaultInjector(Faults(reorder=True), random.Random(seed))
-        sent = [line.send(Send(0.0, {"type": kind})) for kind in [*kinds, "response.done", "rate_limits.updated"]]
+        injector = FaultInjector(Faults(reorder=True), random.Random(seed))
+        sent = [injector.frames(Send(0.0, {"type": kind})) for kind in [*kinds, "response.done", "rate_limits.updated"]]
         return [json.loads(frame.text)["type"] for frames in sent for frame in frames if isinstance(frame, Frame)]
 
     assert order(3) == order(3)
@@ -215,8 +216,10 @@ def test_what_is_no_fault_is_refused(wrong: str) -> None:
 
 def test_jitter_keeps_the_order_and_repeats_with_its_seed() -> None:
     def due(seed: int) -> list[float]:
-        line = FaultInjector(read_faults("jitter:0.5,delay:1"), random.Random(seed))
-        frames = [frame for n in range(50) for frame in line.send(Send(n / 100, {"type": "x", "event_id": str(n)}))]
+        injector = FaultInjector(read_faults("jitter:0.5,delay:1"), random.Random(seed))
+        frames = [
+            frame for n in range(50) for frame in injector.frames(Send(n / 100, {"type": "x", "event_id": str(n)}))
+        ]
         return [frame.at for frame in frames]
 
     assert due(1) == due(1) != due(2)
@@ -225,10 +228,10 @@ def test_jitter_keeps_the_order_and_repeats_with_its_seed() -> None:
 
 
 def test_nothing_goes_out_after_the_end() -> None:
-    line = FaultInjector(read_faults("drop:1"), random.Random(1))
-    first = line.send(Send(0, {"type": "x"}))
+    injector = FaultInjector(read_faults("drop:1"), random.Random(1))
+    first = injector.frames(Send(0, {"type": "x"}))
     assert [type(frame) for frame in first] == [Frame, Drop]
-    assert line.send(Send(0, {"type": "y"})) == []
-    line = FaultInjector(Faults(), random.Random(1))
-    assert [type(frame) for frame in line.send(Close(0, 1000, ""))] == [Close]
-    assert line.send(Send(0, {"type": "y"})) == []
+    assert injector.frames(Send(0, {"type": "y"})) == []
+    injector = FaultInjector(Faults(), random.Random(1))
+    assert [type(frame) for frame in injector.frames(Close(0, 1000, ""))] == [CloseFrame]
+    assert injector.frames(Send(0, {"type": "y"})) == []

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rtnb.server.protocol.effects import Output, Send
+from rtnb.server.protocol.effects import Effect, Send
 from rtnb.server.server_session import ServerSession
 
 
@@ -20,23 +20,23 @@ class Machine:
         self.notes: list[Any] = []
         self._work_seconds = work_seconds
 
-    def open(self, now: float) -> list[Output]:
+    def open(self, now: float) -> list[Effect]:
         return []
 
-    def spoke(self, job: str, piece: int, now: float) -> list[Output]:
+    def spoke(self, job: str, piece: int, now: float) -> list[Effect]:
         self.notes.append(piece)
         until = time.perf_counter() + self._work_seconds
         while time.perf_counter() < until:
             pass
         return [Send(now, {"type": "said", "piece": piece})]
 
-    def advance(self, now: float) -> list[Output]:
+    def advance(self, now: float) -> list[Effect]:
         assert self.due is not None
         self.notes.append(now - self.due)
         self.due = None
         return []
 
-    def receive(self, frame: str | bytes, now: float) -> list[Output]:
+    def receive(self, frame: str | bytes, now: float) -> list[Effect]:
         self.due = now + float(frame)
         return []
 
@@ -71,7 +71,7 @@ def begin(machine: Machine) -> tuple[ServerSession, Workers, Outlet]:
 
     live = ServerSession(machine, workers)
     outlet = Outlet()
-    live.outlets.append(outlet)  # type: ignore[arg-type]
+    live.senders.append(outlet)  # type: ignore[arg-type]
     return live, made[0], outlet
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from practice_theatre import SPEECH
+from practice_harness import SPEECH
 
 pytest.importorskip("openai", reason="the openai SDK, whose types the events are checked with, is not installed")
 

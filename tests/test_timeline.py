@@ -10,7 +10,7 @@ from dialogue import serve
 
 from rtnb.audio import Clip
 from rtnb.errors import InputError
-from rtnb.session.session import connect
+from rtnb.opening import connect
 
 TONE = (np.sin(np.arange(48_000) / 8) * 9000).astype("<i2").tobytes()  # two seconds
 CALL = {"id": "item_call", "type": "function_call", "status": "completed", "name": "weather"}

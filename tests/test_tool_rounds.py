@@ -6,8 +6,8 @@ import threading
 import pytest
 from dialogue import serve, until, usage
 
+from rtnb.opening import connect
 from rtnb.session.following import TOOL_ROUNDS
-from rtnb.session.session import connect
 from rtnb.session.tools import Tool
 from rtnb.session.updates import ToolRan
 from rtnb.texts.language import language

@@ -10,7 +10,9 @@ from websockets.exceptions import ConnectionClosedOK
 
 from rtnb.audio import Clip, join, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ServerError
-from rtnb.jobs.transcribe import Cut, Cutter, Segment, _cues, transcribe
+from rtnb.jobs.cutting import Cut, Cutter
+from rtnb.jobs.subtitles import Segment, cues
+from rtnb.jobs.transcribe import transcribe
 
 
 def tone(seconds):
@@ -290,12 +292,12 @@ def test_the_shortest_sound_is_long_enough_to_commit():
 
 def test_subtitles_are_short_enough_to_read_and_share_the_time():
     text = "We need six people to plant apple trees, and two people to repair the water pipe. Please bring gloves."
-    cues = list(_cues([Segment(10.0, 16.0, text), Segment(20.0, 21.0, "")]))
-    assert " ".join(cue.text for cue in cues) == text
-    assert all(len(cue.text) <= 84 for cue in cues)
-    assert cues[0].start_seconds == 10.0
-    assert cues[-1].end_seconds == pytest.approx(16.0)
-    assert cues[0].end_seconds == cues[1].start_seconds
+    pieces = list(cues([Segment(10.0, 16.0, text), Segment(20.0, 21.0, "")]))
+    assert " ".join(cue.text for cue in pieces) == text
+    assert all(len(cue.text) <= 84 for cue in pieces)
+    assert pieces[0].start_seconds == 10.0
+    assert pieces[-1].end_seconds == pytest.approx(16.0)
+    assert pieces[0].end_seconds == pieces[1].start_seconds
 
 
 def test_srt_and_vtt_are_as_their_formats_want_them(tmp_path):

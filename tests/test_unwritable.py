@@ -9,7 +9,7 @@ from dialogue import serve
 
 import rtnb
 from rtnb.errors import InputError
-from rtnb.session.session import connect
+from rtnb.opening import connect
 
 HOLDS_ITSELF: dict = {}
 HOLDS_ITSELF["again"] = [HOLDS_ITSELF]

@@ -43,11 +43,11 @@ def check_key(find: Callable[[], keys.Key | None]) -> tuple[keys.Key | None, lis
 
 def open_session(model: str, url: str | None, key: keys.Key | None, timeout: float) -> None:
     """Open a session and close it again: no turn, no cost."""
-    from rtnb.session import session
+    from rtnb import opening
 
     # The model's end is a finding of its own.
     with warnings.catch_warnings(action="ignore", category=RtnbWarning):
-        opened = session.connect(model=model, url=url, key=key)
+        opened = opening.connect(model=model, url=url, key=key)
     with contextlib.closing(opened):
         opened.wait(timeout)
 
@@ -65,7 +65,7 @@ def check_access(open_session: Callable[[], None], model: str, kind: models.Prov
     except KeyRefused as error:
         symptom = f"refused by {kind.title}" + (f" ({error.code})" if error.code else "")
         remedy = "Check that it belongs to this server."
-        if kind.name == "openai":
+        if kind.listed:
             remedy = "Make a new key at https://platform.openai.com/api-keys."
         untried = Finding("model", "unknown", f"{model} not tried: the key was refused")
         return [Finding("key", "error", symptom, one_line(str(error)), remedy), untried]

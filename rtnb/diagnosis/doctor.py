@@ -54,7 +54,7 @@ def doctor(
     key = keys.hold(key)
     begun = time.monotonic()
     name, target, kind, frontend = model or models.DEFAULT, target_of(url), models.provider_of(url), detected()
-    whose = None if kind.name in ("openai", "other") else kind.name
+    whose = kind.name if kind.finds_key else None
     found, key_findings = check_key(lambda: keys.lookup(key, provider=whose))
     if found is None and not kind.needs_key:
         key_findings = [Finding("key", "ok", f"none, and {kind.title} needs none")]

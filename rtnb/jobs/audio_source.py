@@ -1,40 +1,37 @@
-"""Sound that is fed into a session which only listens: a recording read as it is sent, or pieces that come live.
+"""Audio for a session that only takes audio in: a recording read as it is sent, or pieces that come live.
 
-Transcriptions and translations are such sessions; `Fed` is what their handles have in common.
+Transcriptions and translations are such sessions; `AudioJob` is what their handles have in common.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, Self
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Self, cast
 
-from rtnb.audio import open_stream
-from rtnb.errors import InputError
+from rtnb.audio import open_stream, pcm
+from rtnb.errors import ConnectionFailed, InputError
+from rtnb.money import Budget
 from rtnb.session.parts import Recording, read_parts
+from rtnb.session.session import Closed, Session
 from rtnb.transport import io_thread
 from rtnb.transport.handle import P, Stream, T
 
-if TYPE_CHECKING:
-    from rtnb.session.session import Session
-
-__all__ = ["BYTES_PER_SECOND", "Fed", "Feed"]
+__all__ = ["AudioJob", "AudioSource", "shortened"]
 
 
-BYTES_PER_SECOND = 48_000
-
-
-class Feed:
-    """Blocks of s16le mono 24 kHz, from a recording or from whoever appends.
+class AudioSource:
+    """Blocks of s16le mono 24 kHz, from a recording or appended one by one.
 
     Args:
         source: A recording as `Session.ask` takes it. None: pieces are appended until `finish()`.
 
     Attributes:
-        name: What to call it.
+        name: The name to show.
         live: Whether pieces are appended.
-        seconds: How much was given so far.
-        total_seconds: How much it is in all. None while unknown.
+        seconds: Duration of what was read so far.
+        total_seconds: Duration of the whole. None while unknown.
 
     Raises:
         InputError: If the source is no single recording.
@@ -55,73 +52,170 @@ class Feed:
             self._source = steps[0].source
             self.name = steps[0].label
 
-    def append(self, pcm: bytes) -> None:
-        """Add sound; never blocks.
+    def append(self, piece: bytes) -> None:
+        """Add audio; never blocks.
 
         Raises:
             InputError: If a recording is being read, or `finish()` was called.
         """
         if not self.live or self._finished:
             raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
-        io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, bytes(pcm))
+        io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, bytes(piece))
 
     def finish(self) -> None:
-        """Say that no more sound will come. Safe to call twice."""
+        """End the audio. Safe to call twice."""
         if not self._finished:
             self._finished = True
             io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, None)
 
     async def blocks(self) -> AsyncIterator[bytes]:
-        """The blocks as they come.
+        """Yield the blocks as they come.
 
         Raises:
             AudioError: If the recording cannot be read.
         """
-        if self.live:
-            while (piece := await self._pieces.get()) is not None:
-                self.seconds += len(piece) / BYTES_PER_SECOND
-                yield piece
-            self.total_seconds = self.seconds
-            return
         loop = asyncio.get_running_loop()
-        stream = await loop.run_in_executor(None, open_stream, self._source)
-        self.name, self.total_seconds = stream.name, stream.seconds
-        while (block := await loop.run_in_executor(None, next, stream, None)) is not None:
-            self.seconds += len(block) / BYTES_PER_SECOND
+        if self.live:
+            read: Callable[[], Any] = self._pieces.get
+        else:
+            stream = await loop.run_in_executor(None, open_stream, self._source)
+            self.name, self.total_seconds = stream.name, stream.seconds
+            read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731
+        while (block := await read()) is not None:
+            self.seconds += pcm.seconds(len(block))
             yield block
         self.total_seconds = self.seconds
 
 
-class Fed(Stream[T, P]):
-    """A stream from a session that listens to a feed.
+class AudioJob(Stream[T, P]):
+    """Work that a session does on an audio source; it has started already.
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
     """
 
-    def __init__(self, session: Session, feed: Feed) -> None:
+    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None) -> None:
+        """Start the work; a subclass has set its own attributes before."""
         super().__init__()
         self.session = session
-        self._feed = feed
+        self._source = audio_source
+        self._budget = budget
+        self._news = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._running = io_thread.submit(self._run())
 
     @property
     def source(self) -> str:
-        """Who does it: `"openai"`, `"practice"`, `"replay"` or the host's name."""
+        """Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name."""
         return self.session.source
 
     def append(self, pcm: bytes) -> None:
-        """Add sound, where no source was given: s16le mono 24 kHz, any length, silence included. Never blocks.
+        """Add audio, where no source was given: s16le mono 24 kHz, any length, silence included. Never blocks.
 
         Raises:
             InputError: If a source was given, or `finish()` was called.
         """
-        self._feed.append(pcm)
+        self._source.append(pcm)
 
     def finish(self) -> Self:
-        """Say that no more sound will come; then `await` or `wait()` for the rest."""
-        self._feed.finish()
+        """End the audio; then `await` or `wait()` for the rest."""
+        self._source.finish()
         return self
 
     def cancel(self) -> None:
         """Stop; what came stays."""
         self.session.close()
+
+    # --- what a subclass says
+
+    async def _work(self) -> None:
+        """Send the audio and wait until everything has come; the session is open."""
+        raise NotImplementedError
+
+    def _take(self, update: Any) -> None:
+        """Take an update of the session."""
+        raise NotImplementedError
+
+    def _missing(self) -> BaseException | None:
+        """Return why something is missing. None where everything has come, however the session ends now."""
+        raise NotImplementedError
+
+    def _ready(self) -> Sequence[P]:
+        """Return all pieces that have come, in their order."""
+        raise NotImplementedError
+
+    # --- on the I/O thread
+
+    async def _run(self) -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def take(update: Any) -> None:
+            if not isinstance(update, Closed):
+                self._take(update)
+            elif not gone.done():
+                gone.set_result(None)
+
+        end = self.session.subscribe(take)
+        if self.session.state == "closed":
+            gone.set_result(None)
+        work = asyncio.ensure_future(self._open_and_work())
+        try:
+            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
+            error = work.exception() if work.done() else None
+            if isinstance(error, ConnectionFailed):
+                await gone  # the session's own end, which is next, knows why
+            if not work.done() or isinstance(error, ConnectionFailed):
+                error = self._missing()
+        except BaseException as raised:
+            error = raised if isinstance(raised, Exception) else self._missing()
+        work.cancel()
+        end()
+        if error is None:
+            self._finish(cast(T, self))  # what a job is awaited for is the job itself
+        else:
+            self._fail(error)
+        self._tell()
+        self.session.close()
+
+    async def _open_and_work(self) -> None:
+        await self.session
+        await self._work()
+
+    def _tell(self) -> None:
+        """Wake who waits for something new."""
+        self._news.set()
+        for listener in list(self._listeners):
+            listener()
+
+    async def _next(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
+        given = 0
+
+        def catch_up() -> None:
+            nonlocal given
+            over = self.done  # looked at first: what comes last is there before it is over
+            for piece in self._ready()[given:]:
+                given += 1
+                put(piece)
+            if over:
+                end()
+                put(None)
+
+        def begin() -> None:
+            self._listeners.append(catch_up)
+            catch_up()
+
+        def end() -> None:
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(catch_up)
+
+        io_thread.io_loop().call_soon_threadsafe(begin)
+        return end
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text, for a `repr`."""
+    return text if len(text) <= 80 else text[:79] + "…"

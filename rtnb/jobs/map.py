@@ -2,7 +2,7 @@
 
 Each answer is appended to a file of JSON Lines the moment it is there, under a name made of the recording's content,
 the question, the model and who answers. A run that was stopped, by a crash, a budget or a full disk, is taken up where
-it ended by running the same line again.
+it ended by running the same cell again.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from rtnb import html, keys, models
-from rtnb import money as costs
+from rtnb import html, models
 from rtnb.audio import Clip, open_stream
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
-from rtnb.opening import find_server
+from rtnb.jobs.rows import Row, append_row, read_rows
+from rtnb.money import Budget, estimate, money
+from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
-from rtnb.session.session import Session, connect
+from rtnb.session.session import Session
+from rtnb.session.settings import modality
+from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 
 __all__ = ["Results", "Row", "map"]
@@ -31,45 +34,9 @@ __all__ = ["Results", "Row", "map"]
 # What no further recording would change: the run ends there, and nothing is written down as the recording's fault.
 _FATAL = (KeyRefused, KeyMissing, BudgetExceeded)
 _DEAD_AFTER = 3  # connections in a row that fail before anything succeeded: the network is gone, not the recording
-_ANSWER_SECONDS = 20.0  # what an answer is reckoned to last, for the budget's reserve
-
-
-@dataclass(frozen=True)
-class Row:
-    """The answer to one recording, as it stands in the file.
-
-    Attributes:
-        key: What makes it the same question: a digest of content, question, model and who answers.
-        name: The recording's name.
-        status: `"completed"`, `"incomplete"`, `"cancelled"` or `"failed"`.
-        text: The answer's words.
-        seconds: How long the recording is. None where it could not be read.
-        usd: What it cost, in US dollars. None where no price is known.
-        tokens: Tokens read and produced.
-        model: The model.
-        source: Who answered.
-        prompt: The question.
-        sound: Where the answer's sound was saved. None for a written answer.
-        error: What went wrong. None for nothing.
-    """
-
-    key: str
-    name: str
-    status: str
-    text: str = ""
-    seconds: float | None = None
-    usd: float | None = 0.0
-    tokens: int = 0
-    model: str = ""
-    source: str = ""
-    prompt: str = ""
-    sound: str | None = None
-    error: str | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether there is nothing to gain by asking again."""
-        return self.status in ("completed", "incomplete")
+_ANSWER_SECONDS = 20.0  # the longest answer that is reckoned with, for the budget's reserve
+# The options that make it another question.
+_MATTERS = ("instructions", "modalities", "voice", "session", "speed")
 
 
 @dataclass
@@ -80,6 +47,66 @@ class _Job:
     seconds: float | None = None
     problem: RtnbError | None = None
 
+    def identify(self, asked: Any) -> None:
+        """Find out what the recording is: its digest by content, and its duration."""
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
+        try:
+            if isinstance(self.source, Clip):
+                digest.update(f"pcm {self.source.rate_hz} ".encode() + self.source.pcm)
+                self.seconds = self.source.seconds
+            else:
+                if isinstance(self.source, bytes | bytearray | memoryview):
+                    digest.update(self.source)
+                else:
+                    with open(self.source, "rb") as file:
+                        while block := file.read(1 << 20):
+                            digest.update(block)
+                with open_stream(self.source) as stream:
+                    self.seconds = None if stream.seconds is None else round(stream.seconds, 3)
+        except AudioError as problem:
+            self.problem = problem
+        except OSError as problem:
+            why = f"The file {self.name} cannot be read: {problem.strerror}. Check the path."
+            self.problem = AudioError(why, name=self.name, problem=str(problem.strerror))
+        if self.problem is not None:
+            digest.update(self.name.encode())
+        self.key = digest.hexdigest()[:32]
+
+
+class _Allowance:
+    """Money for the answers under way: reckoned before each, and by what those before it really cost."""
+
+    def __init__(self, prompt: str, connection: dict[str, Any]) -> None:
+        self._budget: Budget | None = connection["budget"]
+        text_only, text_in_tokens = connection["modalities"] != "audio", len(prompt) // 3 + 20
+        self._about = {"model": connection["model"], "text_only": text_only, "text_in_tokens": text_in_tokens}
+        self._under_way: list[_Job] = []
+        self._dearer = 1.0  # how much more an answer cost than was reckoned
+
+    def _reckoned(self, job: _Job) -> float:
+        seconds = 60.0 if job.seconds is None else job.seconds
+        return (estimate(seconds_in=seconds, seconds_out=_ANSWER_SECONDS, **self._about).usd or 0.0) * self._dearer
+
+    def fits(self, job: _Job) -> bool:
+        """Return whether the budget covers this recording beside those under way."""
+        return self._budget is None or sum(self._reckoned(one) for one in (*self._under_way, job)) <= self._budget.left
+
+    def begin(self, job: _Job) -> None:
+        """Reserve what the answer is likely to cost at most.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it.
+        """
+        if self._budget is not None:
+            self._budget.check_before(self._reckoned(job) if job.problem is None else 0.0)
+        self._under_way.append(job)
+
+    def end(self, job: _Job, usd: float | None) -> None:
+        """Reserve nothing for it any more; reckon with more from now on where it cost more."""
+        self._under_way.remove(job)
+        if usd and (reckoned := self._reckoned(job)):
+            self._dearer *= max(1.0, usd / reckoned)
+
 
 class Results(Handle["Results"]):
     """Answers to many recordings, as they come; it has started already.
@@ -88,7 +115,7 @@ class Results(Handle["Results"]):
 
     Attributes:
         path: The file of JSON Lines. None where none is written.
-        skipped: How many answers were in the file already.
+        skipped: Number of answers that were in the file already.
     """
 
     def __init__(
@@ -96,56 +123,52 @@ class Results(Handle["Results"]):
         jobs: list[_Job],
         prompt: str,
         path: Path | None,
-        how: dict[str, Any],
+        connection: dict[str, Any],
         *,
-        model: str,
         source: str,
         concurrency: int,
-        budget: costs.Budget | None,
         show: bool,
     ) -> None:
+        from tqdm.auto import tqdm
+
         super().__init__()
         self.path = path
         self.skipped = 0
         self._jobs = jobs
         self._prompt = prompt
-        self._how = how
-        self._model = model
+        self._connection = connection
+        self._model = connection["model"]
         self._source = source
         self._concurrency = concurrency
-        self._budget = budget
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
         self._running: set[Session] = set()
         self._cancelled = False
-        self._reserved: list[_Job] = []  # the recordings under way
-        self._dearer = 1.0  # how much more an answer cost than was reckoned
+        self._allowance = _Allowance(prompt, connection)
         self._dead = 0
-        self._bar = _progress_bar(len(jobs), show)
-        from rtnb.transport import io_thread
-
+        self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
 
     # --- what there is
 
     @property
     def rows(self) -> list[Row]:
-        """The answers so far, in the order of the recordings."""
+        """Answers so far, in the order of the recordings."""
         with self._lock:
             return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
 
     @property
     def failed(self) -> list[Row]:
-        """Those that went wrong; they are asked again on the next run."""
+        """Those that failed; they are asked again on the next run."""
         return [row for row in self.rows if not row.over]
 
     @property
     def usd(self) -> float:
-        """What all of it has cost, in US dollars, earlier runs included."""
+        """Cost of all of it in US dollars, earlier runs included."""
         return sum({row.key: row.usd or 0.0 for row in self.rows}.values())
 
     def table(self) -> Any:
-        """The answers as a pandas `DataFrame`, a row for each recording.
+        """Return the answers as a pandas `DataFrame`, a row for each recording.
 
         Raises:
             InputError: If pandas is not installed.
@@ -157,7 +180,7 @@ class Results(Handle["Results"]):
         return pandas.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
 
     def cancel(self) -> None:
-        """Stop; what was answered stays, and running the same line again goes on from here."""
+        """Stop; what was answered stays, and running the same cell again goes on from here."""
         self._cancelled = True
         for session in list(self._running):
             session.close()
@@ -177,10 +200,10 @@ class Results(Handle["Results"]):
         failed = f", {len(self.failed)} failed" if self.failed else ""
         where = f", {self.path}" if self.path else ""
         count = f"{len(rows)} of {len(self._jobs)}{failed}"
-        return f"Results({count}, {costs.money(self.usd)}, {self._source}{where}{state})"
+        return f"Results({count}, {money(self.usd)}, {self._source}{where}{state})"
 
     def _repr_html_(self) -> str:
-        rows = [[row.name, row.text or row.error or "", row.status, costs.money(row.usd)] for row in self.rows]
+        rows = [[row.name, row.text or row.error or "", row.status, money(row.usd)] for row in self.rows]
         return html.table(["recording", "answer", "status", "US dollars"], rows, caption=repr(self))
 
     # --- on the I/O thread
@@ -202,12 +225,13 @@ class Results(Handle["Results"]):
             self._finish(self)
 
     async def _identify(self) -> None:
-        """Tell for each recording which question it is, and which of them the file has answered."""
+        """Find out for each recording which question it is, and which of them the file has answered."""
         loop = asyncio.get_running_loop()
-        known = await loop.run_in_executor(None, _read_rows, self.path) if self.path else {}
+        known = await loop.run_in_executor(None, read_rows, self.path) if self.path else {}
+        given = {name: self._connection[name] for name in _MATTERS}
+        how = {name: value for name, value in given.items() if value is not None}
         for job in self._jobs:
-            asked = (self._prompt, self._model, self._source, {k: v for k, v in self._how.items() if k in _MATTERS})
-            await loop.run_in_executor(None, _identify, job, asked)
+            await loop.run_in_executor(None, job.identify, (self._prompt, self._model, self._source, how))
             row = known.get(job.key)
             if row is not None and row.over and job.key not in self._rows:
                 self._rows[job.key] = row
@@ -221,13 +245,11 @@ class Results(Handle["Results"]):
         under_way: set[asyncio.Task[None]] = set()
         try:
             for job in waiting:
-                while len(under_way) >= self._concurrency or (under_way and not self._fits(job)):
+                while len(under_way) >= self._concurrency or (under_way and not self._allowance.fits(job)):
                     under_way = await self._some(under_way)
                 if self._cancelled:
                     break
-                if self._budget is not None:
-                    self._budget.check_before(self._reckoned(job) if job.problem is None else 0.0)
-                self._reserved.append(job)
+                self._allowance.begin(job)
                 under_way.add(asyncio.ensure_future(self._one(job)))
             while under_way:
                 under_way = await self._some(under_way)
@@ -237,7 +259,7 @@ class Results(Handle["Results"]):
             raise
 
     async def _some(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        """Wait for one of them to end; gives the others."""
+        """Wait for one of them to end; return the others."""
         done, rest = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
         failures = [failure for task in done if (failure := task.exception()) is not None]
         if failures:
@@ -245,39 +267,18 @@ class Results(Handle["Results"]):
             raise failures[0]
         return rest
 
-    def _reckoned(self, job: _Job) -> float:
-        """What a recording is likely to cost at most, as far as those before it told."""
-        seconds = 60.0 if job.seconds is None else job.seconds
-        spoken = self._how.get("modalities") == "audio"
-        words = len(self._prompt) // 3 + 20
-        return (
-            costs.estimate(
-                seconds_in=seconds,
-                seconds_out=_ANSWER_SECONDS,
-                model=self._model,
-                text_in_tokens=words,
-                text_only=not spoken,
-            ).usd
-            or 0.0
-        ) * self._dearer
-
-    def _fits(self, job: _Job) -> bool:
-        """Whether the budget covers this recording beside those under way."""
-        return self._budget is None or (sum(self._reckoned(one) for one in (*self._reserved, job)) <= self._budget.left)
-
     async def _one(self, job: _Job) -> None:
+        row: Row | None = None
         try:
             row = await self._answer(job)
         finally:
-            self._reserved.remove(job)
+            self._allowance.end(job, row.usd if row else None)
         if row is None:
             return
-        if row.usd and (reckoned := self._reckoned(job)):
-            self._dearer *= max(1.0, row.usd / reckoned)
         with self._lock:
             self._rows[job.key] = row
         if self.path is not None:
-            await asyncio.get_running_loop().run_in_executor(None, _append, self.path, row)
+            await asyncio.get_running_loop().run_in_executor(None, append_row, self.path, row)
         self._bar.update(sum(other.key == job.key for other in self._jobs))
 
     async def _answer(self, job: _Job) -> Row | None:
@@ -285,7 +286,7 @@ class Results(Handle["Results"]):
         about |= {"source": self._source, "prompt": self._prompt}
         if job.problem is not None:
             return Row(status="failed", error=str(job.problem), **about)
-        session = connect(model=self._model, budget=self._budget, **self._how)
+        session = connect(**self._connection)
         self._running.add(session)
         try:
             reply = session.ask(job.source, self._prompt)
@@ -312,7 +313,7 @@ class Results(Handle["Results"]):
                 folder = self.path.with_name(self.path.stem + "_sounds")
                 target = folder / f"{Path(job.name).stem}-{job.key[:8]}.ogg"
                 sound = str(await asyncio.to_thread(reply.audio.save, target))
-            row = Row(
+            return Row(
                 # A budget that ended after the answer was there does not undo the answer.
                 status=reply.status if error is None or isinstance(error, BudgetExceeded) else "failed",
                 text=reply.text,
@@ -322,115 +323,40 @@ class Results(Handle["Results"]):
                 error=str(error) if error is not None else None,
                 **about,
             )
-            return row
         finally:
             self._running.discard(session)
             session.close()
 
 
-_MATTERS = ("instructions", "modalities", "voice", "session", "speed")
-
-
-def _identify(job: _Job, asked: Any) -> None:
-    """Fill in what a recording is: its digest by content, and its length."""
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
-    try:
-        if isinstance(job.source, Clip):
-            digest.update(f"pcm {job.source.rate_hz} ".encode() + job.source.pcm)
-            job.seconds = job.source.seconds
-        else:
-            if isinstance(job.source, bytes | bytearray | memoryview):
-                digest.update(job.source)
-            else:
-                with open(job.source, "rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-            with open_stream(job.source) as stream:
-                job.seconds = None if stream.seconds is None else round(stream.seconds, 3)
-    except AudioError as problem:
-        job.problem = problem
-        digest.update(job.name.encode())
-    except OSError as problem:
-        told = f"The file {job.name} cannot be read: {problem.strerror}. Check the path."
-        job.problem = AudioError(told, name=job.name, problem=str(problem.strerror))
-        digest.update(job.name.encode())
-    job.key = digest.hexdigest()[:32]
-
-
-def _read_rows(path: Path) -> dict[str, Row]:
-    """Read the file as far as it goes; a last line that a crash tore is left out."""
-    names = {field.name for field in fields(Row)}
-    rows: dict[str, Row] = {}
-    try:
-        lines = path.read_text("utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return rows
-    for line in lines:
-        try:
-            data = json.loads(line)
-            row = Row(**{name: value for name, value in data.items() if name in names})
-        except (ValueError, TypeError, AttributeError):
-            continue
-        rows[row.key] = row
-    return rows
-
-
-_writing = threading.Lock()
-
-
-def _append(path: Path, row: Row) -> None:
-    """Write a line and see to it that it is on the disk: it has been paid for."""
-    with _writing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            torn = False
-            if file.tell():
-                with path.open("rb") as before:
-                    before.seek(-1, os.SEEK_END)
-                    torn = before.read(1) != b"\n"
-            line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
-            file.write((b"\n" if torn else b"") + line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _progress_bar(total: int, show: bool) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, unit="recording", disable=not show)
-
-
 def _jobs(clips: Any) -> list[_Job]:
-    """What was given, as recordings: a folder stands for the sound files in it."""
+    """Return what was given as recordings: a folder stands for the sound files in it."""
     given: list[Any] = []
     several = isinstance(clips, Iterable) and not isinstance(clips, str | bytes | Clip | os.PathLike)
     for part in clips if several and not hasattr(clips, "clips") else [clips]:
         if isinstance(part, str | os.PathLike) and Path(part).expanduser().is_dir():
             folder = Path(part).expanduser()
-            found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
-            if not found:
+            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
+            if not files:
                 raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-            given += found
+            given += files
         else:
             given.append(part)
-    jobs = []
-    for step in read_parts(given):
-        if not isinstance(step, Recording):
-            raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
-        source = step.source
-        name = source.name if isinstance(source, Clip) else step.label
-        jobs.append(_Job(source, name))
-    return jobs
+    steps = read_parts(given)
+    found = [(step.source, step.label) for step in steps if isinstance(step, Recording)]
+    if len(found) < len(steps):
+        raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
+    return [_Job(source, source.name if isinstance(source, Clip) else label) for source, label in found]
 
 
+@takes_options(ConnectionOptions)
 def map(
     clips: Any,
     prompt: str,
     *,
     model: str | None = None,
-    modalities: Literal["audio", "text"] = "text",
+    modalities: Literal["audio", "text"] | Sequence[Literal["audio", "text"]] = "text",
     concurrency: int = 4,
-    budget: float | costs.Budget | None = None,
+    budget: float | Budget | None = None,
     out: str | Path | None = "results.jsonl",
     show: bool = True,
     **connection: Any,
@@ -452,36 +378,24 @@ def map(
             does not cover. None: no limit.
         out: The file of JSON Lines that answers are appended to; what it holds is not asked again. None: none is kept.
         show: Whether to show a progress bar.
-        **connection: What `rtnb.connect` takes: instructions, voice, key, url, practice, replay, ….
+        **connection: As described.
 
     Returns:
-        `Results` that have started: `await` them or `.wait()`; `.table()` gives them to pandas.
+        `Results` that have started: `await` them or `.wait()`; `.table()` returns them for pandas.
 
     Raises:
         InputError: If there is nothing to ask, or an argument is not what it takes.
         KeyMissing: If a key is needed and none is found.
     """
-    connection["key"] = keys.hold(connection.get("key"))
     if not prompt or not prompt.strip():
         raise InputError("Your question is blank. Say what to do with the recordings.")
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     jobs = _jobs(clips)
-    name = model or models.DEFAULT
-    ends = ("key", "url", "provider", "practice", "replay", "replay_speed")
-    where = find_server(name, **{end: connection[end] for end in ends if end in connection})
-    if where.source == "practice":
-        connection["practice"] = True  # decided, and said, once
+    how = {**connection, "model": model or models.DEFAULT, "modalities": modality(modalities)}
+    where = find_server(how["model"], cast(ServerOptions, connection))
+    if where.provider.built_in and not connection["url"]:
+        how["practice"] = True  # decided, and said, once; a saved session comes before it
+    how["budget"] = Budget.of(budget)
     path = None if out is None else Path(out).expanduser()
-    how = {**connection, "modalities": modalities}
-    return Results(
-        jobs,
-        prompt,
-        path,
-        how,
-        model=name,
-        source=where.source,
-        concurrency=concurrency,
-        budget=costs.Budget.of(budget),
-        show=show,
-    )
+    return Results(jobs, prompt, path, how, source=where.source, concurrency=concurrency, show=show)

@@ -1,45 +1,7 @@
-"""Models, voices, prices, limits and servers as dated data."""
+"""Models, voices, prices, limits and servers as dated data; the names are those that the two files list."""
 
-from rtnb.models.catalogue import (
-    DEFAULT,
-    VOICES,
-    WARN_DAYS,
-    Ending,
-    Limits,
-    Model,
-    Models,
-    Prices,
-    Provider,
-    Rate,
-    get,
-    known_on,
-    limits,
-    load,
-    provider,
-    provider_of,
-    providers,
-    shutdown_notice,
-    warn_shutdown,
-)
+from rtnb.models import catalogue, servers
+from rtnb.models.catalogue import *  # noqa: F403
+from rtnb.models.servers import *  # noqa: F403
 
-__all__ = [
-    "DEFAULT",
-    "VOICES",
-    "WARN_DAYS",
-    "Ending",
-    "Limits",
-    "Model",
-    "Models",
-    "Prices",
-    "Provider",
-    "Rate",
-    "get",
-    "known_on",
-    "limits",
-    "load",
-    "provider",
-    "provider_of",
-    "providers",
-    "shutdown_notice",
-    "warn_shutdown",
-]
+__all__ = [*catalogue.__all__, *servers.__all__]

@@ -1,7 +1,7 @@
-"""Models, voices, prices, limits and servers as data, read from `models.toml` beside this file.
+"""Models, voices, prices and limits as data, read from `models.toml` beside this file.
 
-Nothing here talks to a server. Every fact carries its date and its source in the data file. A name that is
-not there is not an error: servers may serve any model under any name.
+Nothing here connects to a server. Every fact has its date and its source in the data file. A name that is not there is
+not an error: servers may serve any model under any name.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from rtnb.errors import InputError, RtnbWarning
+from rtnb.errors import RtnbWarning
 
 __all__ = [
     "DEFAULT",
@@ -27,15 +27,12 @@ __all__ = [
     "Model",
     "Models",
     "Prices",
-    "Provider",
     "Rate",
     "get",
     "known_on",
     "limits",
     "load",
-    "provider",
-    "provider_of",
-    "providers",
+    "read",
     "shutdown_notice",
     "warn_shutdown",
 ]
@@ -61,7 +58,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Prices:
-    """What a model costs from a day on.
+    """Prices of a model from a day on.
 
     Attributes:
         since: First day of these prices.
@@ -95,7 +92,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Model:
-    """One model, as far as it is known.
+    """Facts about one model, as far as they are known.
 
     Attributes:
         name: The name to give as `model=`.
@@ -106,14 +103,14 @@ class Model:
         reasoning: Whether it reasons before it answers (`session.reasoning`). None where unknown.
         voice: The voice it speaks with when none is asked for. None where unknown.
         silence_duration_ms: Silence after which its server turn detection ends a turn. None where unknown.
-        images: Whether it takes pictures. None where unknown.
+        images: Whether it takes images. None where unknown.
         speakers: Whether it tells speakers apart, as a transcription model. None where unknown.
-        rereads_audio: Whether its earlier answers are billed again as sound, or only as words. None where unknown.
+        rereads_audio: Whether its earlier answers are billed again as audio, or only as words. None where unknown.
         since: First day it was served. None where unknown.
         shutdown: Day on which it stops being served. None where none is announced.
         successor: The model to move to. None where none is named.
         history: Its prices over time, oldest first. Empty where unknown.
-        note: What else a person should know; "" for nothing.
+        note: Sentence on what else a user should know; "" for nothing.
         source: Where these facts were read; "" for a name the data file does not know.
     """
 
@@ -142,11 +139,11 @@ class Model:
 
     @property
     def prices(self) -> Prices | None:
-        """The newest prices. None where no price is known."""
+        """Newest prices. None where no price is known."""
         return self.history[-1] if self.history else None
 
     def prices_on(self, day: date | None = None) -> Prices | None:
-        """The prices in force on a day.
+        """Return the prices in force on a day.
 
         Args:
             day: The day asked for. None means the newest prices.
@@ -160,13 +157,13 @@ class Model:
         return in_force[-1] if in_force else None
 
     def is_gone(self, today: date | None = None) -> bool:
-        """Whether the model has been shut down by `today` (None: the present day)."""
+        """Return whether the model has been shut down by `today` (None: the present day)."""
         return self.shutdown is not None and self.shutdown <= (today or date.today())
 
 
 @dataclass(frozen=True)
 class Ending:
-    """A part of the interface that stops, or has stopped, being served.
+    """Part of the interface that stops, or has stopped, being served.
 
     Attributes:
         what: The part, in words.
@@ -183,7 +180,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the API allows, and the token arithmetic that estimates rest on.
+    """Limits of the API, and the token arithmetic that estimates rest on.
 
     Attributes:
         session_minutes: Longest session.
@@ -222,52 +219,6 @@ class Limits:
     text_in_tokens_per_turn: int
 
 
-@dataclass(frozen=True)
-class Provider:
-    """A server, or a kind of server, that speaks the protocol.
-
-    Attributes:
-        name: Short name, for example `"openai"`, `"azure"`, `"localai"`; `"other"` for an unknown address.
-        title: Its name for people.
-        example: An address as it should look.
-        auth: `"bearer"` (`Authorization: Bearer KEY`) or `"api-key"` (`api-key: KEY`).
-        key_names: Environment variables its key is looked for in, in this order.
-        needs_key: Whether it answers nobody without a key.
-        model_parameter: The query parameter that names the model; `"deployment"` on Azure's preview.
-        beta_names: Whether it speaks the Beta's event names and session fields.
-        commit: Whether it takes `input_audio_buffer.commit`. If not, turns end by its own detection only.
-        answers_update: Whether it answers `session.update` with `session.updated`.
-        responses: Whether it answers (`response.create`). Where False, it transcribes only.
-        input_rate_hz: Sample rate of the sound it takes.
-        session_minutes: Longest session. None where it names none.
-        lacks: What a person will miss there, in words.
-        source: Where that was read.
-    """
-
-    name: str
-    title: str
-    example: str
-    auth: str = "bearer"
-    key_names: tuple[str, ...] = ()
-    needs_key: bool = True
-    model_parameter: str = "model"
-    beta_names: bool = False
-    commit: bool = True
-    answers_update: bool = True
-    responses: bool = True
-    input_rate_hz: int = 24_000
-    session_minutes: int | None = 60
-    lacks: tuple[str, ...] = ()
-    source: str = field(default="", repr=False)
-    matches: re.Pattern[str] = field(default=re.compile(""), repr=False, compare=False)
-
-    def headers(self, key: str) -> dict[str, str]:
-        """The HTTP headers that carry `key` (its plain text) to this server; {} for an empty key."""
-        if not key:
-            return {}
-        return {"api-key": key} if self.auth == "api-key" else {"Authorization": f"Bearer {key}"}
-
-
 class Models(Mapping[str, Model]):
     """All known models by name, in the order of the data file: newest and recommended first."""
 
@@ -294,35 +245,29 @@ class Models(Mapping[str, Model]):
 
 
 @cache
-def _data() -> dict[str, Any]:
+def read() -> dict[str, Any]:
+    """Read the data file, once."""
     return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
 
 
-def _rate(numbers: list[Any] | None) -> Rate:
-    # TOML has no null, so "none" stands for a price that does not exist.
-    values = [None if number == "none" else float(number) for number in numbers or []]
-    return Rate(*values)
-
-
 def _prices(table: dict[str, Any]) -> Prices:
-    return Prices(
-        since=table["since"],
-        text=_rate(table.get("text")),
-        audio=_rate(table.get("audio")),
-        image=_rate(table.get("image")),
-        per_minute_usd=table.get("per_minute_usd"),
-        source=table["source"],
-    )
+    # TOML has no null, so "none" stands for a price that does not exist.
+    rates = {
+        name: Rate(*(None if number == "none" else float(number) for number in numbers))
+        for name, numbers in table.items()
+        if isinstance(numbers, list)
+    }
+    return Prices(**table | rates)
 
 
 @cache
 def load() -> Models:
-    """Read the data file, once.
+    """Return the models of the data file.
 
     Returns:
         Every known model, snapshots of models among them.
     """
-    data = _data()
+    data = read()
     models: dict[str, Model] = {}
     for table in data["model"]:
         about = dict(table)
@@ -348,95 +293,32 @@ def load() -> Models:
 
 
 def get(name: str) -> Model:
-    """One model by name.
+    """Return one model by name.
 
     Args:
         name: The model's name. A fine-tuned or unknown name is no error: any server may serve any name.
 
     Returns:
-        What is known of it; a `Model` with `known` False and `prices` None where nothing is.
+        The facts known of it; a `Model` with `known` False and `prices` None where nothing is.
     """
     return load().get(name) or Model(name)
 
 
 @cache
 def limits() -> Limits:
-    """What OpenAI's servers allow, and the token arithmetic."""
-    table, tokens = _data()["limits"], _data()["tokens"]
-    return Limits(
-        session_minutes=table["session_minutes"],
-        append_bytes=table["append_mib"] * 1024 * 1024,
-        commit_ms=table["commit_ms"],
-        instructions_and_tools_tokens=table["instructions_and_tools_tokens"],
-        metadata_pairs=table["metadata_pairs"],
-        idle_timeout_ms=cast("tuple[int, int]", tuple(table["idle_timeout_ms"])),
-        speed=cast("tuple[float, float]", tuple(table["speed"])),
-        client_secret_seconds=cast("tuple[int, int]", tuple(table["client_secret_seconds"])),
-        cached_tokens_step=table["cached_tokens_step"],
-        ping_seconds=table["ping_seconds"],
-        audio_in_tokens_per_minute=tokens["audio_in_per_minute"],
-        audio_out_tokens_per_minute=tokens["audio_out_per_minute"],
-        text_out_tokens_per_turn=tokens["text_out_per_turn"],
-        reasoning_tokens_per_turn=tokens["reasoning_out_per_turn"],
-        text_out_tokens_per_second_spoken=tokens["text_out_per_second_spoken"],
-        text_in_tokens_per_turn=tokens["text_in_per_turn"],
-    )
-
-
-@cache
-def providers() -> tuple[Provider, ...]:
-    """Every known kind of server, in the order their addresses are tried."""
-    found = []
-    for table in _data()["provider"]:
-        about = dict(table)
-        about["matches"] = re.compile(about["matches"], re.IGNORECASE)
-        about["key_names"] = tuple(about["key_names"])
-        about["lacks"] = tuple(about["lacks"])
-        found.append(Provider(**about))
-    return tuple(found)
-
-
-def provider(name: str) -> Provider:
-    """One provider by its short name.
-
-    Args:
-        name: For example `"azure"`.
-
-    Raises:
-        InputError: The name is not one of `providers()`.
-    """
-    for known in providers():
-        if known.name == name:
-            return known
-    names = ", ".join(known.name for known in providers())
-    raise InputError(f"Your provider {name!r} is not known. Give one of: {names}.", provider=name)
-
-
-def provider_of(url: str | None) -> Provider:
-    """Which kind of server an address belongs to.
-
-    Args:
-        url: A `ws`, `wss`, `http` or `https` address. None means OpenAI's own.
-
-    Returns:
-        The first provider whose pattern fits; `"other"` where none does.
-    """
-    if url is None:
-        return provider("openai")
-    if not isinstance(url, str):
-        raise InputError(f"Your url is of type {type(url).__name__}, not text. Give an address such as wss://HOST.")
-    # Without name and password, which could look like the host of another server and bring its key here.
-    url = re.sub(r"(?<=://)[^/?#]*@", "", url)
-    return next(known for known in providers() if known.matches.search(url))
+    """Return what OpenAI's servers allow, and the token arithmetic."""
+    facts: dict[str, Any] = read()["limits"] | read()["tokens"]
+    # TOML has no tuples: the least and the greatest value of something are a list there.
+    return Limits(**facts | {name: tuple(value) for name, value in facts.items() if isinstance(value, list)})
 
 
 def known_on() -> date:
-    """The day on which the facts in the data file were last checked."""
+    """Return the day on which the facts in the data file were last checked."""
     return load().known_on
 
 
 def shutdown_notice(name: str, today: date | None = None) -> str | None:
-    """What to tell about a model that is about to be shut down, or has been.
+    """Return a notice about a model that is about to be shut down, or has been.
 
     Args:
         name: The model's name.
@@ -444,7 +326,7 @@ def shutdown_notice(name: str, today: date | None = None) -> str | None:
 
     Returns:
         One or two sentences with the date and the successor from 90 days before the shutdown on; None where
-        there is nothing to tell.
+        there is nothing to say.
     """
     model, today = get(name), today or date.today()
     if model.shutdown is None or today < model.shutdown - timedelta(days=WARN_DAYS):
@@ -464,10 +346,10 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
     Args:
         name: The model's name.
         today: The day to judge from. None means the present day.
-        stacklevel: Whose line the warning points at, as in `warnings.warn`; 2 is the caller's.
+        stacklevel: Number of the frame that the warning points at, as in `warnings.warn`; 2 is the caller's.
 
     Returns:
-        What was warned, or None where there was nothing to warn of.
+        The notice, or None where there was nothing to warn of.
     """
     notice = shutdown_notice(name, today)
     if notice is not None:
@@ -476,4 +358,4 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
 
 
 DEFAULT: str = load().default
-VOICES: tuple[str, ...] = tuple(_data()["voices"]["names"])
+VOICES: tuple[str, ...] = tuple(read()["voices"]["names"])

@@ -1,1 +1,1 @@
-"""The practice server: a Realtime API of your own, on this computer, without a key."""
+"""Practice server: a Realtime API of your own, on this computer, without a key."""

@@ -1,11 +1,12 @@
-"""A session written down as it happens: one JSON line an event, both ways, no secrets."""
+"""Events of a session written down as they happen: one JSON line an event, both ways, no secrets."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rtnb.errors import without_secrets
 
@@ -13,7 +14,7 @@ __all__ = ["EventWriter"]
 
 
 class EventWriter:
-    """A session's file.
+    """File of a session's events.
 
     Each line is `{"at": seconds since the session began, "from": "client" | "server", "event": {…}}`; a frame that is
     no JSON object has `"text"` instead of `"event"`.
@@ -21,25 +22,27 @@ class EventWriter:
     Args:
         directory: Where the file goes; made if it is not there.
         name: The file's name without its ending.
-        now: The time, in seconds on the clock of all later times.
         keys: The keys in use, which are not to be in it.
     """
 
-    def __init__(self, directory: Path, name: str, now: float, keys: Iterable[str] = ()) -> None:
+    def __init__(self, directory: Path, name: str, keys: Iterable[str] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._start = now
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
         self._keys = list(keys)
-        self._file: TextIO = (directory / f"{name}.jsonl").open("w", encoding="utf-8")
+        self._file = (directory / f"{name}.jsonl").open("w", encoding="utf-8")
 
-    def write(self, sender: str, frame: str | bytes, now: float) -> None:
+    def write(self, sender: str, frame: str | bytes) -> None:
         """Add a frame."""
         text = frame.decode("utf-8", "replace") if isinstance(frame, bytes) else frame
         try:
             content: dict[str, Any] = {"event": json.loads(text)}
         except ValueError:
             content = {"text": text[:1000]}
-        line = {"at": round(now - self._start, 4), "from": sender, **without_secrets(content, self._keys)}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        at = round(self._loop.time() - self._start, 4)
+        self._file.write(
+            json.dumps({"at": at, "from": sender, **without_secrets(content, self._keys)}, ensure_ascii=False) + "\n"
+        )
 
     def close(self) -> None:
         """Write out what is left."""

@@ -1,4 +1,4 @@
-"""Who may come in, and to what: URL, headers and subprotocols of a handshake → a session to open, or a refusal.
+"""Handshakes: URL, headers and subprotocols of a request → a session to open, or a refusal.
 
 Recorded: OpenAI's server upgrades every request and refuses inside the socket, with an `error` event and a close
 whose reason is the error's type and code.
@@ -6,25 +6,23 @@ whose reason is the error's type and code.
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from rtnb.server.auth import Rejected
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
 
-__all__ = ["Handshake", "Rejected", "Secrets", "admit", "bearer"]
+__all__ = ["Handshake", "read_handshake"]
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
 _TRANSLATION_MODELS = ("gpt-realtime-translate",)
 
 
 @dataclass(frozen=True)
 class Handshake:
-    """What to open.
+    """Session to open.
 
     Attributes:
         kind: `"realtime"`, `"transcription"`, `"translation"` or `"sideband"`.
@@ -45,86 +43,12 @@ class Handshake:
     query: Mapping[str, str] = field(default_factory=dict)
 
 
-class Rejected(Exception):
-    """The socket opens, says why not, and closes."""
-
-    def __init__(self, problem: ApiError, close_code: int) -> None:
-        super().__init__(problem.message)
-        self.problem = problem
-        self.close_code = close_code
-
-    @property
-    def reason(self) -> str:
-        """`error.type`, a dot and `error.code` where there is one (recorded)."""
-        return ".".join(filter(None, [self.problem.type, self.problem.code]))
-
-
-class Secrets:
-    """Ephemeral `ek_` secrets and what each of them may open."""
-
-    def __init__(self) -> None:
-        self._given: dict[str, tuple[float, dict[str, Any]]] = {}
-
-    def give(self, session: dict[str, Any], expires_at: float) -> str:
-        """A new secret for these settings, good until `expires_at` (Unix seconds)."""
-        value = "ek_" + secrets.token_hex(16)
-        self._given[value] = (expires_at, session)
-        if len(self._given) > 10_000:
-            del self._given[next(iter(self._given))]
-        return value
-
-    def session(self, value: str, now: float) -> dict[str, Any] | None:
-        """The settings it was given for; None where it is unknown or has expired."""
-        expires_at, session = self._given.get(value, (0.0, {}))
-        return session if expires_at > now else None
-
-
-def bearer(headers: Mapping[str, str], protocols: Iterable[str]) -> str:
-    """The key a request carries: a bearer header, Azure's `api-key`, or a browser's subprotocol; "" for none."""
-    kind, _, key = headers.get("Authorization", "").strip().partition(" ")
-    if kind.lower() in ("bearer", "basic") and key.strip():
-        return key.strip()
-    if headers.get("api-key"):
-        return headers["api-key"].strip()
-    for protocol in protocols:
-        if protocol.startswith(_KEY_PROTOCOL):
-            return protocol[len(_KEY_PROTOCOL) :]
-    return ""
-
-
-def _masked(key: str) -> str:
-    """A key as the server quotes it back (recorded: a few characters, stars, the last four)."""
-    return key if len(key) <= 8 else f"{key[:4]}{'*' * min(len(key) - 8, 20)}{key[-4:]}"
-
-
-def check_key(key: str, *, wanted: str | None, given: Secrets, now: float) -> dict[str, Any] | None:
-    """Check a key; gives the settings of an `ek_` secret, None for an ordinary key.
-
-    Raises:
-        Refusal: No key, or not the right one.
-    """
-    if not key:
-        raise Rejected(ApiError("Missing bearer or basic authentication in header"), 3000)
-    session = given.session(key, now) if key.startswith("ek_") else None
-    right = wanted is None and not key.startswith("ek_")
-    right = right or (wanted is not None and hmac.compare_digest(key.encode(), wanted.encode()))
-    if session is None and not right:
-        message = (
-            f"Incorrect API key provided: {_masked(key)}. "
-            "You can find your API key at https://platform.openai.com/account/api-keys."
-        )
-        raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
-    return session
-
-
-def admit(
+def read_handshake(
     path: str,
     headers: Mapping[str, str],
     protocols: Iterable[str],
     *,
-    key: str | None,
-    given: Secrets,
-    now: float,
+    session: dict[str, Any] | None,
     beta: bool,
     more_models: Iterable[str] = (),
 ) -> Handshake:
@@ -134,19 +58,15 @@ def admit(
         path: The request target, with its query.
         headers: The request's headers.
         protocols: The subprotocols it offers.
-        key: The key this server asks for; None takes any.
-        given: The `ek_` secrets given out.
-        now: Unix seconds.
+        session: The settings of the `ek_` secret that it came with, or None.
         beta: Whether this server also speaks the Beta interface.
         more_models: Names served besides the known ones.
 
     Raises:
-        Refusal: What the API refuses here, in its words.
+        Rejected: What the API refuses here, in its words.
     """
-    protocols = list(protocols)
     url = urlsplit(path)
     query = dict(parse_qsl(url.query))
-    session = check_key(bearer(headers, protocols), wanted=key, given=given, now=now)
     speaks_beta = "realtime=v1" in headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in protocols
     if speaks_beta and not beta:
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."

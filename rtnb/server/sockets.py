@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import itertools
+import logging
 import random
 import ssl
 import time
@@ -16,38 +19,41 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-
+from rtnb.audio import pcm
 from rtnb.errors import InputError
-from rtnb.server import http
-from rtnb.server.engines.engines import Engines, Workers
+from rtnb.server import rest
+from rtnb.server.auth import Auth, Rejected, bearer
+from rtnb.server.engines.engines import Engines
+from rtnb.server.engines.workers import Workers
 from rtnb.server.event_writer import EventWriter
 from rtnb.server.faults import FaultInjector, Faults, read_faults
-from rtnb.server.handshake import Handshake, Rejected, Secrets, admit, bearer
+from rtnb.server.handshake import Handshake, read_handshake
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.beta import BetaScript
+from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Close, Ids, Send
-from rtnb.server.protocol.script import Options, Script
-from rtnb.server.protocol.translations import TranslationScript
-from rtnb.server.server_session import SendQueue, ServerSession
+from rtnb.server.protocol.realtime import RealtimeSession
+from rtnb.server.protocol.session import Options
+from rtnb.server.protocol.translations import TranslationSession
+from rtnb.server.server_session import EventSender, ServerSession
 from rtnb.web.connection import Connection
-from rtnb.web.origins import OriginCheck, cross_origin, masked_log
+from rtnb.web.http import Request, Response, offered_protocols
+from rtnb.web.origins import OriginCheck, cross_origin
+from rtnb.web.send_queue import SendQueue
+from rtnb.web.server import listen, masked_log
 
 __all__ = ["Server", "ServerConfig"]
 
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
-_OPEN_SECONDS = 10.0  # for the whole handshake: who sends it byte by byte is shown out
+_OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
 
-
+_log = logging.getLogger("rtnb.practice")
 _socket_log = masked_log("rtnb.practice.sockets")
 
 
 @dataclass(frozen=True)
 class ServerConfig:
-    """How a server is set up.
+    """Settings of a server.
 
     Attributes:
         host: The address it listens on.
@@ -57,7 +63,7 @@ class ServerConfig:
         options: Of each session.
         faults: What goes wrong in each session.
         seed: Makes ids, padding and faults repeat; None makes each run different.
-        record: A directory for what is said in each session, or None.
+        record: A directory for the events of each session, or None.
         models: Names served besides the known ones.
         tls: For `wss://`, or None.
         sessions: The most sessions at once.
@@ -79,222 +85,186 @@ class ServerConfig:
 
 
 class Server:
-    """The server on its loop.
+    """Practice server on its loop.
 
     Args:
-        house: How it is set up.
-        engines: What hears, thinks and speaks.
+        config: How it is set up.
+        engines: What transcribes, responds and speaks.
         pool: The threads for engine work.
     """
 
-    def __init__(self, house: ServerConfig, engines: Engines, pool: ThreadPoolExecutor) -> None:
-        self._house = house
+    def __init__(self, config: ServerConfig, engines: Engines, pool: ThreadPoolExecutor) -> None:
+        self._config = config
         self._engines = engines
         self._pool = pool
-        self._secrets = Secrets()
+        self._auth = Auth(config.key)
         self._numbers = itertools.count(1)
-        self.lives: dict[str, ServerSession] = {}
+        self.sessions: dict[str, ServerSession] = {}
 
-    async def run(self, ready: Any, stop: asyncio.Event) -> None:
+    async def run(self, ready: Callable[[int], Any], stop: asyncio.Event) -> None:
         """Serve until `stop` is set; calls `ready` with the port once clients can come."""
-        house = self._house
-        server = await serve(
+        server, port = await listen(
             self._converse,
-            house.host,
-            house.port,
-            ssl=house.tls,
-            process_request=self._request,
-            select_subprotocol=_subprotocol,
-            create_connection=Connection,
-            compression=None,
+            self._config.host,
+            self._config.port,
+            origin_check=self._config.origin_check,
+            answer=self._answer,
+            log=_socket_log,
+            protocol="realtime",
+            tls=self._config.tls,
             max_size=_FRAME_BYTES,
             open_timeout=_OPEN_SECONDS,
             ping_interval=_PING_SECONDS,
             ping_timeout=_PING_SECONDS,
             close_timeout=2,
             server_header="rtnb practice",
-            logger=_socket_log,
         )
         async with server:
-            ready(next(iter(server.sockets)).getsockname()[1])
+            ready(port)
             await stop.wait()
-            for live in list(self.lives.values()):
-                live.end()
+            for session in list(self.sessions.values()):
+                session.end()
 
     # ------------------------------------------------------------------ before the session
 
-    def _request(self, connection: ServerConnection, request: Request) -> Response | None:
-        assert isinstance(connection, Connection)
-        house = self._house
-        refused = house.origin_check.refusal(request, connection.local_address[1])
-        if refused is not None:
-            return refused
-        if connection.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
-            answer = http.answer(
-                request,
-                connection.posted,
-                preflight=connection.preflight,
-                key=house.key,
-                given=self._secrets,
-                ids=Ids(random.Random()),
-                beta=house.beta,
-            )
+    def _answer(self, connection: Connection, request: Request) -> Response | None:
+        opening = connection.opening
+        assert opening is not None
+        if opening.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
+            ids = Ids(random.Random())
+            answer = rest.answer(request, opening, auth=self._auth, ids=ids, beta=self._config.beta)
             answer.headers.update(cross_origin(request))
             return answer
         try:
             status = self._faults(request.path).refuse
         except InputError:
-            status = None  # told inside the socket
+            status = None  # the client reads about it inside the socket
         if status is None:
             return None
         return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
 
     def _faults(self, path: str) -> Faults:
         asked = parse_qs(urlsplit(path).query).get("fault", [])
-        return self._house.faults.merged(read_faults(",".join(asked)))
+        return self._config.faults.merged(read_faults(",".join(asked)))
 
     def _admit(self, request: Request) -> tuple[Handshake, Faults]:
         try:
             faults = self._faults(request.path)
         except InputError as error:
             raise Rejected(ApiError(str(error), code="invalid_value", param="fault"), 4000) from error
-        key = "" if faults.invalid_key else self._house.key
-        admission = admit(
+        protocols = offered_protocols(request.headers)
+        session = self._auth.check(bearer(request.headers, protocols), refuse_all=faults.invalid_key)
+        handshake = read_handshake(
             request.path,
             request.headers,
-            _offered(request.headers),
-            key=key,
-            given=self._secrets,
-            now=time.time(),
-            beta=self._house.beta,
-            more_models=self._house.models,
+            protocols,
+            session=session,
+            beta=self._config.beta,
+            more_models=self._config.models,
         )
-        return admission, faults
+        return handshake, faults
 
     # ------------------------------------------------------------------ the session
 
-    async def _converse(self, connection: ServerConnection) -> None:
-        assert isinstance(connection, Connection)
+    async def _converse(self, connection: Connection) -> None:
         assert connection.request is not None
         try:
-            admission, faults = self._admit(connection.request)
-            with self._live(admission, faults, connection) as (live, outlet, tape):
+            handshake, faults = self._admit(connection.request)
+            seed = handshake.query.get("seed") or self._config.seed
+            chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
+            with self._session(connection.request, handshake, faults, chance) as (session, write):
+                queue = SendQueue(connection, on_send=functools.partial(write, "server"), log=_log)
+                sender = EventSender(queue, FaultInjector(faults, chance))
+
+                def take(frame: str | bytes) -> None:
+                    write("client", frame)
+                    session.take(frame)
+
+                session.senders.append(sender)
                 try:
-                    await connection.listen(live.take if tape is None else _written_down(live.take, tape))
+                    if handshake.kind != "sideband":
+                        session.begin()
+                    await connection.listen(take)
                 finally:
-                    await outlet.finish()
+                    session.senders.remove(sender)
+                    await sender.finish()
         except Rejected as refusal:
-            await _turn_away(connection, refusal)
+            await _reject(connection, refusal)
 
     @contextmanager
-    def _live(
-        self, admission: Handshake, faults: Faults, connection: Connection
-    ) -> Iterator[tuple[ServerSession, SendQueue, EventWriter | None]]:
-        seed = admission.query.get("seed") or self._house.seed
-        chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
-        if admission.kind == "sideband":
-            live = self._of_call(admission.call_id)
-            outlet = SendQueue(connection, FaultInjector(faults, chance))
-            live.outlets.append(outlet)
-            try:
-                yield live, outlet, None
-            finally:
-                if outlet in live.outlets:
-                    live.outlets.remove(outlet)
+    def _session(
+        self, request: Request, handshake: Handshake, faults: Faults, chance: random.Random
+    ) -> Iterator[tuple[ServerSession, Callable[[str, str | bytes], None]]]:
+        """Make the session of a connection, or find the one that it joins; with it, what writes its events down."""
+        if handshake.kind == "sideband":
+            yield self._of_call(handshake.call_id), lambda sender, frame: None
             return
-        if len(self.lives) >= self._house.sessions:
+        if len(self.sessions) >= self._config.sessions:
             # No number is documented for the real server: code and wording are ours.
-            message = f"This server takes {self._house.sessions} sessions at a time. Try again when one has ended."
+            message = f"This server takes {self._config.sessions} sessions at a time. Try again when one has ended."
             raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
-        now = asyncio.get_running_loop().time()
-        script = self._script(admission, faults, Ids(chance), now)
-        session_id = script.session["id"]
-        record = self._house.record
-        assert connection.request is not None
-        keys = [self._house.key or "", bearer(connection.request.headers, _offered(connection.request.headers))]
-        tape = None if record is None else EventWriter(record, session_id, now, keys)
-        engines = _broken(self._engines, faults)
-        live = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
-        outlet = SendQueue(connection, FaultInjector(faults, chance), tape)
-        live.outlets.append(outlet)
-        self.lives[session_id] = live
-        try:
-            live.begin()
-            yield live, outlet, tape
-        finally:
-            live.end()
-            del self.lives[session_id]
-            for other in live.outlets:
-                if other is not outlet:  # a sideband ends with its call
-                    other.send([Close(0.0, 1000, "")])
-            if tape is not None:
-                tape.close()
-
-    def _script(self, admission: Handshake, faults: Faults, ids: Ids, now: float) -> Any:
-        options = faults.options(self._house.options)
-        if admission.kind == "translation":
-            return TranslationScript(
-                ids, now=now, unix_seconds=time.time(), model_name=admission.model_name, options=options
-            )
-        script = Script(
-            ids,
-            now=now,
-            unix_seconds=time.time(),
-            kind=admission.kind,
-            model=admission.model,
-            options=options,
-            preset=admission.session,
-        )
-        return BetaScript(script) if admission.beta else script
+        script = self._script(handshake, faults, Ids(chance))
+        session_id = script.settings["id"]
+        engines = _failing(self._engines, faults)
+        session = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
+        with self._writer(session_id, request) as write:
+            self.sessions[session_id] = session
+            try:
+                yield session, write
+            finally:
+                session.end()
+                del self.sessions[session_id]
+                for sideband in session.senders:  # they end with their call
+                    sideband.send([Close(0.0, 1000, "")])
 
     def _of_call(self, call_id: str) -> ServerSession:
-        """The session a `?call_id=` names: `rtc_` and the session's own 21 characters, or the session's id itself."""
-        live = self.lives.get("sess_" + call_id.removeprefix("rtc_").removeprefix("sess_"))
-        if live is None:
+        """Find the session that `?call_id=` names: `rtc_` and its own 21 characters, or its id itself."""
+        session = self.sessions.get("sess_" + call_id.removeprefix("rtc_").removeprefix("sess_"))
+        if session is None:
             # Unconfirmed: what the real server says to a call that is not there.
             message = f"No call with id '{call_id}' is in progress."
             raise Rejected(ApiError(message, code="call_not_found", param="call_id"), 4000)
-        return live
+        return session
+
+    @contextmanager
+    def _writer(self, session_id: str, request: Request) -> Iterator[Callable[[str, str | bytes], None]]:
+        """Open the file of a session's events, where they are to be written down."""
+        if self._config.record is None:
+            yield lambda sender, frame: None
+            return
+        keys = [self._config.key or "", bearer(request.headers, offered_protocols(request.headers))]
+        with contextlib.closing(EventWriter(self._config.record, session_id, keys)) as writer:
+            yield writer.write
+
+    def _script(self, handshake: Handshake, faults: Faults, ids: Ids) -> Any:
+        common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}
+        common["options"] = faults.options(self._config.options)
+        if handshake.kind == "translation":
+            return TranslationSession(ids, model_name=handshake.model_name, **common)
+        kind = BetaSession if handshake.beta else RealtimeSession
+        return kind(ids, kind=handshake.kind, model=handshake.model, preset=handshake.session, **common)
 
 
-def _written_down(take: Callable[[str | bytes], None], tape: EventWriter) -> Callable[[str | bytes], None]:
-    loop = asyncio.get_running_loop()
-
-    def write_and_take(frame: str | bytes) -> None:
-        tape.write("client", frame, loop.time())
-        take(frame)
-
-    return write_and_take
-
-
-async def _turn_away(connection: Connection, refusal: Rejected) -> None:
+async def _reject(connection: Connection, refusal: Rejected) -> None:
     now = asyncio.get_running_loop().time()
     event_id = Ids(random.Random()).new("event")
     event = {"type": "error", "event_id": event_id, "error": refusal.problem.error()}
-    outlet = SendQueue(connection, FaultInjector(Faults(), random.Random()))
-    outlet.send([Send(now, event), Close(now, refusal.close_code, refusal.reason)])
+    sender = EventSender(SendQueue(connection, log=_log), FaultInjector(Faults(), random.Random()))
+    sender.send([Send(now, event), Close(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
-    await outlet.finish()
+    await sender.finish()
 
 
-def _broken(engines: Engines, faults: Faults) -> Engines:
-    """The engines, with those that are to fail failing."""
+def _failing(engines: Engines, faults: Faults) -> Engines:
+    """Make the engines that are to fail raise."""
 
     def deaf(*args: Any) -> Any:
         raise RuntimeError("The recogniser failed on purpose.")
 
     def mute(wanted: Any) -> Iterator[bytes]:
-        yield next(iter(engines.speak(wanted)), b"\0" * 9_600)
+        yield next(iter(engines.speak(wanted)), pcm.silence(0.2))
         raise RuntimeError("The voice failed on purpose.")
 
     if faults.deaf:
-        engines = replace(engines, hear=deaf, listen=deaf)
+        engines = replace(engines, transcribe=deaf, transcribe_stream=deaf)
     return replace(engines, speak=mute) if faults.mute else engines
-
-
-def _offered(headers: Headers) -> list[str]:
-    return [name.strip() for value in headers.get_all("Sec-WebSocket-Protocol") for name in value.split(",")]
-
-
-def _subprotocol(connection: ServerConnection, offered: Any) -> Any:
-    return "realtime" if "realtime" in offered else None

@@ -39,16 +39,18 @@ def message(role: str, words: str) -> dict[str, Any]:
 
 
 def update(
-    channel: Channel, provider: Provider, settings: Mapping[str, Any], warn: Callable[[str], None]
+    channel: Channel, provider: Provider, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]
 ) -> Awaitable[dict[str, Any]]:
     """Change the session now; return what waits for `session.updated`, {} where the server never says it."""
     event = client_events.session_update(settings)
+    if not provider.responses:
+        event["model"] = model  # a server that only transcribes reads nothing else
     if not provider.answers_update:
         channel.put(event)
         return asyncio.sleep(0, {})
     answers = is_type("session.updated", "transcription_session.updated")
     answer = channel.expect(event, answers, "the session's configuration")
-    return answer if provider.name != "other" else _confirmed(answer, warn)
+    return answer if provider.known else _confirmed(answer, warn)
 
 
 async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:

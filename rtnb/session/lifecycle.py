@@ -152,10 +152,6 @@ class Lifecycle:
         self.closing = True
         self.call_soon(self.hang_up)
 
-    def close_after(self, seconds: float) -> None:
-        """Hang up a little later."""
-        self.call_soon(self._loop.call_later, seconds, self.close)
-
     # --- what turns and jobs ask for, on the I/O thread
 
     def hang_up(self) -> None:
@@ -197,7 +193,7 @@ class Lifecycle:
 
     def update(self, wanted: dict[str, Any]) -> Awaitable[dict[str, Any]]:
         """Change the session now; return what waits for `session.updated`."""
-        answer = exchanges.update(self.channel, self.provider, wanted, self.warn)
+        answer = exchanges.update(self.channel, self.provider, self.model, wanted, self.warn)
 
         async def kept() -> dict[str, Any]:
             updated = await answer
@@ -301,7 +297,7 @@ class Lifecycle:
         if not self.where.sideband:
             await self._created()
         try:
-            await exchanges.update(self.channel, self.provider, self.settings, self.warn)
+            await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
             if self.opened.done():
                 try:
                     await give_history(self.channel, self.provider, self.router.unanswered)

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rtnb import html, keys, models
+from rtnb import html
 from rtnb.errors import InputError, mask_secrets
 from rtnb.money import Budget, Cost, Usage, bill, limits
 from rtnb.money.bill import Bill
@@ -27,7 +27,7 @@ from rtnb.session.parts import read_parts
 from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
-from rtnb.session.updates import Closed, Finished, Listener, Reconnecting
+from rtnb.session.updates import Closed, Listener, Reconnecting
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport, open_websocket
@@ -35,99 +35,7 @@ from rtnb.transport.websocket import OpenTransport, open_websocket
 if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
 
-__all__ = ["BENIGN_CODES", "Closed", "Reconnecting", "Reply", "Session", "connect"]
-
-_LINGER_SECONDS = 0.25
-
-
-def connect(
-    *,
-    model: str | None = None,
-    voice: str | None = None,
-    speed: float | None = None,
-    instructions: str | None = None,
-    tools: Sequence[Any] = (),
-    approve: Callable[[Approval], Any] | None = None,
-    modalities: Literal["audio", "text"] | None = None,
-    turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = None,
-    transcription: bool | str | Mapping[str, Any] | None = None,
-    key: str | keys.Key | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    practice: bool = False,
-    replay: str | Path | None = None,
-    replay_speed: float = 1.0,
-    budget: float | Budget | None = None,
-    session: Mapping[str, Any] | None = None,
-    reconnect: bool = False,
-    verbose: bool = False,
-) -> Session:
-    """Open a session; it starts at once and the call returns at once.
-
-    ```python
-    async with rtnb.connect(instructions="Answer in one sentence.", voice="marin") as chat:
-        reply = await chat.ask(clip, "What is this about?")
-    ```
-
-    Args:
-        model: The model's name. None: `gpt-realtime-2.1-mini`.
-        voice: One of `rtnb.models.VOICES`, or a custom voice's id (`"voice_…"`). None: the model's own.
-        speed: How fast it speaks, 0.25–1.5. None: 1.0.
-        instructions: How the model should behave. None: the server's default; "" for none at all.
-        tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
-            servers among them.
-        approve: Asked before the server calls an MCP tool that needs approval; called with an `Approval`, gives whether
-            it may (sync or async). None: the reply ends with the question, see `approve()`.
-        modalities: `"audio"` (sound and its transcript) or `"text"`; the API gives never both. None: audio.
-        turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
-            server listens for it, right for a microphone. A dict is the API's own object.
-        transcription: Whether the person's sound is transcribed too, which is billed apart. True: with a model that
-            fits; a name or the API's own object: with that.
-        key: The API key. None: found as `rtnb.find_key` does.
-        url: Another server that speaks the protocol. None: OpenAI, or the practice server where no key is found.
-        provider: The kind of server by its name in `models.toml`, where its address does not tell.
-        practice: Use the practice server, whatever keys there are.
-        replay: A session saved with `save()`, to be played back instead of calling anybody.
-        replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
-        budget: US dollars this session may cost, or a budget shared with others. None: no limit.
-        session: Further fields of the API's session object, laid over what the other arguments say.
-        reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
-        verbose: Whether to print every event as it comes and goes.
-
-    Returns:
-        A `Session`: await it, use it in `with` or `async with`, or just go on and ask.
-
-    Raises:
-        InputError: If an argument is not what the API takes.
-        KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
-    """
-    key = keys.hold(key)
-    if modalities not in (None, "audio", "text"):
-        raise InputError(
-            f"Your modalities={modalities!r} is not one the API takes. Give 'audio' (with transcript) or 'text'.",
-            modalities=modalities,
-        )
-    if replay is not None and model is None:
-        from rtnb.recording import recording
-
-        model = recording.open_recording(replay).model
-    model = model or models.DEFAULT
-    from rtnb.opening import find_server
-
-    where = find_server(
-        model, key=key, url=url, provider=provider, practice=practice, replay=replay, replay_speed=replay_speed
-    )
-    if where.source == "openai":
-        models.warn_shutdown(model, stacklevel=3)
-    if turn_detection is None and not where.provider.commit:
-        turn_detection = "server_vad"  # nobody can end a turn by hand there
-    toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    wanted = settings.of_session(
-        voice, instructions, toolbox, modalities, turn_detection, transcription, session or {}, speed=speed
-    )
-    return Session(
-        where, model, wanted, toolbox, Budget.of(budget), approve=approve, reconnect=reconnect, verbose=verbose
-    )
+__all__ = ["BENIGN_CODES", "Closed", "Reconnecting", "Reply", "Session"]
 
 
 class Session(Requests):
@@ -280,7 +188,7 @@ class Session(Requests):
         self,
         *parts: Any,
         instructions: str | None = None,
-        modalities: Literal["audio", "text"] | None = None,
+        modalities: Literal["audio", "text"] | Sequence[str] | None = None,
         voice: str | None = None,
         response: Mapping[str, Any] | None = None,
     ) -> Reply:
@@ -323,7 +231,7 @@ class Session(Requests):
         prompt: str,
         *,
         about: Sequence[Any] | None = None,
-        modalities: Literal["audio", "text"] = "text",
+        modalities: Literal["audio", "text"] | Sequence[str] = "text",
         response: Mapping[str, Any] | None = None,
     ) -> Reply:
         """Ask beside the talk: an answer that the conversation will not remember, also while another one runs.
@@ -343,7 +251,7 @@ class Session(Requests):
         """
         wanted: dict[str, Any] = {
             "conversation": "none",
-            "output_modalities": [modalities],
+            "output_modalities": settings.output_modalities(modalities),
             "instructions": prompt,
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
@@ -441,9 +349,18 @@ class Session(Requests):
         Raises:
             InputError: If the place cannot be written to.
         """
-        from rtnb.recording import recording
+        from rtnb.recording.save import save_session
 
-        return recording.save(self, path, sound=sound)
+        return save_session(
+            self.log,
+            path,
+            sound=sound,
+            model=self.model,
+            source=self.source,
+            url=self.url,
+            settings=self.settings,
+            secrets=self.lifecycle.where.headers().values(),
+        )
 
     def timeline(self) -> Timeline:
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""
@@ -455,12 +372,3 @@ class Session(Requests):
         """Hang up. Safe to call twice; the handle is done when the socket is closed."""
         self.lifecycle.close()
         return self._ended
-
-    def close_after(self, reply: Reply) -> None:
-        """Hang up when this reply is over, and shortly after: `rate_limits.updated` comes 29–46 ms later (recorded)."""
-
-        def end(update: Any) -> None:
-            if isinstance(update, Finished):
-                self.lifecycle.close_after(_LINGER_SECONDS)
-
-        reply.subscribe(end)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import InputError
 from rtnb.session.tools import Toolbox
 
-__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "of_response", "of_session"]
+__all__ = ["RATE_HZ", "TRANSCRIPTION_MODEL", "merge", "modality", "of_response", "of_session", "output_modalities"]
 
 RATE_HZ = 24_000
+_Modalities = str | Sequence[str] | None
 # Transcribes while the user speaks and works beside the server's turn detection (recorded), which not every
 # transcription model does.
 TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
@@ -65,6 +66,24 @@ def of_session(
     return merged
 
 
+def output_modalities(given: str | Sequence[str]) -> list[str]:
+    """Write `modalities` in the API's form, a list of one; what is a list already stays."""
+    return list(given) if isinstance(given, list | tuple) else [str(given)]
+
+
+def modality(given: _Modalities) -> str | None:
+    """Return the one modality that was asked for, as a word or in the API's form. None for none.
+
+    Raises:
+        InputError: If it is not one, or several.
+    """
+    names = None if given is None else output_modalities(given)
+    if names not in (None, ["audio"], ["text"]):
+        wrong = f"Your modalities={given!r} is not one the API takes. Give 'audio' (with transcript) or 'text'."
+        raise InputError(wrong, modalities=given)
+    return names[0] if names else None
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one object over another, dicts inside included."""
     merged = dict(base)
@@ -75,14 +94,14 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_response(
-    instructions: str | None, modalities: str | None, voice: str | None, extra: Mapping[str, Any] | None
+    instructions: str | None, modalities: _Modalities, voice: str | None, extra: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Write the arguments of `ask` as the `response` of the API's `response.create`."""
     settings: dict[str, Any] = {}
     if instructions is not None:
         settings["instructions"] = instructions
     if modalities is not None:
-        settings["output_modalities"] = [modalities]
+        settings["output_modalities"] = output_modalities(modalities)
     if voice is not None:
         settings["audio"] = {"output": {"voice": voice}}
     return {**settings, **(extra or {})}

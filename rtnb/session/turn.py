@@ -201,7 +201,7 @@ async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> b
 
     Known servers are known to take it; of an unknown one it is found out with the first recording.
     """
-    if context.provider.name != "other":
+    if context.provider.known:
         return True
     await asyncio.wait({sent[-1]}, timeout=_COMMIT_WAIT_SECONDS)
     refused = sent[-1].exception() if sent[-1].done() else None

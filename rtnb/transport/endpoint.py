@@ -72,10 +72,10 @@ def resolve(
     reveal = key = keep_secret(key) if isinstance(key, str) else key
     parts = parse(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    kind = models.provider(provider) if provider else models.provider_of(parts.geturl())
+    kind = models.provider_of(parts.geturl(), provider)
     path = parts.path.rstrip("/")
     if not path:
-        path = "/openai/v1/realtime" if kind.name == "azure" else "/v1/realtime"
+        path = kind.path
     elif path.endswith("/v1"):
         path += "/realtime"
     query = parse_qsl(parts.query, keep_blank_values=True)
@@ -84,7 +84,7 @@ def resolve(
     if model and not names & {kind.model_parameter, "call_id"} and ("intent", "transcription") not in query:
         query.append((kind.model_parameter, model))
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
-    told = source or (kind.name if kind.name == "openai" else parts.hostname or "")
+    told = source or (kind.name if kind.listed else parts.hostname or "")
     # Read from the plain parts: a key made of words ("localhost") is masked in the address.
     local, sideband = parts.hostname in _LOCAL_HOSTS, "call_id" in names
     return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full, local, sideband)

@@ -25,7 +25,7 @@ from rtnb.errors import AudioError, BudgetExceeded, InputError, RtnbError, mask_
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.history import words_heard
-from rtnb.session.session import BENIGN_CODES, Closed, Session, connect
+from rtnb.session.session import BENIGN_CODES, Closed, Session
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import ToolRan
 from rtnb.texts import language
@@ -501,7 +501,7 @@ class Call:
     def _connect(self) -> None:
         history = _history(self.turns)
         try:
-            session = connect(**self._settings)
+            session = opening.connect(**self._settings)
         except RtnbError as error:
             self._failed(error)
             return

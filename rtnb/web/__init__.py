@@ -1,1 +1,1 @@
-"""The server kit: connections, TLS, HTTP and the check of origins."""
+"""Server kit: connections, send queues, TLS, HTTP, the check of origins, and the reading of addresses."""

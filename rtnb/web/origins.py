@@ -1,7 +1,7 @@
-"""Who may reach a server of ours: programs, its own pages and those let in, by a name that is the server's.
+"""Check of `Origin` and `Host`: programs, a server's own pages and those let in reach it, by a name of its own.
 
 Any web page can open a socket to the computer it is read on and send requests there, and by DNS rebinding even make a
-name of its own mean 127.0.0.1. Browsers tell on both: `Origin` says whose page it is (RFC 6454), `Host` by which name
+name of its own mean 127.0.0.1. Browsers report both: `Origin` says whose page it is (RFC 6454), `Host` by which name
 the server was called. Programs send no `Origin` and come in.
 
 OpenAI's server lets pages of every origin in, for its keys protect it; the servers here take any key or none. Where
@@ -11,26 +11,21 @@ truth to the service and safety disagree, safety wins: a foreign page gets HTTP 
 from __future__ import annotations
 
 import ipaddress
-import json
-import logging
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from typing import Any
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from rtnb.errors import InputError
+from rtnb.web.http import Request, Response, api_error
 
-from rtnb.errors import InputError, mask_record
-
-__all__ = ["OriginCheck", "cross_origin", "forbidden", "is_loopback", "masked_log", "response"]
+__all__ = ["OriginCheck", "cross_origin", "is_loopback"]
 
 _PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?ai)(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.-]*[\w-])\.?(?::(\d{1,5}))?")
 
 
 class OriginCheck:
-    """Decides who comes in to one server, sockets and plain HTTP alike.
+    """Check of who comes in to one server, sockets and plain HTTP alike.
 
     `Host` must be a loopback name (`localhost`, 127.0.0.0/8, `[::1]`) or a name the server was given. A server that
     listens beyond this computer may also be called by any IP address: no page can make a number mean another computer,
@@ -57,8 +52,11 @@ class OriginCheck:
         self._remedy = remedy or "Start the server with --allow-origin {origin}."
         let_in = {origin: _place(origin.removesuffix("/")) for origin in pages}
         for origin in (name for name, place in let_in.items() if place is None):
-            told = f"Your allow_origins has {origin!r}, which is no origin. Give how a page's address begins"
-            raise InputError(f"{told}, for example http://localhost:3000.", origin=origin)
+            raise InputError(
+                f"Your allow_origins has {origin!r}, which is no origin. Give how a page's address begins, for example "
+                "http://localhost:3000.",
+                origin=origin,
+            )
         self._let_in = set(let_in.values())
 
     def refusal(self, request: Request, port: int) -> Response | None:
@@ -72,15 +70,17 @@ class OriginCheck:
         target = re.findall(r"^[a-z]+://([^/?#]*)", request.path, re.IGNORECASE)
         called = [_place(name, self._scheme) for name in hosts + target]
         if len(hosts) != 1 or not all(place and self._is_mine(place[1], self._far) for place in called):
-            told = "Your request must call this server by one name that is its own: 127.0.0.1 or localhost, "
-            return forbidden(told + "or a name that it was started with (--host NAME).", "host_not_allowed")
+            message = "Your request must call this server by one name that is its own: 127.0.0.1 or localhost, "
+            message += "or a name that it was started with (--host NAME)."
+            return api_error(HTTPStatus.FORBIDDEN, message, "host_not_allowed")
         page = _place(origins[0]) if len(origins) == 1 else None
         if not origins or page in (called[0], *self._let_in):
             return None
         if page and self._is_mine(page[1]) and page[::2] == (self._scheme, port):
             return None
-        told = f"Your page's origin, {', '.join(origins) or 'empty'}, may not use this server. "
-        return forbidden(told + self._remedy.format(origin=origins[0] if page else "ORIGIN"), "origin_not_allowed")
+        message = f"Your page's origin, {', '.join(origins) or 'empty'}, may not use this server. "
+        message += self._remedy.format(origin=origins[0] if page else "ORIGIN")
+        return api_error(HTTPStatus.FORBIDDEN, message, "origin_not_allowed")
 
     def _is_mine(self, host: str, any_number: bool = False) -> bool:
         return is_loopback(host) or host in self._names or (any_number and _number(host) is not None)
@@ -96,30 +96,8 @@ def cross_origin(request: Request) -> dict[str, str]:
     return {"Access-Control-Allow-Origin": asked["Origin"], "Vary": "Origin", **more}
 
 
-def forbidden(sentence: str, code: str) -> Response:
-    """Make the refusal, an error in the API's form."""
-    error = {"type": "invalid_request_error", "code": code, "message": sentence, "param": None}
-    return response({"error": error}, HTTPStatus.FORBIDDEN)
-
-
-def response(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """Make an HTTP response of a text, or of anything else as JSON; the connection closes after it."""
-    kind, text = ("text/plain", content) if isinstance(content, str) else ("application/json", json.dumps(content))
-    body = text.encode()
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
-    return Response(status.value, status.phrase, headers, body)
-
-
-def masked_log(name: str) -> logging.Logger:
-    """Make a log for a server's sockets; websockets writes whole handshakes to it, with keys and secret addresses."""
-    log = logging.getLogger(name)
-    log.addFilter(mask_record)
-    log.setLevel(logging.CRITICAL)  # also a traceback for every client that sends rubbish
-    return log
-
-
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this computer, and can be nothing else."""
+    """Return whether a host is this computer, and can be nothing else."""
     number = _number(host)
     return number.is_loopback if number else host.lower() == "localhost"
 
@@ -133,12 +111,12 @@ def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _plain(host: str) -> str:
-    """A host in the one form in which it is compared."""
+    """Write a host in the one form in which it is compared."""
     return str(_number(host) or host.lower())
 
 
 def _place(text: str, scheme: str = "") -> tuple[str, str, int] | None:
-    """Scheme, host and port of an origin, or with `scheme` given of what `Host` says; None where it is neither."""
+    """Read scheme, host and port of an origin, or with `scheme` given of a `Host`; None where it is neither."""
     found = _PLACE.fullmatch(text)
     if found is None or bool(found[1]) == bool(scheme):
         return None

@@ -1,4 +1,4 @@
-"""`wss://` for clients that refuse plain `ws://`: a given certificate, or one made on the spot for this machine."""
+"""TLS for clients that refuse plain `ws://`: a certificate from files, or one made on the spot for this machine."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rtnb.errors import InputError
 
-__all__ = ["given", "self_signed"]
+__all__ = ["from_files", "self_signed"]
 
 
-def given(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """A server context from PEM files.
+def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """Make a server context from PEM files.
 
     Args:
         certificate: The certificate (with its chain).
@@ -35,7 +35,7 @@ def given(certificate: Path, key: Path | None) -> ssl.SSLContext:
 
 
 def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
-    """A server context with a certificate made now, good for a week.
+    """Make a server context with a certificate made now, good for a week.
 
     Args:
         host: The name or address clients will use.
@@ -58,15 +58,13 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         ) from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
-    loopback = [x509.IPAddress(ipaddress.ip_address(one)) for one in ("127.0.0.1", "::1")]
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *loopback]
+    addresses = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, addresses)]
     try:
-        address = x509.IPAddress(ipaddress.ip_address(host))
-        if address not in names:
-            names.append(address)
+        names.append(x509.IPAddress(ipaddress.ip_address(host)))
     except ValueError:
-        if host != "localhost":
-            names.append(x509.DNSName(host))
+        names.append(x509.DNSName(host))
+    names = list(dict.fromkeys(names))
     now = datetime.datetime.now(datetime.UTC)
     # All these certificates have one name: by the identifiers a client that trusts several servers finds the right one.
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -94,5 +92,5 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         path = Path(directory) / "pair.pem"
         path.touch(mode=0o600)
         path.write_bytes(secret + pem)
-        context = given(path, None)
+        context = from_files(path, None)
     return context, pem.decode("ascii")

@@ -1,4 +1,4 @@
-"""Read an address that a person wrote, and say what is wrong with one that is none."""
+"""Read an address that a user wrote, and say what is wrong with one that is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse(url: Any, schemes: Collection[str], example: str, *, what: str = "url"
         url: What was given as one.
         schemes: What it may begin with.
         example: How one looks.
-        what: What the person calls it.
+        what: What the user calls it.
 
     Raises:
         InputError: If no connection can be opened to it. The message shows no name, password or key in it.
@@ -39,7 +39,7 @@ def parse(url: Any, schemes: Collection[str], example: str, *, what: str = "url"
 
 
 def _problem(text: str, schemes: Collection[str]) -> str:
-    """What keeps `text` from being an address; "" for nothing. Told before any network is asked."""
+    """Return what keeps `text` from being an address; "" for nothing. No network is asked."""
     if not text.isprintable() or {" ", "\\"} & {*text}:
         return "it has a space, a backslash or an invisible character in it"
     wrong = "host is neither a name nor an IP address"

@@ -28,7 +28,7 @@ def run(name: str, url: str, path: str) -> None:
     import pydub  # noqa: F401
     import soxr  # noqa: F401
 
-    from rtnb.session.session import connect
+    from rtnb.opening import connect
 
     with connect(url=url) as warm:  # threads, sockets, TLS: what any session costs
         warm.ask("warm").wait(30)

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from rtnb.audio import samples
-from rtnb.server.engines import asr, tts
-from rtnb.server.responder.text_extraction import numbers, spoken_number
+from rtnb.server.engines import asr, tts, vad
+from rtnb.server.responder.numbers import numbers, spoken_number
 
 ANSWERS = (
     "I am the practice voice, not a language model.",
@@ -69,24 +69,24 @@ def recognisers() -> list[asr._Recogniser]:
 
 
 def samples_heard() -> None:
-    shipped = samples()
+    shipped, load = samples(), asr._load
     for recogniser in recognisers():
-        asr._loaded, asr._tried = recogniser, True
+        asr._load = lambda recogniser=recogniser: recogniser
         asr.warm_up()
         wrong = total = 0
         seconds = spent = 0.0
-        print(f"\n{recogniser.name}, gated by {asr.detector_engine()}")
+        print(f"\n{recogniser.name}, gated by {vad.detector_name()}")
         for clip in shipped:
             said = plain(shipped.texts[clip.name])
             start = time.perf_counter()
-            words = asr.hear(clip.pcm)
+            words = asr.transcribe(clip.pcm)
             spent += time.perf_counter() - start
             seconds += clip.seconds
             here = errors(said, plain(words))
             wrong, total = wrong + here, total + len(said)
             print(f"  {clip.name:12} {clip.seconds:5.1f} s   word error rate {here / len(said):.2f}   {words}")
         print(f"  all {wrong / total:18.3f} of {total} words; {seconds / spent:.0f} s of sound heard a second")
-    asr._loaded, asr._tried = None, False
+    asr._load = load
 
 
 def voices_heard() -> None:
@@ -96,7 +96,7 @@ def voices_heard() -> None:
         wrong = total = 0
         for text in ANSWERS:
             said = plain(text)
-            wrong += errors(said, plain(asr.hear(b"".join(tts.speak(text, voice=name)))))
+            wrong += errors(said, plain(asr.transcribe(b"".join(tts.speak(text, voice=name)))))
             total += len(said)
         rates.append(wrong / total)
         print(f"  {name:8} word error rate {rates[-1]:.2f}")

@@ -31,14 +31,14 @@ import os, sys, time
 core, engines, pace = int(sys.argv[1]), sys.argv[2] == "on", float(sys.argv[3])
 if core >= 0 and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {core})
-from rtnb.server import server
+from rtnb.server import command, server
 from rtnb.server.engines.engines import canned
 words = "canned words for a very long answer " * 40
 if sys.argv[4] == "asyncio":
     server._fast_loop = lambda: None
 with server.start(engines=True if engines else canned(words + "."), pace=pace, seed=1) as practice:
     practice.warm.result()
-    server.settle()  # as `rtnb practice` does
+    command.settle()  # as `rtnb practice` does
     print(practice.url, type(practice._loop).__module__.split(".")[0], flush=True)
     while sys.stdin.readline():
         print(time.process_time(), flush=True)

@@ -88,7 +88,7 @@ def serve(minutes: float, port: Any) -> None:
 
 
 def receive_rtnb(url: str) -> int:
-    from rtnb.session.session import connect
+    from rtnb.opening import connect
 
     with connect(url=url) as chat:
         reply = chat.respond().wait()
@@ -135,7 +135,7 @@ def receive_sdk(url: str) -> int:
 
 
 def send_rtnb(url: str, path: str) -> float:
-    from rtnb.session.session import connect
+    from rtnb.opening import connect
 
     with connect(url=url) as chat:
         reply = chat.ask(Path(path))

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab
 
 BOX = "import rtnb\nbox = rtnb.record()\nbox"
 HEAR = (
-    "from rtnb.server.engines import asr as ears\n"
+    "from rtnb.server.engines import asr\n"
     "print(box, box.recorded, box.error, round(box.clip.seconds, 2), box.clip.rate_hz)\n"
-    "print('words:', ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
+    "print('words:', asr.transcribe(box.clip.pcm, rate_hz=box.clip.rate_hz))"
 )
 
 

@@ -123,7 +123,7 @@ def test_two_views_in_one_page_are_the_same_call(jupyter, tmp_path: Path):
 
 def test_what_was_recorded_before_a_reload_is_kept_and_can_be_heard(jupyter):
     box = "import rtnb\nbox = rtnb.record()\nbox"
-    tell = "from rtnb.server.engines import asr as ears\nprint(box, ears.hear(box.clip.pcm, rate_hz=box.clip.rate_hz))"
+    tell = "from rtnb.server.engines import asr\nprint(box, asr.transcribe(box.clip.pcm, rate_hz=box.clip.rate_hz))"
     with in_notebook(jupyter, "record.ipynb", [box, tell], start=False, root=".rtnb-recorder", speaks=True) as it:
         it.root.locator(".rtnb-recorder-main").click()
         it.wait(lambda: it.root.get_attribute("data-state") == "recording")

@@ -1,28 +1,28 @@
-"""Who said what, for the transcription model that tells speakers apart (gpt-4o-transcribe-diarize).
+"""Diarization, for the transcription model that tells speakers apart (gpt-4o-transcribe-diarize).
 
 Moonshine's library tells voices apart (its models are part of the wheel); the words of each stretch then come from the
-same ears that hear everything else. Where it is not installed all words are one speaker's, which is what a listener
-who cannot tell voices apart would say.
+recogniser that transcribes everything else. Where it is not installed all words are one speaker's, which is what a
+listener who cannot tell voices apart would say.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
-from rtnb.server.engines import asr
+from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.server.engines import asr, vad
 from rtnb.server.protocol.effects import Part
 
-__all__ = ["tell_apart"]
+__all__ = ["diarize"]
 
-_RATE_HZ = 16_000
 _CADENCE_SECONDS = "2"  # how often it looks at the voices anew: the same result as its default at half the work
-_ROOM_SECONDS = 0.3
+_MARGIN_SECONDS = 0.3
 _lock = threading.Lock()  # guards loading, and one recording at a time: it uses every core it is given
-_loaded: Any = None
 
 
-def tell_apart(pcm: bytes, *, rate_hz: int = 24_000, language: str | None = None) -> list[Part]:
+def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str | None = None) -> list[Part]:
     """Say who said what in a recording.
 
     It takes about as many seconds of a processor's time as the recording has, so it belongs in a worker thread. Voices
@@ -31,7 +31,7 @@ def tell_apart(pcm: bytes, *, rate_hz: int = 24_000, language: str | None = None
     Args:
         pcm: s16le mono.
         rate_hz: Its sample rate.
-        language: As for `ears.hear`.
+        language: As for `asr.transcribe`.
 
     Returns:
         What was said, in order; stretches without a word are left out. Speakers are A, B, … in the order in which they
@@ -39,16 +39,16 @@ def tell_apart(pcm: bytes, *, rate_hz: int = 24_000, language: str | None = None
     """
     labels: dict[int, str] = {}
     parts: list[Part] = []
-    stretches = _stretches(pcm, rate_hz)
-    seconds = len(pcm) // 2 / rate_hz
+    duration_seconds = pcm_arithmetic.seconds(len(pcm_arithmetic.whole_samples(pcm)), rate_hz)
+    stretches = _stretches(pcm, rate_hz, duration_seconds)
     for number, (start_seconds, end_seconds, voice) in enumerate(stretches):
-        # Soft consonants begin before a voice can be told, so words get some room, but none of another's speech.
+        # Soft consonants begin before a voice can be told, so words get some margin, but none of another's speech.
         before = stretches[number - 1][1] if number else 0.0
-        after = stretches[number + 1][0] if number + 1 < len(stretches) else seconds
-        first = max(start_seconds - _ROOM_SECONDS, min(start_seconds, (before + start_seconds) / 2))
-        last = min(end_seconds + _ROOM_SECONDS, max(end_seconds, (end_seconds + after) / 2))
+        after = stretches[number + 1][0] if number + 1 < len(stretches) else duration_seconds
+        first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
+        last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
         said = pcm[int(first * rate_hz) * 2 : int(last * rate_hz) * 2]
-        text = asr.hear(said, rate_hz=rate_hz, language=language)
+        text = asr.transcribe(said, rate_hz=rate_hz, language=language)
         if not text:
             continue
         label = labels.setdefault(voice, _label(len(labels)))
@@ -57,7 +57,7 @@ def tell_apart(pcm: bytes, *, rate_hz: int = 24_000, language: str | None = None
 
 
 def _label(number: int) -> str:
-    """A to Z, then AA, AB, …"""
+    """Return A to Z, then AA, AB, …"""
     letters = ""
     while number >= 0:
         letters = chr(ord("A") + number % 26) + letters
@@ -65,27 +65,23 @@ def _label(number: int) -> str:
     return letters
 
 
-def _stretches(pcm: bytes, rate_hz: int) -> list[tuple[float, float, int]]:
-    """(start, end, voice): where one voice speaks, in order."""
-    seconds = len(pcm) // 2 / rate_hz
-    global _loaded
+@functools.cache
+def _load() -> Any:
+    options = {"identify_speakers": "true", "skip_transcription": "true"}
+    options |= dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
+    return asr.load_moonshine(**options)
+
+
+def _stretches(pcm: bytes, rate_hz: int, duration_seconds: float) -> list[tuple[float, float, int]]:
+    """Find where one voice speaks, in order: (start, end, voice)."""
     with _lock:
-        if _loaded is None:
-            _loaded = (
-                asr.load_moonshine(
-                    identify_speakers="true",
-                    skip_transcription="true",
-                    diarization_analyze_cadence=_CADENCE_SECONDS,
-                    diarization_cluster_cadence=_CADENCE_SECONDS,
-                )
-                or "none"
-            )
-        if _loaded == "none":
-            return [(0.0, seconds, 0)]
-        samples = asr.samples_of(pcm, rate_hz)
-        lines = _loaded.transcribe_without_streaming(samples.tolist(), _RATE_HZ).lines
+        model = _load()
+        if model is None:
+            return [(0.0, duration_seconds, 0)]
+        samples = vad.samples_of(pcm, rate_hz)
+        lines = model.transcribe_without_streaming(samples.tolist(), vad.RATE_HZ).lines
     spans = [span for line in lines for span in line.speaker_spans or ()]
     return [
-        (max(0.0, span.start_time), min(seconds, span.start_time + span.duration), span.speaker_index)
+        (max(0.0, span.start_time), min(duration_seconds, span.start_time + span.duration), span.speaker_index)
         for span in sorted(spans, key=lambda span: span.start_time)
     ]

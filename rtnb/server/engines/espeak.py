@@ -1,4 +1,4 @@
-"""espeak-ng as the practice server's voice: about a hundred languages, 10 MB, more than 100 × real time.
+"""Text to speech by espeak-ng: about a hundred languages, 10 MB, more than 100 × real time.
 
 espeak-ng is free software under GPL-3, and rtnb is not: that is why it comes in by the extra `practice` only, as a
 library of its own which this file loads at run time, and why nothing else in rtnb needs it.
@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["VOICES", "Espeak", "Voice"]
+__all__ = ["VOICES", "Audio", "Espeak", "Voice"]
+
+Audio = tuple[bytes, int]  # s16le mono and its sample rate
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How one of the API's voices is spoken by espeak-ng.
+    """Settings of espeak-ng for one of the API's voices.
 
     Attributes:
         variant: espeak-ng's voice variant, the timbre.
@@ -43,7 +45,7 @@ class Voice:
 
 
 # The API's ten voices (OpenAI docs: voice options). Which timbre, pitch and pace stands for which was chosen by a
-# recogniser: of 86 timbres these were heard best, women's and men's voices apart, with word error rates of 0.07 to
+# recogniser: of 86 timbres these were recognised best, women's and men's voices apart, with word error rates of 0.07 to
 # 0.18.
 VOICES: dict[str, Voice] = {
     "alloy": Voice("f1", words_per_minute=170),
@@ -63,40 +65,33 @@ _ESPEAK = {"zh": "cmn", "no": "nb", "en": "en-us", "pt": "pt-br", "zh-hk": "yue"
 
 
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
-_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: sound goes to the callback, within the call, and to no device
+_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: audio goes to the callback, within the call, and to no device
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: an error must not end the process
 _UTF8, _ENDPAUSE = 1, 0x1000  # espeakCHARS_UTF8, espeakENDPAUSE
-_RATE, _PITCH, _RANGE, _WORDGAP = 1, 3, 4, 7  # espeak_PARAMETER
+_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
 class _Library:
-    """The C library, once a process: it keeps its state and the callback in globals, so nothing of it may be freed."""
+    """C library, once a process: it keeps its state and the callback in globals, so nothing of it may be freed."""
 
     def __init__(self) -> None:
         loader = importlib.import_module("espeakng_loader")
         self.c = ctypes.CDLL(loader.get_library_path())
-        self.c.espeak_Synth.argtypes = [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
+        text, size, unsigned = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint
+        pointer = ctypes.c_void_p
+        self.c.espeak_Synth.argtypes = [text, size, unsigned, ctypes.c_int, unsigned, unsigned, pointer, pointer]
         self.rate_hz = int(self.c.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
         if self.rate_hz <= 0:
             raise OSError("espeak-ng cannot read its voices")
         self.lock = threading.Lock()
-        self.sound: list[bytes] = []
+        self.audio: list[bytes] = []
         self._callback = _CALLBACK(self._collect)  # kept, or it would be freed while C still calls it
         self.c.espeak_SetSynthCallback(self._callback)
 
     def _collect(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self.sound.append(ctypes.string_at(samples, count * 2))
+            self.audio.append(ctypes.string_at(samples, count * 2))
         return 0
 
 
@@ -119,14 +114,10 @@ class Espeak:
         self._library = _library()
 
     def speaks(self, language: str) -> bool:
-        """It has a voice for every language rtnb can tell, and an English one for the rest."""
+        """Return True: it has a voice for every language rtnb can tell, and an English one for the rest."""
         return True
 
-    def rate_hz(self, voice: str, language: str) -> int:
-        """Sample rate of what `synthesise` gives."""
-        return self._library.rate_hz
-
-    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[bytes]:
+    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[Audio]:
         """Speak one sentence.
 
         Args:
@@ -137,31 +128,31 @@ class Espeak:
             more: Whether another sentence follows, so that a pause belongs behind this one.
 
         Yields:
-            s16le mono at `rate_hz`.
+            s16le mono, and its sample rate.
         """
-        manner = VOICES.get(voice) or _unknown(voice)
-        tongue = manner.accent if language == "en" else _ESPEAK.get(language, language)
-        words_per_minute = round(manner.words_per_minute * speed)
+        settings = VOICES.get(voice) or _unknown(voice)
+        spoken = settings.accent if language == "en" else _ESPEAK.get(language, language)
+        words_per_minute = round(settings.words_per_minute * speed)
         data = text.encode()
         library, c = self._library, self._library.c
         with library.lock:
-            for name in (f"{tongue}+{manner.variant}", f"{manner.accent}+{manner.variant}", "en-us"):
+            for name in (f"{spoken}+{settings.variant}", f"{settings.accent}+{settings.variant}", "en-us"):
                 if c.espeak_SetVoiceByName(name.encode()) == 0:
                     break
             c.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
-            c.espeak_SetParameter(_PITCH, manner.pitch, 0)
-            c.espeak_SetParameter(_RANGE, manner.range, 0)
-            library.sound = []
+            c.espeak_SetParameter(_PITCH, settings.pitch, 0)
+            c.espeak_SetParameter(_RANGE, settings.range, 0)
+            library.audio = []
             # No SSML and no [[phonemes]]: what looks like markup is read out as the text it is.
             c.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)
-            sound, library.sound = b"".join(library.sound), []
-        if words_per_minute < _SLOWEST_WPM and sound:
-            sound = _stretch(sound, library.rate_hz, words_per_minute / _SLOWEST_WPM)
-        yield sound
+            audio, library.audio = b"".join(library.audio), []
+        if words_per_minute < _SLOWEST_WPM and audio:
+            audio = _stretch(audio, library.rate_hz, words_per_minute / _SLOWEST_WPM)
+        yield audio, library.rate_hz
 
 
 def _short(path: str) -> bytes:
-    """A path espeak-ng can take: it has room for 160 bytes, and a deep virtual environment has more."""
+    """Make a path espeak-ng can take: it has room for 160 bytes, and a deep virtual environment has more."""
     if len(os.fsencode(path)) < 120:
         return os.fsencode(path)
     link = Path(tempfile.mkdtemp(prefix="rtnb-")) / "espeak-ng-data"
@@ -170,7 +161,7 @@ def _short(path: str) -> bytes:
 
 
 def _unknown(voice: str) -> Voice:
-    """A voice of another name, or a custom one: some timbre, always the same for the same name."""
+    """Choose for another name, or a custom voice, some timbre, always the same for the same name."""
     return list(VOICES.values())[sum(voice.encode()) % len(VOICES)]
 
 

@@ -1,27 +1,30 @@
-"""The practice server's voice: text in, speech out, as it is made.
+"""Text to speech: text in, audio out, as it is made.
 
-espeak-ng (see `espeak`) speaks nearly every language, and so fast that the first sound of an answer is there within
+espeak-ng (see `espeak`) speaks nearly every language, and so fast that the first audio of an answer is there within
 milliseconds. Piper or Kokoro (see `neural`), which sound better, go before it where they are installed and have a
 model for the language.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
 import re
 import threading
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.audio.resample import Resampler
 from rtnb.server import languages
-from rtnb.server.engines.espeak import VOICES, Espeak
+from rtnb.server.engines.espeak import VOICES, Audio, Espeak
 from rtnb.server.engines.neural import Kokoro, Piper
 
 __all__ = ["VOICES", "engine", "speak", "warm_up"]
-
-RATE_HZ = 24_000
 
 
 class _Engine(Protocol):
@@ -29,27 +32,25 @@ class _Engine(Protocol):
 
     def speaks(self, language: str) -> bool: ...
 
-    def rate_hz(self, voice: str, language: str) -> int: ...
-
-    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[bytes]: ...
+    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[Audio]: ...
 
 
 _lock = threading.Lock()
-_loaded: list[_Engine] | None = None
+
+
+@functools.cache
+def _load() -> list[_Engine]:
+    found: list[_Engine] = []
+    for make in (Kokoro, Piper, Espeak):
+        with contextlib.suppress(Exception):  # not installed, without a model, or a library that does not load here
+            found.append(make())
+    return found
 
 
 def _engines() -> list[_Engine]:
-    """What can speak here, the best first."""
-    global _loaded
+    """Load what can speak here, the best first."""
     with _lock:
-        if _loaded is None:
-            _loaded = []
-            for make in (Kokoro, Piper, Espeak):
-                try:
-                    _loaded.append(make())
-                except Exception:  # not installed, without a model, or a library that does not load here
-                    continue
-        return _loaded
+        return _load()
 
 
 def engine() -> str | None:
@@ -68,21 +69,16 @@ def warm_up() -> None:
 _PIECE = 240  # characters synthesised at once: a few seconds of speech, a few milliseconds of work
 # Ends of sentences: Latin ones need a space behind, so that 3.5 and rtnb.ask stay whole; Chinese ones do not.
 _END = re.compile(r"(?<=[.!?…;:])[\"'”’)\]]*\s+|(?<=[。！？；])\s*|\n+")
+# Unicode categories without a sound, and what stands in their place.
+_UNSPOKEN = {"Cf": ""} | dict.fromkeys(("Cc", "Cs", "Co", "Cn", "So", "Sk", "Zl", "Zp"), " ")
 _ABBREVIATION = re.compile(r"(?:^|\s)(?:Mr|Mrs|Ms|Dr|Prof|St|e\.g|i\.e|vs|No|[A-Z])\.$")
 
 
 def _readable(text: str) -> str:
     """Leave out what has no sound: control characters (some of which command espeak-ng), emoji, halves of pairs."""
-    kept = (
-        " "
-        if (kind := unicodedata.category(character)) in ("Cc", "Cs", "Co", "Cn", "So", "Sk", "Zl", "Zp")
-        and character != "\n"
-        else ""
-        if kind == "Cf" or "\ufe00" <= character <= "\ufe0f"
-        else character
-        for character in unicodedata.normalize("NFC", text)
-    )
-    return "".join(kept)
+    # Variation selectors go without a trace, as format characters do: they stand inside of words.
+    text = re.sub("[\ufe00-\ufe0f]", "", unicodedata.normalize("NFC", text))
+    return "".join(one if one == "\n" else _UNSPOKEN.get(unicodedata.category(one), one) for one in text)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -96,8 +92,7 @@ def _pieces(text: str) -> Iterator[str]:
         held = ""
         while len(sentence) > _PIECE:
             window = sentence[:_PIECE]
-            cut = max(window.rfind(mark) for mark in (", ", "，", "、")) + 1 or window.rfind(" ") or _PIECE
-            cut = cut if cut > 0 else _PIECE
+            cut = max(window.rfind(mark) for mark in (", ", "，", "、")) + 1 or max(window.rfind(" "), 0) or _PIECE
             yield sentence[:cut].strip()
             sentence = sentence[cut:].strip()
         if any(character.isalnum() for character in sentence):
@@ -119,58 +114,29 @@ def speak(text: str, *, voice: str = "marin", speed: float = 1.0, language: str 
         s16le mono at 24 kHz, about a sentence at a time, the first as soon as it is made. Nothing at all where the
         text holds nothing that can be spoken or no engine is installed (see `engine`). Threads take turns.
     """
-    found = _engines()
-    if not found:
-        return
-    speed = min(max(speed, 0.25), 1.5)
+    spoken = _synthesised(text, voice, min(max(speed, 0.25), 1.5), language)
+    for rate_hz, same_rate in itertools.groupby(spoken, key=lambda audio: audio[1]):
+        resampler = Resampler(rate_hz, RATE_HZ)  # without a seam as long as the rate stays the same
+        for pcm, _ in same_rate:
+            yield from _resampled(resampler, pcm)
+        yield from _resampled(resampler, b"", last=True)
+
+
+def _resampled(resampler: Resampler, pcm: bytes, *, last: bool = False) -> Iterator[bytes]:
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768.0
+    if found := resampler(samples, last=last).astype("<i2").tobytes():
+        yield found
+
+
+def _synthesised(text: str, voice: str, speed: float, language: str | None) -> Iterator[Audio]:
+    """Speak a text sentence by sentence, each part by the best engine for its language."""
+    engines = _engines()
     overall = language or languages.guess(text)
-    to_24k = _Resampler()
-    pieces = _pieces(text)
-    piece = next(pieces, None)
-    while piece is not None:
-        following = next(pieces, None)
-        tongue = language or languages.guess(piece, default=overall)
-        parts = [part for part in languages.runs(piece, tongue) if any(map(str.isalnum, part[1]))]
-        for index, (spoken, part) in enumerate(parts):
-            speaker = next((one for one in found if one.speaks(spoken)), found[-1])
-            if not speaker.speaks(spoken):
-                continue
-            more = following is not None and index == len(parts) - 1
-            rate_hz = speaker.rate_hz(voice, spoken)
-            for sound in speaker.synthesise(part, voice, speed, spoken, more):
-                if resampled := to_24k(sound, rate_hz):
-                    yield resampled
-        piece = following
-    if rest := to_24k.rest():
-        yield rest
-
-
-class _Resampler:
-    """From whatever rate an engine has to 24 kHz, without a seam as long as the rate stays the same."""
-
-    def __init__(self) -> None:
-        self._stream: Any = None
-        self._rate_hz = 0
-
-    def __call__(self, pcm: bytes, rate_hz: int) -> bytes:
-        """Take some s16le and give what of it is ready."""
-        before = self.rest() if rate_hz != self._rate_hz else b""
-        if rate_hz == RATE_HZ:
-            self._rate_hz = rate_hz
-            return before + pcm
-        if self._stream is None:
-            import soxr
-
-            # Floats, because soxr dithers integers.
-            self._stream, self._rate_hz = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32"), rate_hz
-        return before + self._resampled(np.frombuffer(pcm, "<i2").astype(np.float32), last=False)
-
-    def _resampled(self, samples: np.ndarray, last: bool) -> bytes:
-        found = self._stream.resample_chunk(samples, last=last)
-        return bytes(np.clip(np.rint(found), -32_768, 32_767).astype("<i2").tobytes())
-
-    def rest(self) -> bytes:
-        """What is still inside."""
-        found = b"" if self._stream is None else self._resampled(np.zeros(0, np.float32), last=True)
-        self._stream, self._rate_hz = None, 0
-        return found
+    pieces = [*_pieces(text)] if engines else []
+    for number, piece in enumerate(pieces, 1):
+        of_piece = language or languages.guess(piece, default=overall)
+        parts = [part for part in languages.runs(piece, of_piece) if any(map(str.isalnum, part[1]))]
+        for index, (spoken, part) in enumerate(parts, 1):
+            speaker = next((one for one in engines if one.speaks(spoken)), None)
+            more = number < len(pieces) and index == len(parts)
+            yield from speaker.synthesise(part, voice, speed, spoken, more) if speaker else ()

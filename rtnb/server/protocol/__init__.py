@@ -1,1 +1,1 @@
-"""The server side of the protocol: a state machine without clock or socket."""
+"""Server side of the protocol: a state machine without clock or socket."""

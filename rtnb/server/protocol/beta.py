@@ -1,4 +1,4 @@
-"""The Beta interface of 2024 and 2025, spoken by translating both ways at the border of the state machine.
+"""Beta interface of 2024 and 2025: a session whose events are translated both ways.
 
 The article this package grew out of was written against it: other event names, a flat session object, `modalities`
 of text and audio together. OpenAI removed it on 12 May 2026 (OpenAI docs: deprecations).
@@ -6,194 +6,166 @@ of text and audio together. OpenAI removed it on 12 May 2026 (OpenAI docs: depre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, BETA_NAMES
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.effects import Output, Send
-from rtnb.server.protocol.script import Script, event_id_of, read_frame
-from rtnb.server.protocol.settings import BETA_MODELS
+from rtnb.server.protocol.effects import Effect, Send
+from rtnb.server.protocol.realtime import RealtimeSession
+from rtnb.server.protocol.schema import number
+from rtnb.server.protocol.settings import BETA_MODELS, filled_format
 
-__all__ = ["BetaScript", "flat", "nested"]
+__all__ = ["BetaSession", "flat", "nested"]
 
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
-_FORMATS = {
-    "pcm16": {"type": "audio/pcm", "rate": 24_000},
-    "g711_ulaw": {"type": "audio/pcmu"},
-    "g711_alaw": {"type": "audio/pcma"},
-}
-# Beta field → where GA has it, for session.update; response.create has the output side only.
+_FORMATS = {name: filled_format(format) for format, name in BETA_FORMATS.items()}
+# Beta field → where GA has it. The Beta shows them in this order; GA has no temperature, so it is kept here.
 _SESSION_FIELDS = {
     "modalities": "output_modalities",
     "instructions": "instructions",
-    "tools": "tools",
-    "tool_choice": "tool_choice",
-    "tracing": "tracing",
-    "max_response_output_tokens": "max_output_tokens",
     "voice": "audio.output.voice",
     "speed": "audio.output.speed",
-    "output_audio_format": "audio.output.format",
+    "turn_detection": "audio.input.turn_detection",
     "input_audio_format": "audio.input.format",
+    "output_audio_format": "audio.output.format",
     "input_audio_transcription": "audio.input.transcription",
     "input_audio_noise_reduction": "audio.input.noise_reduction",
-    "turn_detection": "audio.input.turn_detection",
-}
-_RESPONSE_FIELDS = {
-    "modalities": "output_modalities",
-    "instructions": "instructions",
-    "tools": "tools",
     "tool_choice": "tool_choice",
-    "conversation": "conversation",
-    "metadata": "metadata",
-    "input": "input",
-    "max_output_tokens": "max_output_tokens",
+    "temperature": "temperature",
     "max_response_output_tokens": "max_output_tokens",
-    "voice": "audio.output.voice",
-    "output_audio_format": "audio.output.format",
+    "tools": "tools",
+    "tracing": "tracing",
 }
-_CONTENT_TO_BETA = {new: old for old, new in BETA_CONTENT.items()}
+# `response.create` has the output side only.
+_RESPONSE_FIELDS = {
+    **{name: name for name in ("conversation", "metadata", "input", "max_output_tokens")},
+    **{
+        name: _SESSION_FIELDS[name]
+        for name in (
+            "modalities",
+            "instructions",
+            "tools",
+            "tool_choice",
+            "max_response_output_tokens",
+            "voice",
+            "output_audio_format",
+        )
+    },
+}
+_CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
 
-class BetaScript:
-    """A state machine that is spoken to in the Beta interface.
+class BetaSession(RealtimeSession):
+    """Realtime session that speaks the Beta interface. Arguments and methods as `RealtimeSession`'s."""
 
-    Args:
-        script: The session itself.
-    """
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        super().__init__(*args, **fields)
         self._temperature = 0.8
-        self._modalities = ["text"] if script.session["output_modalities"] == ["text"] else ["text", "audio"]
+        self._modalities = _beta_modalities(self.settings)
 
-    @property
-    def session(self) -> dict[str, Any]:
-        """The session object, in its GA form."""
-        return self._script.session
+    def open(self, now: float) -> list[Effect]:
+        """Begin: the socket is open. Return session.created and the Beta's conversation.created."""
+        created = super().open(now)
+        conversation = {"id": self.conversation.id, "object": "realtime.conversation"}
+        event = {"type": "conversation.created", "event_id": self.ids.new("event"), "conversation": conversation}
+        return [*created, Send(now, event)]
 
-    @property
-    def due(self) -> float | None:
-        """When `advance` must be called next."""
-        return self._script.due
+    def take(self, now: float, act: Callable[..., None] | None = None, *args: Any) -> list[Effect]:
+        """Let the timers act that are due, then an input; return the effects of both, translated."""
+        return [
+            Send(effect.at, self._event(effect.event)) if isinstance(effect, Send) else effect
+            for effect in super().take(now, act, *args)
+            if not (isinstance(effect, Send) and effect.event["type"] in _NOT_IN_BETA)
+        ]
 
-    def open(self, now: float) -> list[Output]:
-        """The socket is open: session.created, then the Beta's conversation.created."""
-        first = self._outward(self._script.open(now))
-        conversation = {"id": self._script.conversation_id, "object": "realtime.conversation"}
-        event = {"type": "conversation.created", "event_id": self._script.ids.new("event")}
-        return [*first, Send(now, event | {"conversation": conversation})]
+    def act(self, event: Any) -> None:
+        """Act on a client event of the Beta interface.
 
-    def receive(self, frame: str | bytes, now: float) -> list[Output]:
-        """A frame came from the client."""
-        event = None
-        try:
-            event = read_frame(frame)
-            event = self._inward(event)
-        except ApiError as problem:
-            return self._outward(self._script.refuse(problem, event_id_of(event), now))
-        return self._outward(self._script.handle(event, now))
-
-    def __getattr__(self, name: str) -> Any:
-        # advance, detected, heard, partly_heard, thought, spoke: the same, their outputs translated.
-        method = getattr(self._script, name)
-        return lambda *args: self._outward(method(*args))
+        Raises:
+            ApiError: For the first thing wrong in it.
+        """
+        super().act(self._translated(event) if isinstance(event, dict) else event)
 
     # ------------------------------------------------------------------ client → GA
 
-    def _inward(self, event: Any) -> Any:
-        if not isinstance(event, dict):
-            return event
-        kind = event.get("type")
-        if kind == "session.update" and isinstance(event.get("session"), dict):
+    def _translated(self, event: dict[str, Any]) -> dict[str, Any]:
+        type = event.get("type")
+        if type == "session.update" and isinstance(event.get("session"), dict):
             session, self._modalities, self._temperature = nested(event["session"], self._modalities, self._temperature)
             return event | {"session": session}
-        if kind == "response.create" and isinstance(event.get("response"), dict):
+        if type == "response.create" and isinstance(event.get("response"), dict):
             response = dict(event["response"])
             _temperature(response.pop("temperature", self._temperature))
             _modalities(response, "response", self._modalities)
             if isinstance(response.get("input"), list):
                 response["input"] = [_item_to_ga(item) for item in response["input"]]
             return event | {"response": _moved(response, _RESPONSE_FIELDS, "response")}
-        if kind == "conversation.item.create":
+        if type == "conversation.item.create":
             return event | {"item": _item_to_ga(event.get("item"))}
         return event
 
     # ------------------------------------------------------------------ GA → client
 
-    def _outward(self, outputs: list[Output]) -> list[Output]:
-        translated: list[Output] = []
-        for output in outputs:
-            if not isinstance(output, Send):
-                translated.append(output)
-            elif output.event["type"] not in _NOT_IN_BETA:
-                translated.append(Send(output.at, self._event(output.event)))
+    def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        translated = {**event, "type": BETA_NAMES.get(event["type"], event["type"])}
+        translated.pop("obfuscation", None)
+        if translated["type"] == "response.function_call_arguments.done":
+            translated.pop("name", None)
+        if "session" in translated:
+            translated["session"] = flat(translated["session"], self._modalities, self._temperature)
+        if "item" in translated:
+            translated["item"] = _item_to_beta(translated["item"])
+        if "response" in translated:
+            translated["response"] = self._response(translated["response"])
+        if translated["type"] == "error":
+            translated["error"] = {**translated["error"], "param": _param_to_beta(translated["error"]["param"])}
         return translated
 
-    def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        told = {**event, "type": BETA_NAMES.get(event["type"], event["type"])}
-        told.pop("obfuscation", None)
-        if told["type"] == "response.function_call_arguments.done":
-            told.pop("name", None)
-        if "session" in told:
-            told["session"] = flat(told["session"], self._modalities, self._temperature)
-        if "item" in told:
-            told["item"] = _item_to_beta(told["item"])
-        if "response" in told:
-            told["response"] = self._response(told["response"])
-        if told["type"] == "error":
-            told["error"] = {**told["error"], "param": _param_to_beta(told["error"]["param"])}
-        return told
-
     def _response(self, response: Mapping[str, Any]) -> dict[str, Any]:
-        spoken = response["audio"]["output"]
-        kept = {
-            name: response[name]
-            for name in ("object", "id", "status", "status_details", "conversation_id", "usage", "metadata")
-        }
+        output = response["audio"]["output"]
+        kept = ("object", "id", "status", "status_details", "conversation_id", "usage", "metadata")
         return {
-            **kept,
+            **{name: response[name] for name in kept},
             "usage": _usage_to_beta(response["usage"]),
             "output": [_item_to_beta(item) for item in response["output"]],
-            "modalities": ["text"] if response["output_modalities"] == ["text"] else ["text", "audio"],
-            "voice": spoken["voice"],
-            "output_audio_format": BETA_FORMATS[spoken["format"]["type"]],
+            "modalities": _beta_modalities(response),
+            "voice": output["voice"],
+            "output_audio_format": BETA_FORMATS[output["format"]["type"]],
             "temperature": self._temperature,
             "max_output_tokens": response["max_output_tokens"],
         }
 
 
 def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) -> dict[str, Any]:
-    """A session object in the Beta's shape, with the two fields that GA does not have."""
-    heard, spoken = session["audio"]["input"], session["audio"]["output"]
-    vad = heard["turn_detection"]
+    """Return a session object in the Beta's shape, with the two fields that GA does not have."""
+    known = {**session, "temperature": temperature}
+    places = {name: path.split(".") for name, path in _SESSION_FIELDS.items()}
+    fields = {name: functools.reduce(operator.getitem, place, known) for name, place in places.items()}
+    vad = fields["turn_detection"]
     return {
         "id": session["id"],
         "object": "realtime.session",
         "expires_at": session["expires_at"],
         "model": session["model"],
+        **fields,
         "modalities": modalities,
-        "instructions": session["instructions"],
-        "voice": spoken["voice"],
-        "speed": spoken["speed"],
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
-        "input_audio_format": BETA_FORMATS[heard["format"]["type"]],
-        "output_audio_format": BETA_FORMATS[spoken["format"]["type"]],
-        "input_audio_transcription": heard["transcription"],
-        "input_audio_noise_reduction": heard["noise_reduction"],
-        "tool_choice": session["tool_choice"],
-        "temperature": temperature,
-        "max_response_output_tokens": session["max_output_tokens"],
-        "tools": session["tools"],
-        "tracing": session["tracing"],
+        **{name: BETA_FORMATS[fields[name]["type"]] for name in ("input_audio_format", "output_audio_format")},
     }
+
+
+def _beta_modalities(settings: Mapping[str, Any]) -> list[str]:
+    return ["text"] if settings["output_modalities"] == ["text"] else ["text", "audio"]
 
 
 def nested(
     session: Mapping[str, Any], modalities: list[str], temperature: float
 ) -> tuple[dict[str, Any], list[str], float]:
-    """A client's Beta session fields as a GA session.
+    """Return a client's Beta session fields as a GA session.
 
     Args:
         session: The fields.
@@ -204,7 +176,7 @@ def nested(
         The session, and the two fields that GA does not have.
 
     Raises:
-        Problem: For a field the Beta did not have, or a value it did not take.
+        ApiError: For a field the Beta did not have, or a value it did not take.
     """
     fields = dict(session)
     temperature = _temperature(fields.pop("temperature", temperature))
@@ -216,26 +188,22 @@ def nested(
 
 
 def _usage_to_beta(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Usage without pictures, which the Beta could not take."""
+    """Return usage without pictures, which the Beta could not take."""
     if usage is None:
         return None
-    read = {name: value for name, value in usage["input_token_details"].items() if name != "image_tokens"}
-    cached = read.get("cached_tokens_details")
-    if isinstance(cached, Mapping):
-        read["cached_tokens_details"] = {name: value for name, value in cached.items() if name != "image_tokens"}
+    read = _without_images(usage["input_token_details"])
+    read["cached_tokens_details"] = _without_images(read["cached_tokens_details"])
     return {**usage, "input_token_details": read}
+
+
+def _without_images(tokens: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: count for name, count in tokens.items() if name != "image_tokens"}
 
 
 def _temperature(value: Any) -> float:
     if value is None:
         return 0.8
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise api_errors.wrong_type("session.temperature", "a decimal number", value)
-    if value < 0.6:
-        raise api_errors.below_minimum("session.temperature", 0.6, value, noun="decimal")
-    if value > 1.2:
-        raise api_errors.above_maximum("session.temperature", 1.2, value, noun="decimal")
-    return float(value)
+    return float(number(0.6, 1.2)(value, "session.temperature"))
 
 
 def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[str]:
@@ -249,7 +217,7 @@ def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[s
 
 
 def _moved(fields: Mapping[str, Any], places: Mapping[str, str], where: str) -> dict[str, Any]:
-    """Beta's flat fields in GA's places."""
+    """Return the Beta's flat fields in GA's places."""
     moved: dict[str, Any] = {}
     for name, value in fields.items():
         if name not in places:
@@ -283,11 +251,11 @@ def _renamed(part: Any, names: Mapping[str, str]) -> Any:
 
 
 def _item_to_beta(item: Mapping[str, Any]) -> dict[str, Any]:
-    told = {"id": item["id"], "object": "realtime.item", **item}
-    told.pop("phase", None)
-    if "content" in told:
-        told["content"] = [_renamed(part, _CONTENT_TO_BETA) for part in told["content"]]
-    return told
+    translated = {"id": item["id"], "object": "realtime.item", **item}
+    translated.pop("phase", None)
+    if "content" in translated:
+        translated["content"] = [_renamed(part, _CONTENT_TO_BETA) for part in translated["content"]]
+    return translated
 
 
 def _param_to_beta(param: str | None) -> str | None:

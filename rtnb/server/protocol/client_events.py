@@ -1,16 +1,31 @@
-"""The shapes of client events: names, fields, kinds and bounds (SDK types)."""
+"""Client events: reading a frame, and the shapes of events (SDK types)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from rtnb.protocol.event_types import CLIENT_EVENTS
-from rtnb.server.protocol import api_errors, settings
-from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import Check, anything, array, boolean, choice, integer, nullable, record, string
+import orjson
+import pybase64
 
-__all__ = ["read_append", "read_event"]
+from rtnb.protocol.event_types import CLIENT_EVENTS
+from rtnb.server.protocol import api_errors, session_shapes
+from rtnb.server.protocol.api_errors import ApiError
+from rtnb.server.protocol.schema import (
+    Check,
+    Required,
+    anything,
+    array,
+    boolean,
+    choice,
+    integer,
+    nullable,
+    record,
+    string,
+    too_deep,
+)
+
+__all__ = ["event_id_of", "read_event", "read_frame"]
 
 # SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
 _APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
@@ -30,88 +45,110 @@ def _metadata(value: Any, path: str) -> Any:
 
 _RESPONSE = record(
     {
-        "audio": record({"output": record({"format": settings.FORMAT, "voice": settings.VOICE})}),
+        "audio": record({"output": record({"format": session_shapes.FORMAT, "voice": session_shapes.VOICE})}),
         "conversation": nullable(choice("auto", "none")),
         "input": nullable(array(anything)),
         "instructions": nullable(string()),
-        "max_output_tokens": nullable(settings.MAX_OUTPUT_TOKENS),
+        "max_output_tokens": nullable(session_shapes.MAX_OUTPUT_TOKENS),
         "metadata": nullable(_metadata),
-        "output_modalities": nullable(settings.MODALITIES),
+        "output_modalities": nullable(session_shapes.MODALITIES),
         "parallel_tool_calls": nullable(boolean),
-        "prompt": nullable(anything),
-        "reasoning": nullable(settings.REASONING),
-        "tool_choice": nullable(settings.TOOL_CHOICE),
-        "tools": nullable(array(settings.TOOL, 128)),
+        "prompt": anything,
+        "reasoning": nullable(session_shapes.REASONING),
+        "tool_choice": nullable(session_shapes.TOOL_CHOICE),
+        "tools": nullable(session_shapes.TOOLS),
     }
 )
 
 
-def _event(fields: Mapping[str, Check], *required: str) -> Check:
-    return record({"type": anything, "event_id": nullable(string(512)), **fields}, required=required)
+def _event(**fields: Check) -> Check:
+    return record({"type": anything, "event_id": nullable(string(512)), **fields})
 
 
-_APPEND = _event({"audio": string(_APPEND_CHARACTERS)}, "audio")
+_UPDATE = _event(session=Required(anything))
+_APPEND = _event(audio=Required(string(_APPEND_CHARACTERS)))
+_ITEM_ID = Required(string())
+_NUMBER = Required(integer(0))
 _SHAPES: Mapping[str, Check] = {
-    "session.update": _event({"session": anything}, "session"),
-    "input_audio_buffer.commit": _event({}),
-    "input_audio_buffer.clear": _event({}),
-    "conversation.item.create": _event({"previous_item_id": nullable(string()), "item": anything}, "item"),
-    "conversation.item.truncate": _event(
-        {"item_id": string(), "content_index": integer(0), "audio_end_ms": integer(0)},
-        "item_id",
-        "content_index",
-        "audio_end_ms",
-    ),
-    "conversation.item.delete": _event({"item_id": string()}, "item_id"),
-    "conversation.item.retrieve": _event({"item_id": string()}, "item_id"),
-    "response.create": _event({"response": nullable(_RESPONSE)}),
-    "response.cancel": _event({"response_id": nullable(string())}),
+    "session.update": _UPDATE,
+    "input_audio_buffer.append": _APPEND,
+    "input_audio_buffer.commit": _event(),
+    "input_audio_buffer.clear": _event(),
+    "conversation.item.create": _event(previous_item_id=nullable(string()), item=Required(anything)),
+    "conversation.item.truncate": _event(item_id=_ITEM_ID, content_index=_NUMBER, audio_end_ms=_NUMBER),
+    "conversation.item.delete": _event(item_id=_ITEM_ID),
+    "conversation.item.retrieve": _event(item_id=_ITEM_ID),
+    "response.create": _event(response=nullable(_RESPONSE)),
+    "response.cancel": _event(response_id=nullable(string())),
+}
+_TRANSLATION_SHAPES: Mapping[str, Check] = {
+    "session.update": _UPDATE,
+    "session.input_audio_buffer.append": _APPEND,
+    "session.close": _event(),
 }
 
 
-def read_event(event: Any, *, session_type: str = "realtime") -> tuple[str, dict[str, Any]]:
-    """Check a client event of an ordinary session (anything but an append).
-
-    Returns:
-        Its name and its checked fields.
+def read_frame(frame: str | bytes) -> Any:
+    """Return a text frame's JSON value.
 
     Raises:
-        Problem: For the first thing wrong in it.
+        ApiError: A binary frame, or not JSON.
+    """
+    if isinstance(frame, bytes | bytearray):
+        message = "Expected a text WebSocket message; binary frames are not supported."
+        raise ApiError(message, code="invalid_event")
+    unreadable = "Invalid event: failed to parse JSON value."
+    try:
+        value = orjson.loads(frame)
+    except orjson.JSONDecodeError as error:
+        raise ApiError(f"{unreadable} {str(error)[:200]}", code="invalid_json") from error
+    if too_deep(value):
+        raise ApiError(f"{unreadable} It is nested too deeply.", code="invalid_json")
+    return value
+
+
+def event_id_of(event: Any) -> str | None:
+    """Return the client's own id of an event, for `error.event_id`."""
+    event_id = event.get("event_id") if isinstance(event, dict) else None
+    return event_id if isinstance(event_id, str) else None
+
+
+def read_event(event: Any, session_type: str) -> tuple[str, dict[str, Any]]:
+    """Check a client event.
+
+    Returns:
+        Its name and its checked fields; the audio of an append is decoded.
+
+    Raises:
+        ApiError: For the first thing wrong in it.
     """
     if not isinstance(event, dict):
         raise ApiError("Invalid event: expected a JSON object.", code="invalid_event")
     if "type" not in event:
         raise api_errors.missing("type")
     name = event["type"]
-    if not isinstance(name, str) or name not in _SHAPES:
+    shapes = _TRANSLATION_SHAPES if session_type == "translation" else _SHAPES
+    if not isinstance(name, str) or name not in shapes:
         raise api_errors.invalid_value(name, CLIENT_EVENTS, "type")
     if session_type == "transcription" and name.startswith("response."):
         message = f"'{name}' is not supported in transcription sessions."  # unconfirmed wording
         raise ApiError(message, code="invalid_event", param="type")
-    return name, _SHAPES[name](event, "")
+    if shapes[name] is _APPEND:
+        return name, {"audio": _appended(event)}
+    return name, shapes[name](event, "")
 
 
-def read_append(event: dict[str, Any], decode: Any) -> bytes:
-    """The bytes of an append event.
-
-    Args:
-        event: The client event.
-        decode: Base64 to bytes, raising ValueError.
-
-    Raises:
-        Problem: No audio, not base64, empty, or over 15 MiB.
-    """
+def _appended(event: dict[str, Any]) -> bytes:
     audio = event.get("audio")
-    if not isinstance(audio, str) or len(event) > 2:
+    # An ordinary append skips the general check: hundreds come in a second.
+    if not isinstance(audio, str) or len(event) > 2 or len(audio) > _APPEND_CHARACTERS:
         _APPEND(event, "")
     assert isinstance(audio, str)
-    what = "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz)"
-    if len(audio) > _APPEND_CHARACTERS:
-        raise api_errors.too_long("audio", _APPEND_CHARACTERS, len(audio))
+    expected = "Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got"
     try:
-        sound = decode(audio)
+        decoded = pybase64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise ApiError(f"{what} but got an invalid value.", code="invalid_value", param="audio") from error
-    if not sound:
-        raise ApiError(f"{what} but got empty bytes.", code="invalid_value", param="audio")
-    return bytes(sound)
+        raise ApiError(f"{expected} an invalid value.", code="invalid_value", param="audio") from error
+    if not decoded:
+        raise ApiError(f"{expected} empty bytes.", code="invalid_value", param="audio")
+    return decoded

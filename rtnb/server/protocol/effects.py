@@ -1,4 +1,4 @@
-"""What goes in and out of the protocol's state machine besides client events: plain values, no behaviour."""
+"""Effects of the protocol's state machine, and the values that engines answer with: no behaviour."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rtnb.server.protocol.requests import Request
 __all__ = [
     "Close",
     "Detect",
+    "Effect",
     "Ids",
-    "Output",
     "Part",
     "Respond",
     "Send",
@@ -26,7 +26,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Send:
-    """A server event, due at `at` (seconds on the clock the machine is given)."""
+    """Server event, due at `at` (seconds on the clock the machine is given)."""
 
     at: float
     event: dict[str, Any]
@@ -34,7 +34,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Close:
-    """End the socket with this code and reason."""
+    """Close the socket with this code and reason."""
 
     at: float
     code: int
@@ -43,21 +43,21 @@ class Close:
 
 @dataclass(frozen=True)
 class Transcribe:
-    """Recognise a whole recording (s16le 24 kHz mono); the answer comes back by `heard(job, Heard)`.
+    """Transcribe a whole recording (s16le 24 kHz mono); answered by `transcribed(job, Transcript)`.
 
     Attributes:
-        wants: What is asked for besides the words: nothing, `"speakers"` (who said what), or `"sureness"`.
+        wants: What is asked for besides the words: nothing, `"speakers"` (who said what), or `"confidence"`.
     """
 
     job: str
     pcm: bytes
     language: str | None = None
-    wants: Literal["words", "speakers", "sureness"] = "words"
+    wants: Literal["words", "speakers", "confidence"] = "words"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one speaker said in one go.
+    """Words that one speaker said in one go.
 
     Attributes:
         start_seconds: Where it begins in the recording.
@@ -74,22 +74,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a recogniser made of a recording.
+    """Words of a recording.
 
     Attributes:
         text: All words.
         parts: Who said what, in order, where that was asked for.
-        sureness: For each word of `text` between spaces, how likely it is right (0–1), where that was asked for.
+        confidence: For each word of `text` between spaces, how likely it is right (0–1), where that was asked for.
     """
 
     text: str
     parts: tuple[Part, ...] = ()
-    sureness: tuple[float, ...] = ()
+    confidence: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class TranscribeStream:
-    """Feed a streaming recogniser; `last` ends it. Answers: `partly_heard(job, text)`, then `heard(job, Heard)`."""
+    """Feed a streaming ASR; `last` ends it. Answered by `partly_transcribed(job, text)`, then `transcribed`."""
 
     job: str
     pcm: bytes
@@ -99,7 +99,7 @@ class TranscribeStream:
 
 @dataclass(frozen=True)
 class Detect:
-    """Judge the next sound for speech; the answer comes back by `detected(probabilities)`, in order."""
+    """Look for speech in the next audio; answered by `detected(probabilities)`, in order."""
 
     pcm: bytes
     first: bool = False
@@ -107,7 +107,7 @@ class Detect:
 
 @dataclass(frozen=True)
 class Respond:
-    """Find an answer; it comes back by `thought(job, piece)`: `Say`s and `Call`s, then None."""
+    """Find an answer; answered by `responded(job, piece)`: each `Text`, `Call` or `Cut`, then None."""
 
     job: str
     request: Request
@@ -115,7 +115,7 @@ class Respond:
 
 @dataclass(frozen=True)
 class Speak:
-    """Say a sentence; s16le 24 kHz pieces come back by `spoke(job, pcm)`, then None."""
+    """Speak a sentence; answered by `spoke(job, pcm)`: s16le 24 kHz in pieces, then None."""
 
     job: str
     text: str
@@ -126,33 +126,36 @@ class Speak:
 
 @dataclass(frozen=True)
 class Stop:
-    """Nobody waits for this job any more."""
+    """Drop a job: nobody waits for it any more."""
 
     job: str
 
 
-Output = Send | Close | Transcribe | TranscribeStream | Detect | Respond | Speak | Stop
+Effect = Send | Close | Transcribe | TranscribeStream | Detect | Respond | Speak | Stop
 
 
 _BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-# For each byte a character, at a tenth of the cost of choosing them one by one; every event has an id. That eight of
-# them are a little likelier than the rest harms nobody.
+# One character for each byte value, at a tenth of the cost of choosing them one by one: every event has an id. Eight
+# characters are a little likelier than the rest, which harms nobody.
 _CHARACTERS = bytes(_BASE62[byte % 62] for byte in range(256))
 
 
 class Ids:
-    """Ids and padding of the recorded forms, from a random source that is given."""
+    """Ids and padding of the recorded forms.
+
+    Args:
+        source: Where their characters come from.
+    """
 
     def __init__(self, source: random.Random) -> None:
         self._source = source
 
     def new(self, prefix: str) -> str:
-        """`event_`, `sess_`, `conv_`, `resp_`, `item_` + 21 characters; `call_` + 16 (recorded)."""
-        length = 16 if prefix == "call" else 21
-        return f"{prefix}_{self._letters(length)}"
+        """Return `event_`, `sess_`, `conv_`, `resp_`, `item_` + 21 characters, or `call_` + 16 (recorded)."""
+        return f"{prefix}_{self._letters(16 if prefix == 'call' else 21)}"
 
     def padding(self, delta: str) -> str:
-        """The `obfuscation` of a delta: together a multiple of 16 characters (recorded for deltas up to 16)."""
+        """Return the `obfuscation` of a delta: together a multiple of 16 characters (recorded for deltas up to 16)."""
         return self._letters(-len(delta) % 16)
 
     def _letters(self, count: int) -> str:

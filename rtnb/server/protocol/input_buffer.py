@@ -1,14 +1,15 @@
-"""Who has the floor: the input buffer and its turn detection, from appended bytes to committed items."""
+"""Input audio buffer and turn detection: from appended bytes to committed items."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS, InputBuffer
-from rtnb.server.protocol.context import SessionContext
+from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
 from rtnb.server.protocol.effects import Detect, Transcript
+from rtnb.server.protocol.item_events import ItemEvents
+from rtnb.server.protocol.responses import Responses
+from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
@@ -17,68 +18,68 @@ __all__ = ["InputAudioBuffer"]
 _COMMIT_MINIMUM_MS = 100
 _PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
 _SLACK_MS = 4 * FRAME_MS
-# A turn is heard again at each of its pauses, which must not cost more and more.
-_HEARD_AHEAD_MS = 15_000
+# A turn is transcribed again at each of its pauses, which must not cost more and more.
+_AHEAD_MS = 15_000
 
 
 class InputAudioBuffer:
-    """The user's side of a conversation.
+    """User's side of a conversation.
 
     Args:
-        stage: The session it belongs to.
-        transcripts: The session's ears.
+        session: The session that it belongs to.
+        transcripts: The session's transcription.
+        items: Where committed audio becomes an item.
+        responses: What the user interrupts, and what answers.
     """
 
-    def __init__(self, stage: SessionContext, transcripts: Transcripts) -> None:
-        self._stage = stage
+    def __init__(self, session: Session, transcripts: Transcripts, items: ItemEvents, responses: Responses) -> None:
+        self._session = session
         self._transcripts = transcripts
-        heard = stage.session["audio"]["input"]
-        self._vad: dict[str, Any] | None = heard["turn_detection"]
-        self._buffer = InputBuffer(heard["format"])
+        self._items = items
+        self._responses = responses
+        self._buffer = PcmBuffer(self._session.audio_input["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None
         self._idle_from_ms: int | None = None
         self._reply_played_at: float | None = None
-        self._fed = 0  # the position up to which the words of this turn are being heard
+        self._fed = 0  # the position up to which a streaming ASR has been fed with this turn
 
     @property
     def held_bytes(self) -> int:
-        """How much sound waits to be committed, as s16le 24 kHz."""
+        """Size of the audio that waits to be committed, as s16le 24 kHz."""
         return len(self._buffer)
 
     def settings_changed(self) -> None:
-        """The session has been updated."""
-        heard = self._stage.session["audio"]["input"]
-        self._vad = heard["turn_detection"]
-        self._buffer.use(heard["format"])
-        if self._vad is None:
+        """Adapt to an update of the session."""
+        self._buffer.use(self._session.audio_input["format"])
+        if self._session.audio_input["turn_detection"] is None:
             self._turns = None
             self._speech_item = None
             self._transcripts.forget_ahead()
             self._transcripts.drop()
 
     def reply_ends_playing(self, at: float) -> None:
-        """SDK docstring: the idle timer starts when the reply has been played."""
+        """Start the idle timer when the reply has been played (SDK docstring)."""
         self._reply_played_at = at
         self._idle_from_ms = None
 
     # ------------------------------------------------------------------ client events
 
-    def append(self, sound: bytes) -> None:
-        """More sound, in the session's input format."""
-        pcm = self._buffer.append(sound)
-        if self._vad is not None:
+    def append(self, encoded: bytes) -> None:
+        """Append audio in the session's input format."""
+        pcm = self._buffer.append(encoded)
+        if self._session.audio_input["turn_detection"] is not None:
             self._detect(pcm)
             return
         if not self._transcripts.feed(pcm) and self._transcripts.streams:
             self._transcripts.begin(self._buffer.all())
         self._fed = self._buffer.end
 
-    def commit(self) -> None:
-        """Everything appended becomes an item. SDK docstring: no speech_stopped when it comes during speech.
+    def commit(self, event: dict[str, Any]) -> None:
+        """Make an item of everything appended. SDK docstring: no speech_stopped when it comes during speech.
 
         Raises:
-            Problem: There is less than 100 ms of it.
+            ApiError: There is less than 100 ms of it.
         """
         ms = self._buffer.ms
         if ms < _COMMIT_MINIMUM_MS:
@@ -89,55 +90,60 @@ class InputAudioBuffer:
             raise ApiError(message, code="input_audio_buffer_commit_empty")
         item_id = self._speech_item or self._transcripts.streaming_item_id
         self._feed(self._buffer.end)
-        sound = self._buffer.take_all()
+        audio = self._buffer.take_all()
         self._forget_turn()
-        self._stage.commit(sound, item_id)
+        self._items.commit(audio, item_id)
 
-    def clear(self) -> None:
-        """Everything appended is forgotten."""
+    def clear(self, event: dict[str, Any]) -> None:
+        """Forget everything appended."""
         self._buffer.clear()
         self._forget_turn()
         self._transcripts.drop()
+        self._session.send("input_audio_buffer.cleared")
 
-    # ------------------------------------------------------------------ the detector's answers
+    # ------------------------------------------------------------------ answers of engines
 
     def detected(self, probabilities: list[float]) -> None:
-        """Judge the next frames."""
+        """Take the probabilities of speech for the next frames."""
+        detection, turns = self._session.audio_input["turn_detection"], self._turns
+        if detection is None or turns is None:
+            return
         for probability in probabilities:
-            vad = self._vad
-            if vad is None or self._turns is None:
-                return
-            happened = self._turns.feed(probability, vad)
+            happened = turns.feed(probability, detection)
             if isinstance(happened, Started):
-                self._started(happened)
+                self._started(happened, turns)
             elif isinstance(happened, Stopped):
                 self._stopped(happened)
             elif isinstance(happened, Pause):
-                self._hear_ahead(happened, vad)
-            elif not self._turns.speaking:
-                self._look_at_idle(vad, self._turns)
-        if self._turns is not None and self._turns.speaking:
-            self._feed(self._turns.now_ms * BYTES_PER_MS)
-        self._trim()
+                self._transcribe_ahead(happened)
+            elif not turns.speaking:
+                self._look_at_idle(turns)
+        if turns.speaking:
+            self._feed(turns.now_ms * BYTES_PER_MS)
+        elif self._idle_from_ms is None:
+            # Between turns keep only what the next turn's padding may reach back for.
+            kept_ms = turns.now_ms - detection.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
+            self._buffer.keep_from(kept_ms * BYTES_PER_MS)
 
-    def _feed(self, end: int) -> None:
-        """Let the words of this turn be heard up to a position: what was appended beyond its end is not of it."""
-        if self._transcripts.streaming_item_id is not None:
-            self._transcripts.feed(self._buffer.between(self._fed, end))
-            self._fed = end
-
-    def heard(self, job: str, heard: Transcript | BaseException) -> bool:
-        """The words before a pause; gives whether the job was about them."""
-        if not self._transcripts.heard_ahead(job, heard):
+    def transcribed(self, job: str, transcript: Transcript | BaseException) -> bool:
+        """Take the words before a pause; return whether the job was about them."""
+        if not self._transcripts.transcribed_ahead(job, transcript):
             return False
-        turns, vad = self._turns, self._vad
-        semantic = vad is not None and vad["type"] == "semantic_vad"
-        # A pause that was over before its words came is not what they are about.
-        if semantic and turns is not None and turns.paused_ms is not None and isinstance(heard, Transcript):
-            stopped = turns.finish() if sounds_finished(heard.text) else None
+        text = transcript.text if isinstance(transcript, Transcript) else ""
+        detection = self._session.audio_input["turn_detection"] or {}
+        if self._turns is not None and detection.get("type") == "semantic_vad" and sounds_finished(text):
+            stopped = self._turns.finish()
             if stopped is not None:
                 self._stopped(stopped)
         return True
+
+    # ------------------------------------------------------------------ turns
+
+    def _feed(self, end: int) -> None:
+        """Feed a streaming ASR up to a position: what was appended after the end of the turn is not of it."""
+        if self._transcripts.streaming_item_id is not None:
+            self._transcripts.feed(self._buffer.between(self._fed, end))
+            self._fed = end
 
     def _detect(self, pcm: bytes) -> None:
         first = self._turns is None
@@ -148,46 +154,48 @@ class InputAudioBuffer:
             self._turns = Turns(frame)
             pcm = pcm[frame * FRAME_BYTES - start :]
         if pcm or first:
-            self._stage.want(Detect(pcm, first=first))
+            self._session.ask(Detect(pcm, first=first))
 
-    def _started(self, started: Started) -> None:
-        self._speech_item = self._stage.ids.new("item")
+    def _started(self, started: Started, turns: Turns) -> None:
+        self._speech_item = self._session.ids.new("item")
         self._idle_from_ms = None
         self._reply_played_at = None
-        self._stage.send(
-            "input_audio_buffer.speech_started", audio_start_ms=started.audio_start_ms, item_id=self._speech_item
-        )
-        if self._transcripts.streams and self._turns is not None:
-            self._fed = self._turns.now_ms * BYTES_PER_MS
-            spoken = self._buffer.between(started.audio_start_ms * BYTES_PER_MS, self._fed)
-            self._transcripts.begin(spoken, self._speech_item)
-        self._stage.interrupt()
+        start_ms = started.audio_start_ms
+        self._session.send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=self._speech_item)
+        if self._transcripts.streams:
+            self._fed = turns.now_ms * BYTES_PER_MS
+            self._transcripts.begin(self._buffer.between(start_ms * BYTES_PER_MS, self._fed), self._speech_item)
+        self._responses.interrupt()
 
     def _stopped(self, stopped: Stopped) -> None:
         item_id, self._speech_item = self._speech_item, None
-        self._stage.send("input_audio_buffer.speech_stopped", audio_end_ms=stopped.audio_end_ms, item_id=item_id)
-        start, end = stopped.audio_start_ms * BYTES_PER_MS, stopped.audio_end_ms * BYTES_PER_MS
-        self._feed(end)
+        end_ms = stopped.audio_end_ms
+        self._session.send("input_audio_buffer.speech_stopped", audio_end_ms=end_ms, item_id=item_id)
+        self._feed(end_ms * BYTES_PER_MS)
         if stopped.paused_ms is None:
             self._transcripts.forget_ahead()
-        self._stage.commit(self._buffer.take(start, end), item_id)
-        self._stage.answer_turn()
+        self._commit_between(stopped.audio_start_ms, end_ms, item_id)
+        self._responses.answer_turn()
 
-    def _hear_ahead(self, pause: Pause, vad: Mapping[str, Any]) -> None:
-        """Hear the words so far while the silence lasts: they tell whether the speaker has finished, and save time."""
+    def _commit_between(self, start_ms: int, end_ms: int, item_id: str | None) -> None:
+        self._items.commit(self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
+
+    def _transcribe_ahead(self, pause: Pause) -> None:
+        """Transcribe the turn so far while the silence lasts: to know whether it is finished, and to save time."""
         assert self._speech_item is not None
         self._transcripts.forget_ahead()
-        long = pause.audio_end_ms - pause.audio_start_ms > _HEARD_AHEAD_MS
-        if vad["type"] == "server_vad" and (long or not self._transcripts.can_hear_ahead):
-            return
-        sound = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)
-        self._transcripts.hear_ahead(sound, self._speech_item)
+        long = pause.audio_end_ms - pause.audio_start_ms > _AHEAD_MS
+        semantic = self._session.audio_input["turn_detection"]["type"] == "semantic_vad"
+        if semantic or (self._transcripts.works_ahead and not long):
+            audio = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)
+            self._transcripts.begin_ahead(audio, self._speech_item)
 
-    def _look_at_idle(self, vad: Mapping[str, Any], turns: Turns) -> None:
-        """The idle timeout counts the sound that flows in once the last reply has been played."""
-        limit_ms = vad.get("idle_timeout_ms")
-        played = self._reply_played_at is not None and self._stage.now >= self._reply_played_at
-        if not limit_ms or not played:
+    def _look_at_idle(self, turns: Turns) -> None:
+        """Prompt the model once enough silent audio has come after the last reply was played."""
+        if self._reply_played_at is None or self._session.now < self._reply_played_at:
+            return
+        limit_ms = self._session.audio_input["turn_detection"].get("idle_timeout_ms")
+        if not limit_ms:
             return
         if self._idle_from_ms is None:
             self._idle_from_ms = turns.now_ms - FRAME_MS
@@ -196,13 +204,13 @@ class InputAudioBuffer:
             return
         self._idle_from_ms = None
         self._reply_played_at = None
-        item_id = self._stage.ids.new("item")
-        self._stage.send(
+        item_id = self._session.ids.new("item")
+        self._session.send(
             "input_audio_buffer.timeout_triggered", audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id
         )
-        self._stage.nudge()
-        self._stage.commit(self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
-        self._stage.respond({})
+        self._items.add_idle_prompt()
+        self._commit_between(start_ms, end_ms, item_id)
+        self._responses.begin({})
 
     def _forget_turn(self) -> None:
         if self._turns is not None:
@@ -210,11 +218,3 @@ class InputAudioBuffer:
         self._speech_item = None
         self._idle_from_ms = None
         self._transcripts.forget_ahead()
-
-    def _trim(self) -> None:
-        """Between turns keep only what the next turn's padding may reach back for."""
-        turns, vad = self._turns, self._vad
-        if turns is None or vad is None or turns.speaking or self._idle_from_ms is not None:
-            return
-        kept_ms = turns.now_ms - vad.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
-        self._buffer.keep_from(kept_ms * BYTES_PER_MS)

@@ -1,22 +1,22 @@
-"""The conversation's items: what a client may put there, their order, and what each of them holds.
+"""Items of a conversation: what a client may put there, their order, and what each of them holds.
 
-Shapes as recorded: items carry no `object` field, a user's sound is shown as `transcript: null` and never patched,
+Shapes as recorded: items carry no `object` field, a user's audio is shown as `transcript: null` and never patched,
 a function's output is echoed without a status.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rtnb.server.protocol import api_errors
+from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import Check, anything, array, choice, nullable, record, string, tagged
+from rtnb.server.protocol.schema import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
-__all__ = ["Conversation", "Item", "read_item"]
+__all__ = ["Conversation", "Item", "message", "read_item"]
 
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024
@@ -28,48 +28,55 @@ class Item:
 
     Attributes:
         shown: The object as events show it.
-        sound: What was said, s16le 24 kHz mono; empty for text. A bytearray while it is being said.
-        heard: The recogniser's words; None until it has finished (or where there is nothing to hear).
-        awaiting: True while a recogniser is at work on it.
-        truncated_ms: Where the client cut the assistant's sound; None where it did not.
+        audio: Its audio, s16le 24 kHz mono; empty for text. A bytearray while a response writes it.
+        transcript: The ASR's words; None until it has finished (or where there is no audio).
+        transcribing: True while the ASR is at work on it.
+        truncated_ms: Where the client cut the assistant's audio; None where it did not.
     """
 
     shown: dict[str, Any]
-    sound: bytes | bytearray = b""
-    heard: str | None = None
-    awaiting: bool = False
+    audio: bytes | bytearray = b""
+    transcript: str | None = None
+    transcribing: bool = False
     truncated_ms: int | None = None
 
     @property
     def id(self) -> str:
-        """`item_…`, or whatever the client called it."""
+        """`item_…`, or the id that the client chose."""
         return str(self.shown["id"])
 
     @property
     def characters(self) -> int:
-        """How much text it holds, pictures among it."""
+        """Length of its text, pictures among it."""
         parts = self.shown.get("content", ())
         held = [part.get(name) for part in parts for name in ("text", "image_url")]
         return sum(len(text) for text in [*held, self.shown.get("arguments"), self.shown.get("output")] if text)
 
     @property
-    def sound_ms(self) -> float:
-        """How much sound it holds."""
-        return len(self.sound) / 48
+    def audio_ms(self) -> float:
+        """Length of its audio."""
+        return pcm.milliseconds(len(self.audio))
 
     @property
-    def is_assistant_sound(self) -> bool:
-        """Whether it is the assistant's spoken message, finished or still being said."""
-        if self.shown.get("role") != "assistant":
-            return False
-        being_said = isinstance(self.sound, bytearray)
-        return being_said or any(part["type"] == "output_audio" for part in self.shown["content"])
+    def is_assistant_audio(self) -> bool:
+        """True for the assistant's spoken message, finished or still being written."""
+        kinds = [part["type"] for part in self.shown["content"]] if self.shown.get("role") == "assistant" else []
+        return isinstance(self.audio, bytearray) or "output_audio" in kinds
 
 
 class Conversation:
-    """The items in their order."""
+    """Items in their order.
 
-    def __init__(self) -> None:
+    Attributes:
+        id: `conv_…`.
+        audio_bytes: Size of the audio of all items, without what a response is writing.
+        cached_tokens: Tokens that an earlier response has read, so that the next one may read them from the cache.
+    """
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.audio_bytes = 0
+        self.cached_tokens = 0
         self._items: dict[str, Item] = {}
         self._order: list[str] = []
         self._characters = 0
@@ -84,16 +91,16 @@ class Conversation:
         return item_id in self._items
 
     def get(self, item_id: str) -> Item | None:
-        """The item of that id, or None."""
+        """Return the item of that id, or None."""
         return self._items.get(item_id)
 
     @property
     def last_id(self) -> str | None:
-        """The id of the last item; None while there is none."""
+        """Id of the last item; None while there is none."""
         return self._order[-1] if self._order else None
 
     def previous_of(self, item_id: str) -> str | None:
-        """The id of the item before it; None for the first one."""
+        """Return the id of the item before it; None for the first one."""
         index = self._order.index(item_id)
         return self._order[index - 1] if index else None
 
@@ -101,88 +108,85 @@ class Conversation:
         """Check that an item of the client's still fits.
 
         Raises:
-            Problem: The conversation is full (code and wording are ours).
+            ApiError: The conversation is full (code and wording are ours).
         """
         if self._characters + item.characters > _MOST_CHARACTERS:
             message = f"Error adding item: a conversation holds at most {_MOST_CHARACTERS} characters."
             raise ApiError(message, code="conversation_full", param="item")
 
     def add(self, item: Item, after: str | None = None) -> str | None:
-        """Put an item in its place and give the id of the one before it.
+        """Put an item in its place and return the id of the one before it.
 
         Args:
             item: The new item.
             after: None appends, `"root"` puts it first, an id puts it after that item.
 
         Raises:
-            Problem: The id is taken, or `after` is not there (wording unconfirmed).
+            ApiError: The id is taken, or `after` is not there (wording unconfirmed).
         """
         if item.id in self._items:
             message = f"Error adding item: an item with id '{item.id}' already exists."
             raise ApiError(message, code="item_create_duplicate_item_id", param="item.id")
-        if after is None:
-            index = len(self._order)
-        elif after == "root":
-            index = 0
-        elif after in self._items:
-            index = self._order.index(after) + 1
-        else:
+        if after not in (None, "root") and after not in self._items:
             message = f"Error adding item: the previous item with id '{after}' does not exist."
             raise ApiError(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
+        index = len(self._order)
+        if after is not None:
+            index = 0 if after == "root" else self._order.index(after) + 1
         self._order.insert(index, item.id)
         self._items[item.id] = item
         self._characters += item.characters
+        self.audio_bytes += len(item.audio)
         return self._order[index - 1] if index else None
 
-    def remove(self, item_id: str) -> Item:
-        """Take an item out; its id must be there."""
+    def remove(self, item_id: str) -> None:
+        """Remove an item; its id must be there."""
         self._order.remove(item_id)
-        item = self._items.pop(item_id)
-        self._characters = max(0, self._characters - item.characters)
-        return item
+        self._characters = max(0, self._characters - self._items.pop(item_id).characters)
+        self.count_audio()
+        self.cached_tokens = 0
+
+    def count_audio(self) -> None:
+        """Count `audio_bytes` again: the audio of an item has changed."""
+        self.audio_bytes = sum(len(item.audio) for item in self)
 
 
-_TEXT = record({"type": anything, "text": string()}, required=("text",))
-_IMAGE = record(
-    {"type": anything, "image_url": string(None), "detail": nullable(choice("auto", "low", "high"))},
-    required=("image_url",),
-)
-_AUDIO = record({"type": anything, "audio": string(None), "transcript": nullable(string())}, required=("audio",))
-_CONTENT: dict[str, Check] = {
-    "system": tagged({"input_text": _TEXT}),
-    "user": tagged({"input_text": _TEXT, "input_audio": _AUDIO, "input_image": _IMAGE}),
-    # SDK: assistant sound cannot be seeded; reported: an output_audio part is asked for its text.
-    "assistant": tagged({"output_text": _TEXT, "output_audio": _TEXT}),
+def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
+    """Return a completed message of one part."""
+    return Item({"id": item_id, "type": "message", "status": "completed", "role": role, "content": [part]})
+
+
+_TEXT: dict[str, Check] = {"text": Required(string())}
+_IMAGE: dict[str, Check] = {
+    "image_url": Required(string(math.inf)),
+    "detail": nullable(choice("auto", "low", "high")),
 }
-_COMMON: dict[str, Check] = {
-    "id": nullable(string(128)),
-    "object": choice("realtime.item"),
-    "type": anything,
-    "status": choice("completed", "incomplete", "in_progress"),
+_AUDIO: dict[str, Check] = {"audio": Required(string(math.inf)), "transcript": nullable(string())}
+_PARTS: dict[str, dict[str, Shape]] = {
+    "system": {"input_text": _TEXT},
+    "user": {"input_text": _TEXT, "input_audio": _AUDIO, "input_image": _IMAGE},
+    # SDK: assistant audio cannot be seeded; reported: an output_audio part is asked for its text.
+    "assistant": {"output_text": _TEXT, "output_audio": _TEXT},
 }
 
 
-def _message(value: Any, path: str) -> Any:
-    if "role" not in value:
-        raise api_errors.missing(f"{path}.role")
-    role = choice("system", "user", "assistant")(value["role"], f"{path}.role")
-    fields = {**_COMMON, "role": anything, "content": array(_CONTENT[role]), "phase": anything}
-    return record(fields, required=("content",))(value, path)
+def _item(**fields: Check) -> dict[str, Check]:
+    status = choice("completed", "incomplete", "in_progress")
+    return {"id": nullable(string(128)), "object": choice("realtime.item"), "status": status, **fields}
 
 
-_ITEM = tagged(
+_ROLES = {
+    role: _item(type=anything, content=Required(array(tagged(parts))), phase=anything) for role, parts in _PARTS.items()
+}
+_CALL = _item(name=Required(string()), call_id=string(), arguments=Required(string()))
+_OUTPUT = _item(call_id=Required(string()), output=Required(string()))
+_APPROVAL = _item(approval_request_id=Required(string()), approve=Required(anything), reason=nullable(string()))
+_ITEM: Check = tagged(
     {
-        "message": _message,
-        "function_call": record(
-            {**_COMMON, "name": string(), "call_id": string(), "arguments": string()}, required=("name", "arguments")
-        ),
-        "function_call_output": record(
-            {**_COMMON, "call_id": string(), "output": string()}, required=("call_id", "output")
-        ),
-        "mcp_approval_response": record(
-            {**_COMMON, "approval_request_id": string(), "approve": anything, "reason": nullable(string())},
-            required=("approval_request_id", "approve"),
-        ),
+        "message": tagged(_ROLES, tag="role"),
+        "function_call": _CALL,
+        "function_call_output": _OUTPUT,
+        "mcp_approval_response": _APPROVAL,
     }
 )
 
@@ -197,10 +201,10 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
         path: How errors name it.
 
     Returns:
-        The item; a user's sound is decoded into `sound` (taken as s16le 24 kHz mono).
+        The item; a user's audio is decoded into `audio` (taken as s16le 24 kHz mono).
 
     Raises:
-        Problem: For the first thing wrong in it.
+        ApiError: For the first thing wrong in it.
     """
     checked = _ITEM(value, path)
     kind = checked["type"]
@@ -211,8 +215,7 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
         named = {"name": checked["name"], "call_id": checked.get("call_id") or new_call_id}
         return Item(shown | {"status": "completed", **named, "arguments": checked["arguments"]})
     if kind == "mcp_approval_response":
-        asked = {name: checked.get(name) for name in ("approval_request_id", "approve", "reason")}
-        return Item(shown | asked)
+        return Item(shown | {name: checked.get(name) for name in ("approval_request_id", "approve", "reason")})
     item = Item(shown | {"status": "completed", "role": checked["role"], "content": []})
     for index, part in enumerate(checked["content"]):
         item.shown["content"].append(_shown_part(part, item, f"{path}.content[{index}]"))
@@ -222,19 +225,17 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
 def _shown_part(part: dict[str, Any], item: Item, path: str) -> dict[str, Any]:
     if part["type"] == "input_audio":
         try:
-            sound = base64.b64decode(part["audio"], validate=True)
-        except (binascii.Error, ValueError) as error:
+            decoded = base64.b64decode(part["audio"], validate=True)
+        except ValueError as error:
             message = f"Invalid '{path}.audio'. Expected base64-encoded audio bytes."
             raise ApiError(message, code="invalid_value", param=f"{path}.audio") from error
-        item.sound += sound[: len(sound) // 2 * 2]
+        item.audio += pcm.whole_samples(decoded)
         if part.get("transcript"):
-            item.heard = part["transcript"]
+            item.transcript = part["transcript"]
         return {"type": "input_audio", "transcript": part.get("transcript")}
     if part["type"] == "input_image":
         if not part["image_url"].startswith("data:image/"):
             message = f"Invalid '{path}.image_url'. Expected a base64-encoded data URL with an image MIME type."
             raise ApiError(message, code="invalid_value", param=f"{path}.image_url")  # wording unconfirmed
         return {"type": "input_image", "image_url": part["image_url"], "detail": part.get("detail") or "auto"}
-    if part["type"] == "output_audio":
-        return {"type": "output_text", "text": part["text"]}
-    return {"type": part["type"], "text": part["text"]}
+    return {"type": "input_text" if part["type"] == "input_text" else "output_text", "text": part["text"]}

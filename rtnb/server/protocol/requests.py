@@ -1,4 +1,4 @@
-"""What a brain is asked and what it may answer: the values between the practice server and whatever thinks for it."""
+"""Requests to the responder and the pieces of its answers: the values between the practice server and its responder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Answer", "Call", "Cut", "Request", "Responder", "Text"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One response to think of.
+    """One response to write.
 
     Attributes:
         instructions: The session's or the response's instructions; "" for none.
@@ -21,8 +21,8 @@ class Request:
         tool_choice: `"auto"`, `"none"`, `"required"`, or `{"type": "function", "name": …}`.
         modalities: `("audio",)` or `("text",)`.
         prompt_language: ISO 639-1 code of what the user speaks, where the session says so. None: find out.
-        asked: The instructions that this one response was asked with, which may be a request; "" for none.
-        aside: Whether the answer goes beside the conversation (an out-of-band response).
+        asked: Instructions that came with this one response, which may be a request; "" for none.
+        aside: True for an out-of-band response.
     """
 
     instructions: str = ""
@@ -44,7 +44,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function the model wants called, with its arguments already parsed."""
+    """Function call, with its arguments already parsed."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The answer ends here, before its end. `reason` is what an incomplete response's `status_details` tell."""
+    """Early end of the answer. `reason` goes into the `status_details` of the incomplete response."""
 
     reason: Literal["max_output_tokens", "content_filter"]
 
@@ -61,8 +61,7 @@ Answer = Text | Call | Cut
 
 
 class Responder(Protocol):
-    """Whatever thinks: `brain.think` as it stands, or a `brain.Remote`."""
+    """Callable that answers requests: the package's own rules, or a language model elsewhere."""
 
     def __call__(self, request: Request) -> Iterator[Answer]:
         """Answer a request, a sentence or a call at a time."""
-        ...

@@ -1,4 +1,4 @@
-"""What the ears hear of the user's items: for the brain always, as transcription events where they were asked for."""
+"""Transcription of the user's items: for the responder always, as transcription events where they were asked for."""
 
 from __future__ import annotations
 
@@ -7,251 +7,226 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.context import SessionContext
 from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.items import Item
+from rtnb.server.protocol.session import Session
+from rtnb.server.protocol.session_shapes import STREAMING_TRANSCRIPTION
 
 __all__ = ["Transcripts"]
 
-# SDK: gpt-realtime-whisper gives deltas while the user speaks (recorded: before speech_stopped).
-_STREAMING = ("gpt-realtime-whisper", "gpt-live-transcribe")
-_BILLED_BY_DURATION = ("whisper-1", "gpt-realtime-whisper", "gpt-live-transcribe")
-_SPEAKERS = "gpt-4o-transcribe-diarize"
-_LOGPROBS = "item.input_audio_transcription.logprobs"
+_BILLED_BY_DURATION = ("whisper-1", *STREAMING_TRANSCRIPTION)
 # OpenAI docs (speech to text): log probabilities come from these alone.
 _WITH_LOGPROBS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
 
 
 @dataclass
-class _Hearing:
-    """Recogniser work for one item; with a streaming model it begins before the item exists."""
+class _Job:
+    """ASR work for one item; it may begin before the item exists.
+
+    Attributes:
+        item: None until it is committed.
+        sent: What its deltas have sent so far.
+        transcript: Words before a pause, in which the item may be committed; None while the ASR is at work.
+    """
 
     item_id: str
     item: Item | None = None
     sent: str = ""
-
-
-@dataclass
-class _Ahead:
-    """Words heard in a pause, of an item that may be committed in it.
-
-    Attributes:
-        heard: None while the recogniser is at work.
-    """
-
-    job: str
-    item_id: str
-    heard: Transcript | None = None
+    transcript: Transcript | None = None
 
 
 class Transcripts:
-    """Keeps the recogniser's work and items together.
+    """Keeps the ASR's work and items together.
 
     Args:
-        stage: The session it belongs to.
+        session: The session that it belongs to.
     """
 
-    def __init__(self, stage: SessionContext) -> None:
-        self._stage = stage
-        self._hearings: dict[str, _Hearing] = {}
-        self._streaming: str | None = None  # the job that hears what is being appended
-        self._ahead: _Ahead | None = None
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._jobs: dict[str, _Job] = {}
+        self._streaming: str | None = None  # the job that transcribes what is being appended
+        self._ahead: str | None = None  # the job that transcribes what was said before a pause
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Transcription settings of the session; empty where no transcription events were asked for."""
+        return self._session.audio_input["transcription"] or {}
 
     @property
     def streams(self) -> bool:
-        """Whether the session's transcription model hears while the user speaks."""
-        asked = self._asked
-        return asked is not None and asked["model"] in _STREAMING
-
-    @property
-    def asked(self) -> bool:
-        """Whether transcription events were asked for."""
-        return self._asked is not None
+        """True where the session's transcription model sends deltas while the user speaks."""
+        return self.asked.get("model") in STREAMING_TRANSCRIPTION
 
     @property
     def streaming_item_id(self) -> str | None:
-        """The id of the item being heard before it is committed."""
-        return None if self._streaming is None else self._hearings[self._streaming].item_id
+        """Id of the item that is being transcribed before it is committed."""
+        return None if self._streaming is None else self._jobs[self._streaming].item_id
 
     @property
     def language(self) -> str | None:
-        """The language the client announced."""
-        asked = self._asked
-        return (asked["language"] or next(iter(asked.get("languages") or ()), None)) if asked else None
+        """Language that the client announced."""
+        return self.asked.get("language") or next(iter(self.asked.get("languages") or ()), None)
 
     @property
-    def can_hear_ahead(self) -> bool:
-        """Whether what is heard in a pause will do for the item: words are all that is wanted, and nobody streams."""
+    def works_ahead(self) -> bool:
+        """True where the words before a pause will do for the item: nothing else is wanted, and no model streams."""
         return self._wants == "words" and not self.streams
 
     @property
-    def _wants(self) -> Literal["words", "speakers", "sureness"]:
-        asked = self._asked
-        if asked is not None and asked["model"] == _SPEAKERS:
+    def _wants(self) -> Literal["words", "speakers", "confidence"]:
+        model = self.asked.get("model", "")
+        if model == "gpt-4o-transcribe-diarize":
             return "speakers"
-        if asked is None or _LOGPROBS not in (self._stage.session.get("include") or ()):
-            return "words"
-        return "sureness" if asked["model"].startswith(_WITH_LOGPROBS) else "words"
+        included = "item.input_audio_transcription.logprobs" in (self._session.settings.get("include") or ())
+        return "confidence" if included and model.startswith(_WITH_LOGPROBS) else "words"
 
-    @property
-    def _asked(self) -> dict[str, Any] | None:
-        asked: dict[str, Any] | None = self._stage.session["audio"]["input"]["transcription"]
-        return asked
+    # ------------------------------------------------------------------ asking the ASR
 
     def begin(self, pcm: bytes, item_id: str | None = None) -> None:
-        """Begin to hear an item that will be committed later."""
-        job = self._stage.new_job()
-        self._hearings[job] = _Hearing(item_id or self._stage.ids.new("item"))
-        self._streaming = job
-        self._stage.want(TranscribeStream(job, pcm, language=self.language))
+        """Begin to transcribe an item that will be committed later."""
+        self._streaming = self._new_job(_Job(item_id or self._session.ids.new("item")))
+        self._session.ask(TranscribeStream(self._streaming, pcm, language=self.language))
 
     def feed(self, pcm: bytes) -> bool:
-        """More of it; gives whether anybody listens."""
+        """Add audio to what is being transcribed; return whether anything is."""
         if self._streaming is not None and pcm:
-            self._stage.want(TranscribeStream(self._streaming, pcm))
+            self._session.ask(TranscribeStream(self._streaming, pcm))
         return self._streaming is not None
 
     def drop(self) -> None:
-        """What was being heard will not be committed."""
+        """Forget what is being transcribed: it will not be committed."""
         if self._streaming is not None:
-            self._stage.want(Stop(self._streaming))
-            del self._hearings[self._streaming]
-            self._streaming = None
+            self._session.ask(Stop(self._streaming))
+            del self._jobs[self._streaming]
+        self._streaming = None
 
-    def hear_ahead(self, pcm: bytes, item_id: str) -> None:
-        """Hear what was said before a pause; if the item ends in it, these are its words."""
-        self._ahead = _Ahead(self._stage.new_job(), item_id)
-        self._stage.want(Transcribe(self._ahead.job, pcm, self.language))
-
-    def heard_ahead(self, job: str, heard: Transcript | BaseException) -> bool:
-        """The recogniser's word on a pause; gives whether the job was that."""
-        if self._ahead is None or self._ahead.job != job:
-            return False
-        if isinstance(heard, Transcript):
-            self._ahead.heard = heard
-        else:
-            self._ahead = None  # the item will be heard as a whole
-        return True
+    def begin_ahead(self, pcm: bytes, item_id: str) -> None:
+        """Transcribe what was said before a pause; if the item ends in it, these are its words."""
+        self._ahead = self._new_job(_Job(item_id))
+        self._session.ask(Transcribe(self._ahead, pcm, self.language))
 
     def forget_ahead(self) -> None:
-        """What was heard before a pause is not the whole item."""
-        if self._ahead is not None and self._ahead.heard is None:
-            self._stage.want(Stop(self._ahead.job))
+        """Forget the words before a pause: they are not the whole item."""
+        if self._ahead is not None and self._jobs.pop(self._ahead).transcript is None:
+            self._session.ask(Stop(self._ahead))
         self._ahead = None
 
-    def hear(self, item: Item) -> None:
-        """Hear a committed item to its end."""
-        item.awaiting = True
-        if self._streaming is not None and self._hearings[self._streaming].item_id == item.id:
-            self._hearings[self._streaming].item = item
-            self._stage.want(TranscribeStream(self._streaming, b"", last=True))
+    def transcribe(self, item: Item) -> None:
+        """Transcribe a committed item to its end."""
+        item.transcribing = True
+        if self._streaming is not None and self.streaming_item_id == item.id:
+            self._jobs[self._streaming].item = item
+            self._session.ask(TranscribeStream(self._streaming, b"", last=True))
             self._streaming = None
             return
         ahead = self._ahead
-        if ahead is not None and ahead.item_id == item.id and self._wants == "words":
+        if ahead is not None and self._jobs[ahead].item_id == item.id and self._wants == "words":
             self._ahead = None
-            self._hearings[ahead.job] = _Hearing(item.id, item)
-            if ahead.heard is not None:
-                self.heard(ahead.job, ahead.heard)
+            self._jobs[ahead].item = item
+            if (transcript := self._jobs[ahead].transcript) is not None:
+                self.transcribed(ahead, transcript)
             return
-        job = self._stage.new_job()
-        self._hearings[job] = _Hearing(item.id, item)
-        self._stage.want(Transcribe(job, bytes(item.sound), self.language, self._wants))
+        job = self._new_job(_Job(item.id, item))
+        self._session.ask(Transcribe(job, bytes(item.audio), self.language, self._wants))
 
-    def partly_heard(self, job: str, text: str) -> None:
-        """A streaming recogniser's words so far."""
-        hearing = self._hearings.get(job)
-        # A delta can only add: words that the recogniser takes back wait for the final transcript.
-        if hearing is not None and self.asked and text.startswith(hearing.sent):
-            self._deltas(hearing, counting.split_tokens(text[len(hearing.sent) :]))
+    def _new_job(self, work: _Job) -> str:
+        job = self._session.new_job()
+        self._jobs[job] = work
+        return job
 
-    def heard(self, job: str, heard: Transcript | BaseException) -> None:
-        """The recogniser's last word on a job."""
-        hearing = self._hearings.pop(job, None)
+    # ------------------------------------------------------------------ answers of the ASR
+
+    def transcribed_ahead(self, job: str, transcript: Transcript | BaseException) -> bool:
+        """Take the words before a pause; return whether the job was about them."""
+        if job != self._ahead:
+            return False
+        if isinstance(transcript, Transcript):
+            self._jobs[job].transcript = transcript
+        else:
+            self._ahead = None  # the item will be transcribed as a whole
+            del self._jobs[job]
+        return True
+
+    def partly_transcribed(self, job: str, text: str) -> None:
+        """Take a streaming ASR's words so far."""
+        work = self._jobs.get(job)
+        # A delta can only add: words that the ASR takes back wait for the final transcript.
+        if work is not None and self.asked and text.startswith(work.sent):
+            self._send_deltas(work, counting.split_tokens(text[len(work.sent) :]))
+
+    def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+        """Take the ASR's last word on a job."""
+        work = self._jobs.pop(job, None)
         if job == self._streaming:
-            self._streaming = None  # it broke before the item was committed, which will be heard as a whole
-        if hearing is None or hearing.item is None:
+            self._streaming = None  # it broke before the item was committed, which will be transcribed as a whole
+        if work is None or work.item is None:
             return
-        item = hearing.item
-        item.awaiting = False
-        item.heard = heard.text if isinstance(heard, Transcript) else ""
-        if self.asked and item.id in self._stage.conversation:
-            if isinstance(heard, Transcript):
-                self._completed(hearing, item, heard)
-            else:
-                self._failed(item)
-        self._stage.item_heard(item)
+        item = work.item
+        item.transcribing = False
+        item.transcript = transcript.text if isinstance(transcript, Transcript) else ""
+        if not self.asked or item.id not in self._session.conversation:
+            return
+        if isinstance(transcript, Transcript):
+            self._complete(work, item, transcript)
+            return
+        # The sentence is recorded; type and code are those of the docs' example.
+        message = f"Input transcription failed for item '{item.id}'."
+        error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
+        self._send("failed", item.id, error=error)
 
-    def _deltas(self, hearing: _Hearing, tokens: list[str], logprobs: list[dict[str, Any]] | None = None) -> None:
+    def _send(self, step: str, item_id: str, **fields: Any) -> None:
+        type = f"conversation.item.input_audio_transcription.{step}"
+        self._session.send(type, item_id=item_id, content_index=0, **fields)
+
+    def _send_deltas(self, work: _Job, tokens: list[str], logprobs: list[dict[str, Any]] | None = None) -> None:
         for number, token in enumerate(tokens):
-            hearing.sent += token
-            self._stage.send(
-                "conversation.item.input_audio_transcription.delta",
-                item_id=hearing.item_id,
-                content_index=0,
-                delta=token,
-                **({} if logprobs is None else {"logprobs": [logprobs[number]]}),
-                obfuscation=self._stage.ids.padding(token),
-            )
+            work.sent += token
+            logprob = {} if logprobs is None else {"logprobs": [logprobs[number]]}
+            padding = self._session.ids.padding(token)
+            self._send("delta", work.item_id, delta=token, **logprob, obfuscation=padding)
 
-    def _completed(self, hearing: _Hearing, item: Item, heard: Transcript) -> None:
-        text = heard.text
-        logprobs = _logprobs(text, heard.sureness) if heard.sureness else None
-        if heard.parts:
-            self._segments(hearing, heard)
-        elif text.startswith(hearing.sent):
-            self._deltas(hearing, counting.split_tokens(text[len(hearing.sent) :]), logprobs)
-        self._stage.send(
-            "conversation.item.input_audio_transcription.completed",
-            item_id=item.id,
-            content_index=0,
-            transcript=text,
-            usage=self._usage(item, text),
-            **({} if logprobs is None else {"logprobs": logprobs}),
-        )
+    def _complete(self, work: _Job, item: Item, transcript: Transcript) -> None:
+        text = transcript.text
+        logprobs = _logprobs(text, transcript.confidence) if transcript.confidence else None
+        if transcript.parts:
+            self._send_segments(work, transcript)
+        elif text.startswith(work.sent):
+            self._send_deltas(work, counting.split_tokens(text[len(work.sent) :]), logprobs)
+        more = {} if logprobs is None else {"logprobs": logprobs}
+        self._send("completed", item.id, transcript=text, usage=self._usage(item, text), **more)
 
-    def _segments(self, hearing: _Hearing, heard: Transcript) -> None:
-        """Who said what. Not recorded; fields as in the SDK, each segment after its own deltas as over HTTP (docs)."""
-        for number, part in enumerate(heard.parts):
-            self._deltas(hearing, counting.split_tokens((" " if number else "") + part.text))
-            self._stage.send(
-                "conversation.item.input_audio_transcription.segment",
-                item_id=hearing.item_id,
-                content_index=0,
+    def _send_segments(self, work: _Job, transcript: Transcript) -> None:
+        """Send who said what. Not recorded; fields as in the SDK, each after its own deltas as over HTTP (docs)."""
+        for number, part in enumerate(transcript.parts):
+            self._send_deltas(work, counting.split_tokens((" " if number else "") + part.text))
+            self._send(
+                "segment",
+                work.item_id,
                 text=part.text,
-                id=self._stage.ids.new("seg"),
+                id=self._session.ids.new("seg"),
                 speaker=part.speaker,
                 start=part.start_seconds,
                 end=part.end_seconds,
             )
 
-    def _failed(self, item: Item) -> None:
-        # The sentence is recorded; type and code are those of the docs' example.
-        message = f"Input transcription failed for item '{item.id}'."
-        error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
-        self._stage.send(
-            "conversation.item.input_audio_transcription.failed", item_id=item.id, content_index=0, error=error
-        )
-
     def _usage(self, item: Item, text: str) -> dict[str, Any]:
-        asked = self._asked
-        assert asked is not None
-        if asked["model"] in _BILLED_BY_DURATION:
+        if self.asked["model"] in _BILLED_BY_DURATION:
             # Recorded: 2796 ms of speech → 3; an idle turn in which nothing was said → 0.
-            return {"type": "duration", "seconds": round(item.sound_ms / 1000) if text else 0}
-        sound = counting.user_audio_tokens(item.sound_ms)
-        written = len(counting.split_tokens(text)) + 1
+            return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
+        audio_tokens = counting.user_audio_tokens(item.audio_ms)
+        text_tokens = len(counting.split_tokens(text)) + 1
         return {
             "type": "tokens",
-            "total_tokens": sound + written,
-            "input_tokens": sound,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": sound},
-            "output_tokens": written,
+            "total_tokens": audio_tokens + text_tokens,
+            "input_tokens": audio_tokens,
+            "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens},
+            "output_tokens": text_tokens,
         }
 
 
-def _logprobs(text: str, sureness: tuple[float, ...]) -> list[dict[str, Any]]:
-    """One entry a token, as the SDK has them; the tokens of a word share its probability."""
+def _logprobs(text: str, confidence: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Return one entry a token, as the SDK has them; the tokens of a word share its probability."""
     tokens = counting.split_tokens(text)
     words: list[int] = []
     for token in tokens:
@@ -259,6 +234,6 @@ def _logprobs(text: str, sureness: tuple[float, ...]) -> list[dict[str, Any]]:
         words.append(words[-1] + begins if words else 0)
     found = []
     for token, word in zip(tokens, words, strict=True):
-        logprob = math.log(sureness[min(word, len(sureness) - 1)]) / words.count(word)
+        logprob = math.log(confidence[min(word, len(confidence) - 1)]) / words.count(word)
         found.append({"token": token, "logprob": round(logprob, 6), "bytes": list(token.encode())})
     return found

@@ -1,4 +1,4 @@
-"""Turn taking: from speech probabilities, one per 32 ms frame, to where a turn starts and ends.
+"""Turn detection: from speech probabilities, one per 32 ms frame, to where a turn starts and ends.
 
 The arithmetic is derived from recordings (12 of 12 offsets): frames of 32 ms counted from the first byte ever
 appended; `audio_start_ms` is the start of the first speech frame less `prefix_padding_ms`, never below 0;
@@ -18,7 +18,7 @@ FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
 _FRAMES_TO_START = 2  # a single frame is a click
 _HYSTERESIS = 0.15  # as the detector's authors advise: speech ends a little below the threshold it starts at
-_PAUSE_MS = 160  # when to begin hearing the words so far, while the silence that may end the turn still lasts
+_PAUSE_MS = 160  # when to transcribe the turn so far, while the silence that may end it still lasts
 _SEMANTIC_PREFIX_MS = 300
 _SEMANTIC_PAUSE_MS = 320  # when to ask whether the words so far are a finished thought
 # SDK docstring: the longest wait of each eagerness.
@@ -34,7 +34,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Pause:
-    """A pause that may end the turn: time to hear the words so far. `audio_end_ms` includes it."""
+    """Pause that may end the turn: time to transcribe it so far. `audio_end_ms` includes the pause."""
 
     audio_start_ms: int
     audio_end_ms: int
@@ -54,10 +54,10 @@ class Stopped:
 
 
 class Turns:
-    """Counts frames and says where turns start and end.
+    """Counts frames and finds where turns start and end.
 
     Args:
-        first_frame: The frame of the first probability it will be given.
+        first_frame: The frame of the first probability that will come.
     """
 
     def __init__(self, first_frame: int = 0) -> None:
@@ -71,12 +71,12 @@ class Turns:
 
     @property
     def speaking(self) -> bool:
-        """Whether a turn is under way."""
+        """True while a turn is under way."""
         return self.start_ms is not None
 
     @property
     def now_ms(self) -> int:
-        """The end of the last frame judged."""
+        """End of the last frame judged."""
         return self.frame * FRAME_MS
 
     def ignore_until(self, frame: int) -> None:
@@ -87,8 +87,9 @@ class Turns:
         self._earliest_ms = self._ignored_until * FRAME_MS
 
     def finish(self) -> Stopped | None:
-        """Semantic detection: the words so far are a finished thought. Ends the turn if it is still quiet."""
-        if self.start_ms is None or not self._quiet:
+        """End the turn if its pause still lasts: the words so far are a finished thought (semantic detection)."""
+        # A pause that was over before its words came is not what they are about.
+        if self.start_ms is None or self.paused_ms is None:
             return None
         return self._stop(self.start_ms)
 
@@ -129,7 +130,7 @@ class Turns:
         start_ms = self.start_ms
         if settings["type"] == "server_vad":
             longest_ms = settings["silence_duration_ms"]
-            # Where the turn ends almost at once there is nothing to gain by hearing ahead.
+            # Where the turn ends almost at once there is nothing to gain by transcribing ahead.
             pause_ms = _PAUSE_MS if longest_ms >= 2 * _PAUSE_MS else None
         else:
             longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], _SEMANTIC_PAUSE_MS
@@ -158,5 +159,5 @@ _UNFINISHED = re.compile(
 
 
 def sounds_finished(text: str) -> bool:
-    """Whether the words sound like a finished thought: some words, and not ending on one that asks for more."""
+    """Return whether the words are a finished thought: some words, and the last one does not ask for more."""
     return bool(text.strip()) and not _UNFINISHED.search(text.strip().rstrip("."))

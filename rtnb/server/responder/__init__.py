@@ -1,1 +1,1 @@
-"""The responder: what the practice server answers."""
+"""Responder of the practice server: its answers, by rule or from a chat endpoint."""

@@ -1,4 +1,4 @@
-"""A conversation in the Realtime API's items as the messages of a chat-completions request.
+"""Messages of a chat-completions request, from a conversation in the Realtime API's items.
 
 The Realtime API takes items in any order; chat servers do not. Most models' templates want turns that alternate, a
 result right behind its call, and the user's word last, and refuse the whole request otherwise (seen with llama.cpp:
@@ -18,10 +18,11 @@ _NO_WORDS = "(a recording in which no words could be heard)"
 _NO_RESULT = "(no result has come yet)"
 _BEGIN = "(The user has not said anything yet. Begin.)"
 _GO_ON = "(Go on.)"
+_NO_FIELDS = {"type": "object", "properties": {}}
 
 
 def messages(request: Request) -> list[dict[str, Any]]:
-    """A conversation as chat messages.
+    """Turn a conversation into chat messages.
 
     Args:
         request: What to answer.
@@ -60,35 +61,26 @@ def messages(request: Request) -> list[dict[str, Any]]:
         for call in message.get("tool_calls", ()):
             result = results.get(call["id"], _NO_RESULT)
             answered.append({"role": "tool", "tool_call_id": call["id"], "content": result})
-    last = answered[-1]["role"] if answered else "system"
-    if last == "system":
-        if all(message["role"] == "system" for message in answered):
-            answered.append({"role": "user", "content": request.asked or _BEGIN})
-    elif last == "assistant":  # a chat server would write on in the middle of that message, or refuse
+    if all(message["role"] == "system" for message in answered):
+        answered.append({"role": "user", "content": request.asked or _BEGIN})
+    elif answered[-1]["role"] == "assistant":  # a chat server would write on in the middle of that message, or refuse
         answered.append({"role": "user", "content": request.asked or _GO_ON})
     return answered
 
 
 def tools(request: Request) -> dict[str, Any]:
-    """The `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
+    """Return the `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
     found = [
-        {
-            "type": "function",
-            "function": {
-                "name": tool["name"],
-                "description": tool.get("description") or "",
-                "parameters": tool.get("parameters") or {"type": "object", "properties": {}},
-            },
-        }
+        {"name": name, "description": tool.get("description") or "", "parameters": tool.get("parameters") or _NO_FIELDS}
         for tool in request.tools
-        if tool.get("type", "function") == "function" and tool.get("name")
+        if tool.get("type", "function") == "function" and (name := tool.get("name"))
     ]
     if not found:
         return {}
     choice = request.tool_choice or "auto"
     if isinstance(choice, Mapping):
-        return {"tools": found, "tool_choice": {"type": "function", "function": {"name": choice.get("name")}}}
-    return {"tools": found, "tool_choice": choice}
+        choice = {"type": "function", "function": {"name": choice.get("name")}}
+    return {"tools": [{"type": "function", "function": function} for function in found], "tool_choice": choice}
 
 
 def _add(found: list[dict[str, Any]], role: str, content: str | list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The conversation as the practice brain's rules see it.
+"""Conversation as the responder's rules see it.
 
 A turn is everything the user sent since the last answer. Typed words beside a recording are the request and the
 recording is what it is about; a recording alone is both; the instructions speak where the user only talks.
@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rtnb.server import languages
 from rtnb.server.languages import together
 from rtnb.server.protocol.requests import Request
-from rtnb.server.responder import text_extraction
-from rtnb.server.responder.intents import ask_of, brief, command_and_rest, is_command, is_question, unconditional
-from rtnb.server.responder.templates import PHRASES, phrase
+from rtnb.server.responder import intents
+from rtnb.server.responder.lexicon import TEMPLATES, cue, extract, template
+from rtnb.server.responder.names import last_name
+from rtnb.server.responder.text_extraction import sentences
 
-__all__ = ["Dialogue", "Turn", "look"]
+__all__ = ["Dialogue", "Turn", "read_dialogue"]
 
 
 @dataclass(slots=True)
 class Turn:
-    """What one side said until the other spoke."""
+    """Everything one side said until the other spoke."""
 
     typed: list[str] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
@@ -38,14 +39,31 @@ class Turn:
         return together([*self.typed, *self.heard])
 
     @property
+    def request(self) -> str:
+        """Its typed words, or where there are none the heard ones."""
+        return together(self.typed) or together(self.heard)
+
+    @property
     def empty(self) -> bool:
-        """Whether there is nothing in it at all."""
+        """True where nothing at all is in it."""
         return not (self.typed or self.clips or self.pictures or self.outputs)
+
+    def add(self, part: Mapping[str, Any], text: str) -> None:
+        """Take a content part of a user message, with its text or transcript."""
+        kind = part.get("type")
+        if kind in ("input_audio", "audio"):
+            self.clips += 1
+            self.heard += [text] if text else []
+        elif kind in ("input_image", "image_url"):
+            url = part.get("image_url")
+            self.pictures.append(str(url.get("url") if isinstance(url, Mapping) else url or ""))
+        elif text:
+            self.typed.append(text)
 
 
 @dataclass(slots=True)
 class Dialogue:
-    """The conversation as the rules see it."""
+    """Dialogue context of one answer."""
 
     request: Request
     instructions: str = ""
@@ -58,110 +76,106 @@ class Dialogue:
     asked: str = ""  # the request, where the response's own instructions are one
 
     def say(self, key: str, **filled: object) -> str:
-        """A set phrase in the language of the answer."""
-        return phrase(self.language, key, **filled)
+        """Fill a template in the language of the answer."""
+        return template(self.language, key, **filled)
+
+    def say_of(self, key: str, x: str | None, otherwise: str) -> str:
+        """Fill a template with `x`, or take the other one where there is no `x`."""
+        return self.say(key, x=x) if x else self.say(otherwise)
+
+    def join(self, names: Sequence[str]) -> str:
+        """Join names as the language of the answer does: "a, b and c"."""
+        if len(names) < 2:
+            return "".join(names)
+        return self.say("comma").join(names[:-1]) + self.say("and") + names[-1]
+
+    def row(self, parts: Sequence[str]) -> str:
+        """Write a row of numbers, letters or words as a sentence: "1, 2, 3."."""
+        return self.say("comma").join(parts) + self.say("stop")
+
+    @property
+    def user_name(self) -> str | None:
+        """Name the user last gave for themselves; None where none was given."""
+        return last_name(words for _, words in self.messages)
+
+    @property
+    def persona(self) -> str:
+        """Name the instructions give the speaker: "Nova" of "You are Nova, a guide."; "" for none."""
+        return extract("persona", self.instructions)
 
     @property
     def earlier(self) -> list[str]:
-        """What the user said before this turn, one entry a message."""
+        """Everything the user said before this turn, one entry a message."""
         return [words for turn, words in self.messages if turn is not self.turn and words]
 
     @property
     def material(self) -> str:
-        """What a request such as "summarise this" is about."""
+        """Text that a request such as "summarise this" is about."""
         turn = self.turn
         if turn.heard and turn.typed:
             return together(turn.heard)
-        request, rest = command_and_rest(turn.text)
+        request, rest = intents.command_and_rest(turn.text)
         if rest and (not self.asked or re.search(r"[:：“\"「]", turn.text)):
             return rest
-        if self.asked and self.request.aside:
-            return together(self.earlier)
-        if turn.clips and not turn.typed and not is_command(request):
-            return together(turn.heard)
-        whole = bool(
-            re.search(
-                r"\b(?:all|everything|conversation|we|so far|both|clips|recordings)\b|全部"
-                r"|所有|每段|都|我们",
-                request,
-                re.I,
-            )
-        )
-        clips = [together(other.heard) for other, _ in self._turns() if other.heard and other is not turn]
-        if clips:
-            return together(clips if whole else clips[-1:])
         earlier = self.earlier
-        return together(earlier if whole or len(earlier) < 2 else earlier[-1:] or earlier)
+        if self.asked and self.request.aside:
+            return together(earlier)
+        if turn.clips and not turn.typed and not intents.is_command(request):
+            return together(turn.heard)
+        turns = {id(other): other for other, _ in self.messages}  # a turn may have several messages
+        clips = [together(other.heard) for other in turns.values() if other.heard and other is not turn]
+        whole = cue("everything").search(request)
+        return together((clips or earlier) if whole else (clips or earlier)[-1:])
 
-    def _turns(self) -> list[tuple[Turn, str]]:
-        seen: list[tuple[Turn, str]] = []
-        for turn, words in self.messages:
-            if not any(turn is other for other, _ in seen):
-                seen.append((turn, words))
-        return seen
 
-
-def look(request: Request) -> Dialogue:
+def read_dialogue(request: Request) -> Dialogue:
     """Read a request into turns, and find the language to answer in."""
-    scene = Dialogue(request, instructions=request.instructions or "")
+    dialogue = Dialogue(request, instructions=request.instructions or "")
     turn = Turn()
     for item in request.items:
         kind = item.get("type") or "message"
         if kind == "function_call":
-            scene.calls[str(item.get("call_id"))] = (str(item.get("name")), _parsed(item.get("arguments")))
+            dialogue.calls[str(item.get("call_id"))] = (str(item.get("name")), _parsed(item.get("arguments")))
             if turn.typed or turn.clips:
                 turn = Turn()  # the question it came from is being answered
         elif kind == "function_call_output":
             turn.outputs.append((str(item.get("call_id")), str(item.get("output") or "")))
         elif kind == "message":
-            role = item.get("role")
-            parts = item.get("content") or []
-            parts = [{"type": "input_text", "text": parts}] if isinstance(parts, str) else parts
-            texts = [
-                str(part.get("text") or part.get("transcript") or "").strip()
-                for part in parts
-                if isinstance(part, Mapping)
-            ]
-            joined = together(text for text in texts if text)
-            if role == "assistant":
-                if joined:
-                    scene.answers.append(joined)
-                turn = Turn()
-            elif role == "system":
-                if joined:
-                    scene.system.append(joined)
-            else:
-                for part, text in zip((part for part in parts if isinstance(part, Mapping)), texts, strict=True):
-                    if part.get("type") in ("input_audio", "audio"):
-                        turn.clips += 1
-                        turn.heard += [text] if text else []
-                    elif part.get("type") in ("input_image", "image_url"):
-                        turn.pictures.append(_url(part))
-                    elif text:
-                        turn.typed.append(text)
-                scene.messages.append((turn, joined))
-    scene.turn = turn
-    if asked := _asked(scene):
-        scene.asked, scene.turn = asked, Turn(typed=[asked])
-    scene.language = _language(scene)
-    return scene
+            turn = _read_message(dialogue, turn, item)
+    dialogue.turn = turn
+    if asked := _asked(dialogue):
+        dialogue.asked, dialogue.turn = asked, Turn(typed=[asked])
+    dialogue.language = _language(dialogue)
+    return dialogue
 
 
-def _asked(scene: Dialogue) -> str:
-    """What a response's own instructions ask for; "" where they only say how to answer the user's last message."""
-    turn, aside = scene.turn, scene.request.aside
-    asked = together(unconditional(scene.request.asked))
+def _read_message(dialogue: Dialogue, turn: Turn, item: Mapping[str, Any]) -> Turn:
+    """Add a message to the dialogue; return the turn that goes on after it."""
+    content = item.get("content") or []
+    content = [{"type": "input_text", "text": content}] if isinstance(content, str) else content
+    parts = [part for part in content if isinstance(part, Mapping)]
+    texts = [str(part.get("text") or part.get("transcript") or "").strip() for part in parts]
+    words = together(text for text in texts if text)
+    role = item.get("role")
+    if role in ("assistant", "system"):
+        (dialogue.answers if role == "assistant" else dialogue.system).extend([words] if words else [])
+        return Turn() if role == "assistant" else turn
+    for part, text in zip(parts, texts, strict=True):
+        turn.add(part, text)
+    dialogue.messages.append((turn, words))
+    return turn
+
+
+def _asked(dialogue: Dialogue) -> str:
+    """Return what a response's own instructions ask for; "" where they only say how to answer the last message."""
+    turn, aside = dialogue.turn, dialogue.request.aside
+    asked = together(intents.unconditional(dialogue.request.asked))
     if turn.outputs or not (aside or turn.empty):
         return ""
-    if ask_of(brief(asked)) is None and not is_question(brief(asked)):
+    if intents.intent_of(intents.brief(asked)) is None and not intents.is_question(intents.brief(asked)):
         # "Write a note." is about what was said; "You are a guide." begins a conversation.
-        return "" if not scene.messages or is_command(turn.text) else asked
-    return asked if aside or scene.messages or len(text_extraction.sentences(asked)) <= 2 else ""
-
-
-def _url(part: Mapping[str, Any]) -> str:
-    url = part.get("image_url")
-    return str(url.get("url") if isinstance(url, Mapping) else url or "")
+        return "" if not dialogue.messages or intents.is_command(turn.text) else asked
+    return asked if aside or dialogue.messages or len(sentences(asked)) <= 2 else ""
 
 
 def _parsed(arguments: Any) -> dict[str, Any]:
@@ -172,56 +186,34 @@ def _parsed(arguments: Any) -> dict[str, Any]:
     return dict(value) if isinstance(value, Mapping) else {}
 
 
-# "answer in French", "speak Chinese", "in German, please", "用中文回答", "auf Deutsch", "en français"
-_TONGUE = re.compile(
-    r"\b(?:answer|answers|reply|replies|respond|responses?|speak|speaks|talk|converse|write|communicate"
-    r"|summari[sz]e|say|"
-    r"explain|greet|repeat|continue|switch|use|language|only|always)\b[^.!?;]*?\b(?:in|to|only|using|with"
-    r"|is)?\b[^.!?;]*"
-    r"|\bin\s+\w+\s*[.!?]*$|\bin\s+\w+,?\s+please|用[^。，]*|auf\s+\w+|en\s+\w+|in\s+het\s+\w+|in italiano"
-    r"|em\s+\w+",
-    re.IGNORECASE,
-)
-
-
 def _asked_language(text: str) -> str | None:
-    """The language an answer is asked for in, where rules see that one is."""
-    for sentence in (part[:400] for part in text_extraction.sentences(text[:20_000])):
-        # A language that is talked about or translated into is not one to answer in.
-        if re.search(
-            r"\btranslat|翻译|怎么[说写读]|\btradu|übersetz|\bteacher\b|\btutor\b"
-            r"|\blearn",
-            sentence,
-            re.IGNORECASE,
-        ):
+    """Return the language an answer is asked for in, where rules see that one is."""
+    for sentence in (part[:400] for part in sentences(text[:20_000])):
+        if cue("language_talked_about").search(sentence):
             continue
-        for match in _TONGUE.finditer(sentence):
-            found = [code for code in languages.named(match.group()) if code in PHRASES]
-            if found:
+        for match in cue("answer_in").finditer(sentence):
+            if found := [code for code in languages.named(match.group()) if code in TEMPLATES]:
                 return found[0]
     return None
 
 
-def _language(scene: Dialogue) -> str:
-    turn = scene.turn
-    if found := _asked_language(" ".join(turn.typed or turn.heard)):
-        return found
-    for words in reversed(scene.earlier):
-        if re.search(
-            r"\b(?:from now on|always|let's speak|let us speak|only)\b|从现在|désormais|ab jetzt", words, re.I
-        ) and (found := _asked_language(words)):
-            return found
-    if found := _asked_language(" ".join([scene.instructions, *scene.system])):
-        return found
-    earlier = list(reversed(scene.earlier))
-    answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in scene.answers[-1:]]  # without what it quotes
+def _language(dialogue: Dialogue) -> str:
+    turn, earlier = dialogue.turn, dialogue.earlier[::-1]
+    wishes = [
+        " ".join(turn.typed or turn.heard),
+        *(words for words in earlier if cue("from_now_on").search(words)),
+        " ".join([dialogue.instructions, *dialogue.system]),
+    ]
+    if asked := next(filter(None, map(_asked_language, wishes)), None):
+        return asked
+    answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in dialogue.answers[-1:]]  # without quotations
     texts = [" ".join(turn.typed), *answer, *earlier] if turn.typed else [*earlier, *answer]
     if turn.heard and not turn.typed:
-        # The recogniser writes in the language it hears: what was typed before tells nothing of it.
-        texts = [together(other.heard) for other, _ in reversed(scene.messages)]
+        # The recogniser writes in the language it hears: what was typed before says nothing of it.
+        texts = [together(other.heard) for other, _ in reversed(dialogue.messages)]
     else:
-        texts.append(scene.instructions)
+        texts.append(dialogue.instructions)
     guesses = [languages.guess(text, default="") for text in texts]
-    guesses.insert(1, scene.request.prompt_language or "")
+    guesses.insert(1, dialogue.request.prompt_language or "")
     guess = next(filter(None, guesses), "en")
-    return guess if guess in PHRASES else "en"
+    return guess if guess in TEMPLATES else "en"

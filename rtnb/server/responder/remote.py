@@ -1,4 +1,4 @@
-"""A real mind for the practice server: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
+"""LLM as the practice server's responder: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rtnb.web import urls
 __all__ = ["Remote"]
 
 _CONNECT_SECONDS = 10.0
-# What chat servers give as `finish_reason`, and what the Realtime API calls it.
+# The `finish_reason` of chat servers, and what the Realtime API calls it.
 _CUT = {"length": Cut("max_output_tokens"), "content_filter": Cut("content_filter")}
 _AT_ONCE = 64  # questions under way at a time; chat servers queue them in turn
 
@@ -35,17 +35,17 @@ def _threads() -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class Remote:
-    """Answers from a chat-completions server such as Ollama, vLLM or llama.cpp.
+    """Responder that asks a chat-completions server such as Ollama, vLLM or llama.cpp.
 
     Args:
         base_url: Up to and with `/v1`, for example `"http://localhost:11434/v1"`.
         model: The model's name there.
-        key: Bearer key, or a function that gives it. None sends none. It is kept as a function and never shows.
+        key: Bearer key, or a function that returns it. None sends none. It is kept as a function and never shows.
         timeout_seconds: Longest wait for the first word and for each piece after it. Long, because a server may
             have to load its model first.
 
     Attributes:
-        pool: The threads that wait for the chat server, apart from those that hear and speak.
+        pool: The threads that wait for the chat server, apart from those of ASR and TTS.
 
     Raises:
         InputError: If `base_url` is no http or https address.
@@ -71,18 +71,18 @@ class Remote:
             )
 
     def headers(self) -> dict[str, str]:
-        """What a request begins with, the key included."""
+        """Return a request's headers, the key included."""
         held = {"Authorization": f"Bearer {self.key()}"} if callable(self.key) else {}
         return {"Content-Type": "application/json", "Accept": "text/event-stream", **held}
 
     def __call__(self, request: Request) -> _Answer:
-        """Think: send the conversation, give the answer as it comes.
+        """Send the conversation, and return the answer as it comes.
 
         Args:
             request: What to answer.
 
         Returns:
-            An iterator: `Say` for each finished sentence, then `Call` for each function the model calls, then `Cut`
+            An iterator: `Text` for each finished sentence, then `Call` for each function the model calls, then `Cut`
             where the server stopped before its end. Its `abandon` ends it from another thread.
 
         Raises:
@@ -97,11 +97,12 @@ class _Answer:
     """One answer, as it comes."""
 
     def __init__(self, remote: Remote, request: Request) -> None:
-        self._remote = remote
-        self._request = request
+        self._remote, self._request = remote, request
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._abandoned = False
+        self._ended = False  # the stream, as a whole one ends
+        self._why = ""  # the server stopped
         self._steps = self._perform()
 
     def __iter__(self) -> Iterator[Answer]:
@@ -115,7 +116,7 @@ class _Answer:
         self._steps.close()
 
     def abandon(self) -> None:
-        """Hang up, from any thread: the chat server sees its stream closed, and whoever waits here is woken."""
+        """Close the stream, from any thread: the chat server sees it, and a thread that waits here goes on."""
         with self._lock:
             self._abandoned = True
             if self._socket is not None:
@@ -123,38 +124,37 @@ class _Answer:
                     self._socket.shutdown(socket.SHUT_RDWR)
 
     def _perform(self) -> Generator[Answer, None, None]:
-        sentences = Sentences(aloud="audio" in self._request.modalities)
-        calls = _Calls()
-        why = ""
-        said = False
-        for choice in self._choices():
-            why = choice.get("finish_reason") or why
-            delta = choice.get("delta") or choice.get("message") or {}
-            piece = delta.get("content")
-            for sentence in sentences.feed(piece) if isinstance(piece, str) else ():
-                said = True
-                yield Text(sentence)
-            for position, part in enumerate(delta.get("tool_calls") or ()):
-                calls.add(part, position)
-        for sentence in sentences.rest():
-            said = True
-            yield Text(sentence)
-        for name, written in calls:
-            said = True
-            yield Call(name, self._arguments(name, written, why))
-        if said and why in _CUT:
-            yield _CUT[why]
-        if not said and not self._abandoned:
-            reason = f" (it stopped for: {why})" if why not in ("", "stop") else ""
+        nothing = True
+        for answer in self._pieces():
+            nothing = False
+            yield answer
+        if not nothing and self._why in _CUT:
+            yield _CUT[self._why]
+        if nothing and not self._abandoned:
+            reason = f" (it stopped for: {self._why})" if self._why not in ("", "stop") else ""
             raise self._failed(
                 f"answered without a word{reason}. Ask again, or take another model", type="empty_answer"
             )
 
-    def _arguments(self, name: str, written: str, why: str) -> dict[str, Any]:
+    def _pieces(self) -> Iterator[Text | Call]:
+        sentences = Sentences(aloud="audio" in self._request.modalities)
+        calls = _Calls()
+        for choice in self._choices():
+            self._why = choice.get("finish_reason") or self._why
+            delta = choice.get("delta") or choice.get("message") or {}
+            piece = delta.get("content")
+            yield from map(Text, sentences.feed(piece) if isinstance(piece, str) else ())
+            for position, part in enumerate(delta.get("tool_calls") or ()):
+                calls.add(part, position)
+        yield from map(Text, sentences.rest())
+        for name, written in calls:
+            yield Call(name, self._arguments(name, written))
+
+    def _arguments(self, name: str, written: str) -> dict[str, Any]:
         try:
             arguments = json.loads(written or "{}")
         except ValueError as error:
-            cut = ", cut off at its longest answer" if why == "length" else ""
+            cut = ", cut off at its longest answer" if self._why == "length" else ""
             raise self._failed(
                 f"called {name} with arguments that are no JSON{cut}: {written[:200]}. Try again, or a larger model",
                 type="invalid_tool_call",
@@ -164,7 +164,7 @@ class _Answer:
     # ── The request ───────────────────────────────────────────────────────────────────────────────────────
 
     def _choices(self) -> Iterator[Mapping[str, Any]]:
-        """The first choice of every chunk."""
+        """Return the first choice of every chunk."""
         remote = self._remote
         connection = self._connection()
         path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
@@ -178,15 +178,11 @@ class _Answer:
             if response.status != 200:
                 self._refuse(response)
             begun = True
-            ended = False
             for chunk in self._chunks(response):
-                if chunk is None:
-                    ended = True
-                    break
                 choice = self._choice(chunk)
                 yield choice
-                ended = ended or bool(choice.get("finish_reason"))
-            if not ended:
+                self._ended = self._ended or bool(choice.get("finish_reason"))
+            if not self._ended:
                 # An HTTP stream that ends too early looks to http.client like one that has ended.
                 raise ConnectionError("it closed the stream")
         except (OSError, http.client.HTTPException) as error:
@@ -205,11 +201,11 @@ class _Answer:
 
     def _connection(self) -> http.client.HTTPConnection:
         address = urllib.parse.urlsplit(self._remote.base_url)
-        assert address.hostname is not None  # checked when made
+        host, port = str(address.hostname), address.port  # there is a host: it was checked when made
         if address.scheme == "http":
-            return http.client.HTTPConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS)
+            return http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
         context = ssl.create_default_context()
-        return http.client.HTTPSConnection(address.hostname, address.port, timeout=_CONNECT_SECONDS, context=context)
+        return http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=context)
 
     def _connect(self, connection: http.client.HTTPConnection) -> None:
         connection.set_debuglevel(0)  # where a program has set it for all, whole requests are printed
@@ -220,22 +216,25 @@ class _Answer:
             connection.sock.settimeout(self._remote.timeout_seconds)
             self._socket = connection.sock
 
-    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any] | None]:
-        """What the stream holds; None for its end mark."""
+    def _chunks(self, response: http.client.HTTPResponse) -> Iterator[Mapping[str, Any]]:
+        """Return what the stream holds until its end mark."""
         if "json" in (response.headers.get("Content-Type") or ""):  # a server that does not stream
             yield self._parsed(response.read().decode("utf-8", "replace"))
-            yield None
+            self._ended = True
             return
         nothing = True
         other = ""
         for raw in response:
             line = raw.decode("utf-8", "replace").strip()
-            if line.startswith("error:"):  # llama.cpp's way of old to fail in the middle
+            if line.startswith("error:"):  # how older llama.cpp fails in the middle
                 yield {"error": self._parsed(line.removeprefix("error:").strip())}
             elif line.startswith("data:"):
                 nothing = False
                 data = line.removeprefix("data:").strip()
-                yield None if data == "[DONE]" else self._parsed(data)
+                if data == "[DONE]":
+                    self._ended = True
+                    return
+                yield self._parsed(data)
             elif nothing and not line.startswith((":", "event:", "id:", "retry:")):  # those are comments and such
                 other = (other + line)[:200]
         if nothing and other:
@@ -252,7 +251,7 @@ class _Answer:
         return value
 
     def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-        if chunk.get("error") or chunk.get("object") == "error":  # the latter: vLLM of old
+        if chunk.get("error") or chunk.get("object") == "error":  # the latter: older vLLM
             raise self._failed(f"failed in the middle of its answer: {_message(chunk)}. Look at its own log")
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else {}
@@ -274,14 +273,14 @@ class _Answer:
         reason = str(error) or type(error).__name__
         if isinstance(error, TimeoutError) and self._socket is not None:
             waited = f"{self._remote.timeout_seconds:g} s"
-            told = f"has not sent anything for {waited}. It may be overloaded: ask again, or take a smaller model"
+            problem = f"has not sent anything for {waited}. It may be overloaded: ask again, or take a smaller model"
         elif begun:
-            told = f"broke off in the middle of its answer ({reason}). What it had said until then was told; ask again"
+            problem = f"broke off in the middle of its answer ({reason}). What it had said by then was sent; ask again"
         elif self._socket is not None:
-            told = f"hung up without an answer ({reason}). Look at its own log, and ask again"
+            problem = f"hung up without an answer ({reason}). Look at its own log, and ask again"
         else:
-            told = f"cannot be reached ({reason}). Start it, or check the address given as --brain"
-        return ConnectionFailed(f"The brain at {url} {told}.", reason=reason, url=url)
+            problem = f"cannot be reached ({reason}). Start it, or check the address given as --brain"
+        return ConnectionFailed(f"The brain at {url} {problem}.", reason=reason, url=url)
 
     def _refuse(self, response: http.client.HTTPResponse) -> None:
         remote, status = self._remote, response.status
@@ -344,7 +343,7 @@ class _Calls:
 
 
 def _message(body: Mapping[str, Any]) -> str:
-    """What an error says, in the shapes that chat servers give it."""
+    """Return what an error says, in the shapes that chat servers write it."""
     error = body.get("error") or body
     if isinstance(error, Mapping):
         error = error.get("message") or error.get("detail") or error

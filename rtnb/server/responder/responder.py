@@ -1,7 +1,7 @@
-"""The practice server's brain: offline, by rules, pure and deterministic.
+"""Responder of the practice server: offline, by rules, pure and deterministic.
 
-It does what it was told as far as rules can (summarise, repeat, count, remember, spell, add up, call tools), answers
-from the conversation so far, and says plainly what only a model could do. `Remote` is a real mind behind any
+It does what it is asked as far as rules can (summarise, repeat, count, remember, spell, add up, call tools), answers
+from the conversation so far, and says plainly what only a model could do. `Remote` is a real LLM behind any
 OpenAI-compatible chat endpoint, of the same shape.
 """
 
@@ -13,77 +13,61 @@ from dataclasses import replace
 
 from rtnb.server.languages import together
 from rtnb.server.protocol.requests import Call, Request, Text
-from rtnb.server.responder import text_extraction, tool_selection
-from rtnb.server.responder.answers import (
-    ANSWERS,
-    about_outputs,
-    about_pictures,
-    find_said,
-    heard_line,
-    joined,
-    persona,
-    plain,
-)
-from rtnb.server.responder.dialogue import Dialogue, look
-from rtnb.server.responder.intents import (
-    ask_of,
-    brief,
-    command_and_rest,
-    is_command,
-    is_question,
-    standing,
-    unconditional,
-)
+from rtnb.server.responder import intents, tool_selection
+from rtnb.server.responder.answers import ANSWERS, heard_sentence
+from rtnb.server.responder.dialogue import Dialogue, read_dialogue
 from rtnb.server.responder.length_limits import Limits, fit, limits_of
+from rtnb.server.responder.lexicon import cue, having
+from rtnb.server.responder.names import last_name
+from rtnb.server.responder.numbers import arithmetic, spoken_number
+from rtnb.server.responder.recall import find_said
 from rtnb.server.responder.remote import Remote
+from rtnb.server.responder.slot_filling import fill
+from rtnb.server.responder.text_extraction import keywords, words
+from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
 
 __all__ = ["Call", "Remote", "Request", "Text", "think"]
 
-# Asks whose answer is words as they were said, or a row that the ask itself counts: not to be cut.
-_AS_IT_IS = text_extraction.bag(
-    "exactly say repeat transcribe passage reverse spell count_to i_said said_first said_last which_language"
-)
+_POLITENESS = ("greet", "fine", "thanks")
 
 
 def think(request: Request) -> Iterator[Text | Call]:
-    """Answer offline, by rules: no network, no clock, no chance; the same request gives the same answer.
+    """Answer offline, by rules: no network, no clock, no chance; the same request gets the same answer.
 
     Args:
         request: What to answer.
 
     Yields:
-        `Say` for each sentence of the answer, or `Call` for each function to call; at least one of either.
+        `Text` for each sentence of the answer, or `Call` for each function to call; at least one of either.
     """
-    scene = look(request)
-    calls, lacking = _calls(scene)
+    dialogue = read_dialogue(request)
+    calls, lacking = _calls(dialogue)
     if calls:
         yield from calls
         return
-    limits = limits_of(scene, whole=_request_ask(scene) in _AS_IT_IS)
-    if scene.turn.outputs:  # what was called for is told in full
+    limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
+    if dialogue.turn.outputs:  # the results of calls are said in full
         limits = replace(limits, words=None, sentences=None)
-    said = fit(_answer(scene, lacking), limits) or [scene.say("wrote_nothing")]
-    if not scene.answers and not scene.calls:
-        said = [*_introduction(scene, limits), *said]
-    for sentence in said:
+    said = fit(_answer(dialogue, lacking), limits) or [dialogue.say("wrote_nothing")]
+    for sentence in [*_introduction(dialogue, limits), *said]:
         yield Text(sentence)
 
 
-def _introduction(scene: Dialogue, limits: Limits) -> list[str]:
+def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
     """Say once, at the first answer of a conversation, who is speaking.
 
     Not where each word of the answer was asked for, by what it is or by how long it may be.
     """
-    exact = ("exactly", "say", "repeat", "transcribe", "passage", "who", "classify", "spell", "count_to")
-    if _request_ask(scene) in exact or scene.turn.outputs or scene.asked or limits.asked_now or limits.prefix:
+    if dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked:
         return []
-    name = persona(scene)
-    return [scene.say("intro_as", x=name) if name else scene.say("intro")]
+    if _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
+        return []
+    return [dialogue.say_of("intro_as", dialogue.persona, "intro")]
 
 
-def _calls(scene: Dialogue) -> tuple[list[Call], list[str]]:
-    """The functions to call now; or, where an argument is missing, the sentence that asks for it."""
-    request, turn = scene.request, scene.turn
+def _calls(dialogue: Dialogue) -> tuple[list[Call], list[str]]:
+    """Choose the functions to call now; or, where an argument is missing, write the sentence that asks for it."""
+    request, turn = dialogue.request, dialogue.turn
     tools = tool_selection.functions(request.tools)
     choice = request.tool_choice or "auto"
     if not tools or choice == "none" or turn.outputs:
@@ -94,120 +78,117 @@ def _calls(scene: Dialogue) -> tuple[list[Call], list[str]]:
     if isinstance(choice, Mapping):
         named = str(choice.get("name") or (choice.get("function") or {}).get("name") or "") or None
     insist = choice == "required" or named is not None
-    words = brief(turn.text)
-    typed = brief(" ".join(turn.typed))
-    if typed and turn.heard and is_command(typed):
+    text, typed = intents.brief(turn.text), intents.brief(" ".join(turn.typed))
+    if typed and turn.heard and intents.is_command(typed):
         # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
-        words = typed
-    asked = "" if scene.asked else brief(together(unconditional(request.asked)))
+        text = typed
+    asked = "" if dialogue.asked else intents.brief(together(intents.unconditional(request.asked)))
     if insist:
-        words = together([words, asked])
-    if insist and not words:
-        words = brief(scene.earlier[-1]) if scene.earlier else ""
-    if not words and not insist and not asked:
+        text = together([text, asked]) or intents.brief(next(reversed(dialogue.earlier), ""))
+    elif not text and not asked:
         return [], []
-    matches = tool_selection.choose(words, tools, insist=insist, named=named)
+    matches = tool_selection.choose(text, tools, insist=insist, named=named)
     if asked and not any(match.calls for match in matches):
         matches = [match for match in tool_selection.choose(asked, tools) if match.calls] or matches
-    if not matches and scene.earlier and not is_command(words) and len(text_extraction.words(words)) <= 6:
-        before = tool_selection.choose(brief(scene.earlier[-1]), tools)
-        if before and (not before[0].calls or re.match(r"(?i)\W*(?:and|what about|how about|or)\b|那", words)):
-            again = re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", words)
-            # "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
-            named_ = str(before[0].tool["name"])
-            given, _ = tool_selection.fill(before[0].tool.get("parameters") or {}, f"in {again}", insist=False)
-            matches = tool_selection.choose(f"in {again}", tools, named=named_) if given else []
-    calls = [call for match in matches for call in match.calls]
-    if calls:
+    if not matches and not intents.is_command(text) and len(words(text)) <= 6:
+        matches = _follow_up(dialogue, text, tools)
+    if calls := [call for match in matches for call in match.calls]:
         return calls, []
-    for match in matches:
-        if match.missing and match.score >= 2.5:
-            tool = plain(re.sub(r"^(?:get|fetch)_", "", str(match.tool["name"])))
-            missing = joined(scene, [plain(name) for name in match.missing])
-            return [], [scene.say("need", tool=tool, x=missing)]
-    return [], []
+    lacking = next((match for match in matches if match.missing and match.score >= 2.5), None)
+    if lacking is None:
+        return [], []
+    tool = plain(re.sub(r"^(?:get|fetch)_", "", str(lacking.tool["name"])))
+    return [], [dialogue.say("need", tool=tool, x=dialogue.join([plain(name) for name in lacking.missing]))]
 
 
-def _request_ask(scene: Dialogue) -> str | None:
-    turn = scene.turn
-    own = together(turn.typed) or together(turn.heard)
-    ask = ask_of(command_and_rest(own)[0]) if own else None
-    if ask in (None, "greet", "fine", "thanks") or (turn.empty and not own):
-        wish = standing([scene.instructions, *reversed(scene.system)])
-        if wish is not None and (ask is None or wish[0] != "greet"):
-            return wish[0]
-    return ask
+def _follow_up(dialogue: Dialogue, text: str, tools: list[tool_selection.Schema]) -> list[tool_selection.Match]:
+    """Take a few words for what the request before them lacked.
 
-
-def _answer(scene: Dialogue, lacking: list[str]) -> list[str]:
-    turn = scene.turn
-    if turn.outputs:
-        return about_outputs(scene)
-    said = about_pictures(scene)
-    typed, heard = together(turn.typed), together(turn.heard)
-    # "Answer the question in the recording": then the recording is the request.
-    deferring = (
-        turn.typed
-        and heard
-        and re.search(
-            r"\b(?:answer|respond|reply|react|follow)\b.*\b(?:question|audio|recording|clip|speaker|this"
-            r"|it|them|user|instructions?)\b|^\W*(?:answer|respond|reply)\W*$|回答",
-            brief(typed),
-            re.IGNORECASE,
-        )
-    )
-    own = heard if deferring or not typed else typed
-    if deferring:
-        turn.typed = []
-    command = brief(command_and_rest(own)[0]) if own else ""
-    ask = ask_of(command) if command else None
-    wish = standing([scene.instructions, *reversed(scene.system)])
-    if wish is not None and (ask is None or (ask in ("greet", "fine", "thanks") and wish[0] != "greet")):
-        found = [] if wish[0] == "greet" and own and scene.answers else _apply_standing(scene, *wish)
-        if found:
-            return [*said, *found]
-    if ask is not None:
-        found = ANSWERS[ask](scene, command)
-        if found:
-            return [*said, *found]
-    if lacking:
-        return [*said, *lacking]
-    if own and (sum_ := text_extraction.arithmetic(brief(own))):
-        return [*said, scene.say("equals", sum=_read_out(scene, sum_[0]), x=text_extraction.spoken_number(sum_[1]))]
-    if not own:
-        if turn.clips:
-            return [*said, scene.say("heard_nothing")]
-        return said or [scene.say("greet" if not scene.answers else "wrote_nothing")]
-    introduced = text_extraction.last_name([brief(own)])
-    if is_question(brief(own)):
-        found_sentence = find_said(scene, own)
-        if found_sentence:
-            return [*said, scene.say("said", x=found_sentence)]
-        return [*said, *heard_line(scene), *([] if said else [scene.say("no_answer")])]
-    if scene.asked:  # a note of any kind: rules can tell what was said
-        return [*said, *ANSWERS["summarise"](scene, command)]
-    if introduced:
-        return [*said, scene.say("nice", x=introduced)]
-    if heard:
-        topics = text_extraction.keywords(heard, 1)
-        follow = [scene.say("question_about", x=topics[0])] if topics and not turn.typed else []
-        return [*said, scene.say("heard", x=heard), *follow]
-    topics = text_extraction.keywords(own, 1)
-    return [*said, scene.say("said", x=own), *([scene.say("question_about", x=topics[0])] if topics else [])]
-
-
-def _read_out(scene: Dialogue, sum_: str) -> str:
-    """A sum with its powers and roots in words."""
-    sum_ = re.sub(r"sqrt (\S+)", lambda root: scene.say("root", x=root[1]), sum_)
-    while power := re.search(r"(\S+) \*\* (\S+)", sum_):
-        sum_ = sum_.replace(power[0], scene.say("power", x=power[1], y=power[2]))
-    return sum_.replace("*", "×")
-
-
-def _apply_standing(scene: Dialogue, ask: str, sentence: str) -> list[str]:
-    """Do to the user's words what the instructions say to do to them."""
-    turn = scene.turn
-    own = turn.text
-    if ask in ("summarise", "transcribe", "repeat", "reverse", "translate", "classify", "spell", "count") and not own:
+    "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
+    """
+    before = tool_selection.choose(intents.brief(dialogue.earlier[-1]), tools) if dialogue.earlier else []
+    if not before or (before[0].calls and not cue("follow_up").search(text)):
         return []
-    return ANSWERS[ask](scene, sentence)
+    again = "in " + re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
+    given, _ = fill(before[0].tool.get("parameters") or {}, again, insist=False)
+    return tool_selection.choose(again, tools, named=str(before[0].tool["name"])) if given else []
+
+
+def _wish(dialogue: Dialogue) -> tuple[str, str] | None:
+    return intents.standing([dialogue.instructions, *reversed(dialogue.system)])
+
+
+def _whole_intent(dialogue: Dialogue) -> str | None:
+    """Return the intent of the user's request, or else of the instructions."""
+    own = dialogue.turn.request
+    intent = intents.intent_of(intents.command_and_rest(own)[0]) if own else None
+    if intent in (None, *_POLITENESS):
+        wish = _wish(dialogue)
+        if wish is not None and (intent is None or wish[0] != "greet"):
+            return wish[0]
+    return intent
+
+
+def _defers(dialogue: Dialogue) -> bool:
+    """Return whether the typed words leave the request to the recording: "Answer the question in the recording"."""
+    turn = dialogue.turn
+    return bool(turn.typed and turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))))
+
+
+def _answer(dialogue: Dialogue, lacking: list[str]) -> list[str]:
+    turn = dialogue.turn
+    if turn.outputs:
+        return about_outputs(dialogue)
+    said = about_pictures(dialogue)
+    if _defers(dialogue):
+        turn.typed = []
+    own = turn.request
+    command = intents.brief(intents.command_and_rest(own)[0]) if own else ""
+    found = _by_intent(dialogue, command) or lacking
+    if found:
+        return [*said, *found]
+    if own and (sum_ := arithmetic(intents.brief(own))):
+        return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=spoken_number(sum_[1]))]
+    if own:
+        return [*said, *_to_statement(dialogue, own, command, seen=bool(said))]
+    if turn.clips:
+        return [*said, dialogue.say("heard_nothing")]
+    return said or [dialogue.say("wrote_nothing" if dialogue.answers else "greet")]
+
+
+def _by_intent(dialogue: Dialogue, command: str) -> list[str]:
+    """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's."""
+    turn = dialogue.turn
+    intent = intents.intent_of(command) if command else None
+    wish = _wish(dialogue)
+    if wish is not None and (intent is None or (intent in _POLITENESS and wish[0] != "greet")):
+        wanted, sentence = wish
+        greeted = wanted == "greet" and turn.request and dialogue.answers
+        wordless = wanted in having("about_words") and not turn.text
+        if not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
+            return found
+    return ANSWERS[intent](dialogue, command) if intent is not None else []
+
+
+def _to_statement(dialogue: Dialogue, own: str, command: str, *, seen: bool) -> list[str]:
+    """Answer words that no intent is known of: a question, a name, or anything else."""
+    if intents.is_question(intents.brief(own)):
+        if sentence := find_said(dialogue, own):
+            return [dialogue.say("said", x=sentence)]
+        return [*heard_sentence(dialogue), *([] if seen else [dialogue.say("no_answer")])]
+    if dialogue.asked:  # a note of any kind: rules can say what was said
+        return ANSWERS["summarise"](dialogue, command)
+    if name := last_name([intents.brief(own)]):
+        return [dialogue.say("nice", x=name)]
+    heard = together(dialogue.turn.heard)
+    topics = keywords(heard or own, 1) if not (heard and dialogue.turn.typed) else []
+    follow = [dialogue.say("question_about", x=topics[0])] if topics else []
+    return [dialogue.say("heard", x=heard) if heard else dialogue.say("said", x=own), *follow]
+
+
+def _read_out(dialogue: Dialogue, sum_: str) -> str:
+    """Write a sum with its powers and roots in words."""
+    sum_ = re.sub(r"sqrt (\S+)", lambda root: dialogue.say("root", x=root[1]), sum_)
+    while power := re.search(r"(\S+) \*\* (\S+)", sum_):
+        sum_ = sum_.replace(power[0], dialogue.say("power", x=power[1], y=power[2]))
+    return sum_.replace("*", "×")

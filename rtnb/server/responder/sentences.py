@@ -1,4 +1,4 @@
-"""What a chat model writes, a few letters at a time, cut into sentences that can be spoken or written one by one."""
+"""Text of a chat model, which comes a few letters at a time, cut into sentences to be spoken or written one by one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TAGS = ("<think>", "</think>")
 
 
 class Sentences:
-    """Takes pieces of text and gives whole sentences.
+    """Collector of pieces of text that returns whole sentences.
 
-    What a model thinks to itself between `<think>` and `</think>` is left out: some servers put it into the answer.
+    What a model reasons between `<think>` and `</think>` is left out: some servers put it into the answer.
 
     Args:
         aloud: Whether they are to be spoken: then Markdown goes, which no voice should read out. What is to be read
@@ -30,11 +30,11 @@ class Sentences:
         self._aloud = aloud
         self._raw = ""  # what has come and may hold, or begin, a tag
         self._text = ""  # what is to be said and has not ended yet
-        self._thinking = False
+        self._reasoning = False
 
     def feed(self, piece: str) -> list[str]:
-        """Take a piece; gives the sentences that have ended."""
-        self._text += self._without_thoughts(piece)
+        """Take a piece; return the sentences that have ended."""
+        self._text += self._without_reasoning(piece)
         ready: list[str] = []
         while match := _SENTENCE.match(self._text):
             ready.append(match[1])
@@ -45,32 +45,32 @@ class Sentences:
         return self._finished(ready)
 
     def rest(self) -> list[str]:
-        """No more comes: what is left."""
-        last = self._text + ("" if self._thinking else self._raw)
+        """Return what is left, where no more comes."""
+        last = self._text + ("" if self._reasoning else self._raw)
         self._raw = self._text = ""
         return self._finished([last])
 
-    def _without_thoughts(self, piece: str) -> str:
+    def _without_reasoning(self, piece: str) -> str:
         self._raw += piece
         said = ""
         while True:
-            tag = _TAGS[self._thinking]
+            tag = _TAGS[self._reasoning]
             before, found, after = self._raw.partition(tag)
             if not found:
                 break
-            said += "" if self._thinking else before
-            self._raw, self._thinking = after, not self._thinking
+            said += "" if self._reasoning else before
+            self._raw, self._reasoning = after, not self._reasoning
         # The beginning of a tag may be the end of what has come.
         held = next((size for size in range(len(tag) - 1, 0, -1) if self._raw.endswith(tag[:size])), 0)
         cut = len(self._raw) - held
-        said += "" if self._thinking else self._raw[:cut]
+        said += "" if self._reasoning else self._raw[:cut]
         self._raw = self._raw[cut:]
         return said
 
     def _finished(self, pieces: list[str]) -> list[str]:
         if self._aloud:
             return [spoken for piece in pieces if (spoken := _spoken(piece))]
-        # A sentence's own line break belongs before the next one: whoever joins the pieces puts a space between them.
+        # A sentence's own line break belongs before the next one: the pieces are joined with a space between them.
         found: list[str] = []
         breaks = ""
         for piece in pieces:
@@ -85,7 +85,7 @@ class Sentences:
 
 
 def _spoken(text: str) -> str:
-    """A sentence without the Markdown that chat models write and no voice should read out."""
+    """Take out of a sentence the Markdown that chat models write and no voice should read out."""
     text = re.sub(r"(?m)^\s*(?:#{1,6}|[-*•]|>)\s+", "", text)
     text = re.sub(r"(?m)^\s*(?:```.*|[-*_]{3,}\s*)$", "", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*\)", r"\1", text)

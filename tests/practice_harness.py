@@ -1,4 +1,4 @@
-"""A stage for the practice server's state machine: no sockets, no clock, engines that answer at once (or when told)."""
+"""Harness of a practice session: no sockets, no clock, engines that answer at once or when they are released."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from rtnb.server.engines.engines import canned
 from rtnb.server.protocol import settings
@@ -24,28 +24,33 @@ from rtnb.server.protocol.effects import (
     TranscribeStream,
     Transcript,
 )
+from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.requests import Answer, Text
-from rtnb.server.protocol.script import Options, Script
+from rtnb.server.protocol.session import Options
 
 MINI = "gpt-realtime-2.1-mini"
 FIRST = "gpt-realtime"
-SPEECH = next(iter(canned().speak(Speak("", "one two three four five", "marin"))))  # 1 s that its detector hears
+SPEECH = next(iter(canned().speak(Speak("", "one two three four five", "marin"))))  # 1 s that its VAD takes for speech
 SILENCE = bytes(48_000)
 
 
-def b64(sound: bytes) -> str:
-    return base64.b64encode(sound).decode()
+_Effect = TypeVar("_Effect")
 
 
-class Theatre:
-    """Plays the client and the world to one `Script`.
+def b64(audio: bytes) -> str:
+    return base64.b64encode(audio).decode()
+
+
+class Harness:
+    """Client and engines of one session.
 
     Args:
         model: The model asked for.
-        hears: What the recogniser makes of any sound, or an exception it raises.
-        thinks: What the brain answers, each time.
-        says: The sound of any sentence.
-        holds: Engines that answer only when `release` is called: "hear", "think", "speak".
+        transcript: Words that the ASR finds in any audio, or an exception that it raises.
+        partials: Words so far that a streaming ASR returns, one for each piece of audio.
+        answers: Pieces of every answer of the responder.
+        speech: Audio of any sentence, or an exception that the TTS raises.
+        holds: Effects that are answered only when `release` is called: "transcribe", "respond", "speak" …
     """
 
     def __init__(
@@ -53,25 +58,25 @@ class Theatre:
         model: str = MINI,
         *,
         kind: str = "realtime",
-        hears: str | BaseException = "hello there",
-        partly: Iterable[str] = (),
-        thinks: Iterable[Answer | BaseException] = (Text("Nice to meet you."),),
-        says: bytes | BaseException = SPEECH,
+        transcript: str | BaseException = "hello there",
+        partials: Iterable[str] = (),
+        answers: Iterable[Answer | BaseException] = (Text("Nice to meet you."),),
+        speech: bytes | BaseException = SPEECH,
         holds: Iterable[str] = (),
         options: Options | None = None,
-        script: Any = None,
+        session: Any = None,
     ) -> None:
         self.now = 100.0
-        self.hears, self.thinks, self.says = hears, list(thinks), says
-        self.partly = list(partly)
+        self.transcript, self.answers, self.speech = transcript, list(answers), speech
+        self.partials = list(partials)
         self.holds = set(holds)
         self.held: deque[Any] = deque()
-        self.asked: list[Any] = []
+        self.effects: list[Any] = []
         self.events: list[dict[str, Any]] = []
         self.times: list[float] = []
         self.closed: Close | None = None
-        self._detector = canned().detector()
-        self.script = script or Script(
+        self._detector = canned().vad()
+        self.session = session or RealtimeSession(
             Ids(random.Random(1)),
             now=self.now,
             unix_seconds=1_800_000_000,
@@ -79,29 +84,29 @@ class Theatre:
             model=settings.MODELS.get(model),
             options=options or Options(pace=0),
         )
-        self._take(self.script.open(self.now))
+        self._take(self.session.open(self.now))
 
     # ------------------------------------------------------------------ the client
 
     def send(self, type: str, **fields: Any) -> list[dict[str, Any]]:
-        """Send a client event; gives the server events it brought about at once."""
+        """Send a client event; return the server events that it causes at once."""
         return self.frame(json.dumps({"type": type, **fields}))
 
     def frame(self, frame: str | bytes) -> list[dict[str, Any]]:
         start = len(self.events)
-        self._take(self.script.receive(frame, self.now))
+        self._take(self.session.receive(frame, self.now))
         return self.events[start:]
 
-    def append(self, sound: bytes, *, chunk: int = 9_600) -> list[dict[str, Any]]:
+    def append(self, audio: bytes, *, chunk: int = 9_600) -> list[dict[str, Any]]:
         start = len(self.events)
-        for at in range(0, len(sound), chunk):
-            self.send("input_audio_buffer.append", audio=b64(sound[at : at + chunk]))
+        for at in range(0, len(audio), chunk):
+            self.send("input_audio_buffer.append", audio=b64(audio[at : at + chunk]))
         return self.events[start:]
 
     def update(self, **session: Any) -> list[dict[str, Any]]:
         return self.send("session.update", session={"type": "realtime", **session})
 
-    def push_to_talk(self) -> Theatre:
+    def push_to_talk(self) -> Harness:
         self.update(audio={"input": {"turn_detection": None}})
         return self
 
@@ -111,14 +116,14 @@ class Theatre:
             "conversation.item.create", item={"type": "message", "role": "user", "content": content, **item}
         )
 
-    # ------------------------------------------------------------------ the world
+    # ------------------------------------------------------------------ time and engines
 
     def wait(self, seconds: float) -> list[dict[str, Any]]:
-        """Let time pass; gives what came meanwhile."""
+        """Let time pass; return what came meanwhile."""
         start, until = len(self.events), self.now + seconds
-        while self.script.due is not None and self.script.due <= until:
-            self.now = max(self.now, self.script.due)
-            self._take(self.script.advance(self.now))
+        while self.session.due is not None and self.session.due <= until:
+            self.now = max(self.now, self.session.due)
+            self._take(self.session.advance(self.now))
         self.now = until
         return self.events[start:]
 
@@ -142,7 +147,7 @@ class Theatre:
                 self.closed = output
             else:
                 name = type(output).__name__.lower()
-                self.asked.append(output)
+                self.effects.append(output)
                 if name in self.holds and not isinstance(output, Stop):
                     self.held.append(output)
                 else:
@@ -150,38 +155,38 @@ class Theatre:
                     queue.extend(self._answers(output))
 
     def _answers(self, asked: Any) -> list[Any]:
-        script, now = self.script, self.now
+        session, now = self.session, self.now
         if isinstance(asked, Detect):
             if asked.first:
-                self._detector = canned().detector()
-            return list(script.detected(self._detector.feed(asked.pcm), now))
+                self._detector = canned().vad()
+            return list(session.detected(self._detector.feed(asked.pcm), now))
         if isinstance(asked, Transcribe):
-            return list(script.heard(asked.job, self._heard(asked.wants), now))
+            return list(session.transcribed(asked.job, self._heard(asked.wants), now))
         if isinstance(asked, TranscribeStream):
             if asked.last:
-                return list(script.heard(asked.job, self._heard(), now))
-            return list(script.partly_heard(asked.job, self.partly.pop(0), now)) if self.partly else []
+                return list(session.transcribed(asked.job, self._heard(), now))
+            return list(session.partly_transcribed(asked.job, self.partials.pop(0), now)) if self.partials else []
         if isinstance(asked, Respond):
-            pieces = [*self.thinks, None]
-            return [output for piece in pieces for output in script.thought(asked.job, piece, now)]
+            pieces = [*self.answers, None]
+            return [output for piece in pieces for output in session.responded(asked.job, piece, now)]
         if isinstance(asked, Speak):
-            if isinstance(self.says, BaseException):
-                return list(script.spoke(asked.job, self.says, now))
-            first = list(script.spoke(asked.job, self.says, now))
-            return first + list(script.spoke(asked.job, None, now))
+            if isinstance(self.speech, BaseException):
+                return list(session.spoke(asked.job, self.speech, now))
+            first = list(session.spoke(asked.job, self.speech, now))
+            return first + list(session.spoke(asked.job, None, now))
         assert isinstance(asked, Stop)
         return []
 
     def _heard(self, wants: str = "words") -> Transcript | BaseException:
-        if isinstance(self.hears, BaseException):
-            return self.hears
-        words = self.hears.split()
+        if isinstance(self.transcript, BaseException):
+            return self.transcript
+        words = self.transcript.split()
         if wants == "speakers":  # every word is another's
             parts = [Part(at * 0.5, at * 0.5 + 0.4, "AB"[at % 2], word) for at, word in enumerate(words)]
-            return Transcript(self.hears, tuple(parts))
-        return Transcript(self.hears, sureness=(0.5,) * len(words) if wants == "sureness" else ())
+            return Transcript(self.transcript, tuple(parts))
+        return Transcript(self.transcript, confidence=(0.5,) * len(words) if wants == "confidence" else ())
 
-    # ------------------------------------------------------------------ what was said
+    # ------------------------------------------------------------------ what came out
 
     @property
     def types(self) -> list[str]:
@@ -192,6 +197,10 @@ class Theatre:
 
     def last(self, type: str) -> dict[str, Any]:
         return self.of(type)[-1]
+
+    def effect(self, kind: type[_Effect]) -> _Effect:
+        """Return the first effect of that kind which the machine asked for."""
+        return next(effect for effect in self.effects if isinstance(effect, kind))
 
     def error(self) -> dict[str, Any]:
         return self.last("error")["error"]

@@ -1,0 +1,123 @@
+"""Cut audio at its pauses while it comes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtnb.audio import pcm
+
+__all__ = ["Cut", "Cutter"]
+
+_FRAME_SECONDS = 0.02
+_FRAME_BYTES = pcm.byte_count(_FRAME_SECONDS)
+_LEAD_FRAMES = 15  # 0.3 s are kept from before speech is noticed: soft beginnings of words
+_QUIET_LEVEL = 0.0018  # -55 dB of full scale: a quiet room
+_LOUDER = 3.0  # speech is this much louder than the room
+# -30 dB: what is as loud as this is sent in any case, for losing words is worse than paying for noise
+_LOUD_LEVEL = 0.03
+_STILL = 1.25  # a short pause is as quiet as the room: soft consonants, louder than that, are parts of words
+
+
+@dataclass
+class Cut:
+    """Place of a stretch of speech in the recording.
+
+    Attributes:
+        start_seconds: Its beginning.
+        end_seconds: Its end.
+    """
+
+    start_seconds: float
+    end_seconds: float
+
+
+class Cutter:
+    """Cutter of audio at its pauses while it comes; speech passes and silence is left out.
+
+    The longer a stretch is already, the shorter a pause is enough to end it, so that sentences stay whole and a speech
+    without a pause is still cut.
+
+    Args:
+        least_seconds: No stretch ends before it is this long.
+    """
+
+    def __init__(self, least_seconds: float = 0.0) -> None:
+        self._least_seconds = least_seconds
+        self._rest = b""
+        self._at = 0  # frames seen
+        self._lead: deque[bytes] = deque(maxlen=_LEAD_FRAMES)
+        self._levels: deque[float] = deque(maxlen=250)  # loudness of the last five seconds
+        self._room: float | None = None  # how loud the room is; None until that is known
+        self._begun: int | None = None  # the frame in which the stretch begins
+        self._spoken = 0  # the last frame in which somebody spoke
+        self._sounded = 0  # the last frame that was louder than the room
+
+    def feed(self, data: bytes) -> Iterator[bytes | Cut]:
+        """Take audio; yield what is to be sent, and a `Cut` where a stretch is over."""
+        data = self._rest + data
+        size = len(data) // _FRAME_BYTES * _FRAME_BYTES
+        self._rest = data[size:]
+        if not size:
+            return
+        samples = np.frombuffer(data[:size], "<i2").astype(np.float32).reshape(-1, _FRAME_BYTES // 2) / 32_768
+        levels = np.sqrt((samples**2).mean(axis=1)).tolist()
+        sending: list[bytes] = []
+        for number, level in enumerate(levels):
+            frame = data[number * _FRAME_BYTES : (number + 1) * _FRAME_BYTES]
+            room = self._measure_room(level)
+            speaks = level > max(_QUIET_LEVEL, min(_LOUDER * room, _LOUD_LEVEL))
+            if level > max(_QUIET_LEVEL, _STILL * room):
+                self._sounded = self._at
+            if self._begun is None:
+                self._lead.append(frame)
+                if speaks:
+                    self._begun = self._at - len(self._lead) + 1
+                    self._spoken = self._at
+                    sending += self._lead
+                    self._lead.clear()
+            else:
+                sending.append(frame)
+                if speaks:
+                    self._spoken = self._at
+                if self._enough():
+                    yield b"".join(sending)
+                    sending = []
+                    yield self._cut()
+            self._at += 1
+        if sending:
+            yield b"".join(sending)
+
+    def end(self) -> Iterator[bytes | Cut]:
+        """End the audio; yield the rest of what is to be sent."""
+        if self._begun is not None:
+            yield pcm.whole_samples(self._rest) + bytes(_FRAME_BYTES * 5)  # a commit takes 100 ms at least
+            self._at -= 1
+            yield self._cut()
+
+    def _measure_room(self, level: float) -> float:
+        """Return the loudness of the room: what the quiet tenth of the last five seconds does not go below."""
+        self._levels.append(level)
+        # Of the first half second nothing is known yet: only what is loud by itself counts.
+        if len(self._levels) >= 25 and (self._at % 10 == 0 or self._room is None):
+            self._room = float(np.quantile(self._levels, 0.1))
+        return self._room or 0.0
+
+    def _enough(self) -> bool:
+        """Return whether the pause is long enough to end the stretch, which need be the shorter the longer it is."""
+        assert self._begun is not None
+        length = (self._at - self._begun) * _FRAME_SECONDS - self._least_seconds
+        # The closure before a consonant, as in "o'clock", lasts up to 0.1 s.
+        wanted = 0.7 if length < 5 else 0.35 if length < 12 else 0.2 if length < 20 else 0.12
+        silent = (self._at - (self._spoken if wanted > 0.2 else self._sounded)) * _FRAME_SECONDS
+        return length >= 0 and (silent >= wanted or length > 28)
+
+    def _cut(self) -> Cut:
+        assert self._begun is not None
+        end = min(self._spoken + 1 + round(0.1 / _FRAME_SECONDS), self._at + 1)
+        cut = Cut(self._begun * _FRAME_SECONDS, end * _FRAME_SECONDS)
+        self._begun = None
+        return cut

@@ -1,0 +1,68 @@
+"""Transcription by servers that only transcribe, with events of their own, one stretch of speech at a time.
+
+vLLM is such a server (vllm/entrypoints/openai/realtime/connection.py): the model stands beside `type` in
+`session.update`; a commit begins a stretch, its audio follows, and a commit with `final` ends it; then
+`transcription.delta` brings pieces of the words and `transcription.done` all of them. No event names an item, so the
+next stretch begins when the words of the one before are there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtnb.audio import pcm
+from rtnb.audio.resample import Resampler
+from rtnb.jobs.audio_source import AudioSource
+from rtnb.jobs.cutting import Cut
+from rtnb.jobs.transcription import Transcription
+from rtnb.money import Budget
+from rtnb.protocol import conversation as c
+from rtnb.session.session import Session
+
+__all__ = ["PlainTranscription"]
+
+
+class PlainTranscription(Transcription):
+    """Transcription whose server answers with `transcription.delta` and `transcription.done`."""
+
+    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._resample: Resampler | None = None  # of the stretch under way
+        self._partial = ""
+        self._outcome: tuple[str, str | None] | None = None  # its words, or why there are none
+        super().__init__(session, audio_source, budget)
+
+    @property
+    def partial(self) -> str:
+        """Words that may still change: those of the stretch under way."""
+        return self._partial
+
+    async def _send(self, piece: bytes | Cut) -> None:
+        if self._resample is None:
+            self._resample = Resampler(pcm.RATE_HZ, self._rate_hz)
+            self._outcome = None
+            self.session.send({"type": "input_audio_buffer.commit"})
+        if isinstance(piece, bytes):
+            samples = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32_768)
+            await self._append(self._resample(samples).tobytes())
+            return
+        self._check_budget(piece)
+        await self._append(self._resample(np.zeros(0, np.float32), last=True).tobytes())
+        self._resample = None
+        self._cuts.append(piece)
+        self.session.send({"type": "input_audio_buffer.commit", "final": True})
+        while self._outcome is None:
+            await self._next()
+        self._partial = ""
+        self._settle(len(self._cuts) - 1, *self._outcome)
+
+    def _take(self, update: Any) -> None:
+        if isinstance(update, c.Errored):
+            self._outcome = ("", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+        elif update.event["type"] == "transcription.delta":
+            self._partial += update.event.get("delta") or ""
+        elif update.event["type"] == "transcription.done":
+            self._outcome = (update.event.get("text") or self._partial, None)
+        self._tell()

@@ -1,0 +1,81 @@
+"""Results file of a map: JSON Lines, a row for each recording, appended the moment an answer is there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+__all__ = ["Row", "append_row", "read_rows"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Answer to one recording, as it stands in the file.
+
+    Attributes:
+        key: Digest of content, question, model and who answers, by which the same question is known again.
+        name: The recording's name.
+        status: `"completed"`, `"incomplete"`, `"cancelled"` or `"failed"`.
+        text: The answer's words.
+        seconds: Duration of the recording. None where it could not be read.
+        usd: Cost in US dollars. None where no price is known.
+        tokens: Tokens read and produced.
+        model: The model.
+        source: The side that answered.
+        prompt: The question.
+        sound: The file with the answer's audio. None for a written answer.
+        error: Sentence on what went wrong. None for nothing.
+    """
+
+    key: str
+    name: str
+    status: str
+    text: str = ""
+    seconds: float | None = None
+    usd: float | None = 0.0
+    tokens: int = 0
+    model: str = ""
+    source: str = ""
+    prompt: str = ""
+    sound: str | None = None
+    error: str | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to gain by asking again."""
+        return self.status in ("completed", "incomplete")
+
+
+def read_rows(path: Path) -> dict[str, Row]:
+    """Read the file as far as it goes; a last line that a crash tore is left out."""
+    names = {field.name for field in fields(Row)}
+    rows: dict[str, Row] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for line in path.read_text("utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError, AttributeError):
+                row = Row(**{name: value for name, value in json.loads(line).items() if name in names})
+                rows[row.key] = row
+    return rows
+
+
+_writing = threading.Lock()
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Write a line and wait until it is on the disk: it has been paid for."""
+    with _writing:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            torn = False
+            if file.tell():
+                with path.open("rb") as before:
+                    before.seek(-1, os.SEEK_END)
+                    torn = before.read(1) != b"\n"
+            line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
+            file.write((b"\n" if torn else b"") + line.encode())
+            file.flush()
+            os.fsync(file.fileno())

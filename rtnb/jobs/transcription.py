@@ -1,0 +1,247 @@
+"""Words of a recording, with their times, as text or subtitles; live as well.
+
+A transcription session (`?intent=transcription`) names no model in its address and answers nothing; with
+gpt-live-transcribe and gpt-realtime-whisper the client ends each stretch of speech itself, for turn detection must be
+null there (OpenAI docs, guide realtime-transcription). So the audio is cut at its pauses here, on the way out. That
+gives every stretch its times, keeps an hour's recording from being one item, and leaves silence out, which would be
+billed and makes recognisers invent words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from rtnb import html, models
+from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
+from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
+from rtnb.jobs.cutting import Cut, Cutter
+from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
+from rtnb.money import Budget, Cost, cost_of_transcription
+from rtnb.protocol import conversation as c
+from rtnb.session.session import Session
+from rtnb.texts.files import save_file
+from rtnb.transport import connection_errors
+from rtnb.transport.handle import Handle
+
+__all__ = ["Transcription"]
+
+_AHEAD = 8  # stretches whose words are still to come
+_AHEAD_BYTES = 256 << 10
+_AHEAD_WAIT_SECONDS = 0.005
+# A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
+_PASSAGE_SECONDS = 45.0
+
+
+class Transcription(AudioJob["Transcription", Segment]):
+    """Words of a recording, or of audio that comes live; it has started already.
+
+    `await` it or `.wait()` for all of it, or iterate over its segments as they come, in their order.
+
+    Attributes:
+        session: The session it runs on; `session.log` has every event.
+        warnings: Plain sentences about what was odd but stopped nothing.
+    """
+
+    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None = None) -> None:
+        self.warnings: list[str] = []
+        self._cuts: list[Cut] = []  # stretches in the order they were committed
+        self._uncommitted: deque[int] = deque()
+        self._items: dict[str, int] = {}  # item id → number of its stretch
+        self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
+        self._done: dict[int, list[Segment]] = {}
+        self._committing: set[asyncio.Task[None]] = set()
+        self._all_sent = False
+        super().__init__(session, audio_source, budget)
+
+    # --- what there is
+
+    @property
+    def segments(self) -> list[Segment]:
+        """Stretches of speech whose words have come, in their order."""
+        return [segment for number in sorted(self._done) for segment in self._done[number]]
+
+    @property
+    def text(self) -> str:
+        """All words so far."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def partial(self) -> str:
+        """Words that may still change: those of the stretches under way."""
+        waiting = [item_id for item_id, number in self._items.items() if number not in self._done]
+        turns = [self.session.conversation.turn(item_id) for item_id in waiting]
+        return " ".join(turn.transcript for turn in turns if turn is not None and turn.transcript)
+
+    @property
+    def model(self) -> str:
+        """Name of the model that transcribes."""
+        return self.session.settings["audio"]["input"]["transcription"]["model"]
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the audio read so far."""
+        return self._source.seconds
+
+    @property
+    def progress(self) -> tuple[float, float | None]:
+        """`(seconds read, seconds in all)`; the second is None while unknown."""
+        return self._source.seconds, self._source.total_seconds
+
+    @property
+    def cost(self) -> Cost:
+        """Cost so far, in US dollars."""
+        used = self.session.conversation.transcribed
+        return sum((cost_of_transcription(usage, self.model) for _, usage in used), Cost())
+
+    # --- written down
+
+    def srt(self) -> str:
+        """Write subtitles as SubRip, cut to readable lengths."""
+        return srt(self.segments)
+
+    def vtt(self) -> str:
+        """Write subtitles as WebVTT, cut to readable lengths."""
+        return vtt(self.segments)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a file: `.srt`, `.vtt`, or the words alone as `.txt` or `.md`.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: If the ending is another, or the place cannot be written to.
+        """
+        target = Path(path)
+        words = lambda: self.text + "\n"  # noqa: E731
+        written = {".srt": self.srt, ".vtt": self.vtt, ".txt": words, ".md": words}
+        if target.suffix.lower() not in written:
+            raise InputError(f"Your file {target.name} has an ending that means no subtitles. Use .srt, .vtt or .txt.")
+        return save_file(target, written[target.suffix.lower()]())
+
+    def __repr__(self) -> str:
+        state = "" if self.done else ", still going"
+        about = f"{self._source.name}, {self.seconds:.1f} s, {self.source}{state}"
+        return f"Transcription({about}): {shortened(self.text)}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [short_clock(segment.start_seconds), *([segment.speaker] if segment.speaker else []), segment.text or "–"]
+            for segment in self.segments
+        ]
+        caption = f"{self._source.name}, {self.model}, {self.source}, {self.cost}"
+        wide = any(len(row) == 3 for row in rows)
+        return html.table(["at", *(["who"] if wide else []), "words"], rows, caption=caption)
+
+    # --- on the I/O thread
+
+    def _ready(self) -> list[Segment]:
+        """Return the segments with none missing before them."""
+        ready: list[Segment] = []
+        for number in range(len(self._cuts)):
+            if number not in self._done:
+                break
+            ready += self._done[number]
+        return ready
+
+    def _missing(self) -> BaseException | None:
+        if self._all_sent and len(self._done) == len(self._cuts):
+            return None
+        return self.session.error or connection_errors.ended(None, "", self.session.url)
+
+    async def _work(self) -> None:
+        cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
+        async for block in self._source.blocks():
+            for piece in cutter.feed(block):
+                await self._send(piece)
+        for piece in cutter.end():
+            await self._send(piece)
+        if not self._cuts:
+            self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
+        self._all_sent = True
+        while len(self._done) < len(self._cuts):
+            await self._next()
+        segments = self.segments
+        if segments and all(segment.error for segment in segments):
+            raise ServerError(
+                f"The server could not transcribe any of it. It said: {segments[0].error} Check model= and language=."
+            )
+
+    async def _send(self, piece: bytes | Cut) -> None:
+        if isinstance(piece, bytes):
+            await self._append(piece)
+            return
+        self._check_budget(piece)
+        number = len(self._cuts)
+        self._cuts.append(piece)
+        self._uncommitted.append(number)
+        committing = asyncio.ensure_future(self._committed(number, self.session.commit()))
+        self._committing.add(committing)
+        committing.add_done_callback(self._committing.discard)
+        while len(self._cuts) - len(self._done) > _AHEAD:
+            await self._next()
+
+    async def _append(self, piece: bytes) -> None:
+        """Send audio, never far ahead of the socket."""
+        self.session.append(piece)
+        while self.session.unsent_bytes > _AHEAD_BYTES:  # noqa: ASYNC110 - a session has no event for it
+            await asyncio.sleep(_AHEAD_WAIT_SECONDS)
+
+    async def _committed(self, number: int, answer: Handle[dict[str, Any]]) -> None:
+        try:
+            await answer
+        except ConnectionFailed:
+            pass  # it says nothing of this stretch: without its words, the recording is not done
+        except RtnbError as refused:
+            self._uncommitted.remove(number)
+            self._settle(number, "", str(refused))
+
+    def _take(self, update: Any) -> None:
+        if isinstance(update, c.Committed) and self._uncommitted:
+            self._items[update.item_id] = self._uncommitted.popleft()  # in the order of the commits (recorded)
+            return
+        number = self._items.get(getattr(update, "item_id", "") or "")
+        if isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
+            self._take_part(update.event)
+        elif number is None:
+            return
+        elif isinstance(update, c.InputTranscript):
+            if update.final:
+                self._book(update.event.get("usage"))
+                self._settle(number, update.whole)
+            else:
+                self._tell()
+        elif isinstance(update, c.InputTranscriptFailed):
+            self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+
+    def _take_part(self, event: dict[str, Any]) -> None:
+        """Take one speaker's part of a stretch, with times from the stretch's beginning."""
+        number = self._items.get(event.get("item_id") or "")
+        if number is not None:
+            begin = self._cuts[number].start_seconds
+            start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
+            part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
+            self._parts.setdefault(number, []).append(part)
+
+    def _check_budget(self, cut: Cut) -> None:
+        if self._budget is not None:
+            seconds = cut.end_seconds - cut.start_seconds
+            self._budget.check_before(cost_of_transcription({"type": "duration", "seconds": seconds}, self.model))
+
+    def _book(self, usage: dict[str, Any] | None) -> None:
+        if self._budget is not None:
+            try:
+                self._budget.add(cost_of_transcription(usage, self.model))
+            except RtnbError as over:
+                self.warnings.append(str(over))  # the next stretch is refused
+
+    def _settle(self, number: int, text: str, error: str | None = None) -> None:
+        cut = self._cuts[number]
+        whole = Segment(cut.start_seconds, cut.end_seconds, text.strip(), error=error)
+        self._done[number] = self._parts.get(number) or [whole]
+        if error:
+            self.warnings.append(f"{short_clock(cut.start_seconds)} could not be transcribed: {error}")
+        self._tell()

@@ -1,0 +1,159 @@
+"""Save a session's log to a file: every event both ways with its time, the audio once and compressed, no secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.errors import InputError, without_secrets
+from rtnb.protocol import frames
+from rtnb.protocol.log import Entry, Spool
+
+__all__ = ["VERSION", "save_session"]
+
+VERSION = 1
+_BLOCK_BYTES = pcm_arithmetic.byte_count(10)
+_LONG = 4096  # base64 of this length in an event is audio worth taking out
+_FORMATS = {"flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
+
+
+def save_session(
+    log: Iterable[Entry],
+    path: str | os.PathLike[str],
+    *,
+    sound: Literal["flac", "opus"] = "flac",
+    model: str,
+    source: str,
+    url: str,
+    settings: Mapping[str, Any],
+    secrets: Iterable[str] = (),
+) -> Path:
+    """Save a session, open or closed; see `Session.save`.
+
+    Args:
+        log: Its log.
+        path: Where to.
+        sound: `"flac"` or `"opus"`.
+        model: The model that answered.
+        source: Who answered.
+        url: The address; its query is left out.
+        settings: The session's settings.
+        secrets: What must not be in the file, for example the values of the headers that open a connection.
+
+    Raises:
+        InputError: If `sound` is neither, or the place cannot be written to.
+    """
+    if sound not in _FORMATS:
+        raise InputError(f"Your sound={sound!r} is not known. Give 'flac' (exact) or 'opus' (small).", sound=sound)
+    entries = list(log)
+    tracks = {name: Spool() for name in ("heard", "spoken", "more")}
+    places = _write_audio(entries, tracks)
+    pictures: dict[str, int] = {}
+    known = [value.removeprefix("Bearer ") for value in secrets]
+
+    def scrubbed(value: Any) -> str:
+        return json.dumps(without_secrets(value, known), ensure_ascii=False, separators=(",", ":"))
+
+    lines = []
+    for entry, place in zip(entries, places, strict=True):
+        line: dict[str, Any] = {"at": round(entry.at_seconds, 6), "by": "us" if entry.direction == "sent" else "server"}
+        if place is None:
+            line["event"] = _without_audio(entry.silent, tracks["more"], pictures)
+        else:
+            line |= {"sound": place, "event": entry.silent}
+        lines.append(scrubbed(line) + "\n")
+    about = {
+        "version": VERSION,
+        "model": model,
+        "source": source,
+        "url": url.partition("?")[0],
+        "settings": settings,
+        "sound": sound,
+        "sizes": {name: track.size for name, track in tracks.items()},
+    }
+    files: dict[str, str | bytes] = {"session.json": scrubbed(about), "events.jsonl": "".join(lines)}
+    files |= {f"picture-{number}.txt": picture for picture, number in pictures.items()}
+    files |= {f"{name}.{sound}": _encoded(track, sound) for name, track in tracks.items() if track.size}
+    return _write(Path(path).expanduser(), files)
+
+
+def _write(target: Path, files: Mapping[str, str | bytes]) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and moved into place, so that a full disk never leaves half a lesson under its name.
+        part = target.with_name(target.name + ".part")
+        with zipfile.ZipFile(part, "w") as archive:
+            for name, content in files.items():
+                # Bytes are audio, which is compressed already.
+                compression = zipfile.ZIP_DEFLATED if isinstance(content, str) else zipfile.ZIP_STORED
+                archive.writestr(name, content, compression)
+        part.replace(target)
+    except OSError as error:
+        raise InputError(f"The file {target} cannot be written: {error.strerror}. Choose another place.") from error
+    return target
+
+
+def _write_audio(entries: list[Entry], tracks: Mapping[str, Spool]) -> list[list[Any] | None]:
+    """Put the events' audio on tracks; return for each event where its own begins and ends, None for one without.
+
+    What was spoken goes item by item: deltas end in the middle of a sample, and answers interleave where they run in
+    parallel, so that in the order of arrival no encoder would find a voice in it.
+    """
+    places: list[list[Any] | None] = [None] * len(entries)
+    items: dict[tuple[str, str], list[int]] = {}
+    for index, entry in enumerate(entries):
+        if entry.sound_bytes:
+            name = "heard" if entry.direction == "sent" else "spoken"
+            items.setdefault((name, entry.silent.get("item_id") or ""), []).append(index)
+    for (name, _), indices in items.items():
+        for index in indices:
+            places[index] = [name, tracks[name].write(entries[index].sound), tracks[name].size]
+        _even(tracks[name])
+    return places
+
+
+def _without_audio(value: Any, track: Spool, pictures: dict[str, int]) -> Any:
+    """Put audio inside items (as `retrieve` returns it, or as a client sends it whole) on a track as well.
+
+    A picture is sent once and echoed twice; it is kept once too.
+    """
+    if isinstance(value, list):
+        return [_without_audio(part, track, pictures) for part in value]
+    if isinstance(value, str) and len(value) >= _LONG and value.startswith("data:"):
+        return {"picture": pictures.setdefault(value, len(pictures))}
+    if not isinstance(value, dict):
+        return value
+    taken = {name: _without_audio(part, track, pictures) for name, part in value.items()}
+    audio = value.get("audio")
+    if isinstance(audio, str) and len(audio) >= _LONG:
+        try:
+            pcm = frames.decode_audio(audio)
+        except ValueError:
+            return taken
+        taken["audio"] = {"sound": ["more", track.write(pcm), track.size]}
+        _even(track)
+    return taken
+
+
+def _even(track: Spool) -> None:
+    """Fill up half a sample, so that what follows is not shifted by a byte."""
+    track.write(bytes(track.size % pcm_arithmetic.BYTES_PER_SAMPLE))
+
+
+def _encoded(track: Spool, kind: str) -> bytes:
+    import soundfile
+
+    out = io.BytesIO()
+    container, codec = _FORMATS[kind]
+    with soundfile.SoundFile(out, "w", pcm_arithmetic.RATE_HZ, 1, format=container, subtype=codec) as file:
+        for at in range(0, track.size, _BLOCK_BYTES):
+            file.write(np.frombuffer(track.read(at, at + _BLOCK_BYTES), "<i2"))
+    return out.getvalue()

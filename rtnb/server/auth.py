@@ -1,0 +1,94 @@
+"""Keys: which one a request carries, whether it is right, and the ephemeral `ek_` secrets that stand for one."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rtnb.server.protocol.api_errors import ApiError
+
+__all__ = ["Auth", "Rejected", "bearer"]
+
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_MOST_SECRETS = 10_000
+
+
+class Rejected(Exception):
+    """Refusal of a client: the socket opens, says why not, and closes with a code and a reason."""
+
+    def __init__(self, problem: ApiError, close_code: int) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.close_code = close_code
+
+    @property
+    def reason(self) -> str:
+        """`error.type`, a dot and `error.code` where there is one (recorded)."""
+        return ".".join(filter(None, [self.problem.type, self.problem.code]))
+
+
+def bearer(headers: Mapping[str, str], protocols: Iterable[str] = ()) -> str:
+    """Return the key a request carries: a bearer header, Azure's `api-key`, or a browser's subprotocol; "" for none."""
+    kind, _, key = headers.get("Authorization", "").strip().partition(" ")
+    if kind.lower() in ("bearer", "basic") and key.strip():
+        return key.strip()
+    if headers.get("api-key"):
+        return headers["api-key"].strip()
+    offered = (name.removeprefix(_KEY_PROTOCOL) for name in protocols if name.startswith(_KEY_PROTOCOL))
+    return next(offered, "")
+
+
+class Auth:
+    """Keys that one server takes: its own, and the ephemeral secrets it has issued.
+
+    Args:
+        key: The server's own key; None takes any.
+    """
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+        self._issued: dict[str, tuple[float, dict[str, Any]]] = {}
+
+    def issue(self, session: dict[str, Any], expires_at: float) -> str:
+        """Make an `ek_` secret that opens a session with these settings until `expires_at` (Unix seconds)."""
+        value = "ek_" + secrets.token_hex(16)
+        self._issued[value] = (expires_at, session)
+        if len(self._issued) > _MOST_SECRETS:
+            del self._issued[next(iter(self._issued))]
+        return value
+
+    def check(self, key: str, *, refuse_all: bool = False) -> dict[str, Any] | None:
+        """Check a key.
+
+        Args:
+            key: What `bearer` found.
+            refuse_all: Whether every key but an ephemeral secret is wrong (the fault `invalid_key`).
+
+        Returns:
+            The settings of an `ek_` secret; None for an ordinary key.
+
+        Raises:
+            Rejected: There is no key, or it is not the right one.
+        """
+        if not key:
+            raise Rejected(ApiError("Missing bearer or basic authentication in header"), 3000)
+        wanted = "" if refuse_all else self._key
+        expires_at, session = self._issued.get(key, (0.0, {}))
+        if expires_at > time.time():
+            return session
+        right = hmac.compare_digest(key.encode(), wanted.encode()) if wanted is not None else not key.startswith("ek_")
+        if not right:
+            message = (
+                f"Incorrect API key provided: {_masked(key)}. "
+                "You can find your API key at https://platform.openai.com/account/api-keys."
+            )
+            raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
+        return None
+
+
+def _masked(key: str) -> str:
+    """Mask a key as the server does when it quotes it (recorded: a few characters, stars, the last four)."""
+    return key if len(key) <= 8 else f"{key[:4]}{'*' * min(len(key) - 8, 20)}{key[-4:]}"

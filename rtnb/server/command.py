@@ -1,0 +1,129 @@
+"""Command line of the practice server: `rtnb practice`."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import shlex
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rtnb.errors import InputError
+from rtnb.server.faults import FAULTS
+from rtnb.server.server import start
+
+__all__ = ["add_arguments", "main", "settle"]
+
+# Options of `rtnb practice` that are parameters of `start` by the same name.
+_SAME_NAMES = ("port", "beta", "seed", "pace", "session_seconds", "record", "tls", "tls_cert", "tls_key")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `rtnb practice` to a parser."""
+    faults = "\n".join(f"  {name:17} {what}" for name, what in FAULTS.items())
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"faults, separated by commas (also by URL: ?fault=…&seed=…):\n{faults}"
+    parser.add_argument("--host", action="append", help="address to listen on (default: 127.0.0.1); again: its names")
+    parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
+    parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
+    pages = "let pages of this origin in, e.g. http://localhost:3000; programs may always come"
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=pages)
+    parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
+    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
+    parser.add_argument("--seed", type=int, help="make ids and faults repeat")
+    parser.add_argument("--pace", type=float, default=12.0, help="times faster than sound plays (default: %(default)s)")
+    length = "a session's length (default: %(default)s)"
+    parser.add_argument("--session-seconds", type=float, default=3600.0, help=length)
+    parser.add_argument("--no-engines", action="store_true", help="neither hear nor speak: canned words and a hum")
+    parser.add_argument("--brain", metavar="URL", help="think with this OpenAI-compatible chat server")
+    parser.add_argument("--brain-model", metavar="NAME", help="the model to ask it for")
+    parser.add_argument("--brain-key", metavar="KEY", help="its key; the variable RTNB_BRAIN_KEY does the same")
+    parser.add_argument("--record", metavar="DIR", help="write every session down there, one JSON line an event")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="serve this model name too")
+    parser.add_argument("--tls", action="store_true", help="wss:// with a certificate made on the spot")
+    parser.add_argument("--tls-cert", metavar="FILE", help="wss:// with this PEM certificate")
+    parser.add_argument("--tls-key", metavar="FILE", help="its PEM key")
+
+
+def settle() -> None:
+    """Tell the garbage collector that whatever is here now stays.
+
+    Looking through all of it stops everything for some 50 ms, again and again. Only for a process that does nothing
+    but serve: what becomes rubbish of a program's own would stay too.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until Ctrl+C or SIGTERM.
+
+    Args:
+        args: What `add_arguments`' parser read.
+
+    Returns:
+        The exit status: 0 after a clean end, 2 where the options make no sense.
+    """
+    try:
+        server = start(
+            host=args.host or "127.0.0.1",
+            key=args.key or os.environ.get("RTNB_PRACTICE_KEY"),
+            allow_origins=args.allow_origin,
+            faults=",".join(args.fault),
+            engines=not args.no_engines,
+            brain=args.brain,
+            brain_model=args.brain_model,
+            brain_key=args.brain_key or os.environ.get("RTNB_BRAIN_KEY"),
+            models=tuple(args.model),
+            **{name: getattr(args, name) for name in _SAME_NAMES},
+        )
+    except InputError as error:
+        print(error)
+        return 2
+    server.warm.add_done_callback(lambda _: settle())
+    over = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: over.set())
+    try:
+        with server, _in_a_file(server.certificate) as certificate:
+            print(f"Practice server: {server.url}  ({server.told})")
+            print("Try it:")
+            key = "YOUR_KEY" if server.asks_for_key else "practice"
+            trust = {"SSL_CERT_FILE": certificate} if certificate else {}
+            ask = f"rtnb.ask('Count to five.', url='{server.url}', key='{key}')"
+            print("  " + _with(trust, f'python -c "import rtnb; print({ask}.wait())"'))
+            for_openai = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
+            print("  " + _with(trust | for_openai, "python your_program.py"))
+            if certificate:
+                print(f"Clients must trust the certificate in {certificate}; Node by NODE_EXTRA_CA_CERTS.")
+            print("Ctrl+C ends it.", flush=True)
+            while not over.wait(0.5):
+                pass
+    except KeyboardInterrupt:
+        print()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+@contextmanager
+def _in_a_file(certificate: str) -> Iterator[str]:
+    """Write the certificate into a file for as long as it is good, and yield its path; "" for none."""
+    if not certificate:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="rtnb-practice-") as directory:
+        path = Path(directory) / "certificate.pem"
+        path.write_text(certificate, encoding="ascii")
+        yield str(path)
+
+
+def _with(variables: Mapping[str, str], command: str) -> str:
+    """Write a line for this system's shell that runs a command with these variables."""
+    if os.name == "nt":  # PowerShell
+        return "".join(f"$env:{name}='{value}'; " for name, value in variables.items()) + command
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in variables.items()) + command

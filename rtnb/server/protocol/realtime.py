@@ -1,0 +1,131 @@
+"""Realtime and transcription sessions: client events in, server events with their times out."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from rtnb.server.protocol import settings
+from rtnb.server.protocol.api_errors import ApiError
+from rtnb.server.protocol.audio import BYTES_PER_MS
+from rtnb.server.protocol.effects import Effect, Ids, Transcript
+from rtnb.server.protocol.input_buffer import InputAudioBuffer
+from rtnb.server.protocol.item_events import ItemEvents
+from rtnb.server.protocol.items import Conversation
+from rtnb.server.protocol.requests import Answer
+from rtnb.server.protocol.responses import Responses
+from rtnb.server.protocol.session import Options, Session
+from rtnb.server.protocol.transcripts import Transcripts
+
+__all__ = ["RealtimeSession"]
+
+# What an ephemeral secret's settings cannot bring: these belong to the session itself.
+_OWN_FIELDS = {"id", "object", "type", "expires_at", "model"}
+
+
+class RealtimeSession(Session):
+    """Realtime or transcription session.
+
+    Args:
+        ids: Source of ids and padding.
+        now: The time, in seconds on any clock that all later times are on too.
+        unix_seconds: The time of day, for `expires_at`.
+        kind: `"realtime"` or `"transcription"`.
+        model: The model of a realtime session.
+        options: Differences of this session from the ordinary.
+        preset: Settings that an ephemeral secret brought with it (a checked `session` object), or None.
+    """
+
+    def __init__(
+        self,
+        ids: Ids,
+        *,
+        now: float,
+        unix_seconds: float,
+        kind: str = "realtime",
+        model: settings.Model | None = None,
+        options: Options | None = None,
+        preset: dict[str, Any] | None = None,
+    ) -> None:
+        options = options or Options()
+        model = model or settings.MODELS["gpt-realtime-2.1-mini"]
+        self.model = model
+        self.conversation = Conversation(ids.new("conv"))
+        session_object = settings.defaults(
+            kind,
+            session_id=ids.new("sess"),
+            expires_at=int(unix_seconds + options.session_seconds),
+            model=model if kind == "realtime" else None,
+        )
+        if preset is not None:
+            session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}
+        super().__init__(ids, now, options, session_object)
+        self._transcripts = Transcripts(self)
+        self._items = items = ItemEvents(self, self._transcripts)
+        self._responses = responses = Responses(self, items, lambda at: self._input.reply_ends_playing(at))
+        self._input = InputAudioBuffer(self, self._transcripts, items, responses)
+        self.handlers = {
+            "session.update": self._update,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._input.commit,
+            "input_audio_buffer.clear": self._input.clear,
+            "conversation.item.create": items.create,
+            "conversation.item.retrieve": items.retrieve,
+            "conversation.item.truncate": items.truncate,
+            "conversation.item.delete": items.delete,
+            "response.create": responses.create,
+            "response.cancel": responses.cancel,
+        }
+
+    # ------------------------------------------------------------------ answers of engines
+
+    def detected(self, probabilities: list[float], now: float) -> list[Effect]:
+        """Take the VAD's probabilities of speech for the next frames."""
+        return self.take(now, self._input.detected, probabilities)
+
+    def transcribed(self, job: str, transcript: Transcript | BaseException, now: float) -> list[Effect]:
+        """Take the ASR's last word on a job."""
+        return self.take(now, self._transcribed, job, transcript)
+
+    def partly_transcribed(self, job: str, text: str, now: float) -> list[Effect]:
+        """Take a streaming ASR's words so far."""
+        return self.take(now, self._transcripts.partly_transcribed, job, text)
+
+    def responded(self, job: str, piece: Answer | BaseException | None, now: float) -> list[Effect]:
+        """Take the responder's next piece; None at its end."""
+        return self.take(now, self._responses.take, job, piece)
+
+    def spoke(self, job: str, pcm: bytes | BaseException | None, now: float) -> list[Effect]:
+        """Take the TTS's next piece of s16le 24 kHz; None at its end."""
+        return self.take(now, self._responses.take, job, pcm)
+
+    def _transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+        if not self._input.transcribed(job, transcript):
+            self._transcripts.transcribed(job, transcript)
+            self._responses.resume()
+
+    # ------------------------------------------------------------------ client events
+
+    def _append(self, event: dict[str, Any]) -> None:
+        audio, limit = event["audio"], self.options.buffer_bytes
+        if self.conversation.audio_bytes + self._input.held_bytes + len(audio) > limit:
+            # No cap is documented: code and wording are ours.
+            limit_ms = limit // BYTES_PER_MS
+            message = f"Error appending to input audio buffer: a session holds at most {limit_ms}ms of audio."
+            raise ApiError(message, code="input_audio_buffer_full", param="audio")
+        self._input.append(audio)
+
+    def _update(self, event: dict[str, Any]) -> None:
+        before, responses = self.settings, self._responses
+        model = self.model if before["type"] == "realtime" else None
+        self.settings, silent = settings.update(
+            before, event["session"], model=model, voice_locked=responses.voice_used
+        )
+        responses.silent |= silent
+        self._input.settings_changed()
+        if any(before.get(name) != self.settings.get(name) for name in ("instructions", "tools")):
+            self.conversation.cached_tokens = 0  # another beginning: nothing of the context is cached any more
+        self.send_settings("session.updated")
+        for tool in self.settings.get("tools", ()):
+            if tool["type"] == "mcp" and tool not in before["tools"]:
+                self._items.list_mcp_tools(tool)

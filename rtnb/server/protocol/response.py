@@ -1,0 +1,258 @@
+"""One response, from `response.created` to its one `response.done`, in the recorded order.
+
+A response is written as a generator, so that it reads in the order in which its events are sent. It yields a time to
+go on at, or None to wait for an engine. Cancelling closes the generator and ends what is open.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+from rtnb.server.protocol import usage as counting
+from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
+from rtnb.server.protocol.items import Item
+from rtnb.server.protocol.requests import Call, Cut, Request
+from rtnb.server.protocol.response_output import Incomplete, Message, ResponseOutput, Steps
+from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.session import Session
+from rtnb.server.protocol.settings import Model
+
+__all__ = ["Response"]
+
+_Pieces = deque[Any]  # what an engine has answered and the response has not yet taken
+
+
+class _EngineFailed(Exception):
+    """Raised where an engine could not do its work."""
+
+
+class Response:
+    """Response under way.
+
+    Args:
+        session: The session that it runs in.
+        plan: Its settings.
+
+    Attributes:
+        status: As in the API.
+        waits_until: When it wants to go on; None while it waits for an engine.
+        usage: None until it has ended.
+        output: What it has written.
+    """
+
+    def __init__(self, session: Session, plan: Plan) -> None:
+        self.id = session.ids.new("resp")
+        self.plan = plan
+        self.status = "in_progress"
+        self.waits_until: float | None = None
+        self.usage: dict[str, Any] | None = None
+        self.output = ResponseOutput(session, self.id, plan)
+        self._session = session
+        self._read = counting.Count()
+        self._details: dict[str, Any] | None = None
+        self._message: Message | None = None
+        self._call: Item | None = None
+        self._calls = 0
+        self._jobs: dict[str, _Pieces] = {}
+        self._steps = self._perform()
+
+    # ------------------------------------------------------------------ driven by the session
+
+    def step(self) -> None:
+        """Go on as far as it can get now."""
+        self.waits_until = next(self._steps, None)
+
+    def awaits(self, job: str) -> bool:
+        """Return whether an engine works for it under that name."""
+        return job in self._jobs
+
+    def take(self, job: str, piece: Any) -> None:
+        """Take an engine's answer for one of its jobs."""
+        self._jobs[job].append(piece)
+        if piece is None or isinstance(piece, BaseException):
+            del self._jobs[job]
+        if self.waits_until is None:
+            self.step()
+
+    def cancel(self, reason: str) -> None:
+        """End it here: `client_cancelled` or `turn_detected`.
+
+        The exact tail is not recorded; this is the order of the docs' example and of third-party traces: the open
+        parts' done events, items `incomplete`, then `response.done` with the tokens made so far.
+        """
+        self._steps.close()
+        self._finish("cancelled", reason=reason)
+
+    # ------------------------------------------------------------------ the order of events
+
+    def _perform(self) -> Steps:
+        session, plan = self._session, self.plan
+        session.send("response.created", response=self._shown())
+        if plan.failure is not None:
+            yield session.now
+            self._finish("failed", error=plan.failure)
+            return
+        while any(item.transcribing for item in plan.context):
+            yield None
+        try:
+            context, self._read = counting.fit(
+                plan.instructions, plan.tools, plan.context, self._session.model.context_tokens, plan.truncation
+            )
+            yield from self._answer(self._ask_responder(context))
+        except Incomplete as cut:
+            self._finish("incomplete", reason=str(cut))
+        except counting.ContextFull as full:
+            code = "context_length_exceeded"
+            self._finish("failed", error={"type": "invalid_request_error", "code": code, "message": str(full)})
+        except _EngineFailed as failed:
+            self._finish("failed", error={"type": "server_error", "code": None, "message": str(failed)})
+        else:
+            self._finish("completed")
+
+    def _answer(self, pieces: _Pieces) -> Steps:
+        plan = self.plan
+        may_call = bool(plan.tools) and plan.tool_choice != "none"
+        piece = yield from self._next(pieces)
+        while piece is not None:
+            if isinstance(piece, Cut):
+                yield from self._end_audio()
+                raise Incomplete(piece.reason)
+            if isinstance(piece, Call):
+                if not (plan.one_call and self._calls):
+                    yield from self._write_call(piece)
+                piece = yield from self._next(pieces)
+                continue
+            # 2.x marks what it says before a call as commentary (recorded), so where a call may follow we look ahead
+            # before we open a message.
+            following = None
+            looked = self._message is None and may_call
+            if looked:
+                following = yield from self._next(pieces)
+                if isinstance(following, Call) and not self._session.model.second_generation:
+                    piece = following  # recorded: 1.x calls without a word
+                    continue
+            if self._message is None:
+                phase = "commentary" if isinstance(following, Call) else "final_answer"
+                self._message = Message(self._session, self.output, plan, phase)
+            yield from self._speak(self._message, piece.text) if plan.spoken else self._message.write(piece.text)
+            piece = following if looked else (yield from self._next(pieces))
+        yield from self._end_audio()
+        self._end_message("completed")
+
+    def _ask_responder(self, context: list[Item]) -> _Pieces:
+        session, plan = self._session, self.plan
+        items = []
+        for item in context:
+            shown = copy.deepcopy(item.shown)
+            for part in shown.get("content", ()):
+                if part["type"] == "input_audio":
+                    part["transcript"] = item.transcript or part["transcript"] or ""
+                elif item.truncated_ms is not None:
+                    part["transcript"] = ""
+            items.append(shown)
+        # The client's own statement of what the user speaks.
+        language = (session.audio_input["transcription"] or {}).get("language")
+        aside = not plan.in_conversation
+        request = Request(
+            plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
+        )
+        return self._ask(lambda job: Respond(job, request))
+
+    def _speak(self, message: Message, text: str) -> Steps:
+        voice = self.plan.voice if isinstance(self.plan.voice, str) else self.plan.voice["id"]
+        pieces = self._ask(lambda job: Speak(job, text, voice, self.plan.speed))
+        message.begin_sentence(text)
+        while (pcm := (yield from self._next(pieces))) is not None:
+            yield from message.speak(pcm)
+        message.end_sentence()
+
+    def _write_call(self, called: Call) -> Steps:
+        ids, output = self._session.ids, self.output
+        yield from self._end_audio()
+        call_id = ids.new("call")
+        fields = {"id": ids.new("item"), "type": "function_call", "status": "in_progress", "name": called.name}
+        item = self._call = Item({**fields, "call_id": call_id, "arguments": ""})
+        place = {"item_id": item.id, "output_index": output.add(item), "call_id": call_id}
+        self._calls += 1
+        for token in counting.split_tokens(_arguments(called.arguments, self._session.model)):
+            output.count_token()
+            item.shown["arguments"] += token
+            output.send_token("response.function_call_arguments.delta", token, **place)
+            yield from output.after_token()
+        # Recorded on 2.1: what was said beside the call ends after the call's last delta.
+        self._end_message("completed")
+        arguments = item.shown["arguments"]
+        output.send("response.function_call_arguments.done", **place, name=called.name, arguments=arguments)
+        self._end_call("completed")
+
+    # ------------------------------------------------------------------ engines
+
+    def _ask(self, effect: Callable[[str], Effect]) -> _Pieces:
+        job = self._session.new_job()
+        self._jobs[job] = deque()
+        self._session.ask(effect(job))
+        return self._jobs[job]
+
+    def _next(self, pieces: _Pieces) -> Generator[float | None, None, Any]:
+        while not pieces:
+            yield None
+        piece = pieces.popleft()
+        if isinstance(piece, BaseException):
+            raise _EngineFailed(str(piece) or type(piece).__name__) from piece
+        return piece
+
+    # ------------------------------------------------------------------ the end
+
+    def _end_audio(self) -> Steps:
+        if self._message is not None:
+            yield from self._message.end_audio()
+
+    def _end_message(self, status: str) -> None:
+        if self._message is not None:
+            self._message.end(status)
+            self._message = None
+
+    def _end_call(self, status: str) -> None:
+        if self._call is not None:
+            self.output.end(self._call, status)
+            self._call = None
+
+    def _finish(self, status: str, **details: Any) -> None:
+        for job in self._jobs:
+            self._session.ask(Stop(job))
+        self._jobs.clear()
+        self._end_message("incomplete")
+        self._end_call("incomplete")
+        self.status = status
+        self._details = {"type": status, **details} if details else None
+        self.waits_until = None
+        self.usage = self.output.usage(self._read)
+        self._session.send("response.done", response=self._shown())
+
+    def _shown(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "object": "realtime.response",
+            "id": self.id,
+            "status": self.status,
+            "status_details": self._details,
+            "output": [copy.deepcopy(item.shown) for item in self.output.items],
+            "conversation_id": self._session.conversation.id if plan.in_conversation else None,
+            "output_modalities": list(plan.modalities),
+            "max_output_tokens": plan.max_output_tokens,
+            "audio": {"output": {"format": dict(plan.format), "voice": plan.voice}},
+            "usage": self.usage,
+            "metadata": plan.metadata,
+        }
+
+
+def _arguments(arguments: Mapping[str, Any], model: Model) -> str:
+    if model.second_generation:
+        return json.dumps(arguments, separators=(",", ":"), ensure_ascii=False)
+    # Recorded on gpt-realtime: valid JSON in odd whitespace, which a client must not choke on.
+    inner = ",".join(f"\n  {json.dumps(name)}: {json.dumps(value)}" for name, value in arguments.items())
+    return f"{{  {inner} \n}} \n" if inner else "{}"

@@ -1,0 +1,274 @@
+"""Output of one response: its items, the assistant's message as it is written, and the tokens that it takes."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Generator
+from typing import Any
+
+import pybase64
+
+from rtnb.audio.pcm import whole_samples
+from rtnb.server import languages
+from rtnb.server.protocol import usage as counting
+from rtnb.server.protocol.audio import BYTES_PER_MS, Encoder, bytes_per_ms
+from rtnb.server.protocol.items import Item
+from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.session import Session
+
+__all__ = ["Incomplete", "Message", "ResponseOutput", "Steps"]
+
+Steps = Generator[float | None, None, None]
+"""Steps of a response: each yields the time to go on at, or None to wait for an engine."""
+
+# Derived from recordings: about 250 ms a delta on gpt-realtime, about 400 ms on gpt-realtime-2.1-mini.
+_DELTA_MS = {False: 250, True: 400}
+_TOKENS_BEFORE_AUDIO = 3  # recorded: the transcript starts first, usually by three tokens
+_TOKENS_BETWEEN_AUDIO = 3
+_LATE_SECONDS = 0.1  # a loop that wakes a little late must not slow the stream down
+_TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that
+# Where all goes out at once, a response that writes very much lets other sessions act in between.
+_TOKENS_AT_ONCE = 250
+_MOMENT_SECONDS = 0.001
+
+
+class Incomplete(Exception):
+    """Raised where the response ends early; its argument is the reason for `status_details`."""
+
+
+class ResponseOutput:
+    """Items that a response has written, and what they have taken.
+
+    Args:
+        session: The session that the response runs in.
+        response_id: `resp_…`.
+        plan: Settings of the response.
+
+    Attributes:
+        items: The items in order.
+        audio_seconds: Length of the audio of all messages that have ended.
+    """
+
+    def __init__(self, session: Session, response_id: str, plan: Plan) -> None:
+        self.items: list[Item] = []
+        self.audio_seconds = 0.0
+        self._session = session
+        self._response_id = response_id
+        self._plan = plan
+        self._conversation = session.conversation if plan.in_conversation else None
+        self._text_tokens = 0
+        self._audio_bytes = 0
+        self._next_audio_at = 0.0
+
+    def send(self, type: str, **fields: Any) -> None:
+        """Send an event of this response."""
+        self._session.send(type, response_id=self._response_id, **fields)
+
+    def add(self, item: Item) -> int:
+        """Announce an item and return its index in the output."""
+        index = len(self.items)
+        self.items.append(item)
+        self.send("response.output_item.added", output_index=index, item=copy.deepcopy(item.shown))
+        if self._conversation is not None:
+            previous = self._conversation.add(item)
+            shown = copy.deepcopy(item.shown)
+            self._session.send("conversation.item.added", previous_item_id=previous, item=shown)
+        return index
+
+    def end(self, item: Item, status: str) -> None:
+        """Announce that an item is done: `completed` or `incomplete`."""
+        item.shown["status"] = status
+        conversation = self._conversation
+        if conversation is not None and item.id in conversation:
+            previous = conversation.previous_of(item.id)
+            # Recorded quirk: null when the item before is the first of the conversation, though `added` named it.
+            if previous is not None and conversation.previous_of(previous) is None:
+                previous = None
+            shown = copy.deepcopy(item.shown)
+            self._session.send("conversation.item.done", previous_item_id=previous, item=shown)
+        index = self.items.index(item)
+        self.send("response.output_item.done", output_index=index, item=copy.deepcopy(item.shown))
+
+    # ------------------------------------------------------------------ tokens
+
+    def send_token(self, type: str, token: str, **fields: Any) -> None:
+        """Send a text delta with its padding."""
+        self.send(type, **fields, delta=token, obfuscation=self._session.ids.padding(token))
+
+    def count_token(self) -> None:
+        """Count one more text token.
+
+        Raises:
+            Incomplete: `max_output_tokens` leaves no room for it.
+        """
+        limit = self._plan.max_output_tokens
+        if isinstance(limit, int) and self._text_tokens + self._audio_tokens >= limit:
+            raise Incomplete("max_output_tokens")
+        self._text_tokens += 1
+
+    def after_token(self) -> Steps:
+        """Wait after a token as long as the pace asks for."""
+        if self._session.options.pace:
+            yield self._session.now + _TOKEN_SECONDS / self._session.options.pace
+        elif self._text_tokens % _TOKENS_AT_ONCE == 0:
+            yield self._session.now + _MOMENT_SECONDS
+
+    def pace_audio(self, piece: bytes) -> Steps:
+        """Wait until a piece of audio is due."""
+        pace, now = self._session.options.pace, self._session.now
+        if not pace:
+            return
+        if self._next_audio_at > now:
+            yield self._next_audio_at
+            now = self._session.now
+        if self._next_audio_at < now - _LATE_SECONDS:
+            self._next_audio_at = now  # the TTS was late: go on from here
+        self._next_audio_at += len(piece) / bytes_per_ms(self._plan.format) / 1000 / pace
+
+    def count_audio(self, piece: bytes) -> bytes:
+        """Count audio as sent, and return as much of it as `max_output_tokens` allows."""
+        limit = self._plan.max_output_tokens
+        if isinstance(limit, int):
+            left_ms = max(0, limit - self._text_tokens) * counting.ASSISTANT_TOKEN_MS
+            piece = piece[: max(0, left_ms * bytes_per_ms(self._plan.format) - self._audio_bytes)]
+        self._audio_bytes += len(piece)
+        return piece
+
+    @property
+    def _audio_tokens(self) -> int:
+        return counting.assistant_audio_tokens(self._audio_bytes / bytes_per_ms(self._plan.format))
+
+    def usage(self, read: counting.Count) -> dict[str, Any]:
+        """Return the `usage` object of a response that has read so many tokens."""
+        plan = self._plan
+        if plan.failure is not None:  # reported: a response refused for quota has a usage of zeros
+            return counting.usage(counting.Count(), text_out=0, audio_out=0, reasoning=None, cacheable=0)
+        reasoning = None
+        # Recorded: 2.x reports its reasoning tokens, but not in every text answer.
+        if self._session.model.second_generation and (plan.spoken or plan.effort) and self.items:
+            reasoning = counting.REASONING_TOKENS[plan.effort or "low"] + read.total % 8
+        text_out = self._text_tokens + (2 if self._text_tokens else 0) + (reasoning or 0)
+        return counting.usage(
+            read, text_out=text_out, audio_out=self._audio_tokens, reasoning=reasoning, cacheable=plan.cacheable
+        )
+
+
+class Message:
+    """Assistant's message that a response is writing.
+
+    Args:
+        session: The session that the response runs in.
+        output: The response's output.
+        plan: Settings of the response.
+        phase: `"commentary"` or `"final_answer"` (2.x only).
+    """
+
+    def __init__(self, session: Session, output: ResponseOutput, plan: Plan, phase: str) -> None:
+        fields = {"id": session.ids.new("item"), "type": "message", "status": "in_progress", "role": "assistant"}
+        phases = {"phase": phase} if session.model.second_generation else {}
+        self._item = Item({**fields, "content": [], **phases})
+        self._session = session
+        self._output = output
+        self._plan = plan
+        self._text = ""
+        self._owed: deque[str] = deque()  # transcript tokens that wait for audio to go before them
+        self._encoder: Encoder | None = None
+        self._audio = bytearray()  # as the TTS returned it, s16le 24 kHz
+        self._unsent = bytearray()  # encoded audio short of a whole delta
+        self._sent_bytes = 0  # encoded audio that has been sent
+        self._place = {"item_id": self._item.id, "output_index": output.add(self._item), "content_index": 0}
+        if plan.spoken:
+            self._item.audio = self._audio
+        part = {"type": "audio", "transcript": ""} if plan.spoken else {"type": "text", "text": ""}
+        output.send("response.content_part.added", **self._place, part=part)
+
+    # ------------------------------------------------------------------ text
+
+    def write(self, text: str) -> Steps:
+        """Write a sentence."""
+        for token in self._tokens(text):
+            self._send_token("response.output_text.delta", token)
+            yield from self._output.after_token()
+
+    def _tokens(self, text: str) -> list[str]:
+        return counting.split_tokens(languages.gap(self._text, text) + text)
+
+    def _send_token(self, type: str, token: str) -> None:
+        self._output.count_token()
+        self._text += token
+        self._output.send_token(type, token, **self._place)
+
+    # ------------------------------------------------------------------ audio
+
+    def begin_sentence(self, text: str) -> None:
+        """Begin a spoken sentence: the transcript goes a little ahead of its audio."""
+        self._owed.extend(self._tokens(text))
+        self._send_transcript(_TOKENS_BEFORE_AUDIO)
+        self._encoder = self._encoder or Encoder(self._plan.format)
+
+    def speak(self, pcm: bytes) -> Steps:
+        """Send the next audio of the sentence, in whole deltas."""
+        assert self._encoder is not None
+        self._audio += pcm
+        self._unsent += self._encoder.feed(pcm)
+        whole = _DELTA_MS[self._session.model.second_generation] * bytes_per_ms(self._plan.format)
+        while len(self._unsent) > whole:  # something is always left for the last delta
+            piece = bytes(self._unsent[:whole])
+            del self._unsent[:whole]
+            yield from self._send_audio(piece)
+            self._send_transcript(_TOKENS_BETWEEN_AUDIO)
+
+    def end_sentence(self) -> None:
+        """Send what is left of the sentence's transcript."""
+        self._send_transcript(len(self._owed))
+
+    def end_audio(self) -> Steps:
+        """Send what is left of the audio."""
+        if self._encoder is None:
+            return
+        rest = bytes(self._unsent + self._encoder.feed(b"", last=True))
+        self._unsent.clear()
+        if self._session.options.odd_last_chunk and len(rest) > 2:
+            yield from self._send_audio(rest[:-1])
+            rest = rest[-1:]
+        if rest:
+            yield from self._send_audio(rest)
+
+    def _send_audio(self, piece: bytes) -> Steps:
+        yield from self._output.pace_audio(piece)
+        allowed = self._output.count_audio(piece)
+        if allowed:
+            self._sent_bytes += len(allowed)
+            delta = pybase64.b64encode(allowed).decode("ascii")
+            self._output.send("response.output_audio.delta", **self._place, delta=delta)
+        if len(allowed) < len(piece):
+            raise Incomplete("max_output_tokens")
+
+    def _send_transcript(self, count: int) -> None:
+        for _ in range(min(count, len(self._owed))):
+            self._send_token("response.output_audio_transcript.delta", self._owed[0])
+            self._owed.popleft()
+
+    # ------------------------------------------------------------------ the end
+
+    def end(self, status: str) -> None:
+        """End its part and the item."""
+        item, send, text = self._item, self._output.send, self._text
+        if self._plan.spoken:
+            # What the client has not been sent is not in the item: it cannot play it, nor truncate there.
+            sent_ms = self._sent_bytes / bytes_per_ms(self._plan.format)
+            kept_ms = sent_ms if item.truncated_ms is None else item.truncated_ms
+            item.audio = whole_samples(bytes(self._audio[: int(kept_ms * BYTES_PER_MS)]))
+            self._output.audio_seconds += sent_ms / 1000
+            send("response.output_audio.done", **self._place)
+            send("response.output_audio_transcript.done", **self._place, transcript=text)
+            part = {"type": "audio", "transcript": text}
+            kept = text if item.truncated_ms is None else ""
+            item.shown["content"] = [{"type": "output_audio", "transcript": kept}]
+        else:
+            send("response.output_text.done", **self._place, text=text)
+            part = {"type": "text", "text": text}
+            item.shown["content"] = [{"type": "output_text", "text": text}]
+        send("response.content_part.done", **self._place, part=part)
+        self._output.end(item, status)

@@ -1,0 +1,169 @@
+"""Shapes of the session object and of its parts, as clients may send them (SDK types)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.server.protocol import api_errors
+from rtnb.server.protocol.api_errors import ApiError
+from rtnb.server.protocol.schema import (
+    Check,
+    Required,
+    anything,
+    array,
+    boolean,
+    choice,
+    integer,
+    nullable,
+    number,
+    record,
+    string,
+    tagged,
+    unless,
+    where,
+)
+
+__all__ = [
+    "FORMAT",
+    "MAX_OUTPUT_TOKENS",
+    "MODALITIES",
+    "REASONING",
+    "SESSIONS",
+    "STREAMING_TRANSCRIPTION",
+    "TOOLS",
+    "TOOL_CHOICE",
+    "VOICE",
+]
+
+# Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
+FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
+
+_FUNCTION: dict[str, Check] = {"name": Required(string(64)), "description": nullable(string()), "parameters": anything}
+_MCP: dict[str, Check] = {
+    "server_label": Required(string()),
+    **dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string()),
+    **dict.fromkeys(("authorization", "server_description"), nullable(string())),
+    **dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything),
+    "defer_loading": nullable(boolean),
+}
+TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
+
+TOOL_CHOICE: Check = where(
+    str,
+    choice("none", "auto", "required"),
+    tagged(
+        {
+            "function": {"name": Required(string())},
+            "mcp": {"server_label": Required(string()), "name": nullable(string())},
+        }
+    ),
+)
+
+MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unchanged for 2.x
+
+VOICE: Check = where(
+    dict,
+    record({"id": Required(string())}),  # a custom voice
+    choice("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"),
+)
+
+
+def MODALITIES(value: Any, path: str) -> Any:
+    """Take ["audio"] or ["text"], never both (SDK docstring)."""
+    if not isinstance(value, list):
+        raise api_errors.wrong_type(path, "an array of strings", value)
+    if value not in (["audio"], ["text"]):
+        message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
+        raise ApiError(message, code="invalid_value", param=path)
+    return value
+
+
+_TOKEN_LIMITS = nullable(record({"post_instructions": integer(0)}))
+_RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": _TOKEN_LIMITS}
+_TRUNCATION = where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO}))
+_TRACING = unless(record({"workflow_name": string(), "group_id": string(), "metadata": anything}), None, "auto")
+_EFFORT = choice("minimal", "low", "medium", "high", "xhigh")
+REASONING: Check = record({"effort": _EFFORT})
+"""2.x only; there is no "none" (SDK)."""
+
+_ANSWERING: dict[str, Check] = {"create_response": boolean, "interrupt_response": boolean}
+_SERVER_VAD: dict[str, Check] = {
+    "threshold": number(0, 1),
+    "prefix_padding_ms": integer(0, 10_000),
+    "silence_duration_ms": integer(0, 60_000),
+}
+_SEMANTIC_VAD: dict[str, Check] = {"eagerness": choice("low", "medium", "high", "auto")}
+
+STREAMING_TRANSCRIPTION = ("gpt-realtime-whisper", "gpt-live-transcribe")
+"""Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`)."""
+
+_TRANSCRIPTION = record(
+    {
+        "model": choice(
+            "whisper-1",
+            "gpt-4o-transcribe",
+            "gpt-4o-mini-transcribe",
+            "gpt-4o-mini-transcribe-2025-03-20",
+            "gpt-4o-mini-transcribe-2025-12-15",
+            "gpt-4o-transcribe-diarize",
+            *STREAMING_TRANSCRIPTION,
+            "gpt-transcribe",
+        ),
+        "language": nullable(string()),
+        "languages": nullable(array(string())),
+        "keywords": nullable(array(string())),
+        "prompt": nullable(string()),
+        "delay": nullable(_EFFORT),
+    }
+)
+_NOISE_REDUCTION = nullable(record({"type": choice("near_field", "far_field"), "strength": number(0, 10)}))
+_INCLUDE = nullable(array(choice("item.input_audio_transcription.logprobs")))
+
+
+def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Check:
+    detection = tagged({"server_vad": server_vad, "semantic_vad": semantic_vad}, default="server_vad")
+    return record(
+        {
+            "format": FORMAT,
+            "transcription": nullable(_TRANSCRIPTION),
+            "noise_reduction": _NOISE_REDUCTION,
+            "turn_detection": nullable(detection),
+        }
+    )
+
+
+_ANSWERING_INPUT = _input(
+    {**_SERVER_VAD, "idle_timeout_ms": nullable(integer(5_000, 30_000)), **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING}
+)
+_OUTPUT = record({"format": FORMAT, "voice": VOICE, "speed": number(0.25, 1.5)})
+_TRANSLATION_INPUT = record(
+    {"transcription": nullable(record({"model": Required(string())})), "noise_reduction": _NOISE_REDUCTION}
+)
+SESSIONS: dict[str, Check] = {
+    "realtime": record(
+        {
+            "type": anything,
+            "model": string(),
+            "output_modalities": MODALITIES,
+            "instructions": string(),
+            "tools": TOOLS,
+            "tool_choice": TOOL_CHOICE,
+            "parallel_tool_calls": nullable(boolean),
+            "reasoning": nullable(REASONING),
+            "max_output_tokens": MAX_OUTPUT_TOKENS,
+            "tracing": _TRACING,
+            "truncation": _TRUNCATION,
+            "prompt": nullable(record({"id": string(), "version": nullable(string()), "variables": anything})),
+            "audio": record({"input": _ANSWERING_INPUT, "output": _OUTPUT}),
+            "include": _INCLUDE,
+        }
+    ),
+    "transcription": record(
+        {"type": anything, "audio": record({"input": _input(_SERVER_VAD, _SEMANTIC_VAD)}), "include": _INCLUDE}
+    ),
+    "translation": record(
+        {"audio": record({"input": _TRANSLATION_INPUT, "output": record({"language": nullable(string())})})}
+    ),
+}
+"""What `session.update` may bring, by the kind of session."""

@@ -1,0 +1,92 @@
+"""Words and templates of each language the responder knows, from the TOML file of that language.
+
+`en.toml` says what the entries mean. The lists of all languages count together: which language a request is in is not
+asked before its words are looked for.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FILES", "INTENTS", "LETTERS", "TEMPLATES"]
+__all__ += ["bag", "cue", "entries", "extract", "having", "patterns", "rules", "source", "template"]
+
+_LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
+FILES: dict[str, dict[str, Any]] = {
+    language: tomllib.loads(Path(__file__).with_name(f"{language}.toml").read_text("utf-8")) for language in _LANGUAGES
+}
+# Inside a character class: kana and Chinese characters, which stand beside each other without a space.
+LETTERS = r"\u3040-\u30ff\u3400-\u9fff"
+TEMPLATES: dict[str, dict[str, str]] = {
+    language: file["templates"] for language, file in FILES.items() if "templates" in file
+}
+"""Templates by their names, for each language; English has all of them."""
+_FRAMES = {"words": r"\b(?:{})\b", "starts": r"\b(?:{})", "parts": "{}", "opens": r"^\W*(?:{})\b"}
+
+
+def template(language: str, key: str, **filled: object) -> str:
+    """Fill a template in a language, or in English where that language lacks it."""
+    text = TEMPLATES.get(language, {}).get(key) or TEMPLATES["en"][key]
+    return text.format(**filled)
+
+
+@cache
+def patterns(key: str, table: str = "cues") -> list[str]:
+    """Return a cue of all languages as regular expressions, in the order of the languages."""
+    found: list[str] = []
+    for file in FILES.values():
+        entry = file.get(table, {}).get(key, {})
+        found += [frame.format("|".join(map(re.escape, entry[k]))) for k, frame in _FRAMES.items() if k in entry]
+        found += [re.sub(r"\{([a-z_]+)\}", lambda name: source(name[1]), one) for one in entry.get("patterns", ())]
+    if not found:
+        raise KeyError(key)  # an empty expression would be found everywhere
+    return found
+
+
+def having(trait: str) -> tuple[str, ...]:
+    """Return the intents that have a trait, in their order."""
+    return tuple(intent for intent, entry in FILES["en"]["intents"].items() if trait in entry.get("traits", ()))
+
+
+def source(key: str) -> str:
+    """Return a cue of all languages as the text of one regular expression."""
+    return f"(?:{'|'.join(patterns(key))})"
+
+
+INTENTS: dict[str, re.Pattern[str]] = {
+    intent: re.compile("|".join(patterns(intent, "intents")), re.IGNORECASE) for intent in FILES["en"]["intents"]
+}
+"""Intents of requests, each with the words that ask for it, in the order in which they are tried."""
+
+
+@cache
+def cue(key: str) -> re.Pattern[str]:
+    """Return a cue of all languages as one regular expression, which ignores case."""
+    return re.compile(source(key), re.IGNORECASE)
+
+
+def extract(key: str, text: str) -> str:
+    """Return what a cue's patterns catch in a text: the group of the first one that matches; "" for none."""
+    for pattern in patterns(key):
+        if found := re.search(pattern, text, re.IGNORECASE):
+            return next(filter(None, found.groups()), "")
+    return ""
+
+
+def bag(key: str) -> frozenset[str]:
+    """Return a word list of all languages."""
+    return frozenset(word for file in FILES.values() for word in file.get("lists", {}).get(key, "").split())
+
+
+def rules(table: str) -> list[tuple[str, str]]:
+    """Return a table's rewriting rules of all languages: regular expressions and what stands instead."""
+    return [(pattern, instead) for file in FILES.values() for pattern, instead in file.get(table, {}).get("rules", ())]
+
+
+def entries(table: str) -> dict[str, Any]:
+    """Return a table of all languages as one."""
+    return {key: value for file in FILES.values() for key, value in file.get(table, {}).items()}

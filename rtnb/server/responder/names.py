@@ -1,0 +1,73 @@
+"""Names of people and places in a text, by rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rtnb.server.responder.lexicon import bag, cue, patterns, source
+from rtnb.server.responder.numbers import numbers
+from rtnb.server.responder.text_extraction import stem
+
+__all__ = ["last_name", "places", "proper_names"]
+
+_NOT_NAMES = bag("not_names")
+_NOT_MINE = bag("not_my_name")
+
+
+def proper_names(text: str) -> list[str]:
+    """List runs of capitalised words that do not merely start a sentence, such as "New York" or "Ana Ruiz"."""
+    found: list[str] = []
+    capital = r"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ]"
+    pattern = rf"{capital}[\w'’.\-]*(?:\s+(?:(?:de|da|del|la|le|of|van|von|am)\s+)?{capital}[\w'’\-]*)*"
+    for match in re.finditer(pattern, text):
+        parts = [part.strip(".’'") for part in match.group().split()]
+        while parts and parts[0].removesuffix("'s").removesuffix("’s") in _NOT_NAMES:
+            parts = parts[1:]
+        while parts and parts[-1] in _NOT_NAMES:
+            parts = parts[:-1]
+        name = " ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’")
+        if name:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+_NO_PLACES = ("general", "fact", "short", "total", "order", "weather", "forecast", "temperature")
+
+
+def places(text: str) -> list[str]:
+    """List the places a request names: "in Oslo", "from Berlin to New York", "weather for london", "巴黎的天气".
+
+    Capitals decide where there are any, since recognisers write them; otherwise what follows in, for, at, of, to.
+    """
+    if named := proper_names(text):
+        return named
+    found = [
+        place
+        for place in cue("place").findall(text)
+        if not cue("no_place").search(place) and not numbers(place) and stem(place) not in _NO_PLACES
+    ]
+    for first in list(found):  # "in oslo and paris"
+        more = re.search(
+            rf"\b{re.escape(first)}((?:\s*,\s*|\s*,?\s+and\s+)[a-zà-öø-ÿ'’\-]+)+{source('place_end')}", text
+        )
+        if more:
+            found += re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", more.group())
+    if not found:
+        found = cue("room").findall(text)
+        if found and found not in (["morning"], ["afternoon"], ["evening"], ["moment"], ["end"]):
+            return list(dict.fromkeys(found))
+        found = re.findall(r"(?:在|查询|查一下|问)?([\u4e00-\u9fff]{2,4}?)(?:的|今天|明天|现在)", text)
+        found = [place for place in found if place not in ("今天", "明天", "现在", "请问", "什么")]
+    return [name.title() if name.isascii() else name for name in dict.fromkeys(found)]
+
+
+def last_name(texts: Iterable[str]) -> str | None:
+    """Return the name the user last gave for themselves, in any of a few languages; None where none did."""
+    for text in (text[:20_000] for text in reversed(list(texts))):
+        for pattern in patterns("own_name"):
+            for match in reversed(list(re.finditer(pattern, text, re.IGNORECASE))):
+                name = match[1].strip(".,’'")
+                if name.casefold() not in _NOT_MINE and name not in _NOT_NAMES:
+                    return name if name[:1].isupper() or not name.isascii() else name.title()
+    return None

@@ -1,0 +1,329 @@
+"""Arguments of a call, read from the words of a request by rule.
+
+Numbers, names, places, choices, yes or no, days and times are taken as they are given. What is not said is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rtnb.server import languages
+from rtnb.server.responder import lexicon
+from rtnb.server.responder.dates import dates, times
+from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.names import last_name, places, proper_names
+from rtnb.server.responder.numbers import Number, arithmetic, numbers
+from rtnb.server.responder.schema import Parameter, Schema, parameters, split_name
+from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
+
+__all__ = ["WEAK", "fill"]
+
+WEAK = stems(lexicon.bag("weak"))
+"""Stems in the names of tools and parameters that say nothing of what they do."""
+_SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_COLOURS = lexicon.bag("colours")
+_FREE_TEXT = stems(lexicon.bag("text_parameters"))
+_LEAD = rf"{lexicon.source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
+
+
+def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
+    """Read the arguments of a call from a request.
+
+    Args:
+        schema: The tool's `parameters`, a JSON schema of type object.
+        request: The user's words.
+        insist: Fill required arguments that are not said with a value of the right kind anyway.
+
+    Returns:
+        The arguments, and the names of required ones that are missing (never any if `insist`).
+    """
+    listed = schema.get("required")
+    required = [str(name) for name in listed] if isinstance(listed, Sequence) and not isinstance(listed, str) else []
+    known = parameters(schema)
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+    reader = _Reader(request, known)
+    # Required ones choose first, and a message's body before its subject.
+    last = {"subject", "titl", "summary", "label"}
+    for parameter in sorted(known, key=lambda one: (one.name not in required, bool(one.stems & last))):
+        needed = parameter.name in required
+        value = reader.value(parameter, needed=needed, insist=insist)
+        if value is None and needed:
+            value = parameter.schema.get("default")
+            if value is None and insist:
+                value = _something(parameter, request)
+            if value is None:
+                missing.append(parameter.name)
+        values[parameter.name] = value
+    return {one.name: value for one in known if (value := values[one.name]) is not None}, missing
+
+
+def _something(parameter: Parameter, request: str) -> Any:
+    """Make up a value of the right kind, where the client insists on a call."""
+    kind, low = parameter.kind, parameter.schema.get("minimum")
+    if parameter.options:
+        return parameter.options[0]
+    if kind in ("integer", "number"):
+        return low if isinstance(low, int | float) else 0
+    if kind == "object":
+        return fill(parameter.schema, request, insist=True)[0]
+    return {"boolean": False, "array": []}.get(kind, request.strip()[:200])
+
+
+class _Reader:
+    """Reader of the values in one request; each number and each text of it is taken once."""
+
+    def __init__(self, request: str, known: Sequence[Parameter]) -> None:
+        self._request = request
+        self._known = known
+        self._numbers_used: set[int] = set()
+        self._strings_used: set[str] = set()
+
+    def value(self, parameter: Parameter, *, needed: bool, insist: bool) -> Any:
+        """Return what the request says for a parameter; None for nothing."""
+        kind, options = parameter.kind, parameter.options
+        if options:
+            only = options[0] if needed and len(options) == 1 else None
+            return next(iter(parameter.mentioned(self._request)), only)
+        if kind in ("integer", "number"):
+            number = self._number(parameter)
+            return math.floor(number + 0.5) if number is not None and kind == "integer" else number
+        if kind == "boolean":
+            return _boolean(parameter, self._request)
+        if kind == "array":
+            return _array(parameter, self._request)
+        if kind == "object":
+            inner, lacking = fill(parameter.schema, self._request, insist=insist and needed)
+            return inner if inner and not lacking else None
+        return self._matching(parameter) if kind == "string" else None
+
+    # ── Numbers ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _number(self, parameter: Parameter) -> int | float | None:
+        """Choose the number for a parameter: by the words beside it, else the next one in order."""
+        text, about = self._request, parameter.stems
+        found = [number for number in numbers(text) if number.start not in self._numbers_used]
+        wanted = _unit_wanted(parameter)
+        timed = [(number, unit) for number in found if (unit := _unit_after(text, number))]
+        if wanted is not None and timed:
+            return self._duration(parameter, wanted, timed)
+        for number in found:
+            beside = {*roots(text[: number.start])[-2:], *roots(text[number.end :])[:1]}
+            if about & beside - WEAK:
+                return self._take(number)
+        for number in found:
+            if _within(number.value, parameter.schema) and not (
+                wanted is None and len(found) > 1 and _unit_after(text, number)
+            ):
+                return self._take(number)
+        return None
+
+    def _take(self, number: Number) -> int | float:
+        self._numbers_used.add(number.start)
+        return number.value
+
+    def _duration(self, parameter: Parameter, wanted: str, timed: Sequence[tuple[Number, str]]) -> int | float:
+        """Return a time in the unit of the parameter.
+
+        With a parameter for minutes beside the one for seconds each takes its own, alone it takes the sum.
+        """
+        same = [number for number, unit in timed if unit == wanted]
+        beside = {root for other in self._known if other.name != parameter.name for root in other.stems}
+        if len(timed) > 1 and same and any(stem(unit) in beside for unit in _SECONDS):
+            return self._take(same[0])
+        return sum(self._take(number) * _SECONDS[unit] for number, unit in timed) / _SECONDS[wanted]
+
+    # ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _matching(self, parameter: Parameter) -> str | None:
+        value = self._string(parameter)
+        pattern = parameter.schema.get("pattern")
+        if value is not None and isinstance(pattern, str):
+            with contextlib.suppress(re.error):
+                return value if re.search(pattern, value) else None
+        return value
+
+    def _fresh(self, values: Sequence[str]) -> str | None:
+        """Take the first text that no other parameter has taken."""
+        value = next((one for one in values if one not in self._strings_used), None)
+        if value is not None:
+            self._strings_used.add(value)
+        return value
+
+    def _string(self, parameter: Parameter) -> str | None:
+        text, about = self._request, parameter.stems
+        if (formed := _texts_of_a_form(parameter, text)) is not None:
+            return self._fresh(formed)
+        if about & {"expression", "calculation", "formula", "equation", "sum"} and (found := arithmetic(text)):
+            return found[0]
+        if not parameter.is_place and (marked := quoted(text)):
+            return self._fresh(marked)
+        if parameter.is_place or about & {"timezon", "zon"}:
+            return self._place(parameter)
+        return self._fresh(_names_and_texts(parameter, text))
+
+    def _place(self, parameter: Parameter) -> str | None:
+        text, about, found = self._request, parameter.stems, places(self._request)
+        way = ""
+        if about & {"origin", "from", "departur", "start", "sourc"}:
+            way = r"\bfrom\s+"
+        elif about & {"destination", "to", "arrival", "end"}:
+            way = r"\bto\s+"
+        for place in found if way else ():
+            if re.search(way + re.escape(place), text, re.IGNORECASE):
+                return self._fresh([place])
+        value = self._fresh(found)
+        pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
+        return f"{value}, {pair[1]}" if pair else value
+
+
+def _unit_wanted(parameter: Parameter) -> str | None:
+    """Return the unit of time that a parameter counts in; None for none."""
+    about, described = parameter.stems, parameter.description
+    if "ms" in about:
+        return "millisecond"
+    return next((unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described), None)
+
+
+def _unit_after(text: str, number: Number) -> str | None:
+    found = re.match(r"(?i)[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :])
+    return next(unit for unit in _SECONDS if unit.startswith(found[1].casefold())) if found else None
+
+
+def _within(value: float, schema: Schema) -> bool:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    return not (isinstance(low, int | float) and value < low) and not (isinstance(high, int | float) and value > high)
+
+
+def _boolean(parameter: Parameter, text: str) -> bool | None:
+    low = text.casefold()
+    about = parameter.stems - WEAK - {"is", "has", "should", "includ", "with"}
+    if about & {"on", "enabl", "activ", "stat", "power", "enabled"} or "turn" in low or "switch" in low:
+        if cue("off").search(low):
+            return False
+        if cue("on").search(low):
+            return True
+    said = roots(text)
+    for index, word in enumerate(said):
+        if word in about:
+            near = said[max(0, index - 3) : index] + said[index + 1 : index + 2]
+            return not ({"no", "not", "without", "don't", "never", "non", "fals", "off"} & set(near))
+    return None
+
+
+def _array(parameter: Parameter, text: str) -> list[Any] | None:
+    items = parameter.schema.get("items")
+    item = Parameter(parameter.name.removesuffix("s"), items if isinstance(items, Mapping) else {})
+    kind = item.kind
+    if item.options:
+        return item.mentioned(text) or None
+    if kind in ("integer", "number"):
+        return [int(number.value) if kind == "integer" else number.value for number in numbers(text)] or None
+    if kind == "string":
+        if item.is_place or parameter.is_place:
+            return places(text) or None
+        if marked := quoted(text):
+            return marked
+        if item.is_person:
+            return proper_names(text) or None
+        parts = re.split(lexicon.source("joins_entries"), lexicon.extract("list_of_items", text))
+        return [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()] or None
+    if kind == "object":
+        arguments, missing = fill(item.schema, text, insist=False)
+        return [arguments] if arguments and not missing else None
+    return None
+
+
+def _emails(parameter: Parameter, text: str) -> list[str]:
+    spoken = re.sub(r"\s+at\s+(?=\w+\s+dot\b)", "@", text, flags=re.IGNORECASE)
+    spoken = re.sub(r"(?<=\w)\s+dot\s+(?=\w)", ".", spoken, flags=re.IGNORECASE) if "@" in spoken else spoken
+    return re.findall(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", spoken)
+
+
+def _addresses(parameter: Parameter, text: str) -> list[str]:
+    return [url.rstrip(".,!?") for url in re.findall(r"(?:https?://|www\.)\S+", text)]
+
+
+def _phones(parameter: Parameter, text: str) -> list[str]:
+    return [number.strip() for number in re.findall(r"\+?\d[\d\s().-]{4,}\d", text)]
+
+
+def _dates(parameter: Parameter, text: str) -> list[str]:
+    return dates(text)
+
+
+def _times(parameter: Parameter, text: str) -> list[str]:
+    return [*(dates(text) if "dat" in parameter.stems else ()), *times(text)]
+
+
+def _moments(parameter: Parameter, text: str) -> list[str]:
+    both = " ".join([*dates(text)[:1], *times(text)[:1]])
+    return [both] if both else []
+
+
+def _colours(parameter: Parameter, text: str) -> list[str]:
+    return [word.casefold() for word in words(text) if word.casefold() in _COLOURS]
+
+
+def _languages(parameter: Parameter, text: str) -> list[str]:
+    short = re.search(r"iso|code|\ben\b", parameter.description) or parameter.stems & {"cod", "local"}
+    return [code if short else languages.NAMES[code][0] for code in languages.named(text)]
+
+
+# Texts of a certain form: the formats of the parameters that take one, stems of their names, stems that such a name
+# must not have, and how the text is found. The first that fits is taken.
+_FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
+    ("email", "email", "", _emails),
+    ("uri url", "url uri link websit", "", _addresses),
+    ("", "phon telephon mobil", "", _phones),
+    ("date", "dat day", "tim", _dates),
+    ("time", "tim hour", "zon timezon", _times),
+    ("date-time", "when datetim start deadlin", "", _moments),
+    ("", "color colour", "", _colours),
+    ("", "languag lang local", "", _languages),
+)
+
+
+def _texts_of_a_form(parameter: Parameter, text: str) -> list[str] | None:
+    """List the texts of the form that a parameter takes; None where it takes no certain form."""
+    about = parameter.stems
+    for formats, stems_, not_, read in _FORMS:
+        if parameter.format in formats.split() or (about & {*stems_.split()} and not about & {*not_.split()}):
+            return read(parameter, text)
+    return None
+
+
+def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
+    """List what may be a code, a name or a free text, the likeliest first."""
+    about = parameter.stems
+    found: list[str] = []
+    if about & {"id", "cod", "number", "sku", "referenc", "order", "ticket", "symbol", "ticker"}:
+        found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text)
+    # "order number A12", "title Dune", "room 12"
+    parts = split_name(parameter.name)
+    spaced = " ".join(parts).casefold()
+    last = parts[-1].casefold() if parts else spaced
+    named = re.search(
+        rf"\b(?:{re.escape(spaced)}|{re.escape(last)})\s+(?:is\s+|of\s+|=\s*|:\s*)?"
+        r"([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)",
+        text,
+    )
+    if named:
+        return [*found, named[1]]
+    if parameter.is_person:
+        own = last_name([text])
+        return [*found, *([own] if own else []), *proper_names(text)]
+    return [*found, *(_free_text(text) if about & _FREE_TEXT else proper_names(text))]
+
+
+def _free_text(text: str) -> list[str]:
+    """Return what stands behind "search for", "saying" and such; else the whole request."""
+    flags = re.IGNORECASE | re.DOTALL
+    lead = re.search(rf"\b{_LEAD}", text, flags) or re.search(_LEAD, text, flags)
+    value = (lead[1] if lead else text).strip(" .!?,")
+    value = re.sub(r"^(?:please|can you|could you|would you)\s+", "", value, flags=re.IGNORECASE).strip()
+    return [value] if value else []

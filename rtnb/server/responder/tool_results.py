@@ -1,0 +1,82 @@
+"""Answers that tell what came: the results of tools, and pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rtnb.server.languages import closed
+from rtnb.server.responder import lexicon, pictures
+from rtnb.server.responder.dialogue import Dialogue
+from rtnb.server.responder.numbers import spoken_number
+
+__all__ = ["about_outputs", "about_pictures", "plain"]
+
+_UNITS: dict[str, str] = lexicon.entries("result_units")
+
+
+def about_pictures(dialogue: Dialogue) -> list[str]:
+    """Say for each picture of this turn what its first bytes say."""
+    said = []
+    for url in dialogue.turn.pictures:
+        if (seen := pictures.describe(url)) is None:
+            said.append(dialogue.say("picture_unknown"))
+        else:
+            said.append(dialogue.say("picture", kind=seen[0], width=seen[1], height=seen[2]))
+    return said
+
+
+def plain(name: str) -> str:
+    """Write a name of code as words: `get_weather`, `getWeather` → "get weather"."""
+    return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", name)).casefold() or name
+
+
+def _in_words(value: Any) -> str:
+    """Write a tool's result in words."""
+    match value:
+        case Mapping():
+            return ", ".join(_entry(str(key), inner) for key, inner in value.items())
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return spoken_number(value)
+        case str() | int():
+            return str(value).strip().rstrip(".。")
+        case Sequence():
+            return "; ".join(map(_in_words, value)) or "nothing"
+    return "nothing"
+
+
+def _entry(key: str, value: Any) -> str:
+    """Write one entry of a result, a unit in its name behind its number."""
+    name, _, unit = plain(key).rpartition(" ")
+    if name and unit in _UNITS and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{name} {_in_words(value)} {_UNITS[unit]}"
+    return f"{plain(key)} {_in_words(value)}"
+
+
+def _result(dialogue: Dialogue, call_id: str, output: str) -> str:
+    name, arguments = dialogue.calls.get(call_id, ("", {}))
+    tool = plain(re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name)) or "tool"
+    try:
+        value = json.loads(output)
+    except ValueError:
+        value = output
+    result = _in_words(value)
+    given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
+    if isinstance(value, Mapping) and (error := value.get("error")):
+        return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(error))
+    if not result or value is None:
+        return dialogue.say("result_empty", tool=tool.capitalize())
+    if isinstance(value, str) and len(value.split()) > 6:
+        return closed(value.strip())
+    if given and given[0].casefold() not in result.casefold():
+        return dialogue.say("result_for", given=given[0], x=result)
+    return dialogue.say("result", tool=tool.capitalize(), x=result)
+
+
+def about_outputs(dialogue: Dialogue) -> list[str]:
+    """Say for each tool result of this turn what it holds."""
+    return [_result(dialogue, call_id, output) for call_id, output in dialogue.turn.outputs]

@@ -1,0 +1,110 @@
+"""HTTP endpoints beside the sockets: ephemeral secrets, `GET /v1/models`, a page that says hello."""
+
+from __future__ import annotations
+
+import json
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from rtnb.server.auth import Auth, Rejected, bearer
+from rtnb.server.protocol import beta as beta_interface
+from rtnb.server.protocol import settings
+from rtnb.server.protocol.api_errors import ApiError, missing, wrong_type
+from rtnb.server.protocol.effects import Ids
+from rtnb.server.protocol.schema import anything, choice, integer, nullable, record, too_deep
+from rtnb.web.http import Opening, Request, Response, api_error, response
+
+__all__ = ["answer"]
+
+
+def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bool = False) -> Response:
+    """Answer a request that is no handshake."""
+    if opening.preflight:  # asked without a key: a browser has none yet
+        return response("")
+    path = urlsplit(request.path).path.rstrip("/")
+    if path in ("", "/v1", "/v1/realtime") and opening.body is None:
+        return response("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
+    try:
+        auth.check(bearer(request.headers))
+    except Rejected as refusal:
+        return _refused(refusal.problem, HTTPStatus.UNAUTHORIZED)
+    if path == "/v1/models" and opening.body is None:
+        models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
+        return response({"object": "list", "data": models})
+    makers = {"/v1/realtime/client_secrets": _client_secret} | (
+        {"/v1/realtime/sessions": _beta_session} if beta else {}
+    )
+    if path in makers and opening.body is not None:
+        try:
+            return response(makers[path](_json(opening.body), auth, ids))
+        except ApiError as problem:
+            return _refused(problem, HTTPStatus.BAD_REQUEST)
+    method = "GET" if opening.body is None else "POST"
+    return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
+
+
+_SECRET = record(
+    {
+        "expires_after": nullable(
+            record({"anchor": choice("created_at"), "seconds": integer(10, 7_200)})  # SDK: 10 to 7200, default 600
+        ),
+        "session": nullable(anything),
+    }
+)
+
+
+_BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
+
+
+def _json(body: bytes) -> Any:
+    try:
+        value = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ApiError("We could not parse the JSON body of your request.", code="invalid_json") from error
+    if too_deep(value):
+        raise ApiError("The JSON body of your request is nested too deeply.", code="invalid_json")
+    return value
+
+
+def _client_secret(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
+    checked = _SECRET(asked, "")
+    wanted = checked.get("session") or {"type": "realtime"}
+    if not isinstance(wanted, dict) or "type" not in wanted:
+        raise missing("session.type")
+    kind = choice("realtime", "transcription")(wanted["type"], "session.type")
+    model = None
+    if kind == "realtime":
+        model = _model(settings.MODELS, wanted.get("model", "gpt-realtime-2.1"), "session.model")
+    session = _session(kind, wanted, model, ids)
+    expires_at = int(time.time()) + (checked.get("expires_after") or {}).get("seconds", 600)
+    return {"value": auth.issue(session, expires_at), "expires_at": expires_at, "session": session}
+
+
+def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
+    """Make the Beta's ephemeral secret: a flat session in, the same with a `client_secret` out."""
+    if not isinstance(asked, dict):
+        raise wrong_type("session", "an object", asked)
+    name = asked.get("model", "gpt-4o-realtime-preview")
+    model = _model(settings.BETA_MODELS, name, "model")
+    wanted, modalities, temperature = beta_interface.nested(asked | {"model": name}, ["text", "audio"], 0.8)
+    session = _session("realtime", wanted, model, ids)
+    expires_at = int(time.time()) + _BETA_SECRET_SECONDS
+    secret = {"value": auth.issue(session, expires_at), "expires_at": expires_at}
+    return {**beta_interface.flat(session, modalities, temperature), "client_secret": secret}
+
+
+def _model(known: Any, name: Any, param: str) -> settings.Model:
+    if not isinstance(name, str) or name not in known:
+        raise ApiError(f'Model "{name}" is not supported in realtime mode.', code="invalid_model", param=param)
+    return known[name]
+
+
+def _session(kind: str, wanted: dict[str, Any], model: settings.Model | None, ids: Ids) -> dict[str, Any]:
+    session = settings.defaults(kind, session_id=ids.new("sess"), expires_at=0, model=model)
+    return settings.update(session, wanted, model=model)[0]
+
+
+def _refused(problem: ApiError, status: HTTPStatus) -> Response:
+    return api_error(status, problem.message, problem.code, type=problem.type, param=problem.param)

@@ -1,0 +1,92 @@
+"""HTTP beside the sockets: requests that websockets itself does not read, and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+__all__ = ["Headers", "Opening", "Request", "Response", "api_error", "offered_protocols", "read_opening", "response"]
+
+_HEAD_LIMIT = 64 * 1024
+_BODY_LIMIT = 1024 * 1024
+_OTHER_METHODS = (b"POST ", b"OPTIONS ")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """First request of a connection.
+
+    Attributes:
+        as_get: The same request as a GET without a body, which is all that websockets reads.
+        body: The body of a POST; None for every other method.
+        preflight: Whether it is the OPTIONS by which a browser asks whether a page may send its request.
+    """
+
+    as_get: bytes
+    body: bytes | None = None
+    preflight: bool = False
+
+
+def read_opening(data: bytes) -> Opening | None:
+    """Read the first request of a connection; whatever is no POST and no OPTIONS is left to websockets as it came.
+
+    Args:
+        data: Everything that has come so far.
+
+    Returns:
+        The request; None while more of it must come.
+
+    Raises:
+        ValueError: Its head or its body is too long.
+    """
+    if not any(method.startswith(data[: len(method)]) for method in _OTHER_METHODS):
+        return Opening(data)
+    head, blank, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    lengths = [
+        int(value)
+        for name, _, value in (line.partition(b":") for line in lines)
+        if name.strip().lower() == b"content-length" and value.strip().isdigit()
+    ]
+    length = lengths[-1] if blank and lengths else 0
+    if length > _BODY_LIMIT or (not blank and len(head) > _HEAD_LIMIT):
+        raise ValueError("the request is too long")
+    if not blank or len(body) < length:
+        return None
+    method, _, rest = first.partition(b" ")
+    kept = [line for line in lines if not line.lower().startswith((b"content-length", b"transfer-encoding"))]
+    as_get = b"\r\n".join([b"GET " + rest, *kept, b"", b""])
+    preflight = method == b"OPTIONS"
+    return Opening(as_get, None if preflight else body[:length], preflight)
+
+
+def offered_protocols(headers: Headers) -> list[str]:
+    """Return the subprotocols that a handshake offers, in order."""
+    return [name.strip() for value in headers.get_all("Sec-WebSocket-Protocol") for name in value.split(",")]
+
+
+def response(content: Any, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Make an HTTP response of a text, or of anything else as JSON; the connection closes after it."""
+    kind, text = ("text/plain", content) if isinstance(content, str) else ("application/json", json.dumps(content))
+    body = text.encode()
+    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"})
+    return Response(status.value, status.phrase, headers, body)
+
+
+def api_error(status: HTTPStatus, message: str, code: str | None = None, **fields: Any) -> Response:
+    """Make the response of a refused request, an error in the API's form.
+
+    Args:
+        status: The HTTP status.
+        message: The sentence.
+        code: The error's code.
+        **fields: Other fields of the error than the usual.
+    """
+    error: Mapping[str, Any] = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+    return response({"error": {**error, **fields}}, status)

@@ -1,0 +1,81 @@
+"""Start of a server of sockets on a loop: who may come in, the HTTP beside, the connections, a masked log."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from rtnb.errors import mask_record
+from rtnb.web.connection import Connection
+from rtnb.web.http import Request, Response
+from rtnb.web.origins import OriginCheck
+
+__all__ = ["listen", "masked_log"]
+
+
+def masked_log(name: str) -> logging.Logger:
+    """Make a log for a server's sockets; websockets writes whole handshakes to it, with keys and secret addresses."""
+    log = logging.getLogger(name)
+    log.addFilter(mask_record)
+    log.setLevel(logging.CRITICAL)  # also a traceback for every client that sends rubbish
+    return log
+
+
+async def listen(
+    handle: Callable[[Connection], Awaitable[None]],
+    host: str,
+    port: int,
+    *,
+    origin_check: OriginCheck,
+    answer: Callable[[Connection, Request], Response | None],
+    log: logging.Logger,
+    protocol: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    **options: Any,
+) -> tuple[Server, int]:
+    """Start a server on the running loop. It ends by its own `close()`, or as a context manager.
+
+    Args:
+        handle: Called with each connection whose handshake is done; the connection closes when it returns.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        origin_check: Who may come in, handshakes and plain HTTP alike.
+        answer: Called with each request that may come in. It returns the response; None goes on with the handshake.
+        log: Where websockets writes, see `masked_log`.
+        protocol: The subprotocol to agree on where a client offers it.
+        tls: For `wss://`, or None.
+        **options: Further options of `websockets.serve`.
+
+    Returns:
+        The server, and the port it listens on. Hold the server: one that nobody holds is collected, and its sockets
+        with it.
+
+    Raises:
+        OSError: The address cannot be listened on.
+    """
+
+    async def connected(connection: ServerConnection) -> None:
+        assert isinstance(connection, Connection)
+        await handle(connection)
+
+    def admit(connection: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(connection, Connection)
+        return origin_check.refusal(request, connection.local_address[1]) or answer(connection, request)
+
+    server = await serve(
+        connected,
+        host,
+        port,
+        ssl=tls,
+        process_request=admit,
+        select_subprotocol=lambda connection, offered: protocol if protocol in offered else None,  # type: ignore[arg-type, return-value]
+        create_connection=Connection,
+        compression=None,  # deflate costs about ten times the rest on base64 audio
+        logger=log,
+        **options,
+    )
+    return server, next(iter(server.sockets)).getsockname()[1]
