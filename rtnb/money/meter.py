@@ -88,12 +88,12 @@ class Meter:
         if self.budget is not None:
             self.budget.check_before(likely)
 
-    def book(self, cost: Cost) -> bool:
-        """Book what something cost. Return False where more than the budget has now been spent."""
+    def book(self, cost: Cost) -> BudgetExceeded | None:
+        """Book what something cost; return the refusal where more than the budget has now been spent."""
         if self.budget is not None:
             try:
                 self.budget.add(cost)
             except BudgetExceeded as over:
                 self.overspent = over
-                return False
-        return True
+                return over
+        return None

@@ -339,11 +339,11 @@ class Lifecycle:
             spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
         else:
             return
-        fits = self.meter.book(spent)
+        over = self.meter.book(spent)
         if isinstance(update, c.ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
             turn.reservation.release()
-        if not fits and self.turn_detection() is not None:
-            self.error = self.meter.overspent
+        if over is not None and self.turn_detection() is not None:
+            self.error = over
             self.hang_up()
 
     @property
