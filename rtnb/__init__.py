@@ -29,7 +29,7 @@ _HOME = {
     "Tool": "session.tools",
     "ToolFailed": "errors",
     "ask": "asking",
-    "call": "ui.call",
+    "call": "ui.call.widget",
     "check": "course.check",
     "connect": "asking",
     "doctor": "diagnosis.doctor",
@@ -41,12 +41,12 @@ _HOME = {
     "map": "jobs.map",
     "practice": "server.server:start",
     "prices": "money",
-    "record": "ui.recorder",
+    "record": "ui.recorder.widget",
     "run": "transport.io_thread",
     "samples": "audio",
     "transcribe": "jobs.transcribe",
     "translate": "jobs.translate",
-    "upload": "ui.upload",
+    "upload": "ui.upload.widget",
 }
 # Modules a learner imports by name: `from rtnb import costs`.
 _MODULES = {"costs": "money"}

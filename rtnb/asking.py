@@ -8,7 +8,7 @@ from typing import Any
 from rtnb import keys
 from rtnb.session.reply import Reply
 from rtnb.session.session import connect
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 __all__ = ["ask", "connect"]
 

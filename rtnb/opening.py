@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import keys, models
-from rtnb.texts import language
+from rtnb.texts.language import say
 from rtnb.transport import endpoint as addresses
 
 __all__ = ["find_server", "say_no_key"]
@@ -69,6 +69,10 @@ def find_server(
     return addresses.resolve(addresses.OPENAI + door, model, key=found.reveal, provider=provider)
 
 
+_NO_KEY = (
+    "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no cost. "
+    "For OpenAI set the secret or variable OPENAI_API_KEY."
+)
 _no_key_said = False
 
 
@@ -76,7 +80,7 @@ def say_no_key() -> None:
     """Say that no key was found and who answers instead; once a kernel, for each reply says its source."""
     global _no_key_said
     if not _no_key_said:
-        print(language.text("ends.no_key"))
+        print(say(_NO_KEY))
     _no_key_said = True
 
 

@@ -9,7 +9,7 @@ from dialogue import serve, usage
 from rtnb.session.session import connect
 from rtnb.session.tools import Tool
 from rtnb.texts.language import language
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 PCM = b"\1\0" * 2400
 

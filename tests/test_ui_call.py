@@ -17,7 +17,8 @@ from dialogue import Talk, serve, usage
 
 import rtnb
 from rtnb.errors import AudioError, InputError
-from rtnb.ui.call import Call, _history
+from rtnb.ui.call.exchange import history
+from rtnb.ui.call.widget import Call
 
 SECOND = np.sin(np.arange(24_000) * 0.1).astype(np.float32)
 PCM = (SECOND * 9000).astype("<i2").tobytes()
@@ -32,7 +33,7 @@ class Page:
         self.name = page
         self.n = 0
         self.call: Call = rtnb.call(url=url, key="sk-none", show=False, **options)
-        self.call._line._send = lambda content, buffers: self.told.put((content, buffers or []))
+        self.call._engine.link._send = lambda content, buffers: self.told.put((content, buffers or []))
         self.say("hello")
         self.hear("welcome")
 
@@ -44,7 +45,7 @@ class Page:
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
-        self.call._line.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
+        self.call._engine.link.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
 
     def hear(self, kind: str, **like: Any) -> dict[str, Any]:
         """Hear until a message of this kind that has these fields."""
@@ -449,7 +450,7 @@ def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
 
     said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, _pcm_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")
-    assert _history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
+    assert history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
 
 
 def answering(talk: Talk, words: str = "One two three four.", pcm: bytes = PCM * 2) -> None:
@@ -532,7 +533,7 @@ def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_ses
         page.say("say", text="Count.")
         page.hear("sound")
         # The last word of a page comes though a message before it was lost.
-        page.call._line.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
+        page.call._engine.link.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
         assert page.hear("state", away=True)["state"] == "open"
         page.hear("response", on=False)
         back = page.another("back")
@@ -584,7 +585,7 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
         page.start()
         page.say("say", text="Do it.")
         page.hear("response", on=False)
-        page.call._line.received({"kind": "bye", "page": "page", "items": []})
+        page.call._engine.link.received({"kind": "bye", "page": "page", "items": []})
         page.hear("state", away=True)
         gone.set()
         assert ran.wait(5)
@@ -600,8 +601,8 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
 
 @pytest.mark.parametrize("goodbye", [True, False])
 def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: bool):
-    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
-    monkeypatch.setattr("rtnb.ui.call._PAGE_BACK_SECONDS" if goodbye else "rtnb.ui.call._PAGE_GONE_SECONDS", 0.4)
+    monkeypatch.setattr("rtnb.ui.call.engine._HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("rtnb.ui.call.engine._PAGE_BACK_SECONDS" if goodbye else "rtnb.ui.call.engine._PAGE_GONE_SECONDS", 0.4)
 
     def script(talk: Talk) -> None:
         talk.open()
@@ -611,16 +612,16 @@ def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: boo
         page = Page(url)
         page.start()
         if goodbye:
-            page.call._line.received({"kind": "bye", "page": "page", "items": []})
+            page.call._engine.link.received({"kind": "bye", "page": "page", "items": []})
         closed = page.hear("state", state="closed")
         assert (closed["reason"], closed["away"]) == ("page", False)
         assert page.call.ended == "Nobody was on the page any more, so the call was ended."
 
 
 def test_a_kernel_that_runs_a_cell_does_not_take_the_page_for_gone(monkeypatch):
-    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
-    monkeypatch.setattr("rtnb.ui.call._PAGE_GONE_SECONDS", 0.3)
-    monkeypatch.setattr("rtnb.ui.waiting.free_seconds", lambda: 0.0)
+    monkeypatch.setattr("rtnb.ui.call.engine._HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("rtnb.ui.call.engine._PAGE_GONE_SECONDS", 0.3)
+    monkeypatch.setattr("rtnb.ui.shared.waiting.free_seconds", lambda: 0.0)
 
     def script(talk: Talk) -> None:
         talk.open()

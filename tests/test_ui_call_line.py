@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.ui.line import FromPage, KernelLink
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 
 class Page:

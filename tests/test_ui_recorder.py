@@ -19,11 +19,11 @@ class Page:
         self.heard: list[dict[str, Any]] = []
         self.n = 0
         self.box = rtnb.record(**options)
-        self.box._line._send = lambda content, buffers: self.heard.append(content)
+        self.box._link._send = lambda content, buffers: self.heard.append(content)
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
-        self.box._line.received({"kind": kind, "n": self.n, "page": "p", **fields}, buffers)
+        self.box._link.received({"kind": kind, "n": self.n, "page": "p", **fields}, buffers)
 
 
 def test_a_sample_stands_in_until_somebody_records():
@@ -98,14 +98,14 @@ def test_a_page_that_is_reloaded_in_the_middle_loses_nothing_that_had_been_said(
     page = Page()
     page.say("begin")
     page.say("sound", PCM)
-    page.box._line.received({"kind": "bye", "page": "p"})  # the last word of a page has no number
+    page.box._link.received({"kind": "bye", "page": "p"})  # the last word of a page has no number
     assert page.box.clip.pcm == PCM
     assert page.box.recorded
     assert page.box.error.startswith("The page went away")
     assert page.heard[-1] == {**page.heard[-1], "kind": "standing", "take": 1, "problem": "reload"}
-    page.box._line.received({"kind": "hello", "n": 1, "page": "new"})
+    page.box._link.received({"kind": "hello", "n": 1, "page": "new"})
     assert page.heard[-1] == {**page.heard[-1], "kind": "welcome", "take": 1, "problem": "reload"}
-    page.box._line.received({"kind": "bye", "page": "new"})  # nothing was under way there
+    page.box._link.received({"kind": "bye", "page": "new"})  # nothing was under way there
     assert page.box.clip.pcm == PCM
 
 
@@ -115,8 +115,8 @@ def test_a_page_that_did_not_make_the_recording_gets_it():
     page.say("sound", PCM * 5)
     page.say("end", bytes=len(PCM) * 5)
     sent: list[tuple[dict[str, Any], list[bytes]]] = []
-    page.box._line._send = lambda content, buffers: sent.append((content, buffers or []))
-    page.box._line.received({"kind": "fetch", "n": 1, "page": "other"})
+    page.box._link._send = lambda content, buffers: sent.append((content, buffers or []))
+    page.box._link.received({"kind": "fetch", "n": 1, "page": "other"})
     pieces = [(content, buffers[0]) for content, buffers in sent if content["kind"] == "piece"]
     assert {(content["to"], content["take"], content["bytes"]) for content, _ in pieces} == {("other", 1, len(PCM) * 5)}
     assert b"".join(piece for _, piece in pieces) == PCM * 5

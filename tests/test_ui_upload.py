@@ -11,9 +11,9 @@ import pytest
 
 import rtnb
 from rtnb.errors import AudioError, InputError
-from rtnb.ui import frontend
-from rtnb.ui import upload as module
-from rtnb.ui.upload import UploadBox, upload
+from rtnb.ui.shared import frontend
+from rtnb.ui.upload import widget as module
+from rtnb.ui.upload.widget import UploadBox, upload
 
 PIECE = 256 * 1024
 HERE = frontend.Frontend("jupyterlab", True, True, True, True, "the test says so")
@@ -233,7 +233,7 @@ def test_a_box_for_one_file_holds_the_newest():
 def test_an_upload_stopped_half_way_leaves_nothing(box, page, wav):
     page.begin(wav)
     page.piece(wav, 0)
-    path = box._arriving["f"].path
+    path = box._transfers.arriving["f"].path
     assert path.exists()
     page.say("remove")
     page.piece(wav, 1)  # was under way
@@ -332,7 +332,7 @@ def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing
     data = os.urandom(PIECE + 5)
     page.begin(data, name="lecture.wav")
     page.piece(data, 0)
-    place = box._arriving["f"].path
+    place = box._transfers.arriving["f"].path
     assert place.exists()
     gone = [{"id": "f", "name": "lecture.wav", "bytes": len(data)}, {"id": "g", "name": "b", "bytes": 3}]
     page.say("bye", files=gone)

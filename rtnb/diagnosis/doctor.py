@@ -416,9 +416,9 @@ def check_loop(loop: asyncio.AbstractEventLoop | None) -> list[Finding]:
 
 
 def _frontend() -> Any:
-    """Where the cells are shown, as `rtnb.ui.frontend` tells; None where it cannot be told."""
+    """Where the cells are shown, as `rtnb.ui.shared.frontend` tells; None where it cannot be told."""
     try:
-        from rtnb.ui import frontend
+        from rtnb.ui.shared import frontend
 
         return frontend.detect()
     except Exception:
@@ -429,7 +429,7 @@ def check_frontend(frontend: Any, versions: Mapping[str, str | None]) -> list[Fi
     """Which front end shows the cells, and what works in it.
 
     Args:
-        frontend: A `rtnb.ui.frontend.Frontend`, or None where it is not known.
+        frontend: A `rtnb.ui.shared.frontend.Frontend`, or None where it is not known.
         versions: Installed versions of ipykernel, ipywidgets and jupyterlab_widgets; None where missing.
     """
     if frontend is None:
@@ -483,7 +483,7 @@ def check_sound(frontend: Any) -> list[Finding]:
     """Microphone and speaker, as far as can be told from here.
 
     Args:
-        frontend: A `rtnb.ui.frontend.Frontend`, or None where it is not known.
+        frontend: A `rtnb.ui.shared.frontend.Frontend`, or None where it is not known.
     """
     if frontend is not None and frontend.name == "vscode":
         return [

@@ -1,1 +1,1 @@
-"""What a person sees and touches: one Python file and one ESM file a widget, no bundler, nothing from the network."""
+"""What users see and touch: a folder for each widget with its Python, JavaScript and CSS, no bundler, no network."""

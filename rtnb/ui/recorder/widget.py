@@ -1,6 +1,6 @@
-"""The record box: a person's voice from the page's microphone to a `Clip`.
+"""The record box: the user's voice from the page's microphone to a `Clip`.
 
-Sound comes as 24 kHz PCM while the person speaks, in numbered messages that wait in the page while a cell runs; nothing
+Audio comes as 24 kHz PCM while the user speaks, in numbered messages that wait in the page while a cell runs; nothing
 of it is widget state, so nothing is kept in a saved notebook.
 """
 
@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import functools
 import threading
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rtnb import html
+from rtnb.audio import Clip
+from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
-from rtnb.texts import language
-from rtnb.ui import frontend, waiting
-from rtnb.ui.line import FromPage, KernelLink
-
-if TYPE_CHECKING:
-    from rtnb.audio import Clip
+from rtnb.texts.language import say
+from rtnb.ui.shared import frontend, widget
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 __all__ = ["RecordBox", "record"]
 
-_RATE_HZ = 24_000
 _PIECE_BYTES = 192_000  # 4 s in one message
+_PLAIN = (
+    "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
+    "Here, read a sound file with rtnb.Clip.read(path)."
+)
 
 
 def record(*, sample: bool | str = True) -> RecordBox:
-    """Show a box to record one's voice in: record, listen, record again. It never waits.
+    """Show a box to record your voice in: record, listen, record again. It never waits.
 
     ```python
     box = rtnb.record()
@@ -52,16 +52,12 @@ class RecordBox:
     """A box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
-        recorded: Whether there is a recording of the person.
-        error: What went wrong with the last recording. None where nothing did.
+        recorded: Whether there is a recording of the user.
+        error: The problem of the last recording. None where there was none.
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:
-        from rtnb.audio import samples
-
-        self._sample: Clip | None = None
-        if sample is not False:
-            self._sample = samples()["question" if sample is True else sample]
+        self._sample = widget.sample(sample, "question")
         self.recorded = False
         self.error: str | None = None
         self._problem = ""  # the same by its code, for the page
@@ -69,8 +65,7 @@ class RecordBox:
         self._takes = 0
         self._lock = threading.Lock()
         self._arriving: dict[str, bytearray] = {}  # by page
-        self._widget: Any = None
-        self._line = KernelLink(self._send, self._from_page)
+        self._link = KernelLink(self._send, self._from_page)
 
     # --- what is in it
 
@@ -101,33 +96,27 @@ class RecordBox:
 
     # --- how it shows itself
 
-    @property
+    @functools.cached_property
     def widget(self) -> Any:
         """The widget that shows it, for `display` and for layouts of your own."""
-        if self._widget is None:
-            self._widget = _widget_class()(language=language.chosen(), setup={"id": f"{id(self):x}"})
-            self._widget.on_msg(lambda _, content, buffers: self._line.received(content, buffers))
-            waiting.hear_while_busy(self._widget)
-        return self._widget
+        scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
+        made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
+        return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         where = frontend.detect()
         if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": html.root(f"<p>{escape(language.text('record.plain'))}</p>")}
-        view = {"model_id": self.widget.model_id, "version_major": 2, "version_minor": 0}
-        return {
-            "text/plain": repr(self),
-            "text/html": html.root(f"<p>{escape(language.text('record.rerun'))}</p>"),
-            "application/vnd.jupyter.widget-view+json": view,
-        }
+            return {"text/plain": repr(self), "text/html": widget.sentence(say(_PLAIN))}
+        again = widget.sentence(say("Run this cell to record."))
+        return {"text/plain": repr(self), "text/html": again, **widget.view(self.widget)}
 
     def _display_(self) -> Any:
-        """What marimo shows."""
+        """Return what marimo shows."""
         return self.widget
 
     def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        if self._widget is not None:
-            self._widget.send(content, buffers)
+        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
+            self.widget.send(content, buffers)
 
     # --- what the page says
 
@@ -135,7 +124,7 @@ class RecordBox:
         page = message.page
         match message.kind:
             case "hello":
-                self._line.welcome(page, **self._standing())
+                self._link.welcome(page, **self._standing())
             case "begin":
                 self._arriving[page] = bytearray()
             case "sound" if page in self._arriving:
@@ -153,11 +142,9 @@ class RecordBox:
             case "forget":
                 with self._lock:
                     self._clip, self.recorded, self.error, self._problem = None, False, None, ""
-                self._line.tell("standing", **self._standing())
+                self._link.tell("standing", **self._standing())
 
     def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
-        from rtnb.audio import Clip
-
         with self._lock:
             if len(pcm) != size:
                 self._problem = "hole"
@@ -168,20 +155,20 @@ class RecordBox:
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
-                self._clip = Clip.from_pcm(pcm, rate_hz=_RATE_HZ, name=name)
+                self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
                 self.recorded, self.error, self._problem = True, None, ""
                 if cut_off:
                     self._problem = "reload"
                     self.error = "The page went away during the recording, which ends there. Record again if need be."
-        self._line.tell("standing", **self._standing())
+        self._link.tell("standing", **self._standing())
 
     def _give(self, page: str) -> None:
-        """Give a page the recording, which it has not made itself, or had made before it was reloaded."""
+        """Send a page the recording, which it has not made itself, or had made before it was reloaded."""
         with self._lock:
             pcm, take = (self._clip.pcm, self._takes) if self._clip is not None else (b"", 0)
         for at in range(0, len(pcm), _PIECE_BYTES):
             piece = pcm[at : at + _PIECE_BYTES]
-            self._line.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
+            self._link.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
         return {
@@ -190,19 +177,3 @@ class RecordBox:
             "take": 0 if self._clip is None else self._takes,
             "problem": self._problem,
         }
-
-
-@functools.cache
-def _widget_class() -> type:
-    import anywidget
-    import traitlets
-
-    class RecorderWidget(anywidget.AnyWidget):
-        _esm = frontend.esm(
-            *("microphone.js", "line.js", "leaving.js", "words.js", "recorder.js"), texts=("record", "microphone")
-        )
-        _css = frontend.css("theme.css", "recorder.css")
-        language = traitlets.Unicode("").tag(sync=True)
-        setup = traitlets.Dict().tag(sync=True)
-
-    return RecorderWidget

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtnb.transport import io_thread
-from rtnb.ui import frontend
+from rtnb.ui.shared import frontend
 
 __all__ = ["free_seconds", "hear_while_busy", "serve_until", "watch_cells"]
 

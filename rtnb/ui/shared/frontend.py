@@ -1,28 +1,24 @@
-"""Where we are: which front end shows this kernel's cells, what it can do, and whether somebody sits before it.
+"""The front end that shows this kernel's cells: its name, what it can do, and whether a user may be there.
 
-Nothing of this is told by the kernel itself, so it is pieced together from what each front end leaves behind, and
-every answer says how it was told.
+The kernel itself does not know any of this. It is concluded from what each front end leaves in the environment, and
+every answer names its evidence.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from rtnb.texts import language
-
-__all__ = ["Frontend", "css", "detect", "esm", "kernel"]
+__all__ = ["Frontend", "cell", "detect", "kernel", "shell"]
 
 
 @dataclass(frozen=True)
 class Frontend:
-    """Where the cells of this kernel are shown.
+    """Front end that shows the cells of this kernel.
 
     Attributes:
         name: "colab", "jupyterlab", "notebook", "vscode", "voila", "marimo"; "nbclient", "papermill" or "headless"
@@ -31,8 +27,8 @@ class Frontend:
         microphone: Whether a page may ask for the microphone (VS Code's may not).
         live_messages: Whether widget messages reach the kernel while a cell awaits (ipykernel 7.4; before, only while
             it is idle). While a cell blocks, none do.
-        person: Whether somebody may be there to click.
-        told_by: How it was told.
+        person: Whether a user may be there to click.
+        told_by: The evidence for it.
     """
 
     name: str
@@ -56,18 +52,25 @@ class Frontend:
         return f"Frontend({self.name}: {', '.join(can) or 'text only'}; told by {self.told_by})"
 
 
+def shell() -> Any | None:
+    """Return the IPython shell of this process, or None where there is none."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
 def kernel() -> Any | None:
-    """The IPython kernel this process is. None in scripts, terminals and marimo."""
-    if "IPython" not in sys.modules:
-        return None
-    shell = sys.modules["IPython"].get_ipython()
-    return getattr(shell, "kernel", None)
+    """Return the IPython kernel that this process is, or None in scripts, terminals and marimo."""
+    return getattr(shell(), "kernel", None)
+
+
+def cell() -> int:
+    """Return the execution count of the running cell, or -1 where there are no cells."""
+    return int(getattr(shell(), "execution_count", -1))
 
 
 def detect(environ: Mapping[str, str] | None = None) -> Frontend:
-    """Tell which front end shows this kernel's cells.
+    """Return which front end shows this kernel's cells.
 
-    On Colab, where widgets of others are off until asked for, they are switched on.
+    Colab shows widgets of others only after they are switched on, which this does.
 
     Args:
         environ: The environment to read. None means this process's own.
@@ -76,8 +79,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
     if (marimo := sys.modules.get("marimo")) is not None and marimo.running_in_notebook():
         return Frontend("marimo", True, True, True, True, "marimo.running_in_notebook()")
     if (it := kernel()) is None:
-        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-        if shell is not None:
+        if shell() is not None:
             return Frontend("terminal", False, False, False, True, "an IPython shell without a kernel")
         if sys.stderr is not None and sys.stderr.isatty():
             return Frontend("terminal", False, False, False, True, "stderr is a terminal")
@@ -122,7 +124,7 @@ def _takes_live_messages() -> bool:
 
 
 def _parent(env: Mapping[str, str]) -> tuple[str, bool]:
-    """The command line of the process that started this kernel, and whether the session's name was only inherited.
+    """Return the command line of the process that started this kernel, and whether that process has its session name.
 
     A notebook run by a program that was itself started from a notebook carries that notebook's session name.
     """
@@ -143,28 +145,3 @@ def _switch_on_colab_widgets() -> None:
         from google.colab import output
 
         output.enable_custom_widget_manager()
-
-
-def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
-    """The text of a widget's module: files of this folder, one after the other.
-
-    A widget's module comes to the page as text and cannot import a neighbour from disk, so what several widgets share
-    is put in front of each.
-
-    Args:
-        *names: Names of files in this folder; the last one has the default export.
-        texts: Beginnings of the names of texts that are put in front as `const TEXTS`.
-    """
-    parts = [_read(name) for name in names]
-    if texts:
-        parts.insert(0, f"const TEXTS = {json.dumps(language.texts(*texts), ensure_ascii=False)};\n")
-    return "\n".join(parts)
-
-
-def css(*names: str) -> str:
-    """The text of a widget's style sheet: files of this folder, one after the other."""
-    return "\n".join(_read(name) for name in names)
-
-
-def _read(name: str) -> str:
-    return (files("rtnb") / "ui" / name).read_text("utf-8")

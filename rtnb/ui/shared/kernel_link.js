@@ -1,25 +1,27 @@
 /**
- * The line between a widget's page and its kernel: numbered both ways, so that nothing is lost without being noticed.
+ * The link between a widget's page and its kernel: numbered both ways, so that nothing is lost without being noticed.
  *
  * A kernel takes widget messages only while it is idle (before ipykernel 7.4 not even while a cell awaits). So what the
  * page sends waits here: a few messages are on their way at a time, the rest is kept, joined, and sent on as the kernel
- * answers for them. Kernel to page there is no such wait; those messages come from the I/O thread. A tab holds one line
- * a widget, however many views show it. The other end is `line.py`.
+ * answers for them. Kernel to page there is no such wait; those messages come from the I/O thread. A tab holds one link
+ * a widget, however many views show it. The other end is `kernel_link.py`.
  */
 
-const IN_FLIGHT_MESSAGES = 40; // 2 s of sound at 50 ms
+/* global PCM_RATE_HZ, PCM_BYTES_PER_MS */
+
+const IN_FLIGHT_MESSAGES = 40; // 2 s of audio at 50 ms
 const IN_FLIGHT_BYTES = 512 * 1024;
-const JOINED_BYTES = 96 * 1024; // 2 s of sound in one message
+const JOINED_BYTES = 96 * 1024; // 2 s of audio in one message
 const BUSY_AFTER_MS = 1200;
 const LOST_AFTER_MS = 6000;
 
-export class Line {
+export class KernelLink {
   /**
    * @param {any} model anywidget's model
    * @param {object} options
    * @param {(message: any, buffers: DataView[]) => void} options.onMessage in order, each once
    * @param {(busy: {busy: boolean, seconds: number, pieces: number}) => void} [options.onBusy] the kernel does not
-   *   take messages; so many seconds of sound wait
+   *   take messages; so many seconds of audio wait
    * @param {(why: "closed" | "silent") => void} [options.onLost] the kernel is gone
    * @param {() => void} [options.onFound] it was silent and is there again
    * @param {(count: number) => void} [options.onHole] so many messages from the kernel never came
@@ -37,28 +39,31 @@ export class Line {
     this.expected = null; // number of the kernel's next message; null before its welcome
     this.early = new Map();
     this.holeSince = 0;
-    this.heardAt = performance.now();
-    this.watched = false; // whether the kernel promised to send beats
+    this.receivedAt = performance.now();
+    this.watched = false; // whether the kernel promised to send heartbeats
     this.busy = false;
     this.open = true;
-    this.heard = this.heard.bind(this);
-    model.on("msg:custom", this.heard);
-    // Jupyter's widget managers say so when a kernel restarts or dies; elsewhere the missing beats do.
+    this.received = this.received.bind(this);
+    model.on("msg:custom", this.received);
+    // Jupyter's widget managers say so when a kernel restarts or dies; elsewhere the missing heartbeats do.
     this.lostByComm = () => this.lose("closed");
     model.on("comm:close", this.lostByComm);
     model.on("comm_live_update", this.lostByComm);
     this.timer = setInterval(() => this.look(), 200);
   }
 
-  /** Seconds of sound that the kernel has not answered for. */
+  /** Seconds of audio that the kernel has not answered for. */
   get waitingSeconds() {
     let bytes = 0;
     for (const message of this.flight) bytes += message.content.kind === "sound" ? message.buffer.byteLength : 0;
     for (const message of this.queue) bytes += message.content.kind === "sound" ? message.bytes : 0;
-    return bytes / 48000;
+    return bytes / PCM_BYTES_PER_MS / 1000;
   }
 
-  /** Send a message; in order with everything else. @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer] */
+  /**
+   * Send a message, in order with everything else.
+   * @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer]
+   */
   send(kind, fields = {}, buffer) {
     if (!this.open) return;
     const last = this.queue.at(-1);
@@ -69,6 +74,11 @@ export class Line {
       this.queue.push({ content: { kind, ...fields }, parts: buffer ? [buffer] : [], bytes: buffer?.byteLength ?? 0 });
     }
     this.pump();
+  }
+
+  /** Send a recording that is there already, a second a message. @param {Int16Array} pcm */
+  sendRecording(pcm) {
+    for (let at = 0; at < pcm.length; at += PCM_RATE_HZ) this.send("sound", {}, pcm.slice(at, at + PCM_RATE_HZ).buffer);
   }
 
   /** @param {boolean} [all] also what should wait for the kernel's answers */
@@ -87,7 +97,7 @@ export class Line {
   }
 
   transmit({ n, content, buffer }) {
-    // The kernel answers for every control message, and for sound every 150 ms.
+    // The kernel answers for every control message, and for audio every 150 ms.
     const now = performance.now();
     const ack = content.kind !== "sound" || now - this.askedAt > 150;
     if (ack) this.askedAt = now;
@@ -103,11 +113,11 @@ export class Line {
   }
 
   /** @param {any} content @param {DataView[]} buffers */
-  heard(content, buffers) {
+  received(content, buffers) {
     if (!this.open || !content || typeof content.kind !== "string") return;
     const mine = !content.to || content.to === this.page;
     if (!mine && ["ack", "again", "welcome"].includes(content.kind)) return;
-    this.heardAt = performance.now();
+    this.receivedAt = performance.now();
     if (this.lostWhy === "silent") {
       this.lostWhy = null;
       this.onFound?.();
@@ -116,7 +126,7 @@ export class Line {
       case "ack":
         while (this.flight.length && this.flight[0].n <= content.upto) this.flight.shift();
         // What is still on its way has been waiting for a kernel that is answering: count from now.
-        for (const message of this.flight) message.at = Math.max(message.at, this.heardAt - BUSY_AFTER_MS / 2);
+        for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
         this.pump();
         this.look();
         return;
@@ -166,8 +176,8 @@ export class Line {
   /** Five times a second and at every answer: is the kernel taking what we send, is it there at all? */
   look() {
     const now = performance.now();
-    // A page that stood still (a heavy cell output, a sleeping laptop) has not listened: that proves nothing.
-    if (now - (this.lookedAt ?? now) > 2000) this.heardAt = now;
+    // A page that stood still (a heavy cell output, a sleeping laptop) has received nothing: that proves nothing.
+    if (now - (this.lookedAt ?? now) > 2000) this.receivedAt = now;
     this.lookedAt = now;
     const oldest = this.flight[0];
     const busy = Boolean(oldest && now - oldest.at > BUSY_AFTER_MS);
@@ -180,7 +190,7 @@ export class Line {
       this.raw({ kind: "probe", upto: this.sent }); // is it busy, or did the last message get lost?
     }
     if (this.early.size) this.askAgain();
-    if (this.watched && now - this.heardAt > LOST_AFTER_MS) this.lose("silent");
+    if (this.watched && now - this.receivedAt > LOST_AFTER_MS) this.lose("silent");
   }
 
   /** @param {"closed" | "silent"} why */
@@ -193,13 +203,13 @@ export class Line {
     this.onLost?.(why);
   }
 
-  /** The page goes away: what waits goes out at once, and one last word that is taken even if some of it is lost. */
+  /** The page goes away: what waits goes out at once, and a last message that is taken even if some of it is lost. */
   bye(fields = {}) {
     this.pump(true);
     this.raw({ kind: "bye", ...fields });
   }
 
-  /** Throw away sound that has not been sent. */
+  /** Throw away audio that has not been sent. */
   forgetSound() {
     this.queue = this.queue.filter((message) => message.content.kind !== "sound");
   }
@@ -207,7 +217,7 @@ export class Line {
   close() {
     this.open = false;
     clearInterval(this.timer);
-    this.model.off("msg:custom", this.heard);
+    this.model.off("msg:custom", this.received);
     this.model.off("comm:close", this.lostByComm);
     this.model.off("comm_live_update", this.lostByComm);
   }

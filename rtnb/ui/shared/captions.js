@@ -1,11 +1,11 @@
-// Words beside the sound they are spoken in: how far the ear has come, and which whole sentences there are.
+// Words beside the audio they are spoken in: how much of them was played, and which whole sentences there are.
 
-const LETTERS_PER_MS = 0.013; // as fast as people speak; of sound that still comes nobody knows the length
+const LETTERS_PER_MS = 0.013; // as fast as people speak; the length of audio that still comes is not known
 
 /**
- * How many letters of a spoken text have been heard, to the end of a word.
+ * The number of letters of a spoken text that have been played, to the end of a word.
  * @param {string} text
- * @param {{played_ms: number, total_ms: number, whole: boolean}} sound  `whole`: nothing more of it comes
+ * @param {{played_ms: number, total_ms: number, whole: boolean}} audio  `whole`: nothing more of it comes
  */
 export function lettersHeard(text, { played_ms, total_ms, whole }) {
   if (whole && played_ms >= total_ms - 60) return text.length;
@@ -17,7 +17,7 @@ export function lettersHeard(text, { played_ms, total_ms, whole }) {
 }
 
 /**
- * How many letters of a text that still grows are whole sentences.
+ * The number of letters of a text that still grows which are whole sentences.
  * @param {string} text
  */
 export function sentencesEnd(text) {

@@ -1,6 +1,6 @@
-"""The strip that speaks an answer in the page while it is still coming.
+"""The player of an answer in the page, while the answer is still coming.
 
-Sound goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
+Audio goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
 from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again
 (on older kernels), so nothing waits for them.
 """
@@ -14,49 +14,35 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
-import traitlets
-
-from rtnb.texts import language
-from rtnb.ui import frontend, waiting
+from rtnb.audio import pcm as arithmetic
+from rtnb.ui.shared import widget
 
 __all__ = ["StreamPlayer"]
 
 _log = logging.getLogger("rtnb")
 
-_BYTES_PER_SECOND = 48_000
 # A page that still loads its widget code misses what comes before, and cannot say so while a cell runs on older
 # kernels. What was sent is therefore sent again after these seconds, unless the page has said that it is there.
 _AGAIN_AFTER_SECONDS = (0.5, 1.5, 4.0)
-# A page says when it has played all. One that says nothing (gone, or on an older kernel while a cell runs) is given the
-# length of the sound and this: a slow page starts seconds late, and nothing may be taken from it before its end.
+# A page says when it has played all. One that says nothing (gone, or on an older kernel while a cell runs) has the
+# length of the audio and this: a slow page starts seconds late, and nothing may be taken from it before its end.
 _PAGE_LATE_SECONDS = 15.0
 
 
-class Strip(anywidget.AnyWidget):
-    """The widget itself; `StreamPlayer` is what one talks to."""
-
-    _esm = frontend.esm("playback.js", "captions.js", "words.js", "player.js", texts=("player",))
-    _css = frontend.css("theme.css", "player.css")
-    key = traitlets.Unicode().tag(sync=True)
-    language = traitlets.Unicode().tag(sync=True)
-
-
 class StreamPlayer:
-    """Plays PCM in the page as it is pushed.
+    """Player of PCM in the page as it is pushed.
 
     Args:
         on_played: Called once, on any thread, when everything was played or stopped, or must have been by now.
 
     Attributes:
-        widget: What to display.
-        seconds: How much sound was pushed.
+        widget: The widget to display.
     """
 
     def __init__(self, on_played: Callable[[], None]) -> None:
-        self.widget = Strip(key=uuid.uuid4().hex, language=language.chosen())
-        self.widget.on_msg(self._hear)
-        waiting.hear_while_busy(self.widget)
+        scripts = ("worklet", "playback", "captions", "player/player")
+        made = widget.widget_class("Player", scripts, texts=("player",))
+        self.widget = widget.make(made, self._hear, setup={"key": uuid.uuid4().hex})
         self._on_played = on_played
         self._lock = threading.RLock()
         self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
@@ -64,18 +50,16 @@ class StreamPlayer:
         self._bytes = 0
         self._began: float | None = None
         self._ready = False
-        self._held = False
-        self._over = False
-        self._closed = False
+        self._held = self._over = self._closed = False
         self._timers: list[threading.Timer] = []
 
     @property
     def seconds(self) -> float:
-        """How much sound was pushed."""
-        return self._bytes / _BYTES_PER_SECOND
+        """How much audio was pushed."""
+        return arithmetic.seconds(self._bytes)
 
     def push(self, item_id: str, pcm: bytes) -> None:
-        """Play on. Thread-safe, never waits.
+        """Play more audio. Thread-safe, never waits.
 
         Args:
             item_id: Which item it belongs to.
@@ -86,18 +70,18 @@ class StreamPlayer:
             self._send({"kind": "sound", "item": item_id}, [pcm])
 
     def words(self, item_id: str, whole: str) -> None:
-        """Show the words of an item beside its sound. Thread-safe, never waits; ten times a second is often enough.
+        """Show the words of an item beside its audio. Thread-safe, never waits; ten times a second is often enough.
 
         Args:
             item_id: Which item they belong to.
             whole: All of them so far.
         """
         with self._lock:
-            told = self._words.get(item_id, "")
-            if whole == told:
+            sent = self._words.get(item_id, "")
+            if whole == sent:
                 return
             self._words[item_id] = whole
-            start = len(told) if whole.startswith(told) else 0
+            start = len(sent) if whole.startswith(sent) else 0
             self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
 
     def end(self, item_id: str) -> None:
@@ -115,7 +99,7 @@ class StreamPlayer:
             self._await_played()
 
     def close(self) -> None:
-        """End the sound and forget it."""
+        """End the audio and forget it."""
         with self._lock:
             self._closed = True
             self._sent.clear()
@@ -138,7 +122,7 @@ class StreamPlayer:
         try:
             self.widget.send(content, buffers)
         except Exception:  # the front end went away; the reply goes on
-            _log.debug("sound could not be sent to the page", exc_info=True)
+            _log.debug("audio could not be sent to the page", exc_info=True)
 
     def _again(self, *, force: bool = False) -> None:
         with self._lock:
@@ -166,7 +150,7 @@ class StreamPlayer:
     def _hear(self, _: Any, content: Any, buffers: Any = None) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "ready":
-            # Where it comes when all is over, the finished answer stands there already: no sound out of the past.
+            # Where it comes when all is over, the finished answer stands there already: no audio out of the past.
             late = self._over and not self._ready
             self._ready = True
             if not late:

@@ -1,7 +1,4 @@
-// Sound in the page: PCM goes in as it arrives, comes out without gaps or clicks, and every sample played is counted.
-//
-// Shared by the streaming player and the call. anywidget modules cannot import their neighbours from disk, so Python
-// puts this text in front of theirs (`rtnb.ui.frontend.esm("playback.js", "call.js")`) and the names below are simply there.
+// Audio in the page: PCM goes in as it arrives, comes out without gaps or clicks, and every sample played is counted.
 //
 //   const context = openAudioContext();                       // 24 kHz where the browser lets us choose
 //   const playback = await createPlayback(context);           // connected to context.destination
@@ -12,28 +9,30 @@
 //   const {itemId, played_ms, cut} = await playback.silence();  // within one audio block; the queue is thrown away
 //   playback.close();                                         // the context stays yours to close
 
+/* global PCM_RATE_HZ, Resampler, loadWorklet */
+
 /**
- * @typedef {object} Played  Where playback stands.
+ * @typedef {object} Played  The state of playback.
  * @property {string | null} itemId     the item now playing, or the last one played
  * @property {number} played_ms         how much of it has been played
- * @property {number} queued_ms         sound that waits to be played, over all items
- * @property {boolean} playing          false while it waits for more sound
+ * @property {number} queued_ms         audio that waits to be played, over all items
+ * @property {boolean} playing          false while it waits for more audio
  * @property {boolean} ended            the item was ended, and everything pushed has left the loudspeaker
  * @property {number} underruns         how often the queue ran dry in the middle of an item
  * @property {[string, number][]} counts   played_ms of each item that has moved since the last report
  *
- * @typedef {object} Silenced  What `silence()` stopped.
+ * @typedef {object} Silenced  What was stopped by `silence()`.
  * @property {string | null} itemId     the item that was playing (or next to play); null if there was none
  * @property {number} played_ms         how much of it was played: use it for `conversation.item.truncate`
  * @property {{itemId: string, played_ms: number}[]} cut   every item that was not played to its end, in order
  *
  * @typedef {object} Playback
  * @property {(pcm: ArrayBuffer | ArrayBufferView, itemId: string) => void} push
- *     Queue s16le mono sound; any number of bytes, an odd one is kept for the next push. Sound pushed for an item
- *     after `silence()` stopped it is dropped: it was on its way when the person spoke.
+ *     Queue s16le mono audio; any number of bytes, an odd one is kept for the next push. Audio pushed for an item
+ *     after `silence()` stopped it is dropped: it was on its way when the user spoke.
  * @property {(itemId: string) => void} end   Say that an item is complete.
  * @property {() => Promise<Silenced>} silence
- * @property {(itemId: string) => number} playedMs   Less the time sound takes to the loudspeaker; 0 for unknown items.
+ * @property {(itemId: string) => number} playedMs   Less the time to the loudspeaker; 0 for unknown items.
  * @property {(listener: (played: Played) => void) => (() => void)} onPlayed   Returns what ends it.
  * @property {() => Played} now
  * @property {AudioNode} node            connect a meter here
@@ -43,22 +42,24 @@
 
 /**
  * The queue between the messages and the loudspeaker. It runs on the audio thread; its source text is sent there, so it
- * uses nothing from outside itself.
+ * uses nothing from outside itself but `Resampler`.
  */
 class PlaybackQueue {
   /**
-   * @param {number} rate_hz  of the sound pushed
+   * @param {number} rate_hz  of the audio pushed
    * @param {number} out_hz   of the audio context
-   * @param {number} lead_ms  sound gathered before playing starts; grows when the queue runs dry
+   * @param {number} lead_ms  audio gathered before playing starts; grows when the queue runs dry
    */
   constructor(rate_hz, out_hz, lead_ms) {
-    this.rate_hz = rate_hz;
     this.out_hz = out_hz;
     this.lead = Math.round((lead_ms / 1000) * out_hz);
     /** @type {{itemId: string, samples: Float32Array, at: number}[]} */
     this.chunks = [];
     this.queued = 0;
-    /** @type {Map<string, {played: number, pushed: number, ended: boolean, silenced: boolean, odd: number | null, tail: Float32Array, phase: number}>} */
+    /**
+     * @type {Map<string, {played: number, pushed: number, ended: boolean, silenced: boolean, odd: number | null,
+     *   resampler: Resampler | undefined}>}
+     */
     this.items = new Map();
     /** @type {string | null} */
     this.current = null;
@@ -66,39 +67,21 @@ class PlaybackQueue {
     this.underruns = 0;
     /** @type {Set<string>} items whose count has moved since the last report */
     this.moved = new Set();
-    // A step between two neighbouring samples is heard as a click. Wherever sound is cut or set in, the step is added
+    // A step between two neighbouring samples is heard as a click. Wherever audio is cut or set in, the step is added
     // back as an offset that dies away within a few milliseconds.
     this.offset = 0;
     this.fade = Math.exp(-1 / (0.0015 * out_hz));
     this.last = 0;
-    this.table = rate_hz === out_hz ? null : PlaybackQueue.sinc(16, 512);
-  }
-
-  /** Windowed-sinc weights for each of `phases` positions between two samples. */
-  static sinc(taps, phases) {
-    const table = [];
-    for (let phase = 0; phase < phases; phase++) {
-      const weights = new Float32Array(taps);
-      let sum = 0;
-      for (let i = 0; i < taps; i++) {
-        const x = i - (taps / 2 - 1) - phase / phases;
-        const sinc = x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x);
-        weights[i] = sinc * (0.5 + 0.5 * Math.cos((2 * Math.PI * x) / (taps + 1)));
-        sum += weights[i];
-      }
-      for (let i = 0; i < taps; i++) weights[i] /= sum;
-      table.push(weights);
-    }
-    return table;
+    // A short filter: a whole second may come at once, and the audio thread has milliseconds.
+    this.resampler = rate_hz === out_hz ? null : new Resampler(rate_hz, out_hz, { crossings: 16, delayed: false });
   }
 
   /** @param {string} itemId */
   item(itemId) {
     let item = this.items.get(itemId);
     if (!item) {
-      const tail = new Float32Array(this.table ? this.table[0].length - 1 : 0);
-      // The first output sample stands half a filter before the first input sample is complete around it.
-      item = { played: 0, pushed: 0, ended: false, silenced: false, odd: null, tail, phase: tail.length ? (tail.length + 1) / 2 : 0 };
+      const resampler = this.resampler?.another();
+      item = { played: 0, pushed: 0, ended: false, silenced: false, odd: null, resampler };
       this.items.set(itemId, item);
     }
     return item;
@@ -122,7 +105,7 @@ class PlaybackQueue {
     const count = bytes.length >> 1;
     const samples = new Float32Array(count);
     for (let i = 0; i < count; i++) samples[i] = (((bytes[2 * i] | (bytes[2 * i + 1] << 8)) << 16) >> 16) / 32768;
-    this.queue(itemId, item, this.table ? this.resample(item, samples) : samples);
+    this.queue(itemId, item, item.resampler ? item.resampler.push(samples) : samples);
   }
 
   queue(itemId, item, samples) {
@@ -132,41 +115,21 @@ class PlaybackQueue {
     this.chunks.push({ itemId, samples, at: 0 });
   }
 
-  resample(item, samples) {
-    const taps = this.table[0].length;
-    const all = new Float32Array(item.tail.length + samples.length);
-    all.set(item.tail);
-    all.set(samples, item.tail.length);
-    const step = this.rate_hz / this.out_hz;
-    const out = [];
-    let at = item.phase; // index into `all` of the window's left edge
-    for (; Math.floor(at) + taps <= all.length; at += step) {
-      const left = Math.floor(at);
-      const weights = this.table[Math.min(this.table.length - 1, Math.round((at - left) * this.table.length))];
-      let sum = 0;
-      for (let i = 0; i < taps; i++) sum += weights[i] * all[left + i];
-      out.push(sum);
-    }
-    const keep = Math.min(Math.floor(at), all.length);
-    item.tail = all.slice(keep);
-    item.phase = at - keep;
-    return Float32Array.from(out);
-  }
-
   /** @param {string} itemId */
   end(itemId) {
     const item = this.item(itemId);
     if (item.ended) return;
-    if (this.table && !item.silenced) this.queue(itemId, item, this.resample(item, new Float32Array(this.table[0].length / 2)));
+    if (item.resampler && !item.silenced) this.queue(itemId, item, item.resampler.end());
     item.ended = true;
   }
 
   silence() {
     /** @type {string[]} */
     const ids = [];
-    if (this.current !== null && (this.playing || this.chunks[0]?.itemId === this.current)) ids.push(this.current);
-    // An item between two deltas is cut as well: the person spoke into its pause.
-    else if (this.current !== null && !this.items.get(this.current)?.ended && !this.items.get(this.current)?.silenced) ids.push(this.current);
+    const now = this.items.get(this.current);
+    // An item between two deltas is cut as well: the user spoke into its pause.
+    const between = now && !now.ended && !now.silenced;
+    if (now && (this.playing || this.chunks[0]?.itemId === this.current || between)) ids.push(this.current);
     for (const chunk of this.chunks) if (!ids.includes(chunk.itemId)) ids.push(chunk.itemId);
     for (const id of ids) this.item(id).silenced = true;
     this.chunks = [];
@@ -241,13 +204,14 @@ class PlaybackQueue {
 }
 
 const PLAYBACK_WORKLET = `
+${Resampler}
 ${PlaybackQueue}
 registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
   constructor({ processorOptions: o }) {
     super();
     this.queue = new PlaybackQueue(o.rate_hz, sampleRate, o.lead_ms);
     this.next = 0;
-    this.told = "";
+    this.reported = "";
     this.alive = true;
     this.port.onmessage = ({ data: [what, a, b] }) => {
       if (what === "push") this.queue.push(a, b);
@@ -263,8 +227,8 @@ registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
     // About 25 reports a second while it plays, one more whenever it starts, stops or ends.
     const state = this.queue.state();
     const key = state.itemId + state.playing + state.ended;
-    if (key !== this.told || (state.playing && currentTime >= this.next)) {
-      this.told = key;
+    if (key !== this.reported || (state.playing && currentTime >= this.next)) {
+      this.reported = key;
       this.next = currentTime + 0.04;
       this.port.postMessage(["played", currentTime + first.length / sampleRate, this.queue.report()]);
     }
@@ -273,11 +237,11 @@ registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
 });`;
 
 /**
- * Open an audio context at the rate of the API's sound, so that the browser resamples it for the device and not we.
+ * Open an audio context at the rate of the API's audio, so that the browser resamples it for the device and not we.
  * @param {number} [rate_hz]
  * @returns {AudioContext}
  */
-export function openAudioContext(rate_hz = 24000) {
+export function openAudioContext(rate_hz = PCM_RATE_HZ) {
   const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
   try {
     return new Context({ sampleRate: rate_hz, latencyHint: "interactive" });
@@ -306,7 +270,7 @@ export async function leftLoudspeaker(context, time) {
  * @param {{rate_hz?: number, lead_ms?: number, destination?: AudioNode}} [options]
  * @returns {Promise<Playback>}
  */
-export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, destination = context.destination } = {}) {
+export async function createPlayback(context, { rate_hz = PCM_RATE_HZ, lead_ms = 30, destination = context.destination } = {}) {
   /** @type {Set<(played: Played) => void>} */
   const listeners = new Set();
   /** @type {Map<string, number>} */
@@ -328,7 +292,7 @@ export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, d
   };
   const bytesOf = (/** @type {ArrayBuffer | ArrayBufferView} */ pcm) =>
     // A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread.
-    ArrayBuffer.isView(pcm) ? new Uint8Array(pcm.buffer, pcm.byteOffset, pcm.byteLength).slice() : new Uint8Array(pcm.slice(0));
+    new Uint8Array(pcm.buffer ?? pcm, pcm.byteOffset ?? 0, pcm.byteLength).slice();
 
   /** @type {Omit<Playback, "playedMs" | "onPlayed" | "now">} */
   let engine;
@@ -359,17 +323,7 @@ export async function createPlayback(context, { rate_hz = 24000, lead_ms = 30, d
 
 /** Playback on the audio thread. Throws where the page allows none. */
 async function workletEngine(context, options, bytesOf, report, now) {
-  // Absent on insecure pages (http:// on a classroom's server).
-  if (!context.audioWorklet) throw new Error("no AudioWorklet");
-  const blob = URL.createObjectURL(new Blob([PLAYBACK_WORKLET], { type: "text/javascript" }));
-  try {
-    await context.audioWorklet.addModule(blob);
-  } catch {
-    // A content security policy may forbid blob: and still allow data:.
-    await context.audioWorklet.addModule("data:text/javascript;charset=utf-8," + encodeURIComponent(PLAYBACK_WORKLET));
-  } finally {
-    URL.revokeObjectURL(blob);
-  }
+  await loadWorklet(context, "playback", PLAYBACK_WORKLET);
   const node = new AudioWorkletNode(context, "rtnb-playback", {
     numberOfInputs: 0,
     outputChannelCount: [1],
@@ -396,7 +350,8 @@ async function workletEngine(context, options, bytesOf, report, now) {
       return new Promise((resolve) => {
         // A suspended context may not answer; nothing has moved since its last report then.
         const { itemId, played_ms } = now();
-        const late = setTimeout(() => waiting.get(number)?.({ itemId, played_ms, cut: itemId ? [{ itemId, played_ms }] : [] }), 400);
+        const cut = itemId ? [{ itemId, played_ms }] : [];
+        const late = setTimeout(() => waiting.get(number)?.({ itemId, played_ms, cut }), 400);
         waiting.set(number, (silenced) => {
           clearTimeout(late);
           waiting.delete(number);
@@ -411,18 +366,18 @@ async function workletEngine(context, options, bytesOf, report, now) {
   };
 }
 
-/** The same queue on the page's own thread, for pages that allow no AudioWorklet: a busy page may be heard. */
+/** The same queue on the page's own thread, for pages that allow no AudioWorklet: a busy page may leave gaps. */
 function scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report) {
   const queue = new PlaybackQueue(rate_hz, context.sampleRate, Math.max(lead_ms, 60));
   const node = context.createScriptProcessor(1024, 0, 1);
-  let told = "";
+  let reported = "";
   node.onaudioprocess = (event) => {
     const out = event.outputBuffer.getChannelData(0);
     queue.pull(out);
     const state = queue.state();
     const key = state.itemId + state.playing + state.ended;
-    if (state.playing || key !== told) report(event.playbackTime + out.length / context.sampleRate, queue.report());
-    told = key;
+    if (state.playing || key !== reported) report(event.playbackTime + out.length / context.sampleRate, queue.report());
+    reported = key;
   };
   return {
     kind: "script",

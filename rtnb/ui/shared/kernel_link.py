@@ -1,8 +1,8 @@
-"""The line between a widget and its page: numbered both ways, so that nothing is lost without being noticed.
+"""The link between a widget and its pages: numbered both ways, so that nothing is lost without being noticed.
 
-The page's end is `line.js`. What comes from the page arrives on whatever thread the kernel handles widget messages on;
-what goes to the page may be said on any thread and goes out at once, also while a cell blocks the kernel (measured:
-messages sent from a thread reach the page during `time.sleep` on ipykernel 6.17.1 and 7.4.0).
+The page's end is `kernel_link.js`. What comes from the page arrives on whatever thread the kernel handles widget
+messages on; what goes to the page may be sent on any thread and goes out at once, also while a cell blocks the kernel
+(measured: messages sent from a thread reach the page during `time.sleep` on ipykernel 6.17.1 and 7.4.0).
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _log = logging.getLogger("rtnb")
 
 @dataclass(frozen=True)
 class FromPage:
-    """One message of a page.
+    """Message of a page.
 
     Attributes:
-        kind: What it is about.
-        fields: The rest of what it says.
+        kind: Its kind.
+        fields: Its other fields.
         buffers: Its binary part.
-        page: Which page sent it; a notebook open in two tabs has two.
+        page: The page that sent it; a notebook open in two tabs has two.
     """
 
     kind: str
@@ -39,14 +39,14 @@ class FromPage:
 
 
 class KernelLink:
-    """One widget's line to the pages that show it.
+    """Link of one widget to the pages that show it.
 
     Args:
         send: Sends one message, `send(content, buffers)`, as `ipywidgets.Widget.send` does; called from any thread.
         on_message: Gets each message of a page once and in the page's order.
 
     Attributes:
-        lost: How many messages of pages arrived out of turn and had to be asked for again.
+        lost: Count of messages of pages that arrived out of turn and had to be asked for again.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class KernelLink:
         """Send the pages a message.
 
         Args:
-            kind: What it is about.
+            kind: Its kind.
             to: The one page it is for. None for all.
             buffers: Its binary part.
-            **fields: What else it says; must be JSON.
+            **fields: Its other fields; must be JSON.
         """
         with self._outgoing:  # the numbers must leave in order
             self._n += 1
@@ -87,12 +87,12 @@ class KernelLink:
             self._out(content, sent)
 
     def welcome(self, page: str, **fields: Any) -> None:
-        """Tell a page where the numbers stand, and all it must know to begin."""
+        """Send a page the number of the last message, and all it must know to begin."""
         with self._outgoing:
             self._out({"kind": "welcome", "to": page, "n": self._n, **fields}, None)
 
     def beat(self, *, on: bool) -> None:
-        """Tell the pages that the kernel is there; `on` promises another beat within seconds."""
+        """Send the pages a heartbeat; `on` promises another one within seconds."""
         with self._outgoing:
             self._out({"kind": "beat", "on": on, "last": self._n}, None)
 
@@ -130,7 +130,7 @@ class KernelLink:
             self._expected[page] = expected + 1
             if content.get("ack"):
                 self._ack(page)
-            # `bytes()` copies: the memory belongs to the message, and the sound outlives it.
+            # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
             copies = tuple(bytes(buffer) for buffer in buffers or ())
             self._on_message(FromPage(content["kind"], _fields(content), copies, page))
 
@@ -145,5 +145,5 @@ class KernelLink:
 
 
 def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a message says, without what the line itself needs."""
+    """Return the fields of a message without those that the link itself needs."""
     return {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}

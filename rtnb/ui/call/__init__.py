@@ -1,0 +1,1 @@
+"""The live call: talk with the model from a cell."""

@@ -1,0 +1,1 @@
+"""The player of an answer that is still coming."""
