@@ -33,7 +33,8 @@ class Page:
         self.name = page
         self.n = 0
         self.call: Call = rtnb.call(url=url, key="sk-none", show=False, **options)
-        self.call._engine.link._send = lambda content, buffers: self.told.put((content, buffers or []))
+        self.link = self.call._engine.link
+        self.link._send = lambda content, buffers: self.told.put((content, buffers or []))
         self.say("hello")
         self.hear("welcome")
 
@@ -45,7 +46,7 @@ class Page:
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
-        self.call._engine.link.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
+        self.link.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
 
     def hear(self, kind: str, **like: Any) -> dict[str, Any]:
         """Hear until a message of this kind that has these fields."""
@@ -533,7 +534,7 @@ def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_ses
         page.say("say", text="Count.")
         page.hear("sound")
         # The last word of a page comes though a message before it was lost.
-        page.call._engine.link.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
+        page.link.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
         assert page.hear("state", away=True)["state"] == "open"
         page.hear("response", on=False)
         back = page.another("back")
@@ -585,7 +586,7 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
         page.start()
         page.say("say", text="Do it.")
         page.hear("response", on=False)
-        page.call._engine.link.received({"kind": "bye", "page": "page", "items": []})
+        page.link.received({"kind": "bye", "page": "page", "items": []})
         page.hear("state", away=True)
         gone.set()
         assert ran.wait(5)
@@ -602,7 +603,8 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
 @pytest.mark.parametrize("goodbye", [True, False])
 def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: bool):
     monkeypatch.setattr("rtnb.ui.call.engine._HEARTBEAT_SECONDS", 0.05)
-    monkeypatch.setattr("rtnb.ui.call.engine._PAGE_BACK_SECONDS" if goodbye else "rtnb.ui.call.engine._PAGE_GONE_SECONDS", 0.4)
+    limit = "_PAGE_BACK_SECONDS" if goodbye else "_PAGE_GONE_SECONDS"
+    monkeypatch.setattr(f"rtnb.ui.call.engine.{limit}", 0.4)
 
     def script(talk: Talk) -> None:
         talk.open()
@@ -612,7 +614,7 @@ def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: boo
         page = Page(url)
         page.start()
         if goodbye:
-            page.call._engine.link.received({"kind": "bye", "page": "page", "items": []})
+            page.link.received({"kind": "bye", "page": "page", "items": []})
         closed = page.hear("state", state="closed")
         assert (closed["reason"], closed["away"]) == ("page", False)
         assert page.call.ended == "Nobody was on the page any more, so the call was ended."

@@ -4,7 +4,7 @@
  * The kernel's end is `engine.py`. It sends what the server says; this side knows what was really played.
  */
 
-/* global CHINESE, ENDS, NOTICES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
+/* global CHINESE, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
 /* global KernelLink, openAudioContext, createPlayback, whenLeaving */
 
 const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
@@ -29,10 +29,8 @@ class CallEngine {
     this.playedMs = this.turns.playedMs;
     this.money = "";
     this.source = "";
-    this.muted = false;
-    this.held = false;
+    this.muted = this.held = this.thinking = false;
     this.speech = false; // the server detects speech of the user
-    this.thinking = false;
     this.played = NOTHING_PLAYED;
     this.level = 0;
     this.busy = { busy: false, seconds: 0 };
@@ -401,15 +399,8 @@ class CallEngine {
   responseEnded({ status, code, text }) {
     if (status === "incomplete") this.notice("incomplete", this.say("The answer was cut off by the server."));
     if (status !== "failed") return;
-    let sentence = this.say("The answer failed. The server said: {text}", { text });
-    if (code === "insufficient_quota") {
-      sentence = this.say(
-        "Your account has no credit left. Add some under Billing at platform.openai.com, then reconnect.",
-      );
-    } else if (code.includes("rate_limit")) {
-      sentence = this.say("Your account's rate limit is reached. Wait a little and go on.");
-    }
-    this.notice("failed", sentence, "error");
+    const known = code.includes("rate_limit") ? FAILURES.rate_limit : FAILURES[code];
+    this.notice("failed", this.say(known ?? FAILURES.other, { text }), "error");
   }
 
   kernelLost() {

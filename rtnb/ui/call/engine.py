@@ -108,14 +108,9 @@ class Engine:
             case "bye":
                 self._page_left(played)
             case "sound":
-                for pcm in message.buffers:
-                    self._append(pcm)
-            case "commit":
-                self._soon(exchange.commit)
-            case "clear":
-                self._soon(exchange.clear)
-            case "recorded":
-                self._soon(exchange.end_recording)
+                self._append(*message.buffers)
+            case "commit" | "clear" | "recorded" as kind:
+                self._soon({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
             case "stop":
                 self._soon(lambda: exchange.truncate(played, stop=True))
             case "say":
@@ -147,13 +142,13 @@ class Engine:
     def _tell_state(self) -> None:
         self.link.tell("state", **self._standing())
 
-    def _append(self, pcm: bytes) -> None:
+    def _append(self, *pieces: bytes) -> None:
         with self._lock:
-            self.exchange.count(pcm)
+            self.exchange.count(*pieces)
             if self.state == "connecting":
-                self._early.append(pcm)
+                self._early += pieces
             elif self.state == "open":
-                self.exchange.append(pcm)
+                self.exchange.append(*pieces)
 
     # --- the page that talks
 
@@ -212,9 +207,8 @@ class Engine:
                 return
             self._opened_at = time.monotonic()
             self._set_state("open")
-            early, self._early = self._early, []
-            for pcm in early:
-                self.exchange.append(pcm)
+            self.exchange.append(*self._early)
+            self._early.clear()
 
     def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
         self.state, self._reason, self.ended = state, reason, mask_secrets(text)
@@ -259,11 +253,9 @@ class Engine:
         with self._lock:
             if not self._running:
                 return
-            if self._opened_at is not None:
-                self._seconds += time.monotonic() - self._opened_at
-                self._opened_at = None
+            self._seconds, self._opened_at = self.seconds, None
             self._early.clear()
-            self.exchange.forget_request()
+            self.exchange.respond_next = False
             self._soon(self.exchange.audio.drop)
             self._set_state("closed", reason, text)
 

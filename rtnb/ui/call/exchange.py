@@ -43,6 +43,7 @@ class Exchange:
         page: The page that talks; "" while it is away.
         audio: The audio of the answers on its way to the page.
         captions: The turns on their way to the page.
+        respond_next: Whether an answer is to be asked for as soon as that is possible.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Exchange:
         self._past: list[Session] = []
         self._seeds: set[str] = set()  # items of a new session that repeat what was said in the one before
         self._seeds_to_come = 0
-        self._respond_next = False
+        self.respond_next = False
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
 
     @property
@@ -114,14 +115,15 @@ class Exchange:
 
     # --- what the user does
 
-    def append(self, pcm: bytes) -> None:
+    def append(self, *pieces: bytes) -> None:
         """Send audio of the microphone."""
         if self.session is not None:
-            self.session.append(pcm)
+            for pcm in pieces:
+                self.session.append(pcm)
 
-    def count(self, pcm: bytes) -> None:
+    def count(self, *pieces: bytes) -> None:
         """Count audio of the microphone, of which the server commits none that is too short."""
-        self._uncommitted_bytes += len(pcm)
+        self._uncommitted_bytes += sum(map(len, pieces))
 
     def commit(self) -> None:
         """End the turn of push to talk and ask for an answer."""
@@ -146,8 +148,7 @@ class Exchange:
         if (session := self._session_if_open()) is None:
             return
         if (detection := self.detection) is None:
-            self.commit()
-            return
+            return self.commit()
         silence_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
         silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
         session.append(arithmetic.silence(silence_ms / 1000))
@@ -193,19 +194,15 @@ class Exchange:
 
     def respond_if_asked(self) -> None:
         """Ask for the answer that had to wait, if there is one."""
-        if self._respond_next:
-            self._respond_next = False
+        if self.respond_next:
+            self.respond_next = False
             self._respond()
-
-    def forget_request(self) -> None:
-        """Forget the answer that had to wait."""
-        self._respond_next = False
 
     def _respond(self) -> None:
         if (session := self._session_if_open()) is None:
             return
         if session.conversation.active_response() is not None or not self.page:
-            self._respond_next = True  # the API has one response at a time, and somebody must be there to listen
+            self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
         elif not self._out_of_budget(session):
             session.send({"type": "response.create"})
 
@@ -291,20 +288,17 @@ class Exchange:
 
     async def _run_tools(self, session: Session, calls: Sequence[Mapping[str, Any]]) -> None:
         """Run the tools that the model called, all at once, send it their outputs, and ask for the answer."""
+        run = self._tools.run
         done = await asyncio.gather(
-            *(
-                self._tools.run(
-                    str(one["name"]), str(one.get("arguments") or "{}"), call_id=str(one.get("call_id") or "")
-                )
-                for one in calls
-            )
+            *(run(str(one["name"]), one.get("arguments") or "{}", call_id=one.get("call_id") or "") for one in calls)
         )
         if session is not self._session_if_open():
             return
         for item, ran in zip(calls, done, strict=True):
-            self.captions.tool_outputs[str(item.get("id"))] = repr(ran)
+            item_id = str(item.get("id"))
+            self.captions.tool_outputs[item_id] = repr(ran)
             session.send(client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")))
-            self.captions.change(str(item.get("id")))
+            self.captions.change(item_id)
         self._respond()
 
     def _complain(self, error: Mapping[str, Any]) -> None:

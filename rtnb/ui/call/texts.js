@@ -1,19 +1,9 @@
 // Sentences of the call that depend on its status, on who speaks, or on what the kernel says.
 
 const STATUSES = {
-  ready: "Ready",
-  asking: "Waiting for the microphone",
-  connecting: "Connecting",
-  listening: "Listening",
-  hearing: "Hearing you",
-  thinking: "Thinking",
-  speaking: "Speaking",
-  muted: "Muted",
-  holding: "Hold to talk",
-  sending: "Release to send",
-  typing: "Type or send a recording",
-  closed: "The call is over",
-  away: "On hold",
+  ready: "Ready", asking: "Waiting for the microphone", connecting: "Connecting", listening: "Listening",
+  hearing: "Hearing you", thinking: "Thinking", speaking: "Speaking", muted: "Muted", holding: "Hold to talk",
+  sending: "Release to send", typing: "Type or send a recording", closed: "The call is over", away: "On hold",
   elsewhere: "In another tab",
 };
 
@@ -52,4 +42,10 @@ const NOTICES = {
   too_short: "That was too short to be heard. Hold the button while you speak.",
   not_transcribed: "Your words could not be written down; the answer is not affected.",
   server: "The server complains: {text}",
+};
+
+const FAILURES = {
+  insufficient_quota: "Your account has no credit left. Add some under Billing at platform.openai.com, then reconnect.",
+  rate_limit: "Your account's rate limit is reached. Wait a little and go on.",
+  other: "The answer failed. The server said: {text}",
 };

@@ -6,14 +6,11 @@ const CALL_PARTS =
 
 const CALL_MARKUP = `
   <div class="rtnb-call-top">
-    <button type="button" class="rtnb-call-main">
-      <span class="rtnb-call-ring" aria-hidden="true"></span><span class="rtnb-call-icon"></span>
-    </button>
+    <button type="button" class="rtnb-call-main"><span class="rtnb-call-ring" aria-hidden="true"></span><span
+      class="rtnb-call-icon"></span></button>
     <div class="rtnb-call-says">
-      <div class="rtnb-call-status">
-        <span class="rtnb-call-word"></span>
-        <span class="rtnb-call-wave" aria-hidden="true"><i></i><i></i><i></i><i></i></span>
-      </div>
+      <div class="rtnb-call-status"><span class="rtnb-call-word"></span><span
+        class="rtnb-call-wave" aria-hidden="true"><i></i><i></i><i></i><i></i></span></div>
       <div class="rtnb-call-hint"></div>
     </div>
     <div class="rtnb-call-facts">
@@ -205,9 +202,8 @@ class CallView {
     if (free || engine.setup.practice) who.unshift(say("practice voice"));
     p.who.textContent = who.join(" · ");
     p.money.textContent = (engine.money && engine.since !== null) || engine.turns.byItem.size ? engine.money : "";
-    p.money.title = free
-      ? say("What this would have cost at OpenAI; the practice server is free")
-      : say("Cost so far");
+    const elsewhere = "What this would have cost at OpenAI; the practice server is free";
+    p.money.title = free ? say(elsewhere) : say("Cost so far");
     p.money.classList.toggle("rtnb-call-free", free);
     p.time.title = say("Time");
     this.drawTime();
@@ -218,9 +214,8 @@ class CallView {
     const { engine, say, parts: p } = this;
     p.bar.hidden = !engine.inCall;
     p.mute.hidden = engine.setup.hold || !engine.mic;
-    p.mute.innerHTML = engine.muted
-      ? `${icon("muted")}<span>${say("Unmute")}</span>`
-      : `${icon("microphone")}<span>${say("Mute")}</span>`;
+    const [name, label] = engine.muted ? ["muted", say("Unmute")] : ["microphone", say("Mute")];
+    p.mute.innerHTML = `${icon(name)}<span>${label}</span>`;
     p.mute.setAttribute("aria-pressed", String(engine.muted));
     p.level.hidden = !engine.mic;
     const answering = engine.inCall && (engine.played.playing || engine.thinking);

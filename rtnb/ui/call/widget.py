@@ -7,12 +7,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rtnb import keys, models, opening
+from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.money import costs
 from rtnb.protocol import conversation as c
+from rtnb.protocol.log import Entry
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.language import say
@@ -20,9 +22,6 @@ from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.engine import Engine
 from rtnb.ui.shared import frontend, waiting, widget
-
-if TYPE_CHECKING:
-    from rtnb.protocol.log import Entry
 
 __all__ = ["Call", "call"]
 
@@ -74,6 +73,7 @@ def call(
     Raises:
         InputError: If an argument is not what the API takes.
     """
+    arguments = {name: value for name, value in locals().items() if name != "show"}
     key = keys.hold(key)
     addresses.parse(url)
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
@@ -86,21 +86,8 @@ def call(
         # Said here, in the cell; by the time the session says it, the cell is over.
         opening.say_no_key()
         practice = True
-    settings: dict[str, Any] = {
-        "model": model,
-        "voice": voice,
-        "instructions": instructions,
-        "tools": Toolbox(tools),
-        "turn_detection": turn_detection,
-        "transcription": transcription,
-        "practice": practice,
-        "budget": costs.Budget.of(budget),
-        "key": key,
-        "url": url,
-        "provider": provider,
-        "session": session,
-    }
-    made = Call(settings)
+    arguments |= {"key": key, "practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
+    made = Call(arguments)
     if show:
         made._show()
     return made
@@ -194,8 +181,6 @@ class Call:
             InputError: If nothing was said yet.
             AudioError: If the audio cannot be written in that format, or there is none.
         """
-        from rtnb.audio import join
-
         path = Path(path).expanduser()
         if not self.turns:
             raise InputError("Your call has no turns yet. Talk first, then save.")
@@ -217,11 +202,8 @@ class Call:
             case _ if clips:
                 return join(clips, gap_seconds=0.4).save(path)
             case _:
-                raise AudioError(
-                    "The call has no sound yet. Save its words to a .txt file instead.",
-                    name=str(path),
-                    problem="no sound",
-                )
+                no_sound = "The call has no sound yet. Save its words to a .txt file instead."
+                raise AudioError(no_sound, name=str(path), problem="no sound")
         return path
 
     # --- how it is shown
@@ -229,10 +211,9 @@ class Call:
     @functools.cached_property
     def widget(self) -> Any:
         """The widget that shows it, for `display` and for layouts of your own."""
-        detection = self._settings["turn_detection"]
         setup = {
             "id": f"{id(self):x}-{time.time_ns():x}",
-            "hold": detection is None,
+            "hold": self._settings["turn_detection"] is None,
             "model": self._settings["model"] or models.DEFAULT,
             "voice": self._settings["voice"] or "",
             "practice": bool(self._settings["practice"]),

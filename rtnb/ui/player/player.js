@@ -21,17 +21,14 @@ const players = new Map();
 
 /** One answer's audio in this page, however many views show it. */
 class AnswerPlayer {
-  /** @param {any} model */
   constructor(model) {
     this.model = model;
     this.say = wordsIn(CHINESE, model.get("language"));
     this.expected = 1;
-    /** @type {Map<number, [any, DataView[]]>} */
-    this.early = new Map();
+    this.early = new Map(); // messages that came before their turn, by number
     this.waiting = []; // audio that came before there was anything to play it with
     this.pushed_ms = 0;
-    /** @type {Map<string, number>} milliseconds played, by item */
-    this.played = new Map();
+    this.played = new Map(); // milliseconds, by item
     /** @type {Map<string, {text: string, pushed_ms: number, ended: boolean}>} in the order they came */
     this.items = new Map();
     this.over = false; // everything has been sent
@@ -39,8 +36,7 @@ class AnswerPlayer {
     this.held = false; // by the pause button
     this.blocked = false; // by the browser, which wants a click first
     this.volume = 1;
-    /** @type {Set<() => void>} */
-    this.views = new Set();
+    this.views = new Set(); // functions that draw
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
     model.send({ kind: "ready", have: 0 });
@@ -56,7 +52,6 @@ class AnswerPlayer {
     }
   }
 
-  /** @param {string} id */
   item(id) {
     if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, ended: false });
     return this.items.get(id);
@@ -109,7 +104,7 @@ class AnswerPlayer {
     this.gain.connect(this.context.destination);
     this.meter = this.context.createAnalyser();
     this.meter.fftSize = 256;
-    const playback = await createPlayback(this.context, { destination: this.gain });
+    const playback = await createPlayback(this.context, this.gain);
     playback.node.connect(this.meter);
     playback.onPlayed((state) => {
       for (const [itemId, ms] of state.counts) this.played.set(itemId, ms);
@@ -119,10 +114,10 @@ class AnswerPlayer {
     this.playback = playback;
     for (const what of this.waiting.splice(0)) what();
     // A player further down (the finished answer, say) takes over when the user starts it.
-    this.hush = (event) => { if (event.target instanceof HTMLMediaElement) this.stop(); };
+    this.hush = (event) => event.target instanceof HTMLMediaElement && this.stop();
     document.addEventListener("play", this.hush, true);
     this.context.onstatechange = () => {
-      this.blocked = this.blocked && this.context.state !== "running";
+      this.blocked &&= this.context.state !== "running";
       this.draw();
     };
     this.resume();
@@ -142,13 +137,10 @@ class AnswerPlayer {
 
   toggle() {
     const held = !(this.held || this.blocked);
-    if (held) {
-      this.held = true;
-      this.context.suspend();
-    } else {
-      this.blocked = false;
-      this.resume();
-    }
+    this.held = held;
+    this.blocked = false;
+    if (held) this.context.suspend();
+    else this.resume();
     this.model.send({ kind: "held", held });
     this.draw();
   }
@@ -183,9 +175,7 @@ class AnswerPlayer {
   }
 
   get played_ms() {
-    let sum = 0;
-    for (const ms of this.played.values()) sum += ms;
-    return sum;
+    return [...this.played.values()].reduce((sum, ms) => sum + ms, 0);
   }
 
   draw() {
@@ -193,7 +183,7 @@ class AnswerPlayer {
   }
 }
 
-/** @param {any} model @returns {AnswerPlayer} */
+/** The player of a widget, however many views show it. @returns {AnswerPlayer} */
 function playerOf(model) {
   const { key } = model.get("setup");
   if (!players.has(key)) players.set(key, new AnswerPlayer(model));

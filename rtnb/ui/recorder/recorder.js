@@ -8,10 +8,7 @@
 /* global KernelLink, whenLeaving, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, widgetRoot, drawWaveform */
 
 const STATES = {
-  ready: "Record your voice",
-  asking: "Waiting for the microphone",
-  recording: "Recording",
-  done: "Recorded",
+  ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
   sending: "Sending",
 };
 
@@ -36,10 +33,7 @@ const MARKUP = `
     <button type="button" class="rtnb-recorder-main">
       <span class="rtnb-recorder-ring" aria-hidden="true"></span><span class="rtnb-recorder-icon"></span>
     </button>
-    <div class="rtnb-recorder-says">
-      <div class="rtnb-recorder-word"></div>
-      <div class="rtnb-recorder-hint rtnb-dim"></div>
-    </div>
+    <div class="rtnb-recorder-says"><div class="rtnb-recorder-word"></div><div class="rtnb-recorder-hint rtnb-dim"></div></div>
     <div class="rtnb-recorder-time rtnb-num"></div>
   </div>
   <div class="rtnb-recorder-notice" role="alert" hidden></div>
@@ -48,8 +42,7 @@ const MARKUP = `
     <canvas class="rtnb-recorder-wave" height="44" role="img"></canvas>
   </div>
   <div class="rtnb-recorder-foot">
-    <span class="rtnb-recorder-stands rtnb-dim"></span>
-    <button type="button" class="rtnb-link rtnb-recorder-forget"></button>
+    <span class="rtnb-recorder-stands rtnb-dim"></span> <button type="button" class="rtnb-link rtnb-recorder-forget"></button>
     <label class="rtnb-recorder-file" hidden><span></span><input type="file" accept="audio/*,video/webm,video/mp4"></label>
   </div>
   <div class="rtnb-recorder-level rtnb-hidden-text" role="meter" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
@@ -175,7 +168,6 @@ class Recorder {
     this.failure = null;
     this.problem = "";
     this.update();
-    const begun = { chunks: [], bytes: 0 };
     try {
       this.mic = await openMicrophone({
         onAudio: ({ pcm, level }) => {
@@ -199,24 +191,32 @@ class Recorder {
       return;
     }
     if (this.removed) return this.mic.close();
-    Object.assign(this, begun, { peak: 0 });
+    Object.assign(this, { chunks: [], bytes: 0, peak: 0 });
     this.link.send("begin");
     this.state = "recording";
     this.update();
   }
 
-  /** @param {boolean} keep */
   finish(keep = true) {
     this.mic?.close();
     this.mic = null;
     this.level = 0;
     if (this.state !== "recording") return;
     if (keep && this.bytes) {
-      this.sent = true;
-      this.link.send("end", { bytes: this.bytes });
       if (this.peak < 0.004) this.problem = this.say("Almost nothing was heard: the microphone may be muted or the wrong one.");
-    } else this.link.send("discard");
-    this.state = this.bytes && keep ? "done" : "ready";
+      this.done();
+    } else {
+      this.link.send("discard");
+      this.state = "ready";
+      this.update();
+    }
+  }
+
+  /** The recording is whole: the kernel has it as soon as it takes messages. */
+  done() {
+    this.sent = true;
+    this.link.send("end", { bytes: this.bytes });
+    this.state = "done";
     this.drawWave();
     this.update();
   }
@@ -237,11 +237,7 @@ class Recorder {
     this.problem = "";
     this.link.send("begin");
     this.link.sendRecording(pcm);
-    this.sent = true;
-    this.link.send("end", { bytes: this.bytes });
-    this.state = "done";
-    this.drawWave();
-    this.update();
+    this.done();
   }
 
   async listen() {

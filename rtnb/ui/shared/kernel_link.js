@@ -89,7 +89,7 @@ export class KernelLink {
       const full = this.flight.length >= IN_FLIGHT_MESSAGES || (this.flight.length && bytes > IN_FLIGHT_BYTES);
       if (full && !all) return;
       const { content, parts } = this.queue.shift();
-      const buffer = parts.length > 1 ? joined(parts) : (parts[0] ?? null);
+      const buffer = parts.length > 1 ? joined(parts).buffer : (parts[0] ?? null);
       const message = { n: ++this.sent, content, buffer, at: performance.now() };
       this.flight.push(message);
       this.transmit(message);
@@ -112,7 +112,6 @@ export class KernelLink {
     }
   }
 
-  /** @param {any} content @param {DataView[]} buffers */
   received(content, buffers) {
     if (!this.open || !content || typeof content.kind !== "string") return;
     const mine = !content.to || content.to === this.page;
@@ -193,7 +192,6 @@ export class KernelLink {
     if (this.watched && now - this.receivedAt > LOST_AFTER_MS) this.lose("silent");
   }
 
-  /** @param {"closed" | "silent"} why */
   lose(why) {
     if (!this.open || this.lostWhy) return;
     this.lostWhy = why;
@@ -221,14 +219,4 @@ export class KernelLink {
     this.model.off("comm:close", this.lostByComm);
     this.model.off("comm_live_update", this.lostByComm);
   }
-}
-
-function joined(parts) {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(new Uint8Array(part), at);
-    at += part.byteLength;
-  }
-  return all.buffer;
 }

@@ -7,6 +7,7 @@
 
 /* global PCM_RATE_HZ, Resampler, toMono, loadWorklet */
 
+const FRAME_SECONDS = 0.05;
 const AUDIO_STARTS_MS = 8000;
 
 /** Runs in the audio thread; its text is sent there, so it uses nothing from outside but its arguments. */
@@ -18,9 +19,7 @@ function microphoneProcessor(ResamplerThere, toMonoThere) {
         super();
         this.resampler = sampleRate === rateHz ? null : new ResamplerThere(sampleRate, rateHz);
         this.samples = samples;
-        this.frame = new Int16Array(samples);
-        this.filled = 0;
-        this.squares = 0;
+        this.begin();
         this.ended = false;
         this.port.onmessage = () => (this.ended = true);
       }
@@ -36,13 +35,16 @@ function microphoneProcessor(ResamplerThere, toMonoThere) {
           if (this.filled === this.samples) {
             const level = Math.sqrt(this.squares / this.filled);
             const pcm = this.frame.buffer;
-            this.port.postMessage({ pcm, level, seconds: currentTime }, [pcm]);
-            this.frame = new Int16Array(this.samples); // the old one was given away
-            this.filled = 0;
-            this.squares = 0;
+            this.port.postMessage({ pcm, level }, [pcm]);
+            this.begin(); // the old one was given away
           }
         }
         return true;
+      }
+
+      begin() {
+        this.frame = new Int16Array(this.samples);
+        this.filled = this.squares = 0;
       }
     },
   );
@@ -57,14 +59,10 @@ export class MicrophoneError extends Error {
   }
 }
 
-/** Whether this page is a VS Code notebook. Its web views have no microphone, whatever a user allows. */
-function inVSCode() {
-  return location.protocol === "vscode-webview:" || String(globalThis.origin).startsWith("vscode-webview:");
-}
-
 /** The reason why there can be no microphone, before the user is asked. Null where there may be one. */
 export function microphoneHindrance() {
-  if (inVSCode()) return "vscode";
+  // VS Code's web views have no microphone, whatever a user allows.
+  if ([location.protocol, String(globalThis.origin)].some((it) => it.startsWith("vscode-webview:"))) return "vscode";
   if (!globalThis.isSecureContext) return "insecure";
   if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) return "unsupported";
   const policy = document.permissionsPolicy ?? document.featurePolicy;
@@ -75,16 +73,14 @@ export function microphoneHindrance() {
 const REASONS = {
   SecurityError: "policy",
   NotFoundError: "missing",
-  DevicesNotFoundError: "missing",
   OverconstrainedError: "missing",
   NotReadableError: "busy",
-  TrackStartError: "busy",
   AbortError: "busy",
 };
 
 /** The reason of what `getUserMedia` threw. @param {any} error */
 function whyNoMicrophone(error) {
-  if (!["NotAllowedError", "PermissionDeniedError"].includes(error?.name)) return REASONS[error?.name] ?? "other";
+  if (error?.name !== "NotAllowedError") return REASONS[error?.name] ?? "other";
   const words = String(error?.message ?? "").toLowerCase();
   const hindrance = microphoneHindrance();
   if (hindrance) return hindrance;
@@ -97,15 +93,14 @@ function whyNoMicrophone(error) {
  * Open the microphone. Call it in the handler of a click, so that the browser lets audio start.
  *
  * @param {object} options
- * @param {(audio: {pcm: ArrayBuffer, level: number, seconds: number}) => void} options.onAudio s16le mono 24 kHz of
- *   `frameSeconds`, with its level (root mean square, 0–1) and the audio clock's time
+ * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz, and its level
+ *   (root mean square, 0–1)
  * @param {() => void} [options.onEnd] the device went away (unplugged, permission taken back)
  * @param {AudioContext} [options.context] to share a context; its rate may be any
- * @param {number} [options.frameSeconds] 0.02–0.05
- * @returns {Promise<{close: () => void, rateHz: number, label: string, deviceRateHz: number | undefined}>}
+ * @returns {Promise<{close: () => void}>}
  * @throws {MicrophoneError}
  */
-export async function openMicrophone({ onAudio, onEnd, context, frameSeconds = 0.05 }) {
+export async function openMicrophone({ onAudio, onEnd, context }) {
   const hindrance = microphoneHindrance();
   if (hindrance && hindrance !== "policy") throw new MicrophoneError(hindrance);
   const wish = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
@@ -131,13 +126,8 @@ export async function openMicrophone({ onAudio, onEnd, context, frameSeconds = 0
     }
     await loadWorklet(taking, "microphone", `(${microphoneProcessor})(${Resampler},${toMono})`);
     await wake(taking);
-    const node = new AudioWorkletNode(taking, "rtnb-microphone", {
-      numberOfOutputs: 0,
-      processorOptions: {
-        rateHz: PCM_RATE_HZ,
-        samples: Math.round(PCM_RATE_HZ * Math.min(0.05, Math.max(0.02, frameSeconds))),
-      },
-    });
+    const processorOptions = { rateHz: PCM_RATE_HZ, samples: PCM_RATE_HZ * FRAME_SECONDS };
+    const node = new AudioWorkletNode(taking, "rtnb-microphone", { numberOfOutputs: 0, processorOptions });
     let open = true;
     node.port.onmessage = (event) => open && onAudio(event.data);
     source.connect(node);
@@ -155,8 +145,7 @@ export async function openMicrophone({ onAudio, onEnd, context, frameSeconds = 0
       close();
       onEnd?.();
     };
-    const settings = track.getSettings?.() ?? {};
-    return { close, rateHz: taking.sampleRate, label: track.label, deviceRateHz: settings.sampleRate };
+    return { close };
   } catch (error) {
     for (const each of stream.getTracks()) each.stop();
     own?.close();

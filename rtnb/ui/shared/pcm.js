@@ -3,6 +3,17 @@
 export const PCM_RATE_HZ = 24000;
 export const PCM_BYTES_PER_MS = 48;
 
+/** Join buffers. @param {ArrayBuffer[]} parts @returns {Uint8Array} */
+export function joined(parts) {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(new Uint8Array(part), at);
+    at += part.byteLength;
+  }
+  return all;
+}
+
 /** Mix channels to one. @param {Float32Array[]} channels @returns {Float32Array} */
 export function toMono(channels) {
   if (channels.length === 1) return channels[0];

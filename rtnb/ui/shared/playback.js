@@ -2,14 +2,20 @@
 //
 //   const context = openAudioContext();                       // 24 kHz where the browser lets us choose
 //   const playback = await createPlayback(context);           // connected to context.destination
-//   playback.push(buffer, item_id);                           // DataView | ArrayBuffer | Int16Array, s16le mono
+//   playback.push(buffer, item_id);                           // DataView | ArrayBuffer | Int16Array, s16le mono; dropped
+//                                                             // where `silence` stopped the item: it was on its way
 //   playback.end(item_id);                                    // no more will come for this item: do not wait for it
 //   playback.onPlayed(({itemId, played_ms, queued_ms, playing, ended}) => …);   // about 25 times a second
 //   playback.playedMs(item_id);                               // what has left the loudspeaker, in milliseconds
 //   const {itemId, played_ms, cut} = await playback.silence();  // within one audio block; the queue is thrown away
 //   playback.close();                                         // the context stays yours to close
+//
+// Besides, `playback.now()` is the state, `playback.node` an AudioNode for a meter, and `playback.kind` "worklet", or
+// "script" where the page allows no AudioWorklet.
 
 /* global PCM_RATE_HZ, Resampler, loadWorklet */
+
+const LEAD_MS = 30;
 
 /**
  * @typedef {object} Played  The state of playback.
@@ -25,19 +31,6 @@
  * @property {string | null} itemId     the item that was playing (or next to play); null if there was none
  * @property {number} played_ms         how much of it was played: use it for `conversation.item.truncate`
  * @property {{itemId: string, played_ms: number}[]} cut   every item that was not played to its end, in order
- *
- * @typedef {object} Playback
- * @property {(pcm: ArrayBuffer | ArrayBufferView, itemId: string) => void} push
- *     Queue s16le mono audio; any number of bytes, an odd one is kept for the next push. Audio pushed for an item
- *     after `silence()` stopped it is dropped: it was on its way when the user spoke.
- * @property {(itemId: string) => void} end   Say that an item is complete.
- * @property {() => Promise<Silenced>} silence
- * @property {(itemId: string) => number} playedMs   Less the time to the loudspeaker; 0 for unknown items.
- * @property {(listener: (played: Played) => void) => (() => void)} onPlayed   Returns what ends it.
- * @property {() => Played} now
- * @property {AudioNode} node            connect a meter here
- * @property {"worklet" | "script"} kind  "script" where the page allows no AudioWorklet
- * @property {() => void} close
  */
 
 /**
@@ -56,17 +49,11 @@ class PlaybackQueue {
     /** @type {{itemId: string, samples: Float32Array, at: number}[]} */
     this.chunks = [];
     this.queued = 0;
-    /**
-     * @type {Map<string, {played: number, pushed: number, ended: boolean, silenced: boolean, odd: number | null,
-     *   resampler: Resampler | undefined}>}
-     */
-    this.items = new Map();
-    /** @type {string | null} */
-    this.current = null;
+    this.items = new Map(); // what is known of each, see `item`
+    this.current = null; // the id of the item that plays
     this.playing = false;
     this.underruns = 0;
-    /** @type {Set<string>} items whose count has moved since the last report */
-    this.moved = new Set();
+    this.moved = new Set(); // items whose count has moved since the last report
     // A step between two neighbouring samples is heard as a click. Wherever audio is cut or set in, the step is added
     // back as an offset that dies away within a few milliseconds.
     this.offset = 0;
@@ -78,19 +65,14 @@ class PlaybackQueue {
 
   /** @param {string} itemId */
   item(itemId) {
-    let item = this.items.get(itemId);
-    if (!item) {
+    if (!this.items.has(itemId)) {
       const resampler = this.resampler?.another();
-      item = { played: 0, pushed: 0, ended: false, silenced: false, odd: null, resampler };
-      this.items.set(itemId, item);
+      this.items.set(itemId, { played: 0, ended: false, silenced: false, odd: null, resampler });
     }
-    return item;
+    return this.items.get(itemId);
   }
 
-  /**
-   * @param {string} itemId
-   * @param {Uint8Array} bytes  s16le mono
-   */
+  /** @param {string} itemId @param {Uint8Array} bytes  s16le mono */
   push(itemId, bytes) {
     const item = this.item(itemId);
     if (item.silenced || item.ended) return;
@@ -110,7 +92,6 @@ class PlaybackQueue {
 
   queue(itemId, item, samples) {
     if (!samples.length) return;
-    item.pushed += samples.length;
     this.queued += samples.length;
     this.chunks.push({ itemId, samples, at: 0 });
   }
@@ -124,7 +105,6 @@ class PlaybackQueue {
   }
 
   silence() {
-    /** @type {string[]} */
     const ids = [];
     const now = this.items.get(this.current);
     // An item between two deltas is cut as well: the user spoke into its pause.
@@ -137,7 +117,7 @@ class PlaybackQueue {
     if (this.playing) this.offset = this.last;
     this.playing = false;
     const cut = ids.map((itemId) => ({ itemId, played_ms: this.ms(this.items.get(itemId).played) }));
-    return { itemId: cut.length ? cut[0].itemId : null, played_ms: cut.length ? cut[0].played_ms : 0, cut };
+    return { itemId: cut[0]?.itemId ?? null, played_ms: cut[0]?.played_ms ?? 0, cut };
   }
 
   ms(samples) {
@@ -236,15 +216,11 @@ registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
   }
 });`;
 
-/**
- * Open an audio context at the rate of the API's audio, so that the browser resamples it for the device and not we.
- * @param {number} [rate_hz]
- * @returns {AudioContext}
- */
-export function openAudioContext(rate_hz = PCM_RATE_HZ) {
+/** Open an audio context at the rate of the API's audio, so that the browser resamples it for the device and not we. */
+export function openAudioContext() {
   const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
   try {
-    return new Context({ sampleRate: rate_hz, latencyHint: "interactive" });
+    return new Context({ sampleRate: PCM_RATE_HZ, latencyHint: "interactive" });
   } catch {
     return new Context(); // an older browser, or a device that refuses the rate: the queue resamples
   }
@@ -264,21 +240,14 @@ export async function leftLoudspeaker(context, time) {
   }
 }
 
-/**
- * Start playing into an audio context.
- * @param {AudioContext} context
- * @param {{rate_hz?: number, lead_ms?: number, destination?: AudioNode}} [options]
- * @returns {Promise<Playback>}
- */
-export async function createPlayback(context, { rate_hz = PCM_RATE_HZ, lead_ms = 30, destination = context.destination } = {}) {
-  /** @type {Set<(played: Played) => void>} */
+/** Start playing into an audio context. @param {AudioContext} context @param {AudioNode} [destination] */
+export async function createPlayback(context, destination = context.destination) {
   const listeners = new Set();
-  /** @type {Map<string, number>} */
-  const playedOf = new Map();
+  const playedOf = new Map(); // milliseconds, by item
   /** @type {Played} */
   let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0, counts: [] };
   let stateTime = 0;
-  const report = async (/** @type {number} */ time, /** @type {Played} */ played) => {
+  const report = async (time, played) => {
     const underway = { ...played, ended: false };
     state = underway;
     stateTime = time;
@@ -290,17 +259,11 @@ export async function createPlayback(context, { rate_hz = PCM_RATE_HZ, lead_ms =
     state = played;
     for (const listener of [...listeners]) listener(played);
   };
-  const bytesOf = (/** @type {ArrayBuffer | ArrayBufferView} */ pcm) =>
-    // A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread.
-    new Uint8Array(pcm.buffer ?? pcm, pcm.byteOffset ?? 0, pcm.byteLength).slice();
+  // A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread.
+  const bytesOf = (pcm) => new Uint8Array(pcm.buffer ?? pcm, pcm.byteOffset ?? 0, pcm.byteLength).slice();
 
-  /** @type {Omit<Playback, "playedMs" | "onPlayed" | "now">} */
-  let engine;
-  try {
-    engine = await workletEngine(context, { rate_hz, lead_ms }, bytesOf, report, () => state);
-  } catch {
-    engine = scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report);
-  }
+  const onWorklet = workletEngine(context, bytesOf, report, () => state);
+  const engine = await onWorklet.catch(() => scriptEngine(context, bytesOf, report));
   engine.node.connect(destination);
   return {
     ...engine,
@@ -322,15 +285,11 @@ export async function createPlayback(context, { rate_hz = PCM_RATE_HZ, lead_ms =
 }
 
 /** Playback on the audio thread. Throws where the page allows none. */
-async function workletEngine(context, options, bytesOf, report, now) {
+async function workletEngine(context, bytesOf, report, now) {
   await loadWorklet(context, "playback", PLAYBACK_WORKLET);
-  const node = new AudioWorkletNode(context, "rtnb-playback", {
-    numberOfInputs: 0,
-    outputChannelCount: [1],
-    processorOptions: options,
-  });
-  /** @type {Map<number, (silenced: Silenced) => void>} */
-  const waiting = new Map();
+  const processorOptions = { rate_hz: PCM_RATE_HZ, lead_ms: LEAD_MS };
+  const node = new AudioWorkletNode(context, "rtnb-playback", { numberOfInputs: 0, outputChannelCount: [1], processorOptions });
+  const waiting = new Map(); // what to do with the answer, by the number of the request
   let asked = 0;
   node.port.onmessage = ({ data: [what, key, value] }) => {
     if (what === "played") report(key, value);
@@ -367,8 +326,8 @@ async function workletEngine(context, options, bytesOf, report, now) {
 }
 
 /** The same queue on the page's own thread, for pages that allow no AudioWorklet: a busy page may leave gaps. */
-function scriptEngine(context, { rate_hz, lead_ms }, bytesOf, report) {
-  const queue = new PlaybackQueue(rate_hz, context.sampleRate, Math.max(lead_ms, 60));
+function scriptEngine(context, bytesOf, report) {
+  const queue = new PlaybackQueue(PCM_RATE_HZ, context.sampleRate, 2 * LEAD_MS);
   const node = context.createScriptProcessor(1024, 0, 1);
   let reported = "";
   node.onaudioprocess = (event) => {

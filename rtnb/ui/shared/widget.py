@@ -84,13 +84,8 @@ def make(made: Any, hear: Callable[[Any, Any, Any], None], **traits: Any) -> Any
 
 def view(widget: Any) -> dict[str, Any]:
     """Return the MIME type by which a page shows a widget."""
-    return {
-        "application/vnd.jupyter.widget-view+json": {
-            "model_id": widget.model_id,
-            "version_major": 2,
-            "version_minor": 0,
-        }
-    }
+    shown = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
+    return {"application/vnd.jupyter.widget-view+json": shown}
 
 
 def sentence(text: str) -> str:

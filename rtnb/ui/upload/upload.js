@@ -40,32 +40,6 @@ const MARKUP = `
   <p class="rtnb-note" role="status"></p>
   <button type="button" class="rtnb-goon" hidden></button>`;
 
-/** One recording at a time, from this page or from the kernel. */
-class Listening {
-  constructor(changed) {
-    this.changed = changed;
-    this.id = null;
-  }
-
-  play(id, blob) {
-    this.stop();
-    this.id = id;
-    this.url = URL.createObjectURL(blob);
-    this.audio = new Audio(this.url);
-    this.audio.onended = this.audio.onerror = () => this.stop();
-    this.audio.play().catch(() => this.stop());
-    this.changed();
-  }
-
-  stop() {
-    if (this.id === null) return;
-    this.id = null;
-    this.audio.pause();
-    URL.revokeObjectURL(this.url);
-    this.changed();
-  }
-}
-
 /** One view of the box in one output. */
 class UploadView {
   constructor(model, el) {
@@ -79,7 +53,8 @@ class UploadView {
     this.busy = false;
     this.gone = false;
     this.note = "";
-    this.listening = new Listening(() => this.draw());
+    /** @type {{id: string, audio: HTMLAudioElement} | null} the recording that plays */
+    this.playing = null;
     this.build();
     this.listenToBox();
     this.listenToModel();
@@ -189,7 +164,7 @@ class UploadView {
   }
 
   receive(message, buffers) {
-    if (message.kind === "sound") this.listening.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
+    if (message.kind === "sound") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
     else this.sending.find((it) => it.id === message.id && !it.over)?.receive(message);
   }
 
@@ -209,9 +184,27 @@ class UploadView {
   }
 
   listen(id) {
-    if (this.listening.id === id) this.listening.stop();
-    else if (this.here.has(id)) this.listening.play(id, this.here.get(id));
+    if (this.playing?.id === id) this.quiet();
+    else if (this.here.has(id)) this.play(id, this.here.get(id));
     else this.model.send({ kind: "listen", id });
+  }
+
+  play(id, blob) {
+    this.quiet();
+    const audio = new Audio(URL.createObjectURL(blob));
+    this.playing = { id, audio };
+    audio.onended = audio.onerror = () => this.quiet();
+    audio.play().catch(() => this.quiet());
+    this.draw();
+  }
+
+  quiet() {
+    if (!this.playing) return;
+    const { audio } = this.playing;
+    this.playing = audio.onended = audio.onerror = null;
+    audio.pause();
+    URL.revokeObjectURL(audio.src);
+    this.draw();
   }
 
   // --- what it shows
@@ -220,13 +213,14 @@ class UploadView {
     const { say } = this;
     const state = this.model.get("state");
     const good = state.files.some((file) => !file.problem && !file.failed);
-    this.drawRows([
-      ...(!good && state.sample ? [this.sampleRow(state.sample)] : []),
-      ...state.files.map((file) => this.fileRow(file)),
-      ...this.sending
-        .filter((it) => !state.files.some((file) => file.id === it.id) && (!it.over || it.failure))
-        .map((it) => this.sendingRow(it)),
-    ]);
+    const known = state.files.map((file) => file.id);
+    const sending = this.sending.filter((it) => !known.includes(it.id) && (!it.over || it.failure));
+    const rows = [...state.files.map((file) => this.fileRow(file)), ...sending.map((it) => this.sendingRow(it))];
+    if (!good && state.sample) {
+      const { name, seconds } = state.sample;
+      rows.unshift({ id: "sample", name, detail: length(seconds), used: true, audible: true });
+    }
+    this.drawRows(rows);
     const text = this.statusText(state);
     if (this.status.textContent !== text) this.status.textContent = text;
     this.status.classList.toggle("rtnb-warn", this.gone || Boolean(this.current?.silent));
@@ -258,14 +252,10 @@ class UploadView {
     return say("Until you do, the sample “{name}” ({seconds} s) stands in.", values);
   }
 
-  sampleRow(sample) {
-    return { id: "sample", name: sample.name, detail: length(sample.seconds), used: true, audible: true };
-  }
-
   fileRow({ id, name, seconds, bytes, checking, failed, problem }) {
     const facts = [seconds ? length(seconds) : "", size(bytes)].filter(Boolean).join(" · ");
     const remove = () => {
-      if (this.listening.id === id) this.listening.stop();
+      if (this.playing?.id === id) this.quiet();
       this.model.send({ kind: "remove", id });
     };
     return {
@@ -319,7 +309,7 @@ class UploadView {
     };
     if (used) title.after(put("span", { className: "rtnb-chip", textContent: say("in use") }));
     if (audible) {
-      const on = this.listening.id === id;
+      const on = this.playing?.id === id;
       const label = on ? say("Stop {name}", { name }) : say("Listen to {name}", { name });
       button(on ? "stop" : "play", "play", label, () => this.listen(id));
     }
@@ -333,7 +323,7 @@ class UploadView {
   }
 
   remove() {
-    this.listening.stop();
+    this.quiet();
     this.forget();
     for (const it of this.sending) it.end();
     this.root.remove();

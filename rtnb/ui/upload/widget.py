@@ -22,6 +22,8 @@ from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, place
 
 __all__ = ["UploadBox", "UploadedFile", "upload"]
 
+_UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
+
 
 def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = False) -> UploadBox:
     """Show a box to drop, paste or choose recordings in.
@@ -144,12 +146,7 @@ class UploadBox:
     def _html(self) -> str:
         lines = [say('Here no box can be shown. Give a path instead: rtnb.ask("my.m4a", …).')]
         if (sample := self._sample) is not None and not self._files:
-            until = say(
-                "Until then the sample “{name}” ({seconds} s) stands in.",
-                name=sample.name,
-                seconds=f"{sample.seconds:.1f}",
-            )
-            lines.append(until)
+            lines.append(say(_UNTIL_THEN, name=sample.name, seconds=f"{sample.seconds:.1f}"))
         return html.notice(" ".join(lines))
 
     def _show(self) -> Any:
@@ -216,9 +213,8 @@ class UploadBox:
     def _begin(self, key: str, content: Mapping[str, Any]) -> None:
         name = str(content.get("name") or "recording")
         with self._lock:
-            again = [old for old, file in self._given_up.items() if file.name == name]
-            for old in again:
-                del self._given_up[old]
+            again = any(file.name == name for file in self._given_up.values())
+            self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
         if again:
             self._tell_page()
         self._transfers.begin(key, name, content)
