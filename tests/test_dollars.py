@@ -115,10 +115,6 @@ def reply():
         return rtnb.ask(DEAR, url=url, key="sk-test", modalities="text", show=False).wait(10)
 
 
-def view():
-    return live._NotebookView(reply(), frontend.detect())
-
-
 def spoken():
     return rtnb.ask(clip(), practice=True, show=False).wait()
 
@@ -150,7 +146,6 @@ def widgets(thing, monkeypatch):
 
 
 USAGE = costs.Usage(input_text_tokens=10, output_text_tokens=5, output_audio_tokens=100)
-FINDINGS = (Finding("price", "note", DEAR), Finding("sound", "unknown", DEAR))
 ESTIMATE = {"seconds_in": 60, "seconds_out": 60, "turns": 3}
 PLACES = {
     "Check": lambda _: pages(clip().check()),

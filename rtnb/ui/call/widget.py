@@ -255,7 +255,7 @@ _PLAIN = (
 def _widget_class() -> Any:
     own = (f"call/{name}" for name in ("texts", "turns", "engine", "captions", "notices", "view", "call"))
     scripts = (*widget.MICROPHONE, "playback", "captions", *own)
-    base = widget.widget_class("Call", scripts, texts=("call", "microphone"))
+    base: Any = widget.widget_class("Call", scripts, texts=("call", "microphone"))
 
     class CallWidget(base):
         def _repr_mimebundle_(self, **kwargs: Any) -> Any:

@@ -7,6 +7,7 @@ every answer names its evidence.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Mapping
@@ -39,20 +40,12 @@ class Frontend:
     told_by: str
 
     def __repr__(self) -> str:
-        can = [
-            words
-            for words, it in (
-                ("widgets", self.widgets),
-                ("microphone", self.microphone),
-                ("live messages", self.live_messages),
-                ("a person", self.person),
-            )
-            if it
-        ]
+        able = (self.widgets, self.microphone, self.live_messages, self.person)
+        can = itertools.compress(("widgets", "microphone", "live messages", "a person"), able)
         return f"Frontend({self.name}: {', '.join(can) or 'text only'}; told by {self.told_by})"
 
 
-def shell() -> Any | None:
+def shell() -> Any:
     """Return the IPython shell of this process, or None where there is none."""
     return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
 
@@ -84,34 +77,48 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
         if sys.stderr is not None and sys.stderr.isatty():
             return Frontend("terminal", False, False, False, True, "stderr is a terminal")
         return Frontend("none", False, False, False, False, "no IPython, no terminal")
-    live = _takes_live_messages()
+    name, told_by = _by_signs(it, env)
+    if name == "colab":
+        _switch_on_colab_widgets()
+    return Frontend(
+        name,
+        widgets=name in _WITH_WIDGETS,
+        microphone=name in _WITH_WIDGETS - {"vscode"},
+        live_messages=_takes_live_messages(),
+        person=name in {*_WITH_WIDGETS, "terminal"},
+        told_by=told_by,
+    )
+
+
+_WITH_WIDGETS = {"colab", "jupyterlab", "notebook", "vscode", "voila"}
+
+
+def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name of the front end of a kernel, and the evidence for it."""
     # VS Code's Jupyter extension puts the notebook's path into the namespace, also where the kernel is Colab's.
-    namespace = getattr(getattr(it, "shell", None), "user_ns", None) or {}
-    if "__vsc_ipynb_file__" in namespace:
-        return Frontend("vscode", True, False, live, True, "__vsc_ipynb_file__ in the namespace")
+    if "__vsc_ipynb_file__" in (getattr(getattr(kernel_, "shell", None), "user_ns", None) or {}):
+        return "vscode", "__vsc_ipynb_file__ in the namespace"
     if "google.colab" in sys.modules:
-        _switch_on_colab_widgets()
-        return Frontend("colab", True, True, live, True, "google.colab is loaded")
-    if any(name in env for name in ("COLAB_RELEASE_TAG", "COLAB_GPU", "COLAB_BACKEND_VERSION")):
-        _switch_on_colab_widgets()
-        return Frontend("colab", True, True, live, True, "COLAB_ in the environment")
+        return "colab", "google.colab is loaded"
+    if not env.keys().isdisjoint(("COLAB_RELEASE_TAG", "COLAB_GPU", "COLAB_BACKEND_VERSION")):
+        return "colab", "COLAB_ in the environment"
     parent, inherited = _parent(env)
     if "VOILA_REQUEST_URL" in env or env.get("SERVER_SOFTWARE", "").startswith("voila") or "voila" in parent:
-        return Frontend("voila", True, True, live, True, "Voilà's environment")
+        return "voila", "Voilà's environment"
     if "papermill" in parent:
-        return Frontend("papermill", False, False, live, False, "the parent process is papermill")
+        return "papermill", "the parent process is papermill"
     if any(word in parent for word in ("nbconvert", "nbclient", "jupyter-execute", "jupyter-run")):
-        return Frontend("nbclient", False, False, live, False, "the parent process runs notebooks")
+        return "nbclient", "the parent process runs notebooks"
     if "JPY_SESSION_NAME" in env and not inherited:
         # A server that serves both shows whichever page was opened; most people open the one they started.
-        name = "notebook" if "jupyter-notebook" in parent or "jupyter notebook" in parent else "jupyterlab"
-        return Frontend(name, True, True, live, True, "JPY_SESSION_NAME and the server's command line")
+        notebook = "jupyter-notebook" in parent or "jupyter notebook" in parent
+        return "notebook" if notebook else "jupyterlab", "JPY_SESSION_NAME and the server's command line"
     # VSCODE_ variables are also in its terminals, from where a program may run notebooks; TERM_PROGRAM tells them.
     if any(name.startswith("VSCODE_") for name in env) and env.get("TERM_PROGRAM") != "vscode":
-        return Frontend("vscode", True, False, live, True, "VSCODE_ in the environment")
+        return "vscode", "VSCODE_ in the environment"
     if any(word in parent for word in ("jupyter-console", "jupyter console", "qtconsole")):
-        return Frontend("terminal", False, False, live, True, "the parent process is a console")
-    return Frontend("headless", False, False, live, False, "a kernel without a server's session")
+        return "terminal", "the parent process is a console"
+    return "headless", "a kernel without a server's session"
 
 
 def _takes_live_messages() -> bool:

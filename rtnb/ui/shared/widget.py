@@ -60,8 +60,8 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     import traitlets
 
     folder = name.lower()
-    traits = {"language": traitlets.Unicode(), "setup": traitlets.Dict(), "state": traitlets.Dict()}
-    members = {key: trait.tag(sync=True) for key, trait in traits.items()}
+    traits: dict[str, Any] = {"language": traitlets.Unicode(), "setup": traitlets.Dict(), "state": traitlets.Dict()}
+    members: dict[str, Any] = {key: trait.tag(sync=True) for key, trait in traits.items()}
     paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
     members["_esm"] = esm(*(f"{path}.js" for path in paths), texts=texts)
     members["_css"] = css("shared/theme.css", f"{folder}/{folder}.css")
