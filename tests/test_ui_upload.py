@@ -34,7 +34,7 @@ class Page:
         self.buffers.append(buffers)
 
     def say(self, kind, key="f", buffer=None, **fields):
-        self.box._hear(self, {"kind": kind, "id": key, **fields}, [] if buffer is None else [memoryview(buffer)])
+        self.box._receive(self, {"kind": kind, "id": key, **fields}, [] if buffer is None else [memoryview(buffer)])
 
     def piece(self, data, i, key="f", **proof):
         part = data[i * PIECE : (i + 1) * PIECE]
@@ -267,7 +267,7 @@ def test_a_full_disk_is_told_in_the_box(box, page, wav, monkeypatch):
 
 def test_nonsense_from_a_page_does_nothing(box, page):
     for nonsense in (None, "x", [], {}, {"kind": "dance"}, {"kind": "piece", "i": 3}):
-        box._hear(page, nonsense, [])
+        box._receive(page, nonsense, [])
     assert box.files == ()
 
 

@@ -1,4 +1,4 @@
-"""The user's language: English, which stands in the code, or Simplified Chinese, from `zh.toml`.
+"""Language of the user: English, which stands in the code, or Simplified Chinese, from `zh.toml`.
 
 Widgets follow the browser's language, which the kernel does not know; what Python itself writes follows the
 environment (`LANG`). `rtnb.language("zh")` decides for both.

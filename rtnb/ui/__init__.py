@@ -1,1 +1,1 @@
-"""What users see and touch: a folder for each widget with its Python, JavaScript and CSS, no bundler, no network."""
+"""Widgets and cards: a folder for each with its Python, JavaScript and CSS; no bundler, nothing from the network."""

@@ -1,1 +1,1 @@
-"""The live call: talk with the model from a cell."""
+"""Live call: talk with the model from a cell."""

@@ -68,7 +68,7 @@ class Engine:
 
     @property
     def seconds(self) -> float:
-        """How long sessions were open, in seconds, all together."""
+        """Seconds that sessions were open, all together."""
         return self._seconds + (time.monotonic() - self._opened_at if self._opened_at is not None else 0.0)
 
     @property

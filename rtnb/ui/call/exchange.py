@@ -29,7 +29,7 @@ _LEAST_COMMIT_SECONDS = 0.1
 
 
 class Exchange:
-    """The sessions of a call, one after the other. But for `connect` and `append` it lives on the I/O thread.
+    """Sessions of a call, one after the other. But for `connect` and `append` it lives on the I/O thread.
 
     Args:
         settings: The arguments of `rtnb.session.session.connect`.

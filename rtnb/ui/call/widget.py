@@ -1,4 +1,4 @@
-"""A live call in the cell: the page has the microphone and the loudspeaker, the session has everything else."""
+"""Live call in the cell: the page has the microphone and the loudspeaker, the session has everything else."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def call(
 
 
 class Call:
-    """A live call: shown in a cell, started by a click, over when somebody hangs up."""
+    """Live call: shown in a cell, started by a click, over when somebody hangs up."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
@@ -110,12 +110,12 @@ class Call:
 
     @property
     def ended(self) -> str:
-        """The sentence why it ended; "" while it has not."""
+        """Sentence why it ended; "" while it has not."""
         return self._engine.ended
 
     @property
     def session(self) -> Session | None:
-        """The session of the call now, or the last one. None before the first click."""
+        """Session of the call now, or the last one. None before the first click."""
         return self._engine.exchange.session
 
     @property
@@ -143,7 +143,7 @@ class Call:
 
     @property
     def seconds(self) -> float:
-        """How long the call has been open, in seconds, also before a reconnect."""
+        """Seconds that the call has been open, also before a reconnect."""
         return self._engine.seconds
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class Call:
 
     @functools.cached_property
     def widget(self) -> Any:
-        """The widget that shows it, for `display` and for layouts of your own."""
+        """Widget that shows it, for `display` and for layouts of your own."""
         setup = {
             "id": f"{id(self):x}-{time.time_ns():x}",
             "hold": self._settings["turn_detection"] is None,

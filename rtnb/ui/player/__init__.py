@@ -1,1 +1,1 @@
-"""The player of an answer that is still coming."""
+"""Player of an answer that is still coming."""

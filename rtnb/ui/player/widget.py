@@ -1,4 +1,4 @@
-"""The player of an answer in the page, while the answer is still coming.
+"""Player of an answer in the page, while the answer is still coming.
 
 Audio goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
 from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again
@@ -42,7 +42,7 @@ class StreamPlayer:
     def __init__(self, on_played: Callable[[], None]) -> None:
         scripts = ("worklet", "playback", "captions", "player/player")
         made = widget.widget_class("Player", scripts, texts=("player",))
-        self.widget = widget.make(made, self._hear, setup={"key": uuid.uuid4().hex})
+        self.widget = widget.make(made, self._receive, setup={"key": uuid.uuid4().hex})
         self._on_played = on_played
         self._lock = threading.RLock()
         self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
@@ -55,7 +55,7 @@ class StreamPlayer:
 
     @property
     def seconds(self) -> float:
-        """How much audio was pushed."""
+        """Seconds of audio that were pushed."""
         return arithmetic.seconds(self._bytes)
 
     def push(self, item_id: str, pcm: bytes) -> None:
@@ -147,7 +147,7 @@ class StreamPlayer:
         self._timers.append(timer)
         timer.start()
 
-    def _hear(self, _: Any, content: Any, buffers: Any = None) -> None:
+    def _receive(self, _: Any, content: Any, buffers: Any = None) -> None:
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind == "ready":
             # Where it comes when all is over, the finished answer stands there already: no audio out of the past.

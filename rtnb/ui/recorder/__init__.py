@@ -1,1 +1,1 @@
-"""The record box: the user's voice from the page's microphone to a `Clip`."""
+"""Record box: the user's voice from the page's microphone to a `Clip`."""

@@ -1,4 +1,4 @@
-"""The record box: the user's voice from the page's microphone to a `Clip`.
+"""Record box: the user's voice from the page's microphone to a `Clip`.
 
 Audio comes as 24 kHz PCM while the user speaks, in numbered messages that wait in the page while a cell runs; nothing
 of it is widget state, so nothing is kept in a saved notebook.
@@ -49,7 +49,7 @@ def record(*, sample: bool | str = True) -> RecordBox:
 
 
 class RecordBox:
-    """A box to record in. The last line of a cell shows it; it never waits.
+    """Box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
         recorded: Whether there is a recording of the user.
@@ -71,13 +71,13 @@ class RecordBox:
 
     @property
     def clip(self) -> Clip | None:
-        """The last recording, mono, 24 kHz; before there is one the sample, or None where there is none."""
+        """Last recording, mono, 24 kHz; before there is one the sample, or None where there is none."""
         with self._lock:
             return self._clip if self._clip is not None else self._sample
 
     @property
     def clips(self) -> list[Clip]:
-        """The recording or the sample, in a list, as `ask` takes it.
+        """Recording or sample, in a list, as `ask` takes it.
 
         Raises:
             InputError: If nothing was recorded and there is no sample.
@@ -98,7 +98,7 @@ class RecordBox:
 
     @functools.cached_property
     def widget(self) -> Any:
-        """The widget that shows it, for `display` and for layouts of your own."""
+        """Widget that shows it, for `display` and for layouts of your own."""
         scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
         made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
         return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})

@@ -1,4 +1,4 @@
-"""The card of a reply: its words, a player, tokens, cost, who answered, and what went wrong, as one piece of HTML."""
+"""Card of a reply: its words, a player, tokens, cost, who answered, and what went wrong, as one piece of HTML."""
 
 from __future__ import annotations
 

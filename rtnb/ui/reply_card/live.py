@@ -128,7 +128,7 @@ class _NotebookView:
             with _harmless():
                 self._start_player()
         _at_end_of_cell(self)
-        self._reply.subscribe(self._hear)
+        self._reply.subscribe(self._take)
         io_thread.io_loop().call_soon_threadsafe(self._tick)
 
     def _expects_audio(self) -> bool:
@@ -136,7 +136,7 @@ class _NotebookView:
 
     # --- on the I/O thread
 
-    def _hear(self, update: Any) -> None:
+    def _take(self, update: Any) -> None:
         with _harmless():
             if isinstance(update, c.TextDelta):
                 self._words[update.item_id] = update.whole
@@ -275,7 +275,7 @@ class _TerminalView:
             file=sys.stderr,
             bar_format=_bar_format(self._reply.progress[1]),
         )
-        self._reply.subscribe(self._hear)
+        self._reply.subscribe(self._take)
         io_thread.io_loop().call_soon_threadsafe(self._tick)
 
     def _tick(self) -> None:
@@ -289,7 +289,7 @@ class _TerminalView:
             self._bar.refresh()
         io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
 
-    def _hear(self, update: Any) -> None:
+    def _take(self, update: Any) -> None:
         with _harmless():
             if isinstance(update, c.TextDelta):
                 self._end_bar()

@@ -1,4 +1,4 @@
-"""The front end that shows this kernel's cells: its name, what it can do, and whether a user may be there.
+"""Front end that shows this kernel's cells: its name, what it can do, and whether a user may be there.
 
 The kernel itself does not know any of this. It is concluded from what each front end leaves in the environment, and
 every answer names its evidence.

@@ -1,4 +1,4 @@
-"""The link between a widget and its pages: numbered both ways, so that nothing is lost without being noticed.
+"""Link between a widget and its pages: numbered both ways, so that nothing is lost without being noticed.
 
 The page's end is `kernel_link.js`. What comes from the page arrives on whatever thread the kernel handles widget
 messages on; what goes to the page may be sent on any thread and goes out at once, also while a cell blocks the kernel

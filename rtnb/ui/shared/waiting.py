@@ -1,11 +1,11 @@
-"""Taking widget messages while a cell runs.
+"""Widget messages that come while a cell runs.
 
-A kernel runs one request after the other, so while a cell runs, what the page says lies in a queue. Two ways round it:
+A kernel runs one request after the other, so while a cell runs, what the page sends lies in a queue. Two ways round it:
 
 - ipykernel 7 has subshells, threads that serve a page beside the running cell, and JupyterLab (4.4 and later) sends
   widget messages to one. From 7.4 on the kernel sends them back to the main thread all the same, if the widget was made
   there, so that an awaiting cell gets them in its own thread; `hear_while_busy` lets them go where the page sent them.
-- on ipykernel 6 the queue can be emptied by hand, for the one call that waits for a person.
+- on ipykernel 6 the queue can be emptied by hand, for the one call that waits for the user.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _cell_is_over(*_: Any) -> None:
 
 
 def free_seconds() -> float:
-    """For how long no cell has run, in seconds: a page that said nothing in that time has nothing to say.
+    """Return for how many seconds no cell has run: a page that sent nothing in that time has nothing to send.
 
     0 while one runs, infinity where there are no cells or they are not watched.
     """
@@ -83,9 +83,9 @@ def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds:
 
     Args:
         done: Asked every few milliseconds.
-        there: Whether the page has been heard of. A page that is not heard of at first never will be before the cell
-            ends (no subshells in it, or nobody has it open), and then this gives up.
-        seconds: How long to wait for the page's first word.
+        there: Whether the page has sent anything. A page that sends nothing at first never will before the cell ends
+            (no subshells in it, or nobody has it open), and then this gives up.
+        seconds: How long to wait for the page's first message.
 
     Returns:
         Whether it is the case; False where this kernel and page cannot talk while a cell runs.
@@ -107,7 +107,7 @@ def _pause() -> None:
 
 
 def _taking(kernel: Any) -> Callable[[], None]:
-    """One round on ipykernel 6: widget messages are handled, all others keep their place."""
+    """Return what does one round on ipykernel 6: widget messages are handled, all others keep their place."""
     ident, parent = kernel._parent_ident["shell"], kernel.get_parent("shell")
 
     async def round_() -> None:

@@ -68,16 +68,16 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     return type(name, (anywidget.AnyWidget,), members)
 
 
-def make(made: Any, hear: Callable[[Any, Any, Any], None], **traits: Any) -> Any:
+def make(made: Any, receive: Callable[[Any, Any, Any], None], **traits: Any) -> Any:
     """Return a new widget in the language chosen.
 
     Args:
         made: Its class.
-        hear: Called with each message of a page: `hear(widget, content, buffers)`, also while a cell runs.
+        receive: Called with each message of a page: `receive(widget, content, buffers)`, also while a cell runs.
         **traits: Its `setup`, and its `state` where it has one.
     """
     widget = made(language=language.chosen(), **traits)
-    widget.on_msg(hear)
+    widget.on_msg(receive)
     waiting.hear_while_busy(widget)
     return widget
 

@@ -1,1 +1,1 @@
-"""The upload box: recordings from the user's computer to the kernel."""
+"""Upload box: recordings from the user's computer to the kernel."""

@@ -54,7 +54,7 @@ def checked(file: UploadedFile) -> UploadedFile:
 
 @dataclass(eq=False)
 class _Arriving:
-    """A file on its way."""
+    """File on its way."""
 
     name: str
     path: Path

@@ -1,4 +1,4 @@
-"""The upload box: recordings from the user's computer to the kernel, in a notebook's cell.
+"""Upload box: recordings from the user's computer to the kernel, in a notebook's cell.
 
 Files go to a folder of this process on disk; nothing of them is widget state, so nothing is kept in a saved notebook. A
 sample stands in until the user has chosen, so that running all cells never waits.
@@ -61,7 +61,7 @@ class UploadBox:
         self._multiple = multiple
         self._sample = widget.sample(sample, "talk")
         self._lock = threading.RLock()
-        self._hearing = threading.Lock()  # the page's messages one at a time, whichever threads they come on
+        self._receiving = threading.Lock()  # the page's messages one at a time, whichever threads they come on
         self._files: dict[str, UploadedFile] = {}
         self._checking: dict[str, UploadedFile] = {}
         self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
@@ -100,7 +100,7 @@ class UploadBox:
 
     @property
     def clips(self) -> list[Clip]:
-        """The recordings, read now if they were not before; the sample as long as nothing was uploaded.
+        """Recordings, read now if they were not before; the sample as long as nothing was uploaded.
 
         Raises:
             AudioError: A file cannot be read to its end, or none can.
@@ -110,7 +110,7 @@ class UploadBox:
 
     @property
     def clip(self) -> Clip:
-        """The recording uploaded last, or the sample. Raises as `clips` does."""
+        """Recording uploaded last, or the sample. Raises as `clips` does."""
         return self._clip_of(self.sources[-1])
 
     def _clip_of(self, source: Path | Clip) -> Clip:
@@ -154,7 +154,7 @@ class UploadBox:
             scripts = ("leaving", "upload/sending", "upload/upload")
             made = widget.widget_class("Upload", scripts, texts=("upload",))
             setup = {"multiple": self._multiple}
-            self._widget = widget.make(made, self._hear, setup=setup, state=self._state_for_page())
+            self._widget = widget.make(made, self._receive, setup=setup, state=self._state_for_page())
         return self._widget
 
     def _state_for_page(self) -> dict[str, Any]:
@@ -180,10 +180,10 @@ class UploadBox:
 
     # --- what the page says
 
-    def _hear(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
+    def _receive(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
         """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
         if isinstance(content, Mapping):
-            with self._hearing:
+            with self._receiving:
                 self._obey(content, buffers)
 
     def _obey(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
