@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rtnb import html
 from rtnb.errors import mask_secrets
 from rtnb.texts.language import say
+from rtnb.ui.shared import widget
 
 if TYPE_CHECKING:
     from rtnb.session.reply import Reply
@@ -16,26 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["card", "frame", "headline", "trouble"]
 
 _players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-
-# What the card adds to html.py's look. The caret and the bar are the live block's.
-_CSS = """<style>
-.rtnb .head{display:flex;gap:.6rem;align-items:baseline;flex-wrap:wrap}
-.rtnb .says{font-size:1.08em;white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0}
-.rtnb .heard{white-space:pre-wrap;overflow-wrap:anywhere;margin:.3rem 0;color:var(--dim)}
-.rtnb .chip{border:1px solid var(--line);border-radius:999px;padding:0 .6rem;font-size:.9em;color:var(--dim)}
-.rtnb .facts{display:flex;flex-wrap:wrap;gap:.1rem 1.2rem;margin:.4rem 0 0;color:var(--dim);font-size:.92em}
-.rtnb .facts b{font-weight:500;color:var(--fg)}
-.rtnb .tools{display:flex;gap:.4rem;align-items:center;margin:.3rem 0;font-size:.92em}
-.rtnb .tools button,.rtnb .tools a{font:inherit;color:var(--fg);background:transparent;border:1px solid var(--line);
-border-radius:6px;padding:.05rem .5rem;cursor:pointer;text-decoration:none}
-.rtnb .tools button:hover,.rtnb .tools a:hover{border-color:var(--accent)}
-.rtnb .tools :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-.rtnb .tools [aria-pressed=true]{background:var(--soft);border-color:var(--accent)}
-.rtnb .caret{display:inline-block;width:.5em;height:1em;background:var(--accent);
-vertical-align:-.15em;margin-left:.15em}
-.rtnb progress{width:100%;height:.5rem;accent-color:var(--accent);margin:.3rem 0}
-.rtnb .mono{font-family:var(--jp-code-font-family,ui-monospace,monospace);font-size:.9em;color:var(--dim)}
-</style>"""
 
 _SPEED = (
     "var t=this.parentNode,a=t.parentNode.querySelector('audio');a.playbackRate={speed};a.preservesPitch=true;"
@@ -78,10 +59,14 @@ def card(reply: Reply) -> str:
 
 
 def frame(body: str) -> str:
-    """Return HTML in the frame of a reply's card, with html.py's style sheet and then the card's."""
-    style = html.notice("").split("</style>", 1)[0] + "</style>"
+    """Return HTML in the frame of a reply's card, with html.py's style sheet and then the card's.
+
+    The caret and the bar in the card's are for the live view.
+    """
+    style = html.notice("").split("</style>", 1)[0]
     group = f' role="group" aria-label="{escape(say("Answer"))}"'
-    return html.root(body, kind="rtnb", css=style + _CSS, attributes=group)
+    sheets = f"{style}</style><style>\n{widget.css('reply_card/card.css')}</style>"
+    return html.root(body, kind="rtnb", css=sheets, attributes=group)
 
 
 def headline(reply: Reply) -> str:

@@ -91,12 +91,9 @@ class _Output:
 
     def __init__(self, data: dict[str, Any]) -> None:
         self._id = uuid.uuid4().hex
-        self._publish(data, update=False)
+        self.update(data, update=False)
 
-    def update(self, data: dict[str, Any]) -> None:
-        self._publish(data, update=True)
-
-    def _publish(self, data: dict[str, Any], *, update: bool) -> None:
+    def update(self, data: dict[str, Any], *, update: bool = True) -> None:
         from IPython.display import publish_display_data
 
         publish_display_data(data, metadata={}, transient={"display_id": self._id}, update=update)

@@ -43,6 +43,7 @@ def css(*names: str) -> str:
     return "\n".join(_read(name) for name in names)
 
 
+@functools.cache
 def _read(name: str) -> str:
     return (files("rtnb") / "ui" / name).read_text("utf-8")
 

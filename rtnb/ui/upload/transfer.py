@@ -7,7 +7,7 @@ import re
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -42,14 +42,11 @@ class UploadedFile:
 
 def checked(file: UploadedFile) -> UploadedFile:
     """Return a file with how long its audio is, or why it cannot be read; only its beginning is decoded."""
-    seconds: float | None = None
-    error: AudioError | None = None
     try:
         with open_stream(file.path, name=file.name) as stream:
-            seconds = stream.seconds if next(stream, None) is not None else 0.0
-    except AudioError as problem:
-        error = problem
-    return UploadedFile(file.name, file.path, file.bytes, file.sha256, seconds, error)
+            return replace(file, seconds=stream.seconds if next(stream, None) is not None else 0.0)
+    except AudioError as error:
+        return replace(file, error=error)
 
 
 @dataclass(eq=False)
