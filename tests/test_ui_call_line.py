@@ -83,7 +83,7 @@ def test_what_the_page_missed_is_sent_again_with_its_sound():
 def test_a_beat_tells_how_far_the_numbers_are():
     page = Page()
     page.line.tell("state", state="open")
-    page.line.beat(on=True)
+    page.line.heartbeat(on=True)
     assert page.heard[-1] == {"kind": "beat", "on": True, "last": 1}
 
 

@@ -123,7 +123,7 @@ class Engine:
 
     def _welcome(self, page: str) -> None:
         self.link.welcome(page, **self._standing())
-        self.link.beat(on=self._running)
+        self.link.heartbeat(on=self._running)
         self.exchange.captions.send_all(page)
         self.exchange.tell_cost()
 
@@ -193,7 +193,7 @@ class Engine:
             return
         if session is not None:
             io_thread.submit(self._opened(session))
-            self._soon(self._beat)
+            self._soon(self._heartbeat)
 
     async def _opened(self, session: Session) -> None:
         try:
@@ -214,12 +214,12 @@ class Engine:
         self.state, self._reason, self.ended = state, reason, mask_secrets(text)
         self.exchange.open = state == "open"
         self._tell_state()
-        self.link.beat(on=state != "closed")
+        self.link.heartbeat(on=state != "closed")
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         if not self._running:
             return
-        self.link.beat(on=True)
+        self.link.heartbeat(on=True)
         away = time.monotonic() - self._from_page_at
         if not self.exchange.page:
             nobody = away > _PAGE_BACK_SECONDS
@@ -228,7 +228,7 @@ class Engine:
         if nobody:
             self.end(*_HANG_UPS["page"])
             return
-        asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._beat)
+        asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
 
     def end(self, text: str, reason: str) -> Handle[None]:
         """End the call; safe to call twice and before it began.

@@ -38,7 +38,7 @@ class Exchange:
         on_closed: Called when the server has closed the session: `on_closed(words, error)`.
 
     Attributes:
-        session: The session now, or the last one. None before the first.
+        sessions: All sessions so far, also those before a reconnect.
         open: Whether the session takes anything.
         page: The page that talks; "" while it is away.
         audio: The audio of the answers on its way to the page.
@@ -54,23 +54,22 @@ class Exchange:
         end: Callable[[str, str], object],
         on_closed: Callable[[str, BaseException | None], None],
     ) -> None:
-        self.session: Session | None = None
+        self.sessions: list[Session] = []
         self.open = False
         self.page = ""
         self.audio = AnswerAudio(self._send_audio)
         self.captions = Captions(link, self.audio, lambda: self.turns)
         self._settings, self._link, self._end, self._on_closed = settings, link, end, on_closed
         self._tools: Toolbox = settings["tools"]
-        self._past: list[Session] = []
         self._seeds: set[str] = set()  # items of a new session that repeat what was said in the one before
         self._seeds_to_come = 0
         self.respond_next = False
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
 
     @property
-    def sessions(self) -> list[Session]:
-        """All sessions so far, also those before a reconnect."""
-        return [*self._past, *([self.session] if self.session else [])]
+    def session(self) -> Session | None:
+        """Session now, or the last one. None before the first."""
+        return self.sessions[-1] if self.sessions else None
 
     @property
     def turns(self) -> c.Turns:
@@ -103,9 +102,7 @@ class Exchange:
             if not wanted():
                 session.close()
                 return None
-            if self.session is not None:
-                self._past.append(self.session)
-            self.session = session
+            self.sessions.append(session)
             self._seeds_to_come = len(said)
             self.audio.answers.clear()
         session.subscribe(functools.partial(self._update, session))

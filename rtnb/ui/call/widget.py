@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -131,10 +132,8 @@ class Call:
     @property
     def log(self) -> Sequence[Entry]:
         """Every event both ways with its time; after a reconnect, that of all sessions one after the other."""
-        sessions = self._engine.exchange.sessions
-        if len(sessions) == 1:
-            return sessions[0].log
-        return [entry for one in sessions for entry in one.log]
+        logs = [one.log for one in self._engine.exchange.sessions]
+        return logs[0] if len(logs) == 1 else list(itertools.chain(*logs))
 
     @property
     def source(self) -> str:

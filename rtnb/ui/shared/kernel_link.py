@@ -91,7 +91,7 @@ class KernelLink:
         with self._outgoing:
             self._out({"kind": "welcome", "to": page, "n": self._n, **fields}, None)
 
-    def beat(self, *, on: bool) -> None:
+    def heartbeat(self, *, on: bool) -> None:
         """Send the pages a heartbeat; `on` promises another one within seconds."""
         with self._outgoing:
             self._out({"kind": "beat", "on": on, "last": self._n}, None)
