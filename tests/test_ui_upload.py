@@ -275,7 +275,7 @@ def test_a_reloaded_page_can_listen_to_what_the_kernel_has(box, page):
     data = rtnb.samples()["question"].encode("opus")
     page.upload(data)
     page.say("listen")
-    assert (page.heard[-1]["kind"], page.buffers[-1]) == ("sound", [data])
+    assert (page.heard[-1]["kind"], page.buffers[-1]) == ("audio", [data])
     page.say("listen", "sample")
     assert page.buffers[-1] == [rtnb.samples()["talk"].encode("opus")]
 

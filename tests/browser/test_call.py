@@ -33,7 +33,7 @@ COUNT_SOUND = """() => {
   const send = link.send.bind(link);
   window.__soundBytes = 0;
   link.send = (kind, fields, buffer) => {
-    if (kind === "sound") window.__soundBytes += buffer.byteLength;
+    if (kind === "audio") window.__soundBytes += buffer.byteLength;
     send(kind, fields, buffer);
   };
 }"""

@@ -41,7 +41,7 @@ class CallCaptions {
     const row = this.rows.get(item);
     if (!turn || !row) return;
     const heard = engine.turns.lettersHeard(turn, engine.inCall);
-    const cut = turn.heard_ms !== null && turn.heard_ms !== undefined && heard < turn.text.length;
+    const cut = turn.played_ms !== null && turn.played_ms !== undefined && heard < turn.text.length;
     let mark = "";
     if (cut) mark = engine.say("interrupted");
     else if (turn.role === "user" && !turn.text) {

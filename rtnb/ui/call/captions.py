@@ -76,8 +76,8 @@ class Captions:
             text=mask_secrets(words),
             spoken=turn.spoken,
             open=item_id not in self._ended,
-            sound_ms=round(turn.audio_ms) if turn.role == "assistant" else None,
-            heard_ms=answer.played_ms if answer is not None else turn.truncated_ms,
+            audio_ms=round(turn.audio_ms) if turn.role == "assistant" else None,
+            played_ms=answer.played_ms if answer is not None else turn.truncated_ms,
         )
 
 

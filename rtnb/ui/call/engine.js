@@ -21,14 +21,12 @@ class CallEngine {
     this.asking = false;
     this.owner = ""; // the page that talks: this one, another one, or "" while it is away
     this.away = false; // nobody talks, and the call is held open for a moment
-    this.reason = "";
-    this.reasonText = "";
+    this.reason = this.reasonText = ""; // why it ended: a key of ENDS, or the server's words
     this.failure = null; // why there is no microphone: one of microphone.js's reasons
     this.notices = []; // {code, text, kind}
     this.turns = new Turns();
     this.playedMs = this.turns.playedMs;
-    this.money = "";
-    this.source = "";
+    this.money = this.source = "";
     this.muted = this.held = this.thinking = false;
     this.speech = false; // the server detects speech of the user
     this.played = NOTHING_PLAYED;
@@ -164,9 +162,9 @@ class CallEngine {
     if (!this.inCall || this.sendingRecording) return;
     if (!this.setup.hold) {
       // A server that detects the end of a turn must go on getting silence.
-      this.link.send("sound", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
+      this.link.send("audio", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
     } else if (this.held) {
-      this.link.send("sound", {}, pcm);
+      this.link.send("audio", {}, pcm);
     } else {
       // People press a button with the first word on their lips: keep the last 250 ms.
       this.preroll.push(pcm);
@@ -186,7 +184,7 @@ class CallEngine {
     this.held = true;
     this.heldAt = performance.now();
     this.stopPlaying("stop");
-    for (const pcm of this.preroll.splice(0)) this.link.send("sound", {}, pcm);
+    for (const pcm of this.preroll.splice(0)) this.link.send("audio", {}, pcm);
     this.changed();
   }
 
@@ -266,7 +264,7 @@ class CallEngine {
     this.release();
     if (failure) this.failure = failure;
     if (was) {
-      this.link.forgetSound();
+      this.link.forgetAudio();
       this.link.send("hangup", { why });
       this.close(why === "person" ? "hung_up" : why);
     }
@@ -311,7 +309,7 @@ class CallEngine {
     if (!this.inCall) return this.release();
     const items = this.turns.unplayed((item) => this.playback?.playedMs(item) ?? 0);
     this.release();
-    this.link.forgetSound();
+    this.link.forgetAudio();
     this.link.bye({ items });
     this.owner = "";
     this.away = true;
@@ -331,50 +329,42 @@ class CallEngine {
   // --- what the kernel says
 
   received(message, buffers) {
-    switch (message.kind) {
-      case "welcome":
-        this.turns.clear();
-        this.source = message.source;
-        this.seconds = message.seconds;
-        if (!this.inCall) this.standing(message); // else the user has clicked already
-        break;
-      case "state":
-        this.source = message.source;
-        this.standing(message);
-        break;
-      case "turn":
-        this.turns.put(message);
-        for (const view of this.views) view.captions.update(message.item);
-        return;
-      case "sound":
-        this.turns.received(message.item, buffers[0].byteLength);
-        this.playback?.push(buffers[0], message.item);
-        return;
-      case "sound_end":
-        this.turns.audioEnded.add(message.item);
-        this.playback?.end(message.item);
-        return;
-      case "speech":
-        this.speech = message.on;
-        this.thinking = !message.on; // what was said is committed next, and answered
-        if (message.on && message.silence) this.stopPlaying("cut");
-        break;
-      case "committed":
-        this.thinking = true;
-        break;
-      case "response":
-        this.thinking = message.on;
-        if (!message.on) this.responseEnded(message);
-        break;
-      case "money":
-        this.money = message.text;
-        this.source = message.source;
-        break;
-      case "notice":
-        this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
-        break;
+    const { kind, item } = message;
+    if (kind === "turn") {
+      this.turns.put(message);
+      for (const view of this.views) view.captions.update(item);
+    } else if (kind === "audio") {
+      this.turns.received(item, buffers[0].byteLength);
+      this.playback?.push(buffers[0], item);
+    } else if (kind === "audio_end") {
+      this.turns.audioEnded.add(item);
+      this.playback?.end(item);
+    } else {
+      this.receivedState(message);
+      this.changed();
     }
-    this.changed();
+  }
+
+  /** What changes more than one part of a view. */
+  receivedState(message) {
+    const { kind, on } = message;
+    if (["welcome", "state", "money"].includes(kind)) this.source = message.source;
+    if (kind === "welcome") {
+      this.turns.clear();
+      this.seconds = message.seconds;
+      if (!this.inCall) this.standing(message); // else the user has clicked already
+    } else if (kind === "state") this.standing(message);
+    else if (kind === "money") this.money = message.text;
+    else if (kind === "notice") this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
+    else if (kind === "committed") this.thinking = true;
+    else if (kind === "speech") {
+      this.speech = on;
+      this.thinking = !on; // what was said is committed next, and answered
+      if (on && message.silence) this.stopPlaying("cut");
+    } else if (kind === "response") {
+      this.thinking = on;
+      if (!on) this.responseEnded(message);
+    }
   }
 
   standing({ state, owner, away, reason, text, seconds }) {

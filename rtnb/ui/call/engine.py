@@ -107,7 +107,7 @@ class Engine:
                 pass  # another tab that shows the same call
             case "bye":
                 self._page_left(played)
-            case "sound":
+            case "audio":
                 self._append(*message.buffers)
             case "commit" | "clear" | "recorded" as kind:
                 self._soon({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))

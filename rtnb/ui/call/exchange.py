@@ -307,9 +307,9 @@ class Exchange:
 
     def _send_audio(self, item_id: str, start: int, pcm: bytes | None) -> None:
         if pcm is None:
-            self._link.tell("sound_end", to=self.page, item=item_id)
+            self._link.tell("audio_end", to=self.page, item=item_id)
         else:
-            self._link.tell("sound", to=self.page, buffers=[pcm], item=item_id, start=start)
+            self._link.tell("audio", to=self.page, buffers=[pcm], item=item_id, start=start)
 
     def tell_cost(self) -> None:
         """Send the pages what the call has cost so far."""

@@ -37,9 +37,9 @@ class Turns {
   lettersHeard(turn, inCall) {
     const { text, item } = turn;
     if (turn.role !== "assistant" || !turn.spoken) return text.length;
-    const cut = turn.heard_ms ?? null;
+    const cut = turn.played_ms ?? null;
     const played_ms = cut ?? this.playedMs.get(item);
-    const total_ms = Math.max(turn.sound_ms ?? 0, (this.receivedBytes.get(item) ?? 0) / PCM_BYTES_PER_MS);
+    const total_ms = Math.max(turn.audio_ms ?? 0, (this.receivedBytes.get(item) ?? 0) / PCM_BYTES_PER_MS);
     if (played_ms === undefined) return this.receivedBytes.has(item) || (inCall && turn.open) ? 0 : text.length;
     const whole = this.audioEnded.has(item) || cut !== null || !turn.open;
     return lettersHeard(text, { played_ms, total_ms, whole });

@@ -1,7 +1,7 @@
 // The player of an answer while it is still coming: pause, stop, volume, how far it is.
 //
 // From the kernel, numbered by `n` from 1 (a page that loads slowly misses the first ones; they are sent again):
-//   {kind: "sound", n, item} + PCM   {kind: "words", n, item, from, text}   {kind: "end", n, item}   {kind: "over", n}
+//   {kind: "audio", n, item} + PCM   {kind: "words", n, item, from, text}   {kind: "end", n, item}   {kind: "over", n}
 // To the kernel: {kind: "ready", have}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these
 // arrives while a cell runs, so nothing here waits for an answer.
 
@@ -9,10 +9,7 @@
 /* global PCM_BYTES_PER_MS, smallIcon, clock, named, widgetRoot */
 
 const STATES = {
-  waiting: "Waiting for sound",
-  playing: "Speaking",
-  paused: "Paused",
-  done: "Played",
+  waiting: "Waiting for sound", playing: "Speaking", paused: "Paused", done: "Played",
   blocked: "Your browser waits for a click before it plays sound.",
 };
 
@@ -72,7 +69,7 @@ class AnswerPlayer {
   }
 
   take(message, buffers) {
-    if (message.kind === "sound") {
+    if (message.kind === "audio") {
       const ms = buffers[0].byteLength / PCM_BYTES_PER_MS;
       this.pushed_ms += ms;
       this.item(message.item).pushed_ms += ms;
@@ -183,7 +180,6 @@ class AnswerPlayer {
   }
 }
 
-/** The player of a widget, however many views show it. @returns {AnswerPlayer} */
 function playerOf(model) {
   const { key } = model.get("setup");
   if (!players.has(key)) players.set(key, new AnswerPlayer(model));

@@ -67,7 +67,7 @@ class StreamPlayer:
         """
         with self._lock:
             self._bytes += len(pcm)
-            self._send({"kind": "sound", "item": item_id}, [pcm])
+            self._send({"kind": "audio", "item": item_id}, [pcm])
 
     def words(self, item_id: str, whole: str) -> None:
         """Show the words of an item beside its audio. Thread-safe, never waits; ten times a second is often enough.

@@ -176,7 +176,7 @@ class Recorder {
           this.peak = Math.max(this.peak, level);
           this.chunks.push(new Int16Array(pcm));
           this.bytes += pcm.byteLength;
-          this.link.send("sound", {}, pcm.slice(0));
+          this.link.send("audio", {}, pcm.slice(0));
           this.update();
         },
         onEnd: () => {

@@ -127,7 +127,7 @@ class RecordBox:
                 self._link.welcome(page, **self._standing())
             case "begin":
                 self._arriving[page] = bytearray()
-            case "sound" if page in self._arriving:
+            case "audio" if page in self._arriving:
                 for pcm in message.buffers:
                     self._arriving[page] += pcm
             case "end" if page in self._arriving:

@@ -2,12 +2,8 @@
 
 /**
  * The one root of a widget, in which MathJax takes `$5 and $10` for money and not for a formula.
- *
- * @param {string} name  its class
- * @param {string} label  for screen readers
- * @param {import("./words.js").Say} say
- * @param {string} markup
- * @param {string} [tag]
+ * @param {string} name  its class @param {string} label  for screen readers @param {import("./words.js").Say} say
+ * @param {string} markup @param {string} [tag]
  */
 export function widgetRoot(name, label, say, markup, tag = "section") {
   const root = document.createElement(tag);

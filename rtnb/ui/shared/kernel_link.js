@@ -55,8 +55,8 @@ export class KernelLink {
   /** Seconds of audio that the kernel has not answered for. */
   get waitingSeconds() {
     let bytes = 0;
-    for (const message of this.flight) bytes += message.content.kind === "sound" ? message.buffer.byteLength : 0;
-    for (const message of this.queue) bytes += message.content.kind === "sound" ? message.bytes : 0;
+    for (const message of this.flight) bytes += message.content.kind === "audio" ? message.buffer.byteLength : 0;
+    for (const message of this.queue) bytes += message.content.kind === "audio" ? message.bytes : 0;
     return bytes / PCM_BYTES_PER_MS / 1000;
   }
 
@@ -67,7 +67,7 @@ export class KernelLink {
   send(kind, fields = {}, buffer) {
     if (!this.open) return;
     const last = this.queue.at(-1);
-    if (kind === "sound" && last?.content.kind === "sound" && last.bytes + buffer.byteLength <= JOINED_BYTES) {
+    if (kind === "audio" && last?.content.kind === "audio" && last.bytes + buffer.byteLength <= JOINED_BYTES) {
       last.parts.push(buffer);
       last.bytes += buffer.byteLength;
     } else {
@@ -78,7 +78,7 @@ export class KernelLink {
 
   /** Send a recording that is there already, a second a message. @param {Int16Array} pcm */
   sendRecording(pcm) {
-    for (let at = 0; at < pcm.length; at += PCM_RATE_HZ) this.send("sound", {}, pcm.slice(at, at + PCM_RATE_HZ).buffer);
+    for (let at = 0; at < pcm.length; at += PCM_RATE_HZ) this.send("audio", {}, pcm.slice(at, at + PCM_RATE_HZ).buffer);
   }
 
   /** @param {boolean} [all] also what should wait for the kernel's answers */
@@ -99,7 +99,7 @@ export class KernelLink {
   transmit({ n, content, buffer }) {
     // The kernel answers for every control message, and for audio every 150 ms.
     const now = performance.now();
-    const ack = content.kind !== "sound" || now - this.askedAt > 150;
+    const ack = content.kind !== "audio" || now - this.askedAt > 150;
     if (ack) this.askedAt = now;
     this.raw({ ...content, n, ...(ack && { ack }) }, buffer);
   }
@@ -121,27 +121,26 @@ export class KernelLink {
       this.lostWhy = null;
       this.onFound?.();
     }
-    switch (content.kind) {
-      case "ack":
-        while (this.flight.length && this.flight[0].n <= content.upto) this.flight.shift();
-        // What is still on its way has been waiting for a kernel that is answering: count from now.
-        for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
-        this.pump();
-        this.look();
-        return;
-      case "again":
-        for (const message of this.flight) if (message.n >= content.from) this.transmit(message);
-        return;
-      case "beat":
-        this.watched = content.on;
-        if (this.expected !== null && content.last >= this.expected && !this.early.has(this.expected)) this.askAgain();
-        return;
-      case "welcome":
-        this.expected = content.n + 1;
-        this.early.clear();
-        this.onMessage(content, buffers);
-        return;
-    }
+    if (content.kind === "ack") {
+      while (this.flight.length && this.flight[0].n <= content.upto) this.flight.shift();
+      // What is still on its way has been waiting for a kernel that is answering: count from now.
+      for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
+      this.pump();
+      this.look();
+    } else if (content.kind === "again") {
+      for (const message of this.flight) if (message.n >= content.from) this.transmit(message);
+    } else if (content.kind === "beat") {
+      this.watched = content.on;
+      if (this.expected !== null && content.last >= this.expected && !this.early.has(this.expected)) this.askAgain();
+    } else if (content.kind === "welcome") {
+      this.expected = content.n + 1;
+      this.early.clear();
+      this.onMessage(content, buffers);
+    } else this.put(content, buffers, mine);
+  }
+
+  /** Take a numbered message, in its turn. */
+  put(content, buffers, mine) {
     if (this.expected === null || content.n < this.expected) return; // older than this page
     this.early.set(content.n, mine ? [content, buffers] : null); // another page's messages count as well
     this.deliver();
@@ -208,8 +207,8 @@ export class KernelLink {
   }
 
   /** Throw away audio that has not been sent. */
-  forgetSound() {
-    this.queue = this.queue.filter((message) => message.content.kind !== "sound");
+  forgetAudio() {
+    this.queue = this.queue.filter((message) => message.content.kind !== "audio");
   }
 
   close() {

@@ -1,9 +1,4 @@
-/**
- * Load a script into the audio thread of a context, once a context.
- * @param {AudioContext} context
- * @param {string} name
- * @param {string} text
- */
+/** Load a script into the audio thread, once a context. @param {AudioContext} context @param {string} name @param {string} text */
 export async function loadWorklet(context, name, text) {
   // Absent on insecure pages (http:// on a classroom's server).
   if (!context.audioWorklet) throw new Error("no AudioWorklet");

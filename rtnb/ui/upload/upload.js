@@ -4,7 +4,7 @@
 //                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
 //                {kind: "bye", files: [{id, name, bytes}]}, of files on their way when the page goes away
 // From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, why, problem}
-//                  {kind: "sound", id} + buffer;   and the trait `state`: what is there, for every page alike.
+//                  {kind: "audio", id} + buffer;   and the trait `state`: what is there, for every page alike.
 //
 // The kernel answers only while it is idle. So a few pieces are on their way at a time and the next ones wait for its
 // answer; `where`, sent when it has long been silent, is answered after everything sent before it, which tells a busy
@@ -164,7 +164,7 @@ class UploadView {
   }
 
   receive(message, buffers) {
-    if (message.kind === "sound") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
+    if (message.kind === "audio") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
     else this.sending.find((it) => it.id === message.id && !it.over)?.receive(message);
   }
 

@@ -243,10 +243,10 @@ class UploadBox:
 
     def _listen(self, key: str) -> None:
         if key == "sample" and self._sample is not None:
-            self._send({"kind": "sound", "id": key}, [self._sample.encode("opus")])
+            self._send({"kind": "audio", "id": key}, [self._sample.encode("opus")])
         elif key in self._files:
             # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
-            self._send({"kind": "sound", "id": key}, [self._files[key].path.read_bytes()])
+            self._send({"kind": "audio", "id": key}, [self._files[key].path.read_bytes()])
 
     def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         if self._widget is not None:
