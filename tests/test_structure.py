@@ -81,36 +81,14 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19345,
-    "lines of JS": 2945,
+    "code lines of Python": 19349,
+    "lines of JS": 3211,
     "circles of imports": 0,
     "modules in circles of imports": 0,
-    "private names of other modules": 4,
-    "docstrings opening with an article or a question word, in %": 4.3,
+    "private names of other modules": 3,
+    "docstrings opening with an article or a question word, in %": 1.0,
 }
-OVER_LIMITS = {
-    "lines of a Python file": {
-        "ui/call.py": 915,
-        "ui/live.py": 476,
-        "ui/upload.py": 475,
-    },
-    "lines of a JS or CSS file": {
-        "ui/call.js": 822,
-    },
-    "lines of a class": {
-        "ui/call.py:Call": 651,
-    },
-    "characters of a line in JS or CSS": {
-        "ui/call.css": 168,
-        "ui/call.js": 332,
-        "ui/playback.js": 154,
-        "ui/recorder.css": 229,
-        "ui/recorder.js": 284,
-        "ui/theme.css": 143,
-        "ui/upload.css": 183,
-        "ui/upload.js": 146,
-    },
-}
+OVER_LIMITS = dict()
 KNOWN_BACKWARD = set()
 WEBSOCKETS_ELSEWHERE = set()
 NAMED_LIKE_A_FUNCTION = set()

@@ -11,7 +11,7 @@ from rtnb.session.following import TOOL_ROUNDS
 from rtnb.session.tools import Tool
 from rtnb.session.updates import ToolRan
 from rtnb.texts.language import language
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 PCM = b"\1\0" * 2400
 

@@ -147,7 +147,7 @@ class Reply(Stream["Reply", Delta]):
     """
 
     shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None
-    """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.live`)."""
+    """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.reply_card.live`)."""
 
     def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:
         super().__init__(turn.future)
