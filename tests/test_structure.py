@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19345,
+    "code lines of Python": 19350,
     "lines of JS": 2945,
     "circles of imports": 0,
     "modules in circles of imports": 0,

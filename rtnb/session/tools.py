@@ -333,6 +333,12 @@ class Toolbox:
         """Return whether `name` is a function that can be called here."""
         return isinstance(name, str) and isinstance(self._all.get(name), Tool)
 
+    def __getitem__(self, name: str) -> Tool:
+        tool = self._all.get(name)
+        if isinstance(tool, Tool):
+            return tool
+        raise KeyError(name)
+
     def __iter__(self) -> Iterator[Tool | dict[str, Any]]:
         return iter(self._all.values())
 
