@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19349,
+    "code lines of Python": 19354,
     "lines of JS": 3211,
     "circles of imports": 0,
     "modules in circles of imports": 0,
