@@ -28,9 +28,9 @@ _NAMES = {
     "session.tools": "Tool",
     "texts.language": "language",
     "transport.io_thread": "run",
-    "ui.call": "call",
-    "ui.recorder": "record",
-    "ui.upload": "upload",
+    "ui.call.widget": "call",
+    "ui.recorder.widget": "record",
+    "ui.upload.widget": "upload",
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 # Modules a learner imports by name: `from rtnb import costs`.

@@ -37,9 +37,9 @@ from rtnb.session.session import Session as Session
 from rtnb.session.tools import Tool as Tool
 from rtnb.texts.language import language as language
 from rtnb.transport.io_thread import run as run
-from rtnb.ui.call import call as call
-from rtnb.ui.recorder import record as record
-from rtnb.ui.upload import upload as upload
+from rtnb.ui.call.widget import call as call
+from rtnb.ui.recorder.widget import record as record
+from rtnb.ui.upload.widget import upload as upload
 
 __version__: str
 costs = money

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from rtnb.opening import ConnectionOptions, connect, takes_options
 from rtnb.session.reply import Finished, Reply
 from rtnb.transport import io_thread
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 __all__ = ["ask", "connect"]
 

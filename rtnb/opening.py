@@ -16,7 +16,7 @@ from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
-from rtnb.texts import language
+from rtnb.texts.language import say
 from rtnb.transport import endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -241,6 +241,10 @@ def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str 
     return where
 
 
+_NO_KEY = (
+    "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no cost. "
+    "For OpenAI set the secret or variable OPENAI_API_KEY."
+)
 _no_key_said = False
 
 
@@ -248,7 +252,7 @@ def say_no_key() -> None:
     """Say that no key was found and who answers instead; once a kernel, for each reply says its source."""
     global _no_key_said
     if not _no_key_said:
-        print(language.text("ends.no_key"))
+        print(say(_NO_KEY))
     _no_key_said = True
 
 

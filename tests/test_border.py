@@ -8,7 +8,7 @@ from dialogue import serve, until, usage
 
 from rtnb.errors import ResponseFailed, ServerError
 from rtnb.opening import connect
-from rtnb.transport import connection
+from rtnb.transport import channel
 
 ITEM = {"id": "item_1", "type": "message", "role": "assistant", "status": "completed"}
 CREATED = {
@@ -21,7 +21,7 @@ PART = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "conten
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A server that owes an answer is given up after a tenth of the usual time."""
-    monkeypatch.setattr(connection, "_SILENCE_SECONDS", connection._SILENCE_SECONDS / 10)
+    monkeypatch.setattr(channel, "_SILENCE_SECONDS", channel._SILENCE_SECONDS / 10)
 
 
 def done(output=(), **fields):
@@ -273,7 +273,7 @@ def test_an_answer_that_begins_late_is_not_blamed_for_an_error_before_it():
         talk.take_message()
         talk.expect("response.create")
         talk.say(CREATED)
-        time.sleep(3 * connection._SILENCE_SECONDS)  # it thinks
+        time.sleep(3 * channel._SILENCE_SECONDS)  # it thinks
         talk.answer("Here.", id="resp_1", item_id="item_1", expect=False)
 
     with serve(script) as url, connect(url=url) as chat:
@@ -287,9 +287,9 @@ def test_a_slow_answer_after_a_complaint_is_waited_for():
         talk.take_message()
         talk.expect("response.create")
         talk.say({"type": "error", "error": {"message": "The field speed is ignored."}})
-        time.sleep(3 * connection._SILENCE_SECONDS)
+        time.sleep(3 * channel._SILENCE_SECONDS)
         talk.say(CREATED, {"type": "error", "error": {"message": "Transcription is not available."}})
-        time.sleep(3 * connection._SILENCE_SECONDS)
+        time.sleep(3 * channel._SILENCE_SECONDS)
         talk.answer("Here.", id="resp_1", item_id="item_1", expect=False)
 
     with serve(script) as url, connect(url=url) as chat:

@@ -6,7 +6,8 @@ import pytest
 from dialogue import serve, usage
 
 from rtnb.errors import BudgetExceeded
-from rtnb.money.costs import Budget
+from rtnb.money import Budget
+from rtnb.money.meter import Meter, Reservation
 from rtnb.opening import connect
 
 # On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,
@@ -115,3 +116,37 @@ def test_the_bill_names_each_answer_with_its_tokens_and_cents():
     assert "in all" in bill._repr_html_()
     # On gpt-realtime-2.1: 1,500 text in at $4, 1,000 audio out at $64, 100 text out at $24 a million.
     assert bill.compare()["gpt-realtime-2.1"].usd == pytest.approx(0.006 + 0.064 + 0.0024)
+
+
+def test_what_one_turn_has_reserved_another_cannot_count_on():
+    budget = Budget(1.0)
+    one, other = Reservation(Meter(budget)), Reservation(Meter(budget))
+    one.renew(0.7)
+    assert budget.left == pytest.approx(0.3)
+    with pytest.raises(BudgetExceeded, match=r"\$0\.70 is held for responses under way"):
+        other.renew(0.4)
+    one.renew(0.5)  # the next response in place of the one before
+    other.renew(0.4)
+    one.release()
+    other.release()
+    assert budget.left == 1.0
+
+
+def test_what_a_response_was_reserved_is_free_again_when_it_is_booked():
+    budget = Budget(1.0)
+    left = []
+
+    def script(talk):
+        talk.open()
+        for number in range(2):
+            talk.take_message(f"item_{number}")
+            talk.expect("response.create")
+            left.append(budget.left)
+            talk.answer("Yes.", id=f"resp_{number}", item_id=f"answer_{number}", usage=ANSWER, expect=False)
+
+    with serve(script) as url, connect(url=url, budget=budget) as chat:
+        chat.ask("One").wait(10)
+        chat.ask("Two").wait(10)
+        assert budget.left == pytest.approx(1.0 - budget.spent) == pytest.approx(1.0 - 2 * ANSWER_USD)
+    # The second reads what the first read and said: 500 text tokens at $0.60 and 1,000 audio tokens at $10 a million.
+    assert left == [1.0, pytest.approx(1.0 - ANSWER_USD - 500 * 0.60e-6 - 1000 * 10e-6)]

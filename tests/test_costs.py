@@ -6,9 +6,9 @@ from datetime import date
 
 import pytest
 
+from rtnb import costs
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
-from rtnb.money import costs
-from rtnb.money.costs import Budget, Cost, Usage, compare, cost, cost_of_transcription, estimate, money, prices
+from rtnb.money import Budget, Cost, Usage, compare, cost, cost_of_transcription, estimate, money, prices
 
 # Recorded, gpt-realtime-2.1-mini: a spoken turn answered in speech, with reasoning.
 SPOKEN = {

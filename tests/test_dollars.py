@@ -17,13 +17,13 @@ import pytest
 from dialogue import serve
 
 import rtnb
-from rtnb import html
+from rtnb import costs, html
 from rtnb.audio import Clip
 from rtnb.diagnosis.report import Finding, Report
-from rtnb.money import costs
 from rtnb.protocol.conversation import Turns
 from rtnb.timeline.timeline import Timeline
-from rtnb.ui import frontend, live
+from rtnb.ui.reply_card import live
+from rtnb.ui.shared import frontend
 
 PACKAGE = Path(rtnb.__file__).parent
 IGNORED = {"mathjax_ignore", "tex2jax_ignore"}
@@ -180,7 +180,7 @@ NO_HTML = {"Image", "_NotebookView._played"}
 def live_pages(monkeypatch):
     """A reply in another cell than its card, and in the same one."""
     it = reply()
-    monkeypatch.setattr(live, "_cell", lambda: 1)
+    monkeypatch.setattr(frontend, "cell", lambda: 1)
     monkeypatch.setitem(live._views, it, types.SimpleNamespace(cell=1))
     return [live.bundle(it)["text/html"], live.card(it)]
 
@@ -214,11 +214,15 @@ def test_a_timelines_own_page_is_passed_over(tmp_path):
 
 
 def test_mathjax_passes_over_every_widget():
-    scripts = {path.name: path.read_text("utf-8") for path in (PACKAGE / "ui").glob("*.js")}
-    widgets = {name: text for name, text in scripts.items() if re.search(r"^export default", text, re.MULTILINE)}
-    assert set(widgets) == {"call.js", "player.js", "recorder.js", "upload.js"}
-    for name, text in widgets.items():
-        # What is appended to the widget's element is one root, with these classes.
-        assert re.findall(r"\bel\.(?:append|appendChild|prepend|replaceChildren)\((.*?)\)", text) == ["root"], name
-        (classes,) = re.findall(r'root\.className = "(rtnb-ui [^"]*)"', text)
-        assert set(classes.split()) >= IGNORED, name
+    scripts = {path.name: path.read_text("utf-8") for path in (PACKAGE / "ui").rglob("*.js")}
+    widgets = {name for name, text in scripts.items() if re.search(r"^export default", text, re.MULTILINE)}
+    assert widgets == {"call.js", "player.js", "recorder.js", "upload.js"}
+    # What is appended to a widget's element is one root, with these classes.
+    put = r"\bel\.(?:append|appendChild|prepend|replaceChildren)\((.*?)\)"
+    views = {name: text for name, text in scripts.items() if re.search(put, text)}
+    assert set(views) == widgets - {"call.js"} | {"view.js"}
+    for name, text in views.items():
+        assert re.findall(put, text) in (["root"], ["this.root"]), name
+        assert len(re.findall(r"this\.root = widgetRoot\(", text)) == 1, name
+    (classes,) = re.findall(r"root\.className = `(rtnb-ui [^`]*)`", scripts["elements.js"])
+    assert set(classes.split()) >= IGNORED

@@ -7,7 +7,7 @@ from dialogue import serve
 
 from rtnb.errors import InputError
 from rtnb.opening import connect
-from rtnb.session import turn
+from rtnb.session import following
 from rtnb.session.reply import Approval
 
 SERVER = {"type": "mcp", "server_label": "files", "server_url": "https://mcp.example/sse", "require_approval": "always"}
@@ -105,7 +105,7 @@ def test_a_call_that_needs_no_approval_is_followed_to_the_answer():
 
 
 def test_where_the_server_does_not_go_on_it_is_asked_to(monkeypatch):
-    monkeypatch.setattr(turn, "_GOES_ON_SECONDS", 0.2)
+    monkeypatch.setattr(following, "_GOES_ON_SECONDS", 0.2)
 
     def script(talk):
         talk.open()

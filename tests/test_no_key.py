@@ -12,7 +12,7 @@ import pytest
 
 import rtnb
 from rtnb import cli
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 SAID = {"en": "No API key found", "zh": "没有找到 API 密钥"}
 QUESTION = 'rtnb.samples()["question"]'

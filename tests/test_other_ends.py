@@ -12,7 +12,7 @@ from rtnb.audio import Clip, join
 from rtnb.errors import ConnectionFailed, InputError, KeyMissing, KeyRefused, ServerError
 from rtnb.jobs.transcribe import transcribe
 from rtnb.opening import connect
-from rtnb.session import session
+from rtnb.session import exchanges
 from rtnb.transport import endpoint
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
@@ -243,7 +243,7 @@ def test_too_little_sound_is_told_and_not_taken_for_a_server_without_commits():
 
 
 def test_a_server_that_never_confirms_its_settings_is_talked_to_all_the_same(monkeypatch):
-    monkeypatch.setattr(session, "_UPDATE_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(exchanges, "_UPDATE_WAIT_SECONDS", 0.2)
 
     def script(talk):
         talk.say({"type": "session.created", "session": {"id": "sess_1"}})

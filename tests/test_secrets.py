@@ -336,7 +336,8 @@ def fails_without_showing(fail, says, how, logged, monkeypatch):
     with pytest.raises(BaseException, match=says or None) as caught:
         fail(how, canary, monkeypatch)
     monkeypatch.undo()
-    shown = shown_of(caught.value, *KEPT, *(session._where for session in KEPT), *(session._line for session in KEPT))
+    lives = [session.lifecycle for session in KEPT]
+    shown = shown_of(caught.value, *KEPT, *(life.where for life in lives), *(life.channel for life in lives))
     shown["logged"] = "\n".join(logged)
     assert leaks(shown) == []
     return caught.value
@@ -363,9 +364,9 @@ def test_wherever_the_key_came_from(fail, source, logged, monkeypatch):
 @pytest.mark.parametrize("source", list(CANARIES), indirect=True)
 def test_nothing_that_is_kept_holds_the_key(source):
     with serve(lambda talk: talk.open()) as url, connect(url=url, **source) as chat:
-        shown = shown_of(None, chat, chat._where, chat._line)
-        copied = copy.deepcopy(chat._where)
-        assert copied.headers() == chat._where.headers() != {}
+        shown = shown_of(None, chat, chat.lifecycle.where, chat.lifecycle.channel)
+        copied = copy.deepcopy(chat.lifecycle.where)
+        assert copied.headers() == chat.lifecycle.where.headers() != {}
     call = rtnb.call(url=url, show=False, **source)
     shown |= shown_of(None, call)
     assert leaks(shown) == []

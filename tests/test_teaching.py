@@ -285,7 +285,7 @@ def talk(source, names):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_messages_it_quotes_are_those_of_the_code(language):
     package = NOTEBOOKS.parent / "rtnb"
-    code = "\n".join(path.read_text("utf-8") for path in (*package.rglob("*.py"), package / "texts" / "texts.json"))
+    code = "\n".join(path.read_text("utf-8") for path in (*package.rglob("*.py"), package / "texts" / "zh.toml"))
     said = {"en": "No API key found", "zh": "没有找到 API 密钥"}[language]
     (rows,) = [rows for rows in tables(language) if len(rows) == 5 and said in rows[0][0]]
     quoted = [text for row in rows for text in re.findall(r"\*(.+?)\*", row[0])]

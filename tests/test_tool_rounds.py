@@ -4,12 +4,14 @@ import asyncio
 import threading
 
 import pytest
-from dialogue import serve, usage
+from dialogue import serve, until, usage
 
 from rtnb.opening import connect
+from rtnb.session.following import TOOL_ROUNDS
 from rtnb.session.tools import Tool
+from rtnb.session.updates import ToolRan
 from rtnb.texts.language import language
-from rtnb.ui import live
+from rtnb.ui.reply_card import live
 
 PCM = b"\1\0" * 2400
 
@@ -260,3 +262,145 @@ def test_who_decides_on_approvals_and_ends_the_program_fails_the_turn_alone(deci
         with pytest.raises((RuntimeError, ZeroDivisionError)):
             chat.ask("Hi").wait(20)
         assert chat.ask("Hi").wait(20).text == "Still here."
+
+
+# --- responses that no caller asked for -------------------------------------------------------------------------------
+
+
+def begin_by_itself(talk, *output, id="resp_1"):
+    """Begin and end a response that the server's own turn detection brought about."""
+    response = {"id": id, "status": "in_progress", "conversation_id": "c", "output": []}
+    talk.say({"type": "response.created", "response": response})
+    final = {**response, "status": "completed", "output": list(output), "usage": usage(output_text=3)}
+    talk.say({"type": "response.done", "response": final})
+
+
+def test_a_function_called_in_a_response_that_nobody_asked_for_runs_and_the_model_goes_on():
+    book, ran = booking()
+    answered, updates = [], []
+
+    def script(talk):
+        talk.open()
+        talk.expect("x")
+        begin_by_itself(talk, call(), call("call_2", "item_2", name="made_up"))
+        answered.extend(take_outputs(talk, 2))
+        talk.answer("Done.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url, tools=[book], turn_detection="server_vad") as chat:
+        chat.subscribe(updates.append)
+        chat.send({"type": "x"})
+        until(lambda: chat.turns and chat.turns[-1].words == "Done.")
+    assert ran == [3]
+    assert [call_id for call_id, _ in answered] == ["call_1", "call_2"]
+    assert answered[0][1] == "booked"
+    assert next(update.call.output for update in updates if isinstance(update, ToolRan)) == "booked"
+
+
+def test_a_definition_without_a_function_is_left_to_its_owner_also_where_nobody_asked():
+    definition = {"type": "function", "name": "book", "parameters": {"type": "object", "properties": {}}}
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, call())
+        talk.expect("x")
+
+    with serve(script) as url, connect(url=url, tools=[definition], turn_detection="server_vad") as chat:
+        until(lambda: any(response.status == "completed" for response in chat.conversation.responses.values()))
+        chat.send({"type": "x"}).wait(10)
+        assert "response.create" not in [entry.type for entry in chat.log]
+
+
+def test_audio_goes_on_while_a_function_runs_that_nobody_asked_for():
+    go_on, heard = threading.Event(), []
+
+    def book(seat: int) -> str:
+        go_on.wait(20)
+        return "booked"
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, call())
+        heard.append(talk.hear()["type"])
+        go_on.set()
+        take_outputs(talk, 1)
+        talk.answer("Done.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url, tools=[book], turn_detection="server_vad") as chat:
+        until(lambda: any(response.status == "completed" for response in chat.conversation.responses.values()))
+        chat.append(PCM)
+        until(lambda: chat.turns and chat.turns[-1].words == "Done.")
+    assert heard == ["input_audio_buffer.append"]
+
+
+def test_functions_that_nobody_asked_for_stop_at_the_same_number_of_rounds():
+    book, ran = booking()
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, call("call_0", "item_0"))
+        for number in range(1, TOOL_ROUNDS):
+            take_outputs(talk, 1)
+            say_calls(talk, call(f"call_{number}", f"item_{number}"), id=f"resp_{number + 1}")
+        take_outputs(talk, 1)
+        asked = talk.answer("Enough.", id="resp_last", item_id="item_last")
+        assert asked["response"] == {"tool_choice": "none"}
+
+    with serve(script) as url, connect(url=url, tools=[book], turn_detection="server_vad") as chat:
+        until(lambda: chat.turns and chat.turns[-1].words == "Enough.")
+        until(lambda: any("times in a row" in warning for warning in chat.warnings))
+    assert len(ran) == TOOL_ROUNDS
+
+
+REQUEST = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "docs", "name": "f", "arguments": "{}"}
+
+
+def test_an_approval_that_a_response_nobody_asked_for_waits_for_is_given_by_the_function():
+    asked = []
+
+    def decide(approval):
+        asked.append(approval.name)
+        return True
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, REQUEST)
+        item = talk.expect("conversation.item.create")["item"]
+        assert (item["approval_request_id"], item["approve"]) == ("mcpr_1", True)
+        talk.say({"type": "conversation.item.added", "item": {**item, "id": "mcpa_1"}})
+        talk.answer("Found it.", id="resp_2", item_id="item_2", expect=False)
+
+    with serve(script) as url, connect(url=url, approve=decide, turn_detection="server_vad") as chat:
+        until(lambda: chat.turns and chat.turns[-1].words == "Found it.")
+    assert asked == ["f"]
+
+
+def test_an_approval_that_nobody_can_give_is_said():
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, REQUEST)
+
+    with serve(script) as url, connect(url=url, turn_detection="server_vad") as chat:
+        until(lambda: chat.warnings)
+        assert chat.warnings == [
+            "The model asks whether it may call docs.f({}). Connect with approve=, a function that answers it."
+        ]
+
+
+def test_a_budget_refuses_the_answer_to_a_function_that_nobody_asked_for():
+    book, ran = booking()
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, call())
+        take_outputs(talk, 1)
+        talk.expect("x")
+
+    # Three tokens of text are $0.0000072; what the next response reads is reserved before it is asked for.
+    with serve(script) as url:
+        chat = connect(url=url, tools=[book], turn_detection="server_vad", budget=8e-6).wait(10)
+        until(lambda: chat.warnings)
+        assert chat.warnings[0].startswith("Your budget of $0.000008 does not cover this")
+        assert "response.create" not in [entry.type for entry in chat.log]
+        chat.send({"type": "x"}).wait(10)
+        chat.close().wait(10)
+    assert ran == [3]

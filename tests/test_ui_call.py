@@ -17,7 +17,8 @@ from dialogue import Talk, serve, usage
 
 import rtnb
 from rtnb.errors import AudioError, InputError
-from rtnb.ui.call import Call, _history
+from rtnb.ui.call.exchange import history
+from rtnb.ui.call.widget import Call
 
 SECOND = np.sin(np.arange(24_000) * 0.1).astype(np.float32)
 PCM = (SECOND * 9000).astype("<i2").tobytes()
@@ -32,7 +33,8 @@ class Page:
         self.name = page
         self.n = 0
         self.call: Call = rtnb.call(url=url, key="sk-none", show=False, **options)
-        self.call._line._send = lambda content, buffers: self.told.put((content, buffers or []))
+        self.link = self.call._engine.link
+        self.link._send = lambda content, buffers: self.told.put((content, buffers or []))
         self.say("hello")
         self.hear("welcome")
 
@@ -44,7 +46,7 @@ class Page:
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
-        self.call._line.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
+        self.link.received({"kind": kind, "n": self.n, "page": self.name, **fields}, buffers)
 
     def hear(self, kind: str, **like: Any) -> dict[str, Any]:
         """Hear until a message of this kind that has these fields."""
@@ -124,10 +126,10 @@ def test_what_is_said_before_the_line_is_open_is_not_lost():
         page = Page(url)
         page.say("start")
         page.hear("state", state="connecting")
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         wait.set()
         page.hear("state", state="open")
-        page.say("sound", PCM[::-1])
+        page.say("audio", PCM[::-1])
         deadline = time.monotonic() + 5
         while not heard and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -145,19 +147,19 @@ def test_a_turn_as_the_page_is_told_of_it():
     with serve(script) as url:
         page = Page(url)
         page.start()
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         assert page.hear("speech")["silence"] is True
         page.hear("committed", item="item_1")
         sound = b""
         while len(sound) < len(PCM):
-            sound += page.hear("sound", item="item_answer")["buffers"][0]
+            sound += page.hear("audio", item="item_answer")["buffers"][0]
         assert sound == PCM
-        page.hear("sound_end", item="item_answer")
+        page.hear("audio_end", item="item_answer")
         user = next((m for m in page.all if m["kind"] == "turn" and m["role"] == "user" and not m["open"]), None)
         user = user or page.hear("turn", role="user", open=False)
         assert (user["text"], user["after"]) == ("Hello you.", None)
         answer = page.hear("turn", role="assistant", open=False)
-        assert (answer["text"], answer["after"], answer["sound_ms"]) == ("Good day.", "item_1", 1000)
+        assert (answer["text"], answer["after"], answer["audio_ms"]) == ("Good day.", "item_1", 1000)
         assert [t.words for t in page.call.turns] == ["Hello you.", "Good day."]
         assert page.call.cost.usd is not None
         page.call.hang_up().wait(5)
@@ -209,8 +211,8 @@ def test_speaking_over_the_answer_truncates_it_to_what_was_played():
         page.say("say", text="Count.")
         page.hear("speech", on=True, silence=True)
         page.say("cut", items=[{"item": "item_answer", "played_ms": 412}])
-        turn = page.hear("turn", item="item_answer", heard_ms=412)
-        assert turn["sound_ms"] == 1000
+        turn = page.hear("turn", item="item_answer", played_ms=412)
+        assert turn["audio_ms"] == 1000
         page.call.hang_up().wait(5)
     assert (cuts[0]["item_id"], cuts[0]["content_index"], cuts[0]["audio_end_ms"]) == ("item_answer", 0, 412)
 
@@ -231,7 +233,7 @@ def test_what_was_played_to_its_end_is_not_truncated_and_more_than_came_is_clamp
         page.say("say", text="Count.")
         page.hear("response", on=False, status="completed")
         page.say("cut", items=[{"item": "item_answer", "played_ms": 1600}, {"item": "item_unknown", "played_ms": 3}])
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         time.sleep(0.3)
         page.call.hang_up().wait(5)
     assert "conversation.item.truncate" not in sent
@@ -271,14 +273,14 @@ def test_stop_cancels_holds_the_sound_back_and_races_are_not_told():
         page = Page(url)
         page.start()
         page.say("say", text="Talk.")
-        page.hear("sound")
+        page.hear("audio")
         page.say("stop", items=[{"item": "item_a", "played_ms": 250}])
         page.all.clear()
         page.hear("response", on=False, status="cancelled")
         time.sleep(0.2)
         page.call.hang_up().wait(5)
         page.hear("state", state="closed")
-    assert not [m for m in page.all if m["kind"] in ("sound", "notice")]
+    assert not [m for m in page.all if m["kind"] in ("audio", "notice")]
 
 
 def test_an_answer_whose_sound_never_reached_the_page_is_truncated_to_nothing():
@@ -320,10 +322,10 @@ def test_push_to_talk_commits_and_asks():
     with serve(script) as url:
         page = Page(url, turn_detection=None)
         page.start()
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         page.say("commit")
         page.hear("response", on=False, status="completed")
-        page.say("sound", PCM[:960])
+        page.say("audio", PCM[:960])
         page.say("commit")
         assert page.hear("notice")["code"] == "too_short"
         page.call.hang_up().wait(5)
@@ -362,7 +364,7 @@ def test_tools_are_called_in_a_call_too():
     with serve(script) as url:
         page = Page(url, tools=[weather])
         page.start()
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         shown = page.hear("turn", role="tool", text="weather(city='Oslo') → 3 °C in Oslo")
         assert shown["after"] == "item_1"
         answer = page.hear("turn", role="assistant", open=False)
@@ -449,7 +451,7 @@ def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
 
     said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, audio_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")
-    assert _history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
+    assert history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
 
 
 def answering(talk: Talk, words: str = "One two three four.", pcm: bytes = PCM * 2) -> None:
@@ -494,20 +496,20 @@ def test_another_tab_cannot_talk_into_the_call_but_can_take_it_over():
         page = Page(url)
         page.start()
         page.say("say", text="Count.")
-        page.hear("sound")
+        page.hear("audio")
         other = page.another("other")
         other.say("hello")
         welcome = page.hear("welcome", to="other")
         assert (welcome["state"], welcome["owner"], welcome["away"]) == ("open", "page", False)
-        other.say("sound", b"xx")
+        other.say("audio", b"xx")
         other.say("hangup")
         assert page.call.state == "open"
         other.say("start")
         assert page.hear("state", owner="other")["state"] == "open"
         page.say("cut", items=[{"item": "item_a", "played_ms": 700}])
-        page.say("sound", b"yy")
+        page.say("audio", b"yy")
         page.hear("response", on=False)
-        other.say("sound", PCM)
+        other.say("audio", PCM)
         page.call.hang_up().wait(5)
     assert heard == ["input_audio_buffer.clear", "response.cancel", 700, PCM]
 
@@ -530,20 +532,20 @@ def test_a_page_that_is_reloaded_finds_the_same_call_and_goes_on_in_the_same_ses
         page = Page(url)
         page.start()
         page.say("say", text="Count.")
-        page.hear("sound")
+        page.hear("audio")
         # The last word of a page comes though a message before it was lost.
-        page.call._line.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
+        page.link.received({"kind": "bye", "page": "page", "items": [{"item": "item_a", "played_ms": 300}]})
         assert page.hear("state", away=True)["state"] == "open"
         page.hear("response", on=False)
         back = page.another("back")
         back.say("hello")
         welcome = page.hear("welcome", to="back")
         assert (welcome["state"], welcome["owner"], welcome["away"]) == ("open", "", True)
-        assert page.hear("turn", to="back", role="assistant")["heard_ms"] == 300
+        assert page.hear("turn", to="back", role="assistant")["played_ms"] == 300
         session = page.call.session
         back.say("start")
         page.hear("state", owner="back", away=False)
-        back.say("sound", PCM)
+        back.say("audio", PCM)
         deadline = time.monotonic() + 5
         while len(heard) < 2 and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -584,7 +586,7 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
         page.start()
         page.say("say", text="Do it.")
         page.hear("response", on=False)
-        page.call._line.received({"kind": "bye", "page": "page", "items": []})
+        page.link.received({"kind": "bye", "page": "page", "items": []})
         page.hear("state", away=True)
         gone.set()
         assert ran.wait(5)
@@ -600,8 +602,9 @@ def test_what_a_tool_brings_while_nobody_is_there_is_answered_when_somebody_is()
 
 @pytest.mark.parametrize("goodbye", [True, False])
 def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: bool):
-    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
-    monkeypatch.setattr("rtnb.ui.call._PAGE_BACK_SECONDS" if goodbye else "rtnb.ui.call._PAGE_GONE_SECONDS", 0.4)
+    monkeypatch.setattr("rtnb.ui.call.engine._HEARTBEAT_SECONDS", 0.05)
+    limit = "_PAGE_BACK_SECONDS" if goodbye else "_PAGE_GONE_SECONDS"
+    monkeypatch.setattr(f"rtnb.ui.call.engine.{limit}", 0.4)
 
     def script(talk: Talk) -> None:
         talk.open()
@@ -611,16 +614,16 @@ def test_a_line_with_nobody_there_is_not_held_for_long(monkeypatch, goodbye: boo
         page = Page(url)
         page.start()
         if goodbye:
-            page.call._line.received({"kind": "bye", "page": "page", "items": []})
+            page.link.received({"kind": "bye", "page": "page", "items": []})
         closed = page.hear("state", state="closed")
         assert (closed["reason"], closed["away"]) == ("page", False)
         assert page.call.ended == "Nobody was on the page any more, so the call was ended."
 
 
 def test_a_kernel_that_runs_a_cell_does_not_take_the_page_for_gone(monkeypatch):
-    monkeypatch.setattr("rtnb.ui.call._BEAT_SECONDS", 0.05)
-    monkeypatch.setattr("rtnb.ui.call._PAGE_GONE_SECONDS", 0.3)
-    monkeypatch.setattr("rtnb.ui.waiting.free_seconds", lambda: 0.0)
+    monkeypatch.setattr("rtnb.ui.call.engine._HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("rtnb.ui.call.engine._PAGE_GONE_SECONDS", 0.3)
+    monkeypatch.setattr("rtnb.ui.shared.waiting.free_seconds", lambda: 0.0)
 
     def script(talk: Talk) -> None:
         talk.open()
@@ -660,7 +663,7 @@ def test_saving_words_sound_and_events(tmp_path: Path):
         with pytest.raises(InputError, match="no turns"):
             page.call.save(tmp_path / "early.txt")
         page.start()
-        page.say("sound", PCM)
+        page.say("audio", PCM)
         page.hear("turn", role="assistant", open=False)
         page.hear("response", on=False) if not any(m["kind"] == "response" and not m["on"] for m in page.all) else None
         page.call.hang_up().wait(5)

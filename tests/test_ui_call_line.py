@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtnb.ui.line import FromPage, KernelLink
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 
 class Page:
@@ -21,7 +21,7 @@ class Page:
         self.sound += buffers or []
 
     def say(
-        self, n: int, kind: str = "sound", page: str = "p", *, buffers: tuple[bytes, ...] = (), **fields: Any
+        self, n: int, kind: str = "audio", page: str = "p", *, buffers: tuple[bytes, ...] = (), **fields: Any
     ) -> None:
         self.line.received({"kind": kind, "n": n, "page": page, **fields}, buffers)
 
@@ -32,7 +32,7 @@ def test_messages_are_taken_once_and_in_order():
     page.say(2, buffers=(b"one",))
     page.say(2, buffers=(b"one",))  # sent twice: the page was not sure
     page.say(3, buffers=(memoryview(b"two"),))
-    assert [(m.kind, m.buffers) for m in page.took] == [("hello", ()), ("sound", (b"one",)), ("sound", (b"two",))]
+    assert [(m.kind, m.buffers) for m in page.took] == [("hello", ()), ("audio", (b"one",)), ("audio", (b"two",))]
 
 
 def test_a_hole_is_asked_for_and_nothing_behind_it_is_taken_before():
@@ -72,7 +72,7 @@ def test_two_pages_have_numbers_of_their_own():
 def test_what_the_page_missed_is_sent_again_with_its_sound():
     page = Page()
     for name in (b"one", b"two", b"three"):
-        page.line.tell("sound", buffers=[name])
+        page.line.tell("audio", buffers=[name])
     page.heard.clear()
     page.sound.clear()
     page.line.received({"kind": "again", "page": "p", "from": 2})
@@ -83,7 +83,7 @@ def test_what_the_page_missed_is_sent_again_with_its_sound():
 def test_a_beat_tells_how_far_the_numbers_are():
     page = Page()
     page.line.tell("state", state="open")
-    page.line.beat(on=True)
+    page.line.heartbeat(on=True)
     assert page.heard[-1] == {"kind": "beat", "on": True, "last": 1}
 
 
@@ -98,6 +98,6 @@ def test_a_widget_that_is_gone_stops_nobody():
 
 def test_nonsense_is_passed_over():
     page = Page()
-    for content in (None, "text", {}, {"kind": 3}, {"kind": "sound", "n": 0, "page": "p"}):
+    for content in (None, "text", {}, {"kind": 3}, {"kind": "audio", "n": 0, "page": "p"}):
         page.line.received(content)
     assert page.took == []

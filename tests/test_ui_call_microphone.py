@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import rtnb.ui
+import rtnb.ui.shared
 
-SOURCE = Path(rtnb.ui.__file__).parent / "microphone.js"
+SOURCE = Path(rtnb.ui.shared.__file__).parent / "pcm.js"
 
 # A tone goes in block by block, as an audio thread brings it; out come its level in dB and how many samples there are.
 TONE = """
@@ -34,7 +34,7 @@ def tone(tmp_path: Path, from_hz: int, hz: float, block: int = 128) -> dict[str,
     node = shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed")
-    module = tmp_path / "microphone.mjs"
+    module = tmp_path / "pcm.mjs"
     module.write_text(SOURCE.read_text("utf-8"), "utf-8")
     arguments = [module.as_uri(), json.dumps([from_hz, hz, block])]
     done = subprocess.run(

@@ -6,7 +6,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from rtnb.ui import frontend
+from rtnb.ui.shared import frontend, widget
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def started_by(monkeypatch, command, *, inherited=False):
 
 def test_a_script_has_no_front_end_and_nobody_there():
     where = subprocess.run(
-        [sys.executable, "-c", "from rtnb.ui import frontend; print(frontend.detect())"],
+        [sys.executable, "-c", "from rtnb.ui.shared import frontend; print(frontend.detect())"],
         capture_output=True,
         text=True,
         check=True,
@@ -113,7 +113,7 @@ def test_it_says_in_one_line_what_it_can_and_how_it_was_told():
 
 
 def test_a_module_is_its_files_in_order_with_its_texts_in_front():
-    module = frontend.esm("words.js", "player.js", texts=("player",))
-    assert module.startswith("const TEXTS = {")
+    module = widget.esm("shared/words.js", "player/player.js", texts=("player",))
+    assert module.startswith("const CHINESE = {")
     assert module.index("function wordsIn") < module.index("export default")
-    assert "upload.drop" not in module
+    assert "Drop recordings here, paste them, or" not in module

@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 
 import rtnb
 from rtnb.texts.language import language
-from rtnb.ui import frontend, live
+from rtnb.ui.reply_card import live
+from rtnb.ui.shared import frontend
 
 TONE = (np.sin(np.arange(24_000 * 2) / 20) * 8000).astype("<i2").tobytes()
 
@@ -238,7 +239,7 @@ def test_a_program_that_runs_the_cells_gets_words_card_and_player_as_plain_html(
         ask_, last, where = run(
             f"import rtnb\nreply = await rtnb.ask('What?', url={url!r}, key='sk-test')",
             "reply",
-            "from rtnb.ui import frontend; print(frontend.detect())",
+            "from rtnb.ui.shared import frontend; print(frontend.detect())",
         )
     (card,) = data_of(ask_)
     assert set(card) == {"text/plain", "text/html"}
@@ -267,7 +268,7 @@ def test_a_reply_shown_before_it_is_done_shows_itself_live_and_then_whole():
     with serve(slow) as url:
         first, second = run(
             f"import rtnb\nchat = rtnb.connect(url={url!r}, key='sk-test')\nreply = chat.ask('What?')\nreply",
-            "await reply; from rtnb.ui import live; assert live._views[reply].carded.wait(20)",
+            "await reply; from rtnb.ui.reply_card import live; assert live._views[reply].carded.wait(20)",
         )
     shown = data_of(first)
     assert "Oslo at last." in shown[0]["text/html"]  # replaced while the second cell ran

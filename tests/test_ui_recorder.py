@@ -19,11 +19,11 @@ class Page:
         self.heard: list[dict[str, Any]] = []
         self.n = 0
         self.box = rtnb.record(**options)
-        self.box._line._send = lambda content, buffers: self.heard.append(content)
+        self.box._link._send = lambda content, buffers: self.heard.append(content)
 
     def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
         self.n += 1
-        self.box._line.received({"kind": kind, "n": self.n, "page": "p", **fields}, buffers)
+        self.box._link.received({"kind": kind, "n": self.n, "page": "p", **fields}, buffers)
 
 
 def test_a_sample_stands_in_until_somebody_records():
@@ -48,7 +48,7 @@ def test_a_recording_comes_in_pieces_and_becomes_a_clip():
     assert page.heard[-1]["kind"] == "welcome"
     page.say("begin")
     for at in range(0, len(PCM), 9_600):
-        page.say("sound", PCM[at : at + 9_600])
+        page.say("audio", PCM[at : at + 9_600])
     page.say("end", bytes=len(PCM))
     assert page.box.recorded
     assert page.box.clip.pcm == PCM
@@ -61,7 +61,7 @@ def test_recording_again_replaces_it_and_forgetting_gives_the_sample_back():
     page = Page()
     for name, pcm in (("recording", PCM), ("recording-2", PCM[:24_000])):
         page.say("begin")
-        page.say("sound", pcm)
+        page.say("audio", pcm)
         page.say("end", bytes=len(pcm))
         assert page.box.clip.name == name
     page.say("forget")
@@ -72,7 +72,7 @@ def test_recording_again_replaces_it_and_forgetting_gives_the_sample_back():
 def test_a_recording_that_was_given_up_changes_nothing():
     page = Page()
     page.say("begin")
-    page.say("sound", PCM)
+    page.say("audio", PCM)
     page.say("discard")
     page.say("end", bytes=len(PCM))
     assert page.box.recorded is False
@@ -81,7 +81,7 @@ def test_a_recording_that_was_given_up_changes_nothing():
 def test_a_recording_with_a_hole_is_an_error_and_not_a_clip():
     page = Page()
     page.say("begin")
-    page.say("sound", PCM[:100])
+    page.say("audio", PCM[:100])
     page.say("end", bytes=len(PCM))
     assert page.box.recorded is False
     assert page.box.error.startswith("rtnb lost part")
@@ -97,26 +97,26 @@ def test_where_nobody_sees_widgets_it_is_a_sentence():
 def test_a_page_that_is_reloaded_in_the_middle_loses_nothing_that_had_been_said():
     page = Page()
     page.say("begin")
-    page.say("sound", PCM)
-    page.box._line.received({"kind": "bye", "page": "p"})  # the last word of a page has no number
+    page.say("audio", PCM)
+    page.box._link.received({"kind": "bye", "page": "p"})  # the last word of a page has no number
     assert page.box.clip.pcm == PCM
     assert page.box.recorded
     assert page.box.error.startswith("The page went away")
     assert page.heard[-1] == {**page.heard[-1], "kind": "standing", "take": 1, "problem": "reload"}
-    page.box._line.received({"kind": "hello", "n": 1, "page": "new"})
+    page.box._link.received({"kind": "hello", "n": 1, "page": "new"})
     assert page.heard[-1] == {**page.heard[-1], "kind": "welcome", "take": 1, "problem": "reload"}
-    page.box._line.received({"kind": "bye", "page": "new"})  # nothing was under way there
+    page.box._link.received({"kind": "bye", "page": "new"})  # nothing was under way there
     assert page.box.clip.pcm == PCM
 
 
 def test_a_page_that_did_not_make_the_recording_gets_it():
     page = Page()
     page.say("begin")
-    page.say("sound", PCM * 5)
+    page.say("audio", PCM * 5)
     page.say("end", bytes=len(PCM) * 5)
     sent: list[tuple[dict[str, Any], list[bytes]]] = []
-    page.box._line._send = lambda content, buffers: sent.append((content, buffers or []))
-    page.box._line.received({"kind": "fetch", "n": 1, "page": "other"})
+    page.box._link._send = lambda content, buffers: sent.append((content, buffers or []))
+    page.box._link.received({"kind": "fetch", "n": 1, "page": "other"})
     pieces = [(content, buffers[0]) for content, buffers in sent if content["kind"] == "piece"]
     assert {(content["to"], content["take"], content["bytes"]) for content, _ in pieces} == {("other", 1, len(PCM) * 5)}
     assert b"".join(piece for _, piece in pieces) == PCM * 5

@@ -11,9 +11,9 @@ import pytest
 
 import rtnb
 from rtnb.errors import AudioError, InputError
-from rtnb.ui import frontend
-from rtnb.ui import upload as module
-from rtnb.ui.upload import UploadBox, upload
+from rtnb.ui.shared import frontend
+from rtnb.ui.upload import widget as module
+from rtnb.ui.upload.widget import UploadBox, upload
 
 PIECE = 256 * 1024
 HERE = frontend.Frontend("jupyterlab", True, True, True, True, "the test says so")
@@ -34,7 +34,7 @@ class Page:
         self.buffers.append(buffers)
 
     def say(self, kind, key="f", buffer=None, **fields):
-        self.box._hear(self, {"kind": kind, "id": key, **fields}, [] if buffer is None else [memoryview(buffer)])
+        self.box._receive(self, {"kind": kind, "id": key, **fields}, [] if buffer is None else [memoryview(buffer)])
 
     def piece(self, data, i, key="f", **proof):
         part = data[i * PIECE : (i + 1) * PIECE]
@@ -233,7 +233,7 @@ def test_a_box_for_one_file_holds_the_newest():
 def test_an_upload_stopped_half_way_leaves_nothing(box, page, wav):
     page.begin(wav)
     page.piece(wav, 0)
-    path = box._arriving["f"].path
+    path = box._transfers.arriving["f"].path
     assert path.exists()
     page.say("remove")
     page.piece(wav, 1)  # was under way
@@ -267,7 +267,7 @@ def test_a_full_disk_is_told_in_the_box(box, page, wav, monkeypatch):
 
 def test_nonsense_from_a_page_does_nothing(box, page):
     for nonsense in (None, "x", [], {}, {"kind": "dance"}, {"kind": "piece", "i": 3}):
-        box._hear(page, nonsense, [])
+        box._receive(page, nonsense, [])
     assert box.files == ()
 
 
@@ -275,7 +275,7 @@ def test_a_reloaded_page_can_listen_to_what_the_kernel_has(box, page):
     data = rtnb.samples()["question"].encode("opus")
     page.upload(data)
     page.say("listen")
-    assert (page.heard[-1]["kind"], page.buffers[-1]) == ("sound", [data])
+    assert (page.heard[-1]["kind"], page.buffers[-1]) == ("audio", [data])
     page.say("listen", "sample")
     assert page.buffers[-1] == [rtnb.samples()["talk"].encode("opus")]
 
@@ -332,7 +332,7 @@ def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing
     data = os.urandom(PIECE + 5)
     page.begin(data, name="lecture.wav")
     page.piece(data, 0)
-    place = box._arriving["f"].path
+    place = box._transfers.arriving["f"].path
     assert place.exists()
     gone = [{"id": "f", "name": "lecture.wav", "bytes": len(data)}, {"id": "g", "name": "b", "bytes": 3}]
     page.say("bye", files=gone)

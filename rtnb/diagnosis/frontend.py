@@ -13,9 +13,9 @@ _finding = partial(Finding, "front end")
 
 
 def detected() -> Any:
-    """Return the front end that shows the cells, as `rtnb.ui.frontend` tells; None where it cannot be told."""
+    """Return the front end that shows the cells, as `rtnb.ui.shared.frontend` tells; None where it cannot be told."""
     try:
-        from rtnb.ui import frontend
+        from rtnb.ui.shared import frontend
 
         return frontend.detect()
     except Exception:
@@ -26,7 +26,7 @@ def check_frontend(frontend: Any, versions: Mapping[str, str | None]) -> list[Fi
     """Check which front end shows the cells, and what works in it.
 
     Args:
-        frontend: A `rtnb.ui.frontend.Frontend`, or None where it is not known.
+        frontend: A `rtnb.ui.shared.frontend.Frontend`, or None where it is not known.
         versions: Installed versions of ipykernel, ipywidgets and jupyterlab_widgets; None where missing.
     """
     if frontend is None:
@@ -64,7 +64,7 @@ def check_sound(frontend: Any) -> list[Finding]:
     """Check microphone and speaker, as far as can be told from here.
 
     Args:
-        frontend: A `rtnb.ui.frontend.Frontend`, or None where it is not known.
+        frontend: A `rtnb.ui.shared.frontend.Frontend`, or None where it is not known.
     """
     if frontend is not None and frontend.name == "vscode":
         cause = "Its notebooks may not ask for one."

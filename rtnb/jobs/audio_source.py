@@ -13,6 +13,7 @@ from typing import Any, Self, cast
 from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, InputError
 from rtnb.money import Budget
+from rtnb.money.meter import Meter
 from rtnb.session.parts import Recording, read_parts
 from rtnb.session.session import Closed, Session
 from rtnb.transport import io_thread
@@ -97,7 +98,7 @@ class AudioJob(Stream[T, P]):
         super().__init__()
         self.session = session
         self._source = audio_source
-        self._budget = budget
+        self._meter = Meter(budget)
         self._news = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         self._running = io_thread.submit(self._run())

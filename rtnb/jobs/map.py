@@ -22,6 +22,7 @@ from rtnb.audio import Clip, open_stream
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, append_row, read_rows
 from rtnb.money import Budget, estimate, money
+from rtnb.money.meter import Meter
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
 from rtnb.session.session import Session
@@ -77,7 +78,7 @@ class _Allowance:
     """Money for the answers under way: reckoned before each, and by what those before it really cost."""
 
     def __init__(self, prompt: str, connection: dict[str, Any]) -> None:
-        self._budget: Budget | None = connection["budget"]
+        self._meter = Meter(connection["budget"])
         text_only, text_in_tokens = connection["modalities"] != "audio", len(prompt) // 3 + 20
         self._about = {"model": connection["model"], "text_only": text_only, "text_in_tokens": text_in_tokens}
         self._under_way: list[_Job] = []
@@ -89,7 +90,7 @@ class _Allowance:
 
     def fits(self, job: _Job) -> bool:
         """Return whether the budget covers this recording beside those under way."""
-        return self._budget is None or sum(self._reckoned(one) for one in (*self._under_way, job)) <= self._budget.left
+        return self._meter.covers(sum(self._reckoned(one) for one in (*self._under_way, job)))
 
     def begin(self, job: _Job) -> None:
         """Reserve what the answer is likely to cost at most.
@@ -97,8 +98,7 @@ class _Allowance:
         Raises:
             BudgetExceeded: If the budget does not cover it.
         """
-        if self._budget is not None:
-            self._budget.check_before(self._reckoned(job) if job.problem is None else 0.0)
+        self._meter.check(self._reckoned(job) if job.problem is None else 0.0)
         self._under_way.append(job)
 
     def end(self, job: _Job, usd: float | None) -> None:

@@ -225,16 +225,12 @@ class Transcription(AudioJob["Transcription", Segment]):
             self._parts.setdefault(number, []).append(part)
 
     def _check_budget(self, cut: Cut) -> None:
-        if self._budget is not None:
-            seconds = cut.end_seconds - cut.start_seconds
-            self._budget.check_before(cost_of_transcription({"type": "duration", "seconds": seconds}, self.model))
+        seconds = cut.end_seconds - cut.start_seconds
+        self._meter.check(cost_of_transcription({"type": "duration", "seconds": seconds}, self.model))
 
     def _book(self, usage: dict[str, Any] | None) -> None:
-        if self._budget is not None:
-            try:
-                self._budget.add(cost_of_transcription(usage, self.model))
-            except RtnbError as over:
-                self.warnings.append(str(over))  # the next stretch is refused
+        if (over := self._meter.book(cost_of_transcription(usage, self.model))) is not None:
+            self.warnings.append(str(over))  # the next stretch is refused
 
     def _settle(self, number: int, text: str, error: str | None = None) -> None:
         cut = self._cuts[number]

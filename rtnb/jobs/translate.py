@@ -125,8 +125,8 @@ class Translation(AudioJob["Translation", Delta]):
         async for block in self._source.blocks():
             rest += block
             while len(rest) >= _CHUNK_BYTES:
-                if self._budget is not None and self._sent_seconds >= checked:
-                    self._budget.check_before(cost_of_minutes(_BUDGET_SECONDS, self.model))
+                if self._sent_seconds >= checked:
+                    self._meter.check(cost_of_minutes(_BUDGET_SECONDS, self.model))
                     checked += _BUDGET_SECONDS
                 await self._append(rest[:_CHUNK_BYTES])
                 rest = rest[_CHUNK_BYTES:]
@@ -140,8 +140,8 @@ class Translation(AudioJob["Translation", Delta]):
     async def _append(self, piece: bytes) -> None:
         seconds = pcm.seconds(len(piece))
         self._sent_seconds += seconds
-        if self._budget is not None:
-            self._budget.add(cost_of_minutes(seconds, self.model))
+        if (over := self._meter.book(cost_of_minutes(seconds, self.model))) is not None:
+            raise over
         audio = frames.encode_audio(piece)
         await self.session.send({"type": "session.input_audio_buffer.append", "audio": audio})
 

@@ -1,16 +1,47 @@
-"""A session's answers as a bill: for each, its tokens and its cents, and what the same talk costs on other models."""
+"""Answers as a bill: for each, its tokens and its cents, and what the same conversation costs on other models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rtnb import html
-from rtnb.money import costs
+from rtnb.money.costs import Cost, cost, cost_of_transcription
+from rtnb.money.estimates import Comparison, compare
+from rtnb.money.usage import Usage, text_table
+from rtnb.protocol import conversation as c
 
-if TYPE_CHECKING:
-    from rtnb.session.session import Session
+
+def usage_of(responses: Iterable[c.Response]) -> Usage:
+    """Add up the tokens of responses as the server counted them."""
+    return sum((Usage.from_event(response.usage) for response in responses if response.usage), Usage())
+
+
+def transcription_model(session: Mapping[str, Any]) -> str | None:
+    """Return the model that transcribes the user's words, out of the API's session object. None for none."""
+    of_input = (session.get("audio") or {}).get("input") or {}
+    # The Beta interface has it under another name.
+    return (of_input.get("transcription") or session.get("input_audio_transcription") or {}).get("model")
+
+
+def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
+    """Return what one transcription of the user's words cost; the transcription model bills it apart."""
+    return cost_of_transcription(usage, model) if model and usage else Cost()
+
+
+def cost_of(
+    responses: Iterable[c.Response],
+    model: str,
+    transcribed: Iterable[tuple[c.Turn, Mapping[str, Any]]] = (),
+    transcriber: str | None = None,
+) -> Cost:
+    """Add up what responses and transcriptions cost.
+
+    Nobody is billed for the practice server or a replay: the figure says what the same would cost at OpenAI.
+    """
+    spent = [cost(response.usage, model) for response in responses if response.usage]
+    return sum([*spent, *(cost_of_words(usage, transcriber) for _, usage in transcribed)], Cost())
 
 
 @dataclass(frozen=True)
@@ -19,19 +50,19 @@ class Item:
 
     Attributes:
         what: The answer's words, or what was transcribed.
-        status: How the answer ended; "transcription" for the person's words.
+        status: How the answer ended; "transcription" for the user's words.
         usage: The tokens the server counted. All zero for a transcription billed by the minute.
-        cost: What it cost.
+        cost: Its cost.
     """
 
     what: str
     status: str
-    usage: costs.Usage
-    cost: costs.Cost
+    usage: Usage
+    cost: Cost
 
 
 class Bill(tuple[Item, ...]):
-    """Positions in the order of the talk. It shows itself as a table.
+    """Positions in the order of the conversation. It shows itself as a table.
 
     Attributes:
         model: The model that answered.
@@ -46,65 +77,58 @@ class Bill(tuple[Item, ...]):
         return bill
 
     @classmethod
-    def of(cls, session: Session) -> Bill:
-        """Read a session's bill as it stands."""
-        talk = session.conversation
-        items = []
-        for response in talk.responses.values():
-            if response.usage:
-                words = [turn.words for turn in response.turns]
-                usage = costs.Usage.from_event(response.usage)
-                items.append(Item(" ".join(words), response.status, usage, costs.cost(usage, session.model)))
-        for said, used in talk.transcribed:
-            spent = session._cost_of_transcript(used)
-            items.append(Item(said.transcript or "", "transcription", costs.Usage.from_event(used), spent))
-        return cls(items, session.model)
+    def of(cls, conversation: c.Conversation, model: str, transcriber: str | None = None) -> Bill:
+        """Read the bill of a conversation as it stands.
+
+        Args:
+            conversation: Its responses and transcriptions.
+            model: The model that answers.
+            transcriber: The model that transcribes the user's words. None for none.
+        """
+        items = [
+            Item(
+                " ".join(turn.words for turn in response.turns),
+                response.status,
+                Usage.from_event(response.usage),
+                cost(response.usage, model),
+            )
+            for response in conversation.responses.values()
+            if response.usage
+        ]
+        for said, used in conversation.transcribed:
+            spent = cost_of_words(used, transcriber)
+            items.append(Item(said.transcript or "", "transcription", Usage.from_event(used), spent))
+        return cls(items, model)
 
     @property
-    def usage(self) -> costs.Usage:
-        """The tokens of all answers; transcription is counted apart."""
-        return sum((item.usage for item in self if item.status != "transcription"), costs.Usage())
+    def usage(self) -> Usage:
+        """Tokens of all answers; transcription is counted apart."""
+        return sum((item.usage for item in self if item.status != "transcription"), Usage())
 
     @property
-    def cost(self) -> costs.Cost:
-        """What all of it cost."""
-        return sum((item.cost for item in self), costs.Cost())
+    def cost(self) -> Cost:
+        """Cost of all positions."""
+        return sum((item.cost for item in self), Cost())
 
-    def compare(self, *models: str) -> costs.Comparison:
-        """What the same tokens cost on other models.
+    def compare(self, *models: str) -> Comparison:
+        """Compare with what the same tokens cost on other models.
 
         Args:
             *models: Their names. None given means every model served today whose price is known.
         """
-        return costs.compare(self.usage, models or None)
+        return compare(self.usage, models or None)
 
     def _rows(self) -> list[list[str]]:
         rows = [
-            [
-                str(number),
-                _cut(item.what),
-                item.status,
-                f"{item.usage.input_tokens:,}" if item.usage else "",
-                f"{item.usage.cached_tokens:,}" if item.usage else "",
-                f"{item.usage.output_tokens:,}" if item.usage else "",
-                _cents(item.cost),
-            ]
+            [str(number), _shortened(item.what), item.status, *_counts(item.usage), _cents(item.cost)]
             for number, item in enumerate(self, 1)
         ]
         used = self.usage
-        total = [f"{used.input_tokens:,}", f"{used.cached_tokens:,}", f"{used.output_tokens:,}"]
+        total = [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
         return [*rows, ["", "in all", "", *total, _cents(self.cost)]]
 
     def __repr__(self) -> str:
-        cells = [list(_HEADERS), *self._rows()]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADERS))]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if column > 2 else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in cells
-        )
+        return text_table([_HEADERS, *self._rows()], right_from=3)
 
     def _repr_html_(self) -> str:
         return html.table(_HEADERS, self._rows(), caption=self.model)
@@ -113,10 +137,15 @@ class Bill(tuple[Item, ...]):
 _HEADERS = ("", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 
-def _cut(text: str, letters: int = 40) -> str:
+def _counts(used: Usage) -> list[str]:
+    counts = (used.input_tokens, used.cached_tokens, used.output_tokens)
+    return [f"{count:,}" if used else "" for count in counts]
+
+
+def _shortened(text: str, letters: int = 40) -> str:
     text = " ".join(text.split())
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
-def _cents(cost: costs.Cost) -> str:
-    return "unknown" if cost.usd is None else f"{cost.usd * 100:.3f}"
+def _cents(spent: Cost) -> str:
+    return "unknown" if spent.usd is None else f"{spent.usd * 100:.3f}"

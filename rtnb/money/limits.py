@@ -1,6 +1,6 @@
-"""How much the account may still do: read from the server's words, and how long to wait before asking again.
+"""Limits of the account, read from the server's words, and how long to wait before asking again.
 
-Limits are per organisation and model. `rate_limits.updated` tells of tokens only (recorded), so a limit on requests is
+Limits are per organisation and model. `rate_limits.updated` names tokens only (recorded), so a limit on requests is
 seen first when a response fails; its message says how long to wait, or that the day's allowance is gone.
 """
 
@@ -50,7 +50,7 @@ class Limit:
 
 
 class Limits(tuple[Limit, ...]):
-    """The allowances as the server last told them; empty where it never did."""
+    """Allowances as the server last stated them; empty where it never did."""
 
     @classmethod
     def of(cls, told: Iterable[Mapping[str, Any]]) -> Limits:
@@ -72,11 +72,11 @@ def _number(value: object) -> float:
 
 
 def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:
-    """How long to wait before a response so that it is not refused.
+    """Return how long to wait before a response so that it is not refused.
 
     Args:
-        told: The `rate_limits` the server told last.
-        age_seconds: How long ago it told them.
+        told: The `rate_limits` that the server stated last.
+        age_seconds: How long ago it stated them.
         tokens: How many tokens the next response will read.
 
     Returns:
@@ -92,11 +92,11 @@ def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: i
 
 
 def wait_after(error: Mapping[str, Any], told: Iterable[Mapping[str, Any]], tries: int) -> float | None:
-    """How long to wait after a response failed at a limit, before asking again.
+    """Return how long to wait after a response failed at a limit, before asking again.
 
     Args:
         error: The `status_details.error` of the failed response.
-        told: The `rate_limits` the server told last.
+        told: The `rate_limits` that the server stated last.
         tries: How often this response was asked for already, at least 1.
 
     Returns:
@@ -117,7 +117,7 @@ def wait_after(error: Mapping[str, Any], told: Iterable[Mapping[str, Any]], trie
 
 
 def _jittered(seconds: float) -> float:
-    """A little longer, each time by another amount, so that thirty learners do not come back at the same moment."""
+    """Return a little more, each time by another amount, so that thirty learners do not come back at once."""
     return seconds * (1 + random.random() / 4) + random.random() * 0.1
 
 
@@ -159,7 +159,7 @@ async def slot(tell: Callable[[str], None]) -> AsyncIterator[None]:
 
 
 def _pass_on() -> None:
-    """Give a place that becomes free to whoever waits longest."""
+    """Give a place that becomes free to the session that waits longest."""
     global _open
     while _queue:
         if not (waiting := _queue.popleft()).done():

@@ -1,1 +1,1 @@
-"""A session: parts, settings, turns, tools and replies."""
+"""Sessions: parts, settings, turns, tools and replies."""

@@ -1,4 +1,4 @@
-"""What a person hands to `ask`: words, recordings, pictures and boxes, in any order, read into steps to send."""
+"""Parts of a question (words, recordings, pictures, boxes, in any order), read into steps to send."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtnb.audio import Clip
 from rtnb.errors import InputError
 from rtnb.protocol import frames
 
-# A string that ends so is a file's name, not words: "question.m4a" as a prompt would be a riddle for everybody.
+# A string that ends so is a file's name, not words: no model can make anything of "question.m4a" as a prompt.
 SOUND_ENDINGS = frozenset(
     f".{ending}"
     for ending in (
@@ -34,16 +34,16 @@ class Message:
 
     @property
     def label(self) -> str:
-        """What it is, in a few words."""
+        """Its parts in a few words."""
         return " ".join(part.get("text") or "(picture)" for part in self.content)
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Sound that goes out through the input buffer and becomes one item.
+    """Audio that goes out through the input buffer and becomes one item.
 
     Attributes:
-        source: A clip, or whatever `open_stream` reads: it is opened only when its turn comes, so that a long file is
+        source: A clip, or whatever `open_stream` reads. It is opened only when it is sent, so that a long file is
             never in memory as a whole.
     """
 
@@ -51,12 +51,10 @@ class Recording:
 
     @property
     def label(self) -> str:
-        """What it is, in a few words."""
+        """Its source in a few words."""
         if isinstance(self.source, Clip):
             return repr(self.source)
-        if isinstance(self.source, str | os.PathLike):
-            return Path(self.source).name
-        return "(recording)"
+        return Path(self.source).name if isinstance(self.source, str | os.PathLike) else "(recording)"
 
 
 Step = Message | Recording
@@ -77,21 +75,14 @@ def read_parts(parts: Iterable[Any]) -> list[Step]:
         InputError: If there is nothing to send, or a part is nothing that can be sent.
     """
     steps: list[Step] = []
-    waiting: list[dict[str, Any]] = []
-
-    def end_message() -> None:
-        if waiting:
-            steps.append(Message(tuple(waiting)))
-            waiting.clear()
-
     for part in _flat(parts):
         content = _content(part)
-        if content is not None:
-            waiting.append(content)
-        else:
-            end_message()
+        if content is None:
             steps.append(Recording(_recording(part)))
-    end_message()
+        elif steps and isinstance(steps[-1], Message):
+            steps[-1] = Message((*steps[-1].content, content))
+        else:
+            steps.append(Message((content,)))
     if not steps:
         raise InputError("Your question is empty. Give words, a recording, or both.")
     return steps
@@ -105,16 +96,15 @@ def _flat(parts: Iterable[Any]) -> Iterable[Any]:
             # A box that names its files has them streamed rather than read whole.
             clips = list(part.sources if hasattr(part, "sources") else part.clips)
             if not clips:
-                raise InputError(
-                    "Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again."
-                )
+                empty = "Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again."
+                raise InputError(empty)
             yield from clips
         else:
             yield part
 
 
 def _content(part: Any) -> dict[str, Any] | None:
-    """The content part for words and pictures. None for sound."""
+    """Write words and pictures as a content part. Return None for audio."""
     if isinstance(part, str) and not _is_sound_name(part):
         if not part.strip():
             raise InputError("Your text is blank. Give words, or leave it out.")
@@ -126,7 +116,7 @@ def _content(part: Any) -> dict[str, Any] | None:
 
 
 def _is_sound_name(text: str) -> bool:
-    """Whether a string is a sound file's name rather than words: one line, ending as sound files do."""
+    """Return whether a string is an audio file's name rather than words: one line, ending as audio files do."""
     return "\n" not in text and len(text) < 1024 and Path(text).suffix.lower() in SOUND_ENDINGS
 
 

@@ -1,34 +1,37 @@
-"""One turn of a session as its caller sees it: words, sound, events, cost, and how it ended."""
+"""One turn of a session: its state while it is taken, and the reply, which is what its caller sees of it."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import concurrent.futures
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rtnb.audio.pcm import RATE_HZ
-from rtnb.errors import ResponseFailed, RtnbError
+from rtnb.audio import pcm
+from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, ResponseFailed, RtnbError
+from rtnb.money import Cost, Usage, bill
+from rtnb.money.meter import Reservation
 from rtnb.protocol import conversation as c
-from rtnb.transport.handle import Stream
+from rtnb.session.tools import ToolCall
+from rtnb.session.updates import Finished, Listener, Listeners
+from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
-    from rtnb.money.costs import Cost, Usage
-    from rtnb.session.session import Session
-    from rtnb.session.tools import ToolCall
     from rtnb.timeline.timeline import Timeline
+
+__all__ = ["Approval", "Delta", "Finished", "Reply", "TurnState"]
 
 
 @dataclass(frozen=True)
 class Delta:
-    """One piece of a reply as it comes; `str(piece)` is its words.
+    """Piece of a reply as it comes; `str(piece)` is its words.
 
     Attributes:
-        text: New words; "" for a piece of sound.
-        audio: New sound. None for words.
+        text: New words; "" for a piece of audio.
+        audio: New audio. None for words.
         whole: All words so far.
     """
 
@@ -42,7 +45,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Approval:
-    """The question whether an MCP server's tool may be called.
+    """Question whether an MCP server's tool may be called.
 
     Attributes:
         id: The server's id of the question.
@@ -60,18 +63,77 @@ class Approval:
         return f"{self.server_label}.{self.name}({self.arguments})"
 
 
-@dataclass(frozen=True)
-class Finished:
-    """The last update of a reply."""
+@dataclass(eq=False)
+class TurnState:
+    """State of one turn, written on the I/O thread; its reply is a view of it.
 
-    reply: Reply
+    Attributes:
+        reservation: The money set aside for its next response.
+        progress: `(seconds sent, seconds in all)` of the user's audio; the second is None while unknown.
+        beside: Whether it is an out-of-band response, which waits for no other turn.
+        unasked: Whether it answers what the model called in a response that no caller asked for.
+        responses: Its responses, in order.
+        tool_calls: The functions that were called, in order.
+        tool_rounds: When the functions of each response began and ended, on the log's clock.
+        approvals: Calls of MCP tools that wait to be approved.
+        warnings: Sentences about what was odd but stopped nothing.
+        items: The user's items of this turn by id, and their turns.
+        updates: Its listeners; a new one is called with all earlier updates first.
+        future: Done when the turn is over.
+        log_begin: Where its events begin in the log.
+        log_end: Where they end. None until it is over.
+        asked_at: When its answer was asked for first, on the log's clock.
+        asked_id: The `event_id` of its last `response.create`.
+        begun: Whether anything of it was sent.
+        cancelled: Whether its caller cancelled it.
+        place: Done when it is this turn's time to send.
+        task: What takes it.
+        reply: What its caller has of it.
+    """
 
+    reservation: Reservation
+    progress: tuple[float, float | None] = (0.0, 0.0)
+    beside: bool = False
+    unasked: bool = False
+    responses: list[c.Response] = field(default_factory=list)
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_rounds: list[tuple[float, float]] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    items: dict[str, c.Turn | None] = field(default_factory=dict)
+    updates: Listeners = field(default_factory=lambda: Listeners(keep=True))
+    future: concurrent.futures.Future[Reply] = field(default_factory=concurrent.futures.Future)
+    log_begin: int = 0
+    log_end: int | None = None
+    asked_at: float | None = None
+    asked_id: str | None = None
+    begun: bool = False
+    cancelled: bool = False
+    place: asyncio.Future[None] = field(init=False)
+    task: asyncio.Task[None] = field(init=False)
+    reply: Reply = field(init=False)
 
-_Listener = Callable[[Any], object]
+    @property
+    def turns(self) -> list[c.Turn]:
+        """Items of its responses."""
+        return [turn for response in self.responses for turn in response.turns]
+
+    def end(self, error: BaseException | None, log_end: int) -> None:
+        """Take note that it is over."""
+        self.reservation.release()
+        if self.future.done():
+            return
+        names_reply = isinstance(error, ResponseFailed | BudgetExceeded | ConnectionFailed)
+        if names_reply and getattr(error, "reply", None) is None:
+            # One exception object may end several replies; each caller finds its own in what it awaited.
+            error.reply = self.reply  # type: ignore[union-attr]
+        self.log_end = log_end
+        settle(self.future, self.reply, error)
+        self.updates.tell(Finished(self.reply))
 
 
 class Reply(Stream["Reply", Delta]):
-    """What the model answers to one turn; it has started already.
+    """Answer of the model to one turn; it has started already.
 
     `await reply`, `reply.wait()`, `for piece in reply` and `async for piece in reply` all work, in notebooks and in
     scripts. A turn may take several responses where tools are called in between; the reply spans them all.
@@ -81,90 +143,76 @@ class Reply(Stream["Reply", Delta]):
         responses: Its responses, in order.
         tool_calls: The functions that were called, in order, with what they gave.
         approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
-        progress: `(seconds sent, seconds in all)` of the person's sound; the second is None while unknown.
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
     shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None
-    """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.live`)."""
+    """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.reply_card.live`)."""
 
-    def __init__(self, session: Session, label: str = "") -> None:
-        super().__init__()
+    def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:
+        super().__init__(turn.future)
         self.session = session
-        self.responses: list[c.Response] = []
-        self.tool_calls: list[ToolCall] = []
-        self.approvals: list[Approval] = []
-        self.progress: tuple[float, float | None] = (0.0, 0.0)
-        self.warnings: list[str] = []
-        self._label = label
-        self._items: dict[str, c.Turn | None] = {}  # the person's items of this turn by id, and what became of them
-        self._place: asyncio.Future[None]  # done when it is its turn to send
-        self._begun = False  # whether anything of it was sent
-        self._begin = 0  # where its events begin in the log
-        self._end: int | None = None
-        self._asked_at: float | None = None
-        self._asked: str | None = None  # the event_id of its last response.create
-        self._tool_rounds: list[tuple[float, float]] = []  # when the functions of each response ran
-        self._cancelled = False
-        self._updates: list[Any] = []
-        self._listeners: list[_Listener] = []
-        self._lock = threading.Lock()
+        self.responses = turn.responses
+        self.tool_calls = turn.tool_calls
+        self.approvals = turn.approvals
+        self.warnings = turn.warnings
+        self._turn = turn
+        self._cancel = cancel
+        turn.reply = self
+
+    @property
+    def progress(self) -> tuple[float, float | None]:
+        """`(seconds sent, seconds in all)` of your audio; the second is None while unknown."""
+        return self._turn.progress
 
     # --- what it says
 
-    def _turns(self) -> list[c.Turn]:
-        return [turn for response in self.responses for turn in response.turns]
-
     @property
     def text(self) -> str:
-        """The answer's words: what was written, or the transcript of what was spoken; "" until some came."""
-        return "\n".join(t.words for t in self._turns() if t.type == "message" and t.words)
+        """Words of the answer: what was written, or the transcript of what was spoken; "" until some came."""
+        return "\n".join(t.words for t in self._turn.turns if t.type == "message" and t.words)
 
     @property
     def audio(self) -> Clip | None:
-        """The answer's sound so far, mono, 24 kHz. None where there is none."""
+        """Audio of the answer so far, mono, 24 kHz. None where there is none."""
         from rtnb.audio import Clip
 
-        pcm = b"".join(turn.pcm for turn in self._turns())
-        if len(pcm) < 2:
-            return None
-        return Clip.from_pcm(pcm[: len(pcm) // 2 * 2], rate_hz=RATE_HZ, name="answer")
+        audio = pcm.whole_samples(b"".join(turn.pcm for turn in self._turn.turns))
+        return Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None
 
     @property
     def transcript(self) -> str | None:
-        """What the server heard of the person, where transcription is on. None otherwise, or not yet."""
-        found = [turn for turn in self._items.values() if turn is not None]
+        """Words of the user, where transcription is on. None otherwise, or not yet."""
+        found = [turn for turn in self._turn.items.values() if turn is not None]
         words = [turn.transcript for turn in found if turn.spoken and turn.transcript]
         return " ".join(words) or None
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """Every server event of this turn, sound included, in the order of arrival."""
-        entries = self.session.log[self._begin : self._end]
+        """Every server event of this turn, audio included, in the order of arrival."""
+        entries = self.session.log[self._turn.log_begin : self._turn.log_end]
         return [entry.event for entry in entries if entry.direction == "received"]
 
     @property
     def usage(self) -> Usage:
-        """The tokens of this turn as the server counted them; all zero until it is done."""
-        from rtnb.money.costs import Usage
-
-        total = Usage()
-        for response in self.responses:
-            if response.usage:
-                total = total + Usage.from_event(response.usage)
-        return total
+        """Tokens of this turn as the server counted them; all zero until it is done."""
+        return bill.usage_of(self.responses)
 
     @property
     def cost(self) -> Cost:
-        """What this turn cost in US dollars, transcription of the person's sound included."""
-        return self.session._cost_of(self.responses, filter(None, self._items.values()))
+        """Cost of this turn in US dollars, transcription of the user's audio included."""
+        items = set(self._turn.items.values())
+        talk = self.session.conversation
+        transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
+        transcriber = bill.transcription_model(talk.session or self.session.settings)
+        return bill.cost_of(self.responses, self.model, transcribed, transcriber)
 
     @property
     def status(self) -> str:
         """`"sending"`, `"in_progress"`, `"completed"`, `"cancelled"`, `"incomplete"` or `"failed"`."""
         if self.done and isinstance(self.error, RtnbError) and not isinstance(self.error, ResponseFailed):
             return "failed"
-        if self._cancelled and self.done:
+        if self._turn.cancelled and self.done:
             return "cancelled"
         if not self.responses:
             return "cancelled" if self.done else "sending"
@@ -172,33 +220,33 @@ class Reply(Stream["Reply", Delta]):
 
     @property
     def status_details(self) -> dict[str, Any] | None:
-        """The server's words on a status other than completed. None where it gave none."""
+        """Words of the server on a status other than completed. None where it gave none."""
         return self.responses[-1].status_details if self.responses else None
 
     @property
     def source(self) -> str:
-        """Who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
+        """Name of who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
         return self.session.source
 
     @property
     def model(self) -> str:
-        """The model that answered."""
+        """Model that answered."""
         return self.session.model
 
     @property
     def seconds_to_first_sound(self) -> float | None:
-        """Seconds from the end of sending to the first sound of the answer. None until there is one.
+        """Time from the end of sending to the first audio of the answer. None until there is some.
 
-        Functions that are called before the first sound are part of it; see `seconds_in_tools`.
+        Functions that are called before the first audio are part of it; see `seconds_in_tools`.
         """
         first_at = self._first_sound_at()
-        return None if first_at is None or self._asked_at is None else max(0.0, first_at - self._asked_at)
+        return None if first_at is None or self._turn.asked_at is None else max(0.0, first_at - self._turn.asked_at)
 
     @property
     def seconds_in_tools(self) -> float:
-        """Seconds that functions took before the first sound of the answer; all of theirs until there is one."""
+        """Time that functions took before the first audio of the answer; all of theirs until there is some."""
         first_at = self._first_sound_at()
-        return sum(end - begin for begin, end in self._tool_rounds if first_at is None or end <= first_at)
+        return sum(end - begin for begin, end in self._turn.tool_rounds if first_at is None or end <= first_at)
 
     def _first_sound_at(self) -> float | None:
         return min((r.first_sound_at for r in self.responses if r.first_sound_at is not None), default=None)
@@ -207,20 +255,18 @@ class Reply(Stream["Reply", Delta]):
 
     def cancel(self) -> None:
         """Stop it: sending, or the response under way. What came stays; the status becomes `cancelled`."""
-        self._cancelled = True
-        self.session._cancel_reply(self)
+        self._turn.cancelled = True
+        self._cancel()
 
     def save(self, path: str | Path) -> Path:
-        """Save the answer's sound, its format told by the ending; `.txt` and `.md` save the words.
+        """Save the answer's audio in the format of the ending; `.txt` and `.md` save the words.
 
         Returns:
             The path written.
 
         Raises:
-            AudioError: If there is no sound yet, or the format cannot be written.
+            AudioError: If there is no audio yet, or the format cannot be written.
         """
-        from rtnb.errors import AudioError
-
         path = Path(path)
         if path.suffix.lower() in (".txt", ".md"):
             path.write_text(self.text + "\n", encoding="utf-8")
@@ -234,33 +280,23 @@ class Reply(Stream["Reply", Delta]):
         return audio.save(path)
 
     def timeline(self) -> Timeline:
-        """Draw this turn over time: person, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
+        """Draw this turn over time: user, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
         from rtnb.timeline.timeline import Timeline
 
-        title, session = f"{self.model}, {self.source}", self.session
-        return Timeline.read(title, session.log, session.conversation, self._begin, self._end)
+        title, session, turn = f"{self.model}, {self.source}", self.session, self._turn
+        return Timeline.read(title, session.log, session.conversation, turn.log_begin, turn.log_end)
 
-    def subscribe(self, listener: _Listener) -> Callable[[], None]:
-        """Hear of every update of this turn: first what came already, then what comes, last `Finished`.
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call a function with every update of this turn: what came already, what comes, last `Finished`.
 
         Args:
             listener: Called with each update on the I/O thread (what came already: at once, on the caller's); it
-                must return quickly, and an exception it raises is put into the log of warnings, nothing else.
+                must return quickly, and what it raises is logged.
 
         Returns:
             A function that ends the subscription.
         """
-        with self._lock:
-            for update in self._updates:
-                listener(update)
-            self._listeners.append(listener)
-
-        def unsubscribe() -> None:
-            with self._lock:
-                if listener in self._listeners:
-                    self._listeners.remove(listener)
-
-        return unsubscribe
+        return self._turn.updates.subscribe(listener)
 
     def _feed_to(self, put: Callable[[Delta | None], object]) -> Callable[[], None]:
         def hear(update: Any) -> None:
@@ -271,7 +307,7 @@ class Reply(Stream["Reply", Delta]):
         return self.subscribe(hear)
 
     def __repr__(self) -> str:
-        audio_ms = sum(turn.audio_ms for turn in self._turns())
+        audio_ms = sum(turn.audio_ms for turn in self._turn.turns)
         sound = f", {audio_ms / 1000:.1f} s of sound" if audio_ms else ""
         text = self.text
         words = f": {text if len(text) <= 80 else text[:79] + '…'}" if text else ""
@@ -280,26 +316,6 @@ class Reply(Stream["Reply", Delta]):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return Reply.shown_by(self) if Reply.shown_by is not None else {"text/plain": repr(self)}
 
-    # --- for the session, on the I/O thread
-
-    def _took(self, item_id: str) -> None:
-        """Take note that the server made an item of something of this turn."""
-        self._items[item_id] = self.session.conversation.turn(item_id)
-
-    def _tell(self, update: Any) -> None:
-        with self._lock:
-            self._updates.append(update)
-            listeners = list(self._listeners)
-        for listener in listeners:
-            self.session._call(listener, update)
-
-    def _close(self, error: BaseException | None) -> None:
-        if self.done:
-            return
-        self._end = len(self.session.log)
-        self._finish(self) if error is None else self._fail(error)
-        self._tell(Finished(self))
-
 
 def _piece_of(update: Any) -> Delta | None:
     if isinstance(update, c.TextDelta):
@@ -307,5 +323,5 @@ def _piece_of(update: Any) -> Delta | None:
     if isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
         from rtnb.audio import Clip
 
-        return Delta(audio=Clip.from_pcm(update.pcm[: len(update.pcm) // 2 * 2], rate_hz=RATE_HZ, name="piece"))
+        return Delta(audio=Clip.from_pcm(pcm.whole_samples(update.pcm), rate_hz=pcm.RATE_HZ, name="piece"))
     return None

@@ -1,4 +1,4 @@
-"""The arguments of `connect` and `ask`, written as the API's session and response objects."""
+"""Arguments of `connect` and `ask`, written as the API's session and response objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtnb.session.tools import Toolbox
 
 RATE_HZ = 24_000
 _Modalities = str | Sequence[str] | None
-# Transcribes while the person speaks and works beside the server's turn detection (recorded), which not every
+# Transcribes while the user speaks and works beside the server's turn detection (recorded), which not every
 # transcription model does.
 TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 

@@ -1,17 +1,11 @@
-"""A Python function as a tool: what the model is told of it, and what happens when the model calls it.
+"""Python functions as tools: what the model reads about one, and what happens when the model calls it."""
 
-Schema and validation are pydantic's: it knows every annotation people write (`Literal`, enums, dataclasses,
-models, dates, `Annotated[int, Field(ge=0)]`), turns JSON back into those very types, and says what is wrong
-in words a model can act on. Our own would be a worse copy. It weighs 3 MB, is on every Colab machine, and
-is imported when the first tool is made. Docstrings are read by docstring-parser (22 kB, no dependencies) in
-Google's, NumPy's and Sphinx's styles.
-"""
-
-# ruff: noqa: ASYNC109 - `timeout` is the tool's limit, and the model is told.
+# ruff: noqa: ASYNC109 - `timeout` is the tool's limit, of which the model is told.
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import enum
@@ -21,16 +15,17 @@ import json
 import re
 import threading
 import time
-import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import EllipsisType
 from typing import Any
 
 from rtnb.errors import InputError, ToolFailed, mask_secrets
+from rtnb.session import signature
+from rtnb.transport.handle import settle
 
 TIMEOUT_SECONDS = 30.0
-"""How long a function may take unless told otherwise: a person on the phone waits no longer."""
+"""Time a function may take unless its tool says otherwise: a user on the phone waits no longer."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # SDK: the API's own pattern for function names.
 
@@ -44,7 +39,7 @@ class ToolCall:
         arguments: The arguments by name, as the model wrote them; the raw text where that is not a JSON
             object.
         call_id: The API's id of the call.
-        output: What the model was told. None while the function runs.
+        output: The result as the model reads it. None while the function runs.
         error: What went wrong: a `ToolFailed`, whose `__cause__` is what the function raised. None for
             nothing.
         seconds: How long the function took. None while it runs.
@@ -80,7 +75,7 @@ def _in_words(error: BaseException) -> str:
 
 @dataclass(frozen=True, repr=False)
 class Tool:
-    """A function the model may call.
+    """Function that the model may call.
 
     Attributes:
         name: Its name for the model: letters, digits, `_` and `-`, at most 64.
@@ -126,9 +121,9 @@ class Tool:
         if not callable(function):
             raise InputError(
                 f"Your tool {function!r} is not a function. Give a Python function, or a dict such as "
-                "{'type': 'mcp', 'server_label': …, 'server_url': …}.",
+                "{'type': 'mcp', 'server_label': …, 'server_url': …}."
             )
-        plain = _unwrapped(function)
+        plain = signature.unwrapped(function)
         name = name or str(getattr(plain, "__name__", type(plain).__name__))
         if not _NAME.fullmatch(name):
             raise InputError(
@@ -136,12 +131,12 @@ class Tool:
                 "def, or use Tool.from_function(function, name='…').",
                 tool=name,
             )
-        doc = _docstring(function)
-        model, places = _model_of(function, plain, name, doc.arguments)
+        text, about = signature.docstring(function)
+        model, places = signature.model_of(function, plain, name, about)
         return cls(
             name=name,
-            description=description if description is not None else doc.text,
-            parameters=_schema(model),
+            description=description if description is not None else text,
+            parameters=signature.schema_of(model),
             function=function,
             timeout=timeout,
             _model=model,
@@ -149,13 +144,8 @@ class Tool:
         )
 
     def definition(self) -> dict[str, Any]:
-        """The tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
-        return {
-            "type": "function",
-            "name": self.name,
-            "description": self.description,
-            "parameters": self.parameters,
-        }
+        """Write the tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
+        return {"type": "function", "name": self.name, "description": self.description, "parameters": self.parameters}
 
     def read(self, arguments: str | Mapping[str, Any]) -> dict[str, Any]:
         """Turn what the model wrote into what the function takes.
@@ -221,19 +211,17 @@ class Tool:
         try:
             async with asyncio.timeout(limit) as clock:
                 result = await self._run(values)
-        except TimeoutError as error:
-            if clock.expired():
-                raise self._failed(f"it did not finish within {limit:g} s", written) from error
-            raise self._failed(_in_words(error), written) from error
         except (Exception, SystemExit, KeyboardInterrupt) as error:  # `exit()` in a tool must not end the I/O thread
-            raise self._failed(_in_words(error), written) from error
+            late = isinstance(error, TimeoutError) and clock.expired()
+            what = f"it did not finish within {limit:g} s" if late else _in_words(error)
+            raise self._failed(what, written) from error
         try:
             return _as_text(result)
         except Exception as error:
             raise self._failed(f"its result cannot be told ({_in_words(error)})", written) from error
 
     async def run(self, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...) -> ToolCall:
-        """Call the function and tell how it went, whatever happens.
+        """Call the function and return how it went, whatever happens.
 
         Args:
             arguments: JSON text as the model wrote it.
@@ -241,7 +229,7 @@ class Tool:
             timeout: Seconds it may take. None means as long as it likes; left out, the tool's own.
 
         Returns:
-            The call. Where it failed, `error` says how and `output` is what to tell the model of it.
+            The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
         begun = time.monotonic()
         output, failed = "", None
@@ -259,9 +247,9 @@ class Tool:
         )
 
     async def _run(self, values: dict[str, Any]) -> Any:
-        plain = _unwrapped(self.function)
+        plain = signature.unwrapped(self.function)
         is_async = inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__)
-        args, kwargs = _bound(self.function, values)
+        args, kwargs = signature.bound(self.function, values)
         if is_async:
             return await self.function(*args, **kwargs)
         result = await _in_thread(functools.partial(self.function, *args, **kwargs))
@@ -282,7 +270,7 @@ class Tool:
 
 
 class Toolbox:
-    """The tools of a session: functions of yours, and definitions that are passed through.
+    """Tools of a session: functions of yours, and definitions that are passed through.
 
     Args:
         tools: Functions, `Tool`s, and dicts: `{"type": "mcp", …}` for a server the API itself calls, or
@@ -295,53 +283,42 @@ class Toolbox:
     def __init__(self, tools: Iterable[Callable[..., Any] | Tool | Mapping[str, Any]] = ()) -> None:
         if callable(tools) or isinstance(tools, Tool | Mapping | str):
             raise InputError("Your tools= is a single tool. Put it into a list: tools=[weather].")
-        self._all: list[Tool | dict[str, Any]] = []
-        self._by_name: dict[str, Tool] = {}
-        names: set[str] = set()
+        self._all: dict[str, Tool | dict[str, Any]] = {}
         for given in tools:
-            if isinstance(given, Mapping):
-                name = _check_definition(given)
-                self._all.append(dict(given))
-            else:
-                tool = given if isinstance(given, Tool) else Tool.from_function(given)
-                name = tool.name
-                self._by_name[name] = tool
-                self._all.append(tool)
-            if name in names:
+            tool = dict(given) if isinstance(given, Mapping) else given
+            if not isinstance(tool, Tool | dict):
+                tool = Tool.from_function(tool)
+            name = tool.name if isinstance(tool, Tool) else _check_definition(tool)
+            if name in self._all:
                 raise InputError(
-                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').",
-                    tool=name,
+                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').", tool=name
                 )
-            names.add(name)
+            self._all[name] = tool
 
     def definitions(self) -> list[dict[str, Any]]:
-        """All tools as `session.tools` takes them, in the order they were given."""
-        return [tool.definition() if isinstance(tool, Tool) else tool for tool in self._all]
+        """Write all tools as `session.tools` takes them, in the order they were given."""
+        return [tool.definition() if isinstance(tool, Tool) else tool for tool in self]
 
     async def run(
-        self,
-        name: str,
-        arguments: str,
-        *,
-        call_id: str = "",
-        timeout: float | EllipsisType | None = ...,
+        self, name: str, arguments: str, *, call_id: str = "", timeout: float | EllipsisType | None = ...
     ) -> ToolCall:
-        """Call a tool by name and tell how it went, whatever happens.
+        """Call a tool by name and return how it went, whatever happens.
 
         Args:
-            name: The name the model called. A name that is not here fails, and the model is told which
+            name: The name the model called. A name that is not here fails, and the model reads which
                 there are.
             arguments: JSON text as the model wrote it.
             call_id: The API's id of the call.
             timeout: Seconds it may take. None means as long as it likes; left out, the tool's own.
 
         Returns:
-            The call. Where it failed, `error` says how and `output` is what to tell the model of it.
+            The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
-        tool = self._by_name.get(name)
-        if tool is not None:
+        tool = self._all.get(name)
+        if isinstance(tool, Tool):
             return await tool.run(arguments, call_id=call_id, timeout=timeout)
-        what = f"there is no function of this name here; there are: {', '.join(self._by_name) or 'none'}"
+        known = ", ".join(name for name in self._all if name in self) or "none"
+        what = f"there is no function of this name here; there are: {known}"
         error = ToolFailed(
             f"Your tools have no function {name}: {what}. Give it in tools=.",
             tool=name,
@@ -351,14 +328,17 @@ class Toolbox:
         return ToolCall(name, _readable(arguments), call_id, _told(error), error, 0.0)
 
     def __contains__(self, name: object) -> bool:
-        """Whether `name` is a function that can be called here."""
-        return name in self._by_name
+        """Return whether `name` is a function that can be called here."""
+        return isinstance(name, str) and isinstance(self._all.get(name), Tool)
 
     def __getitem__(self, name: str) -> Tool:
-        return self._by_name[name]
+        tool = self._all.get(name)
+        if isinstance(tool, Tool):
+            return tool
+        raise KeyError(name)
 
     def __iter__(self) -> Iterator[Tool | dict[str, Any]]:
-        return iter(self._all)
+        return iter(self._all.values())
 
     def __len__(self) -> int:
         return len(self._all)
@@ -395,7 +375,7 @@ def _check_definition(given: Mapping[str, Any]) -> str:
 
 
 def _told(error: ToolFailed) -> str:
-    """What the model is told of a failure: what happened, and no more of us than it needs."""
+    """Write a failure for the model: what happened, and no more of us than it needs."""
     return mask_secrets(f"Error: {error.tool} failed: {getattr(error, 'problem', error)}.")
 
 
@@ -417,207 +397,26 @@ def _as_text(result: Any) -> str:
     return to_json(result, fallback=str, inf_nan_mode="constants").decode()
 
 
-# --- from signature to schema -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Doc:
-    text: str
-    arguments: dict[str, str]
-
-
-def _docstring(function: Callable[..., Any]) -> _Doc:
-    plain = _unwrapped(function)
-    text = inspect.getdoc(plain)
-    if not inspect.isroutine(plain):
-        # An object that can be called: what it does is told at __call__; its class's docstring tells what
-        # it is.
-        text = inspect.getdoc(type(plain).__call__) or inspect.getdoc(type(plain))
-    if not text:
-        return _Doc("", {})
-    import docstring_parser
-
-    try:
-        parsed = docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        return _Doc(text, {})
-    arguments = {argument.arg_name: " ".join((argument.description or "").split()) for argument in parsed.params}
-    said = "\n\n".join(part.strip() for part in (parsed.short_description, parsed.long_description) if part)
-    return _Doc(said, arguments)
-
-
-def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
-
-
-def _hints(plain: Callable[..., Any], name: str) -> dict[str, Any]:
-    target = plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain).__call__
-    if inspect.isclass(plain):
-        target = plain.__init__
-    try:
-        return typing.get_type_hints(inspect.unwrap(target), include_extras=True)
-    except (NameError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"Your tool {name} has an annotation that cannot be read ({error}). Define its types at the top "
-            "of the notebook, not inside a function.",
-            tool=name,
-        ) from error
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    fixed = function.keywords if isinstance(function, functools.partial) else {}
-    return [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and parameter.name not in fixed
-    ]
-
-
-def _model_of(
-    function: Callable[..., Any], plain: Callable[..., Any], name: str, told: dict[str, str]
-) -> tuple[Any, tuple[str, ...]]:
-    """A pydantic model of the arguments, and the parameters' names by its fields' places."""
-    from pydantic import BaseModel, ConfigDict, Field, create_model
-    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
-    from pydantic_core import PydanticSerializationError, to_json
-
-    try:
-        parameters = _parameters(function)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.",
-            tool=name,
-        ) from error
-    hints = _hints(plain, name)
-    fields: dict[str, Any] = {}
-    for place, parameter in enumerate(parameters):
-        default = parameter.default
-        annotation = hints.get(parameter.name, Any)
-        if annotation is Any and default not in (parameter.empty, None):
-            annotation = type(default)
-        about: dict[str, Any] = {"alias": parameter.name}
-        if told.get(parameter.name):
-            about["description"] = told[parameter.name]
-        if default is not parameter.empty:
-            try:
-                to_json(default)
-                about["default"] = default
-            except (PydanticSerializationError, ValueError):
-                # It cannot be shown to the model; that it may be left out can.
-                about["default_factory"] = functools.partial(_same, default)
-        # Fields by place and not by name: a parameter may be called `schema`, `copy` or `_city`.
-        fields[f"p{place}"] = (annotation, Field(**about))
-    try:
-        model: type[BaseModel] = create_model(
-            name,
-            __config__=ConfigDict(
-                extra="forbid",
-                arbitrary_types_allowed=False,
-                coerce_numbers_to_str=True,
-                protected_namespaces=(),
-            ),
-            **fields,
-        )
-        model.model_json_schema()
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"Your tool {name} has a parameter of a type that JSON cannot carry ({reason}). Use text, "
-            "numbers, lists, dicts, dates, enums, dataclasses or pydantic models.",
-            tool=name,
-        ) from error
-    return model, tuple(parameter.name for parameter in parameters)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _schema(model: Any) -> dict[str, Any]:
-    """The model's JSON Schema as short as it can be: every word of it is paid for at each turn."""
-    schema = model.model_json_schema()
-    definitions = schema.pop("$defs", {})
-    kept: dict[str, Any] = {}
-
-    def plain(node: Any, inside: tuple[str, ...], names: bool = False) -> Any:
-        if isinstance(node, list):
-            return [plain(each, inside) for each in node]
-        if not isinstance(node, dict):
-            return node
-        reference = node.get("$ref")
-        if isinstance(reference, str) and not names:
-            name = reference.rpartition("/")[2]
-            rest = {key: plain(value, inside) for key, value in node.items() if key != "$ref"}
-            if name in inside:
-                # A type that holds itself cannot be written out; it stays a reference.
-                kept.setdefault(name, None)
-                return {"$ref": reference, **rest}
-            return {**plain(definitions[name], (*inside, name)), **rest}
-        return {
-            key: plain(value, inside, names=key in ("properties", "$defs") and not names)
-            for key, value in node.items()
-            # Titles only repeat the names. (`names`: here the keys are parameters' own names.)
-            if names or not (key == "title" and isinstance(value, str))
-        }
-
-    short: dict[str, Any] = plain(schema, ())
-    short.pop("description", None)  # BaseModel's own docstring, where pydantic puts one.
-    for name in kept:
-        kept[name] = plain(definitions[name], (name,))
-    if kept:
-        short["$defs"] = kept
-    return short
-
-
-# --- calling ------------------------------------------------------------------------------------------------
-
-
-def _bound(function: Callable[..., Any], values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Values by name as positional and keyword arguments; only positional-only parameters go by position."""
-    args = []
-    for parameter in _parameters(function):
-        if parameter.kind is not parameter.POSITIONAL_ONLY:
-            break
-        if parameter.name not in values:
-            break
-        args.append(values[parameter.name])
-    rest = list(values.items())[len(args) :]
-    return tuple(args), dict(rest)
-
-
 async def _in_thread(function: Callable[[], Any]) -> Any:
     """Run a blocking function in a thread of its own and await its result.
 
     Not `asyncio.to_thread`: its threads are joined when Python ends, so that one function that hangs would
     keep the process from ending. Nobody can stop a thread, so on a timeout this one is left to itself.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
+    done: concurrent.futures.Future[Any] = concurrent.futures.Future()
     context = contextvars.copy_context()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(result)
-        elif isinstance(error, StopIteration):
-            # A future does not carry StopIteration.
-            done.set_exception(RuntimeError("StopIteration"))
-        else:
-            done.set_exception(error)
 
     def work() -> None:
         result, error = None, None
         try:
             result = context.run(function)
         except BaseException as raised:
-            # SystemExit too: `exit()` in a tool must not end the thread without a word.
-            error = raised if isinstance(raised, Exception) else RuntimeError(_in_words(raised))
-        # Where the loop was closed while the function ran, nobody waits any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, error)
+            # SystemExit too: `exit()` in a tool must not end the thread without a word. StopIteration: no future
+            # carries it.
+            carried = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
+            error = raised if carried else RuntimeError(_in_words(raised))
+        with contextlib.suppress(concurrent.futures.InvalidStateError):  # nobody waits any more
+            settle(done, result, error)
 
     threading.Thread(target=work, name="rtnb-tool", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)

@@ -1,1 +1,1 @@
-"""The I/O thread, the endpoint and the socket."""
+"""Transport: the I/O thread, the endpoint and the socket."""

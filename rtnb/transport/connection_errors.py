@@ -1,4 +1,4 @@
-"""What goes wrong at the door and at the end, put into words: who is to blame, what happened, what to do.
+"""Errors of opening and of the end, put into words: who is to blame, what happened, what to do.
 
 Servers refuse in two ways: with an HTTP status instead of the upgrade (Azure, proxies), or, as OpenAI does today, by
 accepting the socket and saying no inside it, with an `error` event and a close code (both recorded).
@@ -23,7 +23,7 @@ _KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
 
 
 def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> ConnectionFailed:
-    """The end of a session nobody asked for; a clean close by the server can still be the end of the hour.
+    """Make the error of an end that nobody asked for; a clean close by the server can still be the end of the hour.
 
     Args:
         code: The close code. None where there was none.
@@ -47,12 +47,12 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
 
 
 def goes_on(error: ConnectionFailed) -> ConnectionFailed:
-    """The same break for a turn that it ended, where a new session takes over by itself: another remedy."""
+    """Make the same error for a turn that it ended, where a new session takes over: it has another remedy."""
     return ConnectionFailed(str(error).replace(_ANEW, _AGAIN), code=error.code, reason=error.reason, url=error.url)
 
 
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
-    """What an HTTP status in place of the upgrade means; `KeyRefused` for 401, `ConnectionFailed` for all others."""
+    """Make the error of an HTTP status in place of the upgrade: `KeyRefused` for 401, else `ConnectionFailed`."""
     status = refused.response.status_code
     if 300 <= status < 400:
         to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
@@ -81,7 +81,7 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
 
 
 def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str) -> RtnbError:
-    """What OpenAI says inside the socket it has just accepted (recorded): an `error`, and a close with 3000 or 4000.
+    """Make the error of a refusal after the upgrade: an `error`, and a close with 3000 or 4000 (recorded of OpenAI).
 
     Args:
         event: The `error` event.
@@ -107,7 +107,7 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
 
 
 def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
-    """What an error below the protocol means: names, certificates, refused or silent addresses."""
+    """Make the error of a failure below the protocol: names, certificates, refused or silent addresses."""
     if isinstance(broken, ssl.SSLError):
         what = "The network shows a certificate nobody here trusts; a company or school proxy may read the traffic"
     elif isinstance(broken, socket.gaierror):

@@ -1,4 +1,4 @@
-"""Where to connect: the one seam between OpenAI, other servers, the practice server and a replay."""
+"""Addresses to connect to: the one seam between OpenAI, other servers, the practice server and a replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Address:
         provider: What kind of server it is, and what it lacks.
         source: Who answers, in a word: `"openai"`, `"practice"`, `"replay"`, or the host's name.
         headers: Makes the headers that carry the key, at the handshake and nowhere else.
-        reveal: Gives the whole address, for the handshake alone.
+        reveal: Returns the whole address, for the handshake alone.
         local: Whether the server is on this machine, where no proxy may come between.
         sideband: Whether it joins a live call, where the server sends no `session.created` (recorded).
     """
@@ -38,7 +38,7 @@ class Address:
 
 
 def parse(url: str | None) -> SplitResult:
-    """Take a person's address apart; None and "" mean OpenAI's.
+    """Take a user's address apart; None and "" mean OpenAI's.
 
     Raises:
         InputError: If it is not one a socket can be opened to.
@@ -61,8 +61,8 @@ def resolve(
         url: A WebSocket or HTTP address, with or without `/realtime` and `?model=`. None means OpenAI's.
         model: The model to ask for. None leaves the address as it is.
         key: The key, best as a function that gives it; "" sends none.
-        source: Who answers, in a word. None: told from the address.
-        provider: The kind of server by its name in `models.toml`. None: told from the address.
+        source: Who answers, in a word. None: read from the address.
+        provider: The kind of server by its name in `models.toml`. None: read from the address.
 
     Raises:
         InputError: If the address is not one a socket can be opened to.
@@ -83,6 +83,6 @@ def resolve(
         query.append((kind.model_parameter, model))
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
     told = source or (kind.name if kind.listed else parts.hostname or "")
-    # Told from the plain parts: a key made of words ("localhost") is masked in the address.
+    # Read from the plain parts: a key made of words ("localhost") is masked in the address.
     local, sideband = parts.hostname in _LOCAL_HOSTS, "call_id" in names
     return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full, local, sideband)

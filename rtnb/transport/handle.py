@@ -1,4 +1,4 @@
-"""A hot handle: something that has started already and can be awaited, waited for, or left alone."""
+"""Hot handles: something that has started already and can be awaited, waited for, or left alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ P = TypeVar("P")
 
 
 class Handle(Generic[T]):
-    """The result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
+    """Result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
 
     Giving up on waiting (a cancelled task, an interrupted cell) never cancels the work itself.
     """
@@ -26,12 +26,12 @@ class Handle(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether it is over, well or badly."""
+        """True once it is over, well or badly."""
         return self._future.done()
 
     @property
     def error(self) -> BaseException | None:
-        """What went wrong. None while it runs and where nothing did."""
+        """Error that ended it. None while it runs and after a good end."""
         return self._future.exception() if self._future.done() else None
 
     def wait(self, timeout: float | None = None) -> T:
@@ -67,16 +67,24 @@ class Handle(Generic[T]):
         return asyncio.shield(future).__await__()
 
     def _finish(self, result: T) -> None:
-        if not self._future.done():
-            self._future.set_result(result)
+        settle(self._future, result)
 
     def _fail(self, error: BaseException) -> None:
-        if not self._future.done():
-            self._future.set_exception(error)
+        settle(self._future, error=error)
+
+
+def settle(future: concurrent.futures.Future[T], result: Any = None, error: BaseException | None = None) -> None:
+    """Give a future its result, or an error in its place; one that has either keeps it."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 class Stream(Handle[T], Generic[T, P]):
-    """A handle on something that comes in pieces: `for` and `async for` give each of them, old ones first."""
+    """Handle on something that comes in pieces: `for` and `async for` give each of them, old ones first."""
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
         """Put every piece, those that came already first, and None after the last; the function returned ends it."""

@@ -1,4 +1,4 @@
-"""The one I/O thread on which every socket lives.
+"""One I/O thread on which every socket lives.
 
 A notebook's own event loop stands still whenever a cell blocks, and a socket on it would miss the server's pings (one
 every 20 s) and be dropped. Sockets therefore live on a loop of their own in a daemon thread.
@@ -23,7 +23,7 @@ _thread: threading.Thread | None = None
 
 
 def io_loop() -> asyncio.AbstractEventLoop:
-    """Give the I/O thread's loop, starting the thread if need be (also after a fork, which copies no threads)."""
+    """Return the I/O thread's loop, starting the thread if need be (also after a fork, which copies no threads)."""
     global _loop, _thread
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
@@ -46,7 +46,7 @@ def _serve(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
 
 
 def on_io_thread() -> bool:
-    """Tell whether the caller runs on the I/O thread, where waiting would stop every socket."""
+    """Return whether the caller runs on the I/O thread, where waiting would stop every socket."""
     return threading.current_thread() is _thread
 
 

@@ -1,1 +1,1 @@
-"""What a person sees and touches: one Python file and one ESM file a widget, no bundler, nothing from the network."""
+"""Widgets and cards: a folder for each with its Python, JavaScript and CSS; no bundler, nothing from the network."""

@@ -49,7 +49,7 @@ display(echo)
 LISTEN = """
 arrived = []
 def note(update):
-    if isinstance(update, c.Sound) and not update.start_ms:
+    if isinstance(update, c.AudioDelta) and not update.start_ms:
         arrived.append((update.item_id, time.time() * 1000))
 call.session.subscribe(note)
 """
@@ -57,12 +57,12 @@ call.session.subscribe(note)
 TURN = """async () => {
   const e = [...window.__rtnbCalls.values()].at(-1);
   const now = () => performance.timeOrigin + performance.now();
-  const heard = e.heardSound.bind(e);
+  const heard = e.heard.bind(e);
   let lastSample = 0;
-  e.heardSound = (sound) => { if (e.held) lastSample = now(); heard(sound); };
-  const told = e.told.bind(e);
+  e.heard = (audio) => { if (e.held) lastSample = now(); heard(audio); };
+  const received = e.received.bind(e);
   let inPage = 0;
-  e.told = (message, buffers) => { if (message.kind === "sound") inPage ||= now(); told(message, buffers); };
+  e.received = (message, buffers) => { if (message.kind === "audio") inPage ||= now(); received(message, buffers); };
   e.hold();
   await new Promise((done) => setTimeout(done, 700 + Math.random() * 200));
   const played = new Promise((done) => {
@@ -74,8 +74,8 @@ TURN = """async () => {
   });
   e.letGo();
   const [firstSample, item] = await played;
-  e.heardSound = heard;
-  e.told = told;
+  e.heard = heard;
+  e.received = received;
   await new Promise((done) => setTimeout(done, 150));
   await e.stopPlaying("stop");
   const silence = e.silencedMs;

@@ -29,11 +29,11 @@ print("told", json.dumps({"state": call.state, "ended": call.ended, "cost": call
 
 
 COUNT_SOUND = """() => {
-  const { line } = [...window.__rtnbCalls.values()].at(-1);
-  const send = line.send.bind(line);
+  const { link } = [...window.__rtnbCalls.values()].at(-1);
+  const send = link.send.bind(link);
   window.__soundBytes = 0;
-  line.send = (kind, fields, buffer) => {
-    if (kind === "sound") window.__soundBytes += buffer.byteLength;
+  link.send = (kind, fields, buffer) => {
+    if (kind === "audio") window.__soundBytes += buffer.byteLength;
     send(kind, fields, buffer);
   };
 }"""
@@ -174,11 +174,11 @@ def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: 
         call.notebook.run(1, wait=False)
         call.page.wait_for_timeout(6_000)
         call.speak("order")
-        waiting = call.engine("e.line.waitingSeconds")
+        waiting = call.engine("e.link.waitingSeconds")
         if waiting > 5:  # this kernel takes no messages while a cell runs: the page says so and keeps them
             assert "kernel is running a cell" in call.notices()
         call.notebook.wait_idle(timeout=60)
-        call.wait(lambda: call.engine("e.line.waitingSeconds") < 1)
+        call.wait(lambda: call.engine("e.link.waitingSeconds") < 1)
         assert "kernel is running a cell" not in call.notices()
         call.wait(lambda: [role for role, _ in call.lines()] == ["user", "assistant"])
         assert "mushrooms" in call.lines()[0][1].lower()
@@ -186,7 +186,7 @@ def test_a_blocked_kernel_keeps_the_callers_words_and_says_so(jupyter, seconds: 
         heard = told(call.run(2))["heard"]
         after = call.page.evaluate("window.__soundBytes")
         assert before - 96_000 < heard <= after + 96_000
-        assert call.engine("e.line.sent") > 100
+        assert call.engine("e.link.sent") > 100
 
 
 @old_and_new

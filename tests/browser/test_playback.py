@@ -14,7 +14,8 @@ from browser import lab
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
-PLAYBACK = (Path(rtnb.__file__).parent / "ui" / "playback.js").read_text("utf-8")
+SHARED = Path(rtnb.__file__).parent / "ui" / "shared"
+PLAYBACK = "\n".join((SHARED / name).read_text("utf-8") for name in ("pcm.js", "worklet.js", "playback.js"))
 
 # Helpers of the page: a sweep from `make`, pushed in pieces, and the wait for its end.
 HELPERS = """

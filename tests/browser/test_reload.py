@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab
 
 CALL = "import rtnb\ncall = rtnb.call(practice=True)"
 TOLD = (
-    "print('told', call.state, len(call._past), [e.event['audio_end_ms'] for e in call.log"
+    "print('told', call.state, len(call._engine.exchange.sessions) - 1, [e.event['audio_end_ms'] for e in call.log"
     " if e.direction == 'sent' and e.type == 'conversation.item.truncate'])\n"
     "print('ended', call.ended)"
 )
@@ -55,7 +55,7 @@ def test_a_call_whose_page_is_reloaded_goes_on_with_one_click(jupyter, tmp_path:
 
 
 def test_a_call_to_which_nobody_comes_back_ends_and_can_be_taken_up_with_its_history(jupyter, tmp_path: Path):
-    cells = [CALL + "\nimport rtnb.ui.call as it; it._PAGE_BACK_SECONDS = 1", TOLD]
+    cells = [CALL + "\nimport rtnb.ui.call.engine as it; it._PAGE_BACK_SECONDS = 1", TOLD]
     with in_notebook(jupyter, "over.ipynb", cells, microphone=microphone(tmp_path / "quiet.wav", 60)) as call:
         call.until("listening")
         call.say("What is two plus two?")
@@ -145,12 +145,12 @@ def test_an_upload_cut_off_by_a_reload_is_told_and_can_be_given_again(jupyter, t
     path.write_bytes(os.urandom(6_000_000))
     # The kernel takes so long over a piece that the page goes away in the middle.
     slow = (
-        "import rtnb, time\nbox = rtnb.upload()\npiece = box._piece\n"
+        "import rtnb, time\nbox = rtnb.upload()\npiece = box._transfers.piece\n"
         "def slowly(*args):\n    time.sleep(0.3)\n    piece(*args)\n"
-        "box._piece = slowly\nbox"
+        "box._transfers.piece = slowly\nbox"
     )
-    tell = "print([(f.name, f.bytes, f.sha256) for f in box.files], len(box._arriving))"
-    cells = [slow, tell, "box._piece = piece"]
+    tell = "print([(f.name, f.bytes, f.sha256) for f in box.files], len(box._transfers.arriving))"
+    cells = [slow, tell, "box._transfers.piece = piece"]
     with in_notebook(jupyter, "upload.ipynb", cells, start=False, root=".rtnb-upload") as it:
         it.notebook.saved()
         it.root.locator("input[type=file]").set_input_files(str(path))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtnb import money as costs
 from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recordings, reply_of, session_of, tool_outputs
-from rtnb.money import costs
 from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 

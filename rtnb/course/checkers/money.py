@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtnb import money as costs
 from rtnb.course.checkers.evidence import Exercises, Wrong, reply_of
 from rtnb.errors import BudgetExceeded
-from rtnb.money import costs
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say

@@ -1,0 +1,186 @@
+"""Likely cost of a conversation before it is held, and cost of the same tokens on other models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from rtnb import html, models
+from rtnb.errors import InputError
+from rtnb.money.costs import Cost, cost, cost_of_transcription
+from rtnb.money.usage import Usage
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Likely cost of a conversation.
+
+    Attributes:
+        low: With everything that was said before served from the cache.
+        high: With nothing served from the cache.
+        usage: The tokens, with the history of the conversation counted again at every turn.
+        model: The model's name.
+        turns: How many answers.
+    """
+
+    low: Cost
+    high: Cost
+    usage: Usage = field(repr=False)
+    model: str
+    turns: int
+
+    @property
+    def usd(self) -> float | None:
+        """US dollars at most. None where no price is known."""
+        return self.high.usd
+
+    def __str__(self) -> str:
+        low, high = str(self.low), str(self.high)
+        return high if low == high else f"{low} to {high}"
+
+    def __repr__(self) -> str:
+        return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
+
+    def _repr_html_(self) -> str:
+        rows = [*self.high.rows(), ["at most", "", "", str(self.high)], ["with a full cache", "", "", str(self.low)]]
+        return html.table([f"{self.turns} × {self.model}", "quantity", "price", "US dollars"], rows)
+
+
+def estimate(
+    *,
+    seconds_in: float = 0.0,
+    seconds_out: float = 0.0,
+    turns: int = 1,
+    model: str | None = None,
+    text_in_tokens: int = 0,
+    instructions_tokens: int | None = None,
+    text_only: bool = False,
+    transcription: str | None = None,
+    on: date | None = None,
+) -> Estimate:
+    """Estimate what a conversation is likely to cost, before it is held.
+
+    Every answer bills the whole conversation before it as input once more. How much of that comes from the server's
+    cache nobody can promise, so the estimate is a range.
+
+    Args:
+        seconds_in: Seconds of speech sent, in the whole talk.
+        seconds_out: Seconds of speech received, in the whole talk.
+        turns: Answers, at least 1; speech is spread over them evenly.
+        model: The model's name. None means the default one.
+        text_in_tokens: Text typed in the whole talk (a word is about 1.3 tokens).
+        instructions_tokens: Instructions and tools, which every turn carries. None means the default
+            instructions.
+        text_only: Whether the answers are text: then `seconds_out` counts as its words only.
+        transcription: Model that transcribes the speech sent, billed apart. None means none.
+        on: The day whose prices to use. None means the newest.
+
+    Returns:
+        The range; its `usd` is the upper end.
+
+    Raises:
+        InputError: A negative length, or fewer than one turn.
+    """
+    if turns < 1 or min(seconds_in, seconds_out, text_in_tokens) < 0:
+        raise InputError(
+            "Your estimate needs turns of at least 1 and lengths of 0 or more. Give for example "
+            "estimate(seconds_in=60, seconds_out=60, turns=6).",
+            turns=turns,
+        )
+    about = models.get(model or models.DEFAULT)
+    name, of = about.name, models.limits()
+    fixed = of.text_in_tokens_per_turn if instructions_tokens is None else instructions_tokens
+    heard = seconds_in / 60 * of.audio_in_tokens_per_minute / turns
+    typed = text_in_tokens / turns
+    words = seconds_out * of.text_out_tokens_per_second_spoken / turns
+    spoken = 0.0 if text_only else seconds_out / 60 * of.audio_out_tokens_per_minute / turns
+    thought = of.reasoning_tokens_per_turn if about.reasoning else 0
+
+    # At turn k the model reads the instructions, k turns of the user and k - 1 answers of its own: sums of 1…turns
+    # and of 0…turns-1. Reasoning is not read again. Where nobody knows how answers are, the dearer way is taken.
+    asked, answered = turns * (turns + 1) / 2, turns * (turns - 1) / 2
+    text_read = fixed * turns + typed * asked + words * answered
+    audio_read = heard * asked + (0 if about.rereads_audio is False else spoken * answered)
+    # New is what the user adds at each turn. All else was read, or said, in an earlier one.
+    text_new, audio_new = fixed + typed * turns, heard * turns
+
+    def used(cached: bool) -> Usage:
+        return Usage(
+            input_text_tokens=round(text_read),
+            input_audio_tokens=round(audio_read),
+            cached_text_tokens=round(text_read - text_new) if cached else 0,
+            cached_audio_tokens=round(audio_read - audio_new) if cached else 0,
+            output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
+            output_audio_tokens=round(spoken * turns),
+            reasoning_tokens=round(thought * turns),
+        )
+
+    apart = (
+        cost_of_transcription({"type": "duration", "seconds": seconds_in}, transcription, on=on)
+        if transcription
+        else Cost()
+    )
+    return Estimate(
+        low=cost(used(cached=True), name, on=on) + apart,
+        high=cost(used(cached=False), name, on=on) + apart,
+        usage=used(cached=False),
+        model=name,
+        turns=turns,
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Cost of the same tokens on several models, cheapest first.
+
+    Attributes:
+        rows: `(model's name, cost)` pairs.
+    """
+
+    rows: tuple[tuple[str, Cost], ...]
+
+    def _cells(self) -> list[list[str]]:
+        # The cheapest with a price is the measure.
+        base = next((amount.usd for _, amount in self.rows if amount.usd), None)
+        return [
+            [name, str(amount), f"{amount.usd / base:.1f} ×" if base and amount.usd is not None else ""]
+            for name, amount in self.rows
+        ]
+
+    def __repr__(self) -> str:
+        width = max((len(name) for name, _ in self.rows), default=0)
+        return "\n".join(f"{name.ljust(width)}  {amount:>10}  {times}" for name, amount, times in self._cells())
+
+    def _repr_html_(self) -> str:
+        return html.table(["model", "the same talk", ""], self._cells())
+
+    def __getitem__(self, name: str) -> Cost:
+        return dict(self.rows)[name]
+
+
+def compare(
+    usage: Usage | Mapping[str, Any] | Estimate, among: Iterable[str] | None = None, *, on: date | None = None
+) -> Comparison:
+    """Compare what the same conversation costs on each model.
+
+    The tokens are taken as they are: another model would answer in other words, and 2.x models add reasoning.
+
+    Args:
+        usage: Tokens, a `response.done` event, or an estimate.
+        among: Names of models. None means every realtime model with a price that is not gone.
+        on: The day whose prices to use. None means the newest.
+
+    Returns:
+        The costs, cheapest first; models without a known price last.
+    """
+    used = usage.usage if isinstance(usage, Estimate) else usage
+    names = (
+        [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
+        if among is None
+        else list(among)
+    )
+    rows = [(name, cost(used, name, on=on)) for name in names]
+    return Comparison(tuple(sorted(rows, key=lambda row: math.inf if row[1].usd is None else row[1].usd)))

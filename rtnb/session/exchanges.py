@@ -1,0 +1,99 @@
+"""Client events together with the answer that each waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from rtnb.errors import ServerError
+from rtnb.models import Provider
+from rtnb.protocol import client_events
+from rtnb.transport.channel import Channel
+
+# Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
+BENIGN_CODES = frozenset(
+    {
+        "response_cancel_not_active",
+        "conversation_already_has_active_response",
+        "input_audio_buffer_commit_empty",
+        "item_truncate_invalid_item_id",
+    }
+)
+# How long an unknown server may take to say `session.updated`, which some never do.
+_UPDATE_WAIT_SECONDS = 5.0
+
+
+def is_type(*types: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that says whether an event is of one of these types, and about this item."""
+    return lambda event: event["type"] in types and (item_id is None or event.get("item_id") == item_id)
+
+
+def message(role: str, words: str) -> dict[str, Any]:
+    """Write an earlier turn as an item; the API takes no audio for the assistant's side."""
+    return client_events.message(
+        role, [{"type": "output_text" if role == "assistant" else "input_text", "text": words}]
+    )
+
+
+def update(
+    channel: Channel, provider: Provider, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]
+) -> Awaitable[dict[str, Any]]:
+    """Change the session now; return what waits for `session.updated`, {} where the server never says it."""
+    event = client_events.session_update(settings)
+    if not provider.responses:
+        event["model"] = model  # a server that only transcribes reads nothing else
+    if not provider.answers_update:
+        channel.put(event)
+        return asyncio.sleep(0, {})
+    answers = is_type("session.updated", "transcription_session.updated")
+    answer = channel.expect(event, answers, "the session's configuration")
+    return answer if provider.known else _confirmed(answer, warn)
+
+
+async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:
+    try:
+        return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)
+    except (TimeoutError, ServerError) as error:
+        if isinstance(error, ServerError) and ((error.event or {}).get("error") or {}).get("event_id"):
+            raise  # else it may complain of a field and go on, as some do
+        warn("The server did not confirm the session's configuration, so it may have its own.")
+        return {}
+
+
+def create_items(channel: Channel, provider: Provider, items: Sequence[dict[str, Any]]) -> Awaitable[Any]:
+    """Add items to the conversation now; return what waits for all of them, and raises the first refusal."""
+    events = [client_events.item_create(item) for item in items]
+    if provider.answers_update:
+        added = is_type("conversation.item.added")
+        return _all([channel.expect(event, added, "an earlier turn") for event in events])
+    for event in events:  # servers that speak the protocol in part never announce an item
+        channel.put(event)
+    return asyncio.sleep(0)
+
+
+async def _all(answers: Sequence[Awaitable[Any]]) -> None:
+    for answer in await asyncio.gather(*answers, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+
+
+def cancel(channel: Channel, event: dict[str, Any]) -> Awaitable[dict[str, Any] | None]:
+    """Stop a response now; return what waits for its end, None where none was running."""
+    active = channel.conversation.active_response()
+    wanted = event.get("response_id") or (active.id if active else None)
+    answer = channel.expect(
+        event,
+        lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
+        "to cancel",
+    )
+    return _unless_too_late(answer)
+
+
+async def _unless_too_late(answer: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
+    try:
+        return await answer
+    except ServerError as refused:
+        if refused.code in BENIGN_CODES:
+            return None
+        raise

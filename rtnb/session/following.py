@@ -1,0 +1,344 @@
+"""Asking for a response, and following it to the end: the one loop over responses, function calls and approvals.
+
+Every turn comes here, whether its caller asked for it, the server began it by itself, or it belongs to a live call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from rtnb.errors import ResponseFailed, ServerError
+from rtnb.money import cost, limits
+from rtnb.money.meter import next_input
+from rtnb.protocol import client_events
+from rtnb.protocol import conversation as c
+from rtnb.session.context import TurnContext
+from rtnb.session.reply import Approval, TurnState
+from rtnb.session.router import goes_on
+from rtnb.session.updates import ToolRan
+
+__all__ = [
+    *("TOOL_ROUNDS", "Sent", "calls_ours", "ended", "expect_item", "follow", "judge", "next_response"),
+    *("reserve", "respond", "send_approval", "updates_of"),
+]
+
+Sent = list[asyncio.Task[Any]]
+"""Parts that were sent; a task fails if the server refuses its part."""
+
+TOOL_ROUNDS = 8
+"""How many times in a row the model may call functions before it is asked to answer without."""
+
+# After an MCP call the model goes on by itself (docs, guide realtime-mcp); how long to wait for it to.
+_GOES_ON_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def updates_of(context: TurnContext) -> AsyncIterator[asyncio.Queue[Any]]:
+    """Queue the updates that steer a turn; words and audio, most of all, steer nothing."""
+    queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    def put(update: Any) -> None:
+        if not isinstance(update, c.TextDelta | c.AudioDelta):
+            queue.put_nowait(update)
+
+    end = context.listeners.subscribe(put)
+    try:
+        yield queue
+    finally:
+        end()
+
+
+def expect_item(
+    context: TurnContext, turn: TurnState, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
+) -> asyncio.Task[Any]:
+    """Send an event from which the server makes an item of this turn, without waiting for it."""
+    answer = context.channel.expect(event, answers, doing)
+
+    async def taken() -> None:
+        event = await answer
+        if item_id := event.get("item_id") or (event.get("item") or {}).get("id"):
+            turn.items[item_id] = context.channel.conversation.turn(item_id)
+
+    task = asyncio.ensure_future(taken())
+    task.add_done_callback(lambda t: t.cancelled() or t.exception())
+    return task
+
+
+def _item_of_type(type_: str) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that says whether an event announces an item of this type."""
+    return lambda event: event["type"] == "conversation.item.added" and (event.get("item") or {}).get("type") == type_
+
+
+def reserve(context: TurnContext, turn: TurnState) -> None:
+    """Set aside what the next response reads.
+
+    Raises:
+        BudgetExceeded: If the budget does not cover it.
+    """
+    turn.reservation.renew(cost(next_input(context.channel.conversation, turn.progress[0]), context.model).usd)
+
+
+async def ended(response: c.Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:
+    """Wait until a response is over. Return False if the server refused the event `asked_id` because of this response.
+
+    A response the server began by itself may come between our `response.create` and its refusal, and look like ours.
+    """
+    while response.active or not updates.empty():
+        update = await updates.get()
+        if isinstance(update, c.Errored) and asked_id is not None and update.error.get("event_id") == asked_id:
+            return False
+    return True
+
+
+async def respond(context: TurnContext, turn: TurnState, settings: Mapping[str, Any], sent: Sequence[Any] = ()) -> None:
+    """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first."""
+    channel, router = context.channel, context.router
+    if turn.unasked:
+        await _until_welcome(context)
+    tries = 0
+    while True:
+        await _wait_for_room(context, turn)
+        router.claim(turn)
+        if turn.asked_at is None:  # the caller waits since the first request, also where functions run in between
+            turn.asked_at = channel.seconds
+        event = client_events.respond(settings)
+        turn.asked_id = event["event_id"]
+
+        def begun(_: object, before: int = len(turn.responses)) -> bool:
+            # Not `response.created`: some servers leave it out, and that of a side response looks the same.
+            return len(turn.responses) > before
+
+        asked = channel.expect(event, begun, "to answer")
+        context.queue.sent(turn)
+        await asyncio.wait({asked})
+        error = asked.exception()
+        if error is not None:
+            router.unclaim(turn)
+        # The server answers in order (recorded), so by now it has refused whatever it did not take.
+        refused = next((task.exception() for task in sent if task.done() and task.exception()), None)
+        if refused is not None:
+            if error is None and turn.responses and turn.responses[-1].active:
+                channel.put(client_events.cancel(turn.responses[-1].id))  # it answers half a question
+            raise refused
+        if error is None:
+            return
+        if not (isinstance(error, ServerError) and error.code == "conversation_already_has_active_response"):
+            raise error
+        # Another response is under way, for instance one the server began by itself.
+        if not await _others_ended(context) and (tries := tries + 1) > 3:
+            raise error
+
+
+async def _others_ended(context: TurnContext) -> bool:
+    """Wait until the response under way is over. Return False if none was."""
+    if (active := context.channel.conversation.active_response()) is None:
+        return False
+    async with updates_of(context) as updates:
+        await ended(active, updates)
+    return True
+
+
+async def _until_welcome(context: TurnContext) -> None:
+    """Wait until nothing speaks against an answer that no caller asked for."""
+    while True:
+        if context.gate is not None:
+            await context.gate()
+        if not await _others_ended(context):
+            return
+
+
+async def _wait_for_room(context: TurnContext, turn: TurnState) -> None:
+    """Wait where the server has said that the next response would go beyond the account's allowance."""
+    talk = context.channel.conversation
+    if not talk.rate_limits or talk.rate_limits_at is None:
+        return
+    tokens = next_input(talk, turn.progress[0]).input_tokens
+    if seconds := limits.wait_before(talk.rate_limits, context.channel.seconds - talk.rate_limits_at, tokens):
+        context.queue.sent(turn)  # nothing else need wait
+        _warn_of_wait(context, turn, seconds, "Your account's limit is nearly reached")
+        await asyncio.sleep(seconds)
+
+
+def _warn_of_wait(context: TurnContext, turn: TurnState, seconds: float, why: str) -> None:
+    """Keep and print that rtnb waits before it asks again."""
+    sentence = f"{why}: rtnb waits {seconds:.1f} s and asks again by itself."
+    turn.warnings.append(sentence)
+    context.channel.say(sentence)
+
+
+# --- following ---------------------------------------------------------------------------------------------------
+
+
+async def follow(
+    context: TurnContext, turn: TurnState, settings: Mapping[str, Any], updates: asyncio.Queue[Any]
+) -> None:
+    """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
+    rounds = tries = 0
+    answered: list[Mapping[str, Any]] = []
+    while True:
+        response = turn.responses[-1]
+        if not await ended(response, updates, turn.asked_id):
+            context.router.disown(turn, response)
+            await ended(response, updates)
+            await respond(context, turn, settings)
+            continue
+        details = response.status_details or {}
+        if response.status == "failed" and not turn.cancelled:
+            tries += 1
+            told = context.channel.conversation.rate_limits
+            seconds = limits.wait_after(details.get("error") or {}, told, tries)
+            if seconds is not None:
+                # The question is in the conversation already: only the answer is asked for once more.
+                _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
+                await asyncio.sleep(seconds)
+                reserve(context, turn)
+                await respond(context, turn, settings)
+                continue
+        if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
+            # Our own recording went on after a pause: its next part is answered by the next response.
+            context.router.claim(turn)
+            while turn.responses[-1] is response:
+                await updates.get()
+            continue
+        judge(turn)
+        calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
+        answered += calls
+        if response.status != "completed" or turn.cancelled:
+            return
+        if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:
+            if await _approved(context, turn, response) and await next_response(context, turn, response):
+                continue
+            return
+        if not any(call.get("name") in context.tools for call in calls):
+            return
+        outputs = await _run_tools(context, turn, calls)
+        rounds += 1
+        reserve(context, turn)
+        if rounds >= TOOL_ROUNDS:
+            turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
+        await respond(context, turn, _after_call(settings, last=rounds >= TOOL_ROUNDS), outputs)
+
+
+def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
+    """Leave a forced tool choice out: it holds for one response only; kept, it would be forced for ever."""
+    if last:
+        return {**settings, "tool_choice": "none"}
+    return {k: v for k, v in settings.items() if k != "tool_choice" or v in ("auto", "none")}
+
+
+def calls_ours(context: TurnContext, response: c.Response) -> bool:
+    """Return whether a response waits for a function or an approval of ours."""
+    return response.status == "completed" and (
+        any(call.get("name") in context.tools for call in response.calls)
+        or any(item.get("type") == "mcp_approval_request" for item in response.output)
+    )
+
+
+async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
+    """Run the functions of one response, all at once, and send what they return."""
+    # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
+    # model made up is answered too; only a definition without a function is the caller's own to answer.
+    defined = {tool.get("name") for tool in context.tools if isinstance(tool, Mapping)}
+    calls = [call for call in calls if call.get("name") not in defined]
+    begun = context.channel.seconds
+    done = await asyncio.gather(
+        *(
+            context.tools.run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "")
+            for call in calls
+        )
+    )
+    turn.tool_calls += done
+    turn.tool_rounds.append((begun, context.channel.seconds))
+    for call, ran in zip(calls, done, strict=True):
+        context.listeners.tell(ToolRan(call.get("id") or "", ran))
+    outputs = [
+        client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")) for ran in done
+    ]
+    added = _item_of_type("function_call_output")
+    return [expect_item(context, turn, event, added, "a tool's result") for event in outputs]
+
+
+async def _approved(context: TurnContext, turn: TurnState, response: c.Response) -> bool:
+    """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
+    asked = [
+        Approval(item.get("id") or "", *(str(item.get(name) or "") for name in ("server_label", "name", "arguments")))
+        for item in response.output
+        if item.get("type") == "mcp_approval_request"
+    ]
+    if not asked:
+        return goes_on(response)
+    if context.decide is None:
+        turn.approvals += asked
+        remedy = "Answer with chat.approve(reply) or chat.approve(reply, False)."
+        if turn.unasked:  # there is no reply to pass
+            remedy = "Connect with approve=, a function that answers it."
+        turn.warnings.append(f"The model asks whether it may call {', '.join(map(str, asked))}. {remedy}")
+        return False
+    for approval in asked:
+        # A function that waits for a user must not stop the sockets.
+        said = await asyncio.to_thread(context.decide, approval)
+        yes = bool(await said if inspect.isawaitable(said) else said)
+        context.router.claim(turn)
+        send_approval(context, turn, approval, yes)
+    return True
+
+
+def send_approval(
+    context: TurnContext, turn: TurnState, approval: Approval, yes: bool, reason: str = ""
+) -> asyncio.Task[Any]:
+    """Send whether an MCP tool may be called."""
+    item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
+    event = client_events.item_create({**item, "reason": reason} if reason else item)
+    return expect_item(context, turn, event, _item_of_type("mcp_approval_response"), "an approval")
+
+
+async def next_response(context: TurnContext, turn: TurnState, after: c.Response | None) -> bool:
+    """Wait for a response that the server begins by itself. Return False if none comes."""
+    try:
+        async with asyncio.timeout(_GOES_ON_SECONDS), updates_of(context) as updates:
+            while not turn.responses or turn.responses[-1] is after:
+                await updates.get()
+    except TimeoutError:
+        # Only here: where one came, it may be over already and wait for the next that the server begins.
+        context.router.unclaim(turn)
+        return False
+    return True
+
+
+def judge(turn: TurnState) -> None:
+    """Say how the last response ended, in the server's words and with what to do.
+
+    Raises:
+        ResponseFailed: If it failed.
+    """
+    response = turn.responses[-1]
+    details = response.status_details or {}
+    if response.status == "failed":
+        error = details.get("error") or {}
+        code = error.get("code") or error.get("type")
+        said = error.get("message") or "it gave no reason"
+        remedy = _REMEDIES.get(
+            str(code), "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
+        )
+        raise ResponseFailed(f"The server could not answer: {said} {remedy}", reply=turn.reply, code=code)
+    reason = details.get("reason") or "no reason given"
+    if response.status == "incomplete":
+        turn.warnings.append(f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}.")
+    elif response.status == "cancelled" and not turn.cancelled:
+        turn.warnings.append(f"The answer was cancelled ({reason}).")
+
+
+_REMEDIES = {
+    "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing.",
+    "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for less.",
+    "inference_rate_limit_exceeded": "The model is busy for your account: wait a little and ask again.",
+}
+_INCOMPLETE = {
+    "max_output_tokens": "raise or leave out max_output_tokens",
+    "content_filter": "rephrase the question",
+    "turn_detected": "it was spoken over",
+}

@@ -1,0 +1,45 @@
+"""Conversation so far as text, for a new server session."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from rtnb.models import Provider
+from rtnb.protocol import conversation as c
+from rtnb.session import exchanges
+from rtnb.transport.channel import Channel
+
+
+async def give_history(channel: Channel, provider: Provider, left_out: Collection[c.Turn]) -> None:
+    """Give a new server session the conversation so far, under the items' old ids, so that no turn is there twice.
+
+    Raises:
+        ServerError: If the server refuses an item.
+    """
+    talk, items = channel.conversation, []
+    answered = {turn.item.get("call_id") for turn in talk.turns if turn.type == "function_call_output"}
+    for turn in [turn for turn in talk.turns if turn not in left_out]:
+        if turn.type == "message" and (words := words_heard(turn)):
+            item = exchanges.message(turn.role, words)
+        elif turn.type.startswith("function_call") and turn.item.get("call_id") in answered:
+            item = {name: turn.item[name] for name in _CALL_FIELDS if name in turn.item}
+        else:
+            continue
+        talk.seeding(turn)
+        items.append({"id": turn.item_id, **item})
+    try:
+        await exchanges.create_items(channel, provider, items)
+    finally:
+        talk.end_seeding()
+
+
+_CALL_FIELDS = ("type", "name", "call_id", "arguments", "output")
+
+
+def words_heard(turn: c.Turn, mark: str = "") -> str:
+    """Return the words of a turn; of one that was spoken over about those that were heard, and the mark."""
+    if turn.truncated_ms is None or not turn.audio_ms:
+        return turn.words
+    words = turn.words.split()
+    heard = words[: round(len(words) * turn.truncated_ms / turn.audio_ms)]
+    return " ".join(heard) + (mark if len(heard) < len(words) else "")

@@ -1,0 +1,370 @@
+"""Life of a session: open, configure, receive, reconnect with the history, close.
+
+One task on the I/O thread lives it from beginning to end, so that every way out goes through one place (`_live`), which
+fails whatever still waits. A session counts as open only once the server has confirmed its configuration: before that,
+audio would meet the server's defaults. After a break that may pass, the same task opens another transport; the turns
+under way have failed by then, since nothing may be sent twice, and those that had not begun go on in the new session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal
+
+from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
+from rtnb.money import bill, limits
+from rtnb.money.meter import Meter
+from rtnb.protocol import beta, frames
+from rtnb.protocol import conversation as c
+from rtnb.session import exchanges, settings
+from rtnb.session.call_queue import CallQueue
+from rtnb.session.history import give_history
+from rtnb.session.reply import Approval, TurnState
+from rtnb.session.router import Router
+from rtnb.session.tools import Toolbox
+from rtnb.session.updates import Closed, Listeners, Reconnecting
+from rtnb.transport import connection_errors, io_thread
+from rtnb.transport.channel import Channel
+from rtnb.transport.endpoint import Address
+from rtnb.transport.handle import Handle, settle
+from rtnb.transport.websocket import End, OpenTransport
+
+_log = logging.getLogger("rtnb")
+
+# What the OpenAI SDK 3.54.0 counts as worth a new try.
+_RECOVERABLE = {1001, 1005, 1006, 1011, 1012, 1013, 1015}
+# What no new session mends; going on would be a loop of sessions that die at once (reported against LiveKit).
+_HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "billing_hard_limit_reached")
+_TRIES = 5
+# A session that lasted this long counts as recovered: the next break has all its tries again.
+_RECOVERED_SECONDS = 30.0
+
+
+class Lifecycle:
+    """Session as the modules of this package see it; a turn sees it as its `TurnContext`.
+
+    Args:
+        where: The server.
+        open_transport: Opens a transport to it, at the beginning and after each break.
+        model: The model that answers.
+        wanted: The session object to ask for.
+        tools: The functions the model may call.
+        meter: Checks and books what it spends.
+        decide: Asked whether an MCP tool may be called. None: the caller is asked.
+        reconnect: Whether to go on in a new session when the connection drops.
+        verbose: Whether to print every event.
+        unasked: Called with a response that ended and belongs to no turn.
+
+    Attributes:
+        settings: The session object that was asked for.
+        state: `"connecting"`, `"open"` or `"closed"`.
+        warnings: Sentences about what was odd but stopped nothing.
+        error: Why it ended. None while it runs and after an orderly end.
+        closing: Whether its end is wanted, so that however the connection ends is no error.
+        opened: Done when it is open for the first time; fails where it never is.
+        ended: Done when the connection is closed for good.
+    """
+
+    def __init__(
+        self,
+        where: Address,
+        open_transport: OpenTransport,
+        model: str,
+        wanted: dict[str, Any],
+        tools: Toolbox,
+        meter: Meter,
+        *,
+        decide: Callable[[Approval], Any] | None,
+        reconnect: bool,
+        verbose: bool,
+        unasked: Callable[[c.Response], None],
+    ) -> None:
+        self.where, self.provider, self.model, self.tools, self.meter = where, where.provider, model, tools, meter
+        self.decide = decide
+        self.gate: Callable[[], Awaitable[object]] | None = None
+        self.own_detection: dict[str, Any] | None = None
+        self.settings: dict[str, Any] = frames.plain(wanted, "session")
+        self.state: Literal["connecting", "open", "closed"] = "connecting"
+        self.warnings: list[str] = []
+        self.error: BaseException | None = None
+        self.closing = False
+        self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self.listeners = Listeners()
+        self.channel = Channel(where, open_transport, self._tell, self._unread, self._silent, verbose=verbose)
+        self.queue = CallQueue(self.channel.append, self.channel.log)
+        self.router = Router(self.channel, self.queue, unasked)
+        self._reconnect = reconnect
+        self._refused: Exception | None = None
+        self._loop = io_thread.io_loop()
+        self._loop.call_soon_threadsafe(self._start)
+
+    def _start(self) -> None:
+        self._life = self._loop.create_task(self._live())
+
+    # --- from any thread
+
+    def submit(self, work: Coroutine[Any, Any, Any]) -> Handle[Any]:
+        """Run a coroutine on the I/O thread, until the session ends at the latest."""
+
+        async def guarded() -> Any:
+            # The session may end before it was ever open.
+            task = asyncio.ensure_future(work)
+            await asyncio.wait({task, self._life}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                raise self.error or self._closed()
+            return await task
+
+        return Handle(asyncio.run_coroutine_threadsafe(guarded(), self._loop))
+
+    def in_order(self, send: Callable[[], Awaitable[Any]]) -> Handle[Any]:
+        """Send something in its place among the calls; the handle is what `send` returns, awaited."""
+        sent: asyncio.Future[asyncio.Future[Any]] = self._loop.create_future()
+
+        def place() -> None:
+            try:
+                sent.set_result(asyncio.ensure_future(send()))
+            except Exception as error:
+                sent.set_exception(error)
+
+        self.call_soon(self.queue.add, place)
+
+        async def answered() -> Any:
+            self._check_open()
+            return await (await sent)
+
+        return self.submit(answered())
+
+    def call_soon(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the I/O thread, after those before it."""
+        self._loop.call_soon_threadsafe(function, *args)
+
+    def close(self) -> None:
+        """Hang up. Safe to call twice."""
+        self.closing = True
+        self.call_soon(self.hang_up)
+
+    # --- what turns and jobs ask for, on the I/O thread
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        if self.state == "open":
+            self._loop.create_task(self.channel.close())
+        elif self.state == "connecting":
+            # Not at once: a task cancelled before its first step would not even say that it is over.
+            self._loop.call_soon(self._life.cancel)
+
+    async def until_open(self) -> None:
+        """Wait until the session is configured."""
+        self._check_open()
+        await Handle(self.opened)
+
+    async def until_ended(self) -> None:
+        """Wait until the connection is closed for good."""
+        await asyncio.wait({self._life})
+
+    async def placed(self, turn: TurnState) -> None:
+        """Wait for the place of a turn in the order of calls."""
+        self._check_open()
+        await turn.place
+
+    def turn_detection(self) -> dict[str, Any] | None:
+        """Return the turn detection in force: the server's, or what was asked for where it does not say."""
+        if self.own_detection is not None:
+            return self.own_detection
+        effective = self.channel.conversation.session or self.settings
+        of_input = (effective.get("audio") or {}).get("input") or {}
+        if "turn_detection" in of_input:
+            return of_input["turn_detection"]
+        return effective.get("turn_detection", self.settings["audio"]["input"]["turn_detection"])
+
+    def warn(self, sentence: str) -> None:
+        """Keep a sentence in the session's warnings, and print it."""
+        self.warnings.append(sentence)
+        self.channel.say(sentence)
+
+    def update(self, wanted: dict[str, Any]) -> Awaitable[dict[str, Any]]:
+        """Change the session now; return what waits for `session.updated`."""
+        answer = exchanges.update(self.channel, self.provider, self.model, wanted, self.warn)
+
+        async def kept() -> dict[str, Any]:
+            updated = await answer
+            self.settings = settings.merge(self.settings, wanted)  # a new session after a break is to be like this one
+            return updated
+
+        return kept()
+
+    def _check_open(self) -> None:
+        if self.state == "closed":
+            raise self.error or self._closed("Your session is closed.")
+
+    def _closed(self, what: str = "You closed the session before this was done.") -> ConnectionFailed:
+        return ConnectionFailed(f"{what} Open a new one with rtnb.connect().", url=self.where.url)
+
+    # --- its life
+
+    async def _live(self) -> None:
+        end, error = End(None, ""), None
+        with contextlib.suppress(asyncio.CancelledError):  # closed while it waited for a place
+            async with limits.slot(self.warn):
+                end, error = await self._live_on()
+        if self.meter.overspent is not None and self.error is self.meter.overspent:
+            error = self.meter.overspent  # it was we who hung up, and this is why
+        wanted = self.closing and self.opened.done() and not isinstance(error, KeyRefused)
+        self.error = None if wanted else error
+        self.state = "closed"
+        gone = error or self._closed()
+        self.queue.close()
+        settle(self.opened, error=gone)
+        self.channel.fail_expected(gone)
+        self.router.fail_all(gone)
+        self._tell(Closed(end.code, end.reason, self.error))
+        settle(self.ended)
+
+    async def _live_on(self) -> tuple[End, BaseException | None]:
+        """Connect and receive until the end, and again after a break that may pass."""
+        tries = 0
+        while True:
+            begun = self.channel.seconds
+            end, error = await self._connected()
+            if self.state == "open" and self.channel.seconds - begun > _RECOVERED_SECONDS:
+                tries = 0
+            if not isinstance(error, ConnectionFailed) or tries >= _TRIES or not self._may_go_on(end.code):
+                return end, error
+            tries += 1
+            self.state = "connecting"
+            self.queue.pause()
+            broken = connection_errors.goes_on(error)
+            self.channel.fail_expected(broken)
+            self.router.fail_all(broken, begun=True)
+            self.channel.conversation.renew()
+            seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
+            self.warn(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
+            self._tell(Reconnecting(end.code, end.reason, seconds))
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                return end, None
+
+    async def _connected(self) -> tuple[End, BaseException | None]:
+        """Connect once and receive until the end; return it, and the error it means."""
+        try:
+            await self.channel.open()
+            configuring = self._loop.create_task(self._configure())
+            try:
+                end = await self.channel.receive()
+            finally:
+                configuring.cancel()
+            if not isinstance(end, End):
+                raise end
+            if self._refused is not None:
+                raise self._refused
+        except asyncio.CancelledError:
+            return End(None, ""), None
+        except RtnbError as error:
+            return End(error.code if isinstance(error, ConnectionFailed) else None, ""), error
+        except Exception as error:
+            _log.exception("rtnb: the session's own code failed")
+            failed = f"rtnb failed while receiving: {type(error).__name__}: {error}. What came is kept."
+            return End(None, ""), ConnectionFailed(failed, reason=str(error), url=self.where.url)
+        if self.closing:
+            return end, None
+        expired = self._was_told("session_expired")
+        return end, connection_errors.ended(*end, self.where.url, expired=expired)
+
+    def _may_go_on(self, code: int | None) -> bool:
+        """Return whether a new session may take over: it is wanted, there was one, and the reason may pass."""
+        wanted = self._reconnect and not self.closing and not self.where.sideband and self.error is None
+        # No code: a try to connect again came to nothing, which may pass as well.
+        passes = code is None or code in _RECOVERABLE
+        return wanted and self.opened.done() and passes and not self._was_told(*_HOPELESS)
+
+    def _was_told(self, *codes: str) -> bool:
+        """Return whether one of the last events is an `error` with one of these codes."""
+        tail = self.channel.log[-5:]
+        return any(e.type == "error" and beta.to_ga(e.event)["error"].get("code") in codes for e in tail)
+
+    async def _configure(self) -> None:
+        """Wait for the session, configure it, give a new one the history, and let the calls go out."""
+        if not self.where.sideband:
+            await self._created()
+        try:
+            await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
+            if self.opened.done():
+                try:
+                    await give_history(self.channel, self.provider, self.router.unanswered)
+                except ServerError as refused:
+                    self.warn(f"The talk goes on without all of its history. {refused}")
+        except ConnectionFailed:
+            return  # the break is dealt with where the transport is read
+        except Exception as refused:
+            # Nothing of a refused configuration holds, answering voice detection included: not a session to talk in.
+            self._refused = refused
+            await self.channel.close()
+            return
+        self.state = "open"
+        settle(self.opened)
+        self.queue.open()
+
+    async def _created(self) -> None:
+        news = asyncio.Event()
+        end = self.listeners.subscribe(lambda _: news.set())
+        try:
+            while not self.channel.conversation.session:
+                news.clear()
+                await news.wait()
+        finally:
+            end()
+
+    # --- what the channel calls
+
+    def _tell(self, update: Any) -> None:
+        self._book(update)
+        self.router.route(update)
+        self.listeners.tell(update)
+
+    def _book(self, update: Any) -> None:
+        """Book what something cost; over the budget, a session that answers by itself is closed at once."""
+        if isinstance(update, c.ResponseEnded):
+            spent = bill.cost_of([update.response], self.model)
+        elif isinstance(update, c.InputTranscript) and update.final:
+            spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
+        else:
+            return
+        over = self.meter.book(spent)
+        if isinstance(update, c.ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
+            turn.reservation.release()
+        if over is not None and self.turn_detection() is not None:
+            self.error = over
+            self.hang_up()
+
+    @property
+    def transcriber(self) -> str | None:
+        """Model that transcribes the user's words. None for none."""
+        return bill.transcription_model(self.channel.conversation.session or self.settings)
+
+    def _unread(self, type_: str, response_id: str, why: str) -> None:
+        """Take note of an event that cannot be read, and let nothing wait for ever for what it may have been."""
+        sentence = mask_secrets(f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why}).")
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+        unread = ServerError(f"{sentence} What came is kept; ask again.", code="unreadable_event")
+        if self.state != "open" and type_.startswith(("session.", "transcription_session.")):
+            self._refused = unread
+            self._loop.create_task(self.channel.close())
+            return
+        talk = self.channel.conversation
+        answer = talk.response(response_id) or talk.active_response()
+        if type_ == "response.done" and answer is not None:
+            self._silent(answer, sentence)
+        else:
+            self.channel.doubt(lambda _: unread, sentence)
+
+    def _silent(self, response: c.Response, sentence: str) -> None:
+        self.router.fail_silent(response, sentence)

@@ -1,0 +1,120 @@
+"""Single client events of a session; what is called goes out in the order of the calls, awaited or not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from rtnb.errors import InputError
+from rtnb.protocol import client_events, frames
+from rtnb.protocol import conversation as c
+from rtnb.session import exchanges
+from rtnb.session.exchanges import is_type
+from rtnb.session.lifecycle import Lifecycle
+from rtnb.transport.handle import Handle
+
+
+class Requests:
+    """Part of a session that sends one event at a time.
+
+    Attributes:
+        lifecycle: The session as the modules of this package see it.
+    """
+
+    lifecycle: Lifecycle
+
+    def send(self, event: Mapping[str, Any]) -> Handle[None]:
+        """Send any client event as it is; the handle is done once it is on the wire.
+
+        Raises:
+            InputError: If it has no type, or cannot be written as JSON.
+        """
+        prepared = frames.plain(event, "event")
+        if not isinstance(prepared, dict) or not isinstance(prepared.get("type"), str):
+            raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
+        prepared.setdefault("event_id", client_events.new_event_id())
+
+        def send() -> Awaitable[None]:
+            self.lifecycle.channel.put(prepared)
+            return self.lifecycle.channel.flushed()
+
+        return self.lifecycle.in_order(send)
+
+    def append(self, pcm: bytes) -> None:
+        """Add audio to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
+        if pcm:
+            self.lifecycle.call_soon(self.lifecycle.queue.add, bytes(pcm))
+
+    def commit(self) -> Handle[dict[str, Any]]:
+        """Turn the audio in the input buffer into an item; gives `input_audio_buffer.committed`."""
+        return self._request(client_events.commit(), is_type("input_audio_buffer.committed"), "to commit the sound")
+
+    def clear(self) -> Handle[dict[str, Any]]:
+        """Forget the audio in the input buffer."""
+        return self._request(client_events.clear(), is_type("input_audio_buffer.cleared"), "to clear the buffer")
+
+    def create(self, item: Mapping[str, Any], previous_item_id: str | None = None) -> Handle[dict[str, Any]]:
+        """Add an item to the conversation; gives `conversation.item.added`.
+
+        Raises:
+            InputError: If it cannot be written as JSON.
+        """
+        if not isinstance(item, Mapping):
+            raise InputError(f"Your item is a {type(item).__name__}, not a dict. Give one as the API's items are.")
+        event, kind = client_events.item_create(item, previous_item_id), item.get("type")
+        return self._request(
+            event,
+            lambda e: e["type"] == "conversation.item.added" and (e.get("item") or {}).get("type") == kind,
+            "the item",
+        )
+
+    def update(self, **session: Any) -> Handle[dict[str, Any]]:
+        """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`.
+
+        Raises:
+            InputError: If a field cannot be written as JSON.
+        """
+        kind = self.lifecycle.settings.get("type", "realtime")
+        wanted = {"type": kind, **frames.plain(session, "session")}
+        return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted))
+
+    def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
+        """Stop the response under way; gives its `response.done`, or None where none was running."""
+        event = client_events.cancel(response_id)
+        return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event))
+
+    def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
+        """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
+        talk = self.lifecycle.channel.conversation
+        turn = talk.turn(frames.plain(item_id, "item_id")) if isinstance(item_id, str) else None
+        limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
+        event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
+        return self._request(event, is_type("conversation.item.truncated", item_id=item_id), "to truncate the answer")
+
+    def delete(self, item_id: str) -> Handle[dict[str, Any]]:
+        """Take an item out of the conversation."""
+        answers = is_type("conversation.item.deleted", item_id=item_id)
+        return self._request(client_events.delete(item_id), answers, "to delete the item")
+
+    def retrieve(self, item_id: str) -> Handle[dict[str, Any]]:
+        """Ask for an item as the server has it, its audio included."""
+        return self._request(
+            client_events.retrieve(item_id),
+            lambda e: e["type"] == "conversation.item.retrieved" and (e.get("item") or {}).get("id") == item_id,
+            "to retrieve the item",
+        )
+
+    def seed(self, turns: Iterable[c.Turn | tuple[str, str]]) -> Handle[None]:
+        """Give the model earlier turns as text, oldest first: turns of another session, or `(role, words)` pairs.
+
+        Audio cannot be given back: the API takes none for the assistant's side.
+        """
+        pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
+        items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
+        life = self.lifecycle
+        return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items))
+
+    def _request(
+        self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
+    ) -> Handle[dict[str, Any]]:
+        return self.lifecycle.in_order(lambda: self.lifecycle.channel.expect(event, answers, doing))

@@ -1,0 +1,201 @@
+"""Turns under way, and to which of them an event belongs.
+
+The server numbers responses and items, but does not say which `response.create` began a response, and begins some by
+itself. So a turn *claims* the next response before it asks for one: the next `response.created` that writes to the
+conversation is that turn's, and its id decides from then on. Three cases are left:
+
+- An out-of-band response is known by the metadata that was sent with it.
+- A response that the server began by itself a moment before our request looks like ours. The refusal of our request
+  tells; `following` then gives the response back and asks again.
+- A response that no turn claimed belongs to nobody (voice detection, or an event sent by hand). If it calls functions,
+  `unasked` takes a turn for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from rtnb.errors import ResponseFailed, RtnbError
+from rtnb.protocol import client_events
+from rtnb.protocol import conversation as c
+from rtnb.session.call_queue import CallQueue
+from rtnb.session.reply import TurnState
+from rtnb.transport.channel import Channel
+
+_log = logging.getLogger("rtnb")
+
+# How long a response that was cancelled before it began is waited for.
+_CANCEL_SECONDS = 3.0
+
+
+def goes_on(response: c.Response) -> bool:
+    """Return whether the model goes on by itself: the last item is a call that the server made for it."""
+    return bool(response.output) and response.output[-1].get("type") == "mcp_call" and response.status == "completed"
+
+
+class Router:
+    """Turns under way, on the I/O thread.
+
+    Args:
+        channel: Where events come from.
+        queue: The order of calls, in which each turn has its place.
+        unasked: Called with a response that ended and belongs to no turn.
+
+    Attributes:
+        sides: Turns beside the conversation by the mark in their metadata.
+        unanswered: The items of turns that a break ended; asking again sends them again.
+    """
+
+    def __init__(self, channel: Channel, queue: CallQueue, unasked: Callable[[c.Response], None]) -> None:
+        self.sides: dict[str, TurnState] = {}
+        self.unanswered: set[c.Turn] = set()
+        self._channel = channel
+        self._queue = queue
+        self._unasked = unasked
+        self._turns: list[TurnState] = []
+        self._claim: TurnState | None = None  # the turn that `response.created` comes for next
+        self._owners: dict[str, TurnState] = {}  # response id → the turn it belongs to
+
+    # --- to whom an event belongs
+
+    def claim(self, turn: TurnState) -> None:
+        """Give the next response that begins to this turn."""
+        self._claim = turn
+
+    def unclaim(self, turn: TurnState) -> None:
+        """Take note that this turn expects no response any more."""
+        if self._claim is turn:
+            self._claim = None
+
+    def disown(self, turn: TurnState, response: c.Response) -> None:
+        """Take a response from a turn: the server had begun it by itself."""
+        turn.responses.remove(response)
+        self._owners.pop(response.id, None)
+
+    def owner(self, response: c.Response) -> TurnState | None:
+        """Return the turn a response belongs to. None for none."""
+        return self._owners.get(response.id)
+
+    def route(self, update: Any) -> None:
+        """Pass an update on to the listeners of the turns it belongs to."""
+        if isinstance(update, c.TextDelta | c.AudioDelta):  # nearly all updates, and their owner is plain
+            if (turn := self._owners.get(update.response_id)) is not None:
+                turn.updates.tell(update)
+            return
+        if isinstance(update, c.ResponseStarted):
+            self._started(update.response)
+        elif isinstance(update, c.ResponseEnded):
+            owner = self.owner(update.response)
+            if goes_on(update.response):  # the next response is of the same turn, and may begin at once
+                self._claim = owner or self._claim
+            if owner is None and update.response.conversation_id is not None:
+                self._unasked(update.response)
+        for turn in self._turns:
+            if self._concerns(update, turn):
+                turn.updates.tell(update)
+
+    def _started(self, response: c.Response) -> None:
+        if response.conversation_id is None:
+            turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
+        else:
+            turn, self._claim = self._claim, None
+        if turn is not None:
+            turn.responses.append(response)
+            self._owners[response.id] = turn
+            if turn.cancelled:  # before it began
+                self._channel.put(client_events.cancel(response.id))
+
+    def _concerns(self, update: Any, turn: TurnState) -> bool:
+        """Return whether an update belongs to a turn: its responses and items, and while it is taken the rest too."""
+        item = update.turn if isinstance(update, c.ItemAdded | c.ItemDone) else None
+        response = getattr(update, "response", None)
+        response_id = getattr(item or update, "response_id", None) or (response.id if response else None)
+        if response_id:
+            return any(response.id == response_id for response in turn.responses)
+        item_id = getattr(item or update, "item_id", None)
+        if item_id and any(item_id in other.items for other in self._turns):
+            return item_id in turn.items
+        return turn is self._queue.current
+
+    # --- their lives
+
+    def begin(self, turn: TurnState, taking: Coroutine[Any, Any, None]) -> None:
+        """Take a turn, when its place in the order of calls comes."""
+        loop = asyncio.get_running_loop()
+        self._turns.append(turn)
+        turn.place = loop.create_future()
+        turn.task = loop.create_task(self._guard(turn, taking))
+
+        def ended(_: asyncio.Task[None]) -> None:
+            # A task cancelled before its first step runs nothing of its own, not even what would end the turn.
+            taking.close()
+            if turn.cancelled and not turn.future.done():
+                self._end(turn)
+
+        turn.task.add_done_callback(ended)
+        self._queue.add_turn(turn)
+
+    async def _guard(self, turn: TurnState, taking: Coroutine[Any, Any, None]) -> None:
+        try:
+            await taking
+            self._end(turn)
+        except asyncio.CancelledError:
+            if turn.cancelled:
+                self._end(turn)
+        except RtnbError as error:
+            self._end(turn, error)
+        except BaseException as error:
+            _log.exception("rtnb: a turn failed")
+            # What would end a program (a function that calls `exit()`) fails this turn and nothing else.
+            self._end(turn, error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}"))
+
+    def _end(self, turn: TurnState, error: BaseException | None = None) -> None:
+        if turn in self._turns:
+            self._turns.remove(turn)
+        self.unclaim(turn)
+        turn.end(error, len(self._channel.log))
+        self._queue.leave(turn)
+
+    def cancel(self, turn: TurnState) -> None:
+        """Stop a turn: its response under way, or what is sent before one."""
+        if turn.future.done():
+            return
+        if active := [response for response in turn.responses if response.active]:
+            self._channel.put(client_events.cancel(active[-1].id))
+        elif self._claim is turn or turn in self.sides.values():
+            # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
+            if self._claim is turn:
+                self._channel.put(client_events.cancel())
+            loop = asyncio.get_running_loop()
+            loop.call_later(_CANCEL_SECONDS, lambda: turn.responses or turn.task.cancel())
+        else:
+            turn.task.cancel()
+            if self._queue.current is turn and turn.asked_at is None:
+                self._channel.put(client_events.clear())
+
+    def fail(self, turns: Iterable[TurnState], error: BaseException) -> None:
+        """End turns with an error."""
+        for turn in list(turns):
+            turn.task.cancel()
+            self._end(turn, error)
+
+    def fail_all(self, error: BaseException, *, begun: bool = False) -> None:
+        """End every turn with an error; with `begun`, those of which something was sent."""
+        turns = [turn for turn in self._turns if turn.begun or not begun]
+        for turn in turns:
+            self.unanswered.update(turn.turns, filter(None, turn.items.values()))
+        self.fail(turns, error)
+        self._owners.clear()
+
+    def fail_silent(self, response: c.Response, sentence: str) -> None:
+        """End an answer of which nothing more will come, and the turn it belongs to."""
+        if not response.active:
+            return
+        self._channel.put(client_events.cancel(response.id))  # where it goes on all the same, nobody follows it
+        response.end("incomplete", "no_end")
+        failed = f"{sentence} The answer has no end. What came of it is in error.reply; ask again."
+        for turn in [turn for turn in self._turns if response in turn.responses]:
+            self.fail([turn], ResponseFailed(failed, reply=turn.reply, code="no_end"))

@@ -1,0 +1,105 @@
+"""Updates that a session adds to those of its conversation, and the listeners that are called with each."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rtnb.session.tools import ToolCall
+
+Listener = Callable[[Any], object]
+
+_log = logging.getLogger("rtnb")
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Last update of a session.
+
+    Attributes:
+        code: The close code. None where the socket was never open.
+        reason: The server's words; "" for none.
+        error: What went wrong. None for an orderly end.
+    """
+
+    code: int | None
+    reason: str
+    error: BaseException | None
+
+
+@dataclass(frozen=True)
+class Reconnecting:
+    """Connection is gone, and rtnb goes on in a new session with the history as text.
+
+    Attributes:
+        code: The close code. None where there was none.
+        reason: The server's words; "" for none.
+        seconds: In how many seconds the next try begins.
+    """
+
+    code: int | None
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ToolRan:
+    """Function that the model called has returned or failed, and the model is sent its output.
+
+    Attributes:
+        item_id: The item of the call.
+        call: How the call went.
+    """
+
+    item_id: str
+    call: ToolCall
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Last update of a reply."""
+
+    reply: Any
+
+
+class Listeners:
+    """Functions that are called with each update, on the I/O thread; any thread may add and remove them.
+
+    Args:
+        keep: Whether a new listener is called with the earlier updates first.
+    """
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self._keep = keep
+        self._updates: list[Any] = []
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+
+    def tell(self, update: Any) -> None:
+        """Call every listener; what one raises is logged, and the next is called."""
+        with self._lock:
+            if self._keep:
+                self._updates.append(update)
+            listeners = list(self._listeners)
+        for listener in listeners:
+            try:
+                listener(update)
+            except BaseException:  # SystemExit too would end the I/O thread, and with it every session
+                _log.exception("rtnb: a listener failed; the session goes on")
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Add a listener; return a function that removes it."""
+        with self._lock:
+            for update in self._updates:
+                listener(update)
+            self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unsubscribe

@@ -1,0 +1,286 @@
+"""Events both ways over a transport: the log, the fold, and who waits for which answer.
+
+Runs on the I/O thread. It knows events but no turns: those are the session's. Few events name the one that they answer,
+so each question says which event it waits for, and the first that was asked is answered first; an `error` names the
+event that it refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rtnb.errors import RtnbError, mask_secrets
+from rtnb.protocol import beta, client_events, error_events, frames
+from rtnb.protocol.conversation import Conversation, Other, Response, Update
+from rtnb.protocol.log import Log
+from rtnb.transport import connection_errors
+from rtnb.transport.endpoint import Address
+from rtnb.transport.websocket import End, OpenTransport, Transport
+
+# How much of a frame that cannot be read is kept in the log.
+_KEPT_BYTES = 10_000
+# How long a server may owe an answer after an error that names no event, or an event that cannot be read.
+_SILENCE_SECONDS = 3.0
+
+_log = logging.getLogger("rtnb")
+
+
+@dataclass
+class _Expectation:
+    """Client event whose answer is waited for."""
+
+    answers: Callable[[dict[str, Any]], bool]
+    future: asyncio.Future[dict[str, Any]]
+    doing: str
+
+    def fail(self, error: BaseException) -> None:
+        """Fail with this error where no answer came before."""
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # nobody may be waiting any more
+
+
+class Channel:
+    """One transport at a time, with every event that goes over it kept in the log and folded.
+
+    Args:
+        where: The server.
+        open_transport: Opens a transport to it.
+        tell: Called with every update, on the I/O thread.
+        unread: Called with the type of an event that cannot be read, the id of its response ("" where it has none),
+            and why.
+        silent: Called with an answer that got no end, and a sentence that may say why.
+        verbose: Whether to print every event.
+
+    Attributes:
+        conversation: The state folded from the events.
+        log: Every event both ways.
+    """
+
+    def __init__(
+        self,
+        where: Address,
+        open_transport: OpenTransport,
+        tell: Callable[[Update], None],
+        unread: Callable[[str, str, str], None],
+        silent: Callable[[Response, str], None],
+        *,
+        verbose: bool = False,
+    ) -> None:
+        self.log = Log()
+        self.conversation = Conversation(self.log.heard.read)
+        self._where = where
+        self._open = open_transport
+        self._tell = tell
+        self._unread = unread
+        self._silent = silent
+        self._received_at = 0.0  # when the last frame came
+        self._verbose = verbose
+        # What is printed from the I/O thread belongs to the cell that opened the session.
+        self._context = contextvars.copy_context()
+        self._born = time.perf_counter()
+        self._transport: Transport | None = None
+        self._expected: dict[str, _Expectation] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Time since the channel was asked for, on the log's clock."""
+        return time.perf_counter() - self._born
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes of audio that wait to be sent."""
+        return 0 if self._transport is None else self._transport.unsent_bytes
+
+    async def open(self) -> None:
+        """Open a transport to the server.
+
+        Raises:
+            KeyRefused: If the server does not accept the key.
+            ConnectionFailed: If none can be opened.
+        """
+        self._transport = await self._open()
+
+    async def receive(self) -> End | RtnbError:
+        """Receive until the transport ends.
+
+        Returns:
+            The end. Where no session came about, the error it means, `KeyRefused` or `ConnectionFailed`: returned and
+            not raised, for the frames of this function quote what the server said, which may quote the key.
+        """
+        assert self._transport is not None
+        transport, complaint = self._transport, None
+        try:
+            while not isinstance(frame := await transport.receive(), End):
+                event = self._take(frame)
+                if event is not None and event["type"] == "error" and not self.conversation.session:
+                    complaint = event
+        finally:
+            try:
+                await transport.close()
+            finally:
+                self._transport = None
+        if complaint is not None:
+            return connection_errors.in_session(complaint, frame.code, frame.reason, self._where.url)
+        return frame
+
+    async def close(self) -> None:
+        """Say goodbye and wait for the server's."""
+        if self._transport is not None:
+            await self._transport.close()
+
+    # --- out
+
+    def put(self, event: dict[str, Any]) -> None:
+        """Send an event; during a break it is lost. The log has what is sent, in the same order."""
+        if self._transport is None:
+            return
+        self.conversation.sent(event)
+        entry = self.log.sent(event, self.seconds)
+        if event["type"] == "input_audio_buffer.append":
+            self.conversation.appended(entry.sound_bytes)
+        if self._verbose:
+            self._print("→", entry.brief)
+        on_wire = beta.to_beta(event) if self._where.provider.beta_names else event
+        self._transport.send(frames.dumps(on_wire))
+
+    def append(self, pcm: bytes) -> None:
+        """Send audio; during a break it is lost."""
+        if self._transport is None:
+            return
+        event_id = client_events.new_event_id()
+        entry = self.log.appended(event_id, pcm, self.seconds)
+        self.conversation.appended(len(pcm))
+        if self._verbose:
+            self._print("→", entry.brief)
+        self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
+
+    async def drained(self, at_most_bytes: int = 0) -> None:
+        """Wait until no more than this many bytes of audio wait to be sent."""
+        if self._transport is not None:
+            await self._transport.drained(at_most_bytes)
+
+    async def flushed(self) -> None:
+        """Wait until everything given so far is sent.
+
+        Raises:
+            ConnectionFailed: If the transport ended before it was.
+        """
+        if self._transport is None or not await self._transport.flushed():
+            raise connection_errors.ended(None, "", self._where.url)
+
+    def expect(
+        self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
+    ) -> asyncio.Future[dict[str, Any]]:
+        """Send an event now; return a future of the event that answers it.
+
+        Args:
+            event: The client event, with an `event_id`.
+            answers: Returns whether a server event is the answer.
+            doing: What is being asked, for "The server refused …".
+
+        Returns:
+            A future that fails with `ServerError` if an `error` names the event.
+        """
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._expected[event["event_id"]] = _Expectation(answers, future, doing)
+        future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
+        if self._transport is None:
+            self._expected[event["event_id"]].fail(connection_errors.ended(None, "", self._where.url))
+        self.put(event)
+        return future
+
+    def fail_expected(self, error: BaseException) -> None:
+        """Let every question that waits fail: no answer will come."""
+        for expectation in list(self._expected.values()):
+            expectation.fail(error)
+
+    # --- in
+
+    def _take(self, frame: bytes) -> dict[str, Any] | None:
+        """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
+        at = self._received_at = self.seconds
+        try:
+            event = frames.loads(frame)
+        except ValueError as error:
+            text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
+            self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
+            self._unread(*frames.type_of(frame), str(error))
+            return None
+        entry = self.log.received(event, at)
+        if self._verbose:
+            self._print("←", entry.brief)
+        try:
+            updates = self.conversation.apply(entry.silent, at, entry.sound or None)
+            for update in updates:
+                self._tell(update)
+            self._settle(updates[0].event, usual=isinstance(event.get("error"), dict))
+        except Exception as error:  # whatever form a server gives it, the next event is read all the same
+            _log.debug("rtnb: an event could not be read", exc_info=True)
+            self._unread(*frames.type_of(frame), f"{type(error).__name__}: {error}")
+            self._tell(Other(event, at))  # some of it may have been taken over
+            return None
+        return updates[0].event
+
+    def _settle(self, event: dict[str, Any], *, usual: bool) -> None:
+        """Hand an event to the first question that waits for it; `usual`: an error in the API's form."""
+        if event["type"] == "error":
+            named = event["error"].get("event_id")
+            if (expectation := self._expected.get(named or "")) is not None:
+                expectation.fail(error_events.error_from(event, expectation.doing))
+            elif not named:  # the API names the event where it can; other servers never do
+                said = f"The server said “{event['error'].get('message') or 'error'}” and nothing after it."
+                self.doubt(lambda doing: error_events.error_from(event, doing), said, usual=usual)
+            return
+        for expectation in self._expected.values():
+            if not expectation.future.done() and expectation.answers(event):
+                expectation.future.set_result(event)
+                return
+
+    def doubt(self, why: Callable[[str], RtnbError], said: str, *, usual: bool = False) -> None:
+        """Let nothing wait for ever for what an odd event may have meant: give up where nothing comes after it.
+
+        Args:
+            why: Makes the error from what was being done, for "The server refused …".
+            said: What happened, as a sentence.
+            usual: Whether it is an error in the API's own form, after which a slow server may still answer.
+        """
+        waiting = list(self._expected.values()), self.conversation.active_response()
+        self._give_up(_SILENCE_SECONDS * (5 if usual else 1), why, said, *waiting)
+
+    def _give_up(
+        self,
+        seconds: float,
+        why: Callable[[str], RtnbError],
+        said: str,
+        expected: Sequence[_Expectation],
+        answer: Response | None,
+    ) -> None:
+        left = seconds - (self.seconds - self._received_at)
+        expected = [expectation for expectation in expected if not expectation.future.done()]
+        if left > 0 and (expected or (answer is not None and answer.active)):
+            loop = asyncio.get_running_loop()
+            loop.call_later(left, self._give_up, seconds, why, said, expected, answer)
+            return
+        for expectation in expected:
+            expectation.fail(why(expectation.doing))
+        if answer is not None and answer.active:
+            self._silent(answer, said)
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence into the cell that opened the session."""
+        with contextlib.suppress(Exception):  # a front end that is gone must not end the session
+            self._context.run(print, mask_secrets(sentence), flush=True)
+
+    def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
+        shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
+        if len(shown) > 160:
+            shown = shown[:159] + "…"
+        self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")

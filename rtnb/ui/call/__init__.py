@@ -1,0 +1,1 @@
+"""Live call: talk with the model from a cell."""

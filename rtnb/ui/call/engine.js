@@ -1,0 +1,411 @@
+/**
+ * The engine of the live call in the page: microphone, playback, link to the kernel; any number of views show it.
+ *
+ * The kernel's end is `engine.py`. It sends what the server says; this side knows what was really played.
+ */
+
+/* global CHINESE, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
+/* global KernelLink, openAudioContext, createPlayback, whenLeaving */
+
+const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
+const NOTICE_MS = 12000;
+
+/** Everything of a call that outlives a view: a cell may be scrolled away, shown twice, or laid out anew. */
+class CallEngine {
+  constructor(model) {
+    this.model = model;
+    this.setup = model.get("setup");
+    this.say = wordsIn(CHINESE, model.get("language"));
+    this.views = new Set();
+    this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
+    this.asking = false;
+    this.owner = ""; // the page that talks: this one, another one, or "" while it is away
+    this.away = false; // nobody talks, and the call is held open for a moment
+    this.reason = this.reasonText = ""; // why it ended: a key of ENDS, or the server's words
+    this.failure = null; // why there is no microphone: one of microphone.js's reasons
+    this.notices = []; // {code, text, kind}
+    this.turns = new Turns();
+    this.playedMs = this.turns.playedMs;
+    this.money = this.source = "";
+    this.muted = this.held = this.thinking = false;
+    this.speech = false; // the server detects speech of the user
+    this.played = NOTHING_PLAYED;
+    this.level = 0;
+    this.busy = { busy: false, seconds: 0 };
+    this.lost = false;
+    this.seconds = 0;
+    this.since = null;
+    this.link = new KernelLink(model, {
+      onMessage: (message, buffers) => this.received(message, buffers),
+      onBusy: (busy) => {
+        this.busy = busy;
+        this.changed();
+      },
+      onLost: () => this.kernelLost(),
+      onFound: () => this.kernelFound(),
+      onHole: (count) => {
+        const text = "Messages from the kernel were lost on the way ({count}); a piece of the answer may be missing.";
+        this.notice("hole", this.say(text, { count }));
+      },
+    });
+    this.stay = whenLeaving({ leave: () => this.leave(), back: () => this.link.send("hello") });
+    this.heartbeat = setInterval(() => this.inCall && !this.mic && this.link.send("here"), 2000);
+    this.link.send("hello");
+  }
+
+  /** Whether there is a call, on whatever page. */
+  get running() {
+    return (this.state === "connecting" || this.state === "open") && !this.lost;
+  }
+
+  /** Whether this page is the one that talks. */
+  get inCall() {
+    return this.running && this.owner === this.link.page;
+  }
+
+  /** The one word that says what is going on: a key of STATUSES. */
+  get status() {
+    if (this.lost) return "closed";
+    if (this.asking) return "asking";
+    if (this.running && !this.inCall) return this.away ? "away" : "elsewhere";
+    if (this.state === "new") return "ready";
+    if (this.state !== "open") return this.state;
+    if (this.played.playing) return "speaking";
+    if (this.setup.hold && this.held) return "sending";
+    if (this.speech && !this.muted) return "hearing";
+    if (this.thinking) return "thinking";
+    if (!this.mic) return "typing";
+    if (this.setup.hold) return "holding";
+    return this.muted ? "muted" : "listening";
+  }
+
+  /** Why the call ended, where that is one of the ends we have words for; "" where the server's words stand below. */
+  get endText() {
+    return this.reason in ENDS ? this.say(ENDS[this.reason]) : "";
+  }
+
+  changed() {
+    for (const view of this.views) view.update();
+  }
+
+  notice(code, text, kind = "warning") {
+    this.notices = this.notices.filter((notice) => notice.code !== code);
+    this.notices.push({ code, text, kind });
+    this.changed();
+    if (kind !== "warning") return;
+    setTimeout(() => {
+      this.notices = this.notices.filter((notice) => notice.text !== text);
+      this.changed();
+    }, NOTICE_MS);
+  }
+
+  // --- what the user does
+
+  /** Start, reconnect, or take the call over from another page. Called in a click: browsers let audio in and out then. */
+  async start({ microphone = true } = {}) {
+    if (this.asking || this.inCall || this.lost) return;
+    this.failure = null;
+    this.notices = [];
+    this.asking = microphone;
+    this.changed();
+    try {
+      await this.openAudio(microphone);
+    } catch (error) {
+      this.asking = false;
+      this.release();
+      this.failure = error instanceof MicrophoneError ? error.reason : "other";
+      console.warn("rtnb: no microphone:", error?.cause ?? error);
+      this.changed();
+      return;
+    }
+    this.asking = false;
+    if (!this.views.size) return this.release(); // closed while the browser asked
+    this.muted = this.held = this.speech = this.thinking = false;
+    this.preroll = [];
+    this.state = "connecting";
+    this.owner = this.link.page;
+    this.away = false;
+    this.link.send("start");
+    this.changed();
+  }
+
+  async openAudio(microphone) {
+    this.context ??= openAudioContext();
+    const playing = wake(this.context).then(() => this.openPlayback());
+    playing.catch(() => {}); // it is shown below, when the user has answered for the microphone
+    if (microphone) {
+      this.mic = await openMicrophone({
+        context: this.context,
+        onAudio: (audio) => this.heard(audio),
+        onEnd: () => this.hangUp("microphone", "gone"),
+      });
+    }
+    await playing;
+  }
+
+  async openPlayback() {
+    this.playback?.close();
+    this.playback = await createPlayback(this.context);
+    this.playback.onPlayed((played) => {
+      const before = this.played;
+      this.played = played;
+      if (played.itemId) this.playedMs.set(played.itemId, played.played_ms);
+      if (played.playing) this.thinking = false;
+      if (played.playing !== before.playing || played.itemId !== before.itemId) this.changed();
+      else for (const view of this.views) view.captions.updateSpoken(played.itemId);
+    });
+  }
+
+  /** 50 ms from the microphone. */
+  heard({ pcm, level }) {
+    this.level = level;
+    if (!this.inCall || this.sendingRecording) return;
+    if (!this.setup.hold) {
+      // A server that detects the end of a turn must go on getting silence.
+      this.link.send("audio", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
+    } else if (this.held) {
+      this.link.send("audio", {}, pcm);
+    } else {
+      // People press a button with the first word on their lips: keep the last 250 ms.
+      this.preroll.push(pcm);
+      if (this.preroll.length > 5) this.preroll.shift();
+    }
+  }
+
+  mute(on = !this.muted) {
+    if (!this.inCall || this.setup.hold || !this.mic) return;
+    this.muted = on;
+    this.changed();
+  }
+
+  /** Push to talk: pressed. */
+  hold() {
+    if (!this.inCall || !this.setup.hold || this.held || !this.mic) return;
+    this.held = true;
+    this.heldAt = performance.now();
+    this.stopPlaying("stop");
+    for (const pcm of this.preroll.splice(0)) this.link.send("audio", {}, pcm);
+    this.changed();
+  }
+
+  /** Push to talk: let go. `send` false throws it away. */
+  letGo(send = true) {
+    if (!this.held) return;
+    this.held = false;
+    const held_ms = performance.now() - this.heldAt;
+    if (send && held_ms > 250) {
+      this.link.send("commit");
+      this.thinking = true;
+    } else {
+      this.link.send("clear");
+      if (send) this.notice("too_short", this.say(NOTICES.too_short));
+    }
+    this.changed();
+  }
+
+  /** Silence the answer at once and say how much of it was played. @param {"cut" | "stop"} kind */
+  async stopPlaying(kind) {
+    if (!this.playback) return;
+    const asked = performance.now();
+    const { cut } = await this.playback.silence();
+    this.silencedMs = performance.now() - asked;
+    this.sendPlayed(kind, cut);
+  }
+
+  /** @param {"cut" | "stop"} kind @param {{itemId: string, played_ms: number}[]} cut */
+  sendPlayed(kind, cut) {
+    for (const { itemId, played_ms } of cut) this.playedMs.set(itemId, played_ms);
+    this.link.send(kind, { items: cut.map(({ itemId, played_ms }) => ({ item: itemId, played_ms: Math.floor(played_ms) })) });
+  }
+
+  stop() {
+    if (!this.inCall) return;
+    this.thinking = false;
+    this.stopPlaying("stop");
+    this.changed();
+  }
+
+  type(text) {
+    if (this.state !== "open" || !this.inCall || !text.trim()) return;
+    if (this.played.playing) this.stopPlaying("stop");
+    this.link.send("say", { text });
+    this.thinking = true;
+    this.changed();
+  }
+
+  /** An audio file instead of a microphone; read by the browser, sent as if it had been spoken. @param {File} file */
+  async sendRecording(file) {
+    if (this.state !== "open" || !this.inCall) return;
+    let pcm;
+    try {
+      pcm = await pcmOfFile(file);
+    } catch {
+      this.notice("bad_file", this.say(BAD_FILE));
+      return;
+    }
+    this.sendingRecording = true;
+    try {
+      if (this.played.playing) await this.stopPlaying("stop");
+      if (this.setup.hold) this.link.send("clear");
+      this.link.sendRecording(pcm);
+      this.link.send("recorded");
+      this.thinking = true;
+    } finally {
+      this.sendingRecording = false;
+      this.changed();
+    }
+  }
+
+  // --- how it ends
+
+  /** @param {string} why @param {string} [failure] */
+  hangUp(why = "person", failure) {
+    const was = this.inCall || this.asking;
+    this.release();
+    if (failure) this.failure = failure;
+    if (was) {
+      this.link.forgetAudio();
+      this.link.send("hangup", { why });
+      this.close(why === "person" ? "hung_up" : why);
+    }
+  }
+
+  close(reason, text = "") {
+    if (this.since !== null) this.seconds += (performance.now() - this.since) / 1000;
+    this.since = null;
+    this.state = "closed";
+    this.reason = reason;
+    this.reasonText = text;
+    this.speech = this.thinking = this.held = false;
+    this.changed();
+  }
+
+  /** Give the microphone and the loudspeaker back. */
+  release() {
+    this.mic?.close();
+    this.mic = null;
+    this.level = 0;
+    this.playback?.close();
+    this.playback = null;
+    this.played = NOTHING_PLAYED;
+    this.context?.close();
+    this.context = null;
+  }
+
+  /** Another page has taken the call over: fall silent at once, and say how much of the answer was played. */
+  async giveUp() {
+    const { playback, context } = this;
+    this.playback = this.context = null;
+    this.release();
+    if (!playback) return;
+    const { cut } = await playback.silence();
+    this.sendPlayed("cut", cut);
+    playback.close();
+    context?.close();
+  }
+
+  /** The page goes away, and may come back in a moment: the call is held, the microphone is not. */
+  leave() {
+    if (!this.inCall) return this.release();
+    const items = this.turns.unplayed((item) => this.playback?.playedMs(item) ?? 0);
+    this.release();
+    this.link.forgetAudio();
+    this.link.bye({ items });
+    this.owner = "";
+    this.away = true;
+    this.held = this.speech = this.thinking = false;
+  }
+
+  /** The last view is gone. */
+  end() {
+    this.hangUp("output");
+    clearInterval(this.heartbeat);
+    this.stay();
+    this.ended = true;
+    // The last message needs a moment to leave.
+    setTimeout(() => this.link.close(), 300);
+  }
+
+  // --- what the kernel says
+
+  received(message, buffers) {
+    const { kind, item } = message;
+    if (kind === "turn") {
+      this.turns.put(message);
+      for (const view of this.views) view.captions.update(item);
+    } else if (kind === "audio") {
+      this.turns.received(item, buffers[0].byteLength);
+      this.playback?.push(buffers[0], item);
+    } else if (kind === "audio_end") {
+      this.turns.audioEnded.add(item);
+      this.playback?.end(item);
+    } else {
+      this.receivedState(message);
+      this.changed();
+    }
+  }
+
+  /** What changes more than one part of a view. */
+  receivedState(message) {
+    const { kind, on } = message;
+    if (["welcome", "state", "money"].includes(kind)) this.source = message.source;
+    if (kind === "welcome") {
+      this.turns.clear();
+      this.seconds = message.seconds;
+      if (!this.inCall) this.standing(message); // else the user has clicked already
+    } else if (kind === "state") this.standing(message);
+    else if (kind === "money") this.money = message.text;
+    else if (kind === "notice") this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
+    else if (kind === "committed") this.thinking = true;
+    else if (kind === "speech") {
+      this.speech = on;
+      this.thinking = !on; // what was said is committed next, and answered
+      if (on && message.silence) this.stopPlaying("cut");
+    } else if (kind === "response") {
+      this.thinking = on;
+      if (!on) this.responseEnded(message);
+    }
+  }
+
+  standing({ state, owner, away, reason, text, seconds }) {
+    if (this.inCall && owner !== this.link.page && state !== "closed") this.giveUp();
+    this.owner = owner;
+    this.away = away;
+    if (state === "open" && this.state !== "open") {
+      this.seconds = seconds;
+      this.since = performance.now();
+    }
+    if (state === "closed" && this.state !== "closed") {
+      this.release();
+      this.seconds = seconds;
+      this.since = null;
+      this.speech = this.thinking = this.held = false;
+    }
+    this.state = state;
+    this.reason = reason;
+    this.reasonText = text;
+  }
+
+  responseEnded({ status, code, text }) {
+    if (status === "incomplete") this.notice("incomplete", this.say("The answer was cut off by the server."));
+    if (status !== "failed") return;
+    const known = code.includes("rate_limit") ? FAILURES.rate_limit : FAILURES[code];
+    this.notice("failed", this.say(known ?? FAILURES.other, { text }), "error");
+  }
+
+  kernelLost() {
+    const was = this.inCall || this.asking;
+    this.release();
+    if (was || this.state === "connecting" || this.state === "open") this.close("lost");
+    this.lost = true;
+    this.busy = { busy: false, seconds: 0 };
+    this.changed();
+  }
+
+  kernelFound() {
+    this.lost = false;
+    this.link.send("hangup", { why: "silent" });
+    this.close("silent");
+    this.changed();
+  }
+}

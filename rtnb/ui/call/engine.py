@@ -1,0 +1,267 @@
+"""Engine of a call: its states, the page that talks, and its ends.
+
+The page knows how much audio it has played and says so; answers are truncated to that. Audio and captions go to the
+page from the I/O thread, so they keep coming while a cell blocks the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Literal
+
+from rtnb.errors import BudgetExceeded, InputError, RtnbError, mask_secrets
+from rtnb.session.session import Session
+from rtnb.transport import io_thread
+from rtnb.transport.handle import Handle
+from rtnb.ui.call.exchange import Exchange
+from rtnb.ui.shared import waiting
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
+
+_HEARTBEAT_SECONDS = 1.0
+# Nobody is there to talk: the call is not kept open for long, for a server counts its sessions and somebody may pay.
+_PAGE_BACK_SECONDS = 60.0  # a page that said goodbye may be reloading
+_PAGE_GONE_SECONDS = 90.0  # a page that sends nothing, neither audio nor heartbeat, while the kernel would take it
+_PAGE_MUTE_SECONDS = 900.0  # the same while a cell runs and the kernel takes nothing
+_PAGE_SILENT_SECONDS = 6.0  # so long a page may send nothing and still be taken to be there
+
+# The page's reason to end a call → the sentence, and the code for which the page has its own sentence.
+_HANG_UPS = {
+    "person": ("You hung up.", "hung_up"),
+    "output": ("The cell's output was closed, so the call was ended.", "output"),
+    "page": ("Nobody was on the page any more, so the call was ended.", "page"),
+    "silent": ("The page lost the kernel for a while, so the call was ended.", "silent"),
+    "microphone": ("The microphone went away, so the call was ended.", "microphone"),
+}
+
+
+class Engine:
+    """States of one call, whatever shows it.
+
+    Args:
+        settings: The arguments of `rtnb.opening.connect`.
+        send: Sends the pages one message: `send(content, buffers)`.
+
+    Attributes:
+        state: `"ready"`, `"connecting"`, `"open"` or `"closed"`.
+        ended: The sentence why it ended; "" while it has not.
+        link: The link to the pages.
+        exchange: The sessions with the server.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], send: Callable[[dict[str, Any], list[bytes] | None], None]) -> None:
+        self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
+        self.ended = ""
+        self.link = KernelLink(send, self._from_page)
+        self.exchange = Exchange(settings, self.link, end=self.end, on_closed=self._closed)
+        self._reason = ""
+        self._lock = threading.RLock()
+        self._early: list[bytes] = []  # the user's audio until the session is open
+        self._opened_at: float | None = None
+        self._seconds = 0.0  # of the sessions before this one
+        self._from_page_at = 0.0  # when the page that talks sent something last
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that sessions were open, all together."""
+        return self._seconds + (time.monotonic() - self._opened_at if self._opened_at is not None else 0.0)
+
+    @property
+    def _running(self) -> bool:
+        return self.state in ("connecting", "open")
+
+    def hang_up(self) -> Handle[None]:
+        """End the call for the user."""
+        return self.end(*_HANG_UPS["person"])
+
+    def say(self, text: str) -> None:
+        """Add typed words to the conversation and ask for an answer.
+
+        Raises:
+            InputError: If the call is not open.
+        """
+        if self.state != "open":
+            raise InputError("Your call is not open. Click the call button first.")
+        self._soon(lambda: self.exchange.say(text))
+
+    # --- from the page (on whatever thread widget messages come)
+
+    def _from_page(self, message: FromPage) -> None:
+        exchange, fields = self.exchange, message.fields
+        if message.page == exchange.page:
+            self._from_page_at = time.monotonic()
+        played = {str(item["item"]): int(item["played_ms"]) for item in fields.get("items", ())}
+        match message.kind:
+            case "hello":
+                self._welcome(message.page)
+            case "start":
+                self._start(message.page)
+            case "cut":  # also of a page from which the call was taken away
+                self._soon(lambda: exchange.truncate(played, stop=False))
+            case _ if message.page != exchange.page:
+                pass  # another tab that shows the same call
+            case "bye":
+                self._page_left(played)
+            case "audio":
+                self._append(*message.buffers)
+            case "commit" | "clear" | "recorded" as kind:
+                self._soon({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
+            case "stop":
+                self._soon(lambda: exchange.truncate(played, stop=True))
+            case "say":
+                self._soon(lambda: exchange.say(str(fields.get("text", ""))))
+            case "hangup":
+                self.end(*_HANG_UPS.get(str(fields.get("why")), _HANG_UPS["person"]))
+
+    def _soon(self, act: Callable[[], object]) -> None:
+        io_thread.io_loop().call_soon_threadsafe(act)
+
+    def _welcome(self, page: str) -> None:
+        self.link.welcome(page, **self._standing())
+        self.link.heartbeat(on=self._running)
+        self.exchange.captions.send_all(page)
+        self.exchange.tell_cost()
+
+    def _standing(self) -> dict[str, Any]:
+        silent = time.monotonic() - self._from_page_at > _PAGE_SILENT_SECONDS
+        return {
+            "state": self.state,
+            "owner": self.exchange.page,
+            "away": self._running and (not self.exchange.page or silent),
+            "reason": self._reason,
+            "text": self.ended,
+            "seconds": round(self.seconds, 1),
+            "source": self.exchange.source,
+        }
+
+    def _tell_state(self) -> None:
+        self.link.tell("state", **self._standing())
+
+    def _append(self, *pieces: bytes) -> None:
+        with self._lock:
+            self.exchange.count(*pieces)
+            if self.state == "connecting":
+                self._early += pieces
+            elif self.state == "open":
+                self.exchange.append(*pieces)
+
+    # --- the page that talks
+
+    def _start(self, page: str) -> None:
+        with self._lock:
+            going_on = self._running
+            if going_on and self.exchange.page not in ("", page):
+                self._fall_silent()
+            self.exchange.page, self._from_page_at = page, time.monotonic()
+            if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
+                self._tell_state()
+                self._soon(self.exchange.go_on)
+                return
+            self._early.clear()
+            self._set_state("connecting")
+        # Starting the practice server takes a moment, and this thread has audio to take.
+        threading.Thread(target=self._connect, name="rtnb-call", daemon=True).start()
+
+    def _page_left(self, played: Mapping[str, int]) -> None:
+        """Hold the call for a page that was closed or reloaded: nothing is answered until one takes it over again."""
+        with self._lock:
+            if not self._running:
+                return
+            self._fall_silent()
+            self.exchange.page, self._from_page_at = "", time.monotonic()
+            self._tell_state()
+        self._soon(lambda: self.exchange.truncate(played, stop=False))
+
+    def _fall_silent(self) -> None:
+        """Stop the answer, which nobody on this page listens to any more, and forget what was said by half."""
+        if self.exchange.open:
+            self.exchange.clear()  # at once: whoever takes over may be speaking already
+            self._soon(self.exchange.cancel)
+
+    # --- states and ends
+
+    def _connect(self) -> None:
+        try:
+            session = self.exchange.connect(lambda: self.state == "connecting", self._lock)
+        except RtnbError as error:
+            self._failed(error)
+            return
+        if session is not None:
+            io_thread.submit(self._opened(session))
+            self._soon(self._heartbeat)
+
+    async def _opened(self, session: Session) -> None:
+        try:
+            await session
+        except BaseException as error:
+            if session is self.exchange.session:
+                self._failed(error)
+            return
+        with self._lock:
+            if session is not self.exchange.session or self.state != "connecting":
+                return
+            self._opened_at = time.monotonic()
+            self._set_state("open")
+            self.exchange.append(*self._early)
+            self._early.clear()
+
+    def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
+        self.state, self._reason, self.ended = state, reason, mask_secrets(text)
+        self.exchange.open = state == "open"
+        self._tell_state()
+        self.link.heartbeat(on=state != "closed")
+
+    def _heartbeat(self) -> None:
+        if not self._running:
+            return
+        self.link.heartbeat(on=True)
+        away = time.monotonic() - self._from_page_at
+        if not self.exchange.page:
+            nobody = away > _PAGE_BACK_SECONDS
+        else:
+            nobody = min(away, waiting.free_seconds()) > _PAGE_GONE_SECONDS or away > _PAGE_MUTE_SECONDS
+        if nobody:
+            self.end(*_HANG_UPS["page"])
+            return
+        asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
+
+    def end(self, text: str, reason: str) -> Handle[None]:
+        """End the call; safe to call twice and before it began.
+
+        Args:
+            text: Why, in a sentence.
+            reason: The same in a word, for the page.
+
+        Returns:
+            What is done when the connection is closed.
+        """
+        with self._lock:
+            session = self.exchange.session
+            self._over(reason, text)
+        if session is not None:
+            return session.close()
+        done: Future[None] = Future()
+        done.set_result(None)
+        return Handle(done)
+
+    def _over(self, reason: str, text: str) -> None:
+        with self._lock:
+            if not self._running:
+                return
+            self._seconds, self._opened_at = self.seconds, None
+            self._early.clear()
+            self.exchange.respond_next = False
+            self._soon(self.exchange.audio.drop)
+            self._set_state("closed", reason, text)
+
+    def _failed(self, error: BaseException) -> None:
+        self._over("failed", str(error) or type(error).__name__)
+
+    def _closed(self, reason: str, error: BaseException | None) -> None:
+        if error is None:
+            self._over("hung_up", reason or "The call is over.")
+        else:
+            self._over("budget" if isinstance(error, BudgetExceeded) else "dropped", str(error))

@@ -1,0 +1,323 @@
+"""Exchange with the server in a call: what the user does goes to the session, and the session's updates to the page."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rtnb import money as costs
+from rtnb.audio import pcm as arithmetic
+from rtnb.errors import mask_secrets
+from rtnb.opening import connect
+from rtnb.protocol import client_events
+from rtnb.protocol import conversation as c
+from rtnb.session.exchanges import BENIGN_CODES
+from rtnb.session.history import words_heard
+from rtnb.session.session import Session
+from rtnb.session.tools import Toolbox
+from rtnb.session.updates import Closed, ToolRan
+from rtnb.ui.call.answer_audio import AnswerAudio
+from rtnb.ui.call.captions import Captions
+from rtnb.ui.shared.kernel_link import KernelLink
+
+# After a recording given to a server that detects the end of a turn: its silence_duration_ms and then some.
+_TRAILING_SILENCE_MS = {"server_vad": 900, "semantic_vad": 4000}
+# The server refuses to commit less (OpenAI docs: at least 100 ms of audio).
+_LEAST_COMMIT_SECONDS = 0.1
+
+
+class Exchange:
+    """Sessions of a call, one after the other. But for `connect` and `append` it lives on the I/O thread.
+
+    Args:
+        settings: The arguments of `rtnb.opening.connect`.
+        link: The link to the pages.
+        end: Ends the call: `end(sentence, reason)`.
+        on_closed: Called when the server has closed the session: `on_closed(words, error)`.
+
+    Attributes:
+        sessions: All sessions so far, also those before a reconnect.
+        open: Whether the session takes anything.
+        page: The page that talks; "" while it is away.
+        audio: The audio of the answers on its way to the page.
+        captions: The turns on their way to the page.
+        respond_next: Whether an answer is to be asked for as soon as that is possible.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        link: KernelLink,
+        *,
+        end: Callable[[str, str], object],
+        on_closed: Callable[[str, BaseException | None], None],
+    ) -> None:
+        self.sessions: list[Session] = []
+        self.open = False
+        self.page = ""
+        self.audio = AnswerAudio(self._send_audio)
+        self.captions = Captions(link, self.audio, lambda: self.turns)
+        self._settings, self._link, self._end, self._on_closed = settings, link, end, on_closed
+        self._tools: Toolbox = settings["tools"]
+        self._seeds: set[str] = set()  # items of a new session that repeat what was said in the one before
+        self._seeds_to_come = 0
+        self.respond_next = False
+        self._taken_over = asyncio.Event()  # set when a page takes the call over
+        self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
+
+    @property
+    def session(self) -> Session | None:
+        """Session now, or the last one. None before the first."""
+        return self.sessions[-1] if self.sessions else None
+
+    @property
+    def turns(self) -> c.Turns:
+        """Everything said so far, once, also before a reconnect."""
+        return c.Turns(turn for one in self.sessions for turn in one.turns if turn.item_id not in self._seeds)
+
+    @property
+    def cost(self) -> costs.Cost:
+        """Cost of all sessions so far."""
+        return sum((one.cost for one in self.sessions), costs.Cost())
+
+    @property
+    def source(self) -> str:
+        """Source of the answers: `"openai"`, `"practice"` or the host's name; "" before the first session."""
+        return self.session.source if self.session else ""
+
+    @property
+    def detection(self) -> Mapping[str, Any] | None:
+        """Turn detection as the API's object. None for push to talk."""
+        detection = self._settings["turn_detection"]
+        return {"type": detection} if isinstance(detection, str) else detection
+
+    # --- a new session, with the history of the one before
+
+    def connect(self, wanted: Callable[[], bool], lock: AbstractContextManager[object]) -> Session | None:
+        """Begin the next session and add the words said so far to it; return None where it is not wanted any more."""
+        said = history(self.turns)
+        session = connect(**self._settings)
+        with lock:
+            if not wanted():
+                session.close()
+                return None
+            self.sessions.append(session)
+            self._seeds_to_come = len(said)
+            self.audio.answers.clear()
+        session.lifecycle.gate = self._until_a_page_listens
+        session.subscribe(functools.partial(self._update, session))
+        if said:
+            session.seed(said)
+        return session
+
+    # --- what the user does
+
+    def append(self, *pieces: bytes) -> None:
+        """Send audio of the microphone."""
+        if self.session is not None:
+            for pcm in pieces:
+                self.session.append(pcm)
+
+    def count(self, *pieces: bytes) -> None:
+        """Count audio of the microphone, of which the server commits none that is too short."""
+        self._uncommitted_bytes += sum(map(len, pieces))
+
+    def commit(self) -> None:
+        """End the turn of push to talk and ask for an answer."""
+        if (session := self._session_if_open()) is None:
+            return
+        size, self._uncommitted_bytes = self._uncommitted_bytes, 0
+        if size < arithmetic.byte_count(_LEAST_COMMIT_SECONDS):
+            session.clear()
+            self._link.tell("notice", code="too_short")
+            return
+        session.commit()
+        self._respond()
+
+    def clear(self) -> None:
+        """Throw away the audio that was not committed."""
+        self._uncommitted_bytes = 0
+        if (session := self._session_if_open()) is not None:
+            session.clear()
+
+    def end_recording(self) -> None:
+        """End the turn after a recording sent in one go, or send the silence from which the server detects the end."""
+        if (session := self._session_if_open()) is None:
+            return
+        if (detection := self.detection) is None:
+            return self.commit()
+        silence_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
+        silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
+        session.append(arithmetic.silence(silence_ms / 1000))
+
+    def say(self, text: str) -> None:
+        """Add typed words to the conversation and ask for an answer."""
+        session = self._session_if_open()
+        if session is None or not text.strip():
+            return
+        if session.conversation.active_response() is not None:
+            session.cancel()
+        session.create(client_events.message("user", [{"type": "input_text", "text": text.strip()}]))
+        self._respond()
+
+    def truncate(self, played: Mapping[str, int], *, stop: bool) -> None:
+        """Truncate each answer to what the page has played of it; `stop` cancels the active response as well.
+
+        Args:
+            played: Milliseconds played, by item id.
+            stop: Whether the user stopped the answer.
+        """
+        if (session := self._session_if_open()) is None:
+            return
+        if stop:
+            self.cancel()
+        never = [item_id for item_id, one in self.audio.answers.items() if one.cut and one.dropped]
+        for item_id, played_ms in {**played, **{one: 0 for one in never if one not in played}}.items():
+            turn = session.conversation.turn(item_id)
+            answer = self.audio.answers.get(item_id)
+            if turn is None or answer is None or answer.played_ms is not None:
+                continue
+            answer.cut, answer.played_ms = True, max(0, played_ms)
+            if played_ms < turn.audio_ms or turn.status == "in_progress":
+                session.truncate(item_id, played_ms)
+            self.captions.change(item_id)
+
+    def cancel(self) -> None:
+        """Send no more audio of the answer to the page, and cancel the active response."""
+        self.audio.hold_back()
+        session = self._session_if_open()
+        if session is not None and (active := session.conversation.active_response()) is not None:
+            session.cancel(active.id)
+
+    def go_on(self) -> None:
+        """Ask for the answers that had to wait until a page took the call over."""
+        self._taken_over.set()
+        self.respond_if_asked()
+
+    async def _until_a_page_listens(self) -> None:
+        while not self.page:
+            self._taken_over.clear()
+            await self._taken_over.wait()
+
+    def respond_if_asked(self) -> None:
+        """Ask for the answer that had to wait, if there is one."""
+        if self.respond_next:
+            self.respond_next = False
+            self._respond()
+
+    def _respond(self) -> None:
+        if (session := self._session_if_open()) is None:
+            return
+        if session.conversation.active_response() is not None or not self.page:
+            self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
+        elif not self._out_of_budget(session):
+            session.send({"type": "response.create"})
+
+    def _session_if_open(self) -> Session | None:
+        return self.session if self.open else None
+
+    # --- what the server says
+
+    def _update(self, session: Session, update: Any) -> None:
+        if session is not self.session:
+            return
+        match update:
+            case c.AudioDelta(item_id=item_id, pcm=pcm):
+                self.audio.push(item_id, pcm)
+            case c.AudioDone(item_id=item_id):
+                self.audio.end(item_id)
+            case c.SpeechStarted():
+                interrupts = self.detection is None or self.detection.get("interrupt_response", True) is not False
+                if interrupts:
+                    self.audio.hold_back()
+                self._link.tell("speech", on=True, silence=interrupts)
+            case c.SpeechStopped():
+                self._link.tell("speech", on=False)
+            case c.Committed(item_id=item_id):
+                self._link.tell("committed", item=item_id)
+                self.captions.change(item_id)
+            case c.InputTranscript(item_id=item_id, final=final):
+                self.captions.change(item_id, ended=final)
+                if final:
+                    self.tell_cost()
+            case c.InputTranscriptFailed(item_id=item_id):
+                self.captions.change(item_id, ended=True)
+                self._link.tell("notice", code="not_transcribed")
+            case c.ItemAdded(turn=turn):
+                if self._seeds_to_come and turn.type == "message" and turn.response_id is None:
+                    self._seeds_to_come -= 1
+                    self._seeds.add(turn.item_id)
+                self.captions.change(turn.item_id)
+            case c.ItemDone(turn=turn):
+                # The user's words come when they are transcribed; everything else is complete.
+                self.captions.change(turn.item_id, ended=turn.role != "user" or not turn.spoken)
+            case c.TextDelta(item_id=item_id) | c.Truncated(item_id=item_id):
+                self.captions.change(item_id)
+            case ToolRan(item_id=item_id, call=ran):
+                self.captions.tool_outputs[item_id] = repr(ran)
+                self.captions.change(item_id)
+            case c.ResponseStarted():
+                self._link.tell("response", on=True)
+            case c.ResponseEnded(response=response):
+                self._response_ended(session, response)
+            case c.Errored(error=error):
+                self._complain(error)
+            case Closed(reason=reason, error=error):
+                self.captions.end_all()
+                self._on_closed(reason, error)
+
+    def _response_ended(self, session: Session, response: c.Response) -> None:
+        for item_id in response.item_ids:
+            self.audio.end(item_id)  # a cancelled response may leave its audio without an end
+            self.captions.change(item_id, ended=True)
+        details = response.status_details or {}
+        error = details.get("error") or {}
+        self._link.tell(
+            "response",
+            on=False,
+            status=response.status,
+            reason=str(details.get("reason") or ""),
+            code=str(error.get("code") or ""),
+            text=mask_secrets(str(error.get("message") or "")),
+        )
+        self.tell_cost()
+        # After functions the session asks for the answer itself.
+        if response.status != "completed" or not any(item.get("name") in self._tools for item in response.calls):
+            self.respond_if_asked()
+        self._out_of_budget(session)
+
+    def _out_of_budget(self, session: Session) -> bool:
+        """End the call where its budget is used up, by itself or with others, and return whether it was."""
+        budget = session.budget
+        if budget is None or not session.lifecycle.meter.exhausted:
+            return False
+        self._end(f"The budget of {costs.money(budget.limit_usd)} is used up. Call again with a larger one.", "budget")
+        return True
+
+    def _complain(self, error: Mapping[str, Any]) -> None:
+        code, said = str(error.get("code") or ""), str(error.get("message") or "")
+        # Races every client runs into: a cancel that came too late, a truncation of what was already shorter.
+        race = code in BENIGN_CODES or "already shorter than" in said or "Only model output audio" in said
+        if not race and code != "session_expired":  # of which the close that follows speaks
+            self._link.tell("notice", code="server", text=mask_secrets(said))
+
+    def _send_audio(self, item_id: str, start: int, pcm: bytes | None) -> None:
+        if pcm is None:
+            self._link.tell("audio_end", to=self.page, item=item_id)
+        else:
+            self._link.tell("audio", to=self.page, buffers=[pcm], item=item_id, start=start)
+
+    def tell_cost(self) -> None:
+        """Send the pages what the call has cost so far."""
+        cost = self.cost
+        self._link.tell("money", text=costs.money(cost.usd), usd=cost.usd, source=self.source)
+
+
+def history(turns: Sequence[c.Turn]) -> list[tuple[str, str]]:
+    """Return the words said so far, for a new session; of an answer that was cut, about as much as was played."""
+    roles = ("user", "assistant", "system")
+    said = [(turn.role, words_heard(turn, " …")) for turn in turns if turn.type == "message" and turn.role in roles]
+    return [(role, words.strip()) for role, words in said if words.strip(" …")]

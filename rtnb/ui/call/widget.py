@@ -1,0 +1,263 @@
+"""Live call in the cell: the page has the microphone and the loudspeaker, the session has everything else."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rtnb import keys, models, opening
+from rtnb import money as costs
+from rtnb.audio import join
+from rtnb.errors import AudioError, InputError, without_secrets
+from rtnb.protocol import conversation as c
+from rtnb.protocol.log import Entry
+from rtnb.session.session import Session
+from rtnb.session.tools import Toolbox
+from rtnb.texts.language import say
+from rtnb.transport import endpoint as addresses
+from rtnb.transport.handle import Handle
+from rtnb.ui.call.engine import Engine
+from rtnb.ui.shared import frontend, waiting, widget
+
+_NAMES = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": "System"}
+
+
+def call(
+    *,
+    model: str | None = None,
+    voice: str | None = None,
+    instructions: str | None = None,
+    tools: Sequence[Any] = (),
+    turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
+    transcription: bool | str | Mapping[str, Any] = True,
+    practice: bool = False,
+    budget: float | costs.Budget | None = None,
+    key: str | keys.Key | None = None,
+    url: str | None = None,
+    provider: str | None = None,
+    session: Mapping[str, Any] | None = None,
+    show: bool = True,
+) -> Call:
+    """Show a live call in the cell; returns at once. Nothing is opened, recorded or paid before the user clicks.
+
+    ```python
+    call = rtnb.call(instructions="You are a patient French teacher.", voice="marin")
+    ```
+
+    Args:
+        model: The model's name. None: `gpt-realtime-2.1-mini`.
+        voice: One of `rtnb.models.VOICES`, or a custom voice's id. None: the model's own.
+        instructions: How the model should behave. None: the server's default.
+        tools: Python functions the model may call.
+        turn_detection: `"server_vad"` or `"semantic_vad"`: an open microphone, the server detects the end of a
+            turn. A dict is the API's own object. None: push to talk, with the button or the space bar.
+        transcription: Whether the user's words are shown too, which is billed apart. A name: with that model.
+        practice: Use the practice server, whatever keys there are.
+        budget: US dollars the call may cost, or a budget shared with others; the call ends when it is used up.
+            None: no limit.
+        key: The API key. None: found as `rtnb.find_key` does; with none anywhere, the practice server answers.
+        url: Another server that speaks the protocol.
+        provider: The kind of server by its name in `models.toml`, where its address does not show it.
+        session: Further fields of the API's session object.
+        show: Whether to show it now. False: show it later with `display(call)`.
+
+    Returns:
+        A `Call`: `.turns`, `.cost`, `.log`, `.state`, `await call.hang_up()`, `call.save(path)`.
+
+    Raises:
+        InputError: If an argument is not what the API takes.
+    """
+    arguments = {name: value for name, value in locals().items() if name != "show"}
+    key = keys.hold(key)
+    addresses.parse(url)
+    if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
+        raise InputError(
+            f"Your turn_detection={turn_detection!r} is not one the API has. Give 'server_vad', 'semantic_vad', None "
+            "for push to talk, or the API's own object as a dict.",
+            turn_detection=turn_detection,
+        )
+    if not practice and url is None and keys.lookup(key) is None:
+        # Said here, in the cell; by the time the session says it, the cell is over.
+        opening.say_no_key()
+        practice = True
+    arguments |= {"key": key, "practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
+    made = Call(arguments)
+    if show:
+        made._show()
+    return made
+
+
+class Call:
+    """Live call: shown in a cell, started by a click, over when somebody hangs up."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._engine = Engine(settings, self._send)
+        self._shown_in: int | None = None
+
+    # --- what it is
+
+    @property
+    def state(self) -> str:
+        """`"ready"`, `"connecting"`, `"open"` or `"closed"`."""
+        return self._engine.state
+
+    @property
+    def ended(self) -> str:
+        """Sentence why it ended; "" while it has not."""
+        return self._engine.ended
+
+    @property
+    def session(self) -> Session | None:
+        """Session of the call now, or the last one. None before the first click."""
+        return self._engine.exchange.session
+
+    @property
+    def turns(self) -> c.Turns:
+        """Everything said so far, also before a reconnect: who, words, audio."""
+        return self._engine.exchange.turns
+
+    @property
+    def cost(self) -> costs.Cost:
+        """Cost of the call so far in US dollars; with the practice server, what it would have been at OpenAI."""
+        return self._engine.exchange.cost
+
+    @property
+    def log(self) -> Sequence[Entry]:
+        """Every event both ways with its time; after a reconnect, that of all sessions one after the other."""
+        logs = [one.log for one in self._engine.exchange.sessions]
+        return logs[0] if len(logs) == 1 else list(itertools.chain(*logs))
+
+    @property
+    def source(self) -> str:
+        """Source of the answers: `"openai"`, `"practice"` or the host's name; "" before the first click."""
+        return self._engine.exchange.source
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the call has been open, also before a reconnect."""
+        return self._engine.seconds
+
+    def __repr__(self) -> str:
+        count = len(self.turns)
+        minutes, seconds = divmod(int(self.seconds), 60)
+        lasted = f", {minutes}:{seconds:02d}" if self.seconds else ""
+        ended = f", {self.ended}" if self.ended and self.state == "closed" else ""
+        return f"Call({self.state}{lasted}, {count} turn{'' if count == 1 else 's'}{ended})"
+
+    # --- what one can do with it
+
+    def hang_up(self) -> Handle[None]:
+        """End the call. Safe to call twice and before it began; `await` it, or `.wait()`, until it is closed."""
+        return self._engine.hang_up()
+
+    def say(self, text: str) -> None:
+        """Type instead of speaking: add your words to the conversation and ask for an answer.
+
+        Raises:
+            InputError: If the call is not open.
+        """
+        self._engine.say(text)
+
+    def save(self, path: str | Path) -> Path:
+        """Save what was said; the ending decides what of it.
+
+        Args:
+            path: `.txt` or `.md`: who said what. `.wav`, `.mp3`, `.flac`, `.ogg`, `.opus`, `.m4a`: the turns' audio,
+                one after the other. `.jsonl`: every event both ways. A folder (no ending): all three.
+
+        Returns:
+            The path written.
+
+        Raises:
+            InputError: If nothing was said yet.
+            AudioError: If the audio cannot be written in that format, or there is none.
+        """
+        path = Path(path).expanduser()
+        if not self.turns:
+            raise InputError("Your call has no turns yet. Talk first, then save.")
+        clips = [clip for turn in self.turns if (clip := turn.audio) is not None]
+        match path.suffix.lower():
+            case "":
+                path.mkdir(parents=True, exist_ok=True)
+                for name in ("call.md", "call.jsonl", *(["call.opus"] if clips else [])):
+                    self.save(path / name)
+            case ".txt" | ".md" as suffix:
+                mark = "**" if suffix == ".md" else ""
+                lines = [f"{mark}{_NAMES.get(t.role, t.role)}:{mark} {t.words}" for t in self.turns if t.words]
+                path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+            case ".jsonl":
+                with path.open("w", encoding="utf-8") as out:
+                    for entry in self.log:
+                        line = {"at_seconds": round(entry.at_seconds, 4), "direction": entry.direction, **entry.event}
+                        out.write(json.dumps(without_secrets(line, []), ensure_ascii=False) + "\n")
+            case _ if clips:
+                return join(clips, gap_seconds=0.4).save(path)
+            case _:
+                no_sound = "The call has no sound yet. Save its words to a .txt file instead."
+                raise AudioError(no_sound, name=str(path), problem="no sound")
+        return path
+
+    # --- how it is shown
+
+    @functools.cached_property
+    def widget(self) -> Any:
+        """Widget that shows it, for `display` and for layouts of your own."""
+        setup = {
+            "id": f"{id(self):x}-{time.time_ns():x}",
+            "hold": self._settings["turn_detection"] is None,
+            "model": self._settings["model"] or models.DEFAULT,
+            "voice": self._settings["voice"] or "",
+            "practice": bool(self._settings["practice"]),
+            "captions": bool(self._settings["transcription"]),
+        }
+        waiting.watch_cells()
+        return widget.make(_widget_class(), lambda _, *message: self._engine.link.received(*message), setup=setup)
+
+    def _show(self) -> None:
+        if frontend.kernel() is None:
+            if frontend.detect().name != "marimo":  # which shows what a cell ends with
+                print(say(_PLAIN))
+            return
+        from IPython.display import display
+
+        self._shown_in = frontend.cell()
+        display(self.widget)
+
+    def _ipython_display_(self) -> None:
+        # `rtnb.call()` as the last line of a cell has shown itself already.
+        if self._shown_in is None or self._shown_in != frontend.cell():
+            self._show()
+
+    def _display_(self) -> Any:  # marimo
+        return self.widget
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
+            self.widget.send(content, buffers)
+
+
+_PLAIN = (
+    "A live call needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
+    "Here, use rtnb.ask(recording) instead."
+)
+
+
+@functools.cache
+def _widget_class() -> Any:
+    own = (f"call/{name}" for name in ("texts", "turns", "engine", "captions", "notices", "view", "call"))
+    scripts = (*widget.MICROPHONE, "playback", "captions", *own)
+    base: Any = widget.widget_class("Call", scripts, texts=("call", "microphone"))
+
+    class CallWidget(base):
+        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+            bundle = super()._repr_mimebundle_(**kwargs)
+            data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+            return {**(data or {}), "text/plain": "A live call.", "text/html": widget.sentence(say(_PLAIN))}, metadata
+
+    return CallWidget

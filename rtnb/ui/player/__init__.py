@@ -1,0 +1,1 @@
+"""Player of an answer that is still coming."""

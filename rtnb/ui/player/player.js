@@ -1,0 +1,361 @@
+// The player of an answer while it is still coming: pause, stop, volume, how far it is.
+//
+// From the kernel, numbered by `n` from 1 (a page that loads slowly misses the first ones; they are sent again):
+//   {kind: "audio", n, item} + PCM   {kind: "words", n, item, from, text}   {kind: "end", n, item}   {kind: "over", n}
+// To the kernel: {kind: "ready", have}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these
+// arrives while a cell runs, so nothing here waits for an answer.
+
+/* global CHINESE, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
+/* global PCM_BYTES_PER_MS, smallIcon, clock, named, widgetRoot */
+
+const STATES = {
+  waiting: "Waiting for sound", playing: "Speaking", paused: "Paused", done: "Played",
+  blocked: "Your browser waits for a click before it plays sound.",
+};
+
+/** @type {Map<string, AnswerPlayer>} by the widget's key */
+const players = new Map();
+
+/** One answer's audio in this page, however many views show it. */
+class AnswerPlayer {
+  constructor(model) {
+    this.model = model;
+    this.say = wordsIn(CHINESE, model.get("language"));
+    this.expected = 1;
+    this.early = new Map(); // messages that came before their turn, by number
+    this.waiting = []; // audio that came before there was anything to play it with
+    this.pushed_ms = 0;
+    this.played = new Map(); // milliseconds, by item
+    /** @type {Map<string, {text: string, pushed_ms: number, ended: boolean}>} in the order they came */
+    this.items = new Map();
+    this.over = false; // everything has been sent
+    this.finished = false; // everything has been played, or was stopped
+    this.held = false; // by the pause button
+    this.blocked = false; // by the browser, which wants a click first
+    this.volume = 1;
+    this.views = new Set(); // functions that draw
+    this.receive = this.receive.bind(this);
+    model.on("msg:custom", this.receive);
+    model.send({ kind: "ready", have: 0 });
+  }
+
+  receive(message, buffers) {
+    if (typeof message?.n !== "number" || message.n < this.expected) return;
+    this.early.set(message.n, [message, buffers]);
+    while (this.early.has(this.expected)) {
+      const [next, its] = this.early.get(this.expected);
+      this.early.delete(this.expected++);
+      this.take(next, its);
+    }
+  }
+
+  item(id) {
+    if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, ended: false });
+    return this.items.get(id);
+  }
+
+  /** What is being said, and how many of its letters have been played. */
+  get caption() {
+    const id = [...this.items.keys()].reverse().find((key) => this.played.get(key)) ?? this.items.keys().next().value;
+    const item = this.items.get(id);
+    if (!item) return { text: "", heard: 0 };
+    const audio = { played_ms: this.played.get(id) ?? 0, total_ms: item.pushed_ms, whole: item.ended };
+    return { text: item.text, heard: this.finished ? item.text.length : lettersHeard(item.text, audio) };
+  }
+
+  /** Whether the user hears the words now; else they are to be read. */
+  get audible() {
+    return !this.held && !this.blocked && !this.finished && this.volume > 0;
+  }
+
+  take(message, buffers) {
+    if (message.kind === "audio") {
+      const ms = buffers[0].byteLength / PCM_BYTES_PER_MS;
+      this.pushed_ms += ms;
+      this.item(message.item).pushed_ms += ms;
+      this.act(() => this.playback.push(buffers[0], message.item));
+    } else if (message.kind === "words") {
+      const item = this.item(message.item);
+      item.text = item.text.slice(0, message.from) + message.text;
+    } else if (message.kind === "end") {
+      this.item(message.item).ended = true;
+      this.act(() => this.playback.end(message.item));
+    } else if (message.kind === "over") {
+      this.over = true;
+      if (!this.pushed_ms) this.finish();
+      else this.act(() => this.look());
+    }
+    this.draw();
+  }
+
+  act(what) {
+    if (this.playback) what();
+    else this.waiting.push(what);
+  }
+
+  /** Start the audio, once the player is shown. */
+  async start() {
+    if (this.context) return;
+    this.context = openAudioContext();
+    this.gain = this.context.createGain();
+    this.gain.connect(this.context.destination);
+    this.meter = this.context.createAnalyser();
+    this.meter.fftSize = 256;
+    const playback = await createPlayback(this.context, this.gain);
+    playback.node.connect(this.meter);
+    playback.onPlayed((state) => {
+      for (const [itemId, ms] of state.counts) this.played.set(itemId, ms);
+      this.look();
+      this.draw();
+    });
+    this.playback = playback;
+    for (const what of this.waiting.splice(0)) what();
+    // A player further down (the finished answer, say) takes over when the user starts it.
+    this.hush = (event) => event.target instanceof HTMLMediaElement && this.stop();
+    document.addEventListener("play", this.hush, true);
+    this.context.onstatechange = () => {
+      this.blocked &&= this.context.state !== "running";
+      this.draw();
+    };
+    this.resume();
+  }
+
+  resume() {
+    this.held = false;
+    // Where the browser waits for a click, the promise of resume() stays open for ever.
+    this.context.resume().catch(() => {});
+    setTimeout(() => {
+      this.blocked = !this.held && !this.finished && this.context.state !== "running";
+      if (this.blocked) this.model.send({ kind: "held", held: true });
+      this.draw();
+    }, 300);
+    this.draw();
+  }
+
+  toggle() {
+    const held = !(this.held || this.blocked);
+    this.held = held;
+    this.blocked = false;
+    if (held) this.context.suspend();
+    else this.resume();
+    this.model.send({ kind: "held", held });
+    this.draw();
+  }
+
+  async stop() {
+    if (this.finished) return;
+    this.finished = true;
+    this.draw();
+    await this.playback?.silence();
+    // Its last samples fade out, which takes them to the loudspeaker like any others.
+    if (this.context?.state === "running") await leftLoudspeaker(this.context, this.context.currentTime);
+    this.finish();
+  }
+
+  look() {
+    if (this.over && !this.finished && this.playback?.now().ended && this.played.size) this.finish();
+  }
+
+  finish() {
+    this.finished = true;
+    this.model.send({ kind: "played" });
+    this.draw();
+    this.close();
+  }
+
+  close() {
+    this.model.off("msg:custom", this.receive);
+    document.removeEventListener("play", this.hush ?? (() => {}), true);
+    this.playback?.close();
+    if (this.context && this.context.state !== "closed") this.context.close().catch(() => {});
+    this.finished = true;
+  }
+
+  get played_ms() {
+    return [...this.played.values()].reduce((sum, ms) => sum + ms, 0);
+  }
+
+  draw() {
+    for (const view of this.views) view();
+  }
+}
+
+function playerOf(model) {
+  const { key } = model.get("setup");
+  if (!players.has(key)) players.set(key, new AnswerPlayer(model));
+  return players.get(key);
+}
+
+const MARKUP = `
+  <button class="rtnb-icon rtnb-main" data-do="toggle"></button>
+  <span class="rtnb-state" role="status"></span>
+  <canvas width="360" height="56" aria-hidden="true"></canvas>
+  <progress max="1" value="0" aria-hidden="true"></progress>
+  <span class="rtnb-num rtnb-dim" data-is="time"></span>
+  <input type="range" min="0" max="1" step="0.05" value="1">
+  <button class="rtnb-icon" data-do="stop">${smallIcon("stop")}</button>
+  <div class="rtnb-captions" role="log" aria-live="off" tabindex="0" hidden><span></span><span class="rtnb-dim"></span></div>
+  <span class="rtnb-hidden-text rtnb-aloud" aria-live="polite"></span>`;
+
+/** One view of a player in one output. */
+class PlayerView {
+  constructor(player, el) {
+    this.player = player;
+    this.say = player.say;
+    const root = (this.root = widgetRoot("rtnb-player", this.say("The answer, as it is spoken"), this.say, MARKUP, "div"));
+    root.setAttribute("role", "group");
+    const find = (selector) => root.querySelector(selector);
+    [this.toggle, this.stop] = root.querySelectorAll("button");
+    this.volume = find("input");
+    this.progress = find("progress");
+    this.captions = find(".rtnb-captions");
+    this.captions.setAttribute("aria-label", this.say("What is being said"));
+    named(this.stop, this.say("Stop"));
+    named(this.volume, this.say("Volume"));
+    this.volume.value = String(player.volume);
+    this.toggle.onclick = () => player.toggle();
+    this.stop.onclick = () => player.stop();
+    this.volume.oninput = () => {
+      player.volume = Number(this.volume.value);
+      player.draw();
+      player.gain?.gain.setTargetAtTime(player.volume, player.context.currentTime, 0.02);
+    };
+    this.announced = 0; // letters
+    this.announcedAt = -Infinity;
+    this.later = 0;
+    this.draw = this.draw.bind(this);
+    this.draw();
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const canvas = find("canvas");
+    canvas.hidden = calm;
+    this.progress.hidden = !calm;
+    const source = () => (player.playback?.now().playing && !player.held ? player.meter : null);
+    this.stopMeter = calm ? () => {} : meter(canvas, source);
+    el.append(root);
+  }
+
+  /** The words, the heard ones apart; two rows are shown, and the place of playback is always among them. */
+  drawCaptions() {
+    const { text, heard } = this.player.caption;
+    const { captions } = this;
+    const [heardWords, comingWords] = captions.children;
+    captions.hidden = !text;
+    const length = heardWords.textContent.length + comingWords.textContent.length;
+    if (heardWords.textContent.length === heard && length === text.length) return;
+    heardWords.textContent = text.slice(0, heard);
+    comingWords.textContent = text.slice(heard);
+    const row = parseFloat(getComputedStyle(captions).lineHeight) || 20;
+    captions.scrollTop = Math.max(0, (comingWords.textContent ? comingWords.offsetTop : captions.scrollHeight) - row);
+  }
+
+  /**
+   * A screen reader that reads what is being spoken talks into it. So whole sentences are announced, once and politely,
+   * where the voice cannot be heard: blocked by the browser, paused, or turned down.
+   */
+  announce() {
+    const { player } = this;
+    const text = [...player.items.values()].map((item) => item.text).join("\n");
+    const end = player.over ? text.length : sentencesEnd(text);
+    if (player.audible) this.announced = Math.max(this.announced, player.caption.heard);
+    if (player.audible || player.finished || end <= this.announced || this.later) return;
+    const wait = this.announcedAt + 1000 - performance.now(); // what comes in a moment is read in one go
+    if (wait > 0) {
+      this.later = setTimeout(() => {
+        this.later = 0;
+        this.announce();
+      }, wait);
+      return;
+    }
+    this.root.querySelector(".rtnb-aloud").textContent = text.slice(this.announced, end).trim();
+    this.announced = end;
+    this.announcedAt = performance.now();
+  }
+
+  /** A key of STATES. */
+  get state() {
+    const { player } = this;
+    if (player.finished) return "done";
+    if (player.blocked) return "blocked";
+    if (player.held) return "paused";
+    return player.played_ms ? "playing" : "waiting";
+  }
+
+  draw() {
+    const { player, say, state } = this;
+    this.drawCaptions();
+    this.announce();
+    this.progress.value = player.pushed_ms ? player.played_ms / player.pushed_ms : 0;
+    const time = player.pushed_ms ? `${clock(player.played_ms / 1000)} / ${clock(player.pushed_ms / 1000)}` : "";
+    this.root.querySelector("[data-is=time]").textContent = time;
+    if (state === this.shown) return;
+    this.shown = this.root.dataset.state = state;
+    this.root.classList.toggle("rtnb-over", player.finished);
+    this.root.querySelector(".rtnb-state").textContent = say(STATES[state]);
+    const still = player.held || player.blocked;
+    this.toggle.innerHTML = smallIcon(still ? "play" : "pause");
+    named(this.toggle, player.blocked ? say("Listen") : still ? say("Go on") : say("Pause"));
+    if (player.finished) for (const control of [this.toggle, this.stop, this.volume]) control.disabled = true;
+  }
+
+  remove() {
+    this.stopMeter();
+    this.root.remove();
+  }
+}
+
+function render({ model, el }) {
+  const player = playerOf(model);
+  const view = new PlayerView(player, el);
+  player.views.add(view.draw);
+  player.start();
+  return () => {
+    view.remove();
+    player.views.delete(view.draw);
+    // The output was cleared or the notebook closed: nobody can stop it any more, so it stops.
+    setTimeout(() => {
+      if (player.views.size) return;
+      player.close();
+      players.delete(model.get("setup").key);
+    }, 200);
+  };
+}
+
+/** Bars that follow the audio, twenty times a second while there is any. Returns what ends it. */
+function meter(canvas, source) {
+  const pen = canvas.getContext("2d");
+  const bars = new Float32Array(40);
+  const data = new Float32Array(256);
+  const draw = (loud) => {
+    bars.copyWithin(0, 1);
+    bars[bars.length - 1] = Math.sqrt(loud);
+    const { width, height } = canvas;
+    pen.clearRect(0, 0, width, height);
+    pen.fillStyle = getComputedStyle(canvas).color;
+    for (let i = 0; i < bars.length; i++) {
+      const tall = Math.max(3, bars[i] * height);
+      pen.fillRect((i * width) / bars.length, (height - tall) / 2, width / bars.length - 4, tall);
+    }
+  };
+  draw(0);
+  const timer = setInterval(() => {
+    const analyser = source();
+    if (!analyser || document.hidden) return;
+    analyser.getFloatTimeDomainData(data);
+    let loud = 0;
+    for (const value of data) loud = Math.max(loud, Math.abs(value));
+    draw(loud);
+  }, 50);
+  return () => clearInterval(timer);
+}
+
+export default {
+  initialize({ model }) {
+    playerOf(model);
+    return () => {
+      const { key } = model.get("setup");
+      players.get(key)?.close();
+      players.delete(key);
+    };
+  },
+  render,
+};

@@ -1,0 +1,162 @@
+"""Player of an answer in the page, while the answer is still coming.
+
+Audio goes as buffers of messages, never as widget state, so nothing of it is kept in a saved notebook. Messages go out
+from the I/O thread and arrive while a cell runs; the page's own messages may come only when the kernel is idle again
+(on older kernels), so nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from rtnb.audio import pcm as arithmetic
+from rtnb.ui.shared import widget
+
+_log = logging.getLogger("rtnb")
+
+# A page that still loads its widget code misses what comes before, and cannot say so while a cell runs on older
+# kernels. What was sent is therefore sent again after these seconds, unless the page has said that it is there.
+_AGAIN_AFTER_SECONDS = (0.5, 1.5, 4.0)
+# A page says when it has played all. One that says nothing (gone, or on an older kernel while a cell runs) has the
+# length of the audio and this: a slow page starts seconds late, and nothing may be taken from it before its end.
+_PAGE_LATE_SECONDS = 15.0
+
+
+class StreamPlayer:
+    """Player of PCM in the page as it is pushed.
+
+    Args:
+        on_played: Called once, on any thread, when everything was played or stopped, or must have been by now.
+
+    Attributes:
+        widget: The widget to display.
+    """
+
+    def __init__(self, on_played: Callable[[], None]) -> None:
+        scripts = ("worklet", "playback", "captions", "player/player")
+        made = widget.widget_class("Player", scripts, texts=("player",))
+        self.widget = widget.make(made, self._receive, setup={"key": uuid.uuid4().hex})
+        self._on_played = on_played
+        self._lock = threading.RLock()
+        self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
+        self._words: dict[str, str] = {}
+        self._bytes = 0
+        self._began: float | None = None
+        self._ready = False
+        self._held = self._over = self._closed = False
+        self._timers: list[threading.Timer] = []
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio that were pushed."""
+        return arithmetic.seconds(self._bytes)
+
+    def push(self, item_id: str, pcm: bytes) -> None:
+        """Play more audio. Thread-safe, never waits.
+
+        Args:
+            item_id: Which item it belongs to.
+            pcm: s16le, 24 kHz, mono.
+        """
+        with self._lock:
+            self._bytes += len(pcm)
+            self._send({"kind": "audio", "item": item_id}, [pcm])
+
+    def words(self, item_id: str, whole: str) -> None:
+        """Show the words of an item beside its audio. Thread-safe, never waits; ten times a second is often enough.
+
+        Args:
+            item_id: Which item they belong to.
+            whole: All of them so far.
+        """
+        with self._lock:
+            sent = self._words.get(item_id, "")
+            if whole == sent:
+                return
+            self._words[item_id] = whole
+            start = len(sent) if whole.startswith(sent) else 0
+            self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
+
+    def end(self, item_id: str) -> None:
+        """Say that an item is complete, so that its last samples do not wait for more."""
+        with self._lock:
+            self._send({"kind": "end", "item": item_id})
+
+    def over(self) -> None:
+        """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up."""
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+            self._send({"kind": "over"})
+            self._await_played()
+
+    def close(self) -> None:
+        """End the audio and forget it."""
+        with self._lock:
+            self._closed = True
+            self._sent.clear()
+            for timer in self._timers:
+                timer.cancel()
+        self.widget.close()
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self._closed:
+            return
+        if self._began is None:
+            self._began = time.monotonic()
+            for seconds in _AGAIN_AFTER_SECONDS:
+                self._later(seconds, self._again)
+        content["n"] = len(self._sent) + 1
+        self._sent.append((content, buffers))
+        self._out(content, buffers)
+
+    def _out(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+        try:
+            self.widget.send(content, buffers)
+        except Exception:  # the front end went away; the reply goes on
+            _log.debug("audio could not be sent to the page", exc_info=True)
+
+    def _again(self, *, force: bool = False) -> None:
+        with self._lock:
+            if not self._closed and (force or not self._ready):
+                for content, buffers in self._sent:
+                    self._out(content, buffers)
+
+    def _await_played(self) -> None:
+        began = self._began or time.monotonic()
+        left = self.seconds - (time.monotonic() - began)
+        self._later(max(0.0, left) + _PAGE_LATE_SECONDS, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        with self._lock:
+            if self._held or self._closed:
+                return
+        self._on_played()
+
+    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, what)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+    def _receive(self, _: Any, content: Any, buffers: Any = None) -> None:
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if kind == "ready":
+            # Where it comes when all is over, the finished answer stands there already: no audio out of the past.
+            late = self._over and not self._ready
+            self._ready = True
+            if not late:
+                self._again(force=True)
+        elif kind == "held":
+            with self._lock:
+                self._held = bool(content.get("held"))
+                if not self._held and self._over:
+                    self._await_played()
+        elif kind == "played":
+            self._on_played()

@@ -1,0 +1,367 @@
+/**
+ * The record box, in the page: record, listen, record again. The kernel's end is `widget.py`.
+ *
+ * Audio goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
+ */
+
+/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE */
+/* global KernelLink, whenLeaving, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, widgetRoot, drawWaveform */
+
+const STATES = {
+  ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
+  sending: "Sending",
+};
+
+const HINTS = {
+  ready: "Press the button and speak; press it again when you are done.",
+  asking: "Your browser asks whether this page may hear you.",
+  recording: "Press the button or Esc when you are done.",
+  done: "Listen to it, or record again.",
+  sending: "The recording is on its way to the kernel.",
+};
+
+const PROBLEMS = {
+  reload: "The page was closed or reloaded while you spoke; what you had said until then is kept.",
+  hole: "Part of the recording was lost on the way. Record again.",
+  empty: "The recording is empty. Press the button, speak, and press it again.",
+};
+
+const PARTS = "main icon word hint time notice take play wave stands forget file level aloud";
+
+const MARKUP = `
+  <div class="rtnb-recorder-top">
+    <button type="button" class="rtnb-recorder-main">
+      <span class="rtnb-recorder-ring" aria-hidden="true"></span><span class="rtnb-recorder-icon"></span>
+    </button>
+    <div class="rtnb-recorder-says"><div class="rtnb-recorder-word"></div><div class="rtnb-recorder-hint rtnb-dim"></div></div>
+    <div class="rtnb-recorder-time rtnb-num"></div>
+  </div>
+  <div class="rtnb-recorder-notice" role="alert" hidden></div>
+  <div class="rtnb-recorder-take" hidden>
+    <button type="button" class="rtnb-icon rtnb-recorder-play"></button>
+    <canvas class="rtnb-recorder-wave" height="44" role="img"></canvas>
+  </div>
+  <div class="rtnb-recorder-foot">
+    <span class="rtnb-recorder-stands rtnb-dim"></span> <button type="button" class="rtnb-link rtnb-recorder-forget"></button>
+    <label class="rtnb-recorder-file" hidden><span></span><input type="file" accept="audio/*,video/webm,video/mp4"></label>
+  </div>
+  <div class="rtnb-recorder-level rtnb-hidden-text" role="meter" aria-valuemin="0" aria-valuemax="100" aria-valuenow="0"></div>
+  <div class="rtnb-recorder-aloud rtnb-hidden-text" role="status"></div>`;
+
+class Recorder {
+  constructor(model, el) {
+    this.say = wordsIn(CHINESE, model.get("language"));
+    this.state = "ready"; // "ready", "asking", "recording", "done"
+    this.chunks = [];
+    this.bytes = 0;
+    this.level = 0;
+    this.peak = 0;
+    this.failure = null;
+    this.problem = "";
+    this.kernel = { seconds: null, sample: null, take: 0, problem: "" };
+    this.take = 0; // which of the kernel's recordings this page has; 0 for none
+    this.busy = { busy: false, seconds: 0 };
+    this.link = new KernelLink(model, {
+      onMessage: (message, buffers) => {
+        if (message.kind === "piece") this.got(message, buffers[0]);
+        else this.standing(message);
+        this.update();
+      },
+      onBusy: (busy) => {
+        this.busy = busy;
+        this.update();
+      },
+      onLost: () => {
+        this.lost = true;
+        if (this.state === "recording") this.finish(false);
+        this.update();
+      },
+    });
+    this.stay = whenLeaving({
+      busy: () => this.state === "recording" || Boolean(this.sent),
+      leave: () => this.leave(),
+      back: () => this.link.send("hello"),
+    });
+    this.build(el);
+    this.link.send("hello");
+    this.draw();
+  }
+
+  build(el) {
+    const { say } = this;
+    const root = (this.root = widgetRoot("rtnb-recorder", say("Record your voice"), say, MARKUP));
+    root.dataset.lmSuppressShortcuts = "true";
+    const p = (this.p = partsOf(root, "rtnb-recorder", PARTS));
+    this.meter = new LevelMeter(root, p.level);
+    p.level.setAttribute("aria-label", say("Microphone level"));
+    p.wave.setAttribute("aria-label", say("Waveform"));
+    p.forget.textContent = say("Use the sample again");
+    p.file.querySelector("span").textContent = say("Use a sound file");
+    p.main.addEventListener("click", () => (this.state === "recording" ? this.finish() : this.record()));
+    p.play.addEventListener("click", () => this.listen());
+    p.forget.addEventListener("click", () => {
+      this.empty();
+      this.take = 0;
+      this.link.send("forget");
+      this.update();
+    });
+    p.file.querySelector("input").addEventListener("change", (event) => {
+      const [file] = event.target.files;
+      event.target.value = "";
+      if (file) this.takeFile(file);
+    });
+    root.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.state === "recording") this.finish();
+      event.stopPropagation();
+    });
+    el.replaceChildren(root);
+    this.update();
+  }
+
+  /** Take what the kernel has, also from another page or from before this one was reloaded. */
+  standing(message) {
+    this.kernel = message;
+    if (this.sent && message.kind === "standing") {
+      this.sent = false; // it is ours
+      this.take = message.take;
+    }
+    if (this.take === message.take || this.sent || this.state === "recording" || this.state === "asking") return;
+    this.take = message.take;
+    if (message.take) this.link.send("fetch");
+    else this.empty();
+  }
+
+  /** A piece of a recording that this page has not made. @param {any} message @param {DataView} piece */
+  got({ take, at, bytes }, piece) {
+    if (take !== this.take || this.state === "recording" || this.state === "asking") return;
+    if (at === 0) this.fetched = [];
+    this.fetched?.push(new Int16Array(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength)));
+    if (at + piece.byteLength < bytes) return;
+    this.stopListening();
+    this.chunks = this.fetched;
+    this.bytes = bytes;
+    this.state = "done";
+    this.update(); // which gives the picture its width
+    this.drawWave();
+  }
+
+  empty() {
+    this.stopListening();
+    this.chunks = [];
+    this.bytes = 0;
+    this.state = "ready";
+  }
+
+  /** The page goes away: the kernel keeps what was said. */
+  leave() {
+    this.link.bye();
+    this.mic?.close();
+    this.mic = null;
+    if (this.state === "recording") this.state = "ready";
+  }
+
+  async record() {
+    if (this.state === "asking" || this.lost) return;
+    this.stopListening();
+    const before = this.state;
+    this.state = "asking";
+    this.failure = null;
+    this.problem = "";
+    this.update();
+    try {
+      this.mic = await openMicrophone({
+        onAudio: ({ pcm, level }) => {
+          this.level = level;
+          if (this.state !== "recording") return;
+          this.peak = Math.max(this.peak, level);
+          this.chunks.push(new Int16Array(pcm));
+          this.bytes += pcm.byteLength;
+          this.link.send("audio", {}, pcm.slice(0));
+          this.update();
+        },
+        onEnd: () => {
+          this.failure = "gone";
+          this.finish();
+        },
+      });
+    } catch (error) {
+      this.failure = error instanceof MicrophoneError ? error.reason : "other";
+      this.state = before === "recording" ? "ready" : before;
+      this.update();
+      return;
+    }
+    if (this.removed) return this.mic.close();
+    Object.assign(this, { chunks: [], bytes: 0, peak: 0 });
+    this.link.send("begin");
+    this.state = "recording";
+    this.update();
+  }
+
+  finish(keep = true) {
+    this.mic?.close();
+    this.mic = null;
+    this.level = 0;
+    if (this.state !== "recording") return;
+    if (keep && this.bytes) {
+      if (this.peak < 0.004) this.problem = this.say("Almost nothing was heard: the microphone may be muted or the wrong one.");
+      this.done();
+    } else {
+      this.link.send("discard");
+      this.state = "ready";
+      this.update();
+    }
+  }
+
+  /** The recording is whole: the kernel has it as soon as it takes messages. */
+  done() {
+    this.sent = true;
+    this.link.send("end", { bytes: this.bytes });
+    this.state = "done";
+    this.drawWave();
+    this.update();
+  }
+
+  /** An audio file in the place of a microphone. @param {File} file */
+  async takeFile(file) {
+    let pcm;
+    try {
+      pcm = await pcmOfFile(file);
+    } catch {
+      this.problem = this.say(BAD_FILE);
+      this.update();
+      return;
+    }
+    this.chunks = [pcm];
+    this.bytes = pcm.byteLength;
+    this.failure = null;
+    this.problem = "";
+    this.link.send("begin");
+    this.link.sendRecording(pcm);
+    this.done();
+  }
+
+  async listen() {
+    if (this.playing) return this.stopListening();
+    const context = new AudioContext();
+    const samples = this.joined();
+    const buffer = context.createBuffer(1, samples.length, PCM_RATE_HZ);
+    buffer.copyToChannel(samples, 0);
+    const source = context.createBufferSource();
+    source.buffer = buffer;
+    source.connect(context.destination);
+    // It comes when the last sample is rendered; a second takes it to any loudspeaker.
+    source.onended = () => this.stopListening(1000);
+    await context.resume();
+    source.start();
+    this.playing = { context, began: context.currentTime, seconds: buffer.duration };
+    this.update();
+  }
+
+  stopListening(after_ms = 0) {
+    const { context } = this.playing ?? {};
+    setTimeout(() => context?.close(), after_ms);
+    this.playing = null;
+    if (this.state === "done") this.drawWave();
+    this.update();
+  }
+
+  joined() {
+    const all = new Float32Array(this.bytes / 2);
+    let at = 0;
+    for (const chunk of this.chunks) for (const sample of chunk) all[at++] = sample / 32768;
+    return all;
+  }
+
+  /** @param {number} [played]  the share that is drawn as played */
+  drawWave(played = 0) {
+    this.samples = this.samplesOf === this.chunks ? this.samples : this.joined();
+    this.samplesOf = this.chunks;
+    drawWaveform(this.p.wave, this.samples, played);
+  }
+
+  update() {
+    if (!this.root) return;
+    const { p, say, state } = this;
+    const shown = state === "done" && this.sent ? "sending" : state;
+    const changed = this.root.dataset.state !== shown;
+    this.root.dataset.state = shown;
+    p.word.textContent = say(STATES[shown]);
+    p.hint.textContent = say(HINTS[shown]);
+    this.updateMain();
+    this.updateTake();
+    const sentences = this.problems();
+    p.notice.hidden = !sentences.length;
+    const text = sentences.filter(Boolean).join(say.language === "en" ? " " : "");
+    if (p.notice.textContent !== text) p.notice.textContent = text;
+    if (changed) p.aloud.textContent = p.word.textContent;
+  }
+
+  updateMain() {
+    const { p, say, state } = this;
+    const name = { asking: "wait", recording: "stop" }[state] ?? "record";
+    if (this.iconName !== name) p.icon.innerHTML = icon((this.iconName = name));
+    named(p.main, state === "recording" ? say("Stop recording") : state === "done" ? say("Record again") : say("Record"));
+    // Not `disabled`: a button that is disabled loses the focus, and with it Esc.
+    p.main.setAttribute("aria-disabled", String(state === "asking" || Boolean(this.lost)));
+  }
+
+  /** What was recorded, and what stands in for it. */
+  updateTake() {
+    const { p, say, state } = this;
+    const seconds = this.bytes / PCM_BYTES_PER_MS / 1000;
+    const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
+    p.time.textContent = state === "recording" || state === "done" ? time : "";
+    p.take.hidden = state !== "done";
+    const name = this.playing ? "stop" : "play";
+    if (this.playIcon !== name) p.play.innerHTML = icon((this.playIcon = name));
+    named(p.play, this.playing ? say("Stop listening") : say("Listen"));
+    const { sample, seconds: kept } = this.kernel;
+    let stands = "";
+    if (kept !== null && !this.sent) stands = say("box.clip is your recording.");
+    else if (state === "ready" && sample) stands = say("Until you do, the sample “{name}” ({seconds} s) stands in.", sample);
+    else if (state === "ready") stands = say("Nothing is recorded yet.");
+    p.stands.textContent = stands;
+    p.forget.hidden = kept === null || !sample || state === "recording";
+  }
+
+  /** What is wrong, in sentences; shows the choice of a file where there is no microphone. */
+  problems() {
+    const { say } = this;
+    const failure = this.failure ?? (this.state === "ready" ? microphoneHindrance() : null);
+    this.p.file.hidden = !failure;
+    if (this.lost) return [say("The kernel is gone. Run the cell again to record.")];
+    const sentences = failure ? microphoneSentences(say, failure) : [];
+    if (failure === "vscode") sentences[1] = ""; // its way out is the file, right below
+    if (this.problem) sentences.push(this.problem);
+    if (this.kernel.problem && !this.sent) sentences.push(say(PROBLEMS[this.kernel.problem]));
+    if (this.busy.busy) {
+      const waiting = "The kernel is running a cell; {seconds} s wait and follow when it is free.";
+      sentences.push(say(waiting, { seconds: this.busy.seconds.toFixed(1) }));
+    }
+    return sentences;
+  }
+
+  draw() {
+    this.frame = requestAnimationFrame(() => this.draw());
+    this.meter.draw(this.mic ? this.level : 0);
+    if (!this.playing) return;
+    const { context, began, seconds } = this.playing;
+    this.drawWave((context.currentTime - began) / seconds);
+  }
+
+  remove() {
+    this.removed = true;
+    this.finish(false);
+    this.stopListening();
+    this.stay();
+    cancelAnimationFrame(this.frame);
+    setTimeout(() => this.link.close(), 300);
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const recorder = new Recorder(model, el);
+    return () => recorder.remove();
+  },
+};

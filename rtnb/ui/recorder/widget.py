@@ -1,0 +1,177 @@
+"""Record box: the user's voice from the page's microphone to a `Clip`.
+
+Audio comes as 24 kHz PCM while the user speaks, in numbered messages that wait in the page while a cell runs; nothing
+of it is widget state, so nothing is kept in a saved notebook.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+from rtnb.audio import Clip
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.errors import InputError
+from rtnb.texts.language import say
+from rtnb.ui.shared import frontend, widget
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
+
+_PIECE_BYTES = 192_000  # 4 s in one message
+_PLAIN = (
+    "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
+    "Here, read a sound file with rtnb.Clip.read(path)."
+)
+
+
+def record(*, sample: bool | str = True) -> RecordBox:
+    """Show a box to record your voice in: record, listen, record again. It never waits.
+
+    ```python
+    box = rtnb.record()
+    box                                        # the box; record now, or go on with the sample
+    reply = await rtnb.ask(box)
+    ```
+
+    Args:
+        sample: The shipped recording that stands in until somebody has recorded: True for the question, or a name from
+            `rtnb.samples().names`. False for none; `.clip` is None then.
+
+    Returns:
+        The box: `.clip`, `.clips`, `.recorded`, and it can be handed to `ask` as it is.
+
+    Raises:
+        InputError: There is no sample of that name.
+    """
+    return RecordBox(sample=sample)
+
+
+class RecordBox:
+    """Box to record in. The last line of a cell shows it; it never waits.
+
+    Attributes:
+        recorded: Whether there is a recording of the user.
+        error: The problem of the last recording. None where there was none.
+    """
+
+    def __init__(self, *, sample: bool | str = True) -> None:
+        self._sample = widget.sample(sample, "question")
+        self.recorded = False
+        self.error: str | None = None
+        self._problem = ""  # the same by its code, for the page
+        self._clip: Clip | None = None
+        self._takes = 0
+        self._lock = threading.Lock()
+        self._arriving: dict[str, bytearray] = {}  # by page
+        self._link = KernelLink(self._send, self._from_page)
+
+    # --- what is in it
+
+    @property
+    def clip(self) -> Clip | None:
+        """Last recording, mono, 24 kHz; before there is one the sample, or None where there is none."""
+        with self._lock:
+            return self._clip if self._clip is not None else self._sample
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Recording or sample, in a list, as `ask` takes it.
+
+        Raises:
+            InputError: If nothing was recorded and there is no sample.
+        """
+        clip = self.clip
+        if clip is None:
+            raise InputError("Your record box is empty. Press its button and speak, then run this cell again.")
+        return [clip]
+
+    def __repr__(self) -> str:
+        if self._clip is not None:
+            return f"RecordBox({self._clip.seconds:.1f} s recorded)"
+        if self._sample is not None:
+            return f"RecordBox(the sample {self._sample.name!r} until somebody records)"
+        return "RecordBox(empty)"
+
+    # --- how it shows itself
+
+    @functools.cached_property
+    def widget(self) -> Any:
+        """Widget that shows it, for `display` and for layouts of your own."""
+        scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
+        made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
+        return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        where = frontend.detect()
+        if not (where.widgets and where.person):
+            return {"text/plain": repr(self), "text/html": widget.sentence(say(_PLAIN))}
+        again = widget.sentence(say("Run this cell to record."))
+        return {"text/plain": repr(self), "text/html": again, **widget.view(self.widget)}
+
+    def _display_(self) -> Any:
+        """Return what marimo shows."""
+        return self.widget
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
+            self.widget.send(content, buffers)
+
+    # --- what the page says
+
+    def _from_page(self, message: FromPage) -> None:
+        page = message.page
+        match message.kind:
+            case "hello":
+                self._link.welcome(page, **self._standing())
+            case "begin":
+                self._arriving[page] = bytearray()
+            case "audio" if page in self._arriving:
+                for pcm in message.buffers:
+                    self._arriving[page] += pcm
+            case "end" if page in self._arriving:
+                self._take(bytes(self._arriving.pop(page)), int(message.fields.get("bytes", -1)))
+            case "bye" if page in self._arriving:  # the page was closed or reloaded while somebody spoke
+                pcm = bytes(self._arriving.pop(page))
+                self._take(pcm, len(pcm), cut_off=True)
+            case "discard":
+                self._arriving.pop(page, None)
+            case "fetch":
+                self._give(page)
+            case "forget":
+                with self._lock:
+                    self._clip, self.recorded, self.error, self._problem = None, False, None, ""
+                self._link.tell("standing", **self._standing())
+
+    def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
+        with self._lock:
+            if len(pcm) != size:
+                self._problem = "hole"
+                self.error = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
+            elif len(pcm) < 2:
+                self._problem = "empty"
+                self.error = "The recording is empty. Press the button, speak, and press it again."
+            else:
+                self._takes += 1
+                name = "recording" if self._takes == 1 else f"recording-{self._takes}"
+                self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
+                self.recorded, self.error, self._problem = True, None, ""
+                if cut_off:
+                    self._problem = "reload"
+                    self.error = "The page went away during the recording, which ends there. Record again if need be."
+        self._link.tell("standing", **self._standing())
+
+    def _give(self, page: str) -> None:
+        """Send a page the recording, which it has not made itself, or had made before it was reloaded."""
+        with self._lock:
+            pcm, take = (self._clip.pcm, self._takes) if self._clip is not None else (b"", 0)
+        for at in range(0, len(pcm), _PIECE_BYTES):
+            piece = pcm[at : at + _PIECE_BYTES]
+            self._link.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
+
+    def _standing(self) -> dict[str, Any]:
+        return {
+            "seconds": None if self._clip is None else round(self._clip.seconds, 2),
+            "sample": self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)},
+            "take": 0 if self._clip is None else self._takes,
+            "problem": self._problem,
+        }

@@ -1,0 +1,1 @@
+"""Cards of replies: live while they come, and finished."""

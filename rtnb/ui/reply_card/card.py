@@ -1,0 +1,159 @@
+"""Card of a reply: its words, a player, tokens, cost, who answered, and what went wrong, as one piece of HTML."""
+
+from __future__ import annotations
+
+import weakref
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from rtnb import html
+from rtnb.errors import mask_secrets
+from rtnb.texts.language import say
+from rtnb.ui.shared import widget
+
+if TYPE_CHECKING:
+    from rtnb.session.reply import Reply
+
+_players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+
+_SPEED = (
+    "var t=this.parentNode,a=t.parentNode.querySelector('audio');a.playbackRate={speed};a.preservesPitch=true;"
+    "t.querySelectorAll('button').forEach(function(b){{b.setAttribute('aria-pressed',b===event.currentTarget)}})"
+)
+# The link takes its address from the element that holds the audio: written into it, the audio would be stored twice.
+_DOWNLOAD = "this.href=this.parentNode.parentNode.querySelector('audio').src"
+
+_SOURCES = {"practice": "practice server", "replay": "a recorded session"}
+_STATUSES = {
+    "failed": "The response failed.",
+    "cancelled": "The response was cancelled; what came before is kept.",
+    "incomplete": "The response is incomplete; what came is kept.",
+}
+_REMEDIES = {
+    "max_output_tokens": (
+        "The answer reached its limit of tokens. Raise max_output_tokens, or ask for a shorter answer."
+    ),
+    "content_filter": "The server's content filter stopped it. Put the question differently.",
+    "turn_detected": "The server heard somebody speak and stopped. Ask again when you are ready.",
+}
+
+
+def card(reply: Reply) -> str:
+    """Return the whole reply as one piece of HTML."""
+    parts = [f'<div class="head"><strong>{escape(say("Answer"))}</strong>{_chips(reply)}</div>']
+    if reply.transcript:
+        parts.append(f'<div class="heard">{escape(say("You"))}: {escape(reply.transcript)}</div>')
+    if words := reply.text:
+        parts.append(f'<div class="says">{escape(words)}</div>')
+    elif reply.status == "completed" and not reply.audio:
+        parts.append(f'<div class="says dim">{escape(say("(no words came)"))}</div>')
+    if problem := trouble(reply):
+        parts.append(_inner(html.notice(problem, "error" if reply.status == "failed" else "warning")))
+    if (player := _player(reply)) is not None:
+        parts += [player, _tools()]
+    parts.append(_facts(reply))
+    parts += [_inner(html.notice(warning, "warning")) for warning in reply.warnings]
+    return frame("".join(parts))
+
+
+def frame(body: str) -> str:
+    """Return HTML in the frame of a reply's card, with html.py's style sheet and then the card's.
+
+    The caret and the bar in the card's are for the live view.
+    """
+    style = html.notice("").split("</style>", 1)[0]
+    group = f' role="group" aria-label="{escape(say("Answer"))}"'
+    sheets = f"{style}</style><style>\n{widget.css('reply_card/card.css')}</style>"
+    return html.root(body, kind="rtnb", css=sheets, attributes=group)
+
+
+def headline(reply: Reply) -> str:
+    """Return a reply without its words, for a cell that shows it already."""
+    first = repr(reply).split("): ")[0].removesuffix(")") + ")"
+    return frame(f'<div class="dim">{escape(first)} · {escape(say("the card above"))}</div>')
+
+
+def trouble(reply: Reply) -> str:
+    """Return what went wrong, in the server's words, and what to do; "" where nothing did."""
+    status = reply.status
+    if status == "completed" or not reply.done:
+        return ""
+    if reply.error is not None:
+        # Ours already say who is to blame first and what to do last.
+        return mask_secrets(str(reply.error))
+    details = reply.status_details or {}
+    error = details.get("error") or {}
+    reason = str(details.get("reason") or "")
+    code = str(error.get("code") or error.get("type") or "")
+    server = " ".join(part for part in (code, str(error.get("message") or ""), reason) if part)
+    remedy = ""
+    if "rate_limit" in code:
+        remedy = say("Your account's rate limit is reached. Wait a little and ask again.")
+    elif reason in _REMEDIES:
+        remedy = say(_REMEDIES[reason])
+    elif status == "failed":
+        remedy = say("Ask again; if it fails again, what the server says names the reason.")
+    first = say(_STATUSES[status]) if status in _STATUSES else status
+    return mask_secrets("\n".join(part for part in (first, server, remedy) if part))
+
+
+def _player(reply: Reply) -> str | None:
+    """Return the answer's player, or None without audio. Compressed once however often a reply is shown."""
+    if reply in _players:
+        return _players[reply]
+    if (audio := reply.audio) is None:
+        return None
+    player = _inner(html.player(audio.encode("opus"), audio.peaks(), audio.seconds, say("the answer")))
+    if reply.done:
+        _players[reply] = player
+    return player
+
+
+def _inner(page: str) -> str:
+    """Return a piece of html.py without its style sheet, which the frame has once."""
+    return page.split("</style>", 1)[-1]
+
+
+def _chips(reply: Reply) -> str:
+    source = say(_SOURCES[reply.source]) if reply.source in _SOURCES else reply.source
+    status = "" if reply.status == "completed" else reply.status
+    return "".join(f'<span class="chip">{escape(chip)}</span>' for chip in (status, source, reply.model) if chip)
+
+
+def _tools() -> str:
+    speeds = "".join(
+        f'<button type="button" aria-pressed="{"true" if speed == 1 else "false"}" '
+        f'onclick="{escape(_SPEED.format(speed=speed))}">{speed:g}×</button>'
+        for speed in (0.75, 1, 1.25, 1.5, 2)
+    )
+    label = escape(say("Speed"))
+    return (
+        f'<div class="tools" role="group" aria-label="{label}"><span class="dim">{label}</span>{speeds}'
+        f'<a download="answer.ogg" href="#" onclick="{escape(_DOWNLOAD)}">{escape(say("Download"))}</a></div>'
+    )
+
+
+def _facts(reply: Reply) -> str:
+    facts: list[tuple[str, str]] = []
+    usage = reply.usage
+    tokens_in = usage.input_text_tokens + usage.input_audio_tokens + usage.input_image_tokens
+    tokens_out = usage.output_text_tokens + usage.output_audio_tokens
+    if tokens_in or tokens_out:
+        tokens = say("{input} in, {output} out", input=f"{tokens_in:,}", output=f"{tokens_out:,}")
+        facts.append((say("tokens"), tokens))
+    facts.append((say("cost"), _cost(reply)))
+    if (seconds := reply.seconds_to_first_sound) is not None:
+        in_tools = reply.seconds_in_tools
+        of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
+        facts.append((say("first sound after"), f"{seconds:.2f} s{of_it}"))
+    if reply.tool_calls:
+        facts.append((say("tools called"), "; ".join(repr(call) for call in reply.tool_calls)))
+    pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts)
+    return f'<div class="facts">{pairs}</div>'
+
+
+def _cost(reply: Reply) -> str:
+    cost = reply.cost
+    if reply.source in _SOURCES:
+        return say("nothing here") if cost.usd is None else say("nothing here; {cost} at OpenAI", cost=cost)
+    return say("unknown: no price is known for this model") if cost.usd is None else str(cost)

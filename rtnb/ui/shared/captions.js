@@ -1,0 +1,27 @@
+// Words beside the audio they are spoken in: how much of them was played, and which whole sentences there are.
+
+const LETTERS_PER_MS = 0.013; // as fast as people speak; the length of audio that still comes is not known
+
+/**
+ * The number of letters of a spoken text that have been played, to the end of a word.
+ * @param {string} text
+ * @param {{played_ms: number, total_ms: number, whole: boolean}} audio  `whole`: nothing more of it comes
+ */
+export function lettersHeard(text, { played_ms, total_ms, whole }) {
+  if (whole && played_ms >= total_ms - 60) return text.length;
+  const share = total_ms ? (text.length * played_ms) / total_ms : 0;
+  const letters = Math.round(whole ? share : Math.min(share, played_ms * LETTERS_PER_MS));
+  // To the end of the word; Chinese has no spaces, there each character stands for itself.
+  const rest = text.slice(letters).search(/[\s\u3000-\u9fff\uff00-\uffef]|$/);
+  return Math.min(text.length, letters + Math.max(0, rest));
+}
+
+/**
+ * The number of letters of a text that still grows which are whole sentences.
+ * @param {string} text
+ */
+export function sentencesEnd(text) {
+  let end = 0;
+  for (const match of text.matchAll(/[.!?…]["'”’)]*(?=\s)|[。！？]["”’）」』]*/g)) end = match.index + match[0].length;
+  return end;
+}

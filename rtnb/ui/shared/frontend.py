@@ -1,0 +1,152 @@
+"""Front end that shows this kernel's cells: its name, what it can do, and whether a user may be there.
+
+The kernel itself does not know any of this. It is concluded from what each front end leaves in the environment, and
+every answer names its evidence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """Front end that shows the cells of this kernel.
+
+    Attributes:
+        name: "colab", "jupyterlab", "notebook", "vscode", "voila", "marimo"; "nbclient", "papermill" or "headless"
+            where a program runs the cells; "terminal" or "none" where there are no cells.
+        widgets: Whether widgets are shown.
+        microphone: Whether a page may ask for the microphone (VS Code's may not).
+        live_messages: Whether widget messages reach the kernel while a cell awaits (ipykernel 7.4; before, only while
+            it is idle). While a cell blocks, none do.
+        person: Whether a user may be there to click.
+        told_by: The evidence for it.
+    """
+
+    name: str
+    widgets: bool
+    microphone: bool
+    live_messages: bool
+    person: bool
+    told_by: str
+
+    def __repr__(self) -> str:
+        able = (self.widgets, self.microphone, self.live_messages, self.person)
+        can = itertools.compress(("widgets", "microphone", "live messages", "a person"), able)
+        return f"Frontend({self.name}: {', '.join(can) or 'text only'}; told by {self.told_by})"
+
+
+def shell() -> Any:
+    """Return the IPython shell of this process, or None where there is none."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+
+
+def kernel() -> Any | None:
+    """Return the IPython kernel that this process is, or None in scripts, terminals and marimo."""
+    return getattr(shell(), "kernel", None)
+
+
+def cell() -> int:
+    """Return the execution count of the running cell, or -1 where there are no cells."""
+    return int(getattr(shell(), "execution_count", -1))
+
+
+def detect(environ: Mapping[str, str] | None = None) -> Frontend:
+    """Return which front end shows this kernel's cells.
+
+    Colab shows widgets of others only after they are switched on, which this does.
+
+    Args:
+        environ: The environment to read. None means this process's own.
+    """
+    env = os.environ if environ is None else environ
+    if (marimo := sys.modules.get("marimo")) is not None and marimo.running_in_notebook():
+        return Frontend("marimo", True, True, True, True, "marimo.running_in_notebook()")
+    if (it := kernel()) is None:
+        if shell() is not None:
+            return Frontend("terminal", False, False, False, True, "an IPython shell without a kernel")
+        if sys.stderr is not None and sys.stderr.isatty():
+            return Frontend("terminal", False, False, False, True, "stderr is a terminal")
+        return Frontend("none", False, False, False, False, "no IPython, no terminal")
+    name, told_by = _by_signs(it, env)
+    if name == "colab":
+        _switch_on_colab_widgets()
+    return Frontend(
+        name,
+        widgets=name in _WITH_WIDGETS,
+        microphone=name in _WITH_WIDGETS - {"vscode"},
+        live_messages=_takes_live_messages(),
+        person=name in {*_WITH_WIDGETS, "terminal"},
+        told_by=told_by,
+    )
+
+
+_WITH_WIDGETS = {"colab", "jupyterlab", "notebook", "vscode", "voila"}
+
+
+def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
+    """Return the name of the front end of a kernel, and the evidence for it."""
+    # VS Code's Jupyter extension puts the notebook's path into the namespace, also where the kernel is Colab's.
+    if "__vsc_ipynb_file__" in (getattr(getattr(kernel_, "shell", None), "user_ns", None) or {}):
+        return "vscode", "__vsc_ipynb_file__ in the namespace"
+    if "google.colab" in sys.modules:
+        return "colab", "google.colab is loaded"
+    if not env.keys().isdisjoint(("COLAB_RELEASE_TAG", "COLAB_GPU", "COLAB_BACKEND_VERSION")):
+        return "colab", "COLAB_ in the environment"
+    parent, inherited = _parent(env)
+    if "VOILA_REQUEST_URL" in env or env.get("SERVER_SOFTWARE", "").startswith("voila") or "voila" in parent:
+        return "voila", "Voilà's environment"
+    if "papermill" in parent:
+        return "papermill", "the parent process is papermill"
+    if any(word in parent for word in ("nbconvert", "nbclient", "jupyter-execute", "jupyter-run")):
+        return "nbclient", "the parent process runs notebooks"
+    if "JPY_SESSION_NAME" in env and not inherited:
+        # A server that serves both shows whichever page was opened; most people open the one they started.
+        notebook = "jupyter-notebook" in parent or "jupyter notebook" in parent
+        return "notebook" if notebook else "jupyterlab", "JPY_SESSION_NAME and the server's command line"
+    # VSCODE_ variables are also in its terminals, from where a program may run notebooks; TERM_PROGRAM tells them.
+    if any(name.startswith("VSCODE_") for name in env) and env.get("TERM_PROGRAM") != "vscode":
+        return "vscode", "VSCODE_ in the environment"
+    if any(word in parent for word in ("jupyter-console", "jupyter console", "qtconsole")):
+        return "terminal", "the parent process is a console"
+    return "headless", "a kernel without a server's session"
+
+
+def _takes_live_messages() -> bool:
+    # Measured with a page that sends while a cell awaits: they come at once on 7.4.0, only afterwards on 6.17.1.
+    from importlib.metadata import PackageNotFoundError, version
+
+    with contextlib.suppress(PackageNotFoundError, ValueError):
+        return tuple(int(part) for part in version("ipykernel").split(".")[:2]) >= (7, 4)
+    return False
+
+
+def _parent(env: Mapping[str, str]) -> tuple[str, bool]:
+    """Return the command line of the process that started this kernel, and whether that process has its session name.
+
+    A notebook run by a program that was itself started from a notebook carries that notebook's session name.
+    """
+    try:
+        import psutil  # a dependency of ipykernel
+
+        parent = psutil.Process().parent()
+        if parent is None:
+            return "", False
+        name = env.get("JPY_SESSION_NAME")
+        return " ".join(parent.cmdline()), name is not None and parent.environ().get("JPY_SESSION_NAME") == name
+    except Exception:  # not permitted, or gone: then only the environment speaks
+        return "", False
+
+
+def _switch_on_colab_widgets() -> None:
+    with contextlib.suppress(Exception):
+        from google.colab import output
+
+        output.enable_custom_widget_manager()

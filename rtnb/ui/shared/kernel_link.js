@@ -1,0 +1,221 @@
+/**
+ * The link between a widget's page and its kernel: numbered both ways, so that nothing is lost without being noticed.
+ *
+ * A kernel takes widget messages only while it is idle (before ipykernel 7.4 not even while a cell awaits). So what the
+ * page sends waits here: a few messages are on their way at a time, the rest is kept, joined, and sent on as the kernel
+ * answers for them. Kernel to page there is no such wait; those messages come from the I/O thread. A tab holds one link
+ * a widget, however many views show it. The other end is `kernel_link.py`.
+ */
+
+/* global PCM_RATE_HZ, PCM_BYTES_PER_MS */
+
+const IN_FLIGHT_MESSAGES = 40; // 2 s of audio at 50 ms
+const IN_FLIGHT_BYTES = 512 * 1024;
+const JOINED_BYTES = 96 * 1024; // 2 s of audio in one message
+const BUSY_AFTER_MS = 1200;
+const LOST_AFTER_MS = 6000;
+
+export class KernelLink {
+  /**
+   * @param {any} model anywidget's model
+   * @param {object} options
+   * @param {(message: any, buffers: DataView[]) => void} options.onMessage in order, each once
+   * @param {(busy: {busy: boolean, seconds: number, pieces: number}) => void} [options.onBusy] the kernel does not
+   *   take messages; so many seconds of audio wait
+   * @param {(why: "closed" | "silent") => void} [options.onLost] the kernel is gone
+   * @param {() => void} [options.onFound] it was silent and is there again
+   * @param {(count: number) => void} [options.onHole] so many messages from the kernel never came
+   */
+  constructor(model, { onMessage, onBusy, onLost, onFound, onHole }) {
+    this.model = model;
+    this.page = Math.random().toString(36).slice(2, 12);
+    Object.assign(this, { onMessage, onBusy, onLost, onFound, onHole });
+    this.sent = 0; // number of the last message given a number
+    /** @type {{n: number, content: any, buffer: ArrayBuffer | null, at: number}[]} on their way */
+    this.flight = [];
+    /** @type {{content: any, parts: ArrayBuffer[], bytes: number}[]} not sent yet */
+    this.queue = [];
+    this.askedAt = 0;
+    this.expected = null; // number of the kernel's next message; null before its welcome
+    this.early = new Map();
+    this.holeSince = 0;
+    this.receivedAt = performance.now();
+    this.watched = false; // whether the kernel promised to send heartbeats
+    this.busy = false;
+    this.open = true;
+    this.received = this.received.bind(this);
+    model.on("msg:custom", this.received);
+    // Jupyter's widget managers say so when a kernel restarts or dies; elsewhere the missing heartbeats do.
+    this.lostByComm = () => this.lose("closed");
+    model.on("comm:close", this.lostByComm);
+    model.on("comm_live_update", this.lostByComm);
+    this.timer = setInterval(() => this.look(), 200);
+  }
+
+  /** Seconds of audio that the kernel has not answered for. */
+  get waitingSeconds() {
+    let bytes = 0;
+    for (const message of this.flight) bytes += message.content.kind === "audio" ? message.buffer.byteLength : 0;
+    for (const message of this.queue) bytes += message.content.kind === "audio" ? message.bytes : 0;
+    return bytes / PCM_BYTES_PER_MS / 1000;
+  }
+
+  /**
+   * Send a message, in order with everything else.
+   * @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer]
+   */
+  send(kind, fields = {}, buffer) {
+    if (!this.open) return;
+    const last = this.queue.at(-1);
+    if (kind === "audio" && last?.content.kind === "audio" && last.bytes + buffer.byteLength <= JOINED_BYTES) {
+      last.parts.push(buffer);
+      last.bytes += buffer.byteLength;
+    } else {
+      this.queue.push({ content: { kind, ...fields }, parts: buffer ? [buffer] : [], bytes: buffer?.byteLength ?? 0 });
+    }
+    this.pump();
+  }
+
+  /** Send a recording that is there already, a second a message. @param {Int16Array} pcm */
+  sendRecording(pcm) {
+    for (let at = 0; at < pcm.length; at += PCM_RATE_HZ) this.send("audio", {}, pcm.slice(at, at + PCM_RATE_HZ).buffer);
+  }
+
+  /** @param {boolean} [all] also what should wait for the kernel's answers */
+  pump(all = false) {
+    while (this.queue.length && this.open) {
+      let bytes = 0;
+      for (const message of this.flight) bytes += message.buffer?.byteLength ?? 0;
+      const full = this.flight.length >= IN_FLIGHT_MESSAGES || (this.flight.length && bytes > IN_FLIGHT_BYTES);
+      if (full && !all) return;
+      const { content, parts } = this.queue.shift();
+      const buffer = parts.length > 1 ? joined(parts).buffer : (parts[0] ?? null);
+      const message = { n: ++this.sent, content, buffer, at: performance.now() };
+      this.flight.push(message);
+      this.transmit(message);
+    }
+  }
+
+  transmit({ n, content, buffer }) {
+    // The kernel answers for every control message, and for audio every 150 ms.
+    const now = performance.now();
+    const ack = content.kind !== "audio" || now - this.askedAt > 150;
+    if (ack) this.askedAt = now;
+    this.raw({ ...content, n, ...(ack && { ack }) }, buffer);
+  }
+
+  raw(content, buffer) {
+    try {
+      this.model.send({ ...content, page: this.page }, undefined, buffer ? [buffer] : []);
+    } catch {
+      this.lose("closed"); // Jupyter throws once its kernel is dead
+    }
+  }
+
+  received(content, buffers) {
+    if (!this.open || !content || typeof content.kind !== "string") return;
+    const mine = !content.to || content.to === this.page;
+    if (!mine && ["ack", "again", "welcome"].includes(content.kind)) return;
+    this.receivedAt = performance.now();
+    if (this.lostWhy === "silent") {
+      this.lostWhy = null;
+      this.onFound?.();
+    }
+    if (content.kind === "ack") {
+      while (this.flight.length && this.flight[0].n <= content.upto) this.flight.shift();
+      // What is still on its way has been waiting for a kernel that is answering: count from now.
+      for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
+      this.pump();
+      this.look();
+    } else if (content.kind === "again") {
+      for (const message of this.flight) if (message.n >= content.from) this.transmit(message);
+    } else if (content.kind === "beat") {
+      this.watched = content.on;
+      if (this.expected !== null && content.last >= this.expected && !this.early.has(this.expected)) this.askAgain();
+    } else if (content.kind === "welcome") {
+      this.expected = content.n + 1;
+      this.early.clear();
+      this.onMessage(content, buffers);
+    } else this.put(content, buffers, mine);
+  }
+
+  /** Take a numbered message, in its turn. */
+  put(content, buffers, mine) {
+    if (this.expected === null || content.n < this.expected) return; // older than this page
+    this.early.set(content.n, mine ? [content, buffers] : null); // another page's messages count as well
+    this.deliver();
+    if (this.early.size) this.askAgain();
+  }
+
+  deliver() {
+    while (this.early.has(this.expected)) {
+      const message = this.early.get(this.expected);
+      this.early.delete(this.expected++);
+      this.holeSince = 0;
+      if (message) this.onMessage(...message);
+    }
+  }
+
+  askAgain() {
+    const now = performance.now();
+    if (!this.holeSince) {
+      this.holeSince = now;
+      this.raw({ kind: "again", from: this.expected });
+    } else if (now - this.holeSince > 3000 && this.early.size) {
+      // The kernel is too busy to send them again: go on with what is there, and say so.
+      const next = Math.min(...this.early.keys());
+      this.onHole?.(next - this.expected);
+      this.expected = next;
+      this.holeSince = 0;
+      this.deliver();
+    }
+  }
+
+  /** Five times a second and at every answer: is the kernel taking what we send, is it there at all? */
+  look() {
+    const now = performance.now();
+    // A page that stood still (a heavy cell output, a sleeping laptop) has received nothing: that proves nothing.
+    if (now - (this.lookedAt ?? now) > 2000) this.receivedAt = now;
+    this.lookedAt = now;
+    const oldest = this.flight[0];
+    const busy = Boolean(oldest && now - oldest.at > BUSY_AFTER_MS);
+    if (busy || this.busy) {
+      this.busy = busy;
+      this.onBusy?.({ busy, seconds: this.waitingSeconds, pieces: this.flight.length + this.queue.length });
+    }
+    if (busy && now - (this.probedAt ?? 0) > 3000) {
+      this.probedAt = now;
+      this.raw({ kind: "probe", upto: this.sent }); // is it busy, or did the last message get lost?
+    }
+    if (this.early.size) this.askAgain();
+    if (this.watched && now - this.receivedAt > LOST_AFTER_MS) this.lose("silent");
+  }
+
+  lose(why) {
+    if (!this.open || this.lostWhy) return;
+    this.lostWhy = why;
+    this.watched = false;
+    this.flight = [];
+    this.queue = [];
+    this.onLost?.(why);
+  }
+
+  /** The page goes away: what waits goes out at once, and a last message that is taken even if some of it is lost. */
+  bye(fields = {}) {
+    this.pump(true);
+    this.raw({ kind: "bye", ...fields });
+  }
+
+  /** Throw away audio that has not been sent. */
+  forgetAudio() {
+    this.queue = this.queue.filter((message) => message.content.kind !== "audio");
+  }
+
+  close() {
+    this.open = false;
+    clearInterval(this.timer);
+    this.model.off("msg:custom", this.received);
+    this.model.off("comm:close", this.lostByComm);
+    this.model.off("comm_live_update", this.lostByComm);
+  }
+}

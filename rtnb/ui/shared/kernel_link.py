@@ -1,0 +1,147 @@
+"""Link between a widget and its pages: numbered both ways, so that nothing is lost without being noticed.
+
+The page's end is `kernel_link.js`. What comes from the page arrives on whatever thread the kernel handles widget
+messages on; what goes to the page may be sent on any thread and goes out at once, also while a cell blocks the kernel
+(measured: messages sent from a thread reach the page during `time.sleep` on ipykernel 6.17.1 and 7.4.0).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
+
+_log = logging.getLogger("rtnb")
+
+
+@dataclass(frozen=True)
+class FromPage:
+    """Message of a page.
+
+    Attributes:
+        kind: Its kind.
+        fields: Its other fields.
+        buffers: Its binary part.
+        page: The page that sent it; a notebook open in two tabs has two.
+    """
+
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+    page: str = ""
+
+
+class KernelLink:
+    """Link of one widget to the pages that show it.
+
+    Args:
+        send: Sends one message, `send(content, buffers)`, as `ipywidgets.Widget.send` does; called from any thread.
+        on_message: Gets each message of a page once and in the page's order.
+
+    Attributes:
+        lost: Count of messages of pages that arrived out of turn and had to be asked for again.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[dict[str, Any], list[bytes] | None], None],
+        on_message: Callable[[FromPage], None],
+    ) -> None:
+        self._send = send
+        self._on_message = on_message
+        self._outgoing = threading.Lock()
+        self._incoming = threading.Lock()
+        self._n = 0
+        self._kept: deque[tuple[int, dict[str, Any], list[bytes] | None, int]] = deque()
+        self._kept_bytes = 0
+        self._expected: dict[str, int] = {}
+        self.lost = 0
+
+    def tell(self, kind: str, *, to: str | None = None, buffers: Sequence[bytes] = (), **fields: Any) -> None:
+        """Send the pages a message.
+
+        Args:
+            kind: Its kind.
+            to: The one page it is for. None for all.
+            buffers: Its binary part.
+            **fields: Its other fields; must be JSON.
+        """
+        with self._outgoing:  # the numbers must leave in order
+            self._n += 1
+            content = {"kind": kind, "n": self._n, **fields}
+            if to is not None:
+                content["to"] = to
+            sent = list(buffers) or None
+            size = 200 + sum(map(len, buffers))
+            self._kept.append((self._n, content, sent, size))
+            self._kept_bytes += size
+            while self._kept_bytes > _KEPT_BYTES:
+                self._kept_bytes -= self._kept.popleft()[3]
+            self._out(content, sent)
+
+    def welcome(self, page: str, **fields: Any) -> None:
+        """Send a page the number of the last message, and all it must know to begin."""
+        with self._outgoing:
+            self._out({"kind": "welcome", "to": page, "n": self._n, **fields}, None)
+
+    def heartbeat(self, *, on: bool) -> None:
+        """Send the pages a heartbeat; `on` promises another one within seconds."""
+        with self._outgoing:
+            self._out({"kind": "beat", "on": on, "last": self._n}, None)
+
+    def _out(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+        try:
+            self._send(content, buffers)
+        except Exception:  # a closed widget, a front end that went away: the call itself goes on
+            _log.debug("a message to the page could not be sent", exc_info=True)
+
+    def received(self, content: Any, buffers: Sequence[Any] = ()) -> None:
+        """Take what the page sent, as the widget hands it over."""
+        if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+            return
+        page = str(content.get("page", ""))
+        with self._incoming:
+            if content["kind"] == "again":
+                self._again(page, int(content.get("from", 0)))
+                return
+            if content["kind"] == "bye":  # nobody is there any more to be asked for what is missing before it
+                self._on_message(FromPage("bye", _fields(content), (), page))
+                return
+            expected = self._expected.setdefault(page, 1)
+            if content["kind"] == "probe":
+                missing = int(content.get("upto", 0)) >= expected
+                self._out({"kind": "again", "to": page, "from": expected}, None) if missing else self._ack(page)
+                return
+            n = int(content.get("n", 0))
+            if n > expected:
+                self.lost += n - expected
+                self._out({"kind": "again", "to": page, "from": expected}, None)
+                return
+            if n < expected:
+                self._ack(page)
+                return
+            self._expected[page] = expected + 1
+            if content.get("ack"):
+                self._ack(page)
+            # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
+            copies = tuple(bytes(buffer) for buffer in buffers or ())
+            self._on_message(FromPage(content["kind"], _fields(content), copies, page))
+
+    def _ack(self, page: str) -> None:
+        self._out({"kind": "ack", "to": page, "upto": self._expected[page] - 1}, None)
+
+    def _again(self, page: str, start: int) -> None:
+        with self._outgoing:
+            for n, content, buffers, _ in self._kept:
+                if n >= start:
+                    self._out({**content, "to": content.get("to", page)}, buffers)
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a message without those that the link itself needs."""
+    return {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}

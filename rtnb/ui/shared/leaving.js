@@ -1,0 +1,20 @@
+/**
+ * Do what is needed when the page goes away: reloaded, closed, or kept by the browser to come back to.
+ *
+ * @param {object} what
+ * @param {() => boolean} [what.busy] whether something would be lost; the browser asks the user first then
+ * @param {() => void} what.leave the page goes: a last message still gets out, anything that waits does not
+ * @param {() => void} [what.back] the very same page is shown again
+ * @returns {() => void} ends it
+ */
+export function whenLeaving({ busy = () => false, leave, back = () => {} }) {
+  const listeners = {
+    beforeunload: (event) => busy() && event.preventDefault(),
+    pagehide: () => leave(),
+    pageshow: (event) => event.persisted && back(),
+  };
+  for (const [name, listener] of Object.entries(listeners)) addEventListener(name, listener);
+  return () => {
+    for (const [name, listener] of Object.entries(listeners)) removeEventListener(name, listener);
+  };
+}

@@ -1,0 +1,97 @@
+"""Widgets: their classes made from files of `rtnb/ui`, and what a cell shows of one."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from rtnb import html
+from rtnb.audio import Clip, samples
+from rtnb.texts import language
+from rtnb.ui.shared import waiting
+
+# Files in front of those that a widget names.
+_SCRIPTS = ("words", "icons", "elements", "pcm")
+# The microphone and its way to the kernel.
+MICROPHONE = ("worklet", "microphone", "microphone_problems", "kernel_link", "leaving")
+
+
+def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
+    """Return the text of a widget's module: files of `rtnb/ui`, one after the other.
+
+    A widget's module comes to the page as text and cannot import a neighbour from disk, so what several widgets share
+    is put in front of each.
+
+    Args:
+        *names: Paths of files in `rtnb/ui`; the last one has the default export.
+        texts: Tables of `zh.toml` that are put in front as `const CHINESE`, the Chinese of each English sentence.
+    """
+    parts = [_read(name) for name in names]
+    if texts:
+        parts.insert(0, f"const CHINESE = {json.dumps(language.chinese(*texts), ensure_ascii=False)};\n")
+    return "\n".join(parts)
+
+
+def css(*names: str) -> str:
+    """Return the text of a widget's style sheet: files of `rtnb/ui`, one after the other."""
+    return "\n".join(_read(name) for name in names)
+
+
+@functools.cache
+def _read(name: str) -> str:
+    return (files("rtnb") / "ui" / name).read_text("utf-8")
+
+
+@functools.cache
+def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...]) -> Any:
+    """Return the class of a widget. It is made when the first one is shown, for `ask` in a script needs no ipywidgets.
+
+    Args:
+        name: Its name, and the folder of its style sheet in lower case.
+        scripts: Its scripts, without `.js`, after those that every widget has; those in `shared` without a folder.
+        texts: The tables of `zh.toml` that it needs.
+    """
+    import anywidget
+    import traitlets
+
+    folder = name.lower()
+    traits: dict[str, Any] = {"language": traitlets.Unicode(), "setup": traitlets.Dict(), "state": traitlets.Dict()}
+    members: dict[str, Any] = {key: trait.tag(sync=True) for key, trait in traits.items()}
+    paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
+    members["_esm"] = esm(*(f"{path}.js" for path in paths), texts=texts)
+    members["_css"] = css("shared/theme.css", f"{folder}/{folder}.css")
+    return type(name, (anywidget.AnyWidget,), members)
+
+
+def make(made: Any, receive: Callable[[Any, Any, Any], None], **traits: Any) -> Any:
+    """Return a new widget in the language chosen.
+
+    Args:
+        made: Its class.
+        receive: Called with each message of a page: `receive(widget, content, buffers)`, also while a cell runs.
+        **traits: Its `setup`, and its `state` where it has one.
+    """
+    widget = made(language=language.chosen(), **traits)
+    widget.on_msg(receive)
+    waiting.hear_while_busy(widget)
+    return widget
+
+
+def view(widget: Any) -> dict[str, Any]:
+    """Return the MIME type by which a page shows a widget."""
+    shown = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
+    return {"application/vnd.jupyter.widget-view+json": shown}
+
+
+def sentence(text: str) -> str:
+    """Return a sentence as HTML, for pages that show no widgets, GitHub's for one."""
+    return html.root(f"<p>{escape(text)}</p>")
+
+
+def sample(name: bool | str, default: str) -> Clip | None:
+    """Return the shipped recording that stands in until the user has given one: the default, a named one, or none."""
+    return None if name is False else samples()[default if name is True else name]

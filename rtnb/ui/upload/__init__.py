@@ -1,0 +1,1 @@
+"""Upload box: recordings from the user's computer to the kernel."""

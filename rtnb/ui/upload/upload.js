@@ -1,0 +1,338 @@
+// The upload box: drop, paste or choose recordings; they go to the kernel in small numbered pieces.
+//
+// To the kernel: {kind: "begin", id, name, bytes, pieces}   {kind: "piece", id, i, sha256 | crc32} + buffer
+//                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
+//                {kind: "bye", files: [{id, name, bytes}]}, of files on their way when the page goes away
+// From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, why, problem}
+//                  {kind: "audio", id} + buffer;   and the trait `state`: what is there, for every page alike.
+//
+// The kernel answers only while it is idle. So a few pieces are on their way at a time and the next ones wait for its
+// answer; `where`, sent when it has long been silent, is answered after everything sent before it, which tells a busy
+// kernel from a lost piece.
+
+/* global CHINESE, wordsIn, whenLeaving, smallIcon, clock, named, widgetRoot, Sending */
+
+const FAILURES = {
+  file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
+  lost: "The kernel knows nothing of “{name}” any more. Add the file once more.",
+  short: "Part of “{name}” was lost on the way: {problem}. Add the file once more.",
+  disk: "The kernel could not keep “{name}”: {problem}. Free some space there, then add the file once more.",
+  reload: "The page was closed or reloaded while this was on its way. Add the file once more.",
+};
+
+/** @param {number} bytes */
+const size = (bytes) =>
+  bytes < 1e3 ? `${bytes} B` : bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** @param {number} seconds */
+const length = (seconds) => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${clock(seconds)} min`);
+
+const MARKUP = `
+  <div class="rtnb-drop">
+    <span class="rtnb-up">${smallIcon("up")}</span>
+    <div>
+      <div class="rtnb-ask"><span></span> <button type="button" class="rtnb-main"></button></div>
+      <div class="rtnb-dim rtnb-kinds"></div>
+    </div>
+    <input type="file" hidden>
+  </div>
+  <ul class="rtnb-files"></ul>
+  <p class="rtnb-note" role="status"></p>
+  <button type="button" class="rtnb-goon" hidden></button>`;
+
+/** One view of the box in one output. */
+class UploadView {
+  constructor(model, el) {
+    this.model = model;
+    this.say = wordsIn(CHINESE, model.get("language"));
+    this.many = model.get("setup").multiple;
+    /** @type {Sending[]} */
+    this.sending = [];
+    /** @type {Map<string, File>} the files of this page, to listen to without asking the kernel */
+    this.here = new Map();
+    this.busy = false;
+    this.gone = false;
+    this.note = "";
+    /** @type {{id: string, audio: HTMLAudioElement} | null} the recording that plays */
+    this.playing = null;
+    this.build();
+    this.listenToBox();
+    this.listenToModel();
+    el.append(this.root);
+    this.draw();
+    model.send({ kind: "hello" });
+  }
+
+  build() {
+    const { say, many } = this;
+    const root = (this.root = widgetRoot("rtnb-upload", say("Your recording"), say, MARKUP));
+    root.tabIndex = -1;
+    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take keys typed in here for its own
+    const find = (selector) => root.querySelector(selector);
+    this.drop = find(".rtnb-drop");
+    this.input = find("input");
+    this.list = find("ul");
+    this.status = find(".rtnb-note");
+    this.browse = find(".rtnb-ask button");
+    this.goon = find(".rtnb-goon");
+    this.invitation = find(".rtnb-ask span");
+    this.invite();
+    this.browse.textContent = many ? say("choose files") : say("choose a file");
+    find(".rtnb-kinds").textContent = say("wav, mp3, m4a, ogg, flac, webm, video with sound …");
+    this.list.setAttribute("aria-label", say("Chosen recordings"));
+    this.input.multiple = many;
+    // No `accept`: it hides files whose ending the system does not know, and the content decides anyway.
+    this.input.setAttribute("aria-label", this.browse.textContent);
+  }
+
+  invite() {
+    const { say } = this;
+    this.drop.classList.remove("rtnb-over");
+    this.invitation.textContent = this.many
+      ? say("Drop recordings here, paste them, or")
+      : say("Drop a recording here, paste it, or");
+  }
+
+  listenToBox() {
+    const { root, drop, input } = this;
+    this.browse.onclick = () => input.click();
+    this.goon.onclick = () => this.model.send({ kind: "goon" });
+    input.onchange = () => {
+      this.add([...input.files]);
+      input.value = "";
+    };
+    drop.ondragover = (event) => {
+      event.preventDefault();
+      drop.classList.add("rtnb-over");
+      this.invitation.textContent = this.say("Let go to upload");
+    };
+    drop.ondragleave = (event) => drop.contains(event.relatedTarget) || this.invite();
+    drop.ondrop = (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      this.invite();
+      this.add([...(event.dataTransfer?.files ?? [])]);
+    };
+    // A paste goes to whatever has the focus; a click anywhere in the box gives it the focus.
+    drop.onclick = (event) => event.target.closest?.("button") || root.focus();
+    root.onpaste = (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (!files.length) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.add(files);
+    };
+  }
+
+  listenToModel() {
+    const { model } = this;
+    const handlers = {
+      "msg:custom": (message, buffers) => this.receive(message, buffers),
+      "change:state": () => this.draw(),
+      "comm:close": () => this.lose(),
+      "comm_live_update": () => this.lose(),
+    };
+    for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
+    const stay = whenLeaving({ busy: () => Boolean(this.current), leave: () => this.leave() });
+    this.forget = () => {
+      stay();
+      for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);
+    };
+  }
+
+  /** The file on its way. @returns {Sending | undefined} */
+  get current() {
+    return this.sending.find((it) => !it.over);
+  }
+
+  async add(files) {
+    if (this.gone || !files.length) return;
+    this.note = "";
+    for (const file of this.many ? files : files.slice(0, 1)) {
+      this.sending.push(new Sending(this.model, file, () => this.draw()));
+    }
+    this.draw();
+    if (this.busy) return;
+    this.busy = true;
+    for (let next; (next = this.current); ) {
+      this.here.set(next.id, next.file);
+      await next.run();
+      if (next.acked >= next.pieces) this.note = this.say("{name} is uploaded", { name: next.file.name });
+    }
+    this.busy = false;
+    this.draw();
+  }
+
+  receive(message, buffers) {
+    if (message.kind === "audio") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
+    else this.sending.find((it) => it.id === message.id && !it.over)?.receive(message);
+  }
+
+  lose() {
+    // "comm_live_update" also comes when a connection is alive again.
+    if (this.model.get("comm_live") === true) return;
+    this.gone = true;
+    for (const it of this.sending) it.end();
+    this.draw();
+  }
+
+  leave() {
+    const under_way = this.sending.filter((it) => !it.over);
+    const files = under_way.map((it) => ({ id: it.id, name: it.file.name, bytes: it.file.size }));
+    if (files.length) this.model.send({ kind: "bye", files });
+    for (const it of this.sending) it.end({ why: "reload", problem: "" });
+  }
+
+  listen(id) {
+    if (this.playing?.id === id) this.quiet();
+    else if (this.here.has(id)) this.play(id, this.here.get(id));
+    else this.model.send({ kind: "listen", id });
+  }
+
+  play(id, blob) {
+    this.quiet();
+    const audio = new Audio(URL.createObjectURL(blob));
+    this.playing = { id, audio };
+    audio.onended = audio.onerror = () => this.quiet();
+    audio.play().catch(() => this.quiet());
+    this.draw();
+  }
+
+  quiet() {
+    if (!this.playing) return;
+    const { audio } = this.playing;
+    this.playing = audio.onended = audio.onerror = null;
+    audio.pause();
+    URL.revokeObjectURL(audio.src);
+    this.draw();
+  }
+
+  // --- what it shows
+
+  draw() {
+    const { say } = this;
+    const state = this.model.get("state");
+    const good = state.files.some((file) => !file.problem && !file.failed);
+    const known = state.files.map((file) => file.id);
+    const sending = this.sending.filter((it) => !known.includes(it.id) && (!it.over || it.failure));
+    const rows = [...state.files.map((file) => this.fileRow(file)), ...sending.map((it) => this.sendingRow(it))];
+    if (!good && state.sample) {
+      const { name, seconds } = state.sample;
+      rows.unshift({ id: "sample", name, detail: length(seconds), used: true, audible: true });
+    }
+    this.drawRows(rows);
+    const text = this.statusText(state);
+    if (this.status.textContent !== text) this.status.textContent = text;
+    this.status.classList.toggle("rtnb-warn", this.gone || Boolean(this.current?.silent));
+    this.browse.disabled = this.gone;
+    this.goon.hidden = !state.waiting || this.gone;
+    this.goon.textContent = state.sample ? say("Go on with the sample") : say("Go on");
+    this.root.classList.toggle("rtnb-gone", this.gone);
+  }
+
+  /** Redrawing must not take the focus from whoever works with the keyboard. */
+  drawRows(rows) {
+    const { list } = this;
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    const key = focused && [focused.closest("li")?.dataset.id, focused.dataset.do];
+    list.replaceChildren(...rows.map((row) => this.row(row)));
+    if (key) list.querySelector(`li[data-id="${key[0]}"] [data-do="${key[1]}"]`)?.focus();
+  }
+
+  statusText({ files, sample }) {
+    const { say, current } = this;
+    if (this.gone) return say("The kernel was restarted. Run the cell again to use this box.");
+    if (current?.silent) return say("Waiting: the kernel is running a cell. The upload goes on when it is free.");
+    if (current?.resent) return say("A piece was lost on the way and is sent again.");
+    if (current) return "";
+    if (files.length) return files.at(-1).problem || files.at(-1).failed ? "" : this.note;
+    if (this.note) return this.note;
+    if (!sample) return say("Nothing is chosen yet.");
+    const values = { name: sample.name, seconds: sample.seconds.toFixed(1) };
+    return say("Until you do, the sample “{name}” ({seconds} s) stands in.", values);
+  }
+
+  fileRow({ id, name, seconds, bytes, checking, failed, problem }) {
+    const facts = [seconds ? length(seconds) : "", size(bytes)].filter(Boolean).join(" · ");
+    const remove = () => {
+      if (this.playing?.id === id) this.quiet();
+      this.model.send({ kind: "remove", id });
+    };
+    return {
+      id,
+      name,
+      detail: checking ? this.say("checking …") : facts,
+      problem: failed ? this.say(FAILURES[failed]) : problem,
+      audible: !problem && !failed && !checking,
+      remove: this.gone ? null : remove,
+    };
+  }
+
+  sendingRow(it) {
+    const { name, size: bytes } = it.file;
+    const values = { percent: Math.floor(100 * it.share), size: size(bytes) };
+    return {
+      id: it.id,
+      name,
+      detail: it.over ? "" : this.say("{percent} % of {size}", values),
+      share: it.over ? undefined : it.share,
+      problem: it.failure && this.say(FAILURES[it.failure.why], { name, problem: it.failure.problem }),
+      active: !it.over,
+      remove: () => {
+        if (!it.over) this.model.send({ kind: "remove", id: it.id });
+        it.end();
+        this.sending.splice(this.sending.indexOf(it), 1);
+        this.draw();
+      },
+    };
+  }
+
+  /** A row of the list as an element. */
+  row({ id, name, detail, share, problem, used, remove, audible, active }) {
+    const { say } = this;
+    const item = document.createElement("li");
+    item.dataset.id = id;
+    if (problem) item.classList.add("rtnb-broken");
+    item.innerHTML = `<span class="rtnb-name"></span><span class="rtnb-detail rtnb-dim rtnb-num"></span>`;
+    const title = item.querySelector(".rtnb-name");
+    title.textContent = title.title = name;
+    item.querySelector(".rtnb-detail").textContent = detail;
+    const put = (tag, properties) => {
+      const it = Object.assign(document.createElement(tag), properties);
+      item.append(it);
+      return it;
+    };
+    const button = (what, what_for, label, onclick) => {
+      const it = put("button", { type: "button", className: "rtnb-icon", innerHTML: smallIcon(what), onclick });
+      it.dataset.do = what_for;
+      named(it, label);
+    };
+    if (used) title.after(put("span", { className: "rtnb-chip", textContent: say("in use") }));
+    if (audible) {
+      const on = this.playing?.id === id;
+      const label = on ? say("Stop {name}", { name }) : say("Listen to {name}", { name });
+      button(on ? "stop" : "play", "play", label, () => this.listen(id));
+    }
+    if (remove) {
+      const label = active ? say("Stop uploading {name}", { name }) : say("Remove {name}", { name });
+      button("remove", "remove", label, remove);
+    }
+    if (share !== undefined) put("progress", { max: 1, value: share }).setAttribute("aria-label", name);
+    if (problem) put("p", { textContent: problem }).setAttribute("role", "alert");
+    return item;
+  }
+
+  remove() {
+    this.quiet();
+    this.forget();
+    for (const it of this.sending) it.end();
+    this.root.remove();
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const view = new UploadView(model, el);
+    return () => view.remove();
+  },
+};

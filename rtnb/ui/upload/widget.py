@@ -1,0 +1,306 @@
+"""Upload box: recordings from the user's computer to the kernel, in a notebook's cell.
+
+Files go to a folder of this process on disk; nothing of them is widget state, so nothing is kept in a saved notebook. A
+sample stands in until the user has chosen, so that running all cells never waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rtnb import html
+from rtnb.audio import Clip
+from rtnb.errors import InputError
+from rtnb.texts.language import say
+from rtnb.ui.shared import frontend, waiting, widget
+from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, place
+
+__all__ = ["UploadBox", "UploadedFile", "upload"]
+
+_UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
+
+
+def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = False) -> UploadBox:
+    """Show a box to drop, paste or choose recordings in.
+
+    ```python
+    box = rtnb.upload()
+    box                                        # the box; upload now, or go on with the sample
+    reply = await rtnb.ask(box, "Summarize this audio content")
+    ```
+
+    Args:
+        multiple: Whether it takes several files.
+        sample: The shipped recording that stands in until the user has uploaded: True for the talk, or a name from
+            `rtnb.samples().names`. False for none.
+        wait: Whether to wait until the user has uploaded, where that can work: with Colab's own upload button there,
+            elsewhere in the box, if kernel and page can talk while a cell runs. It ends at once where they cannot and
+            where nobody is there to upload; the sample stands then.
+
+    Returns:
+        The box: `.clip`, `.clips`, `.files`, and it can be handed to `ask` as it is.
+
+    Raises:
+        InputError: There is no sample of that name.
+    """
+    box = UploadBox(multiple=multiple, sample=sample)
+    if wait:
+        box._wait_for_user()
+    return box
+
+
+class UploadBox:
+    """Box to upload recordings in. The last line of a cell shows it; it never waits."""
+
+    def __init__(self, *, multiple: bool = True, sample: bool | str = True) -> None:
+        self._multiple = multiple
+        self._sample = widget.sample(sample, "talk")
+        self._lock = threading.RLock()
+        self._receiving = threading.Lock()  # the page's messages one at a time, whichever threads they come on
+        self._files: dict[str, UploadedFile] = {}
+        self._checking: dict[str, UploadedFile] = {}
+        self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
+        self._transfers = Transfers(self._send, self._take, lambda key: key in {**self._files, **self._checking})
+        self._clips: dict[Path, Clip] = {}
+        self._widget: Any = None
+        self._shown_in: int | None = None
+        self._waiting = False
+        self._went_on = False
+        self._page_there = False  # whether any page has sent anything
+
+    # --- what is in it
+
+    @property
+    def files(self) -> tuple[UploadedFile, ...]:
+        """Files that were uploaded, in order, readable or not."""
+        with self._lock:
+            return tuple(self._files.values())
+
+    @property
+    def sources(self) -> list[Path | Clip]:
+        """Recordings that `ask` sends: the paths of readable files, streamed however long they are, or the sample.
+
+        Raises:
+            AudioError: Files were uploaded and none of them can be read.
+            InputError: Nothing was uploaded and there is no sample.
+        """
+        good = [file for file in self.files if file.error is None]
+        if good:
+            return [file.path for file in good]
+        if broken := [file.error for file in self.files if file.error is not None]:
+            raise broken[-1]
+        if self._sample is not None:
+            return [self._sample]
+        raise InputError("Your upload box is empty. Drop a recording into it, then run this cell again.")
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Recordings, read now if they were not before; the sample as long as nothing was uploaded.
+
+        Raises:
+            AudioError: A file cannot be read to its end, or none can.
+            InputError: Nothing was uploaded and there is no sample.
+        """
+        return [self._clip_of(source) for source in self.sources]
+
+    @property
+    def clip(self) -> Clip:
+        """Recording uploaded last, or the sample. Raises as `clips` does."""
+        return self._clip_of(self.sources[-1])
+
+    def _clip_of(self, source: Path | Clip) -> Clip:
+        if not isinstance(source, Path):
+            return source
+        if source not in self._clips:
+            name = next(file.name for file in self.files if file.path == source)
+            self._clips[source] = Clip.read(source, name=name)
+        return self._clips[source]
+
+    def __repr__(self) -> str:
+        if files := self.files:
+            return f"UploadBox({', '.join(file.name for file in files)})"
+        if self._sample is not None:
+            return f"UploadBox(the sample {self._sample.name!r} until a recording is uploaded)"
+        return "UploadBox(empty)"
+
+    # --- how it shows itself
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        where = frontend.detect()
+        if not (where.widgets and where.person):
+            return {"text/plain": repr(self), "text/html": self._html()}
+        if self._shown_in is not None and self._shown_in == frontend.cell():
+            return {"text/plain": repr(self)}
+        again = widget.sentence(say("Upload box: run this cell to use it."))
+        return {"text/plain": repr(self), "text/html": again, **widget.view(self._show())}
+
+    def _display_(self) -> Any:
+        """Return what marimo shows."""
+        return self._show()
+
+    def _html(self) -> str:
+        lines = [say('Here no box can be shown. Give a path instead: rtnb.ask("my.m4a", …).')]
+        if (sample := self._sample) is not None and not self._files:
+            lines.append(say(_UNTIL_THEN, name=sample.name, seconds=f"{sample.seconds:.1f}"))
+        return html.notice(" ".join(lines))
+
+    def _show(self) -> Any:
+        if self._widget is None:
+            scripts = ("leaving", "upload/sending", "upload/upload")
+            made = widget.widget_class("Upload", scripts, texts=("upload",))
+            setup = {"multiple": self._multiple}
+            self._widget = widget.make(made, self._receive, setup=setup, state=self._state_for_page())
+        return self._widget
+
+    def _state_for_page(self) -> dict[str, Any]:
+        with self._lock:
+            files = [
+                {
+                    "id": key,
+                    "name": file.name,
+                    "bytes": file.bytes,
+                    "seconds": file.seconds,
+                    "problem": "" if file.error is None else str(file.error),
+                    "checking": key in self._checking,
+                    "failed": "reload" if key in self._given_up else "",
+                }
+                for key, file in {**self._files, **self._checking, **self._given_up}.items()
+            ]
+        sample = self._sample and {"name": self._sample.name, "seconds": self._sample.seconds}
+        return {"files": files, "sample": sample, "waiting": self._waiting}
+
+    def _tell_page(self) -> None:
+        if self._widget is not None:
+            self._widget.state = self._state_for_page()
+
+    # --- what the page says
+
+    def _receive(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
+        """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
+        if isinstance(content, Mapping):
+            with self._receiving:
+                self._obey(content, buffers)
+
+    def _obey(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        key = str(content.get("id", ""))
+        try:
+            match content.get("kind"):
+                case "hello":
+                    self._page_there = True
+                case "begin":
+                    self._begin(key, content)
+                case "piece":
+                    self._transfers.piece(key, content, buffers)
+                case "where":
+                    self._transfers.answer(key, answer=True)
+                case "remove":
+                    self._remove(key)
+                case "bye":
+                    self._give_up(content.get("files") or ())
+                case "listen":
+                    self._listen(key)
+                case "goon":
+                    self._went_on = True
+        except OSError as error:  # the disk is full, the folder is gone
+            self._transfers.arriving.pop(key, None)
+            self._transfers.fail(key, "disk", error.strerror or str(error))
+
+    def _begin(self, key: str, content: Mapping[str, Any]) -> None:
+        name = str(content.get("name") or "recording")
+        with self._lock:
+            again = any(file.name == name for file in self._given_up.values())
+            self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
+        if again:
+            self._tell_page()
+        self._transfers.begin(key, name, content)
+
+    def _remove(self, key: str) -> None:
+        with self._lock:
+            self._transfers.drop(key)
+            for files in (self._files, self._checking):
+                if (file := files.pop(key, None)) is not None:
+                    file.path.unlink(missing_ok=True)
+                    self._clips.pop(file.path, None)
+            self._given_up.pop(key, None)
+        self._tell_page()
+
+    def _give_up(self, files: Sequence[Mapping[str, Any]]) -> None:
+        """Note which files a page that went away had on their way; only the user can give them to another one."""
+        with self._lock:
+            for file in files:
+                key = str(file.get("id", ""))
+                if key in self._files or key in self._checking:
+                    continue  # it had arrived, and only the answer had not
+                self._transfers.drop(key)
+                name = str(file.get("name") or "recording")
+                self._given_up[key] = UploadedFile(name, Path(), int(file.get("bytes") or 0), "")
+        self._tell_page()
+
+    def _listen(self, key: str) -> None:
+        if key == "sample" and self._sample is not None:
+            self._send({"kind": "audio", "id": key}, [self._sample.encode("opus")])
+        elif key in self._files:
+            # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
+            self._send({"kind": "audio", "id": key}, [self._files[key].path.read_bytes()])
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self._widget is not None:
+            self._widget.send(content, buffers)
+
+    # --- when a file is there
+
+    def _take(self, key: str, file: UploadedFile) -> None:
+        """Put a whole file into the box; another thread finds out whether it has audio."""
+        with self._lock:
+            self._checking[key] = file
+        self._tell_page()
+        threading.Thread(target=self._check, args=(key, file), name="rtnb-upload", daemon=True).start()
+
+    def _check(self, key: str, file: UploadedFile) -> None:
+        known = checked(file)
+        with self._lock:
+            if self._checking.pop(key, None) is not None:  # not removed meanwhile
+                if not self._multiple:
+                    self._files.clear()
+                self._files[key] = known
+        with contextlib.suppress(Exception):  # the page may be gone; the file is here
+            self._tell_page()
+
+    # --- waiting for the user
+
+    def _wait_for_user(self) -> None:
+        where = frontend.detect()
+        if not where.person or not where.widgets:
+            return
+        if where.name == "colab":
+            self._upload_by_colab()
+            return
+        from IPython.display import display
+
+        self._waiting = True
+        display(self)
+        self._shown_in = frontend.cell()
+        try:
+            waiting.serve_until(
+                lambda: self._went_on or (bool(self._files) and not self._checking and not self._transfers.arriving),
+                there=lambda: self._page_there,
+            )
+        finally:
+            self._waiting = False
+            self._tell_page()
+
+    def _upload_by_colab(self) -> None:
+        # Colab serves its own upload button while a cell runs, and widgets only between cells.
+        from google.colab import files
+
+        for name, data in files.upload().items():
+            path = place(name)
+            path.write_bytes(data)
+            key = f"colab-{len(self._files)}"
+            self._checking[key] = UploadedFile(name, path, len(data), hashlib.sha256(data).hexdigest())
+            self._check(key, self._checking[key])
