@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19354,
+    "code lines of Python": 19095,
     "lines of JS": 3211,
     "circles of imports": 0,
     "modules in circles of imports": 0,
