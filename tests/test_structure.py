@@ -370,7 +370,8 @@ def as_python(value, depth=0):
         return f"({', '.join(map(json.dumps, value))})"
     else:
         return json.dumps(value)
-    return f"{{\n{''.join(lines)}{outer}}}" if lines else f"{type(value).__name__}()"
+    empty = "{}" if isinstance(value, dict) else f"{type(value).__name__}()"
+    return f"{{\n{''.join(lines)}{outer}}}" if lines else empty
 
 
 def print_tables():

@@ -15,6 +15,7 @@ from rtnb.jobs.transcription import Transcription
 from rtnb.money import Budget
 from rtnb.opening import ServerOptions, find_server, takes_options
 from rtnb.session.session import Session
+from rtnb.transport import endpoint
 
 __all__ = ["Segment", "Transcription", "transcribe"]
 
@@ -73,6 +74,7 @@ def transcribe(
     if noise_reduction:
         listening["noise_reduction"] = {"type": noise_reduction}
     url = connection["url"]
+    endpoint.parse(url)
     kind = models.provider_of(url, connection["provider"])
     if url is not None and kind.responses:
         connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"

@@ -72,8 +72,8 @@ def call(
     Raises:
         InputError: If an argument is not what the API takes.
     """
-    arguments = {name: value for name, value in locals().items() if name != "show"}
     key = keys.hold(key)
+    arguments = {name: value for name, value in locals().items() if name != "show"}
     addresses.parse(url)
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
         raise InputError(
@@ -85,7 +85,7 @@ def call(
         # Said here, in the cell; by the time the session says it, the cell is over.
         opening.say_no_key()
         practice = True
-    arguments |= {"key": key, "practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
+    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
     made = Call(arguments)
     if show:
         made._show()
