@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19095,
+    "code lines of Python": 19097,
     "lines of JS": 3211,
     "circles of imports": 0,
     "modules in circles of imports": 0,

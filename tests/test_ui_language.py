@@ -41,7 +41,8 @@ def code_of(source):
     return re.sub(r'"\s*\+\s*"', "", code)
 
 
-SCRIPTS = {str(path.relative_to(PACKAGE / "ui")): code_of(path.read_text("utf-8")) for path in PACKAGE.rglob("*.js")}
+UI = PACKAGE / "ui"
+SCRIPTS = {str(path.relative_to(UI)): code_of(path.read_text("utf-8")) for path in UI.rglob("*.js")}
 
 
 def texts_in(code):
