@@ -67,10 +67,8 @@ class Recording:
     tracks: Mapping[str, Spool] = field(repr=False)
     pictures: Mapping[int, str] = field(repr=False)
 
-    def audio(self, place: Iterable[Any] | None) -> bytes:
-        """Return the samples at a place, s16le 24 kHz mono; empty for None."""
-        if place is None:
-            return b""
+    def audio(self, place: Iterable[Any]) -> bytes:
+        """Return the samples at a place, s16le 24 kHz mono."""
         name, start, end = place
         return self.tracks[name].read(start, end) if name in self.tracks else b""
 
@@ -78,7 +76,7 @@ class Recording:
         """Return an event whole again, its audio inside."""
         event: dict[str, Any] = self._filled(recorded.event)
         if recorded.place is not None:
-            event = {**event, AUDIO_FIELDS[recorded.type]: frames.encode_audio(self.audio(recorded.place))}
+            event[AUDIO_FIELDS[recorded.type]] = frames.encode_audio(self.audio(recorded.place))
         return event
 
     def _filled(self, value: Any) -> Any:
@@ -148,6 +146,5 @@ def _decoded(data: bytes, size: int) -> Spool:
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         for block in file.blocks(RATE_HZ * 10, dtype="int16"):
             spool.write(block.astype("<i2", copy=False).tobytes())
-    if spool.size < size:
-        spool.write(bytes(size - spool.size))
+    spool.write(bytes(max(0, size - spool.size)))
     return spool

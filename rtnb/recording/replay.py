@@ -119,8 +119,8 @@ class _Player:
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
             "conversation.item.create": self._create,
-            "conversation.item.truncate": self._truncate,
-            "conversation.item.delete": self._delete,
+            "conversation.item.truncate": self._confirm,
+            "conversation.item.delete": self._confirm,
             "conversation.item.retrieve": self._retrieve,
             "response.create": self._respond,
             "response.cancel": self._cancel,
@@ -140,8 +140,7 @@ class _Player:
 
     def _take(self, frame: str | bytes) -> None:
         event = frames.loads(frame)
-        handler = self._handlers.get(event["type"])
-        if handler is None:
+        if (handler := self._handlers.get(event["type"])) is None:
             self._refuse(event, f"a {event['type']}")
         else:
             handler(event)
@@ -165,9 +164,8 @@ class _Player:
     def _play(self, events: Iterable[RecordedEvent], since_seconds: float, metadata: Any = None) -> None:
         """Send events of the recording, each as long from now as it came after `since_seconds`."""
         now = self._loop.time()
-        self._queue.send(
-            [self._frame(now + (one.at_seconds - since_seconds) / self._speed, one, metadata) for one in events]
-        )
+        due = [(now + (one.at_seconds - since_seconds) / self._speed, one) for one in events]
+        self._queue.send([self._frame(at, one, metadata) for at, one in due])
 
     def _frame(self, at: float, recorded: RecordedEvent, metadata: Any = None) -> Frame:
         return Frame(at, functools.partial(self._text, recorded, metadata))
@@ -192,11 +190,8 @@ class _Player:
 
     def _find(self, asked: Any, before: tuple[Any, ...] | None = None) -> Exchange | None:
         """Find the recorded answer to the same question: the next that was not played yet, or else the first."""
-        found = [
-            exchange
-            for exchange in self._exchanges.asked
-            if same_question(exchange.question[:3], asked[:3]) and before in (None, exchange.before)
-        ]
+        found = [one for one in self._exchanges.asked if same_question(one.question[:3], asked[:3])]
+        found = [one for one in found if before in (None, one.before)]
         exchange = min(found, key=lambda one: (one.question[:3] != asked[:3], one.used), default=None)
         if exchange is not None:
             exchange.used += 1
@@ -261,9 +256,10 @@ class _Player:
         if asked[1] != "beside":
             active = (id_ for id_, one in self._running.items() if one.get("conversation_id", "x") is not None)
             if (running := next(active, None)) is not None:
-                message = f"Conversation already has an active response in progress: {running}."
-                code = "conversation_already_has_active_response"
-                self._refuse(event, "", code, f"{message} Wait until it is finished.")
+                message = (
+                    f"Conversation already has an active response in progress: {running}. Wait until it is finished."
+                )
+                self._refuse(event, "", "conversation_already_has_active_response", message)
                 return
             before, self._asked = tuple(self._asked), []
         exchange = self._find(asked, before)
@@ -278,20 +274,17 @@ class _Player:
         wanted = event.get("response_id")
         response_id = next((id_ for id_ in self._running if wanted in (None, id_)), None)
         if response_id is None:
-            code = "response_cancel_not_active"
-            self._refuse(event, "", code, "Cancellation failed: no active response found")
+            self._refuse(event, "", "response_cancel_not_active", "Cancellation failed: no active response found")
             return
         self._cancelled.add(response_id)
         details = {"type": "cancelled", "reason": "client_cancelled"}
         ended = {**copy.deepcopy(self._running.pop(response_id)), "status": "cancelled", "status_details": details}
         self._send({"type": "response.done", "response": ended})
 
-    def _truncate(self, event: dict[str, Any]) -> None:
-        kept: dict[str, Any] = {n: event[n] for n in ("item_id", "content_index", "audio_end_ms") if n in event}
-        self._send({"type": "conversation.item.truncated", **kept})
-
-    def _delete(self, event: dict[str, Any]) -> None:
-        self._send({"type": "conversation.item.deleted", "item_id": event.get("item_id")})
+    def _confirm(self, event: dict[str, Any]) -> None:
+        """Say that an item was truncated or deleted."""
+        names = ("item_id",) if event["type"].endswith("delete") else ("item_id", "content_index", "audio_end_ms")
+        self._send({"type": f"{event['type']}d", **{name: event[name] for name in names if name in event}})
 
     def _retrieve(self, event: dict[str, Any]) -> None:
         for recorded in self._recording.events:
@@ -314,7 +307,10 @@ class _Player:
                 self._wait_for_more()
                 return
             if due.recorded.type == "input_audio_buffer.committed" and not self._same_so_far(due.after_bytes):
-                self._skip_turn()
+                # The rest of this turn is left out: up to where the server detects the next one.
+                rest = range(self._next + 1, len(events))
+                begun = (n for n in rest if events[n].recorded.type == "input_audio_buffer.speech_started")
+                self._next = next(begun, len(events))
                 self._refuse({}, "what was said here")
                 continue
             self._next += 1
@@ -326,13 +322,6 @@ class _Player:
     def _same_so_far(self, end: int) -> bool:
         start, self._buffer_from = self._buffer_from, end
         return alike(self._appended.read(start, end), self._recording.audio(("heard", start, end)))
-
-    def _skip_turn(self) -> None:
-        """Leave out the rest of this turn: up to where the server detects the next one."""
-        events = self._exchanges.on_audio
-        self._next += 1
-        while self._next < len(events) and events[self._next].recorded.type != "input_audio_buffer.speech_started":
-            self._next += 1
 
     def _wait_for_more(self) -> None:
         """Say so after a while where audio ends too early for the recording: it would be waited for in vain."""

@@ -172,14 +172,13 @@ class Chart:
         y = self._tops[span.lane] + below + _ROW * self._rows[number]
         plays = span.sound_seconds >= 0.02
         broken = "" if span.status == "completed" else " broken"
-        place = f'x="{left:.1f}" y="{y:g}" width="{width:.1f}" height="{6 if thin else 26}" rx="{3 if thin else 5}"'
+        height, radius = (6, 3) if thin else (26, 5)
+        place = f'x="{left:.1f}" y="{y:g}" width="{width:.1f}" height="{height}" rx="{radius}"'
         body = f'<rect class="bar" {place}/>'
         if broken and not thin:
             body += f'<rect class="hatch" {place}/>'
         if plays:
-            around = (
-                f'x="{left - 2:.1f}" y="{y - 2:g}" width="{width + 4:.1f}" height="{(6 if thin else 26) + 4}" rx="7"'
-            )
+            around = f'x="{left - 2:.1f}" y="{y - 2:g}" width="{width + 4:.1f}" height="{height + 4}" rx="7"'
             body += f'<rect class="played" {place}/><rect class="ring" {around}/>'
         words = escape(f"{span.lane} {span.words}, {span.seconds:.1f} s")
         act = f' role="button" tabindex="0" data-sound="{number}"' if plays else ' role="img"'
@@ -229,12 +228,10 @@ class Chart:
         if mark.since_seconds is not None:
             since = self._x(mark.since_seconds)
             line = f'<line class="measure" x1="{since:.1f}" x2="{x:.1f}" y1="{top + 22:g}" y2="{top + 22:g}"/>'
-        shape = f"M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"
-        if mark.kind == "error":
-            shape = f"M{x - 4:.1f} {y - 9:.1f}l8 8m0 -8l-8 8"
+        cross, diamond = f"M{x - 4:.1f} {y - 9:.1f}l8 8m0 -8l-8 8", f"M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"
         return (
             f'<g class="mark {mark.lane} {mark.kind}" role="img" aria-label="{escape(mark.label)}">'
-            f'<title>{escape(mark.label)}</title>{line}<path class="flag" d="{shape}"/>{label}</g>'
+            f'<title>{escape(mark.label)}</title>{line}<path class="flag" d="{cross if mark.kind == "error" else diamond}"/>{label}</g>'
         )
 
     def _ticks(self) -> str:

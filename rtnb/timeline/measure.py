@@ -286,8 +286,7 @@ class _Reader:
         response = self._talk.responses.get(response_id)
         if self._asked_at is None or response is None:
             return
-        first_at = response.first_sound_at or self._written.get(response_id)
-        if first_at is not None:
+        if (first_at := response.first_sound_at or self._written.get(response_id)) is not None:
             label = f"{first_at - self._asked_at:.2f} s to the first {'sound' if response.first_sound_at else 'word'}"
             self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
             self._asked_at = None
@@ -329,11 +328,8 @@ def _short(arguments: str) -> str:
 
 def _first_words(entries: Sequence[Entry]) -> dict[str, float]:
     """Return when the first written word of each response came, by its id."""
-    first: dict[str, float] = {}
-    for entry in entries:
-        if entry.direction == "received" and entry.type.endswith("text.delta"):
-            first.setdefault(entry.silent.get("response_id") or "", entry.at_seconds)
-    return first
+    words = [entry for entry in entries if entry.direction == "received" and entry.type.endswith("text.delta")]
+    return {entry.silent.get("response_id") or "": entry.at_seconds for entry in reversed(words)}
 
 
 def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
@@ -351,16 +347,14 @@ def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
         if cut_ms is not None:
             size, status = min(size, cut_ms * pcm.BYTES_PER_MS), "interrupted"
         seconds = pcm.seconds(size)
-        speaking = Span(
-            "model", "speaking", first, first + seconds, label, status, seconds, lambda: _audio_of(turns)[:size]
-        )
+
+        def read() -> bytes:
+            return b"".join(turn.pcm for turn in turns)[:size]
+
+        speaking = Span("model", "speaking", first, first + seconds, label, status, seconds, read)
         return [Span("model", "waiting", started, first), speaking]
     if any(turn.type == "message" for turn in turns):
         begun = written.get(response.id, started)
         writing = Span("model", "writing", begun, max(ended, begun), label, status)
         return [Span("model", "waiting", started, begun), writing]
     return [Span("model", "waiting", started, ended, "" if status == "completed" else label, status)]
-
-
-def _audio_of(turns: Sequence[Turn]) -> bytes:
-    return b"".join(turn.pcm for turn in turns)

@@ -55,11 +55,7 @@ class Timeline:
     @property
     def seconds_to_first_sound(self) -> tuple[float, ...]:
         """Wait for the first audio of each answer; for a written answer, for its first word."""
-        return tuple(
-            mark.at_seconds - mark.since_seconds
-            for mark in self.marks
-            if mark.kind == "first_sound" and mark.since_seconds is not None
-        )
+        return tuple(mark.at_seconds - mark.since_seconds for mark in self.marks if mark.since_seconds is not None)
 
     @property
     def interruptions(self) -> tuple[Mark, ...]:
