@@ -85,9 +85,8 @@ class Check:
     def _repr_html_(self) -> str:
         clip = self.clip
         wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
-        notices = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
-            "Sounds fine: the model will hear it well.", "ok"
-        )
+        notices = "".join(html.notice(problem, "warning") for problem in self.problems)
+        notices = notices or html.notice("Sounds fine: the model will hear it well.", "ok")
         return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + notices))
 
 

@@ -52,10 +52,6 @@ def _at(file: BinaryIO, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _size(file: BinaryIO) -> int:
-    return file.seek(0, os.SEEK_END)
-
-
 def _id3_length(head: bytes) -> int:
     """Return the length of an ID3v2 tag, 0 where none begins here; its size has seven bits to the byte."""
     if head[:3] != b"ID3" or len(head) < 10:
@@ -224,7 +220,7 @@ def wav_header(file: BinaryIO) -> WavHeader:
     Args:
         file: A seekable binary file beginning with a RIFF header; its position is moved.
     """
-    end = _size(file)
+    end = file.seek(0, os.SEEK_END)
     order: _Order = "big" if _at(file, 0, 4) == b"RIFX" else "little"
     channels = rate_hz = long_size = None
     for kind, size, start in _chunks(file, 12, order=order):
@@ -265,7 +261,7 @@ def shape_of(file: BinaryIO, demuxer: str) -> Shape:
         file: A seekable binary file; its position is moved.
         demuxer: Its container, as `sniff` names it.
     """
-    end = _size(file)
+    end = file.seek(0, os.SEEK_END)
     if demuxer in ("wav", "rifx"):
         wav = wav_header(file)
         return _from_sizes(wav.data_bytes, wav.present_bytes)
@@ -277,7 +273,10 @@ def shape_of(file: BinaryIO, demuxer: str) -> Shape:
         first = _at(file, _id3_length(_at(file, 0, 10)), 512)
         return Shape(certain_end=any(tag in first for tag in (b"Xing", b"Info", b"VBRI")))
     if demuxer in _CHUNKED:
-        return _chunked(file, end, demuxer)
+        begins, wanted, streamed_from, form = _CHUNKED[demuxer]
+        for kind, size, start in _chunks(file, begins, **form):
+            if kind.startswith(wanted):
+                return _from_sizes(None if size >= streamed_from else size, end - start)
     look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
     return look(file, end) if look else Shape(certain_end=demuxer == "flac")
 
@@ -294,14 +293,6 @@ _CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
     "caf": (8, b"data", 1 << 62, {"size": 8, "pad": 1}),
     "w64": (40, b"data", 1 << 62, {"name": 16, "size": 8, "order": "little", "pad": 8, "own": 24}),
 }
-
-
-def _chunked(file: BinaryIO, end: int, demuxer: str) -> Shape:
-    first, wanted, streamed_from, form = _CHUNKED[demuxer]
-    for kind, size, start in _chunks(file, first, **form):
-        if kind.startswith(wanted):
-            return _from_sizes(None if size >= streamed_from else size, end - start)
-    return Shape()
 
 
 def _atoms(file: BinaryIO, end: int) -> Shape:
@@ -347,10 +338,6 @@ def _segment(file: BinaryIO, end: int) -> Shape:
 def _pages(file: BinaryIO, end: int) -> Shape:
     """Look at the last page of an ogg file, which carries the mark "end of stream" (RFC 3533) unless it was cut off."""
     tail = _at(file, max(0, end - 131_072), 131_072)
-    last = tail.rfind(b"OggS")
-    if last < 0 or last + 6 > len(tail) or not tail[last + 5] & 4:
-        return Shape(fault="its end is missing")
-    page = tail[last:]
-    lacing = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    whole = len(page) > 26 and len(page) >= 27 + page[26] + sum(lacing)
+    _, found, page = tail.rpartition(b"OggS")  # `page` begins after these four bytes
+    whole = found and len(page) > 22 and page[1] & 4 and len(page) >= 23 + page[22] + sum(page[23 : 23 + page[22]])
     return Shape(fault="" if whole else "its end is missing")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
@@ -40,7 +40,7 @@ class Sampled(Protocol):
         """Samples, shape `(n,)`."""
 
 
-class Stream:
+class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     """Recording that decodes itself as it is iterated, never holding more than a block.
 
     Iterating yields `bytes`: signed 16-bit little-endian mono PCM at `rate_hz`. The first block is about 0.1 s long,
@@ -87,18 +87,12 @@ class Stream:
         length = "unknown length" if self.seconds is None else f"{self.seconds:.1f} s"
         return f"Stream({self.name}, {length})"
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
     def __next__(self) -> bytes:
         try:
             return next(self._blocks)
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Stream:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

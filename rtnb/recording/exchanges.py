@@ -192,7 +192,7 @@ def question(event: Mapping[str, Any]) -> Any:
         return ("item", _canonical({name: part for name, part in item.items() if name not in ("id", "status")}))
     if kind == "response.create":
         wanted = dict(event.get("response") or {})
-        metadata = wanted.pop("metadata", None) or {}
+        metadata = dict(wanted.pop("metadata", None) or {})
         if wanted.get("conversation") == "none":
             return ("response", "beside", _canonical(wanted), metadata.get("rtnb_side"))
         return ("response", "talk", _canonical(wanted), None)

@@ -256,10 +256,9 @@ class _Player:
         if asked[1] != "beside":
             active = (id_ for id_, one in self._running.items() if one.get("conversation_id", "x") is not None)
             if (running := next(active, None)) is not None:
-                message = (
-                    f"Conversation already has an active response in progress: {running}. Wait until it is finished."
-                )
-                self._refuse(event, "", "conversation_already_has_active_response", message)
+                code = "conversation_already_has_active_response"
+                message = f"Conversation already has an active response in progress: {running}."
+                self._refuse(event, "", code, f"{message} Wait until it is finished.")
                 return
             before, self._asked = tuple(self._asked), []
         exchange = self._find(asked, before)

@@ -229,9 +229,10 @@ class Chart:
             since = self._x(mark.since_seconds)
             line = f'<line class="measure" x1="{since:.1f}" x2="{x:.1f}" y1="{top + 22:g}" y2="{top + 22:g}"/>'
         cross, diamond = f"M{x - 4:.1f} {y - 9:.1f}l8 8m0 -8l-8 8", f"M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"
+        shape = cross if mark.kind == "error" else diamond
         return (
             f'<g class="mark {mark.lane} {mark.kind}" role="img" aria-label="{escape(mark.label)}">'
-            f'<title>{escape(mark.label)}</title>{line}<path class="flag" d="{cross if mark.kind == "error" else diamond}"/>{label}</g>'
+            f'<title>{escape(mark.label)}</title>{line}<path class="flag" d="{shape}"/>{label}</g>'
         )
 
     def _ticks(self) -> str:

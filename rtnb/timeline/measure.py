@@ -130,18 +130,16 @@ class _Appends:
 
     def __init__(self) -> None:
         self.size = 0
-        self._ends: list[int] = []
-        self._at: list[float] = []
+        self._ends: list[tuple[int, float]] = []
 
     def add(self, size: int, at: float) -> None:
         self.size += size
-        self._ends.append(self.size)
-        self._at.append(at)
+        self._ends.append((self.size, at))
 
     def when(self, byte: int) -> float:
         """Return when this byte was sent: for a microphone, when it was said."""
-        index = min(bisect.bisect_left(self._ends, byte), len(self._ends) - 1)
-        return self._at[index] if self._at else 0.0
+        index = min(bisect.bisect_left(self._ends, (byte, 0.0)), len(self._ends) - 1)
+        return self._ends[index][1] if self._ends else 0.0
 
 
 class _Reader:
