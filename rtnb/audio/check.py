@@ -116,43 +116,37 @@ def check(clip: _Audio) -> Check:
 
 
 def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
-    clip, problems = found.clip, []
+    clip = found.clip
     if not len(clip.array):
         return ["It is empty. Record or choose another clip."]
     if found.speech_db < _SILENT_DB:
         what = "only silence" if found.peak_db == -np.inf else "next to nothing"
         return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
-    if clip.seconds < 0.1:
-        problems.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
-    elif clip.seconds < 0.5:
-        problems.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
-    if clip.seconds > 1500:
-        problems.append(
-            f"It lasts {clip.seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is "
-            "limited. Cut it: clip[0:600]."
+    seconds, noise, pitch_hz = clip.seconds, _is_noise(samples), found.pitch_hz or 100.0
+    rate = f"({pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. It sounds as if recorded at a"
+    holds = {
+        "It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.": seconds < 0.1,
+        "It is very short; a model hears words badly in less than half a second. Give more sound.": 0.1
+        <= seconds
+        < 0.5,
+        f"It lasts {seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is limited. "
+        "Cut it: clip[0:600].": seconds > 1500,
+        "It is clipped: the loudest parts are cut flat. Record again with less gain or further away.": found.clipped
+        > 0.001,
+        "It is very quiet. Record closer to the microphone or with more gain.": found.speech_db < -42,
+        "Its samples do not swing around zero. They may have been read in another format than recorded: check it.": abs(
+            float(samples.mean())
         )
-    if found.clipped > 0.001:
-        problems.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
-    if found.speech_db < -42:
-        problems.append("It is very quiet. Record closer to the microphone or with more gain.")
-    if abs(float(samples.mean())) > 0.05:
-        problems.append(
-            "Its samples do not swing around zero. They may have been read in another format than recorded: check it."
-        )
-    if _is_noise(samples):
-        problems.append(
-            "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
-            "little-endian, how many channels."
-        )
-    elif found.pitch_hz and not 68 <= found.pitch_hz <= 330:
-        other = "lower one, or as two channels read as one" if found.pitch_hz > 330 else "higher one"
-        problems.append(
-            f"The voice is very {'high' if found.pitch_hz > 330 else 'low'} ({found.pitch_hz:.0f} Hz): {clip.rate_hz} "
-            f"Hz is perhaps not the right rate. It sounds as if recorded at a {other}: check it."
-        )
-    if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
-        problems.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
-    return problems
+        > 0.05,
+        "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
+        "little-endian, how many channels.": noise,
+        f"The voice is very high {rate} lower one, or as two channels read as one: check it.": not noise
+        and pitch_hz > 330,
+        f"The voice is very low {rate} higher one: check it.": not noise and pitch_hz < 68,
+        "Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is "
+        "seconds.": found.silent_seconds > max(5, 0.7 * seconds),
+    }
+    return [sentence for sentence, is_so in holds.items() if is_so]
 
 
 def _flat_tops(samples: npt.NDArray[np.float32], peak: float) -> float:

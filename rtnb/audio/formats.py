@@ -10,8 +10,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, mp4 and other video with sound, webm, aiff, au, caf, wma and amr"
 
@@ -195,8 +194,7 @@ def looks_like(file: BinaryIO) -> str:
     return "JSON text" if text[0:1] in "{[" else "XML" if text.startswith("<") else "plain text"
 
 
-@dataclass(frozen=True)
-class WavHeader:
+class WavHeader(NamedTuple):
     """Header of a wav file.
 
     Attributes:
@@ -239,8 +237,7 @@ def wav_header(file: BinaryIO) -> WavHeader:
     return WavHeader(channels, rate_hz, None, 0, False)
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """Completeness of a file.
 
     Attributes:

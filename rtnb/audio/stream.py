@@ -270,14 +270,12 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
                 self._check_rate(rate_hz)
                 self._got_seconds += frame.samples / rate_hz
                 # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-                if held and (rate_hz != held_hz or len(channels) != len(held[0])):
+                full = count >= held_hz * _FIRST_SECONDS
+                if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
                     yield held_hz, self._mix(held)
                     held, count = [], 0
                 held.append(channels)
                 held_hz, count = rate_hz, count + frame.samples
-                if count >= rate_hz * _FIRST_SECONDS:
-                    yield held_hz, self._mix(held)
-                    held, count = [], 0
         if held:
             yield held_hz, self._mix(held)
         if not self._got_seconds:

@@ -157,8 +157,7 @@ class Conversation:
         item_id, previous = _id(event), event.get("previous_item_id")
         turn = self._item({"id": item_id, "type": "message", "role": "user"}, previous)
         turn.spoken, stretch = True, self._input.committed(item_id)
-        if self._heard is not None:
-            turn.heard = partial(self._heard, *stretch)
+        turn.heard = partial(self._heard, *stretch) if self._heard else None
         yield updates.Committed(event, at, item_id, previous)
 
     def _cleared(self, event: Event, at: float) -> Iterable[Update]:

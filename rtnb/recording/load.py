@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ReplayError
@@ -20,8 +20,7 @@ from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
 
 
-@dataclass(frozen=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """Event of a recording.
 
     Attributes:

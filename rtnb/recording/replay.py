@@ -13,7 +13,7 @@ import functools
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.errors import InputError
 from rtnb.protocol import client_events, error_events, frames
+from rtnb.protocol.frames import Event
 from rtnb.protocol.log import Spool
 from rtnb.recording.exchanges import Exchange, Exchanges, alike, question, same_question
 from rtnb.recording.load import RecordedEvent, Recording, open_recording
@@ -147,17 +148,13 @@ class _Player:
 
     # what goes out
 
-    def _send(self, event: dict[str, Any]) -> None:
+    def _send(self, event: Event) -> None:
         event = {"event_id": client_events.new_event_id(), **event}
         self._queue.send([Frame(self._loop.time(), frames.dumps(event))])
 
-    def _refuse(
-        self, event: Mapping[str, Any], what: str, code: str = error_events.NOT_RECORDED, message: str = ""
-    ) -> None:
-        message = message or (
-            f"The recording {self._recording.path.name} does not hold {what}. Ask what it holds, or connect without "
-            "replay=."
-        )
+    def _refuse(self, event: Event, what: str, code: str = error_events.NOT_RECORDED, message: str = "") -> None:
+        missing = f"The recording {self._recording.path.name} does not hold {what}."
+        message = message or f"{missing} Ask what it holds, or connect without replay=."
         error = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
         self._send({"type": "error", "error": {**error, "event_id": event.get("event_id")}})
 
@@ -197,7 +194,7 @@ class _Player:
             exchange.used += 1
         return exchange
 
-    def _update(self, event: dict[str, Any]) -> None:
+    def _update(self, event: Event) -> None:
         """Answer with the recording's settings; what else is asked for changes nothing that was recorded."""
         updates = self._exchanges.updates
         exchange = updates.pop(0) if len(updates) > 1 else next(iter(updates), None)
@@ -207,11 +204,11 @@ class _Player:
             opening = next((recorded.event.get("session") for recorded in self._exchanges.opening), None) or {}
             self._send({"type": "session.updated", "session": {**opening, **(event.get("session") or {})}})
 
-    def _append(self, event: dict[str, Any]) -> None:
+    def _append(self, event: Event) -> None:
         self._appended.write(frames.decode_audio(event.get("audio") or ""))
         self._play_on_audio()
 
-    def _close(self, event: dict[str, Any]) -> None:
+    def _close(self, event: Event) -> None:
         """End a translation, once that is asked for; one that was cut has no end in its recording."""
         self._closing = True
         self._play_on_audio()
@@ -220,11 +217,11 @@ class _Player:
         elif not any(recorded.type == "session.closed" for recorded in self._recording.events):
             self._refuse(event, "the end of this translation, for the connection broke before it")
 
-    def _clear(self, event: dict[str, Any]) -> None:
+    def _clear(self, event: Event) -> None:
         self._buffer_from = self._appended.size
         self._send({"type": "input_audio_buffer.cleared"})
 
-    def _commit(self, event: dict[str, Any]) -> None:
+    def _commit(self, event: Event) -> None:
         pcm = self._appended.read(self._buffer_from, self._appended.size)
         self._buffer_from = self._appended.size
         milliseconds = pcm_arithmetic.milliseconds(len(pcm))
@@ -238,10 +235,10 @@ class _Player:
         found = [one for one in self._exchanges.asked if one.question[0] == "sound" and one.question[1] in numbers]
         self._answer(event, min(found, key=lambda exchange: exchange.used, default=None), "this sound", used=1)
 
-    def _create(self, event: dict[str, Any]) -> None:
+    def _create(self, event: Event) -> None:
         self._answer(event, self._find(question(event)), "this question")
 
-    def _answer(self, event: Mapping[str, Any], exchange: Exchange | None, what: str, used: int = 0) -> None:
+    def _answer(self, event: Event, exchange: Exchange | None, what: str, used: int = 0) -> None:
         """Play the answer to a new item, and keep what it asks for the response that follows."""
         self._asked.append(exchange and exchange.question)
         if exchange is None:
@@ -250,7 +247,7 @@ class _Player:
             exchange.used += used
             self._play(exchange.events, exchange.at_seconds)
 
-    def _respond(self, event: dict[str, Any]) -> None:
+    def _respond(self, event: Event) -> None:
         asked = question(event)
         before: tuple[Any, ...] | None = None
         if asked[1] != "beside":
@@ -269,7 +266,7 @@ class _Player:
             self._cancelled.discard((recorded.event.get("response") or {}).get("id") or "")
         self._play(exchange.events, exchange.at_seconds, (event.get("response") or {}).get("metadata"))
 
-    def _cancel(self, event: dict[str, Any]) -> None:
+    def _cancel(self, event: Event) -> None:
         wanted = event.get("response_id")
         response_id = next((id_ for id_ in self._running if wanted in (None, id_)), None)
         if response_id is None:
@@ -280,12 +277,12 @@ class _Player:
         ended = {**copy.deepcopy(self._running.pop(response_id)), "status": "cancelled", "status_details": details}
         self._send({"type": "response.done", "response": ended})
 
-    def _confirm(self, event: dict[str, Any]) -> None:
+    def _confirm(self, event: Event) -> None:
         """Say that an item was truncated or deleted."""
         names = ("item_id",) if event["type"].endswith("delete") else ("item_id", "content_index", "audio_end_ms")
         self._send({"type": f"{event['type']}d", **{name: event[name] for name in names if name in event}})
 
-    def _retrieve(self, event: dict[str, Any]) -> None:
+    def _retrieve(self, event: Event) -> None:
         for recorded in self._recording.events:
             item = recorded.event.get("item") or {}
             if recorded.type == "conversation.item.retrieved" and item.get("id") == event.get("item_id"):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
@@ -41,19 +42,15 @@ class _Scale:
     """
 
     def __init__(self, busy: Iterable[tuple[float, float]], width: float) -> None:
-        self.pieces: list[tuple[float, float, float]] = []
-        self.folds: list[tuple[float, float]] = []
         merged: list[list[float]] = []
         for start, end in sorted(busy):
             if merged and start - merged[-1][1] <= _FOLD_SECONDS:
                 merged[-1][1] = max(merged[-1][1], end)
             else:
                 merged.append([start, end])
-        for number, (start, end) in enumerate(merged):
-            if number:
-                self.folds.append((merged[number - 1][1], start))
-                self.pieces.append((*self.folds[-1], _FOLDED_SECONDS))
-            self.pieces.append((start, end, max(end - start, 0.2)))
+        self.folds = [(before, start) for (_, before), (start, _) in pairwise(merged)]
+        self.pieces = [(start, end, max(end - start, 0.2)) for start, end in merged]
+        self.pieces = sorted(self.pieces + [(*fold, _FOLDED_SECONDS) for fold in self.folds])
         self.length = sum(drawn for _, _, drawn in self.pieces) or 1.0
         self.pixels_per_second = width / self.length
 
@@ -201,18 +198,15 @@ class Chart:
         """Return the marks that have a label; one that would be drawn into the words of another is left out."""
         parts = []
         free: dict[tuple[str, int], float] = {}  # where the next label of a lane may begin
-        for mark in self._marks:
-            if not mark.label:
-                continue
+        for mark in (mark for mark in self._marks if mark.label):
             x, top = self._x(mark.at_seconds), self._tops[mark.lane]
             y = top + (44 if mark.lane == "socket" else 18)
             if mark.kind in ("truncated", "interrupted"):
                 y = self._bottoms[mark.lane] - (8 if mark.lane == "model" else 7)
             label = _cut(mark.label, 44)
             long = len(label) * _CHAR
-            anchor, begins = "start", x + 6
-            if int((self._width - _RIGHT - x) / _CHAR) < min(len(mark.label), 26):
-                anchor, begins = "end", x - 6
+            crowded = int((self._width - _RIGHT - x) / _CHAR) < min(len(mark.label), 26)
+            anchor, begins = ("end", x - 6) if crowded else ("start", x + 6)
             left = begins if anchor == "start" else begins - long
             key, body = (mark.lane, int(y)), ""
             if left >= free.get(key, 0.0):

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rtnb.audio import pcm
 from rtnb.protocol.beta import to_ga
@@ -85,8 +85,7 @@ class Span:
         return f"{KINDS.get(self.kind, self.kind)}{status}" + (f": {self.label}" if self.label else "")
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Something that happens at one moment.
 
     Attributes:
