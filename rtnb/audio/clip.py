@@ -104,13 +104,9 @@ class Clip:
         """
         if not 1 <= channels <= 64:
             raise AudioError(f"Your channels={channels} cannot be. Give 1 or 2.", problem="channels")
-        if bytes(pcm[:4]) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
-            raise AudioError(
-                f"Your bytes begin with {bytes(pcm[:4]).decode()!r}: they are a whole file, not bare samples. "
-                "Use Clip.read(data).",
-                name=name or "clip",
-                problem="not bare samples",
-            )
+        if (begins := bytes(pcm[:4])) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
+            sentence = f"Your bytes begin with {begins.decode()!r}: they are a whole file, not bare samples."
+            raise AudioError(f"{sentence} Use Clip.read(data).", name=name or "clip", problem="not bare samples")
         whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
         array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
         if channels > 1:
@@ -292,11 +288,8 @@ class Clip:
 
 
 def _not_sound(problem: str) -> AudioError:
-    return AudioError(
-        f"Your array is no sound: {problem}. Give floats from -1.0 to 1.0 or int16, with shape (n,) or (n, channels).",
-        name="array",
-        problem=problem,
-    )
+    remedy = "Give floats from -1.0 to 1.0 or int16, with shape (n,) or (n, channels)."
+    return AudioError(f"Your array is no sound: {problem}. {remedy}", name="array", problem=problem)
 
 
 def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = None) -> Clip:

@@ -32,11 +32,8 @@ def check_rate(rate_hz: int, name: str = "") -> int:
         AudioError: It is no rate.
     """
     if isinstance(rate_hz, bool) or not is_rate(rate_hz):
-        raise AudioError(
-            f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}.",
-            name=name,
-            problem="rate_hz",
-        )
+        sentence = f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}."
+        raise AudioError(sentence, name=name, problem="rate_hz")
     return int(rate_hz)
 
 

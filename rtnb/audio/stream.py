@@ -296,12 +296,9 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             # One channel is the other upside down, as a wrongly wired microphone records it: together they are
             # silence, and a model would be sent nothing.
             self._only = int(power.argmax())
-            warnings.warn(
-                f"The file {self.name} has channels that cancel each other, so only channel {self._only + 1} is "
-                "used. Record in mono to be sure.",
-                RtnbWarning,
-                stacklevel=2,
-            )
+            only = f"so only channel {self._only + 1} is used. Record in mono to be sure."
+            sentence = f"The file {self.name} has channels that cancel each other, {only}"
+            warnings.warn(sentence, RtnbWarning, stacklevel=2)
         return channels[min(self._only, len(channels) - 1)]
 
     def _warn(self, got: float, bad: int, words: str) -> None:
@@ -325,11 +322,8 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             said = f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({words}); {got:.1f} s were read"
         else:
             return
-        warnings.warn(
-            f"The file {self.name} is not whole: {said}. Copy or download it again if you need the rest.",
-            RtnbWarning,
-            stacklevel=2,
-        )
+        sentence = f"The file {self.name} is not whole: {said}. Copy or download it again if you need the rest."
+        warnings.warn(sentence, RtnbWarning, stacklevel=2)
 
 
 def open_stream(source: Source | Sampled, *, rate_hz: int = RATE_HZ, name: str | None = None) -> Stream:

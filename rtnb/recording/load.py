@@ -115,17 +115,12 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
             about = json.loads(archive.read("session.json"))
             if about["version"] > VERSION:
                 raise ReplayError(f"The recording {where.name} was made by a newer rtnb. Install that version.")
-            lines = archive.read("events.jsonl").splitlines()
+            events = [_event(json.loads(text)) for text in archive.read("events.jsonl").splitlines() if text.strip()]
             sizes = {name: size for name, size in about["sizes"].items() if size}
-            pictures = [name for name in archive.namelist() if name.startswith("picture-")]
-            return Recording(
-                where,
-                about.get("model") or "",
-                about.get("source") or "",
-                [_event(json.loads(text)) for text in lines if text.strip()],
-                {name: _decoded(archive.read(f"{name}.{about['sound']}"), size) for name, size in sizes.items()},
-                {int(name[8:-4]): archive.read(name).decode() for name in pictures},
-            )
+            tracks = {name: _decoded(archive.read(f"{name}.{about['sound']}"), size) for name, size in sizes.items()}
+            names = [name for name in archive.namelist() if name.startswith("picture-")]
+            pictures = {int(name[8:-4]): archive.read(name).decode() for name in names}
+            return Recording(where, about.get("model") or "", about.get("source") or "", events, tracks, pictures)
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
         raise ReplayError(wrong) from error
 

@@ -69,15 +69,8 @@ def save_session(
         else:
             line |= {"sound": place, "event": entry.silent}
         lines.append(scrubbed(line) + "\n")
-    about = {
-        "version": VERSION,
-        "model": model,
-        "source": source,
-        "url": url.partition("?")[0],
-        "settings": settings,
-        "sound": sound,
-        "sizes": {name: track.size for name, track in tracks.items()},
-    }
+    about = {"version": VERSION, "model": model, "source": source, "url": url.partition("?")[0], "settings": settings}
+    about |= {"sound": sound, "sizes": {name: track.size for name, track in tracks.items()}}
     files: dict[str, str | bytes] = {"session.json": scrubbed(about), "events.jsonl": "".join(lines)}
     files |= {f"picture-{number}.txt": picture for picture, number in pictures.items()}
     files |= {f"{name}.{sound}": _encoded(track, sound) for name, track in tracks.items() if track.size}
