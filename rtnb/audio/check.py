@@ -67,14 +67,13 @@ class Check:
         """Return what was measured, as pairs of a name and a value in words."""
         clip = self.clip
         recorded = f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz not in (None, clip.rate_hz) else ""
-        pitch = [("pitch of the voice", f"about {self.pitch_hz:.0f} Hz")] if self.pitch_hz else []
         return [
             ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
             ("level", f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})"),
             ("clipped", f"{self.clipped:.2%} of the samples"),
             ("rate", f"{clip.rate_hz} Hz" + recorded),
             ("frequencies", f"up to about {self.bandwidth_hz / 1000:.1f} kHz"),
-            *pitch,
+            *([("pitch of the voice", f"about {self.pitch_hz:.0f} Hz")] if self.pitch_hz else []),
         ]
 
     def __repr__(self) -> str:

@@ -141,8 +141,7 @@ class Clip:
             floats = given / half - (1.0 if given.dtype == np.uint8 else 0.0)  # which swings around the middle
         elif given.dtype.kind == "f":
             floats = finite(given.astype(np.float64))
-            peak = float(np.max(np.abs(floats))) if floats.size else 0.0
-            if peak > 4:
+            if (peak := float(np.abs(floats).max(initial=0.0))) > 4:
                 raise _not_sound(f"it has floats up to {peak:.6g}, and they mean -1.0 to 1.0 (divide, or pass int16)")
         else:
             raise _not_sound(f"its type is {given.dtype}")

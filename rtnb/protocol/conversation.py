@@ -90,8 +90,8 @@ class Conversation:
 
     def turn(self, item_id: str) -> Turn | None:
         """Return the turn with this id, also one that is out of band. None if there is none."""
-        found = self._items.get(item_id)
-        return found or next((turn for turn in reversed(self.turns) if turn.item_id == item_id), None)
+        found = (turn for turn in reversed(self.turns) if turn.item_id == item_id)
+        return self._items.get(item_id) or next(found, None)
 
     def response(self, response_id: str) -> Response | None:
         """Return the response to which the present server session gave this id. None if there is none."""

@@ -107,8 +107,7 @@ class Entry:
         return len(self._audio or b"")
 
     def __repr__(self) -> str:
-        arrow = "→" if self.direction == "sent" else "←"
-        return f"{self.at_seconds:8.3f} s {arrow} {self.type}"
+        return f"{self.at_seconds:8.3f} s {'→' if self.direction == 'sent' else '←'} {self.type}"
 
 
 class Log(list[Entry]):
@@ -124,8 +123,7 @@ class Log(list[Entry]):
 
     def sent(self, event: Event, at_seconds: float) -> Entry:
         """Keep a client event."""
-        pcm = _decoded(event)
-        if pcm is None:
+        if (pcm := _decoded(event)) is None:
             return self._add(Entry(at_seconds, "sent", event))
         return self.appended({**event, AUDIO_FIELDS[event["type"]]: ""}, pcm, at_seconds)
 
@@ -137,8 +135,7 @@ class Log(list[Entry]):
 
     def received(self, event: Event, at_seconds: float) -> Entry:
         """Keep a server event. Audio that is no base64 is kept as it came."""
-        pcm = _decoded(event)
-        if pcm is None:
+        if (pcm := _decoded(event)) is None:
             return self._add(Entry(at_seconds, "received", event))
         # In place: the event is nobody else's yet, and the base64 must not stay alive.
         event[AUDIO_FIELDS[event["type"]]] = ""

@@ -72,8 +72,7 @@ async def _serve(recording: Recording, speed: float) -> str:
         await _Player(connection, Exchanges(recording), speed).run()
 
     def answer(connection: Connection, request: Request) -> Response | None:
-        begun = request.path.encode(errors="replace")[1 : len(secret) + 2]
-        if hmac.compare_digest(begun, f"{secret}/".encode()):
+        if hmac.compare_digest(request.path.encode(errors="replace")[1 : len(secret) + 2], f"{secret}/".encode()):
             return None
         message = "Your address leads to no replay. Take the whole address that rtnb gave for it."
         return api_error(HTTPStatus.FORBIDDEN, message, "address_not_known")
@@ -90,10 +89,8 @@ class _Player:
     """Connection to a replay."""
 
     def __init__(self, connection: Connection, exchanges: Exchanges, speed: float) -> None:
-        self._connection = connection
-        self._exchanges = exchanges
-        self._recording = exchanges.recording
-        self._speed = speed
+        self._connection, self._speed = connection, speed
+        self._exchanges, self._recording = exchanges, exchanges.recording
         self._loop = asyncio.get_running_loop()
         self._queue = SendQueue(connection)
         self._appended = Spool()
@@ -263,8 +260,7 @@ class _Player:
 
     def _cancel(self, event: Event) -> None:
         wanted = event.get("response_id")
-        response_id = next((id_ for id_ in self._running if wanted in (None, id_)), None)
-        if response_id is None:
+        if (response_id := next((id_ for id_ in self._running if wanted in (None, id_)), None)) is None:
             self._refuse(event, "", "response_cancel_not_active", "Cancellation failed: no active response found")
             return
         self._cancelled.add(response_id)

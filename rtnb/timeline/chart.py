@@ -96,12 +96,10 @@ class Chart:
 
     def svg(self) -> str:
         """Return the `<svg>` element."""
-        parts = [self._axis()]
-        parts += [self._lane(lane) for lane in self._tops]
+        parts = [self._axis(), *map(self._lane, self._tops)]
         parts += [self._fold(start, end) for start, end in self._scale.folds]
-        parts.append(self._ticks())
-        parts += [self._bar(number, span) for number, span in enumerate(self._spans)]
-        parts += self._flags()
+        bars = [self._bar(number, span) for number, span in enumerate(self._spans)]
+        parts += [self._ticks(), *bars, *self._flags()]
         label = f"Timeline of {self._title}: {len(self._spans)} stretches in lanes for {', '.join(self._tops)}"
         return (
             f'<svg class="rtnb-tl" role="group" aria-label="{escape(label)}" '

@@ -280,8 +280,7 @@ class _Reader:
     def _response_created(self, event: Mapping[str, Any], at: float) -> None:
         response_id = (event.get("response") or {}).get("id") or ""
         self._responses.append(response_id)
-        response = self._talk.responses.get(response_id)
-        if self._asked_at is None or response is None:
+        if self._asked_at is None or (response := self._talk.responses.get(response_id)) is None:
             return
         if (first_at := response.first_sound_at or self._written.get(response_id)) is not None:
             label = f"{first_at - self._asked_at:.2f} s to the first {'sound' if response.first_sound_at else 'word'}"
@@ -340,8 +339,7 @@ def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
     status = "interrupted" if reason == "turn_detected" else response.status
     if (first := response.first_sound_at) is not None:
         size = sum(turn.audio_bytes for turn in turns)
-        cut_ms = next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)
-        if cut_ms is not None:
+        if (cut_ms := next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)) is not None:
             size, status = min(size, cut_ms * pcm.BYTES_PER_MS), "interrupted"
         seconds = pcm.seconds(size)
 

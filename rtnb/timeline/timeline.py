@@ -95,9 +95,8 @@ class Timeline:
         parts = []
         for number, span in enumerate(self.spans):
             if span.sound_seconds >= 0.02 and (clip := span.audio) is not None:
-                data = base64.b64encode(clip.encode("opus")).decode()
-                source = f'src="data:audio/ogg;base64,{data}"'
-                parts.append(f'<audio data-of="{number}" preload="none" {source}{_MOVE}></audio>')
+                source = f"data:audio/ogg;base64,{base64.b64encode(clip.encode('opus')).decode()}"
+                parts.append(f'<audio data-of="{number}" preload="none" src="{source}"{_MOVE}></audio>')
         return "".join(parts)
 
     def save(self, path: str | Path) -> Path:
