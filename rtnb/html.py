@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Literal
 
 
@@ -18,39 +20,10 @@ class Safe(str):
     """Text that is HTML already and must not be escaped again."""
 
 
-# Light by default; dark where Jupyter's theme says so (its variables) or, outside Jupyter, where the page does.
-_CSS = """<style>
-.rtnb{--fg:var(--jp-content-font-color1,var(--vscode-editor-foreground,var(--colab-primary-text-color,#1f2328)));
---dim:var(--jp-content-font-color2,var(--vscode-descriptionForeground,#59636e));
---line:var(--jp-border-color2,var(--vscode-panel-border,#8c959f66));--soft:var(--jp-layout-color2,#8080801a);
---accent:var(--jp-brand-color1,var(--vscode-textLink-foreground,#0969da));
-color:var(--fg);font:14px/1.45 var(--jp-ui-font-family,system-ui,sans-serif);max-width:44rem}
-.rtnb audio{width:100%;height:36px;display:block}
-.rtnb svg{display:block;width:100%;height:40px;color:var(--accent)}
-.rtnb figure{margin:.25rem 0;padding:.5rem .75rem;border:1px solid var(--line);border-radius:8px}
-.rtnb figcaption{display:flex;justify-content:space-between;gap:1rem}
-.rtnb .dim{color:var(--dim)}
-.rtnb .wave{position:relative;margin:.25rem 0}
-.rtnb .wave::after{content:"";position:absolute;inset:0 auto 0 0;width:calc(var(--played,0)*100%);
-border-right:2px solid var(--fg);opacity:var(--moving,0)}
-.rtnb table{border-collapse:collapse;margin:.25rem 0;width:100%;table-layout:auto}
-.rtnb caption{text-align:left;color:var(--dim);padding:.25rem 0}
-.rtnb th,.rtnb td{text-align:left!important;vertical-align:middle;padding:.3rem .6rem;
-border-bottom:1px solid var(--line)}
-.rtnb td code,.rtnb td.day{white-space:nowrap}.rtnb td audio{width:15rem;max-width:40vw}
-.rtnb .num{text-align:right!important;font-variant-numeric:tabular-nums}
-.rtnb .note{border-left:4px solid var(--accent);background:var(--soft);padding:.4rem .75rem;margin:.25rem 0;
-white-space:pre-wrap;overflow-wrap:anywhere}
-.rtnb .note.warning{border-color:var(--jp-warn-color1,#bf8700)}
-.rtnb .note.error{border-color:var(--jp-error-color1,#cf222e)}
-.rtnb .note.ok{border-color:var(--jp-success-color1,#1a7f37)}
-.rtnb dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;margin:.4rem 0}
-.rtnb dl dt{color:var(--dim);float:none;width:auto}.rtnb dl dd{margin:0;overflow-wrap:anywhere}
-@media (prefers-color-scheme:dark){.rtnb{--fg:var(--jp-content-font-color1,var(--vscode-editor-foreground,
-var(--colab-primary-text-color,inherit)));--dim:var(--jp-content-font-color2,var(--vscode-descriptionForeground,inherit))}}
-@media (prefers-reduced-motion:no-preference){.rtnb .wave::after{transition:width .25s linear}}
-@media (forced-colors:active){.rtnb svg{color:CanvasText}}
-</style>"""
+@cache
+def _css() -> str:
+    """Return the style sheet: light by default, dark where Jupyter's theme or else the page says so."""
+    return f"<style>\n{(Path(__file__).parent / 'texts' / 'html.css').read_text('utf-8')}</style>"
 
 
 def _text(value: object) -> str:
@@ -72,7 +45,7 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
 
 
 def _page(body: str) -> str:
-    return root(body, kind="rtnb", css=_CSS)
+    return root(body, kind="rtnb", css=_css())
 
 
 def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:
@@ -138,9 +111,7 @@ def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> st
 
 
 def _length(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
 def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
@@ -158,10 +129,10 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, captio
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f'<td class="num">{_text(value)}</td>'
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
     day = re.fullmatch(r"\d{4}-\d\d-\d\d", str(value))  # in one piece, for it has places to break at
-    return f'<td class="day">{_text(value)}</td>' if day else f"<td>{_text(value)}</td>"
+    kind = ' class="num"' if number else ' class="day"' if day else ""
+    return f"<td{kind}>{_text(value)}</td>"
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:

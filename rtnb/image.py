@@ -53,13 +53,12 @@ class Image:
             return cls(_png(source), "png", name or "picture", detail)
         if isinstance(source, str | os.PathLike):
             path = Path(source).expanduser()
+            name = name or path.name
             try:
                 data = path.read_bytes()
             except OSError as error:
-                raise InputError(
-                    f"The picture {path.name} cannot be read: {error.strerror}. Check the path."
-                ) from error
-            name = name or path.name
+                sentence = f"The picture {path.name} cannot be read: {error.strerror}. Check the path."
+                raise InputError(sentence) from error
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         else:
@@ -86,13 +85,10 @@ class Image:
         """Read `part` if it is plainly a picture. None if it is something else."""
         if isinstance(part, cls):
             return part
-        if hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size")):
-            return cls.read(part)
-        if isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES:
-            return cls.read(part)
-        if isinstance(part, bytes) and any(part.startswith(magic) for magic in _KINDS):
-            return cls.read(part)
-        return None
+        drawn = hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size"))
+        stored = isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES
+        known = isinstance(part, bytes) and part.startswith(tuple(_KINDS))
+        return cls.read(part) if drawn or stored or known else None
 
     def content(self) -> dict[str, Any]:
         """Return the API's content part: `input_image` with a data URL."""

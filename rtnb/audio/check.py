@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -66,16 +66,15 @@ class Check:
     def facts(self) -> list[tuple[str, str]]:
         """Return what was measured, as pairs of a name and a value in words."""
         clip = self.clip
-        pairs = [
+        recorded = f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz not in (None, clip.rate_hz) else ""
+        return [
             ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
             ("level", f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})"),
             ("clipped", f"{self.clipped:.2%} of the samples"),
-            ("rate", f"{clip.rate_hz} Hz" + _recorded(clip)),
+            ("rate", f"{clip.rate_hz} Hz" + recorded),
             ("frequencies", f"up to about {self.bandwidth_hz / 1000:.1f} kHz"),
+            *([("pitch of the voice", f"about {self.pitch_hz:.0f} Hz")] if self.pitch_hz else []),
         ]
-        if self.pitch_hz:
-            pairs.append(("pitch of the voice", f"about {self.pitch_hz:.0f} Hz"))
-        return pairs
 
     def __repr__(self) -> str:
         lines = [f"{self.clip!r}: " + ("sounds fine" if self.ok else "look at this before you send it")]
@@ -85,18 +84,13 @@ class Check:
     def _repr_html_(self) -> str:
         clip = self.clip
         wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
-        notices = "".join(html.notice(problem, "warning") for problem in self.problems) or html.notice(
-            "Sounds fine: the model will hear it well.", "ok"
-        )
+        notices = "".join(html.notice(problem, "warning") for problem in self.problems)
+        notices = notices or html.notice("Sounds fine: the model will hear it well.", "ok")
         return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + notices))
 
 
 def _db(value: float) -> str:
     return "silence" if value == -np.inf else f"{value:.0f} dB"
-
-
-def _recorded(clip: _Audio) -> str:
-    return f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz and clip.recorded_hz != clip.rate_hz else ""
 
 
 def check(clip: _Audio) -> Check:
@@ -114,57 +108,44 @@ def check(clip: _Audio) -> Check:
         peak_db = float(20 * np.log10(peak))
     speech_db = float(np.sort(levels)[int(len(levels) * 0.95) - (len(levels) > 1)])
     silent = float((levels < max(_SILENT_DB, speech_db - 40)).mean()) if len(samples) else 1.0
-    clipped = _flat_tops(samples, peak)
-    bandwidth_hz = _bandwidth(samples, clip.rate_hz)
-    pitch_hz = None
-    if speech_db > _SILENT_DB:
-        pitch_hz = _pitch(samples, clip.rate_hz, levels > speech_db - 20, size)
+    clipped, bandwidth_hz = _flat_tops(samples, peak), _bandwidth(samples, clip.rate_hz)
+    pitch_hz = _pitch(samples, clip.rate_hz, levels > speech_db - 20, size) if speech_db > _SILENT_DB else None
     measured = Check(clip, peak_db, speech_db, clipped, silent * clip.seconds, pitch_hz, bandwidth_hz, problems=())
-    return Check(**{**vars(measured), "problems": tuple(_problems(measured, samples))})
+    return replace(measured, problems=tuple(_problems(measured, samples)))
 
 
 def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
-    clip, problems = found.clip, []
+    clip = found.clip
     if not len(clip.array):
         return ["It is empty. Record or choose another clip."]
     if found.speech_db < _SILENT_DB:
         what = "only silence" if found.peak_db == -np.inf else "next to nothing"
         return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
-    if clip.seconds < 0.1:
-        problems.append("It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.")
-    elif clip.seconds < 0.5:
-        problems.append("It is very short; a model hears words badly in less than half a second. Give more sound.")
-    if clip.seconds > 1500:
-        problems.append(
-            f"It lasts {clip.seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is "
-            "limited. Cut it: clip[0:600]."
+    seconds, noise, pitch_hz = clip.seconds, _is_noise(samples), found.pitch_hz or 100.0
+    rate = f"({pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. It sounds as if recorded at a"
+    holds = {
+        "It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.": seconds < 0.1,
+        "It is very short; a model hears words badly in less than half a second. Give more sound.": 0.1
+        <= seconds
+        < 0.5,
+        f"It lasts {seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is limited. "
+        "Cut it: clip[0:600].": seconds > 1500,
+        "It is clipped: the loudest parts are cut flat. Record again with less gain or further away.": found.clipped
+        > 0.001,
+        "It is very quiet. Record closer to the microphone or with more gain.": found.speech_db < -42,
+        "Its samples do not swing around zero. They may have been read in another format than recorded: check it.": abs(
+            float(samples.mean())
         )
-    if found.clipped > 0.001:
-        problems.append("It is clipped: the loudest parts are cut flat. Record again with less gain or further away.")
-    if found.speech_db < -42:
-        problems.append("It is very quiet. Record closer to the microphone or with more gain.")
-    if abs(float(samples.mean())) > 0.05:
-        problems.append(
-            "Its samples do not swing around zero. They may have been read in another format than recorded: check it."
-        )
-    if _is_noise(samples):
-        problems.append(
-            "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
-            "little-endian, how many channels."
-        )
-    elif found.pitch_hz and found.pitch_hz > 330:
-        problems.append(
-            f"The voice is very high ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
-            "It sounds as if recorded at a lower one, or as two channels read as one: check it."
-        )
-    elif found.pitch_hz and found.pitch_hz < 68:
-        problems.append(
-            f"The voice is very low ({found.pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. "
-            "It sounds as if recorded at a higher one: check it."
-        )
-    if found.silent_seconds > 5 and found.silent_seconds > 0.7 * clip.seconds:
-        problems.append("Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.")
-    return problems
+        > 0.05,
+        "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
+        "little-endian, how many channels.": noise,
+        f"The voice is very high {rate} lower one, or as two channels read as one: check it.": not noise
+        and pitch_hz > 330,
+        f"The voice is very low {rate} higher one: check it.": not noise and pitch_hz < 68,
+        "Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is "
+        "seconds.": found.silent_seconds > max(5, 0.7 * seconds),
+    }
+    return [sentence for sentence, is_so in holds.items() if is_so]
 
 
 def _flat_tops(samples: npt.NDArray[np.float32], peak: float) -> float:
@@ -182,16 +163,13 @@ def _spectrum(samples: npt.NDArray[np.float32], size: int = 2048) -> npt.NDArray
         samples = np.pad(samples, (0, size - len(samples)))
     starts = np.linspace(0, len(samples) - size, min(2000, max(1, len(samples) // size))).astype(int)
     window = np.hanning(size)
-    power = np.zeros(size // 2 + 1)
-    for start in starts:
-        power += np.abs(np.fft.rfft(samples[start : start + size] * window)) ** 2
-    return power / len(starts)
+    power = sum(np.abs(np.fft.rfft(samples[start : start + size] * window)) ** 2 for start in starts)
+    return np.asarray(power) / len(starts)
 
 
 def _bandwidth(samples: npt.NDArray[np.float32], rate_hz: int) -> float:
     power = _spectrum(samples)
-    whole = power.sum()
-    if not whole:
+    if not (whole := power.sum()):
         return 0.0
     # Where the energy above is a hundred-thousandth of all: past the last overtone, before the recorder's own hiss.
     above = np.flatnonzero(np.cumsum(power[::-1])[::-1] > whole * 1e-5)
@@ -201,12 +179,10 @@ def _bandwidth(samples: npt.NDArray[np.float32], rate_hz: int) -> float:
 def _is_noise(samples: npt.NDArray[np.float32]) -> bool:
     """Return whether it is flat both over frequency and over time, as misread samples are and speech never is."""
     power = _spectrum(samples, 512)[1:]
-    if not power.all():
+    parts = samples[: len(samples) // 2048 * 2048].reshape(-1, 2048)
+    if len(parts) < 4 or not power.all():
         return False
     flatness = float(np.exp(np.log(power).mean()) / power.mean())
-    parts = samples[: len(samples) // 2048 * 2048].reshape(-1, 2048)
-    if len(parts) < 4:
-        return False
     loudness = np.sqrt(np.square(parts).mean(axis=1))
     return flatness > 0.5 and float(loudness.std()) < 0.35 * float(loudness.mean())
 
@@ -221,30 +197,23 @@ def _pitch(samples: npt.NDArray[np.float32], rate_hz: int, loud: npt.NDArray[np.
     shortest, longest = int(rate_hz / 600), int(rate_hz / 40)
     if longest >= window:
         return None
-    found = []
+    found, shape = [], np.hanning(window)
+    # The window makes late lags look weaker than they are; that is divided out, so that the true period wins.
+    fading = _likeness(shape)[:longest]
     for start in starts:
-        frame = samples[start : start + window] * np.hanning(window)
-        spectrum = np.fft.rfft(frame, 2 * window)
-        likeness = np.fft.irfft(np.abs(spectrum) ** 2)[:window]
-        if likeness[0] <= 0:
+        frame = samples[start : start + window] * shape
+        if not frame.any():
             continue
-        # The window makes late lags look weaker than they are; divide that out, so that the true period wins.
-        likeness = likeness[:longest] / likeness[0] / _window_likeness(window)[:longest]
-        best = float(likeness[shortest:].max())
-        if best < 0.6:
-            continue
+        lags = (_likeness(frame)[:longest] / fading)[shortest:]
+        inner, best = lags[1:-1], float(lags.max())
         # The first lag nearly as good as the best one: later ones are its multiples, an octave too low.
-        inner = likeness[shortest:]
-        tops = (
-            np.flatnonzero((inner[1:-1] >= inner[:-2]) & (inner[1:-1] >= inner[2:]) & (inner[1:-1] > 0.85 * best)) + 1
-        )
-        if len(tops):
+        tops = np.flatnonzero((inner >= lags[:-2]) & (inner >= lags[2:]) & (inner > 0.85 * best)) + 1
+        if best >= 0.6 and len(tops):
             found.append(rate_hz / (shortest + int(tops[0])))
     return float(np.median(found)) if len(found) >= 5 else None
 
 
-def _window_likeness(window: int) -> npt.NDArray[np.float64]:
-    spectrum = np.fft.rfft(np.hanning(window), 2 * window)
-    likeness = np.fft.irfft(np.abs(spectrum) ** 2)[:window]
-    scaled: npt.NDArray[np.float64] = likeness / likeness[0]
-    return scaled
+def _likeness(frame: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return how much a frame is like itself, from no lag (1.0) to the longest."""
+    likeness = np.fft.irfft(np.abs(np.fft.rfft(frame, 2 * len(frame))) ** 2)[: len(frame)]
+    return likeness / likeness[0]

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtnb import html
+from rtnb.audio.check import Check, check
+from rtnb.audio.download import download
+from rtnb.audio.encode import encode, kind_of
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
 from rtnb.audio.resample import check_rate, finite, resampled, to_int16
 from rtnb.audio.source import Source
 from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError
+from rtnb.texts.files import save_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from rtnb.audio.check import Check
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,8 +84,7 @@ class Clip:
         if isinstance(source, Clip):
             return source if rate_hz in (None, source.rate_hz) else source.resample(rate_hz or RATE_HZ)
         with open_stream(source, rate_hz=rate_hz, name=name) as stream:  # type: ignore[arg-type]
-            pcm = b"".join(stream)
-            array = np.frombuffer(pcm, "<i2").astype(np.int16, copy=False)
+            array = np.frombuffer(b"".join(stream), "<i2").astype(np.int16, copy=False)
             return cls(array, stream.rate_hz, stream.name, stream.recorded_hz or None)
 
     @classmethod
@@ -102,18 +104,14 @@ class Clip:
         """
         if not 1 <= channels <= 64:
             raise AudioError(f"Your channels={channels} cannot be. Give 1 or 2.", problem="channels")
-        if bytes(pcm[:4]) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
-            raise AudioError(
-                f"Your bytes begin with {bytes(pcm[:4]).decode()!r}: they are a whole file, not bare samples. "
-                "Use Clip.read(data).",
-                name=name or "clip",
-                problem="not bare samples",
-            )
+        if (begins := bytes(pcm[:4])) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
+            sentence = f"Your bytes begin with {begins.decode()!r}: they are a whole file, not bare samples."
+            raise AudioError(f"{sentence} Use Clip.read(data).", name=name or "clip", problem="not bare samples")
         whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
         array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
         if channels > 1:
             array = np.rint(array.reshape(-1, channels).mean(axis=1)).astype(np.int16)
-        return cls(array, check_rate(rate_hz), name or "clip")
+        return cls(array, rate_hz, name or "clip")
 
     @classmethod
     def from_array(cls, array: npt.ArrayLike, *, rate_hz: int, name: str | None = None) -> Clip:
@@ -137,21 +135,17 @@ class Clip:
         elif given.ndim != 1:
             raise _not_sound(f"its shape is {given.shape}")
         if given.dtype == np.int16 and given.ndim == 1:
-            return cls(given.copy(), check_rate(rate_hz), name or "clip")
-        if given.dtype in (np.int16, np.int32):
-            floats = given.astype(np.float64) / -float(np.iinfo(given.dtype).min)
-        elif given.dtype == np.uint8:
-            floats = (given.astype(np.float64) - 128) / 128
+            return cls(given.copy(), rate_hz, name or "clip")
+        if given.dtype in (np.int16, np.int32, np.uint8):
+            half = 2.0 ** (np.iinfo(given.dtype).bits - 1)
+            floats = given / half - (1.0 if given.dtype == np.uint8 else 0.0)  # which swings around the middle
         elif given.dtype.kind == "f":
             floats = finite(given.astype(np.float64))
-            peak = float(np.max(np.abs(floats))) if floats.size else 0.0
-            if peak > 4:
+            if (peak := float(np.abs(floats).max(initial=0.0))) > 4:
                 raise _not_sound(f"it has floats up to {peak:.6g}, and they mean -1.0 to 1.0 (divide, or pass int16)")
         else:
             raise _not_sound(f"its type is {given.dtype}")
-        if floats.ndim == 2:
-            floats = floats.mean(axis=0)
-        return cls(to_int16(floats), check_rate(rate_hz), name or "clip")
+        return cls(to_int16(floats if floats.ndim == 1 else floats.mean(axis=0)), rate_hz, name or "clip")
 
     @classmethod
     def silence(cls, seconds: float, *, rate_hz: int = RATE_HZ) -> Clip:
@@ -189,8 +183,6 @@ class Clip:
         return hash((self.rate_hz, len(self.array), self.array[:256].tobytes()))
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
         if not len(self):
             return html.notice(f"{self.name}: an empty clip, 0 s", "info")
         return html.player(self.encode("opus"), self.peaks(), self.seconds, self.name)
@@ -205,8 +197,6 @@ class Clip:
 
     def check(self) -> Check:
         """Say what the model will hear: level, clipping, silence, length, a rate that looks wrong."""
-        from rtnb.audio.check import check
-
         return check(self)
 
     # -- making another from it -----------------------------------------------------------------------------------
@@ -229,9 +219,7 @@ class Clip:
         return Clip(self.array[at], self.rate_hz, self.name, self.recorded_hz)
 
     def __add__(self, other: Clip) -> Clip:
-        if not isinstance(other, Clip):
-            return NotImplemented
-        return join([self, other])
+        return join([self, other]) if isinstance(other, Clip) else NotImplemented
 
     # -- giving it away -------------------------------------------------------------------------------------------
 
@@ -245,15 +233,12 @@ class Clip:
         Raises:
             AudioError: `format` is another.
         """
-        from rtnb.audio.encode import encode, kind_of
-
         kind = kind_of(format)
-        if kind not in ("opus", "mp3"):
-            return encode(self.array, self.rate_hz, kind)
-        # A clip may be shown many times (a cell run again, a table): the costly encodings are kept.
-        if kind not in self._encoded:
-            self._encoded[kind] = encode(self.array, self.rate_hz, kind)
-        return self._encoded[kind]
+        data = self._encoded.get(kind) or encode(self.array, self.rate_hz, kind)
+        if kind in ("opus", "mp3"):
+            # A clip may be shown many times (a cell run again, a table): the costly encodings are kept.
+            self._encoded[kind] = data
+        return data
 
     def save(self, path: str | Path) -> Path:
         """Write the clip to a file, in the format its ending names.
@@ -268,20 +253,13 @@ class Clip:
         Raises:
             AudioError: The ending names no format, or the place cannot be written to.
         """
-        from rtnb.audio.encode import kind_of
-
         target = Path(path).expanduser()
         data = self.encode(kind_of(target.suffix))
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        except OSError as error:
-            raise AudioError(
-                f"The file {target} cannot be written: {error.strerror}. Choose another place.",
-                name=str(target),
-                problem=str(error.strerror),
-            ) from error
-        return target
+            return save_file(target, data)
+        except InputError as error:
+            problem = str(getattr(error.__cause__, "strerror", error))
+            raise AudioError(str(error), name=str(target), problem=problem) from error.__cause__
 
     def download(self, name: str | None = None) -> None:
         """Offer the clip as a download: Colab's own in Colab, the browser's elsewhere.
@@ -293,9 +271,6 @@ class Clip:
         Raises:
             AudioError: The ending names no format.
         """
-        from rtnb.audio.download import download
-        from rtnb.audio.encode import kind_of
-
         name = Path(name or f"{Path(self.name).stem or 'clip'}.mp3").name
         download(self.encode(kind_of(Path(name).suffix)), name)
 
@@ -312,11 +287,8 @@ class Clip:
 
 
 def _not_sound(problem: str) -> AudioError:
-    return AudioError(
-        f"Your array is no sound: {problem}. Give floats from -1.0 to 1.0 or int16, with shape (n,) or (n, channels).",
-        name="array",
-        problem=problem,
-    )
+    remedy = "Give floats from -1.0 to 1.0 or int16, with shape (n,) or (n, channels)."
+    return AudioError(f"Your array is no sound: {problem}. {remedy}", name="array", problem=problem)
 
 
 def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = None) -> Clip:

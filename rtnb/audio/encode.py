@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import io
-import wave
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from rtnb.audio.pcm import BYTES_PER_SAMPLE
 from rtnb.audio.resample import resampled
 from rtnb.errors import AudioError
 
@@ -17,8 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-@dataclass(frozen=True)
-class _Recipe:
+class _Recipe(NamedTuple):
     """Recipe for writing a format: FFmpeg's muxer and encoder, its bit rate, and the rates the encoder takes."""
 
     muxer: str
@@ -45,7 +41,7 @@ _RECIPES = {
     "caf": _Recipe("caf", "pcm_s16le"),
 }
 _SAME = {"ogg": "opus", "oga": "opus", "mp4": "m4a", "aif": "aiff", "wave": "wav"}
-WRITABLE = ".wav, .flac, .mp3, .ogg, .opus, .m4a, .aac, .webm, .aiff, .au and .caf"
+_WRITABLE = ".wav, .flac, .mp3, .ogg, .opus, .m4a, .aac, .webm, .aiff, .au and .caf"
 
 
 def kind_of(ending: str) -> str:
@@ -58,10 +54,8 @@ def kind_of(ending: str) -> str:
     kind = _SAME.get(kind, kind)
     if kind != "wav" and kind not in _RECIPES:
         said = f"the ending {ending!r}" if ending else "a name without an ending"
-        raise AudioError(
-            f"Your file cannot be written: {said} names no format that rtnb writes. Use one of {WRITABLE}.",
-            problem="unknown format",
-        )
+        sentence = f"Your file cannot be written: {said} names no format that rtnb writes. Use one of {_WRITABLE}."
+        raise AudioError(sentence, problem="unknown format")
     return kind
 
 
@@ -79,17 +73,19 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     Raises:
         AudioError: There is nothing to write in a format that cannot be empty, or the encoder failed.
     """
+    import soundfile
+
+    out = io.BytesIO()
     if kind == "wav":
-        return _wav(array, rate_hz)
+        soundfile.write(out, array, rate_hz, format="WAV", subtype="PCM_16")
+        return out.getvalue()
     if not len(array):
         raise AudioError(f"Your clip is empty, and a {kind} file needs sound. Save it as .wav.", problem="empty")
     import av
 
     recipe = _RECIPES[kind]
-    to_hz = rate_hz
-    if recipe.rates_hz and rate_hz not in recipe.rates_hz:
-        to_hz = next((rate for rate in recipe.rates_hz if rate > rate_hz), recipe.rates_hz[-1])
-    out = io.BytesIO()
+    rates_hz = recipe.rates_hz or (rate_hz,)
+    to_hz = next((rate for rate in rates_hz if rate >= rate_hz), rates_hz[-1])
     try:
         with av.open(out, "w", format=recipe.muxer) as container:
             track: Any = container.add_stream(recipe.encoder, rate=to_hz, layout="mono", options=dict(recipe.options))
@@ -103,17 +99,6 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
                 container.mux(track.encode(frame))
             container.mux(track.encode(None))
     except (av.FFmpegError, ValueError) as error:
-        raise AudioError(
-            f"rtnb could not write {kind} ({error}). Save it as .wav or .flac.", problem=str(error)
-        ) from error
-    return out.getvalue()
-
-
-def _wav(array: npt.NDArray[np.int16], rate_hz: int) -> bytes:
-    out = io.BytesIO()
-    with wave.open(out, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(BYTES_PER_SAMPLE)
-        file.setframerate(rate_hz)
-        file.writeframes(array.astype("<i2", copy=False).tobytes())
+        sentence = f"rtnb could not write {kind} ({error}). Save it as .wav or .flac."
+        raise AudioError(sentence, problem=str(error)) from error
     return out.getvalue()

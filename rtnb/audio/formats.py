@@ -7,16 +7,38 @@ find music in random bytes. So only what is recognised here is handed to a decod
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 READABLE = "wav, flac, mp3, ogg, opus, m4a, aac, mp4 and other video with sound, webm, aiff, au, caf, wma and amr"
 
-_MOV_ATOMS = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid", b"sidx"}
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_Order = Literal["big", "little"]
+
+# FFmpeg's demuxer → how a file for it begins; the first that fits counts. "" is a container without sound.
+_BEGINNINGS = {
+    "rifx": rb"RIFX....WAVE",
+    "wav": rb"(RIFF|RF64|BW64)....WAVE",
+    "avi": rb"(RIFF|RF64|BW64)....AVI ",
+    "aiff": rb"FORM....AIF[FC]",
+    "": rb"RIF[XF]|RF64|BW64|FORM",
+    "flac": rb"fLaC",
+    "ogg": rb"OggS",
+    "matroska": rb"\x1a\x45\xdf\xa3",
+    "au": rb"\.snd",
+    "caf": rb"caff",
+    "amr": rb"#!AMR",
+    "flv": rb"FLV\x01",
+    "nistsphere": rb"NIST_1A",
+    "voc": rb"Creative Voice",
+    "wv": rb"wvpk",
+    "mpeg": rb"\x00\x00\x01\xba",
+    "asf": rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",
+    "w64": rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00",
+    "mov": rb"....(ftyp|moov|mdat|free|skip|wide|pnot|styp|moof|uuid|sidx)",
+    "mpegts": rb"G.{187}G.{187}G",
+}
 
 # Headers written before the length was known say one of these, or something close to the signed or unsigned maximum.
 _STREAMED_FROM = 0x7FFF_0000
@@ -29,10 +51,6 @@ def _at(file: BinaryIO, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def _size(file: BinaryIO) -> int:
-    return file.seek(0, os.SEEK_END)
-
-
 def _id3_length(head: bytes) -> int:
     """Return the length of an ID3v2 tag, 0 where none begins here; its size has seven bits to the byte."""
     if head[:3] != b"ID3" or len(head) < 10:
@@ -41,14 +59,7 @@ def _id3_length(head: bytes) -> int:
 
 
 def _chunks(
-    file: BinaryIO,
-    at: int,
-    *,
-    name: int = 4,
-    size: int = 4,
-    order: Literal["big", "little"] = "big",
-    pad: int = 2,
-    own: int = 0,
+    file: BinaryIO, at: int, *, name: int = 4, size: int = 4, order: _Order = "big", pad: int = 2, own: int = 0
 ) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of a file.
 
@@ -89,35 +100,10 @@ def sniff(file: BinaryIO) -> str | None:
     while length := _id3_length(head):
         start += length + (10 if head[5] & 0x10 else 0)
         head = _at(file, start, 16)
-    if head[:4] == b"RIFX":
-        return "rifx" if head[8:12] == b"WAVE" else None
-    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
-        return {b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12])
-    if head[:4] == b"FORM":
-        return "aiff" if head[8:12] in (b"AIFF", b"AIFC") else None
-    for magic, demuxer in (
-        (b"fLaC", "flac"),
-        (b"OggS", "ogg"),
-        (b"\x1a\x45\xdf\xa3", "matroska"),
-        (b".snd", "au"),
-        (b"caff", "caf"),
-        (b"#!AMR", "amr"),
-        (b"FLV\x01", "flv"),
-        (b"NIST_1A", "nistsphere"),
-        (b"Creative Voice", "voc"),
-        (b"wvpk", "wv"),
-        (b"\x00\x00\x01\xba", "mpeg"),
-        (_ASF, "asf"),
-        (_W64, "w64"),
-    ):
-        if head.startswith(magic):
-            return demuxer
-    if head[4:8] in _MOV_ATOMS:
-        return "mov"
     body = _at(file, start, 65_536)
-    if len(body) > 376 and body[0] == body[188] == body[376] == 0x47:
-        return "mpegts"
-    return _sniff_frames(body)
+    begins = (demuxer for demuxer, pattern in _BEGINNINGS.items() if re.match(pattern, body, re.DOTALL))
+    found = next(begins, None)
+    return _sniff_frames(body) if found is None else found or None
 
 
 def _sniff_frames(body: bytes) -> str | None:
@@ -188,9 +174,7 @@ def looks_like(file: BinaryIO) -> str:
         (b"%PDF", "a PDF document"),
         (b"PK\x03\x04", "a zip archive (or an office document)"),
         (b"\x1f\x8b", "a gzip archive"),
-        (b"\x89PNG", "a picture"),
-        (b"\xff\xd8\xff", "a picture"),
-        (b"GIF8", "a picture"),
+        ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "a picture"),
         (b"MThd", "MIDI: notes, not sound"),
         (b"RIFF", "a RIFF file without sound"),
     ):
@@ -203,17 +187,14 @@ def looks_like(file: BinaryIO) -> str:
         return "no sound file that rtnb knows"
     if text.startswith(("<!doctype html", "<html", "<head", "<body")) or "<html" in text[:300]:
         return "a web page, not a recording (often a login or an error page saved under the recording's name)"
-    if not any(character < " " and character not in "\t\r\n\f\x1b" for character in text) and len(
-        text.encode()
-    ) > 0.7 * len(head):
-        if text.startswith("version https://git-lfs"):
-            return "a Git LFS pointer: the recording itself was not downloaded"
-        return "JSON text" if text[0:1] in "{[" else "XML" if text.startswith("<") else "plain text"
-    return "no sound file that rtnb knows"
+    if re.search(r"[^ -\U0010ffff\t\r\n\f\x1b]", text) or len(text.encode()) <= 0.7 * len(head):
+        return "no sound file that rtnb knows"
+    if text.startswith("version https://git-lfs"):
+        return "a Git LFS pointer: the recording itself was not downloaded"
+    return "JSON text" if text[0:1] in "{[" else "XML" if text.startswith("<") else "plain text"
 
 
-@dataclass(frozen=True)
-class WavHeader:
+class WavHeader(NamedTuple):
     """Header of a wav file.
 
     Attributes:
@@ -237,8 +218,8 @@ def wav_header(file: BinaryIO) -> WavHeader:
     Args:
         file: A seekable binary file beginning with a RIFF header; its position is moved.
     """
-    end = _size(file)
-    order: Literal["big", "little"] = "big" if _at(file, 0, 4) == b"RIFX" else "little"
+    end = file.seek(0, os.SEEK_END)
+    order: _Order = "big" if _at(file, 0, 4) == b"RIFX" else "little"
     channels = rate_hz = long_size = None
     for kind, size, start in _chunks(file, 12, order=order):
         if kind == b"fmt " and len(body := _at(file, start, 8)) == 8:
@@ -251,13 +232,12 @@ def wav_header(file: BinaryIO) -> WavHeader:
                 size = long_size
             unknown = size == 0 or (size >= _STREAMED_FROM and size > present and long_size is None)
             after = _at(file, start + size + (size & 1), 4)
-            wrong = unknown or (size < present - 8 and not (len(after) == 4 and all(32 <= c < 127 for c in after)))
+            wrong = unknown or (size < present - 8 and not re.fullmatch(rb"[ -~]{4}", after))
             return WavHeader(channels, rate_hz, None if unknown else size, present, wrong and present > 0)
     return WavHeader(channels, rate_hz, None, 0, False)
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(NamedTuple):
     """Completeness of a file.
 
     Attributes:
@@ -278,7 +258,7 @@ def shape_of(file: BinaryIO, demuxer: str) -> Shape:
         file: A seekable binary file; its position is moved.
         demuxer: Its container, as `sniff` names it.
     """
-    end = _size(file)
+    end = file.seek(0, os.SEEK_END)
     if demuxer in ("wav", "rifx"):
         wav = wav_header(file)
         return _from_sizes(wav.data_bytes, wav.present_bytes)
@@ -290,7 +270,10 @@ def shape_of(file: BinaryIO, demuxer: str) -> Shape:
         first = _at(file, _id3_length(_at(file, 0, 10)), 512)
         return Shape(certain_end=any(tag in first for tag in (b"Xing", b"Info", b"VBRI")))
     if demuxer in _CHUNKED:
-        return _chunked(file, end, demuxer)
+        begins, wanted, streamed_from, form = _CHUNKED[demuxer]
+        for kind, size, start in _chunks(file, begins, **form):
+            if kind.startswith(wanted):
+                return _from_sizes(None if size >= streamed_from else size, end - start)
     look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
     return look(file, end) if look else Shape(certain_end=demuxer == "flac")
 
@@ -309,14 +292,6 @@ _CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
 }
 
 
-def _chunked(file: BinaryIO, end: int, demuxer: str) -> Shape:
-    first, wanted, streamed_from, form = _CHUNKED[demuxer]
-    for kind, size, start in _chunks(file, first, **form):
-        if kind.startswith(wanted):
-            return _from_sizes(None if size >= streamed_from else size, end - start)
-    return Shape()
-
-
 def _atoms(file: BinaryIO, end: int) -> Shape:
     """Look at the top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
     at, found, cut = 0, set(), False
@@ -324,14 +299,12 @@ def _atoms(file: BinaryIO, end: int) -> Shape:
         head = _at(file, at, 16)
         if len(head) < 8:
             break
-        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-        found.add(kind)
+        size = int.from_bytes(head[:4], "big")
+        found.add(head[4:8])
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        if size == 0:  # "to the end of the file"
-            break
         cut = at + size > end
-        if cut or size < 8:
+        if cut or size < 8:  # 0 is "to the end of the file"
             break
         at += size
     if b"moov" not in found:
@@ -362,10 +335,6 @@ def _segment(file: BinaryIO, end: int) -> Shape:
 def _pages(file: BinaryIO, end: int) -> Shape:
     """Look at the last page of an ogg file, which carries the mark "end of stream" (RFC 3533) unless it was cut off."""
     tail = _at(file, max(0, end - 131_072), 131_072)
-    last = tail.rfind(b"OggS")
-    if last < 0 or last + 6 > len(tail) or not tail[last + 5] & 4:
-        return Shape(fault="its end is missing")
-    page = tail[last:]
-    lacing = page[27 : 27 + page[26]] if len(page) > 26 else b""
-    whole = len(page) > 26 and len(page) >= 27 + page[26] + sum(lacing)
+    _, found, page = tail.rpartition(b"OggS")  # `page` begins after these four bytes
+    whole = found and len(page) > 22 and page[1] & 4 and len(page) >= 23 + page[22] + sum(page[23 : 23 + page[22]])
     return Shape(fault="" if whole else "its end is missing")

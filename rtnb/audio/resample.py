@@ -32,11 +32,8 @@ def check_rate(rate_hz: int, name: str = "") -> int:
         AudioError: It is no rate.
     """
     if isinstance(rate_hz, bool) or not is_rate(rate_hz):
-        raise AudioError(
-            f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}.",
-            name=name,
-            problem="rate_hz",
-        )
+        sentence = f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}."
+        raise AudioError(sentence, name=name, problem="rate_hz")
     return int(rate_hz)
 
 
@@ -75,8 +72,7 @@ def resampled(array: npt.NDArray[np.int16], from_hz: int, to_hz: int) -> Iterato
 
 def to_float(block: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
     """Return 16-bit samples as floats in [-1.0, 1.0)."""
-    floats: npt.NDArray[np.float32] = block.astype(np.float32) / np.float32(32_768)
-    return floats
+    return block.astype(np.float32) / np.float32(32_768)
 
 
 def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
@@ -84,8 +80,7 @@ def to_int16(block: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
     scaled = block * block.dtype.type(32_768)
     np.rint(scaled, out=scaled)
     np.clip(scaled, -32_768, 32_767, out=scaled)
-    whole: npt.NDArray[np.int16] = scaled.astype(np.int16)
-    return whole
+    return scaled.astype(np.int16)
 
 
 def finite(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -95,8 +90,7 @@ def finite(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def channels_of(frame: Any) -> npt.NDArray[np.float32]:
     """Return a decoder's frame as float samples in [-1.0, 1.0] (floats may go beyond), shape `(channels, n)`."""
-    kind = frame.format.name
-    raw = frame.to_ndarray()
+    kind, raw = frame.format.name, frame.to_ndarray()
     if not frame.format.is_planar:
         raw = raw.reshape(-1, int(getattr(frame.layout, "nb_channels", 0) or len(frame.layout.channels))).T
     if kind.startswith("u8"):

@@ -19,12 +19,8 @@ _SPOOL_BYTES = 8 << 20
 
 def fail(name: str, problem: str, remedy: str = "") -> AudioError:
     """Make the error for a recording that cannot be read."""
-    return AudioError(
-        f"The file {name} cannot be read as sound: {problem}. "
-        + (remedy or f"rtnb reads {READABLE}; save the recording as one of these and try again."),
-        name=name,
-        problem=problem,
-    )
+    remedy = remedy or f"rtnb reads {READABLE}; save the recording as one of these and try again."
+    return AudioError(f"The file {name} cannot be read as sound: {problem}. {remedy}", name=name, problem=problem)
 
 
 def words_of(error: BaseException) -> str:

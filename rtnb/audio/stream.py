@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,7 +40,7 @@ class Sampled(Protocol):
         """Samples, shape `(n,)`."""
 
 
-class Stream:
+class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     """Recording that decodes itself as it is iterated, never holding more than a block.
 
     Iterating yields `bytes`: signed 16-bit little-endian mono PCM at `rate_hz`. The first block is about 0.1 s long,
@@ -55,14 +56,18 @@ class Stream:
             missing, None where the end is missing and nothing says how much.
     """
 
+    _container: Any = None
+    _file: BinaryIO | None = None
+    _got_seconds = 0.0
+    _bad_packets = 0
+    _last_error = ""
+    _only: int | None = None  # the one channel to use where all together cancel
+
     def __init__(self, source: Source | Sampled, *, rate_hz: int | None = RATE_HZ, name: str | None = None) -> None:
         if rate_hz is not None:
             check_rate(rate_hz, name or "")
         self.missing_seconds: float | None = 0.0
         self.seconds: float | None
-        self._container: Any = None
-        self._file: BinaryIO | None = None
-        self._spent = False
         if isinstance(source, Sampled):
             self.name = name or source.name
             self.recorded_hz, self.channels = source.rate_hz, 1
@@ -82,18 +87,12 @@ class Stream:
         length = "unknown length" if self.seconds is None else f"{self.seconds:.1f} s"
         return f"Stream({self.name}, {length})"
 
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
     def __next__(self) -> bytes:
         try:
             return next(self._blocks)
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Stream:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -103,8 +102,8 @@ class Stream:
 
     def close(self) -> None:
         """Let go of the file. Further iteration ends at once. Closing twice does nothing."""
-        container, self._container = getattr(self, "_container", None), None
-        file, self._file = getattr(self, "_file", None), None
+        container, self._container = self._container, None
+        file, self._file = self._file, None
         if container is not None:
             with suppress(Exception):
                 container.close()
@@ -115,8 +114,7 @@ class Stream:
 
     def _probe(self, rate_hz: int | None) -> None:
         assert self._file is not None
-        demuxer = sniff(self._file)
-        if demuxer is None:
+        if (demuxer := sniff(self._file)) is None:
             what, remedy = looks_like(self._file), ""
             if what == "no sound file that rtnb knows":
                 remedy = (
@@ -170,8 +168,7 @@ class Stream:
         if not streams.audio:
             raise fail(self.name, self._shape.fault or "there is no sound in it")
         self._track = (streams.best("audio") if hasattr(streams, "best") else None) or streams.audio[0]
-        context = self._track.codec_context
-        if context is None:
+        if (context := self._track.codec_context) is None:
             raise fail(self.name, "its kind of compression is unknown")
         with suppress(Exception):
             context.thread_count = 1
@@ -217,7 +214,7 @@ class Stream:
         return seconds if 0 < seconds < 400_000 else None
 
     def _sampled(self, source: Sampled) -> Iterator[bytes]:
-        from_hz, step = source.rate_hz, max(source.rate_hz // 10, 1)
+        from_hz, step = source.rate_hz, source.rate_hz // 10
         starts = range(0, len(source.array), step)
         parts = ((from_hz, to_float(source.array[start : start + step])) for start in starts)
         yield from self._regrouped(Resampler(from_hz, self.rate_hz), parts)
@@ -249,11 +246,6 @@ class Stream:
         yield from self._regrouped(Resampler(self.recorded_hz or RATE_HZ, self.rate_hz), self._frames())
         self._warn(self._got_seconds, self._bad_packets, self._last_error)
 
-    _got_seconds = 0.0
-    _bad_packets = 0
-    _last_error = ""
-    _only: int | None = None  # the one channel to use where all together cancel
-
     def _frames(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
         import av
 
@@ -262,34 +254,28 @@ class Stream:
         held: list[npt.NDArray[np.float32]] = []
         held_hz, count = 0, 0
         while self._container is not None:
+            packet = None
             try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except foreign as error:
-                self._bad_packets, self._last_error = self._bad_packets + 1, words_of(error)
-                break
-            try:
+                if (packet := next(packets, None)) is None:
+                    break
                 frames = packet.decode()
             except foreign as error:
-                if packet.size:  # the empty last packet only flushes
+                if packet is None or packet.size:  # the empty last packet only flushes
                     self._bad_packets, self._last_error = self._bad_packets + 1, words_of(error)
+                if packet is None:
+                    break
                 continue
-            for frame in frames:
-                if not frame.samples:
-                    continue
+            for frame in filter(attrgetter("samples"), frames):
                 rate_hz, channels = frame.sample_rate, channels_of(frame)
                 self._check_rate(rate_hz)
                 self._got_seconds += frame.samples / rate_hz
                 # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-                if held and (rate_hz != held_hz or len(channels) != len(held[0])):
+                full = count >= held_hz * _FIRST_SECONDS
+                if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
                     yield held_hz, self._mix(held)
                     held, count = [], 0
                 held.append(channels)
                 held_hz, count = rate_hz, count + frame.samples
-                if count >= rate_hz * _FIRST_SECONDS:
-                    yield held_hz, self._mix(held)
-                    held, count = [], 0
         if held:
             yield held_hz, self._mix(held)
         if not self._got_seconds:
@@ -306,17 +292,13 @@ class Stream:
             products = channels @ channels.T / channels.shape[1]
             power = products.diagonal()
             if share @ products @ share > 1e-4 * power.mean() or power.mean() < 1e-6:
-                mono: npt.NDArray[np.float32] = share @ channels
-                return mono
+                return share @ channels
             # One channel is the other upside down, as a wrongly wired microphone records it: together they are
             # silence, and a model would be sent nothing.
             self._only = int(power.argmax())
-            warnings.warn(
-                f"The file {self.name} has channels that cancel each other, so only channel {self._only + 1} is "
-                "used. Record in mono to be sure.",
-                RtnbWarning,
-                stacklevel=2,
-            )
+            only = f"so only channel {self._only + 1} is used. Record in mono to be sure."
+            sentence = f"The file {self.name} has channels that cancel each other, {only}"
+            warnings.warn(sentence, RtnbWarning, stacklevel=2)
         return channels[min(self._only, len(channels) - 1)]
 
     def _warn(self, got: float, bad: int, words: str) -> None:
@@ -340,11 +322,8 @@ class Stream:
             said = f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({words}); {got:.1f} s were read"
         else:
             return
-        warnings.warn(
-            f"The file {self.name} is not whole: {said}. Copy or download it again if you need the rest.",
-            RtnbWarning,
-            stacklevel=2,
-        )
+        sentence = f"The file {self.name} is not whole: {said}. Copy or download it again if you need the rest."
+        warnings.warn(sentence, RtnbWarning, stacklevel=2)
 
 
 def open_stream(source: Source | Sampled, *, rate_hz: int = RATE_HZ, name: str | None = None) -> Stream:

@@ -15,9 +15,7 @@ def to_ga(event: Event) -> Event:
     if event["type"] == "error":
         return {**event, "error": error_object(event)}
     name = GA_NAMES.get(event["type"])
-    if name is None:
-        return event
-    return _with_content({**event, "type": name}, BETA_CONTENT)
+    return _with_content({**event, "type": name}, BETA_CONTENT) if name else event
 
 
 def to_beta(event: Event) -> Event:

@@ -37,10 +37,8 @@ def append(pcm: bytes) -> Event:
 
 def append_frame(event_id: str, pcm: bytes) -> bytes:
     """Write `append` straight as a frame; a recording is mostly this event, so it skips the JSON writer."""
-    return b'{"type":"input_audio_buffer.append","event_id":"%s","audio":"%s"}' % (
-        event_id.encode(),
-        pybase64.b64encode(pcm),
-    )
+    fields = event_id.encode(), pybase64.b64encode(pcm)
+    return b'{"type":"input_audio_buffer.append","event_id":"%s","audio":"%s"}' % fields
 
 
 def commit() -> Event:

@@ -17,36 +17,14 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from rtnb.protocol import updates
 from rtnb.protocol.beta import to_ga
 from rtnb.protocol.frames import Event, decode_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
 from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
-from rtnb.protocol.updates import (
-    AudioDelta,
-    AudioDone,
-    Committed,
-    Deleted,
-    Errored,
-    InputTranscript,
-    InputTranscriptFailed,
-    ItemAdded,
-    ItemDone,
-    Other,
-    RateLimits,
-    ResponseEnded,
-    ResponseStarted,
-    Retrieved,
-    SessionStarted,
-    SessionUpdated,
-    SpeechStarted,
-    SpeechStopped,
-    TextDelta,
-    TimeoutTriggered,
-    ToolCalled,
-    Truncated,
-    Update,
-)
+from rtnb.protocol.updates import *  # noqa: F403 - sessions and views take a talk's state and its changes from here
+from rtnb.protocol.updates import Update
 
 
 class Conversation:
@@ -112,8 +90,8 @@ class Conversation:
 
     def turn(self, item_id: str) -> Turn | None:
         """Return the turn with this id, also one that is out of band. None if there is none."""
-        found = self._items.get(item_id)
-        return found or next((turn for turn in reversed(self.turns) if turn.item_id == item_id), None)
+        found = (turn for turn in reversed(self.turns) if turn.item_id == item_id)
+        return self._items.get(item_id) or next(found, None)
 
     def response(self, response_id: str) -> Response | None:
         """Return the response to which the present server session gave this id. None if there is none."""
@@ -136,7 +114,7 @@ class Conversation:
             What changed, in order; never empty.
         """
         event = to_ga(event)
-        updates: list[Update] = []
+        changes: list[Update] = []
         response_id = event.get("response_id")
         if event["type"] == "response.done":
             response_id = (event.get("response") or {}).get("id") or response_id
@@ -144,44 +122,43 @@ class Conversation:
             # A server that speaks the protocol in part, and never said `response.created`.
             response = self._begun(response_id)
             response.started_at = at_seconds
-            updates.append(ResponseStarted(event, at_seconds, response))
+            changes.append(updates.ResponseStarted(event, at_seconds, response))
         if event["type"] in ("response.output_audio.delta", "session.output_audio.delta"):
-            return [*updates, self._audio(event, at_seconds, pcm)]
-        fold = _FOLDS.get(event["type"])
-        updates += list(fold(self, event, at_seconds)) if fold else []
-        return updates or [Other(event, at_seconds)]
+            return [*changes, self._audio(event, at_seconds, pcm)]
+        if fold := _FOLDS.get(event["type"]):
+            changes += fold(self, event, at_seconds)
+        return changes or [updates.Other(event, at_seconds)]
 
     def _session(self, event: Event, at: float) -> Iterable[Update]:
         # Some servers send a session without an object, its id beside `type`.
         self.session = event.get("session") or {"id": event.get("id")}
-        yield (SessionStarted if event["type"] == "session.created" else SessionUpdated)(event, at, self.session)
+        kind = updates.SessionStarted if event["type"] == "session.created" else updates.SessionUpdated
+        yield kind(event, at, self.session)
 
     def _limits(self, event: Event, at: float) -> Iterable[Update]:
         self.rate_limits, self.rate_limits_at = event.get("rate_limits") or [], at
-        yield RateLimits(event, at, self.rate_limits)
+        yield updates.RateLimits(event, at, self.rate_limits)
 
     def _speech_started(self, event: Event, at: float) -> Iterable[Update]:
         start_ms = _ms(event, "audio_start_ms")
         self._input.speech(_id(event), start_ms, None)
-        yield SpeechStarted(event, at, _id(event), start_ms)
+        yield updates.SpeechStarted(event, at, _id(event), start_ms)
 
     def _speech_stopped(self, event: Event, at: float) -> Iterable[Update]:
         end_ms = _ms(event, "audio_end_ms")
         self._input.speech_stopped(_id(event), end_ms)
-        yield SpeechStopped(event, at, _id(event), end_ms)
+        yield updates.SpeechStopped(event, at, _id(event), end_ms)
 
     def _timeout(self, event: Event, at: float) -> Iterable[Update]:
         self._input.speech(_id(event), event.get("audio_start_ms"), event.get("audio_end_ms"))
-        yield TimeoutTriggered(event, at, _id(event))
+        yield updates.TimeoutTriggered(event, at, _id(event))
 
     def _committed(self, event: Event, at: float) -> Iterable[Update]:
         item_id, previous = _id(event), event.get("previous_item_id")
         turn = self._item({"id": item_id, "type": "message", "role": "user"}, previous)
-        turn.spoken = True
-        start, end = self._input.committed(item_id)
-        if self._heard is not None:
-            turn.heard = partial(self._heard, start, end)
-        yield Committed(event, at, item_id, previous)
+        turn.spoken, stretch = True, self._input.committed(item_id)
+        turn.heard = partial(self._heard, *stretch) if self._heard else None
+        yield updates.Committed(event, at, item_id, previous)
 
     def _cleared(self, event: Event, at: float) -> Iterable[Update]:
         self._input.cleared()
@@ -192,7 +169,7 @@ class Conversation:
         turn = self._side("user", TRANSLATION_ITEMS["user"] if translation else _id(event))
         piece = event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
-        yield InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
+        yield updates.InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
 
     def _transcript_completed(self, event: Event, at: float) -> Iterable[Update]:
         turn, whole = self._side("user", _id(event)), event.get("transcript") or ""
@@ -200,16 +177,15 @@ class Conversation:
         if event.get("usage"):
             self.transcribed.append((turn, event["usage"]))
         piece = whole[len(before) :] if whole.startswith(before) else ""
-        yield InputTranscript(event, at, turn.item_id, piece, whole, True)
+        yield updates.InputTranscript(event, at, turn.item_id, piece, whole, True)
 
     def _transcript_failed(self, event: Event, at: float) -> Iterable[Update]:
-        yield InputTranscriptFailed(event, at, _id(event), event.get("error") or {})
+        yield updates.InputTranscriptFailed(event, at, _id(event), event.get("error") or {})
 
     def _item(self, item: Event, previous: str | None, in_conversation: bool = True, response_id: str = "") -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
-        turn = self._own(item_id)
-        if turn is None:
+        if (turn := self._own(item_id)) is None:
             role = "assistant" if response_id else "user"
             turn = self._items[item_id] = Turn(item_id, role, in_conversation=False)
         if in_conversation and not turn.in_conversation:
@@ -236,36 +212,28 @@ class Conversation:
         turn.spoken = True
         return turn
 
-    def _announced(self, event: Event) -> Turn:
-        item, added = event.get("item") or {}, event["type"] == "conversation.item.added"
-        again = self._history.claim(item, self._items, added=added)
-        return again or self._item(item, event.get("previous_item_id"))
-
-    def _item_added(self, event: Event, at: float) -> Iterable[Update]:
-        yield ItemAdded(event, at, self._announced(event))
-
-    def _item_done(self, event: Event, at: float) -> Iterable[Update]:
-        turn = self._announced(event)
-        if turn not in self._history.given:
+    def _announced(self, event: Event, at: float) -> Iterable[Update]:
+        item, done = event.get("item") or {}, event["type"].endswith("done")
+        again = self._history.claim(item, self._items, added=not done)
+        turn = again or self._item(item, event.get("previous_item_id"))
+        if done and turn not in self._history.given:
             yield from self._rest(event, at, turn)
-        yield ItemDone(event, at, turn)
+        yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
 
     def _truncated(self, event: Event, at: float) -> Iterable[Update]:
-        end_ms, turn = _ms(event, "audio_end_ms"), self._items.get(_id(event))
-        if turn is not None:
+        end_ms = _ms(event, "audio_end_ms")
+        if (turn := self._items.get(_id(event))) is not None:
             turn.truncated_ms = end_ms
-        yield Truncated(event, at, _id(event), end_ms)
+        yield updates.Truncated(event, at, _id(event), end_ms)
 
     def _deleted(self, event: Event, at: float) -> Iterable[Update]:
-        turn = self._items.pop(_id(event), None)
-        if turn is not None and turn in self.turns:
+        if (turn := self._items.pop(_id(event), None)) and turn in self.turns:
             self.turns.remove(turn)
-        yield Deleted(event, at, _id(event))
+        yield updates.Deleted(event, at, _id(event))
 
     def _begun(self, response_id: str) -> Response:
         """Return the response with this id, made if it is new."""
-        response = self._responses.get(response_id)
-        if response is None:
+        if (response := self._responses.get(response_id)) is None:
             response = self._responses[response_id] = Response(response_id, conversation_id="default")
             again = response_id in self.responses  # an earlier server session's
             self.responses[f"{response_id} ({len(self.responses)})" if again else response_id] = response
@@ -280,20 +248,20 @@ class Conversation:
     def _response_created(self, event: Event, at: float) -> Iterable[Update]:
         response = self._take_over(event)
         response.started_at = at
-        yield ResponseStarted(event, at, response)
+        yield updates.ResponseStarted(event, at, response)
 
     def _response_done(self, event: Event, at: float) -> Iterable[Update]:
         response = self._take_over(event)
         if response.active:  # some servers leave the status out
             response.status = "completed"
         response.ended_at = at
-        for turn in response.turns:
+        for turn in response.turns if response.conversation_id is not None else ():
             # Servers that speak the protocol in part never say `conversation.item.added` for their own items.
-            if response.conversation_id is not None and not turn.in_conversation:
+            if not turn.in_conversation:
                 self._place(turn, None)
         for number, item in enumerate(response.output):
             yield from self._output(event, at, response, number, item)
-        yield ResponseEnded(event, at, response)
+        yield updates.ResponseEnded(event, at, response)
 
     def _output(self, event: Event, at: float, response: Response, number: int, item: Event) -> Iterable[Update]:
         """Take from the final response what no event before brought; some servers bring all words here, and no ids."""
@@ -314,29 +282,25 @@ class Conversation:
         known = item.get("id") in self._items and self._items[item["id"]].in_conversation
         turn = self._item(item, None, known, response.id)
         response.add(turn)
-        done, out_of_band = event["type"].endswith("done"), response.conversation_id is None
-        if done:
+        if done := event["type"].endswith("done"):
             yield from self._rest(event, at, turn)
-        if out_of_band:
-            yield (ItemDone if done else ItemAdded)(event, at, turn)
+        if response.conversation_id is None:
+            yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
 
     def _answering(self, event: Event) -> Turn:
         """Return the turn a delta belongs to; servers that leave out the events before it still get one."""
         item_id, response = _id(event), self._begun(_id(event, "response_id"))
-        turn = self._own(item_id)
-        if turn is None:
-            item = {"id": item_id, "type": "message", "role": "assistant"}
-            turn = self._item(item, None, response.conversation_id is not None, response.id)
+        item = {"id": item_id, "type": "message", "role": "assistant"}
+        in_conversation = response.conversation_id is not None
+        turn = self._own(item_id) or self._item(item, None, in_conversation, response.id)
         response.add(turn)
         turn.response_id = turn.response_id or response.id
         return turn
 
     def _text(self, event: Event, at: float) -> Iterable[Update]:
         turn, spoken, index = self._answering(event), "transcript" in event["type"], event.get("content_index") or 0
-        whole = turn.part(spoken, index) + (event.get("delta") or "")
-        if event["type"].endswith("done"):
-            final = event.get("transcript" if spoken else "text")
-            whole = turn.part(spoken, index) if final is None else final
+        final = event.get("transcript" if spoken else "text") if event["type"].endswith("done") else None
+        whole = turn.part(spoken, index) + (event.get("delta") or "") if final is None else final
         return self._part(event, at, turn, spoken, index, whole)
 
     def _part_done(self, event: Event, at: float) -> Iterable[Update]:
@@ -348,7 +312,7 @@ class Conversation:
     def _part(self, event: Event, at: float, turn: Turn, spoken: bool, index: int, words: str) -> Iterable[Update]:
         piece, whole = turn.take_part(spoken, index, words)
         if piece:
-            yield TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken)
+            yield updates.TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken)
 
     def _rest(self, event: Event, at: float, turn: Turn) -> Iterable[Update]:
         """Report the words of an answer that only a final object brought, and no delta before."""
@@ -358,7 +322,7 @@ class Conversation:
         response.add(turn)
         for spoken, whole in ((False, turn.text), (True, turn.transcript or "")):
             if piece := turn.rest(spoken):
-                yield TextDelta(event, at, response.id, turn.item_id, piece, whole, spoken)
+                yield updates.TextDelta(event, at, response.id, turn.item_id, piece, whole, spoken)
 
     def _audio(self, event: Event, at: float, pcm: bytes | None) -> Update:
         translation = event["type"] == "session.output_audio.delta"
@@ -367,12 +331,12 @@ class Conversation:
         whole, start_ms = turn.add_audio(decode_audio(event.get("delta") or "") if pcm is None else pcm)
         if not translation and (response := self._begun(response_id)).first_sound_at is None:
             response.first_sound_at = at
-        return AudioDelta(event, at, response_id, turn.item_id, whole, start_ms)
+        return updates.AudioDelta(event, at, response_id, turn.item_id, whole, start_ms)
 
     def _translated(self, event: Event, at: float) -> Iterable[Update]:
         turn, piece = self._side("assistant", TRANSLATION_ITEMS["assistant"]), event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
-        yield TextDelta(event, at, "", turn.item_id, piece, turn.transcript, True)
+        yield updates.TextDelta(event, at, "", turn.item_id, piece, turn.transcript, True)
 
     def _call_done(self, event: Event, at: float) -> Iterable[Update]:
         turn = self._items.get(_id(event))
@@ -391,7 +355,7 @@ class Conversation:
         if (response_id, call_id) not in self._called:
             self._called.add((response_id, call_id))
             name, arguments = item.get("name") or "", item.get("arguments") or "{}"
-            yield ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
+            yield updates.ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
 
 
 def _id(event: Event, name: str = "item_id") -> str:
@@ -411,7 +375,7 @@ _FOLDS: dict[str, _Fold] = {
     "session.output_transcript.delta": Conversation._translated,
     "session.input_transcript.delta": Conversation._transcript_delta,
     "rate_limits.updated": Conversation._limits,
-    "error": lambda _, event, at: [Errored(event, at, event["error"])],
+    "error": lambda _, event, at: [updates.Errored(event, at, event["error"])],
     "input_audio_buffer.speech_started": Conversation._speech_started,
     "input_audio_buffer.speech_stopped": Conversation._speech_stopped,
     "input_audio_buffer.timeout_triggered": Conversation._timeout,
@@ -420,11 +384,11 @@ _FOLDS: dict[str, _Fold] = {
     "conversation.item.input_audio_transcription.delta": Conversation._transcript_delta,
     "conversation.item.input_audio_transcription.completed": Conversation._transcript_completed,
     "conversation.item.input_audio_transcription.failed": Conversation._transcript_failed,
-    "conversation.item.added": Conversation._item_added,
-    "conversation.item.done": Conversation._item_done,
+    "conversation.item.added": Conversation._announced,
+    "conversation.item.done": Conversation._announced,
     "conversation.item.truncated": Conversation._truncated,
     "conversation.item.deleted": Conversation._deleted,
-    "conversation.item.retrieved": lambda _, event, at: [Retrieved(event, at, event.get("item") or {})],
+    "conversation.item.retrieved": lambda _, event, at: [updates.Retrieved(event, at, event.get("item") or {})],
     "response.created": Conversation._response_created,
     "response.done": Conversation._response_done,
     "response.output_item.added": Conversation._output_item,
@@ -433,7 +397,7 @@ _FOLDS: dict[str, _Fold] = {
     "response.output_text.done": Conversation._text,
     "response.output_audio_transcript.delta": Conversation._text,
     "response.output_audio_transcript.done": Conversation._text,
-    "response.output_audio.done": lambda _, event, at: [AudioDone(event, at, _id(event, "response_id"), _id(event))],
+    "response.output_audio.done": lambda _, end, at: [updates.AudioDone(end, at, _id(end, "response_id"), _id(end))],
     "response.content_part.done": Conversation._part_done,
     "response.function_call_arguments.done": Conversation._call_done,
 }

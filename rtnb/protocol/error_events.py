@@ -38,11 +38,6 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
         return ReplayError(text, code=code, event=dict(event))
     where = f" (field {error['param']})" if error.get("param") else ""
     named = f" [{code}]" if code else ""
-    return ServerError(
-        f"The server refused {doing}{where}: {text}{named} "
-        "Nothing of it was applied and the session goes on; change what it names and send it again.",
-        type=error.get("type") or "",
-        code=code,
-        param=error.get("param"),
-        event=dict(event),
-    )
+    advice = "Nothing of it was applied and the session goes on; change what it names and send it again."
+    text = f"The server refused {doing}{where}: {text}{named} {advice}"
+    return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

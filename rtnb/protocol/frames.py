@@ -53,9 +53,8 @@ def _loads_leniently(frame: bytes | str) -> Any:
         raise ValueError(f"no JSON object: {error}") from None
 
 
-def _finite(number: str) -> float | None:
-    value = float(number)
-    return value if math.isfinite(value) else None
+def _finite(text: str) -> float | None:
+    return number if math.isfinite(number := float(text)) else None
 
 
 def type_of(frame: bytes) -> tuple[str, str]:
@@ -95,8 +94,7 @@ def plain(value: Any, name: str) -> Any:
     except (TypeError, ValueError, RecursionError):
         known = False
     if not known:
-        shown = ascii(value)
-        shown = shown if len(shown) <= 80 else shown[:79] + "…"
+        shown = shown if len(shown := ascii(value)) <= 80 else shown[:79] + "…"
         raise InputError(
             f"Your {name} is {shown} ({type(value).__name__}), which JSON cannot carry. Give text, a finite number, "
             "True, False, None, a list, or a dict with text as its keys."

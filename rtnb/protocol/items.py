@@ -93,13 +93,10 @@ class Turn:
             return None
         from rtnb.audio.clip import Clip
 
-        return Clip.from_pcm(whole_samples(pcm), rate_hz=RATE_HZ, name=self.role)
+        return Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=self.role)
 
     def __repr__(self) -> str:
-        words = self.words
-        if not words:
-            words = "(sound, not transcribed)" if self.spoken else "(nothing yet)"
-        return f"{self.role}: {words}"
+        return f"{self.role}: {self.words or ('(sound, not transcribed)' if self.spoken else '(nothing yet)')}"
 
     def take_item(self, item: Mapping[str, Any]) -> None:
         """Take over what the server says of the item."""
@@ -177,8 +174,7 @@ class Turns(list[Turn]):
     def _repr_html_(self) -> str:
         rows = []
         for turn in self:
-            audio = turn.audio
-            player = audio._repr_html_() if audio is not None else ""
+            player = audio._repr_html_() if (audio := turn.audio) is not None else ""
             words = escape(repr(turn).partition(": ")[2])
             rows.append(
                 "<tr style='vertical-align:top'>"

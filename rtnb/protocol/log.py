@@ -10,8 +10,8 @@ from __future__ import annotations
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple, overload
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, decode_audio, encode_audio
@@ -40,12 +40,10 @@ class Spool:
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from offset `start` up to `end`, both clamped to what is there."""
-        start, end = max(0, start), min(end, self.size)
-        if end <= start:
-            return b""
+        start = max(0, start)
         with self._lock:
             self._file.seek(start)
-            return self._file.read(end - start)
+            return self._file.read(max(0, min(end, self.size) - start))
 
 
 class _Spooled(NamedTuple):
@@ -54,29 +52,24 @@ class _Spooled(NamedTuple):
     end: int
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Entry:
     """Event of the log, with its time and its direction.
 
     Attributes:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
-        type: The event's type, as it was on the wire.
     """
 
-    __slots__ = ("_audio", "_event", "at_seconds", "direction", "type")
+    at_seconds: float
+    direction: Literal["sent", "received"]
+    _event: Event | str
+    _audio: bytes | _Spooled | None = None
 
-    def __init__(
-        self,
-        at_seconds: float,
-        direction: Literal["sent", "received"],
-        event: Event | str,
-        audio: bytes | _Spooled | None = None,
-    ) -> None:
-        self.at_seconds = at_seconds
-        self.direction = direction
-        self.type: str = _APPEND if isinstance(event, str) else event["type"]
-        self._event = event
-        self._audio = audio
+    @property
+    def type(self) -> str:
+        """Type of the event, as it was on the wire."""
+        return _APPEND if isinstance(self._event, str) else self._event["type"]
 
     @property
     def event(self) -> dict[str, Any]:
@@ -114,11 +107,10 @@ class Entry:
         return len(self._audio or b"")
 
     def __repr__(self) -> str:
-        arrow = "→" if self.direction == "sent" else "←"
-        return f"{self.at_seconds:8.3f} s {arrow} {self.type}"
+        return f"{self.at_seconds:8.3f} s {'→' if self.direction == 'sent' else '←'} {self.type}"
 
 
-class Log(Sequence[Entry]):
+class Log(list[Entry]):
     """Events both ways, in order.
 
     Attributes:
@@ -126,62 +118,42 @@ class Log(Sequence[Entry]):
     """
 
     def __init__(self) -> None:
-        self._entries: list[Entry] = []
+        super().__init__()
         self.heard = Spool()
 
     def sent(self, event: Event, at_seconds: float) -> Entry:
         """Keep a client event."""
-        pcm = _decoded(event)
-        if pcm is None:
+        if (pcm := _decoded(event)) is None:
             return self._add(Entry(at_seconds, "sent", event))
-        return self._spooled({**event, AUDIO_FIELDS[event["type"]]: ""}, pcm, at_seconds)
+        return self.appended({**event, AUDIO_FIELDS[event["type"]]: ""}, pcm, at_seconds)
 
-    def appended(self, event_id: str, pcm: bytes, at_seconds: float) -> Entry:
-        """Keep an `input_audio_buffer.append` whose audio is still at hand decoded."""
+    def appended(self, event: Event | str, pcm: bytes, at_seconds: float) -> Entry:
+        """Keep a client event whose audio is at hand decoded; of `input_audio_buffer.append` its id is enough."""
         # Thousands of these make up a long recording: the event is put together when somebody looks.
-        return self._spooled(event_id, pcm, at_seconds)
+        start = self.heard.write(pcm)
+        return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
 
     def received(self, event: Event, at_seconds: float) -> Entry:
         """Keep a server event. Audio that is no base64 is kept as it came."""
-        pcm = _decoded(event)
-        if pcm is None:
+        if (pcm := _decoded(event)) is None:
             return self._add(Entry(at_seconds, "received", event))
         # In place: the event is nobody else's yet, and the base64 must not stay alive.
         event[AUDIO_FIELDS[event["type"]]] = ""
         return self._add(Entry(at_seconds, "received", event, pcm))
 
-    def _spooled(self, event: Event | str, pcm: bytes, at_seconds: float) -> Entry:
-        start = self.heard.write(pcm)
-        return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
-
     def _add(self, entry: Entry) -> Entry:
-        self._entries.append(entry)
+        self.append(entry)
         return entry
 
-    @overload
-    def __getitem__(self, index: int) -> Entry: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Entry]: ...
-    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        return self._entries[index]
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
-
     def __repr__(self) -> str:
-        sent = sum(entry.direction == "sent" for entry in self._entries)
+        sent = sum(entry.direction == "sent" for entry in self)
         return f"Log({sent} events sent, {len(self) - sent} received)"
 
 
 def _decoded(event: Event) -> bytes | None:
     """Return the audio of an event; None where it has none, or none that can be decoded."""
     field = AUDIO_FIELDS.get(event["type"])
-    if field is None or not isinstance(event.get(field), str):
-        return None
     try:
-        return decode_audio(event[field])
+        return decode_audio(event[field]) if field and isinstance(event.get(field), str) else None
     except ValueError:
         return None

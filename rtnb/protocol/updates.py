@@ -31,6 +31,19 @@ class Update(_Frozen):
     at_seconds: float
 
 
+class _OfItem(Update):
+    """Base of changes to the item `item_id`."""
+
+    item_id: str
+
+
+class _OfAnswer(Update):
+    """Base of changes to the item `item_id` of the response `response_id`."""
+
+    response_id: str
+    item_id: str
+
+
 class SessionStarted(Update):
     """Beginning of the session; `session` holds the server's defaults."""
 
@@ -43,10 +56,9 @@ class SessionUpdated(Update):
     session: dict[str, Any]
 
 
-class Committed(Update):
+class Committed(_OfItem):
     """End of a turn of the user: the audio so far is the item `item_id`, which follows after `previous_item_id`."""
 
-    item_id: str
     previous_item_id: str | None
 
 
@@ -62,39 +74,33 @@ class ItemDone(Update):
     turn: Turn
 
 
-class SpeechStarted(Update):
+class SpeechStarted(_OfItem):
     """Beginning of speech that the server detected, `audio_start_ms` into the audio that this session appended."""
 
-    item_id: str
     audio_start_ms: int
 
 
-class SpeechStopped(Update):
+class SpeechStopped(_OfItem):
     """End of speech that the server detected, `audio_end_ms` into the audio that this session appended."""
 
-    item_id: str
     audio_end_ms: int
 
 
-class TimeoutTriggered(Update):
+class TimeoutTriggered(_OfItem):
     """Silence for as long as the session's `idle_timeout_ms`."""
 
-    item_id: str
 
-
-class InputTranscript(Update):
+class InputTranscript(_OfItem):
     """Words of the user: `piece` is new, `whole` is all so far, `final` says no more will come."""
 
-    item_id: str
     piece: str
     whole: str
     final: bool
 
 
-class InputTranscriptFailed(Update):
+class InputTranscriptFailed(_OfItem):
     """Failure to transcribe the user's words; the answer is not affected."""
 
-    item_id: str
     error: dict[str, Any]
 
 
@@ -104,40 +110,31 @@ class ResponseStarted(Update):
     response: Response
 
 
-class TextDelta(Update):
+class TextDelta(_OfAnswer):
     """Words of the model: `piece` is new, `whole` is all of this item so far."""
 
-    response_id: str
-    item_id: str
     piece: str
     whole: str
     spoken: bool
 
 
-class AudioDelta(Update):
+class AudioDelta(_OfAnswer):
     """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
     Its `event` has the base64 left out; the log has it.
     """
 
-    response_id: str
-    item_id: str
     pcm: bytes
     start_ms: float
 
 
-class AudioDone(Update):
+class AudioDone(_OfAnswer):
     """End of the audio of this item."""
 
-    response_id: str
-    item_id: str
 
-
-class ToolCalled(Update):
+class ToolCalled(_OfAnswer):
     """Function call of the model; `arguments` is JSON as the model wrote it."""
 
-    response_id: str
-    item_id: str
     call_id: str
     name: str
     arguments: str
@@ -149,17 +146,14 @@ class ResponseEnded(Update):
     response: Response
 
 
-class Truncated(Update):
+class Truncated(_OfItem):
     """Answer that was cut to what was played of it."""
 
-    item_id: str
     audio_end_ms: int
 
 
-class Deleted(Update):
+class Deleted(_OfItem):
     """Item that left the conversation."""
-
-    item_id: str
 
 
 class Retrieved(Update):

@@ -7,7 +7,7 @@ import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,8 +44,7 @@ class Exchange:
         return self.question[1:2] == ("beside",)
 
 
-@dataclass
-class OnAudio:
+class OnAudio(NamedTuple):
     """Event of a server that detects turns: due when so much audio has arrived.
 
     Attributes:
@@ -175,9 +174,8 @@ class Exchanges:
         in_conversation = response.get("conversation_id", "x") is not None
         side = (response.get("metadata") or {}).get("rtnb_side")
         for exchange in self._responses:
-            if exchange.is_side != in_conversation and (
-                in_conversation or side is None or exchange.question[3] in (None, side)
-            ):
+            same_side = in_conversation or side is None or exchange.question[3] in (None, side)
+            if exchange.is_side != in_conversation and same_side:
                 self._responses.remove(exchange)
                 return exchange
         return None
@@ -205,10 +203,9 @@ def question(event: Mapping[str, Any]) -> Any:
 
 def same_question(recorded: Any, asked: Any) -> bool:
     """Return whether two questions are the same; where the recorded one lacks a secret that was in use, any is."""
-    pieces = str(recorded).split(HIDDEN)
-    if len(pieces) == 1:
+    if HIDDEN not in str(recorded):
         return bool(recorded == asked)
-    return fnmatch.fnmatchcase(str(asked), "*".join(map(glob.escape, pieces)))
+    return fnmatch.fnmatchcase(str(asked), "*".join(map(glob.escape, str(recorded).split(HIDDEN))))
 
 
 def _canonical(value: Any) -> str:
@@ -221,16 +218,13 @@ def alike(one: bytes, other: bytes) -> bool:
     Their loudness over time is compared: as long to a tenth of a second, and rising and falling together.
     """
     a, b = (_loudness(pcm) for pcm in (one, other))
-    if abs(len(a) - len(b)) > 5:
-        return False
     size = min(len(a), len(b))
-    if not size:
+    if not size or abs(len(a) - len(b)) > 5:
         return len(a) == len(b)
     a, b = a[:size], b[:size]
-    if max(a.max(), b.max()) < 1e-3:
-        return True  # both silent
-    if min(a.max(), b.max()) < 0.25 * max(a.max(), b.max()):
-        return False
+    softer, louder = sorted((a.max(), b.max()))
+    if louder < 1e-3 or softer < 0.25 * louder:
+        return bool(louder < 1e-3)  # both silent
     # The same recording is alike everywhere; two sentences of the same length are so by chance at most.
     a, b = a - a.mean(), b - b.mean()
     spread = float(np.sqrt((a * a).sum() * (b * b).sum()))

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ReplayError
@@ -20,8 +20,7 @@ from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
 
 
-@dataclass(frozen=True)
-class RecordedEvent:
+class RecordedEvent(NamedTuple):
     """Event of a recording.
 
     Attributes:
@@ -67,10 +66,8 @@ class Recording:
     tracks: Mapping[str, Spool] = field(repr=False)
     pictures: Mapping[int, str] = field(repr=False)
 
-    def audio(self, place: Iterable[Any] | None) -> bytes:
-        """Return the samples at a place, s16le 24 kHz mono; empty for None."""
-        if place is None:
-            return b""
+    def audio(self, place: Iterable[Any]) -> bytes:
+        """Return the samples at a place, s16le 24 kHz mono."""
         name, start, end = place
         return self.tracks[name].read(start, end) if name in self.tracks else b""
 
@@ -78,7 +75,7 @@ class Recording:
         """Return an event whole again, its audio inside."""
         event: dict[str, Any] = self._filled(recorded.event)
         if recorded.place is not None:
-            event = {**event, AUDIO_FIELDS[recorded.type]: frames.encode_audio(self.audio(recorded.place))}
+            event[AUDIO_FIELDS[recorded.type]] = frames.encode_audio(self.audio(recorded.place))
         return event
 
     def _filled(self, value: Any) -> Any:
@@ -118,17 +115,12 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
             about = json.loads(archive.read("session.json"))
             if about["version"] > VERSION:
                 raise ReplayError(f"The recording {where.name} was made by a newer rtnb. Install that version.")
-            lines = archive.read("events.jsonl").splitlines()
+            events = [_event(json.loads(text)) for text in archive.read("events.jsonl").splitlines() if text.strip()]
             sizes = {name: size for name, size in about["sizes"].items() if size}
-            pictures = [name for name in archive.namelist() if name.startswith("picture-")]
-            return Recording(
-                where,
-                about.get("model") or "",
-                about.get("source") or "",
-                [_event(json.loads(text)) for text in lines if text.strip()],
-                {name: _decoded(archive.read(f"{name}.{about['sound']}"), size) for name, size in sizes.items()},
-                {int(name[8:-4]): archive.read(name).decode() for name in pictures},
-            )
+            tracks = {name: _decoded(archive.read(f"{name}.{about['sound']}"), size) for name, size in sizes.items()}
+            names = [name for name in archive.namelist() if name.startswith("picture-")]
+            pictures = {int(name[8:-4]): archive.read(name).decode() for name in names}
+            return Recording(where, about.get("model") or "", about.get("source") or "", events, tracks, pictures)
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError, RuntimeError, OSError) as error:
         raise ReplayError(wrong) from error
 
@@ -148,6 +140,5 @@ def _decoded(data: bytes, size: int) -> Spool:
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         for block in file.blocks(RATE_HZ * 10, dtype="int16"):
             spool.write(block.astype("<i2", copy=False).tobytes())
-    if spool.size < size:
-        spool.write(bytes(size - spool.size))
+    spool.write(bytes(max(0, size - spool.size)))
     return spool

@@ -13,7 +13,7 @@ import functools
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.errors import InputError
 from rtnb.protocol import client_events, error_events, frames
+from rtnb.protocol.frames import Event
 from rtnb.protocol.log import Spool
 from rtnb.recording.exchanges import Exchange, Exchanges, alike, question, same_question
 from rtnb.recording.load import RecordedEvent, Recording, open_recording
@@ -71,20 +72,14 @@ async def _serve(recording: Recording, speed: float) -> str:
         await _Player(connection, Exchanges(recording), speed).run()
 
     def answer(connection: Connection, request: Request) -> Response | None:
-        begun = request.path.encode(errors="replace")[1 : len(secret) + 2]
-        if hmac.compare_digest(begun, f"{secret}/".encode()):
+        if hmac.compare_digest(request.path.encode(errors="replace")[1 : len(secret) + 2], f"{secret}/".encode()):
             return None
         message = "Your address leads to no replay. Take the whole address that rtnb gave for it."
         return api_error(HTTPStatus.FORBIDDEN, message, "address_not_known")
 
+    check = OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages.")
     server, port = await listen(
-        handle,
-        "127.0.0.1",
-        0,
-        origin_check=OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages."),
-        answer=answer,
-        log=_socket_log,
-        max_size=_FRAME_BYTES,
+        handle, "127.0.0.1", 0, origin_check=check, answer=answer, log=_socket_log, max_size=_FRAME_BYTES
     )
     _servers.append(server)
     return f"ws://127.0.0.1:{port}/{secret}/v1/realtime"
@@ -94,10 +89,8 @@ class _Player:
     """Connection to a replay."""
 
     def __init__(self, connection: Connection, exchanges: Exchanges, speed: float) -> None:
-        self._connection = connection
-        self._exchanges = exchanges
-        self._recording = exchanges.recording
-        self._speed = speed
+        self._connection, self._speed = connection, speed
+        self._exchanges, self._recording = exchanges, exchanges.recording
         self._loop = asyncio.get_running_loop()
         self._queue = SendQueue(connection)
         self._appended = Spool()
@@ -119,8 +112,8 @@ class _Player:
             "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": self._clear,
             "conversation.item.create": self._create,
-            "conversation.item.truncate": self._truncate,
-            "conversation.item.delete": self._delete,
+            "conversation.item.truncate": self._confirm,
+            "conversation.item.delete": self._confirm,
             "conversation.item.retrieve": self._retrieve,
             "response.create": self._respond,
             "response.cancel": self._cancel,
@@ -140,34 +133,28 @@ class _Player:
 
     def _take(self, frame: str | bytes) -> None:
         event = frames.loads(frame)
-        handler = self._handlers.get(event["type"])
-        if handler is None:
+        if (handler := self._handlers.get(event["type"])) is None:
             self._refuse(event, f"a {event['type']}")
         else:
             handler(event)
 
     # what goes out
 
-    def _send(self, event: dict[str, Any]) -> None:
+    def _send(self, event: Event) -> None:
         event = {"event_id": client_events.new_event_id(), **event}
         self._queue.send([Frame(self._loop.time(), frames.dumps(event))])
 
-    def _refuse(
-        self, event: Mapping[str, Any], what: str, code: str = error_events.NOT_RECORDED, message: str = ""
-    ) -> None:
-        message = message or (
-            f"The recording {self._recording.path.name} does not hold {what}. Ask what it holds, or connect without "
-            "replay=."
-        )
+    def _refuse(self, event: Event, what: str, code: str = error_events.NOT_RECORDED, message: str = "") -> None:
+        missing = f"The recording {self._recording.path.name} does not hold {what}."
+        message = message or f"{missing} Ask what it holds, or connect without replay=."
         error = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
         self._send({"type": "error", "error": {**error, "event_id": event.get("event_id")}})
 
     def _play(self, events: Iterable[RecordedEvent], since_seconds: float, metadata: Any = None) -> None:
         """Send events of the recording, each as long from now as it came after `since_seconds`."""
         now = self._loop.time()
-        self._queue.send(
-            [self._frame(now + (one.at_seconds - since_seconds) / self._speed, one, metadata) for one in events]
-        )
+        due = [(now + (one.at_seconds - since_seconds) / self._speed, one) for one in events]
+        self._queue.send([self._frame(at, one, metadata) for at, one in due])
 
     def _frame(self, at: float, recorded: RecordedEvent, metadata: Any = None) -> Frame:
         return Frame(at, functools.partial(self._text, recorded, metadata))
@@ -192,17 +179,14 @@ class _Player:
 
     def _find(self, asked: Any, before: tuple[Any, ...] | None = None) -> Exchange | None:
         """Find the recorded answer to the same question: the next that was not played yet, or else the first."""
-        found = [
-            exchange
-            for exchange in self._exchanges.asked
-            if same_question(exchange.question[:3], asked[:3]) and before in (None, exchange.before)
-        ]
+        found = [one for one in self._exchanges.asked if same_question(one.question[:3], asked[:3])]
+        found = [one for one in found if before in (None, one.before)]
         exchange = min(found, key=lambda one: (one.question[:3] != asked[:3], one.used), default=None)
         if exchange is not None:
             exchange.used += 1
         return exchange
 
-    def _update(self, event: dict[str, Any]) -> None:
+    def _update(self, event: Event) -> None:
         """Answer with the recording's settings; what else is asked for changes nothing that was recorded."""
         updates = self._exchanges.updates
         exchange = updates.pop(0) if len(updates) > 1 else next(iter(updates), None)
@@ -212,11 +196,11 @@ class _Player:
             opening = next((recorded.event.get("session") for recorded in self._exchanges.opening), None) or {}
             self._send({"type": "session.updated", "session": {**opening, **(event.get("session") or {})}})
 
-    def _append(self, event: dict[str, Any]) -> None:
+    def _append(self, event: Event) -> None:
         self._appended.write(frames.decode_audio(event.get("audio") or ""))
         self._play_on_audio()
 
-    def _close(self, event: dict[str, Any]) -> None:
+    def _close(self, event: Event) -> None:
         """End a translation, once that is asked for; one that was cut has no end in its recording."""
         self._closing = True
         self._play_on_audio()
@@ -225,11 +209,11 @@ class _Player:
         elif not any(recorded.type == "session.closed" for recorded in self._recording.events):
             self._refuse(event, "the end of this translation, for the connection broke before it")
 
-    def _clear(self, event: dict[str, Any]) -> None:
+    def _clear(self, event: Event) -> None:
         self._buffer_from = self._appended.size
         self._send({"type": "input_audio_buffer.cleared"})
 
-    def _commit(self, event: dict[str, Any]) -> None:
+    def _commit(self, event: Event) -> None:
         pcm = self._appended.read(self._buffer_from, self._appended.size)
         self._buffer_from = self._appended.size
         milliseconds = pcm_arithmetic.milliseconds(len(pcm))
@@ -243,10 +227,10 @@ class _Player:
         found = [one for one in self._exchanges.asked if one.question[0] == "sound" and one.question[1] in numbers]
         self._answer(event, min(found, key=lambda exchange: exchange.used, default=None), "this sound", used=1)
 
-    def _create(self, event: dict[str, Any]) -> None:
+    def _create(self, event: Event) -> None:
         self._answer(event, self._find(question(event)), "this question")
 
-    def _answer(self, event: Mapping[str, Any], exchange: Exchange | None, what: str, used: int = 0) -> None:
+    def _answer(self, event: Event, exchange: Exchange | None, what: str, used: int = 0) -> None:
         """Play the answer to a new item, and keep what it asks for the response that follows."""
         self._asked.append(exchange and exchange.question)
         if exchange is None:
@@ -255,14 +239,14 @@ class _Player:
             exchange.used += used
             self._play(exchange.events, exchange.at_seconds)
 
-    def _respond(self, event: dict[str, Any]) -> None:
+    def _respond(self, event: Event) -> None:
         asked = question(event)
         before: tuple[Any, ...] | None = None
         if asked[1] != "beside":
             active = (id_ for id_, one in self._running.items() if one.get("conversation_id", "x") is not None)
             if (running := next(active, None)) is not None:
-                message = f"Conversation already has an active response in progress: {running}."
                 code = "conversation_already_has_active_response"
+                message = f"Conversation already has an active response in progress: {running}."
                 self._refuse(event, "", code, f"{message} Wait until it is finished.")
                 return
             before, self._asked = tuple(self._asked), []
@@ -274,26 +258,22 @@ class _Player:
             self._cancelled.discard((recorded.event.get("response") or {}).get("id") or "")
         self._play(exchange.events, exchange.at_seconds, (event.get("response") or {}).get("metadata"))
 
-    def _cancel(self, event: dict[str, Any]) -> None:
+    def _cancel(self, event: Event) -> None:
         wanted = event.get("response_id")
-        response_id = next((id_ for id_ in self._running if wanted in (None, id_)), None)
-        if response_id is None:
-            code = "response_cancel_not_active"
-            self._refuse(event, "", code, "Cancellation failed: no active response found")
+        if (response_id := next((id_ for id_ in self._running if wanted in (None, id_)), None)) is None:
+            self._refuse(event, "", "response_cancel_not_active", "Cancellation failed: no active response found")
             return
         self._cancelled.add(response_id)
         details = {"type": "cancelled", "reason": "client_cancelled"}
         ended = {**copy.deepcopy(self._running.pop(response_id)), "status": "cancelled", "status_details": details}
         self._send({"type": "response.done", "response": ended})
 
-    def _truncate(self, event: dict[str, Any]) -> None:
-        kept: dict[str, Any] = {n: event[n] for n in ("item_id", "content_index", "audio_end_ms") if n in event}
-        self._send({"type": "conversation.item.truncated", **kept})
+    def _confirm(self, event: Event) -> None:
+        """Say that an item was truncated or deleted."""
+        names = ("item_id",) if event["type"].endswith("delete") else ("item_id", "content_index", "audio_end_ms")
+        self._send({"type": f"{event['type']}d", **{name: event[name] for name in names if name in event}})
 
-    def _delete(self, event: dict[str, Any]) -> None:
-        self._send({"type": "conversation.item.deleted", "item_id": event.get("item_id")})
-
-    def _retrieve(self, event: dict[str, Any]) -> None:
+    def _retrieve(self, event: Event) -> None:
         for recorded in self._recording.events:
             item = recorded.event.get("item") or {}
             if recorded.type == "conversation.item.retrieved" and item.get("id") == event.get("item_id"):
@@ -314,7 +294,10 @@ class _Player:
                 self._wait_for_more()
                 return
             if due.recorded.type == "input_audio_buffer.committed" and not self._same_so_far(due.after_bytes):
-                self._skip_turn()
+                # The rest of this turn is left out: up to where the server detects the next one.
+                rest = range(self._next + 1, len(events))
+                begun = (n for n in rest if events[n].recorded.type == "input_audio_buffer.speech_started")
+                self._next = next(begun, len(events))
                 self._refuse({}, "what was said here")
                 continue
             self._next += 1
@@ -326,13 +309,6 @@ class _Player:
     def _same_so_far(self, end: int) -> bool:
         start, self._buffer_from = self._buffer_from, end
         return alike(self._appended.read(start, end), self._recording.audio(("heard", start, end)))
-
-    def _skip_turn(self) -> None:
-        """Leave out the rest of this turn: up to where the server detects the next one."""
-        events = self._exchanges.on_audio
-        self._next += 1
-        while self._next < len(events) and events[self._next].recorded.type != "input_audio_buffer.speech_started":
-            self._next += 1
 
     def _wait_for_more(self) -> None:
         """Say so after a while where audio ends too early for the recording: it would be waited for in vain."""

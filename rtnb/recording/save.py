@@ -16,6 +16,7 @@ from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.errors import InputError, without_secrets
 from rtnb.protocol import frames
 from rtnb.protocol.log import Entry, Spool
+from rtnb.texts.files import save_file
 
 VERSION = 1
 _BLOCK_BYTES = pcm_arithmetic.byte_count(10)
@@ -68,35 +69,17 @@ def save_session(
         else:
             line |= {"sound": place, "event": entry.silent}
         lines.append(scrubbed(line) + "\n")
-    about = {
-        "version": VERSION,
-        "model": model,
-        "source": source,
-        "url": url.partition("?")[0],
-        "settings": settings,
-        "sound": sound,
-        "sizes": {name: track.size for name, track in tracks.items()},
-    }
+    about = {"version": VERSION, "model": model, "source": source, "url": url.partition("?")[0], "settings": settings}
+    about |= {"sound": sound, "sizes": {name: track.size for name, track in tracks.items()}}
     files: dict[str, str | bytes] = {"session.json": scrubbed(about), "events.jsonl": "".join(lines)}
     files |= {f"picture-{number}.txt": picture for picture, number in pictures.items()}
     files |= {f"{name}.{sound}": _encoded(track, sound) for name, track in tracks.items() if track.size}
-    return _write(Path(path).expanduser(), files)
-
-
-def _write(target: Path, files: Mapping[str, str | bytes]) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Written beside and moved into place, so that a full disk never leaves half a lesson under its name.
-        part = target.with_name(target.name + ".part")
-        with zipfile.ZipFile(part, "w") as archive:
-            for name, content in files.items():
-                # Bytes are audio, which is compressed already.
-                compression = zipfile.ZIP_DEFLATED if isinstance(content, str) else zipfile.ZIP_STORED
-                archive.writestr(name, content, compression)
-        part.replace(target)
-    except OSError as error:
-        raise InputError(f"The file {target} cannot be written: {error.strerror}. Choose another place.") from error
-    return target
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            # Bytes are audio, which is compressed already.
+            archive.writestr(name, content, zipfile.ZIP_DEFLATED if isinstance(content, str) else zipfile.ZIP_STORED)
+    return save_file(os.fspath(path), out.getvalue())
 
 
 def _write_audio(entries: list[Entry], tracks: Mapping[str, Spool]) -> list[list[Any] | None]:

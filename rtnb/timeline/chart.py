@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
@@ -41,19 +42,15 @@ class _Scale:
     """
 
     def __init__(self, busy: Iterable[tuple[float, float]], width: float) -> None:
-        self.pieces: list[tuple[float, float, float]] = []
-        self.folds: list[tuple[float, float]] = []
         merged: list[list[float]] = []
         for start, end in sorted(busy):
             if merged and start - merged[-1][1] <= _FOLD_SECONDS:
                 merged[-1][1] = max(merged[-1][1], end)
             else:
                 merged.append([start, end])
-        for number, (start, end) in enumerate(merged):
-            if number:
-                self.folds.append((merged[number - 1][1], start))
-                self.pieces.append((*self.folds[-1], _FOLDED_SECONDS))
-            self.pieces.append((start, end, max(end - start, 0.2)))
+        self.folds = [(before, start) for (_, before), (start, _) in pairwise(merged)]
+        self.pieces = [(start, end, max(end - start, 0.2)) for start, end in merged]
+        self.pieces = sorted(self.pieces + [(*fold, _FOLDED_SECONDS) for fold in self.folds])
         self.length = sum(drawn for _, _, drawn in self.pieces) or 1.0
         self.pixels_per_second = width / self.length
 
@@ -99,12 +96,10 @@ class Chart:
 
     def svg(self) -> str:
         """Return the `<svg>` element."""
-        parts = [self._axis()]
-        parts += [self._lane(lane) for lane in self._tops]
+        parts = [self._axis(), *map(self._lane, self._tops)]
         parts += [self._fold(start, end) for start, end in self._scale.folds]
-        parts.append(self._ticks())
-        parts += [self._bar(number, span) for number, span in enumerate(self._spans)]
-        parts += self._flags()
+        bars = [self._bar(number, span) for number, span in enumerate(self._spans)]
+        parts += [self._ticks(), *bars, *self._flags()]
         label = f"Timeline of {self._title}: {len(self._spans)} stretches in lanes for {', '.join(self._tops)}"
         return (
             f'<svg class="rtnb-tl" role="group" aria-label="{escape(label)}" '
@@ -172,14 +167,13 @@ class Chart:
         y = self._tops[span.lane] + below + _ROW * self._rows[number]
         plays = span.sound_seconds >= 0.02
         broken = "" if span.status == "completed" else " broken"
-        place = f'x="{left:.1f}" y="{y:g}" width="{width:.1f}" height="{6 if thin else 26}" rx="{3 if thin else 5}"'
+        height, radius = (6, 3) if thin else (26, 5)
+        place = f'x="{left:.1f}" y="{y:g}" width="{width:.1f}" height="{height}" rx="{radius}"'
         body = f'<rect class="bar" {place}/>'
         if broken and not thin:
             body += f'<rect class="hatch" {place}/>'
         if plays:
-            around = (
-                f'x="{left - 2:.1f}" y="{y - 2:g}" width="{width + 4:.1f}" height="{(6 if thin else 26) + 4}" rx="7"'
-            )
+            around = f'x="{left - 2:.1f}" y="{y - 2:g}" width="{width + 4:.1f}" height="{height + 4}" rx="7"'
             body += f'<rect class="played" {place}/><rect class="ring" {around}/>'
         words = escape(f"{span.lane} {span.words}, {span.seconds:.1f} s")
         act = f' role="button" tabindex="0" data-sound="{number}"' if plays else ' role="img"'
@@ -202,18 +196,15 @@ class Chart:
         """Return the marks that have a label; one that would be drawn into the words of another is left out."""
         parts = []
         free: dict[tuple[str, int], float] = {}  # where the next label of a lane may begin
-        for mark in self._marks:
-            if not mark.label:
-                continue
+        for mark in (mark for mark in self._marks if mark.label):
             x, top = self._x(mark.at_seconds), self._tops[mark.lane]
             y = top + (44 if mark.lane == "socket" else 18)
             if mark.kind in ("truncated", "interrupted"):
                 y = self._bottoms[mark.lane] - (8 if mark.lane == "model" else 7)
             label = _cut(mark.label, 44)
             long = len(label) * _CHAR
-            anchor, begins = "start", x + 6
-            if int((self._width - _RIGHT - x) / _CHAR) < min(len(mark.label), 26):
-                anchor, begins = "end", x - 6
+            crowded = int((self._width - _RIGHT - x) / _CHAR) < min(len(mark.label), 26)
+            anchor, begins = ("end", x - 6) if crowded else ("start", x + 6)
             left = begins if anchor == "start" else begins - long
             key, body = (mark.lane, int(y)), ""
             if left >= free.get(key, 0.0):
@@ -229,9 +220,8 @@ class Chart:
         if mark.since_seconds is not None:
             since = self._x(mark.since_seconds)
             line = f'<line class="measure" x1="{since:.1f}" x2="{x:.1f}" y1="{top + 22:g}" y2="{top + 22:g}"/>'
-        shape = f"M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"
-        if mark.kind == "error":
-            shape = f"M{x - 4:.1f} {y - 9:.1f}l8 8m0 -8l-8 8"
+        cross, diamond = f"M{x - 4:.1f} {y - 9:.1f}l8 8m0 -8l-8 8", f"M{x:.1f} {y - 10:.1f}l4 5l-4 5l-4 -5z"
+        shape = cross if mark.kind == "error" else diamond
         return (
             f'<g class="mark {mark.lane} {mark.kind}" role="img" aria-label="{escape(mark.label)}">'
             f'<title>{escape(mark.label)}</title>{line}<path class="flag" d="{shape}"/>{label}</g>'

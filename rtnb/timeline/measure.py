@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rtnb.audio import pcm
 from rtnb.protocol.beta import to_ga
@@ -85,8 +85,7 @@ class Span:
         return f"{KINDS.get(self.kind, self.kind)}{status}" + (f": {self.label}" if self.label else "")
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """Something that happens at one moment.
 
     Attributes:
@@ -130,18 +129,16 @@ class _Appends:
 
     def __init__(self) -> None:
         self.size = 0
-        self._ends: list[int] = []
-        self._at: list[float] = []
+        self._ends: list[tuple[int, float]] = []
 
     def add(self, size: int, at: float) -> None:
         self.size += size
-        self._ends.append(self.size)
-        self._at.append(at)
+        self._ends.append((self.size, at))
 
     def when(self, byte: int) -> float:
         """Return when this byte was sent: for a microphone, when it was said."""
-        index = min(bisect.bisect_left(self._ends, byte), len(self._ends) - 1)
-        return self._at[index] if self._at else 0.0
+        index = min(bisect.bisect_left(self._ends, (byte, 0.0)), len(self._ends) - 1)
+        return self._ends[index][1] if self._ends else 0.0
 
 
 class _Reader:
@@ -283,11 +280,9 @@ class _Reader:
     def _response_created(self, event: Mapping[str, Any], at: float) -> None:
         response_id = (event.get("response") or {}).get("id") or ""
         self._responses.append(response_id)
-        response = self._talk.responses.get(response_id)
-        if self._asked_at is None or response is None:
+        if self._asked_at is None or (response := self._talk.responses.get(response_id)) is None:
             return
-        first_at = response.first_sound_at or self._written.get(response_id)
-        if first_at is not None:
+        if (first_at := response.first_sound_at or self._written.get(response_id)) is not None:
             label = f"{first_at - self._asked_at:.2f} s to the first {'sound' if response.first_sound_at else 'word'}"
             self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
             self._asked_at = None
@@ -329,11 +324,8 @@ def _short(arguments: str) -> str:
 
 def _first_words(entries: Sequence[Entry]) -> dict[str, float]:
     """Return when the first written word of each response came, by its id."""
-    first: dict[str, float] = {}
-    for entry in entries:
-        if entry.direction == "received" and entry.type.endswith("text.delta"):
-            first.setdefault(entry.silent.get("response_id") or "", entry.at_seconds)
-    return first
+    words = [entry for entry in entries if entry.direction == "received" and entry.type.endswith("text.delta")]
+    return {entry.silent.get("response_id") or "": entry.at_seconds for entry in reversed(words)}
 
 
 def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
@@ -347,20 +339,17 @@ def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
     status = "interrupted" if reason == "turn_detected" else response.status
     if (first := response.first_sound_at) is not None:
         size = sum(turn.audio_bytes for turn in turns)
-        cut_ms = next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)
-        if cut_ms is not None:
+        if (cut_ms := next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)) is not None:
             size, status = min(size, cut_ms * pcm.BYTES_PER_MS), "interrupted"
         seconds = pcm.seconds(size)
-        speaking = Span(
-            "model", "speaking", first, first + seconds, label, status, seconds, lambda: _audio_of(turns)[:size]
-        )
+
+        def read() -> bytes:
+            return b"".join(turn.pcm for turn in turns)[:size]
+
+        speaking = Span("model", "speaking", first, first + seconds, label, status, seconds, read)
         return [Span("model", "waiting", started, first), speaking]
     if any(turn.type == "message" for turn in turns):
         begun = written.get(response.id, started)
         writing = Span("model", "writing", begun, max(ended, begun), label, status)
         return [Span("model", "waiting", started, begun), writing]
     return [Span("model", "waiting", started, ended, "" if status == "completed" else label, status)]
-
-
-def _audio_of(turns: Sequence[Turn]) -> bytes:
-    return b"".join(turn.pcm for turn in turns)

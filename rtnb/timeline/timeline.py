@@ -14,6 +14,7 @@ from rtnb import html
 from rtnb.errors import InputError
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.log import Log
+from rtnb.texts.files import save_file
 from rtnb.timeline.chart import Chart, css
 from rtnb.timeline.measure import Mark, Span, measure
 
@@ -54,11 +55,7 @@ class Timeline:
     @property
     def seconds_to_first_sound(self) -> tuple[float, ...]:
         """Wait for the first audio of each answer; for a written answer, for its first word."""
-        return tuple(
-            mark.at_seconds - mark.since_seconds
-            for mark in self.marks
-            if mark.kind == "first_sound" and mark.since_seconds is not None
-        )
+        return tuple(mark.at_seconds - mark.since_seconds for mark in self.marks if mark.since_seconds is not None)
 
     @property
     def interruptions(self) -> tuple[Mark, ...]:
@@ -98,9 +95,8 @@ class Timeline:
         parts = []
         for number, span in enumerate(self.spans):
             if span.sound_seconds >= 0.02 and (clip := span.audio) is not None:
-                data = base64.b64encode(clip.encode("opus")).decode()
-                source = f'src="data:audio/ogg;base64,{data}"'
-                parts.append(f'<audio data-of="{number}" preload="none" {source}{_MOVE}></audio>')
+                source = f"data:audio/ogg;base64,{base64.b64encode(clip.encode('opus')).decode()}"
+                parts.append(f'<audio data-of="{number}" preload="none" src="{source}"{_MOVE}></audio>')
         return "".join(parts)
 
     def save(self, path: str | Path) -> Path:
@@ -113,9 +109,9 @@ class Timeline:
             InputError: If the ending is neither, or the place cannot be written to.
         """
         target = Path(path).expanduser()
-        if target.suffix.lower() not in (".html", ".htm", ".svg"):
+        if (ending := target.suffix.lower()) not in (".html", ".htm", ".svg"):
             raise InputError(f"Your file {target.name} is neither .html nor .svg. Give it one of these endings.")
-        if target.suffix.lower() == ".svg":
+        if ending == ".svg":
             text = self.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
             text = text.replace(">", f"><style>{css()}</style>", 1)
         else:
@@ -123,12 +119,7 @@ class Timeline:
             block = _block(self.svg(width), self._players(), "Click a bar to hear it.", width)
             page = Path(__file__).with_name("page.html").read_text("utf-8")
             text = page.format(title=escape(self.title), block=block, table=self._table())
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"The file {target} cannot be written: {error.strerror}. Choose another place.") from error
-        return target
+        return save_file(target, text)
 
     def _table(self) -> str:
         """Return the same in words, for those who read rather than look."""

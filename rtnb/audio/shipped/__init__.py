@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from typing import overload
 
+from rtnb import html
 from rtnb.audio.clip import Clip
 from rtnb.errors import InputError
 
@@ -17,13 +18,12 @@ __all__ = ["Samples", "samples"]
 
 @cache
 def _listed() -> tuple[dict[str, str], ...]:
-    text = (files("rtnb") / "audio" / "shipped" / "samples.toml").read_text("utf-8")
-    return tuple(tomllib.loads(text)["sample"])
+    return tuple(tomllib.loads(files(__name__).joinpath("samples.toml").read_text("utf-8"))["sample"])
 
 
 @cache
 def _bytes(name: str) -> bytes:
-    return (files("rtnb") / "audio" / "shipped" / f"{name}.ogg").read_bytes()
+    return files(__name__).joinpath(f"{name}.ogg").read_bytes()
 
 
 @cache
@@ -76,27 +76,18 @@ class Samples(Sequence[Clip]):
         """
         if isinstance(key, slice):
             return [_clip(name) for name in self.names[key]]
-        if isinstance(key, str):
-            if key not in self.names:
-                raise InputError(f"Your sample {key!r} does not exist. Take one of: {', '.join(self.names)}.")
-            return _clip(key)
-        return _clip(self.names[key])
+        if isinstance(key, str) and key not in self.names:
+            raise InputError(f"Your sample {key!r} does not exist. Take one of: {', '.join(self.names)}.")
+        return _clip(key if isinstance(key, str) else self.names[key])
 
     def __repr__(self) -> str:
-        return "\n".join(f"{clip!r}  {entry['text']}" for clip, entry in zip(self, _listed(), strict=True))
+        return "\n".join(f"{_clip(name)!r}  {text}" for name, text in self.texts.items())
 
     def _repr_html_(self) -> str:
-        from rtnb import html
-
-        rows = [
-            (
-                html.Safe(f"<code>{escape(entry['name'])}</code>"),
-                html.Safe(html.audio(_bytes(entry["name"]), entry["name"])),
-                f"{_clip(entry['name']).seconds:.1f} s",
-                entry["text"],
-            )
-            for entry in _listed()
-        ]
+        rows = []
+        for name, text in self.texts.items():
+            code, sound = html.Safe(f"<code>{escape(name)}</code>"), html.Safe(html.audio(_bytes(name), name))
+            rows.append((code, sound, f"{_clip(name).seconds:.1f} s", text))
         return html.table(("name", "sound", "length", "what is said"), rows, caption="Recordings that ship with rtnb")
 
 
