@@ -1,0 +1,46 @@
+"""Files that are there whole, or not at all."""
+
+import os
+
+import pytest
+
+from rtnb.errors import InputError
+from rtnb.texts.files import save_file
+
+
+def test_a_text_is_written_as_utf_8_and_folders_on_the_way_are_made(tmp_path):
+    path = save_file(tmp_path / "a" / "b" / "words.txt", "Grüße, 你好")
+    assert path.read_bytes() == "Grüße, 你好".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(InputError, match=r"^The file .*talk.wav cannot be written: No space left on device\. "):
+        save_file(path, b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("talk.wav", b"old")]
+
+
+def test_a_folder_is_no_place_for_a_file(tmp_path):
+    with pytest.raises(InputError, match="cannot be written: Is a directory"):
+        save_file(tmp_path, b"new")
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "there.txt").write_bytes(b"old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "there.txt")
+    save_file(tmp_path / "link.txt", b"new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "there.txt").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    save_file(tmp_path / "pipe", b"new")
+    assert os.read(reader, 10) == b"new"
+    assert (tmp_path / "pipe").is_fifo()
+    os.close(reader)
