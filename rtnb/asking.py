@@ -20,10 +20,7 @@ _LINGER_SECONDS = 0.25  # `rate_limits.updated` comes 29–46 ms after the end o
 
 @takes_options(ConnectionOptions)
 def ask(
-    *parts: Any,
-    response: Mapping[str, Any] | None = None,
-    show: bool = True,
-    **connection: Unpack[ConnectionOptions],
+    *parts: Any, response: Mapping[str, Any] | None = None, show: bool = True, **connection: Unpack[ConnectionOptions]
 ) -> Reply:
     """Ask one question and show the answer as it comes.
 
