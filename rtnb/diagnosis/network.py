@@ -72,11 +72,15 @@ def proxy_for(target: Target, proxies: Mapping[str, str]) -> str | None:
     return None
 
 
+_TRUST = (
+    "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, or use another network."
+)
+
+
 class _Failed(Exception):
     """Step that did not succeed, with its finding."""
 
     def __init__(self, symptom: str, cause: str, remedy: str, state: State = "error") -> None:
-        super().__init__(symptom)
         self.finding = Finding("network", state, mask_secrets(symptom), cause, remedy)
 
 
@@ -204,11 +208,9 @@ def _connect(connection: HTTPConnection, route: _Route) -> None:
             cause = "It wants a name and password (407), or does not allow this server (403)."
             remedy = f"Ask whoever runs the network to allow {route.target.host}, or use another network."
             raise _Failed(f"the proxy refuses: {one_line(str(error))}", cause, remedy) from None
-        raise _Failed(
-            f"{route.name} cannot be reached ({one_line(error.strerror or str(error))})",
-            "There is no way to it from this network.",
-            "Check the Wi-Fi; without internet practice=True works.",
-        ) from None
+        symptom = f"{route.name} cannot be reached ({one_line(error.strerror or str(error))})"
+        remedy = "Check the Wi-Fi; without internet practice=True works."
+        raise _Failed(symptom, "There is no way to it from this network.", remedy) from None
 
 
 def _secure(connection: HTTPConnection, route: _Route, context: ssl.SSLContext) -> str:
@@ -218,24 +220,19 @@ def _secure(connection: HTTPConnection, route: _Route, context: ssl.SSLContext) 
         secured = context.wrap_socket(connection.sock, server_hostname=target.host)
     except ssl.SSLCertVerificationError as error:
         issuer = _issuer_unchecked(route, connection.timeout)
-        raise _Failed(
-            f"{target.host}: certificate not trusted ({error.verify_message}"
-            + (f"; issued by {issuer})" if issuer else ")"),
-            why_untrusted(error),
-            "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, or use another "
-            "network.",
-        ) from None
+        issued = f"; issued by {issuer}" if issuer else ""
+        symptom = f"{target.host}: certificate not trusted ({error.verify_message}{issued})"
+        raise _Failed(symptom, why_untrusted(error), _TRUST) from None
     except TimeoutError:
         cause = "A firewall or proxy holds it, or something else than a TLS server listens there."
         remedy = "Try another network; for a server of your own use ws:// if it has no TLS."
         raise _Failed(f"{target.host}:{target.port} takes the connection and says nothing", cause, remedy) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or type(error).__name__
-        raise _Failed(
-            f"{target.host}:{target.port} does not speak TLS ({one_line(str(reason))})",
-            "A sign-in page of the Wi-Fi answers instead, or the server has no TLS.",
-            "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://.",
-        ) from None
+        symptom = f"{target.host}:{target.port} does not speak TLS ({one_line(str(reason))})"
+        cause = "A sign-in page of the Wi-Fi answers instead, or the server has no TLS."
+        remedy = "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://."
+        raise _Failed(symptom, cause, remedy) from None
     connection.sock = secured
     return issuer_in(secured.getpeercert(binary_form=True))
 

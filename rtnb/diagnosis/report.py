@@ -73,9 +73,9 @@ class Report:
     def __repr__(self) -> str:
         width = max((len(finding.check) for finding in self.findings), default=0)
         lines = []
-        for finding in self.findings:
-            lines.append(f"{_MARKS[finding.state]} {finding.check.ljust(width)}  {finding.symptom}")
-            notes = {"cause": finding.cause, "remedy": finding.remedy}
+        for f in self.findings:
+            lines.append(f"{_MARKS[f.state]} {f.check.ljust(width)}  {f.symptom}")
+            notes = {"cause": f.cause, "remedy": f.remedy}
             lines += [f"  {' ' * width}  {name}: {note}" for name, note in notes.items() if note]
         return mask_secrets("\n".join([*lines, "", self._headline, "For your teacher: " + self.line]))
 
@@ -91,15 +91,11 @@ class Report:
         return mask_secrets(f"{count} thing{' needs' if count == 1 else 's need'} mending: {self._errors[0].symptom}.")
 
     def _repr_html_(self) -> str:
-        rows = [
-            [_MARKS[f.state], f.check, _symptom_html(f), mask_secrets(f.cause), mask_secrets(f.remedy)]
-            for f in self.findings
-        ]
-        return (
-            html.notice(self._headline, "ok" if self.ok else "error")
-            + html.table(["", "", "symptom", "cause", "remedy"], rows)
-            + html.notice(f"For your teacher: {self.line}", "info")
-        )
+        masked = [(f, mask_secrets(f.cause), mask_secrets(f.remedy)) for f in self.findings]
+        rows = [[_MARKS[f.state], f.check, _symptom_html(f), cause, remedy] for f, cause, remedy in masked]
+        table = html.table(["", "", "symptom", "cause", "remedy"], rows)
+        headline = html.notice(self._headline, "ok" if self.ok else "error")
+        return headline + table + html.notice(f"For your teacher: {self.line}", "info")
 
 
 def _symptom_html(finding: Finding) -> object:
