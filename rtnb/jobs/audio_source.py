@@ -27,7 +27,6 @@ class AudioSource:
 
     Attributes:
         name: The name to show.
-        live: Whether pieces are appended.
         seconds: Duration of what was read so far.
         total_seconds: Duration of the whole. None while unknown.
 
@@ -36,7 +35,6 @@ class AudioSource:
     """
 
     def __init__(self, source: Any = None) -> None:
-        self.live = source is None
         self.name = "live"
         self.seconds = 0.0
         self.total_seconds: float | None = None
@@ -56,7 +54,7 @@ class AudioSource:
         Raises:
             InputError: If a recording is being read, or `finish()` was called.
         """
-        if not self.live or self._finished:
+        if self._source is not None or self._finished:
             raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
         io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, bytes(piece))
 
@@ -73,9 +71,8 @@ class AudioSource:
             AudioError: If the recording cannot be read.
         """
         loop = asyncio.get_running_loop()
-        if self.live:
-            read: Callable[[], Any] = self._pieces.get
-        else:
+        read: Callable[[], Any] = self._pieces.get
+        if self._source is not None:
             stream = await loop.run_in_executor(None, open_stream, self._source)
             self.name, self.total_seconds = stream.name, stream.seconds
             read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import os
 import threading
@@ -55,12 +56,9 @@ class _Job:
                 digest.update(f"pcm {self.source.rate_hz} ".encode() + self.source.pcm)
                 self.seconds = self.source.seconds
             else:
-                if isinstance(self.source, bytes | bytearray | memoryview):
-                    digest.update(self.source)
-                else:
-                    with open(self.source, "rb") as file:
-                        while block := file.read(1 << 20):
-                            digest.update(block)
+                held = isinstance(self.source, bytes | bytearray | memoryview)
+                with io.BytesIO(self.source) if held else open(self.source, "rb") as file:
+                    hashlib.file_digest(file, lambda: digest)
                 with open_stream(self.source) as stream:
                     self.seconds = None if stream.seconds is None else round(stream.seconds, 3)
         except AudioError as problem:
@@ -228,23 +226,20 @@ class Results(Handle["Results"]):
         """Find out for each recording which question it is, and which of them the file has answered."""
         loop = asyncio.get_running_loop()
         known = await loop.run_in_executor(None, read_rows, self.path) if self.path else {}
-        given = {name: self._connection[name] for name in _MATTERS}
-        how = {name: value for name, value in given.items() if value is not None}
+        how = {name: value for name in _MATTERS if (value := self._connection[name]) is not None}
         for job in self._jobs:
             await loop.run_in_executor(None, job.identify, (self._prompt, self._model, self._source, how))
-            row = known.get(job.key)
-            if row is not None and row.over and job.key not in self._rows:
+            if (row := known.get(job.key)) and row.over and job.key not in self._rows:
                 self._rows[job.key] = row
                 self.skipped += 1
 
     async def _ask_all(self) -> None:
-        waiting = [job for job in self._jobs if job.key not in self._rows]
         # The same recording twice is one question.
-        waiting = list({job.key: job for job in waiting}.values())
+        waiting = {job.key: job for job in self._jobs if job.key not in self._rows}
         self._bar.update(len(self._jobs) - len(waiting))
         under_way: set[asyncio.Task[None]] = set()
         try:
-            for job in waiting:
+            for job in waiting.values():
                 while len(under_way) >= self._concurrency or (under_way and not self._allowance.fits(job)):
                     under_way = await self._some(under_way)
                 if self._cancelled:
@@ -261,8 +256,7 @@ class Results(Handle["Results"]):
     async def _some(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         """Wait for one of them to end; return the others."""
         done, rest = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        failures = [failure for task in done if (failure := task.exception()) is not None]
-        if failures:
+        if failures := [failure for task in done if (failure := task.exception())]:
             await asyncio.gather(*rest, return_exceptions=True)
             raise failures[0]
         return rest

@@ -67,13 +67,11 @@ def append_row(path: Path, row: Row) -> None:
     """Write a line and wait until it is on the disk: it has been paid for."""
     with _writing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            torn = False
+        with path.open("a+b") as file:
             if file.tell():
-                with path.open("rb") as before:
-                    before.seek(-1, os.SEEK_END)
-                    torn = before.read(1) != b"\n"
+                file.seek(-1, os.SEEK_END)
+            torn = file.read(1) not in (b"", b"\n")
             line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
-            file.write((b"\n" if torn else b"") + line.encode())
+            file.write(b"\n" * torn + line.encode())
             file.flush()
             os.fsync(file.fileno())

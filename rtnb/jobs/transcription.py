@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -126,24 +127,18 @@ class Transcription(AudioJob["Transcription", Segment]):
         return f"Transcription({about}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:
-        rows = [
-            [short_clock(segment.start_seconds), *([segment.speaker] if segment.speaker else []), segment.text or "–"]
-            for segment in self.segments
-        ]
+        segments = self.segments
+        rows = [[short_clock(s.start_seconds), *filter(None, [s.speaker]), s.text or "–"] for s in segments]
         caption = f"{self._source.name}, {self.model}, {self.source}, {self.cost}"
-        wide = any(len(row) == 3 for row in rows)
-        return html.table(["at", *(["who"] if wide else []), "words"], rows, caption=caption)
+        who = ["who"] if any(segment.speaker for segment in segments) else []
+        return html.table(["at", *who, "words"], rows, caption=caption)
 
     # --- on the I/O thread
 
     def _ready(self) -> list[Segment]:
         """Return the segments with none missing before them."""
-        ready: list[Segment] = []
-        for number in range(len(self._cuts)):
-            if number not in self._done:
-                break
-            ready += self._done[number]
-        return ready
+        numbers = takewhile(self._done.__contains__, count())
+        return [segment for number in numbers for segment in self._done[number]]
 
     def _missing(self) -> BaseException | None:
         if self._all_sent and len(self._done) == len(self._cuts):
@@ -162,11 +157,10 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._all_sent = True
         while len(self._done) < len(self._cuts):
             await self._next()
-        segments = self.segments
-        if segments and all(segment.error for segment in segments):
-            raise ServerError(
-                f"The server could not transcribe any of it. It said: {segments[0].error} Check model= and language=."
-            )
+        errors = [segment.error for segment in self.segments]
+        if errors and all(errors):
+            said = f"It said: {errors[0]} Check model= and language=."
+            raise ServerError(f"The server could not transcribe any of it. {said}")
 
     async def _send(self, piece: bytes | Cut) -> None:
         if isinstance(piece, bytes):
