@@ -18,24 +18,8 @@ from typing import Any
 
 from rtnb.errors import RtnbWarning
 
-__all__ = [
-    "DEFAULT",
-    "VOICES",
-    "WARN_DAYS",
-    "Ending",
-    "Limits",
-    "Model",
-    "Models",
-    "Prices",
-    "Rate",
-    "get",
-    "known_on",
-    "limits",
-    "load",
-    "read",
-    "shutdown_notice",
-    "warn_shutdown",
-]
+__all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Ending", "Limits", "Model", "Models", "Prices", "Rate"]
+__all__ += ["get", "known_on", "limits", "load", "read", "shutdown_notice", "warn_shutdown"]
 
 WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
@@ -79,9 +63,9 @@ class Prices:
     @property
     def audio_in_per_minute_usd(self) -> float | None:
         """US dollars for a minute of speech sent (600 tokens), cached nowhere. None where unknown."""
-        if self.per_minute_usd is not None:
+        if self.per_minute_usd is not None or self.audio.input is None:
             return self.per_minute_usd
-        return None if self.audio.input is None else self.audio.input * limits().audio_in_tokens_per_minute / 1e6
+        return self.audio.input * limits().audio_in_tokens_per_minute / 1e6
 
     @property
     def audio_out_per_minute_usd(self) -> float | None:
@@ -140,7 +124,7 @@ class Model:
     @property
     def prices(self) -> Prices | None:
         """Newest prices. None where no price is known."""
-        return self.history[-1] if self.history else None
+        return self.prices_on()
 
     def prices_on(self, day: date | None = None) -> Prices | None:
         """Return the prices in force on a day.
@@ -151,10 +135,7 @@ class Model:
         Returns:
             The prices, or None where none is known for that day.
         """
-        if day is None:
-            return self.prices
-        in_force = [prices for prices in self.history if prices.since <= day]
-        return in_force[-1] if in_force else None
+        return next((prices for prices in reversed(self.history) if day is None or prices.since <= day), None)
 
     def is_gone(self, today: date | None = None) -> bool:
         """Return whether the model has been shut down by `today` (None: the present day)."""
@@ -250,13 +231,15 @@ def read() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
 
 
+def with_tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with a tuple for each list, for TOML has no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+
+
 def _prices(table: dict[str, Any]) -> Prices:
     # TOML has no null, so "none" stands for a price that does not exist.
-    rates = {
-        name: Rate(*(None if number == "none" else float(number) for number in numbers))
-        for name, numbers in table.items()
-        if isinstance(numbers, list)
-    }
+    lists = {name: numbers for name, numbers in table.items() if isinstance(numbers, list)}
+    rates = {name: Rate(*(None if n == "none" else float(n) for n in numbers)) for name, numbers in lists.items()}
     return Prices(**table | rates)
 
 
@@ -270,13 +253,10 @@ def load() -> Models:
     data = read()
     models: dict[str, Model] = {}
     for table in data["model"]:
-        about = dict(table)
-        history = tuple(_prices(prices) for prices in about.pop("prices", ()))
-        snapshots: dict[str, dict[str, Any]] = about.pop("snapshots", {})
-        about.pop("deprecated", None)
-        model = Model(**about, history=history)
-        models[model.name] = model
-        for name, differs in snapshots.items():
+        history = tuple(_prices(prices) for prices in table.get("prices", ()))
+        about = {name: fact for name, fact in table.items() if name not in ("prices", "snapshots", "deprecated")}
+        models[table["name"]] = model = Model(**about, history=history)
+        for name, differs in table.get("snapshots", {}).items():
             shutdown = differs.get("shutdown", model.shutdown)
             dated = re.search(r"\d{4}-\d\d-\d\d$", name)
             models[name] = replace(
@@ -307,9 +287,7 @@ def get(name: str) -> Model:
 @cache
 def limits() -> Limits:
     """Return what OpenAI's servers allow, and the token arithmetic."""
-    facts: dict[str, Any] = read()["limits"] | read()["tokens"]
-    # TOML has no tuples: the least and the greatest value of something are a list there.
-    return Limits(**facts | {name: tuple(value) for name, value in facts.items() if isinstance(value, list)})
+    return Limits(**with_tuples(read()["limits"] | read()["tokens"]))
 
 
 def known_on() -> date:

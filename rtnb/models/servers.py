@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from rtnb.errors import InputError
-from rtnb.models.catalogue import read
+from rtnb.models.catalogue import read, with_tuples
 
 __all__ = ["Provider", "provider", "provider_of", "providers"]
 
@@ -78,10 +78,7 @@ class Provider:
 def providers() -> tuple[Provider, ...]:
     """Return every known kind of server, in the order their addresses are tried."""
     return tuple(
-        Provider(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-            | {"matches": re.compile(table["matches"], re.IGNORECASE)}
-        )
+        Provider(**with_tuples(table) | {"matches": re.compile(table["matches"], re.IGNORECASE)})
         for table in read()["provider"]
     )
 
