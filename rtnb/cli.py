@@ -83,8 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 def _doctor(args: argparse.Namespace) -> int:
     from rtnb.diagnosis.doctor import doctor
 
-    report = doctor(model=args.model, url=args.url, learners=args.learners)
-    print(report)
+    print(report := doctor(model=args.model, url=args.url, learners=args.learners))
     return 0 if report.ok else 1
 
 
@@ -146,22 +145,16 @@ def _notebooks(args: argparse.Namespace) -> int:
     source = next((folder for folder in places if any(folder.glob("*.ipynb"))), None)
     if source is None:
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
-    copied = kept = 0
-    for file in sorted(source.rglob("*")):
-        # In a checkout there is also what they are made from; a learner wants what can be run.
-        parts = file.relative_to(source).parts
-        apart = any(part.startswith((".", "__")) or part in ("source", "images") for part in parts)
-        if apart or not file.is_file():
-            continue
-        target = args.folder / file.relative_to(source)
-        if target.exists() and not args.force:
-            kept += 1
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-        copied += 1
+    # In a checkout there is also what they are made from; a learner wants what can be run.
+    files = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]
+    wanted = [f for f in files if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
+    missing = [file for file in wanted if args.force or not (args.folder / file).exists()]
+    for file in missing:
+        (args.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, args.folder / file)
+    kept = len(wanted) - len(missing)
     as_they_were = f", {kept} kept as they were (--force overwrites)" if kept else ""
-    print(f"{copied} files copied to {args.folder}{as_they_were}")
+    print(f"{len(missing)} files copied to {args.folder}{as_they_were}")
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
         print(f"Open the first one:  jupyter lab {first}")
     return 0

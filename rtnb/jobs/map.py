@@ -131,19 +131,14 @@ class Results(Handle["Results"]):
 
         super().__init__()
         self.path = path
-        self.skipped = 0
-        self._jobs = jobs
-        self._prompt = prompt
-        self._connection = connection
-        self._model = connection["model"]
-        self._source = source
-        self._concurrency = concurrency
+        self.skipped = self._dead = 0
+        self._jobs, self._prompt, self._connection = jobs, prompt, connection
+        self._source, self._concurrency = source, concurrency
         self._rows: dict[str, Row] = {}
         self._lock = threading.Lock()
         self._running: set[Session] = set()
         self._cancelled = False
         self._allowance = _Allowance(prompt, connection)
-        self._dead = 0
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
 
@@ -193,11 +188,10 @@ class Results(Handle["Results"]):
         return self.rows[index]
 
     def __repr__(self) -> str:
-        rows = self.rows
         state = "" if self.done else ", still going"
         failed = f", {len(self.failed)} failed" if self.failed else ""
         where = f", {self.path}" if self.path else ""
-        count = f"{len(rows)} of {len(self._jobs)}{failed}"
+        count = f"{len(self)} of {len(self._jobs)}{failed}"
         return f"Results({count}, {money(self.usd)}, {self._source}{where}{state})"
 
     def _repr_html_(self) -> str:
@@ -213,8 +207,7 @@ class Results(Handle["Results"]):
             await self._ask_all()
         except BaseException as raised:
             error = raised
-        finally:
-            self._bar.close()
+        self._bar.close()
         if isinstance(error, Exception):
             self._fail(error)
         elif self._cancelled:
@@ -228,7 +221,8 @@ class Results(Handle["Results"]):
         known = await loop.run_in_executor(None, read_rows, self.path) if self.path else {}
         how = {name: value for name in _MATTERS if (value := self._connection[name]) is not None}
         for job in self._jobs:
-            await loop.run_in_executor(None, job.identify, (self._prompt, self._model, self._source, how))
+            asked = (self._prompt, self._connection["model"], self._source, how)
+            await loop.run_in_executor(None, job.identify, asked)
             if (row := known.get(job.key)) and row.over and job.key not in self._rows:
                 self._rows[job.key] = row
                 self.skipped += 1
@@ -276,8 +270,8 @@ class Results(Handle["Results"]):
         self._bar.update(sum(other.key == job.key for other in self._jobs))
 
     async def _answer(self, job: _Job) -> Row | None:
-        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds, "model": self._model}
-        about |= {"source": self._source, "prompt": self._prompt}
+        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds}
+        about |= {"source": self._source, "prompt": self._prompt, "model": self._connection["model"]}
         if job.problem is not None:
             return Row(status="failed", error=str(job.problem), **about)
         session = connect(**self._connection)
@@ -287,36 +281,24 @@ class Results(Handle["Results"]):
             error: RtnbError | None = None
             try:
                 await reply
-            except _FATAL as fatal:
-                if not reply.usage:
-                    raise
-                error = fatal
-            except ConnectionFailed as broken:
-                if self._cancelled:
-                    return None
-                self._dead += 1
-                if self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values()):
-                    raise
-                error = broken
+                self._dead = 0
             except RtnbError as failed:
                 error = failed
-            else:
-                self._dead = 0
-            sound = None
+                broken = isinstance(failed, ConnectionFailed)
+                if broken and self._cancelled:
+                    return None
+                self._dead += broken
+                dead = self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values())
+                if (broken and dead) or (isinstance(failed, _FATAL) and not reply.usage):
+                    raise
             if reply.audio is not None and self.path is not None:
                 folder = self.path.with_name(self.path.stem + "_sounds")
                 target = folder / f"{Path(job.name).stem}-{job.key[:8]}.ogg"
-                sound = str(await asyncio.to_thread(reply.audio.save, target))
-            return Row(
-                # A budget that ended after the answer was there does not undo the answer.
-                status=reply.status if error is None or isinstance(error, BudgetExceeded) else "failed",
-                text=reply.text,
-                usd=reply.cost.usd,
-                tokens=reply.usage.total_tokens,
-                sound=sound,
-                error=str(error) if error is not None else None,
-                **about,
-            )
+                about["sound"] = str(await asyncio.to_thread(reply.audio.save, target))
+            # A budget that ended after the answer was there does not undo the answer.
+            status = reply.status if error is None or isinstance(error, BudgetExceeded) else "failed"
+            about |= {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
+            return Row(status=status, error=str(error) if error is not None else None, **about)
         finally:
             self._running.discard(session)
             session.close()
@@ -327,14 +309,12 @@ def _jobs(clips: Any) -> list[_Job]:
     given: list[Any] = []
     several = isinstance(clips, Iterable) and not isinstance(clips, str | bytes | Clip | os.PathLike)
     for part in clips if several and not hasattr(clips, "clips") else [clips]:
-        if isinstance(part, str | os.PathLike) and Path(part).expanduser().is_dir():
-            folder = Path(part).expanduser()
-            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
-            if not files:
+        parts = [part]
+        if isinstance(part, str | os.PathLike) and (folder := Path(part).expanduser()).is_dir():
+            parts = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
+            if not parts:
                 raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-            given += files
-        else:
-            given.append(part)
+        given += parts
     steps = read_parts(given)
     found = [(step.source, step.label) for step in steps if isinstance(step, Recording)]
     if len(found) < len(steps):
