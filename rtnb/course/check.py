@@ -68,18 +68,14 @@ def check(number: str, *made: Any) -> Verdict:
         InputError: If there is no such exercise, or it needs another number of things.
     """
     if number not in _CHECKERS:
-        raise InputError(
-            f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}.", number=number
-        )
+        why = f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}."
+        raise InputError(why, number=number)
     if not made or any(thing is None for thing in made):
         sentence = say("Nothing here yet. Put your own line in place of None and run the cell again.")
         return Verdict(number, "nothing", sentence)
     if len(made) != len(signature(_CHECKERS[number]).parameters):
-        raise InputError(
-            f"Your check of {number} was given {len(made)} things, which is not what it reads. "
-            "Hand over what the notebook names.",
-            number=number,
-        )
+        why = f"Your check of {number} was given {len(made)} things, which is not what it reads."
+        raise InputError(f"{why} Hand over what the notebook names.", number=number)
     try:
         return Verdict(number, "right", _CHECKERS[number](*made))
     except Wrong as wrong:

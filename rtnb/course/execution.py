@@ -73,15 +73,9 @@ def execute(
     async def run() -> None:
         clean = dict.fromkeys(_SECRETS, "") | (environment or {})
         with tempfile.TemporaryDirectory() as folder:
-            client = NotebookClient(
-                notebook,
-                km=_kernel(python or sys.executable, clean),
-                timeout=seconds_per_cell,
-                resources={"metadata": {"path": folder}},
-                record_timing=False,
-                store_widget_state=False,
-                coalesce_streams=True,
-            )
+            kernel, resources = _kernel(python or sys.executable, clean), {"metadata": {"path": folder}}
+            how = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}
+            client = NotebookClient(notebook, km=kernel, timeout=seconds_per_cell, resources=resources, **how)
             async with client.async_setup_kernel(cleanup_kc=True):  # not by itself, where the manager is ours
                 for index in (count, *range(count), count + 1):
                     await client.async_execute_cell(notebook.cells[index], index)

@@ -6,7 +6,6 @@ Transcriptions and translations are such sessions; `AudioJob` is what their hand
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, cast
 
@@ -96,7 +95,6 @@ class AudioJob(Stream[T, P]):
         self._source = audio_source
         self._budget = budget
         self._news = asyncio.Event()
-        self._listeners: list[Callable[[], None]] = []
         self._running = io_thread.submit(self._run())
 
     @property
@@ -169,45 +167,35 @@ class AudioJob(Stream[T, P]):
             self._finish(cast(T, self))  # what a job is awaited for is the job itself
         else:
             self._fail(error)
-        self._tell()
+        self._news.set()
         self.session.close()
 
     async def _open_and_work(self) -> None:
         await self.session
         await self._work()
 
-    def _tell(self) -> None:
-        """Wake who waits for something new."""
-        self._news.set()
-        for listener in list(self._listeners):
-            listener()
-
     async def _next(self) -> None:
+        """Wait for something new."""
         self._news.clear()
         await self._news.wait()
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
-        given = 0
+        async def feed() -> None:
+            given, over = 0, False
+            while not over:
+                over = self.done  # looked at first: what comes last is there before it is over
+                for piece in self._ready()[given:]:
+                    given += 1
+                    put(piece)
+                if not over:
+                    await self._next()
+            put(None)
 
-        def catch_up() -> None:
-            nonlocal given
-            over = self.done  # looked at first: what comes last is there before it is over
-            for piece in self._ready()[given:]:
-                given += 1
-                put(piece)
-            if over:
-                end()
-                put(None)
-
-        def begin() -> None:
-            self._listeners.append(catch_up)
-            catch_up()
+        feeding = io_thread.submit(feed())
 
         def end() -> None:
-            with contextlib.suppress(ValueError):
-                self._listeners.remove(catch_up)
+            feeding.cancel()
 
-        io_thread.io_loop().call_soon_threadsafe(begin)
         return end
 
 

@@ -63,4 +63,4 @@ class PlainTranscription(Transcription):
             self._partial += update.event.get("delta") or ""
         elif update.event["type"] == "transcription.done":
             self._outcome = (update.event.get("text") or self._partial, None)
-        self._tell()
+        self._news.set()

@@ -205,7 +205,7 @@ class Transcription(AudioJob["Transcription", Segment]):
                 self._book(update.event.get("usage"))
                 self._settle(number, update.whole)
             else:
-                self._tell()
+                self._news.set()
         elif isinstance(update, c.InputTranscriptFailed):
             self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
 
@@ -236,4 +236,4 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._done[number] = self._parts.get(number) or [whole]
         if error:
             self.warnings.append(f"{short_clock(cut.start_seconds)} could not be transcribed: {error}")
-        self._tell()
+        self._news.set()

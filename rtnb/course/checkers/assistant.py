@@ -33,10 +33,8 @@ def replayed(made: Any) -> str:
     """Check that a replay answered."""
     session = made.session if isinstance(made, Reply) else session_of(made)
     if session.source != "replay":
-        raise Wrong(
-            "This was answered by {source}, not by a recording. Save a session, then rtnb.connect(replay=path).",
-            source=session.source,
-        )
+        sentence = "This was answered by {source}, not by a recording. Save a session, then rtnb.connect(replay=path)."
+        raise Wrong(sentence, source=session.source)
     if not completed(session):
         raise Wrong("The replay is open, but nothing was asked of it. Ask what was asked when it was recorded.")
     return say("Right: the same words and the same sound again, with no key and at no cost.")

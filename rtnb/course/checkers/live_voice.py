@@ -43,12 +43,11 @@ def patient(made: Any) -> str:
     if stops == 0:
         raise Wrong("The server never heard an end of speech. Feed the whole clip and enough silence after it.")
     if stops > 1:
-        raise Wrong(
+        sentence = (
             "The server heard {stops} turns: it took the pause for the end. "
-            "Raise silence_duration_ms, which is {silence_ms} now.",
-            stops=stops,
-            silence_ms=silence_ms,
+            "Raise silence_duration_ms, which is {silence_ms} now."
         )
+        raise Wrong(sentence, stops=stops, silence_ms=silence_ms)
     if not completed(session):
         raise Wrong("One turn, as wanted; wait for its answer before you close the session.")
     return say("Right: with {silence_ms} ms of patience the pause stayed inside one turn.", silence_ms=silence_ms)

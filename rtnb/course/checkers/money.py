@@ -35,12 +35,10 @@ def cost_by_hand(answer: Any, usd: Any) -> str:
     for line in cost.lines:
         if line.usd and _near(given, cost.usd - line.usd):
             raise Wrong("Nearly: one line is missing, {what}.", what=line.what)
-    raise Wrong(
-        "You have ${given:.6f}, the lines of reply.cost add up to ${usd:.6f}. "
-        "Show reply.cost and compare line by line.",
-        given=given,
-        usd=cost.usd,
+    sentence = (
+        "You have ${given:.6f}, the lines of reply.cost add up to ${usd:.6f}. Show reply.cost and compare line by line."
     )
+    raise Wrong(sentence, given=given, usd=cost.usd)
 
 
 def stopped(made: Any) -> str:
