@@ -74,10 +74,12 @@ class Key:
         return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "api")
 
     def __repr__(self) -> str:
-        return f"Key({_mask(self.reveal())}, from {self.source})"
+        return f"Key({self}, from {self.source})"
 
     def __str__(self) -> str:
-        return _mask(self.reveal())
+        # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
+        match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", self.reveal())
+        return f"{match[0] if match else ''}…"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -98,11 +100,10 @@ class Key:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("Your key does not go into files: it cannot be pickled. Find it again with find_key().")
 
-    def __copy__(self) -> Key:
+    def __copy__(self, memo: object = None) -> Key:
         return self
 
-    def __deepcopy__(self, memo: object) -> Key:
-        return self
+    __deepcopy__ = __copy__
 
 
 def hold(key: str | Key | None) -> Key | None:
@@ -116,12 +117,6 @@ def hold(key: str | Key | None) -> Key | None:
     object.__setattr__(held, "_reveal", lambda: key)
     object.__setattr__(held, "source", "the key= argument")
     return held
-
-
-def _mask(value: str) -> str:
-    # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
-    match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(value))
-    return f"{match[0] if match else ''}…"
 
 
 # Patterns that keep a text from being a key, and sentences that do not quote it.

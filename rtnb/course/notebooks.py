@@ -104,11 +104,9 @@ def cost_sheet(folder: Path, learners: int) -> str:
         rows.append([name, str(taken), *sums])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    notes = [
-        f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:",
-        "a class that experiments spends more. Three times this is a sensible limit for the project.",
-    ]
-    return "\n".join([*lines, "", *notes])
+    tokens = f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:"
+    limit = "a class that experiments spends more. Three times this is a sensible limit for the project."
+    return "\n".join([*lines, "", tokens, limit])
 
 
 def _folder() -> Path:

@@ -52,7 +52,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Return whether nothing was found that keeps things from working."""
-        return not self._errors
+        return all(finding.state != "error" for finding in self.findings)
 
     @property
     def line(self) -> str:
@@ -80,15 +80,12 @@ class Report:
         return mask_secrets("\n".join([*lines, "", self._headline, "For your teacher: " + self.line]))
 
     @property
-    def _errors(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.state == "error"]
-
-    @property
     def _headline(self) -> str:
-        if not self._errors:
+        errors = [finding.symptom for finding in self.findings if finding.state == "error"]
+        if not errors:
             return "Nothing found that keeps this from working."
-        count = len(self._errors)
-        return mask_secrets(f"{count} thing{' needs' if count == 1 else 's need'} mending: {self._errors[0].symptom}.")
+        need = "1 thing needs" if len(errors) == 1 else f"{len(errors)} things need"
+        return mask_secrets(f"{need} mending: {errors[0]}.")
 
     def _repr_html_(self) -> str:
         masked = [(f, mask_secrets(f.cause), mask_secrets(f.remedy)) for f in self.findings]

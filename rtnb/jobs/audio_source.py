@@ -155,9 +155,8 @@ class AudioJob(Stream[T, P]):
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             error = work.exception() if work.done() else None
-            if isinstance(error, ConnectionFailed):
-                await gone  # the session's own end, which is next, knows why
             if not work.done() or isinstance(error, ConnectionFailed):
+                await gone  # the session's own end, which is next, knows why
                 error = self._missing()
         except BaseException as raised:
             error = raised if isinstance(raised, Exception) else self._missing()

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -134,8 +133,7 @@ class Results(Handle["Results"]):
         self.skipped = self._dead = 0
         self._jobs, self._prompt, self._connection = jobs, prompt, connection
         self._source, self._concurrency = source, concurrency
-        self._rows: dict[str, Row] = {}
-        self._lock = threading.Lock()
+        self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
         self._running: set[Session] = set()
         self._cancelled = False
         self._allowance = _Allowance(prompt, connection)
@@ -147,8 +145,7 @@ class Results(Handle["Results"]):
     @property
     def rows(self) -> list[Row]:
         """Answers so far, in the order of the recordings."""
-        with self._lock:
-            return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
+        return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
 
     @property
     def failed(self) -> list[Row]:
@@ -263,8 +260,7 @@ class Results(Handle["Results"]):
             self._allowance.end(job, row.usd if row else None)
         if row is None:
             return
-        with self._lock:
-            self._rows[job.key] = row
+        self._rows[job.key] = row
         if self.path is not None:
             await asyncio.get_running_loop().run_in_executor(None, append_row, self.path, row)
         self._bar.update(sum(other.key == job.key for other in self._jobs))
