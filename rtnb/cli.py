@@ -41,9 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from rtnb.server import command as practice
 
-    parser = argparse.ArgumentParser(
-        prog="rtnb", description="Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
-    )
+    about = "Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
+    parser = argparse.ArgumentParser(prog="rtnb", description=about)
     parser.add_argument("--version", action="version", version=f"rtnb {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -52,18 +51,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    demo = command("demo", _demo, "ask about a recording and save the spoken answer")
-    recording = "a sound file of any kind (left out: a recording that ships with rtnb)"
-    demo.add_argument("recording", nargs="?", help=recording)
-    asked = "what to ask (default: %(default)s)"
-    demo.add_argument("prompt", nargs="?", default="Summarize this audio content", help=asked)
+    demo = command("demo", _demo, "ask about a recording and save the spoken answer").add_argument
+    demo("recording", nargs="?", help="a sound file of any kind (left out: a recording that ships with rtnb)")
+    demo("prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)")
     out = "where the answer goes; its ending tells the format (default: output_audio.wav here, never in a checkout)"
-    demo.add_argument("--out", metavar="FILE", help=out)
-    demo.add_argument("--model", help="the model's name")
-    demo.add_argument("--voice", help="the voice that answers")
-    demo.add_argument("--url", help="another server that speaks the protocol")
-    demo.add_argument("--practice", action="store_true", help="use the practice server, whatever keys there are")
-    demo.add_argument("--verbose", action="store_true", help="print every event")
+    demo("--out", metavar="FILE", help=out)
+    demo("--model", help="the model's name")
+    demo("--voice", help="the voice that answers")
+    demo("--url", help="another server that speaks the protocol")
+    demo("--practice", action="store_true", help="use the practice server, whatever keys there are")
+    demo("--verbose", action="store_true", help="print every event")
 
     practice.add_arguments(command("practice", practice.main, "run the practice server"))
 

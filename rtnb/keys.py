@@ -46,9 +46,9 @@ class Key:
     def __init__(self, value: str | Key, source: str = "the key= argument") -> None:
         # Set before anything can fail: a traceback prints `self` too.
         object.__setattr__(self, "_reveal", str)
-        object.__setattr__(self, "source", source)
         if isinstance(value, Key):
             source, value = value.source, value.reveal()
+        object.__setattr__(self, "source", source)
         if not isinstance(value, str):
             kind = type(value).__name__
             value = ""
@@ -61,7 +61,6 @@ class Key:
             why = f"Your key from {source} cannot be an API key: it {problem}. {remedy}"
             raise InputError(why, source=source, problem=problem)
         object.__setattr__(self, "_reveal", keep_secret(secret))
-        object.__setattr__(self, "source", source)
 
     def reveal(self) -> str:
         """Return the key itself. Only for the header that carries it to the server."""

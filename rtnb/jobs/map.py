@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -167,7 +167,7 @@ class Results(Handle["Results"]):
             import pandas
         except ImportError as error:
             raise InputError("Your Python has no pandas. Install it (pip install pandas), or use .rows.") from error
-        return pandas.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
+        return pandas.DataFrame([asdict(row) for row in self.rows], columns=[*Row.__dataclass_fields__])
 
     def cancel(self) -> None:
         """Stop; what was answered stays, and running the same cell again goes on from here."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -50,12 +50,13 @@ class Row:
 
 def read_rows(path: Path) -> dict[str, Row]:
     """Read the file as far as it goes; a last line that a crash tore is left out."""
-    names = {field.name for field in fields(Row)}
     rows: dict[str, Row] = {}
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_text("utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError, AttributeError):
-                row = Row(**{name: value for name, value in json.loads(line).items() if name in names})
+                row = Row(
+                    **{name: value for name, value in json.loads(line).items() if name in Row.__dataclass_fields__}
+                )
                 rows[row.key] = row
     return rows
 

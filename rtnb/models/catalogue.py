@@ -253,21 +253,17 @@ def load() -> Models:
     data = read()
     models: dict[str, Model] = {}
     for table in data["model"]:
-        history = tuple(_prices(prices) for prices in table.get("prices", ()))
+        history = tuple(map(_prices, table.get("prices", ())))
         about = {name: fact for name, fact in table.items() if name not in ("prices", "snapshots", "deprecated")}
         models[table["name"]] = model = Model(**about, history=history)
         for name, differs in table.get("snapshots", {}).items():
             shutdown = differs.get("shutdown", model.shutdown)
             dated = re.search(r"\d{4}-\d\d-\d\d$", name)
-            models[name] = replace(
-                model,
-                name=name,
-                # A dated snapshot is as old as the date in its name says.
-                since=date.fromisoformat(dated[0]) if dated else None,
-                history=history[:1] if differs.get("launch_prices_only") else history,
-                shutdown=shutdown,
-                status="gone" if shutdown and shutdown <= data["known_on"] else model.status,
-            )
+            # A dated snapshot is as old as the date in its name says.
+            since = date.fromisoformat(dated[0]) if dated else None
+            prices = history[:1] if differs.get("launch_prices_only") else history
+            status = "gone" if shutdown and shutdown <= data["known_on"] else model.status
+            models[name] = replace(model, name=name, since=since, history=prices, shutdown=shutdown, status=status)
     endings = tuple(Ending(**ending) for ending in data["ending"])
     return Models(models, default=data["default"], known_on=data["known_on"], endings=endings)
 
