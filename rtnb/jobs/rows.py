@@ -54,9 +54,8 @@ def read_rows(path: Path) -> dict[str, Row]:
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_text("utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError, AttributeError):
-                row = Row(
-                    **{name: value for name, value in json.loads(line).items() if name in Row.__dataclass_fields__}
-                )
+                held = json.loads(line)
+                row = Row(**{name: held[name] for name in held.keys() & Row.__dataclass_fields__})
                 rows[row.key] = row
     return rows
 

@@ -192,31 +192,26 @@ class Transcription(AudioJob["Transcription", Segment]):
             self._settle(number, "", str(refused))
 
     def _take(self, update: Any) -> None:
+        number = self._items.get(update.event.get("item_id") or "")
         if isinstance(update, c.Committed) and self._uncommitted:
             self._items[update.item_id] = self._uncommitted.popleft()  # in the order of the commits (recorded)
-            return
-        number = self._items.get(getattr(update, "item_id", "") or "")
-        if isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
-            self._take_part(update.event)
         elif number is None:
             return
-        elif isinstance(update, c.InputTranscript):
-            if update.final:
-                self._book(update.event.get("usage"))
-                self._settle(number, update.whole)
-            else:
-                self._news.set()
+        elif isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
+            self._take_part(number, update.event)
+        elif isinstance(update, c.InputTranscript) and update.final:
+            self._book(update.event.get("usage"))
+            self._settle(number, update.whole)
         elif isinstance(update, c.InputTranscriptFailed):
             self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+        self._news.set()
 
-    def _take_part(self, event: dict[str, Any]) -> None:
+    def _take_part(self, number: int, event: dict[str, Any]) -> None:
         """Take one speaker's part of a stretch, with times from the stretch's beginning."""
-        number = self._items.get(event.get("item_id") or "")
-        if number is not None:
-            begin = self._cuts[number].start_seconds
-            start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
-            part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
-            self._parts.setdefault(number, []).append(part)
+        begin = self._cuts[number].start_seconds
+        start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
+        part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
+        self._parts.setdefault(number, []).append(part)
 
     def _check_budget(self, cut: Cut) -> None:
         if self._budget is not None:
