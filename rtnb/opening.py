@@ -195,16 +195,15 @@ def find_server(
 
         local = serve(connection["replay"], connection["replay_speed"]) + beside
         return endpoint.resolve(local, model, source="replay", provider="practice")
-    if not connection["practice"] and url:
-        where = _server_at(url, model, key, provider)
-        if not (where.provider.responses or transcribe):
-            unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
-            raise InputError(unable, provider=where.provider.name)
-        return where
-    found = None if connection["practice"] else keys.lookup(key)
-    if found is not None:
-        return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
     if not connection["practice"]:
+        if url:
+            where = _server_at(url, model, key, provider)
+            if not (where.provider.responses or transcribe):
+                unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
+                raise InputError(unable, provider=where.provider.name)
+            return where
+        if found := keys.lookup(key):
+            return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
         say_no_key()
     return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
 

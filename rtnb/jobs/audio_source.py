@@ -122,7 +122,7 @@ class AudioJob(Stream[T, P]):
     # --- what a subclass says
 
     async def _work(self) -> None:
-        """Send the audio and wait until everything has come; the session is open."""
+        """Wait for the session to open, send the audio, and wait until everything has come."""
         raise NotImplementedError
 
     def _take(self, update: Any) -> None:
@@ -151,7 +151,7 @@ class AudioJob(Stream[T, P]):
         end = self.session.subscribe(take)
         if self.session.state == "closed":
             gone.set_result(None)
-        work = asyncio.ensure_future(self._open_and_work())
+        work = asyncio.ensure_future(self._work())
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             error = work.exception() if work.done() else None
@@ -168,10 +168,6 @@ class AudioJob(Stream[T, P]):
             self._fail(error)
         self._news.set()
         self.session.close()
-
-    async def _open_and_work(self) -> None:
-        await self.session
-        await self._work()
 
     async def _next(self) -> None:
         """Wait for something new."""

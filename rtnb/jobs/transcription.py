@@ -146,6 +146,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         return self.session.error or connection_errors.ended(None, "", self.session.url)
 
     async def _work(self) -> None:
+        await self.session
         cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
         async for block in self._source.blocks():
             for piece in cutter.feed(block):

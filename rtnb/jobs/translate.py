@@ -121,6 +121,7 @@ class Translation(AudioJob["Translation", Delta]):
         return self._why or self.session.error or ConnectionFailed(closed, url=self.session.url)
 
     async def _work(self) -> None:
+        await self.session
         rest, checked = b"", 0.0
         async for block in self._source.blocks():
             rest += block

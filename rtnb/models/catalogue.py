@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
@@ -200,26 +199,17 @@ class Limits:
     text_in_tokens_per_turn: int
 
 
-class Models(Mapping[str, Model]):
+class Models(dict[str, Model]):
     """All known models by name, in the order of the data file: newest and recommended first."""
 
     def __init__(self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]) -> None:
-        self._models = models
+        super().__init__(models)
         self.default = default
         """Name of the model used when none is asked for."""
         self.known_on = known_on
         """The day these facts were last checked."""
         self.endings = endings
         """Parts of the interface that end."""
-
-    def __getitem__(self, name: str) -> Model:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
 
     def __repr__(self) -> str:
         return f"Models({len(self)} names, known on {self.known_on})"
