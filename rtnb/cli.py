@@ -130,9 +130,8 @@ def _find_recording(name: str | None) -> Any:
 def _answer_path() -> Path:
     """Return `output_audio.wav` in the current folder; inside a checkout of rtnb, in a temporary one."""
     here = Path.cwd()
-    ours = ("pyproject.toml", "rtnb/cli.py")
-    inside = any(all((at / name).is_file() for name in ours) for at in (here, *here.parents))
-    return Path(tempfile.mkdtemp(prefix="rtnb-") if inside else "") / "output_audio.wav"
+    ours = any((at / "pyproject.toml").is_file() and (at / "rtnb/cli.py").is_file() for at in (here, *here.parents))
+    return Path(tempfile.mkdtemp(prefix="rtnb-") if ours else "") / "output_audio.wav"
 
 
 def _notebooks(args: argparse.Namespace) -> int:

@@ -69,8 +69,7 @@ class Key:
     @property
     def kind(self) -> str:
         """`"ephemeral"` for `ek_…` secrets, else `"project"`, `"service"`, `"admin"` or `"api"`."""
-        value = self.reveal()
-        return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "api")
+        return next((kind for prefix, kind in _KINDS.items() if self.reveal().startswith(prefix)), "api")
 
     def __repr__(self) -> str:
         return f"Key({self}, from {self.source})"

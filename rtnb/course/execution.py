@@ -88,8 +88,7 @@ def execute(
         asyncio.run(run())
     finally:
         del notebook.cells[count:]
-    spent: dict[str, float] = json.loads(after.outputs[0]["text"])
-    return spent
+    return json.loads(after.outputs[0]["text"])
 
 
 def tidy(notebook: Any) -> Any:

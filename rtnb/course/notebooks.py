@@ -73,8 +73,7 @@ def _take_outputs(composed: Any, ran: Any, name: str) -> dict[str, float]:
         raise ValueError(f"{name}: the code has changed, so its outputs have too; run it without --text")
     for cell, before in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
-    spent: dict[str, float] = ran.metadata["rtnb"]["spent"]
-    return spent
+    return ran.metadata["rtnb"]["spent"]
 
 
 def cost_sheet(folder: Path, learners: int) -> str:

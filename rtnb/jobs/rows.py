@@ -71,7 +71,6 @@ def append_row(path: Path, row: Row) -> None:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
             torn = file.read(1) not in (b"", b"\n")
-            line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
-            file.write(b"\n" * torn + line.encode())
+            file.write(b"\n" * torn + json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -137,8 +137,7 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     def _ready(self) -> list[Segment]:
         """Return the segments with none missing before them."""
-        numbers = takewhile(self._done.__contains__, count())
-        return [segment for number in numbers for segment in self._done[number]]
+        return [segment for number in takewhile(self._done.__contains__, count()) for segment in self._done[number]]
 
     def _missing(self) -> BaseException | None:
         if self._all_sent and len(self._done) == len(self._cuts):
@@ -158,8 +157,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._all_sent = True
         while len(self._done) < len(self._cuts):
             await self._next()
-        errors = [segment.error for segment in self.segments]
-        if errors and all(errors):
+        if (errors := [segment.error for segment in self.segments]) and all(errors):
             said = f"It said: {errors[0]} Check model= and language=."
             raise ServerError(f"The server could not transcribe any of it. {said}")
 

@@ -143,8 +143,7 @@ class Translation(AudioJob["Translation", Delta]):
         self._sent_seconds += seconds
         if self._budget is not None:
             self._budget.add(cost_of_minutes(seconds, self.model))
-        audio = frames.encode_audio(piece)
-        await self.session.send({"type": "session.input_audio_buffer.append", "audio": audio})
+        await self.session.send({"type": "session.input_audio_buffer.append", "audio": frames.encode_audio(piece)})
 
     def _take(self, update: Any) -> None:
         if isinstance(update, c.TextDelta):

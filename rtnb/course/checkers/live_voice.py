@@ -10,8 +10,7 @@ from rtnb.texts.language import say
 
 def _turn_detection(session: Session) -> dict[str, Any]:
     """Return the turn detection in force; {} where there is none."""
-    audio_input = (session.conversation.session.get("audio") or {}).get("input") or {}
-    return audio_input.get("turn_detection") or {}
+    return ((session.conversation.session.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
 
 
 def push_to_talk(session: Session) -> str:
