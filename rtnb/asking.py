@@ -1,7 +1,5 @@
 """One question on its own connection, shown as it happens; and sessions whose replies show themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Unpack
 

@@ -1,7 +1,5 @@
 """Command line: `rtnb demo | practice | doctor | prices | notebooks …`."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys

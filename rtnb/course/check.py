@@ -3,8 +3,6 @@
 What counts is what was sent and received, not how the code was written, so any code that does the job is right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Run a notebook with no key, and tidy what came out."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re

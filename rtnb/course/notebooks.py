@@ -4,8 +4,6 @@
 languages stay in step.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@ A source in `notebooks/source/` is text. `%% en` and `%% zh` begin the two langu
 cell both share; so the code of both languages is the same by construction.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Check the front end that shows the cells, and what can be told of microphone and speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any

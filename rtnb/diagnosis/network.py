@@ -1,7 +1,5 @@
 """Check the way to a server, step by step: proxy, name, port, TLS, the upgrade to a WebSocket."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket

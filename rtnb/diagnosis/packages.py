@@ -1,7 +1,5 @@
 """Check Python, its packages and the kernel's event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import platform
 import re

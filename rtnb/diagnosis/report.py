@@ -1,7 +1,5 @@
 """Findings of the checks and the report that shows them: symptom, cause, remedy."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field

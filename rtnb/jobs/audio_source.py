@@ -3,8 +3,6 @@
 Transcriptions and translations are such sessions; `AudioJob` is what their handles have in common.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, cast

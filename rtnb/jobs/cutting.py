@@ -1,7 +1,5 @@
 """Cut audio at its pauses while it comes."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass

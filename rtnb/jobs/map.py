@@ -5,8 +5,6 @@ the question, the model and who answers. A run that was stopped, by a crash, a b
 it ended by running the same cell again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
 import io

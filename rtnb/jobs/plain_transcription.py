@@ -6,8 +6,6 @@ vLLM is such a server (vllm/entrypoints/openai/realtime/connection.py): the mode
 next stretch begins when the words of the one before are there.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

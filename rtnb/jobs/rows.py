@@ -1,7 +1,5 @@
 """Results file of a map: JSON Lines, a row for each recording, appended the moment an answer is there."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

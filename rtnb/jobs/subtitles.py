@@ -1,7 +1,5 @@
 """Stretches of speech with their words, and subtitles made of them."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterator, Sequence

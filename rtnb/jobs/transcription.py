@@ -7,8 +7,6 @@ gives every stretch its times, keeps an hour's recording from being one item, an
 billed and makes recognisers invent words.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from itertools import count, takewhile

@@ -4,8 +4,6 @@ A translation session (`/v1/realtime/translations`) has no turns and no question
 and words come out as they are ready (OpenAI SDK, `realtime_translation_*` types). It is billed by the minute.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Unpack
 

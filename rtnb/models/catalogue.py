@@ -4,8 +4,6 @@ Nothing here connects to a server. Every fact has its date and its source in the
 not an error: servers may serve any model under any name.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 import warnings

@@ -3,8 +3,6 @@
 Where a server differs from OpenAI's, a flag says so, and the rest of the package asks the flags, never the names.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from functools import cache

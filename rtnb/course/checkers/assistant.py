@@ -1,7 +1,5 @@
 """Check the exercises of notebook 7, the learner's own assistant."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtnb.course.checkers import evidence

@@ -1,7 +1,5 @@
 """Read the evidence that checkers judge: the reply or session handed over, and the events in its log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -51,7 +49,7 @@ def session_of(thing: Any) -> Session:
 
 
 # By the annotation of a parameter, how what was handed over for it is read; anything else is taken as it is.
-READERS: dict[str, Callable[[Any], Any]] = {"Reply": reply_of, "Session": session_of}
+READERS: dict[object, Callable[[Any], Any]] = {Reply: reply_of, Session: session_of}
 
 
 def events(session: Session, direction: Literal["sent", "received"], type_: str) -> list[dict[str, Any]]:

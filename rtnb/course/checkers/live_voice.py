@@ -1,7 +1,5 @@
 """Check the exercises of notebook 3, live voice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtnb.course.checkers.evidence import Exercises, Session, Wrong, completed, events, recordings

@@ -1,7 +1,5 @@
 """Check the exercises of notebook 4, tools and pictures."""
 
-from __future__ import annotations
-
 from rtnb.course.checkers.evidence import Exercises, Reply, Wrong, events, recordings, tool_outputs
 from rtnb.texts.language import say
 

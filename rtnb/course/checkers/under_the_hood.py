@@ -1,7 +1,5 @@
 """Check the exercises of notebook 5, under the hood."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong

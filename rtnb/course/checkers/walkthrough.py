@@ -1,7 +1,5 @@
 """Check the exercises of notebook 1, the walkthrough."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 
