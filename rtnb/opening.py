@@ -149,7 +149,7 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     """
     modalities = settings.modality(connection["modalities"])
     model = connection["model"]
-    if connection["replay"] is not None and model is None:
+    if model is None and connection["replay"] is not None:
         from rtnb.recording.load import open_recording
 
         model = open_recording(connection["replay"]).model

@@ -21,9 +21,8 @@ from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError
 from rtnb.jobs.rows import Row, append_row, read_rows
 from rtnb.money import Budget, estimate, money
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
-from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
+from rtnb.session import parts, settings
 from rtnb.session.session import Session
-from rtnb.session.settings import modality
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 
@@ -303,14 +302,14 @@ def _jobs(clips: Any) -> list[_Job]:
     given: list[Any] = []
     several = isinstance(clips, Iterable) and not isinstance(clips, str | bytes | Clip | os.PathLike)
     for part in clips if several and not hasattr(clips, "clips") else [clips]:
-        parts = [part]
+        files = [part]
         if isinstance(part, str | os.PathLike) and (folder := Path(part).expanduser()).is_dir():
-            parts = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
-            if not parts:
+            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in parts.SOUND_ENDINGS)
+            if not files:
                 raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-        given += parts
-    steps = read_parts(given)
-    found = [(step.source, step.label) for step in steps if isinstance(step, Recording)]
+        given += files
+    steps = parts.read_parts(given)
+    found = [(step.source, step.label) for step in steps if isinstance(step, parts.Recording)]
     if len(found) < len(steps):
         raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
     return [_Job(source, source.name if isinstance(source, Clip) else label) for source, label in found]
@@ -360,7 +359,7 @@ def map(
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     jobs = _jobs(clips)
-    how = {**connection, "model": model or models.DEFAULT, "modalities": modality(modalities)}
+    how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
     if where.provider.built_in and not connection["url"]:
         how["practice"] = True  # decided, and said, once; a saved session comes before it

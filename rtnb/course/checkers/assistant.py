@@ -1,7 +1,5 @@
 """Check the exercises of notebook 7, the learner's own assistant."""
 
-from typing import Any
-
 from rtnb.course.checkers import evidence
 from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, completed, recordings, tool_outputs
 from rtnb.money import costs
@@ -26,7 +24,7 @@ def own_assistant(session: Session) -> str:
     return say(sentence, turns=turns, calls=calls, cost=costs.money(session.cost.usd))
 
 
-def replayed(made: Any) -> str:
+def replayed(made: object) -> str:
     """Check that a replay answered."""
     session = made.session if isinstance(made, Reply) else evidence.session_of(made)
     if session.source != "replay":

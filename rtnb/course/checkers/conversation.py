@@ -1,7 +1,5 @@
 """Check the exercises of notebook 2, the conversation."""
 
-from typing import Any
-
 from rtnb.course.checkers.evidence import Exercises, Session, Wrong, events, recordings
 from rtnb.texts.language import say
 
@@ -39,7 +37,7 @@ def own_voice(session: Session) -> str:
     return say(sentence, voice=voice)
 
 
-def forgotten(session: Session, secret: Any) -> str:
+def forgotten(session: Session, secret: object) -> str:
     """Check that a word was in the conversation, is deleted from it everywhere, and was asked for once more."""
     if not isinstance(secret, str) or not secret.strip():
         raise Wrong("The secret should be the word itself, as text.")

@@ -1,7 +1,6 @@
 """Check the exercises of notebook 1, the walkthrough."""
 
 import base64
-from typing import Any
 
 from rtnb.audio import pcm
 from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, completed, recordings
@@ -27,7 +26,7 @@ def text_only(reply: Reply) -> str:
     )
 
 
-def first_delta(reply: Reply, count: Any) -> str:
+def first_delta(reply: Reply, count: object) -> str:
     """Check the number of bytes of PCM in the first delta."""
     deltas = _audio_deltas(reply)
     if not deltas:
