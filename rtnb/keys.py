@@ -76,7 +76,7 @@ class Key:
 
     def __str__(self) -> str:
         # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
-        match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", self.reveal())
+        match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(self.reveal()))
         return f"{match[0] if match else ''}…"
 
     def __format__(self, spec: str) -> str:
