@@ -3,8 +3,6 @@
 The public names, loaded when first used, so that `import rtnb` costs next to nothing.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One question on its own connection, shown as it happens; and sessions whose replies show themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -20,10 +18,7 @@ _LINGER_SECONDS = 0.25  # `rate_limits.updated` comes 29–46 ms after the end o
 
 @takes_options(ConnectionOptions)
 def ask(
-    *parts: Any,
-    response: Mapping[str, Any] | None = None,
-    show: bool = True,
-    **connection: Unpack[ConnectionOptions],
+    *parts: Any, response: Mapping[str, Any] | None = None, show: bool = True, **connection: Unpack[ConnectionOptions]
 ) -> Reply:
     """Ask one question and show the answer as it comes.
 

@@ -1,7 +1,5 @@
 """Command line: `rtnb demo | practice | doctor | prices | notebooks …`."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 import sys
@@ -41,9 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     from rtnb.server import command as practice
 
-    parser = argparse.ArgumentParser(
-        prog="rtnb", description="Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
-    )
+    about = "Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
+    parser = argparse.ArgumentParser(prog="rtnb", description=about)
     parser.add_argument("--version", action="version", version=f"rtnb {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -52,18 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    demo = command("demo", _demo, "ask about a recording and save the spoken answer")
-    recording = "a sound file of any kind (left out: a recording that ships with rtnb)"
-    demo.add_argument("recording", nargs="?", help=recording)
-    asked = "what to ask (default: %(default)s)"
-    demo.add_argument("prompt", nargs="?", default="Summarize this audio content", help=asked)
+    demo = command("demo", _demo, "ask about a recording and save the spoken answer").add_argument
+    demo("recording", nargs="?", help="a sound file of any kind (left out: a recording that ships with rtnb)")
+    demo("prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)")
     out = "where the answer goes; its ending tells the format (default: output_audio.wav here, never in a checkout)"
-    demo.add_argument("--out", metavar="FILE", help=out)
-    demo.add_argument("--model", help="the model's name")
-    demo.add_argument("--voice", help="the voice that answers")
-    demo.add_argument("--url", help="another server that speaks the protocol")
-    demo.add_argument("--practice", action="store_true", help="use the practice server, whatever keys there are")
-    demo.add_argument("--verbose", action="store_true", help="print every event")
+    demo("--out", metavar="FILE", help=out)
+    demo("--model", help="the model's name")
+    demo("--voice", help="the voice that answers")
+    demo("--url", help="another server that speaks the protocol")
+    demo("--practice", action="store_true", help="use the practice server, whatever keys there are")
+    demo("--verbose", action="store_true", help="print every event")
 
     practice.add_arguments(command("practice", practice.main, "run the practice server"))
 
@@ -83,8 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _doctor(args: argparse.Namespace) -> int:
     from rtnb.diagnosis.doctor import doctor
 
-    report = doctor(model=args.model, url=args.url, learners=args.learners)
-    print(report)
+    print(report := doctor(model=args.model, url=args.url, learners=args.learners))
     return 0 if report.ok else 1
 
 
@@ -134,9 +128,8 @@ def _find_recording(name: str | None) -> Any:
 def _answer_path() -> Path:
     """Return `output_audio.wav` in the current folder; inside a checkout of rtnb, in a temporary one."""
     here = Path.cwd()
-    ours = ("pyproject.toml", "rtnb/cli.py")
-    inside = any(all((at / name).is_file() for name in ours) for at in (here, *here.parents))
-    return Path(tempfile.mkdtemp(prefix="rtnb-") if inside else "") / "output_audio.wav"
+    ours = any((at / "pyproject.toml").is_file() and (at / "rtnb/cli.py").is_file() for at in (here, *here.parents))
+    return Path(tempfile.mkdtemp(prefix="rtnb-") if ours else "") / "output_audio.wav"
 
 
 def _notebooks(args: argparse.Namespace) -> int:
@@ -146,22 +139,16 @@ def _notebooks(args: argparse.Namespace) -> int:
     source = next((folder for folder in places if any(folder.glob("*.ipynb"))), None)
     if source is None:
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
-    copied = kept = 0
-    for file in sorted(source.rglob("*")):
-        # In a checkout there is also what they are made from; a learner wants what can be run.
-        parts = file.relative_to(source).parts
-        apart = any(part.startswith((".", "__")) or part in ("source", "images") for part in parts)
-        if apart or not file.is_file():
-            continue
-        target = args.folder / file.relative_to(source)
-        if target.exists() and not args.force:
-            kept += 1
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
-        copied += 1
+    # In a checkout there is also what they are made from; a learner wants what can be run.
+    files = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]
+    wanted = [f for f in files if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
+    missing = [file for file in wanted if args.force or not (args.folder / file).exists()]
+    for file in missing:
+        (args.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / file, args.folder / file)
+    kept = len(wanted) - len(missing)
     as_they_were = f", {kept} kept as they were (--force overwrites)" if kept else ""
-    print(f"{copied} files copied to {args.folder}{as_they_were}")
+    print(f"{len(missing)} files copied to {args.folder}{as_they_were}")
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
         print(f"Open the first one:  jupyter lab {first}")
     return 0

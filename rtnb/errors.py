@@ -21,8 +21,6 @@ it is None where it was not given. A key never survives into a message: masking 
 errors share.
 """
 
-from __future__ import annotations
-
 import logging
 import re
 import weakref

@@ -7,6 +7,7 @@ is printed, formatted or logged, and cannot be pickled.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -45,27 +46,21 @@ class Key:
     def __init__(self, value: str | Key, source: str = "the key= argument") -> None:
         # Set before anything can fail: a traceback prints `self` too.
         object.__setattr__(self, "_reveal", str)
-        object.__setattr__(self, "source", source)
         if isinstance(value, Key):
-            source = value.source
-            value = value.reveal()
+            source, value = value.source, value.reveal()
+        object.__setattr__(self, "source", source)
         if not isinstance(value, str):
             kind = type(value).__name__
             value = ""
             raise InputError(f"Your key is a {kind}, not text. Give the key as a string, or leave key= out.")
         secret, value = value.strip(), ""
-        problem = _problem(secret)
-        if problem is not None:
+        if problem := _problem(secret):
             # Tracebacks can show local variables; this one must have nothing left to show.
             secret = ""
-            raise InputError(
-                f"Your key from {source} cannot be an API key: it {problem}. Copy it again from where it was "
-                "made, without quotes and in one piece.",
-                source=source,
-                problem=problem,
-            )
+            remedy = "Copy it again from where it was made, without quotes and in one piece."
+            why = f"Your key from {source} cannot be an API key: it {problem}. {remedy}"
+            raise InputError(why, source=source, problem=problem)
         object.__setattr__(self, "_reveal", keep_secret(secret))
-        object.__setattr__(self, "source", source)
 
     def reveal(self) -> str:
         """Return the key itself. Only for the header that carries it to the server."""
@@ -74,14 +69,15 @@ class Key:
     @property
     def kind(self) -> str:
         """`"ephemeral"` for `ek_…` secrets, else `"project"`, `"service"`, `"admin"` or `"api"`."""
-        value = self.reveal()
-        return next((kind for prefix, kind in _KINDS.items() if value.startswith(prefix)), "api")
+        return next((kind for prefix, kind in _KINDS.items() if self.reveal().startswith(prefix)), "api")
 
     def __repr__(self) -> str:
-        return f"Key({_mask(self.reveal())}, from {self.source})"
+        return f"Key({self}, from {self.source})"
 
     def __str__(self) -> str:
-        return _mask(self.reveal())
+        # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
+        match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(self.reveal()))
+        return f"{match[0] if match else ''}…"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -102,11 +98,10 @@ class Key:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("Your key does not go into files: it cannot be pickled. Find it again with find_key().")
 
-    def __copy__(self) -> Key:
+    def __copy__(self, memo: object = None) -> Key:
         return self
 
-    def __deepcopy__(self, memo: object) -> Key:
-        return self
+    __deepcopy__ = __copy__
 
 
 def hold(key: str | Key | None) -> Key | None:
@@ -120,12 +115,6 @@ def hold(key: str | Key | None) -> Key | None:
     object.__setattr__(held, "_reveal", lambda: key)
     object.__setattr__(held, "source", "the key= argument")
     return held
-
-
-def _mask(value: str) -> str:
-    # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
-    match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(value))
-    return f"{match[0] if match else ''}…"
 
 
 # Patterns that keep a text from being a key, and sentences that do not quote it.
@@ -146,6 +135,17 @@ _PROBLEMS = {
 def _problem(value: str) -> str | None:
     """Return what keeps `value` from being a key, in words that do not quote it; None for nothing."""
     return next((problem for pattern, problem in _PROBLEMS.items() if re.match(pattern, value, re.DOTALL)), None)
+
+
+# By what an outcome says, the first that fits; "" fits any.
+_REMEDIES = {
+    "has no access": "Open the key symbol in Colab's left bar and switch on 'Notebook access' beside the secret.",
+    "Colab did not answer": "Open the notebook in Colab's own page and run the cell again, or pass key=.",
+    "no such secret": "Open the key symbol in Colab's left bar, add a secret named {name} and switch on 'Notebook "
+    "access'; a key is made at https://platform.openai.com/api-keys.",
+    "": "Set {name} in the environment or in a .env file beside the notebook, pass key=, or call "
+    "find_key(ask=True); without a key, practice=True works.",
+}
 
 
 def find_key(
@@ -179,11 +179,17 @@ def find_key(
         InputError: What was found cannot be a key, or the provider is not known.
     """
     key = hold(key)
-    found, looked = _look(key, ask=ask, provider=provider, environ=environ, folder=folder)
-    if found is not None:
-        return found
-    names = models.provider_of(None, provider).key_names
-    remedy = _remedy(names[0] if names else "OPENAI_API_KEY", looked)
+    if key is not None:
+        return Key(key)
+    looked: list[tuple[str, str]] = []
+    kind = models.provider_of(None, provider)
+    for place, found, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
+        if found is not None:
+            return found
+        looked.append((place, outcome))
+    outcomes = " ".join(outcome for _, outcome in looked)
+    remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in outcomes)
+    remedy = remedy.format(name=next(iter(kind.key_names), "OPENAI_API_KEY"))
     places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
     raise KeyMissing(f"Your API key was not found. Looked in {places}. {remedy}", looked=tuple(looked))
 
@@ -201,26 +207,10 @@ def lookup(
         InputError: What was found cannot be a key: a broken key is not the same as none.
     """
     key = hold(key)
-    return _look(key, ask=False, provider=provider, environ=environ, folder=folder)[0]
-
-
-def _look(
-    given: Key | None,
-    *,
-    ask: bool,
-    provider: str | None,
-    environ: Mapping[str, str] | None,
-    folder: str | os.PathLike[str] | None,
-) -> tuple[Key | None, list[tuple[str, str]]]:
-    looked: list[tuple[str, str]] = []
-    if given is not None:
-        return Key(given), looked
-    kind = models.provider_of(None, provider)
-    for place, found, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
-        if found is not None:
-            return found, looked
-        looked.append((place, outcome))
-    return None, looked
+    try:
+        return find_key(key, provider=provider, environ=environ, folder=folder)
+    except KeyMissing:
+        return None
 
 
 def _places(
@@ -250,9 +240,12 @@ def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[Key
     variables = os.environ if environ is None else environ
     held = [variables[name]] if name in variables else []
     del environ, variables  # a bad key is refused below: tracebacks that show locals would show the environment
-    if not held or not held[0].strip():
-        return None, "empty" if held else "not set"
-    return Key(held.pop(), f"the environment ({name})"), ""
+    return _take(held, f"the environment ({name})", "empty") if held else (None, "not set")
+
+
+def _take(held: list[str], source: str, empty: str) -> tuple[Key | None, str]:
+    """Take a key out of a list of one, so that no traceback shows it; where it is blank, return None and why."""
+    return (Key(held.pop(), source), "") if held[0].strip() else (None, empty)
 
 
 def _colab_userdata() -> Any | None:
@@ -283,27 +276,21 @@ def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
     except Exception as error:
         kind = type(error).__name__
         return None, _COLAB_OUTCOMES.get(kind, f"Colab did not give it ({kind})")
-    if not isinstance(value, str) or not value.strip():
-        return None, "it is empty"
-    held, value = [value], ""
-    return Key(held.pop(), f"Colab's secret {name}"), ""
+    held, value = [value if isinstance(value, str) else ""], None
+    return _take(held, f"Colab's secret {name}", "it is empty")
 
 
 def _dotenv(folder: Path) -> Path | None:
     """Return the nearest `.env` in `folder` or above it, as far as the home folder or the root."""
-    try:
+    home = None
+    with contextlib.suppress(RuntimeError):
         home = Path.home()
-    except RuntimeError:
-        home = None
-    for place in (folder, *folder.parents):
-        path = place / ".env"
-        try:
-            if path.is_file():
-                return path
-        except OSError:
-            return None
-        if place == home:
-            return None
+    with contextlib.suppress(OSError):
+        for place in (folder, *folder.parents):
+            if (place / ".env").is_file():
+                return place / ".env"
+            if place == home:
+                break
     return None
 
 
@@ -324,9 +311,7 @@ def _from_dotenv(path: Path, name: str) -> tuple[Key | None, str]:
     quoted = re.match(r"(?P<quote>['\"])(?P<inside>.*?)(?P=quote)\s*(?:#.*)?$", held[-1])
     held = [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])]
     del quoted
-    if not held[0].strip():
-        return None, f"{name} is empty"
-    return Key(held.pop(), f"{path.name} ({name})"), ""
+    return _take(held, f"{path.name} ({name})", f"{name} is empty")
 
 
 def _ask(name: str) -> tuple[Key | None, str]:
@@ -346,23 +331,4 @@ def _ask(name: str) -> tuple[Key | None, str]:
         if type(error).__name__ != "StdinNotImplementedError":
             raise
         return None, "nobody is there to answer"
-    if not held[0].strip():
-        return None, "nothing was typed"
-    return Key(held.pop(), "the prompt"), ""
-
-
-def _remedy(name: str, looked: list[tuple[str, str]]) -> str:
-    outcomes = " ".join(outcome for _, outcome in looked)
-    if "has no access" in outcomes:
-        return "Open the key symbol in Colab's left bar and switch on 'Notebook access' beside the secret."
-    if "Colab did not answer" in outcomes:
-        return "Open the notebook in Colab's own page and run the cell again, or pass key=."
-    if "no such secret" in outcomes:
-        return (
-            f"Open the key symbol in Colab's left bar, add a secret named {name} and switch on 'Notebook "
-            "access'; a key is made at https://platform.openai.com/api-keys."
-        )
-    return (
-        f"Set {name} in the environment or in a .env file beside the notebook, pass key=, or call "
-        "find_key(ask=True); without a key, practice=True works."
-    )
+    return _take(held, "the prompt", "nothing was typed")

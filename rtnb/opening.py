@@ -100,21 +100,15 @@ def takes_options(options: Any) -> Callable[[F], F]:
     """
     # What is asked for comes before who answers, which few need.
     names = sorted(options.__annotations__, key=lambda name: name in ServerOptions.__annotations__)
-    described = {
-        found[1]: found[0] for kind in (options, ServerOptions) for found in _DESCRIBED.finditer(kind.__doc__ or "")
-    }
+    described = {found[1]: found[0] for found in _DESCRIBED.finditer(f"{options.__doc__}{ServerOptions.__doc__}")}
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
-        named = {name: parameter for name, parameter in own.parameters.items() if parameter.kind is not _REST}
-        added = {
-            name: inspect.Parameter(
-                name, _BY_NAME, default=_DEFAULTS.get(name), annotation=options.__annotations__[name]
-            )
-            for name in names
-            if name not in named
-        }
-        signature = own.replace(parameters=[*named.values(), *added.values()])
+        named = [parameter for parameter in own.parameters.values() if parameter.kind is not _REST]
+        added = [name for name in names if name not in own.parameters]
+        types, make = options.__annotations__, inspect.Parameter
+        options_of = [make(name, _BY_NAME, default=_DEFAULTS.get(name), annotation=types[name]) for name in added]
+        signature = own.replace(parameters=[*named, *options_of])
 
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
@@ -155,7 +149,7 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     """
     modalities = settings.modality(connection["modalities"])
     model = connection["model"]
-    if connection["replay"] is not None and model is None:
+    if model is None and connection["replay"] is not None:
         from rtnb.recording.load import open_recording
 
         model = open_recording(connection["replay"]).model
@@ -168,26 +162,14 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
         turn_detection = "server_vad"  # nobody can end a turn by hand there
     tools = connection["tools"]
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
+    voice, instructions, speed = connection["voice"], connection["instructions"], connection["speed"]
+    transcription, extra = connection["transcription"], connection["session"] or {}
     wanted = settings.of_session(
-        connection["voice"],
-        connection["instructions"],
-        toolbox,
-        modalities,
-        turn_detection,
-        connection["transcription"],
-        connection["session"] or {},
-        speed=connection["speed"],
+        voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
     )
-    return Session(
-        where,
-        model,
-        wanted,
-        toolbox,
-        Budget.of(connection["budget"]),
-        approve=connection["approve"],
-        reconnect=connection["reconnect"],
-        verbose=connection["verbose"],
-    )
+    budget, approve = Budget.of(connection["budget"]), connection["approve"]
+    reconnect, verbose = connection["reconnect"], connection["verbose"]
+    return Session(where, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, verbose=verbose)
 
 
 def find_server(
@@ -213,16 +195,15 @@ def find_server(
 
         local = serve(connection["replay"], connection["replay_speed"]) + beside
         return endpoint.resolve(local, model, source="replay", provider="practice")
-    if not connection["practice"] and url:
-        where = _server_at(url, model, key, provider)
-        if not (where.provider.responses or transcribe):
-            unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
-            raise InputError(unable, provider=where.provider.name)
-        return where
-    found = None if connection["practice"] else keys.lookup(key)
-    if found is not None:
-        return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
     if not connection["practice"]:
+        if url:
+            where = _server_at(url, model, key, provider)
+            if not (where.provider.responses or transcribe):
+                unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
+                raise InputError(unable, provider=where.provider.name)
+            return where
+        if found := keys.lookup(key):
+            return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
         say_no_key()
     return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
 
@@ -231,9 +212,8 @@ def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str 
     """Return another server, with the key that is its own."""
     url = endpoint.parse(url).geturl()
     kind = models.provider_of(url, provider)
-    found = keys.lookup(key, provider=kind.name) if kind.finds_key or key is not None else None
-    if found is None and kind.needs_key:
-        found = keys.find_key(provider=kind.name)  # raises, and says where it looked
+    find = keys.find_key if kind.needs_key else keys.lookup
+    found = find(key, provider=kind.name) if kind.needs_key or kind.finds_key or key is not None else None
     where = endpoint.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
     if found is None and where.local:
         # Servers on this computer need no key, and some want to see any word in its place.
@@ -245,15 +225,12 @@ _NO_KEY = (
     "No API key found, so rtnb's practice server answers: a local stand-in by rules, no language model, no cost. "
     "For OpenAI set the secret or variable OPENAI_API_KEY."
 )
-_no_key_said = False
 
 
+@functools.cache
 def say_no_key() -> None:
     """Say that no key was found and who answers instead; once a kernel, for each reply says its source."""
-    global _no_key_said
-    if not _no_key_said:
-        print(say(_NO_KEY))
-    _no_key_said = True
+    print(say(_NO_KEY))
 
 
 @functools.cache

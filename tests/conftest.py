@@ -23,7 +23,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
     # What is said once a kernel is said once a test.
     if "rtnb.opening" in sys.modules:
-        monkeypatch.setattr("rtnb.opening._no_key_said", False)
+        sys.modules["rtnb.opening"].say_no_key.cache_clear()
 
 
 # The order within a lane: what asks most of the machine first, and last what listens to a page sample by sample.

@@ -3,15 +3,13 @@
 What counts is what was sent and received, not how the code was written, so any code that does the job is right.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any, Literal
 
 from rtnb import html
 from rtnb.course.checkers import assistant, conversation, live_voice, money, tools, under_the_hood, walkthrough
-from rtnb.course.checkers.evidence import Exercises, Wrong
+from rtnb.course.checkers.evidence import READERS, Exercises, Wrong
 from rtnb.errors import InputError
 from rtnb.texts.language import say
 
@@ -68,19 +66,17 @@ def check(number: str, *made: Any) -> Verdict:
         InputError: If there is no such exercise, or it needs another number of things.
     """
     if number not in _CHECKERS:
-        raise InputError(
-            f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}.", number=number
-        )
+        why = f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}."
+        raise InputError(why, number=number)
     if not made or any(thing is None for thing in made):
         sentence = say("Nothing here yet. Put your own line in place of None and run the cell again.")
         return Verdict(number, "nothing", sentence)
-    if len(made) != len(signature(_CHECKERS[number]).parameters):
-        raise InputError(
-            f"Your check of {number} was given {len(made)} things, which is not what it reads. "
-            "Hand over what the notebook names.",
-            number=number,
-        )
+    kinds = [parameter.annotation for parameter in signature(_CHECKERS[number]).parameters.values()]
+    if len(made) != len(kinds):
+        why = f"Your check of {number} was given {len(made)} things, which is not what it reads."
+        raise InputError(f"{why} Hand over what the notebook names.", number=number)
     try:
-        return Verdict(number, "right", _CHECKERS[number](*made))
+        read = [READERS[kind](thing) if kind in READERS else thing for kind, thing in zip(kinds, made, strict=True)]
+        return Verdict(number, "right", _CHECKERS[number](*read))
     except Wrong as wrong:
         return Verdict(number, "wrong", str(wrong))

@@ -1,7 +1,5 @@
 """Run a notebook with no key, and tidy what came out."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import re
@@ -73,15 +71,9 @@ def execute(
     async def run() -> None:
         clean = dict.fromkeys(_SECRETS, "") | (environment or {})
         with tempfile.TemporaryDirectory() as folder:
-            client = NotebookClient(
-                notebook,
-                km=_kernel(python or sys.executable, clean),
-                timeout=seconds_per_cell,
-                resources={"metadata": {"path": folder}},
-                record_timing=False,
-                store_widget_state=False,
-                coalesce_streams=True,
-            )
+            kernel, resources = _kernel(python or sys.executable, clean), {"metadata": {"path": folder}}
+            how = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}
+            client = NotebookClient(notebook, km=kernel, timeout=seconds_per_cell, resources=resources, **how)
             async with client.async_setup_kernel(cleanup_kc=True):  # not by itself, where the manager is ours
                 for index in (count, *range(count), count + 1):
                     await client.async_execute_cell(notebook.cells[index], index)
@@ -94,8 +86,7 @@ def execute(
         asyncio.run(run())
     finally:
         del notebook.cells[count:]
-    spent: dict[str, float] = json.loads(after.outputs[0]["text"])
-    return spent
+    return json.loads(after.outputs[0]["text"])
 
 
 def tidy(notebook: Any) -> Any:

@@ -4,8 +4,6 @@
 languages stay in step.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -73,8 +71,7 @@ def _take_outputs(composed: Any, ran: Any, name: str) -> dict[str, float]:
         raise ValueError(f"{name}: the code has changed, so its outputs have too; run it without --text")
     for cell, before in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
-    spent: dict[str, float] = ran.metadata["rtnb"]["spent"]
-    return spent
+    return ran.metadata["rtnb"]["spent"]
 
 
 def cost_sheet(folder: Path, learners: int) -> str:
@@ -104,11 +101,9 @@ def cost_sheet(folder: Path, learners: int) -> str:
         rows.append([name, str(taken), *sums])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    notes = [
-        f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:",
-        "a class that experiments spends more. Three times this is a sensible limit for the project.",
-    ]
-    return "\n".join([*lines, "", *notes])
+    tokens = f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:"
+    limit = "a class that experiments spends more. Three times this is a sensible limit for the project."
+    return "\n".join([*lines, "", tokens, limit])
 
 
 def _folder() -> Path:

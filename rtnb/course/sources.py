@@ -4,8 +4,6 @@ A source in `notebooks/source/` is text. `%% en` and `%% zh` begin the two langu
 cell both share; so the code of both languages is the same by construction.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from dataclasses import dataclass
@@ -154,10 +152,6 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
         made = (v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell)(text)
         made["id"] = stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
         cells.append(made)
-    notebook = v4.new_notebook(cells=cells)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-        "colab": {"provenance": []},
-    }
-    return notebook
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "colab": {"provenance": []}}
+    return v4.new_notebook(cells=cells, metadata=metadata)

@@ -1,7 +1,5 @@
 """Check the key, the model it opens, that model's end, and what is going to be paid."""
 
-from __future__ import annotations
-
 import contextlib
 import warnings
 from collections.abc import Callable

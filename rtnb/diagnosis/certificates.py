@@ -1,7 +1,5 @@
 """Read the issuer of a TLS certificate, and tell why one is not trusted."""
 
-from __future__ import annotations
-
 import ssl
 
 # By OpenSSL's X509_V_ERR_ numbers.

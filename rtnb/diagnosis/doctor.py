@@ -5,8 +5,6 @@ surroundings and runs the checks, each with a time limit. Nothing is changed, no
 model opens a session and closes it without a turn.
 """
 
-from __future__ import annotations
-
 import asyncio
 import platform
 import sys

@@ -1,7 +1,5 @@
 """Check the front end that shows the cells, and what can be told of microphone and speaker."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -35,13 +33,10 @@ def check_frontend(frontend: Any, versions: Mapping[str, str | None]) -> list[Fi
     widgets, page = number(versions.get("ipywidgets")), number(versions.get("jupyterlab_widgets"))
     # jupyterlab_widgets is the page's half of ipywidgets: 1.x belongs to 7, 3.x to 8 (ipywidgets docs, install).
     if widgets and page and ((widgets >= (8,)) != (page >= (2,))):
-        mismatch = _finding(
-            "error",
-            f"ipywidgets {versions['ipywidgets']} with jupyterlab_widgets {versions['jupyterlab_widgets']}",
-            "The two halves of the widgets do not fit: cells say 'Error displaying widget'.",
-            "Run %pip install -U ipywidgets jupyterlab_widgets, restart the kernel and reload the page.",
-        )
-        found.append(mismatch)
+        symptom = f"ipywidgets {versions['ipywidgets']} with jupyterlab_widgets {versions['jupyterlab_widgets']}"
+        cause = "The two halves of the widgets do not fit: cells say 'Error displaying widget'."
+        remedy = "Run %pip install -U ipywidgets jupyterlab_widgets, restart the kernel and reload the page."
+        found.append(_finding("error", symptom, cause, remedy))
     return found
 
 

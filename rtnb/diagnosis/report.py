@@ -1,7 +1,5 @@
 """Findings of the checks and the report that shows them: symptom, cause, remedy."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -52,7 +50,7 @@ class Report:
     @property
     def ok(self) -> bool:
         """Return whether nothing was found that keeps things from working."""
-        return not self._errors
+        return all(finding.state != "error" for finding in self.findings)
 
     @property
     def line(self) -> str:
@@ -73,33 +71,26 @@ class Report:
     def __repr__(self) -> str:
         width = max((len(finding.check) for finding in self.findings), default=0)
         lines = []
-        for finding in self.findings:
-            lines.append(f"{_MARKS[finding.state]} {finding.check.ljust(width)}  {finding.symptom}")
-            notes = {"cause": finding.cause, "remedy": finding.remedy}
+        for f in self.findings:
+            lines.append(f"{_MARKS[f.state]} {f.check.ljust(width)}  {f.symptom}")
+            notes = {"cause": f.cause, "remedy": f.remedy}
             lines += [f"  {' ' * width}  {name}: {note}" for name, note in notes.items() if note]
         return mask_secrets("\n".join([*lines, "", self._headline, "For your teacher: " + self.line]))
 
     @property
-    def _errors(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.state == "error"]
-
-    @property
     def _headline(self) -> str:
-        if not self._errors:
+        errors = [finding.symptom for finding in self.findings if finding.state == "error"]
+        if not errors:
             return "Nothing found that keeps this from working."
-        count = len(self._errors)
-        return mask_secrets(f"{count} thing{' needs' if count == 1 else 's need'} mending: {self._errors[0].symptom}.")
+        need = "1 thing needs" if len(errors) == 1 else f"{len(errors)} things need"
+        return mask_secrets(f"{need} mending: {errors[0]}.")
 
     def _repr_html_(self) -> str:
-        rows = [
-            [_MARKS[f.state], f.check, _symptom_html(f), mask_secrets(f.cause), mask_secrets(f.remedy)]
-            for f in self.findings
-        ]
-        return (
-            html.notice(self._headline, "ok" if self.ok else "error")
-            + html.table(["", "", "symptom", "cause", "remedy"], rows)
-            + html.notice(f"For your teacher: {self.line}", "info")
-        )
+        masked = [(f, mask_secrets(f.cause), mask_secrets(f.remedy)) for f in self.findings]
+        rows = [[_MARKS[f.state], f.check, _symptom_html(f), cause, remedy] for f, cause, remedy in masked]
+        table = html.table(["", "", "symptom", "cause", "remedy"], rows)
+        headline = html.notice(self._headline, "ok" if self.ok else "error")
+        return headline + table + html.notice(f"For your teacher: {self.line}", "info")
 
 
 def _symptom_html(finding: Finding) -> object:

@@ -3,10 +3,7 @@
 Transcriptions and translations are such sessions; `AudioJob` is what their handles have in common.
 """
 
-from __future__ import annotations
-
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, cast
 
@@ -28,7 +25,6 @@ class AudioSource:
 
     Attributes:
         name: The name to show.
-        live: Whether pieces are appended.
         seconds: Duration of what was read so far.
         total_seconds: Duration of the whole. None while unknown.
 
@@ -37,7 +33,6 @@ class AudioSource:
     """
 
     def __init__(self, source: Any = None) -> None:
-        self.live = source is None
         self.name = "live"
         self.seconds = 0.0
         self.total_seconds: float | None = None
@@ -57,7 +52,7 @@ class AudioSource:
         Raises:
             InputError: If a recording is being read, or `finish()` was called.
         """
-        if not self.live or self._finished:
+        if self._source is not None or self._finished:
             raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
         io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, bytes(piece))
 
@@ -74,9 +69,8 @@ class AudioSource:
             AudioError: If the recording cannot be read.
         """
         loop = asyncio.get_running_loop()
-        if self.live:
-            read: Callable[[], Any] = self._pieces.get
-        else:
+        read: Callable[[], Any] = self._pieces.get
+        if self._source is not None:
             stream = await loop.run_in_executor(None, open_stream, self._source)
             self.name, self.total_seconds = stream.name, stream.seconds
             read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731
@@ -100,7 +94,6 @@ class AudioJob(Stream[T, P]):
         self._source = audio_source
         self._meter = Meter(budget)
         self._news = asyncio.Event()
-        self._listeners: list[Callable[[], None]] = []
         self._running = io_thread.submit(self._run())
 
     @property
@@ -128,7 +121,7 @@ class AudioJob(Stream[T, P]):
     # --- what a subclass says
 
     async def _work(self) -> None:
-        """Send the audio and wait until everything has come; the session is open."""
+        """Wait for the session to open, send the audio, and wait until everything has come."""
         raise NotImplementedError
 
     def _take(self, update: Any) -> None:
@@ -157,13 +150,12 @@ class AudioJob(Stream[T, P]):
         end = self.session.subscribe(take)
         if self.session.state == "closed":
             gone.set_result(None)
-        work = asyncio.ensure_future(self._open_and_work())
+        work = asyncio.ensure_future(self._work())
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
             error = work.exception() if work.done() else None
-            if isinstance(error, ConnectionFailed):
-                await gone  # the session's own end, which is next, knows why
             if not work.done() or isinstance(error, ConnectionFailed):
+                await gone  # the session's own end, which is next, knows why
                 error = self._missing()
         except BaseException as raised:
             error = raised if isinstance(raised, Exception) else self._missing()
@@ -173,45 +165,31 @@ class AudioJob(Stream[T, P]):
             self._finish(cast(T, self))  # what a job is awaited for is the job itself
         else:
             self._fail(error)
-        self._tell()
+        self._news.set()
         self.session.close()
 
-    async def _open_and_work(self) -> None:
-        await self.session
-        await self._work()
-
-    def _tell(self) -> None:
-        """Wake who waits for something new."""
-        self._news.set()
-        for listener in list(self._listeners):
-            listener()
-
     async def _next(self) -> None:
+        """Wait for something new."""
         self._news.clear()
         await self._news.wait()
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
-        given = 0
+        async def feed() -> None:
+            given, over = 0, False
+            while not over:
+                over = self.done  # looked at first: what comes last is there before it is over
+                for piece in self._ready()[given:]:
+                    given += 1
+                    put(piece)
+                if not over:
+                    await self._next()
+            put(None)
 
-        def catch_up() -> None:
-            nonlocal given
-            over = self.done  # looked at first: what comes last is there before it is over
-            for piece in self._ready()[given:]:
-                given += 1
-                put(piece)
-            if over:
-                end()
-                put(None)
-
-        def begin() -> None:
-            self._listeners.append(catch_up)
-            catch_up()
+        feeding = io_thread.submit(feed())
 
         def end() -> None:
-            with contextlib.suppress(ValueError):
-                self._listeners.remove(catch_up)
+            feeding.cancel()
 
-        io_thread.io_loop().call_soon_threadsafe(begin)
         return end
 
 

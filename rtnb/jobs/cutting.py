@@ -1,7 +1,5 @@
 """Cut audio at its pauses while it comes."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,21 +68,20 @@ class Cutter:
             speaks = level > max(_QUIET_LEVEL, min(_LOUDER * room, _LOUD_LEVEL))
             if level > max(_QUIET_LEVEL, _STILL * room):
                 self._sounded = self._at
-            if self._begun is None:
-                self._lead.append(frame)
-                if speaks:
-                    self._begun = self._at - len(self._lead) + 1
-                    self._spoken = self._at
-                    sending += self._lead
-                    self._lead.clear()
-            else:
+            if speaks:
+                self._spoken = self._at
+            if self._begun is not None:
                 sending.append(frame)
-                if speaks:
-                    self._spoken = self._at
                 if self._enough():
                     yield b"".join(sending)
                     sending = []
                     yield self._cut()
+            else:
+                self._lead.append(frame)
+                if speaks:
+                    self._begun = self._at - len(self._lead) + 1
+                    sending += self._lead
+                    self._lead.clear()
             self._at += 1
         if sending:
             yield b"".join(sending)

@@ -5,15 +5,13 @@ the question, the model and who answers. A run that was stopped, by a crash, a b
 it ended by running the same cell again.
 """
 
-from __future__ import annotations
-
 import asyncio
 import hashlib
+import io
 import json
 import os
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,9 +22,8 @@ from rtnb.jobs.rows import Row, append_row, read_rows
 from rtnb.money import Budget, estimate, money
 from rtnb.money.meter import Meter
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
-from rtnb.session.parts import SOUND_ENDINGS, Recording, read_parts
+from rtnb.session import parts, settings
 from rtnb.session.session import Session
-from rtnb.session.settings import modality
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 
@@ -56,12 +53,9 @@ class _Job:
                 digest.update(f"pcm {self.source.rate_hz} ".encode() + self.source.pcm)
                 self.seconds = self.source.seconds
             else:
-                if isinstance(self.source, bytes | bytearray | memoryview):
-                    digest.update(self.source)
-                else:
-                    with open(self.source, "rb") as file:
-                        while block := file.read(1 << 20):
-                            digest.update(block)
+                held = isinstance(self.source, bytes | bytearray | memoryview)
+                with io.BytesIO(self.source) if held else open(self.source, "rb") as file:
+                    hashlib.file_digest(file, lambda: digest)
                 with open_stream(self.source) as stream:
                     self.seconds = None if stream.seconds is None else round(stream.seconds, 3)
         except AudioError as problem:
@@ -133,19 +127,13 @@ class Results(Handle["Results"]):
 
         super().__init__()
         self.path = path
-        self.skipped = 0
-        self._jobs = jobs
-        self._prompt = prompt
-        self._connection = connection
-        self._model = connection["model"]
-        self._source = source
-        self._concurrency = concurrency
-        self._rows: dict[str, Row] = {}
-        self._lock = threading.Lock()
+        self.skipped = self._dead = 0
+        self._jobs, self._prompt, self._connection = jobs, prompt, connection
+        self._source, self._concurrency = source, concurrency
+        self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
         self._running: set[Session] = set()
         self._cancelled = False
         self._allowance = _Allowance(prompt, connection)
-        self._dead = 0
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
 
@@ -154,8 +142,7 @@ class Results(Handle["Results"]):
     @property
     def rows(self) -> list[Row]:
         """Answers so far, in the order of the recordings."""
-        with self._lock:
-            return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
+        return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
 
     @property
     def failed(self) -> list[Row]:
@@ -177,7 +164,7 @@ class Results(Handle["Results"]):
             import pandas
         except ImportError as error:
             raise InputError("Your Python has no pandas. Install it (pip install pandas), or use .rows.") from error
-        return pandas.DataFrame([asdict(row) for row in self.rows], columns=[field.name for field in fields(Row)])
+        return pandas.DataFrame([asdict(row) for row in self.rows], columns=[*Row.__dataclass_fields__])
 
     def cancel(self) -> None:
         """Stop; what was answered stays, and running the same cell again goes on from here."""
@@ -195,11 +182,10 @@ class Results(Handle["Results"]):
         return self.rows[index]
 
     def __repr__(self) -> str:
-        rows = self.rows
         state = "" if self.done else ", still going"
         failed = f", {len(self.failed)} failed" if self.failed else ""
         where = f", {self.path}" if self.path else ""
-        count = f"{len(rows)} of {len(self._jobs)}{failed}"
+        count = f"{len(self)} of {len(self._jobs)}{failed}"
         return f"Results({count}, {money(self.usd)}, {self._source}{where}{state})"
 
     def _repr_html_(self) -> str:
@@ -215,8 +201,7 @@ class Results(Handle["Results"]):
             await self._ask_all()
         except BaseException as raised:
             error = raised
-        finally:
-            self._bar.close()
+        self._bar.close()
         if isinstance(error, Exception):
             self._fail(error)
         elif self._cancelled:
@@ -228,23 +213,21 @@ class Results(Handle["Results"]):
         """Find out for each recording which question it is, and which of them the file has answered."""
         loop = asyncio.get_running_loop()
         known = await loop.run_in_executor(None, read_rows, self.path) if self.path else {}
-        given = {name: self._connection[name] for name in _MATTERS}
-        how = {name: value for name, value in given.items() if value is not None}
+        how = {name: value for name in _MATTERS if (value := self._connection[name]) is not None}
         for job in self._jobs:
-            await loop.run_in_executor(None, job.identify, (self._prompt, self._model, self._source, how))
-            row = known.get(job.key)
-            if row is not None and row.over and job.key not in self._rows:
+            asked = (self._prompt, self._connection["model"], self._source, how)
+            await loop.run_in_executor(None, job.identify, asked)
+            if (row := known.get(job.key)) and row.over and job.key not in self._rows:
                 self._rows[job.key] = row
                 self.skipped += 1
 
     async def _ask_all(self) -> None:
-        waiting = [job for job in self._jobs if job.key not in self._rows]
         # The same recording twice is one question.
-        waiting = list({job.key: job for job in waiting}.values())
+        waiting = {job.key: job for job in self._jobs if job.key not in self._rows}
         self._bar.update(len(self._jobs) - len(waiting))
         under_way: set[asyncio.Task[None]] = set()
         try:
-            for job in waiting:
+            for job in waiting.values():
                 while len(under_way) >= self._concurrency or (under_way and not self._allowance.fits(job)):
                     under_way = await self._some(under_way)
                 if self._cancelled:
@@ -261,8 +244,7 @@ class Results(Handle["Results"]):
     async def _some(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
         """Wait for one of them to end; return the others."""
         done, rest = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        failures = [failure for task in done if (failure := task.exception()) is not None]
-        if failures:
+        if failures := [failure for task in done if (failure := task.exception())]:
             await asyncio.gather(*rest, return_exceptions=True)
             raise failures[0]
         return rest
@@ -275,15 +257,14 @@ class Results(Handle["Results"]):
             self._allowance.end(job, row.usd if row else None)
         if row is None:
             return
-        with self._lock:
-            self._rows[job.key] = row
+        self._rows[job.key] = row
         if self.path is not None:
             await asyncio.get_running_loop().run_in_executor(None, append_row, self.path, row)
         self._bar.update(sum(other.key == job.key for other in self._jobs))
 
     async def _answer(self, job: _Job) -> Row | None:
-        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds, "model": self._model}
-        about |= {"source": self._source, "prompt": self._prompt}
+        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds}
+        about |= {"source": self._source, "prompt": self._prompt, "model": self._connection["model"]}
         if job.problem is not None:
             return Row(status="failed", error=str(job.problem), **about)
         session = connect(**self._connection)
@@ -293,36 +274,24 @@ class Results(Handle["Results"]):
             error: RtnbError | None = None
             try:
                 await reply
-            except _FATAL as fatal:
-                if not reply.usage:
-                    raise
-                error = fatal
-            except ConnectionFailed as broken:
-                if self._cancelled:
-                    return None
-                self._dead += 1
-                if self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values()):
-                    raise
-                error = broken
+                self._dead = 0
             except RtnbError as failed:
                 error = failed
-            else:
-                self._dead = 0
-            sound = None
+                broken = isinstance(failed, ConnectionFailed)
+                if broken and self._cancelled:
+                    return None
+                self._dead += broken
+                dead = self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values())
+                if (broken and dead) or (isinstance(failed, _FATAL) and not reply.usage):
+                    raise
             if reply.audio is not None and self.path is not None:
                 folder = self.path.with_name(self.path.stem + "_sounds")
                 target = folder / f"{Path(job.name).stem}-{job.key[:8]}.ogg"
-                sound = str(await asyncio.to_thread(reply.audio.save, target))
-            return Row(
-                # A budget that ended after the answer was there does not undo the answer.
-                status=reply.status if error is None or isinstance(error, BudgetExceeded) else "failed",
-                text=reply.text,
-                usd=reply.cost.usd,
-                tokens=reply.usage.total_tokens,
-                sound=sound,
-                error=str(error) if error is not None else None,
-                **about,
-            )
+                about["sound"] = str(await asyncio.to_thread(reply.audio.save, target))
+            # A budget that ended after the answer was there does not undo the answer.
+            status = reply.status if error is None or isinstance(error, BudgetExceeded) else "failed"
+            about |= {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
+            return Row(status=status, error=str(error) if error is not None else None, **about)
         finally:
             self._running.discard(session)
             session.close()
@@ -333,16 +302,14 @@ def _jobs(clips: Any) -> list[_Job]:
     given: list[Any] = []
     several = isinstance(clips, Iterable) and not isinstance(clips, str | bytes | Clip | os.PathLike)
     for part in clips if several and not hasattr(clips, "clips") else [clips]:
-        if isinstance(part, str | os.PathLike) and Path(part).expanduser().is_dir():
-            folder = Path(part).expanduser()
-            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUND_ENDINGS)
+        files = [part]
+        if isinstance(part, str | os.PathLike) and (folder := Path(part).expanduser()).is_dir():
+            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in parts.SOUND_ENDINGS)
             if not files:
                 raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-            given += files
-        else:
-            given.append(part)
-    steps = read_parts(given)
-    found = [(step.source, step.label) for step in steps if isinstance(step, Recording)]
+        given += files
+    steps = parts.read_parts(given)
+    found = [(step.source, step.label) for step in steps if isinstance(step, parts.Recording)]
     if len(found) < len(steps):
         raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
     return [_Job(source, source.name if isinstance(source, Clip) else label) for source, label in found]
@@ -392,7 +359,7 @@ def map(
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     jobs = _jobs(clips)
-    how = {**connection, "model": model or models.DEFAULT, "modalities": modality(modalities)}
+    how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
     if where.provider.built_in and not connection["url"]:
         how["practice"] = True  # decided, and said, once; a saved session comes before it

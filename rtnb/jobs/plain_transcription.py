@@ -6,8 +6,6 @@ vLLM is such a server (vllm/entrypoints/openai/realtime/connection.py): the mode
 next stretch begins when the words of the one before are there.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -63,4 +61,4 @@ class PlainTranscription(Transcription):
             self._partial += update.event.get("delta") or ""
         elif update.event["type"] == "transcription.done":
             self._outcome = (update.event.get("text") or self._partial, None)
-        self._tell()
+        self._news.set()

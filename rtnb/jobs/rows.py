@@ -1,12 +1,10 @@
 """Results file of a map: JSON Lines, a row for each recording, appended the moment an answer is there."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 
@@ -50,12 +48,12 @@ class Row:
 
 def read_rows(path: Path) -> dict[str, Row]:
     """Read the file as far as it goes; a last line that a crash tore is left out."""
-    names = {field.name for field in fields(Row)}
     rows: dict[str, Row] = {}
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_text("utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError, AttributeError):
-                row = Row(**{name: value for name, value in json.loads(line).items() if name in names})
+                held = json.loads(line)
+                row = Row(**{name: held[name] for name in held.keys() & Row.__dataclass_fields__})
                 rows[row.key] = row
     return rows
 
@@ -67,13 +65,10 @@ def append_row(path: Path, row: Row) -> None:
     """Write a line and wait until it is on the disk: it has been paid for."""
     with _writing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            torn = False
+        with path.open("a+b") as file:
             if file.tell():
-                with path.open("rb") as before:
-                    before.seek(-1, os.SEEK_END)
-                    torn = before.read(1) != b"\n"
-            line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
-            file.write((b"\n" if torn else b"") + line.encode())
+                file.seek(-1, os.SEEK_END)
+            torn = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * torn + json.dumps(asdict(row), ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

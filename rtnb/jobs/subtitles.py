@@ -1,7 +1,5 @@
 """Stretches of speech with their words, and subtitles made of them."""
 
-from __future__ import annotations
-
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -45,19 +43,16 @@ class Segment:
 
 def srt(segments: Sequence[Segment]) -> str:
     """Write subtitles as SubRip, cut to readable lengths."""
-    return "\n".join(
-        f"{number}\n{_clock(cue.start_seconds, ',')} --> {_clock(cue.end_seconds, ',')}\n{cue.text}\n"
-        for number, cue in enumerate(cues(segments), 1)
-    )
+    return "\n".join(f"{number}\n{_times(cue, ',')}\n{cue.text}\n" for number, cue in enumerate(cues(segments), 1))
 
 
 def vtt(segments: Sequence[Segment]) -> str:
     """Write subtitles as WebVTT, cut to readable lengths."""
-    blocks = [
-        f"{_clock(cue.start_seconds, '.')} --> {_clock(cue.end_seconds, '.')}\n{_vtt_text(cue)}\n"
-        for cue in cues(segments)
-    ]
-    return "\n".join(["WEBVTT\n", *blocks])
+    return "\n".join(["WEBVTT\n", *(f"{_times(cue, '.')}\n{_vtt_text(cue)}\n" for cue in cues(segments))])
+
+
+def _times(cue: Segment, point: Literal[",", "."]) -> str:
+    return f"{_clock(cue.start_seconds, point)} --> {_clock(cue.end_seconds, point)}"
 
 
 def _clock(seconds: float, point: Literal[",", "."]) -> str:
@@ -67,9 +62,8 @@ def _clock(seconds: float, point: Literal[",", "."]) -> str:
 
 def short_clock(seconds: float) -> str:
     """Write a time as minutes and seconds, or hours, minutes and seconds."""
-    whole = int(seconds)
-    hours = f"{whole // 3600}:" if whole >= 3600 else ""
-    return f"{hours}{whole // 60 % 60:02d}:{whole % 60:02d}" if hours else f"{whole // 60}:{whole % 60:02d}"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 _CUE_LETTERS = 84  # two lines of 42, what subtitle guides allow

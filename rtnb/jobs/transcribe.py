@@ -1,7 +1,5 @@
 """`rtnb.transcribe`: the words of a recording, with their times, as text or subtitles; live as well."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal, Unpack
 

@@ -7,10 +7,9 @@ gives every stretch its times, keeps an hour's recording from being one item, an
 billed and makes recognisers invent words.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -126,24 +125,17 @@ class Transcription(AudioJob["Transcription", Segment]):
         return f"Transcription({about}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:
-        rows = [
-            [short_clock(segment.start_seconds), *([segment.speaker] if segment.speaker else []), segment.text or "–"]
-            for segment in self.segments
-        ]
+        segments = self.segments
+        rows = [[short_clock(s.start_seconds), *filter(None, [s.speaker]), s.text or "–"] for s in segments]
         caption = f"{self._source.name}, {self.model}, {self.source}, {self.cost}"
-        wide = any(len(row) == 3 for row in rows)
-        return html.table(["at", *(["who"] if wide else []), "words"], rows, caption=caption)
+        who = ["who"] if any(segment.speaker for segment in segments) else []
+        return html.table(["at", *who, "words"], rows, caption=caption)
 
     # --- on the I/O thread
 
     def _ready(self) -> list[Segment]:
         """Return the segments with none missing before them."""
-        ready: list[Segment] = []
-        for number in range(len(self._cuts)):
-            if number not in self._done:
-                break
-            ready += self._done[number]
-        return ready
+        return [segment for number in takewhile(self._done.__contains__, count()) for segment in self._done[number]]
 
     def _missing(self) -> BaseException | None:
         if self._all_sent and len(self._done) == len(self._cuts):
@@ -151,6 +143,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         return self.session.error or connection_errors.ended(None, "", self.session.url)
 
     async def _work(self) -> None:
+        await self.session
         cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
         async for block in self._source.blocks():
             for piece in cutter.feed(block):
@@ -162,11 +155,9 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._all_sent = True
         while len(self._done) < len(self._cuts):
             await self._next()
-        segments = self.segments
-        if segments and all(segment.error for segment in segments):
-            raise ServerError(
-                f"The server could not transcribe any of it. It said: {segments[0].error} Check model= and language=."
-            )
+        if (errors := [segment.error for segment in self.segments]) and all(errors):
+            said = f"It said: {errors[0]} Check model= and language=."
+            raise ServerError(f"The server could not transcribe any of it. {said}")
 
     async def _send(self, piece: bytes | Cut) -> None:
         if isinstance(piece, bytes):
@@ -198,31 +189,26 @@ class Transcription(AudioJob["Transcription", Segment]):
             self._settle(number, "", str(refused))
 
     def _take(self, update: Any) -> None:
+        number = self._items.get(update.event.get("item_id") or "")
         if isinstance(update, c.Committed) and self._uncommitted:
             self._items[update.item_id] = self._uncommitted.popleft()  # in the order of the commits (recorded)
-            return
-        number = self._items.get(getattr(update, "item_id", "") or "")
-        if isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
-            self._take_part(update.event)
         elif number is None:
             return
-        elif isinstance(update, c.InputTranscript):
-            if update.final:
-                self._book(update.event.get("usage"))
-                self._settle(number, update.whole)
-            else:
-                self._tell()
+        elif isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
+            self._take_part(number, update.event)
+        elif isinstance(update, c.InputTranscript) and update.final:
+            self._book(update.event.get("usage"))
+            self._settle(number, update.whole)
         elif isinstance(update, c.InputTranscriptFailed):
             self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+        self._news.set()
 
-    def _take_part(self, event: dict[str, Any]) -> None:
+    def _take_part(self, number: int, event: dict[str, Any]) -> None:
         """Take one speaker's part of a stretch, with times from the stretch's beginning."""
-        number = self._items.get(event.get("item_id") or "")
-        if number is not None:
-            begin = self._cuts[number].start_seconds
-            start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
-            part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
-            self._parts.setdefault(number, []).append(part)
+        begin = self._cuts[number].start_seconds
+        start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
+        part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
+        self._parts.setdefault(number, []).append(part)
 
     def _check_budget(self, cut: Cut) -> None:
         seconds = cut.end_seconds - cut.start_seconds
@@ -238,4 +224,4 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._done[number] = self._parts.get(number) or [whole]
         if error:
             self.warnings.append(f"{short_clock(cut.start_seconds)} could not be transcribed: {error}")
-        self._tell()
+        self._news.set()

@@ -4,8 +4,6 @@ A translation session (`/v1/realtime/translations`) has no turns and no question
 and words come out as they are ready (OpenAI SDK, `realtime_translation_*` types). It is billed by the minute.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -121,6 +119,7 @@ class Translation(AudioJob["Translation", Delta]):
         return self._why or self.session.error or ConnectionFailed(closed, url=self.session.url)
 
     async def _work(self) -> None:
+        await self.session
         rest, checked = b"", 0.0
         async for block in self._source.blocks():
             rest += block
@@ -147,9 +146,9 @@ class Translation(AudioJob["Translation", Delta]):
 
     def _take(self, update: Any) -> None:
         if isinstance(update, c.TextDelta):
-            self._add(Delta(text=update.piece, whole=update.whole))
+            self._pieces.append(Delta(text=update.piece, whole=update.whole))
         elif isinstance(update, c.AudioDelta) and len(update.pcm) >= pcm.BYTES_PER_SAMPLE:
-            self._add(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece")))
+            self._pieces.append(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece")))
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to come (SDK docstring).
             self._whole = self._asked
@@ -159,10 +158,7 @@ class Translation(AudioJob["Translation", Delta]):
         elif isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             self._why = error_events.error_from(update.event, "the translation")
             self.session.close()
-
-    def _add(self, piece: Delta) -> None:
-        self._pieces.append(piece)
-        self._tell()
+        self._news.set()
 
 
 @takes_options(ServerOptions)

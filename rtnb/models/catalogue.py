@@ -4,12 +4,9 @@ Nothing here connects to a server. Every fact has its date and its source in the
 not an error: servers may serve any model under any name.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 import warnings
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
@@ -18,24 +15,8 @@ from typing import Any
 
 from rtnb.errors import RtnbWarning
 
-__all__ = [
-    "DEFAULT",
-    "VOICES",
-    "WARN_DAYS",
-    "Ending",
-    "Limits",
-    "Model",
-    "Models",
-    "Prices",
-    "Rate",
-    "get",
-    "known_on",
-    "limits",
-    "load",
-    "read",
-    "shutdown_notice",
-    "warn_shutdown",
-]
+__all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Ending", "Limits", "Model", "Models", "Prices", "Rate"]
+__all__ += ["get", "known_on", "limits", "load", "read", "shutdown_notice", "warn_shutdown"]
 
 WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
@@ -79,9 +60,9 @@ class Prices:
     @property
     def audio_in_per_minute_usd(self) -> float | None:
         """US dollars for a minute of speech sent (600 tokens), cached nowhere. None where unknown."""
-        if self.per_minute_usd is not None:
+        if self.per_minute_usd is not None or self.audio.input is None:
             return self.per_minute_usd
-        return None if self.audio.input is None else self.audio.input * limits().audio_in_tokens_per_minute / 1e6
+        return self.audio.input * limits().audio_in_tokens_per_minute / 1e6
 
     @property
     def audio_out_per_minute_usd(self) -> float | None:
@@ -140,7 +121,7 @@ class Model:
     @property
     def prices(self) -> Prices | None:
         """Newest prices. None where no price is known."""
-        return self.history[-1] if self.history else None
+        return self.prices_on()
 
     def prices_on(self, day: date | None = None) -> Prices | None:
         """Return the prices in force on a day.
@@ -151,10 +132,7 @@ class Model:
         Returns:
             The prices, or None where none is known for that day.
         """
-        if day is None:
-            return self.prices
-        in_force = [prices for prices in self.history if prices.since <= day]
-        return in_force[-1] if in_force else None
+        return next((prices for prices in reversed(self.history) if day is None or prices.since <= day), None)
 
     def is_gone(self, today: date | None = None) -> bool:
         """Return whether the model has been shut down by `today` (None: the present day)."""
@@ -219,26 +197,17 @@ class Limits:
     text_in_tokens_per_turn: int
 
 
-class Models(Mapping[str, Model]):
+class Models(dict[str, Model]):
     """All known models by name, in the order of the data file: newest and recommended first."""
 
     def __init__(self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]) -> None:
-        self._models = models
+        super().__init__(models)
         self.default = default
         """Name of the model used when none is asked for."""
         self.known_on = known_on
         """The day these facts were last checked."""
         self.endings = endings
         """Parts of the interface that end."""
-
-    def __getitem__(self, name: str) -> Model:
-        return self._models[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._models)
-
-    def __len__(self) -> int:
-        return len(self._models)
 
     def __repr__(self) -> str:
         return f"Models({len(self)} names, known on {self.known_on})"
@@ -250,13 +219,15 @@ def read() -> dict[str, Any]:
     return tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
 
 
+def with_tuples(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with a tuple for each list, for TOML has no tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+
+
 def _prices(table: dict[str, Any]) -> Prices:
     # TOML has no null, so "none" stands for a price that does not exist.
-    rates = {
-        name: Rate(*(None if number == "none" else float(number) for number in numbers))
-        for name, numbers in table.items()
-        if isinstance(numbers, list)
-    }
+    lists = {name: numbers for name, numbers in table.items() if isinstance(numbers, list)}
+    rates = {name: Rate(*(None if n == "none" else float(n) for n in numbers)) for name, numbers in lists.items()}
     return Prices(**table | rates)
 
 
@@ -270,24 +241,17 @@ def load() -> Models:
     data = read()
     models: dict[str, Model] = {}
     for table in data["model"]:
-        about = dict(table)
-        history = tuple(_prices(prices) for prices in about.pop("prices", ()))
-        snapshots: dict[str, dict[str, Any]] = about.pop("snapshots", {})
-        about.pop("deprecated", None)
-        model = Model(**about, history=history)
-        models[model.name] = model
-        for name, differs in snapshots.items():
+        history = tuple(map(_prices, table.get("prices", ())))
+        about = {name: fact for name, fact in table.items() if name not in ("prices", "snapshots", "deprecated")}
+        models[table["name"]] = model = Model(**about, history=history)
+        for name, differs in table.get("snapshots", {}).items():
             shutdown = differs.get("shutdown", model.shutdown)
             dated = re.search(r"\d{4}-\d\d-\d\d$", name)
-            models[name] = replace(
-                model,
-                name=name,
-                # A dated snapshot is as old as the date in its name says.
-                since=date.fromisoformat(dated[0]) if dated else None,
-                history=history[:1] if differs.get("launch_prices_only") else history,
-                shutdown=shutdown,
-                status="gone" if shutdown and shutdown <= data["known_on"] else model.status,
-            )
+            # A dated snapshot is as old as the date in its name says.
+            since = date.fromisoformat(dated[0]) if dated else None
+            prices = history[:1] if differs.get("launch_prices_only") else history
+            status = "gone" if shutdown and shutdown <= data["known_on"] else model.status
+            models[name] = replace(model, name=name, since=since, history=prices, shutdown=shutdown, status=status)
     endings = tuple(Ending(**ending) for ending in data["ending"])
     return Models(models, default=data["default"], known_on=data["known_on"], endings=endings)
 
@@ -307,9 +271,7 @@ def get(name: str) -> Model:
 @cache
 def limits() -> Limits:
     """Return what OpenAI's servers allow, and the token arithmetic."""
-    facts: dict[str, Any] = read()["limits"] | read()["tokens"]
-    # TOML has no tuples: the least and the greatest value of something are a list there.
-    return Limits(**facts | {name: tuple(value) for name, value in facts.items() if isinstance(value, list)})
+    return Limits(**with_tuples(read()["limits"] | read()["tokens"]))
 
 
 def known_on() -> date:

@@ -3,14 +3,12 @@
 Where a server differs from OpenAI's, a flag says so, and the rest of the package asks the flags, never the names.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, field
 from functools import cache
 
 from rtnb.errors import InputError
-from rtnb.models.catalogue import read
+from rtnb.models.catalogue import read, with_tuples
 
 __all__ = ["Provider", "provider", "provider_of", "providers"]
 
@@ -78,10 +76,7 @@ class Provider:
 def providers() -> tuple[Provider, ...]:
     """Return every known kind of server, in the order their addresses are tried."""
     return tuple(
-        Provider(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
-            | {"matches": re.compile(table["matches"], re.IGNORECASE)}
-        )
+        Provider(**with_tuples(table) | {"matches": re.compile(table["matches"], re.IGNORECASE)})
         for table in read()["provider"]
     )
 

@@ -1,18 +1,13 @@
 """Check the exercises of notebook 7, the learner's own assistant."""
 
-from __future__ import annotations
-
-from typing import Any
-
 from rtnb import money as costs
-from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recordings, reply_of, session_of, tool_outputs
-from rtnb.session.reply import Reply
+from rtnb.course.checkers import evidence
+from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, completed, recordings, tool_outputs
 from rtnb.texts.language import say
 
 
-def own_assistant(made: Any) -> str:
+def own_assistant(session: Session) -> str:
     """Check a session with instructions, a tool that worked, and three turns of which one is a recording."""
-    session = session_of(made)
     if not session.settings.get("instructions"):
         raise Wrong("Your assistant has no instructions of its own. Tell it who it is when you connect.")
     calls = sum(not str(output).startswith("Error:") for output in tool_outputs(session))
@@ -29,22 +24,19 @@ def own_assistant(made: Any) -> str:
     return say(sentence, turns=turns, calls=calls, cost=costs.money(session.cost.usd))
 
 
-def replayed(made: Any) -> str:
+def replayed(made: object) -> str:
     """Check that a replay answered."""
-    session = made.session if isinstance(made, Reply) else session_of(made)
+    session = made.session if isinstance(made, Reply) else evidence.session_of(made)
     if session.source != "replay":
-        raise Wrong(
-            "This was answered by {source}, not by a recording. Save a session, then rtnb.connect(replay=path).",
-            source=session.source,
-        )
+        sentence = "This was answered by {source}, not by a recording. Save a session, then rtnb.connect(replay=path)."
+        raise Wrong(sentence, source=session.source)
     if not completed(session):
         raise Wrong("The replay is open, but nothing was asked of it. Ask what was asked when it was recorded.")
     return say("Right: the same words and the same sound again, with no key and at no cost.")
 
 
-def out_of_band(made: Any, note: Any) -> str:
+def out_of_band(session: Session, reply: Reply) -> str:
     """Check a note about a conversation that did not become a part of it."""
-    session, reply = session_of(made), reply_of(note)
     if reply.session is not session:
         raise Wrong("The note comes from another session. Ask for it with .side(…) on the same one.")
     if any(response.conversation_id is not None for response in reply.responses):

@@ -1,16 +1,11 @@
 """Check the exercises of notebook 2, the conversation."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, session_of
+from rtnb.course.checkers.evidence import Exercises, Session, Wrong, events, recordings
 from rtnb.texts.language import say
 
 
-def three_and_a_question(made: Any) -> str:
+def three_and_a_question(session: Session) -> str:
     """Check three recordings and, after them, a typed question with an answer."""
-    session = session_of(made)
     spoken = recordings(session)
     if spoken < 3:
         sentence = "This session heard {recordings} recording(s); the exercise wants three, in one session."
@@ -28,9 +23,8 @@ def three_and_a_question(made: Any) -> str:
     return say(sentence, recordings=spoken)
 
 
-def own_voice(made: Any) -> str:
+def own_voice(session: Session) -> str:
     """Check instructions and a voice of the learner's own, in force and spoken with."""
-    session = session_of(made)
     if not session.settings.get("instructions"):
         raise Wrong("This session runs on the server's own instructions. Give yours: rtnb.connect(instructions='…').")
     voice = ((session.conversation.session.get("audio") or {}).get("output") or {}).get("voice")
@@ -43,9 +37,8 @@ def own_voice(made: Any) -> str:
     return say(sentence, voice=voice)
 
 
-def forgotten(made: Any, secret: Any) -> str:
+def forgotten(session: Session, secret: object) -> str:
     """Check that a word was in the conversation, is deleted from it everywhere, and was asked for once more."""
-    session = session_of(made)
     if not isinstance(secret, str) or not secret.strip():
         raise Wrong("The secret should be the word itself, as text.")
     word = secret.casefold()

@@ -1,7 +1,5 @@
 """Read the evidence that checkers judge: the reply or session handed over, and the events in its log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -9,7 +7,8 @@ from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 
-# By its number, a function of what the learner made: it returns the sentence for a right answer, or raises `Wrong`.
+# By its number, a function of what the learner made, which is read as the annotations say: it returns the sentence for
+# a right answer, or raises `Wrong`.
 Exercises = Mapping[str, Callable[..., str]]
 
 
@@ -47,6 +46,10 @@ def session_of(thing: Any) -> Session:
         sentence = "That is of type {kind}, not a session. Hand over what rtnb.connect(…) gave you."
         raise Wrong(sentence, kind=type(thing).__name__)
     return thing
+
+
+# By the annotation of a parameter, how what was handed over for it is read; anything else is taken as it is.
+READERS: dict[object, Callable[[Any], Any]] = {Reply: reply_of, Session: session_of}
 
 
 def events(session: Session, direction: Literal["sent", "received"], type_: str) -> list[dict[str, Any]]:

@@ -1,23 +1,18 @@
 """Check the exercises of notebook 3, live voice."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Wrong, completed, events, recordings, session_of
-from rtnb.session.session import Session
+from rtnb.course.checkers.evidence import Exercises, Session, Wrong, completed, events, recordings
 from rtnb.texts.language import say
 
 
 def _turn_detection(session: Session) -> dict[str, Any]:
     """Return the turn detection in force; {} where there is none."""
-    audio_input = (session.conversation.session.get("audio") or {}).get("input") or {}
-    return audio_input.get("turn_detection") or {}
+    return ((session.conversation.session.get("audio") or {}).get("input") or {}).get("turn_detection") or {}
 
 
-def push_to_talk(made: Any) -> str:
+def push_to_talk(session: Session) -> str:
     """Check a turn that the learner appended, committed and had answered, without turn detection."""
-    session = session_of(made)
     if detection := _turn_detection(session):
         sentence = "The server still listens for the end of a turn ({type}). Push to talk is turn_detection=None."
         raise Wrong(sentence, type=detection["type"])
@@ -32,9 +27,8 @@ def push_to_talk(made: Any) -> str:
     return say("Right: append, commit, respond. You said when the turn ended, and the log has no speech_stopped.")
 
 
-def patient(made: Any) -> str:
+def patient(session: Session) -> str:
     """Check that server VAD waited long enough to keep a pause inside one turn."""
-    session = session_of(made)
     detection = _turn_detection(session)
     if detection.get("type") != "server_vad":
         raise Wrong("This exercise is about the server's own ear: connect with a turn_detection of type 'server_vad'.")
@@ -43,20 +37,19 @@ def patient(made: Any) -> str:
     if stops == 0:
         raise Wrong("The server never heard an end of speech. Feed the whole clip and enough silence after it.")
     if stops > 1:
-        raise Wrong(
+        sentence = (
             "The server heard {stops} turns: it took the pause for the end. "
-            "Raise silence_duration_ms, which is {silence_ms} now.",
-            stops=stops,
-            silence_ms=silence_ms,
+            "Raise silence_duration_ms, which is {silence_ms} now."
         )
+        raise Wrong(sentence, stops=stops, silence_ms=silence_ms)
     if not completed(session):
         raise Wrong("One turn, as wanted; wait for its answer before you close the session.")
     return say("Right: with {silence_ms} ms of patience the pause stayed inside one turn.", silence_ms=silence_ms)
 
 
-def interrupted(made: Any) -> str:
+def interrupted(session: Session) -> str:
     """Check that an answer was truncated, after its beginning and before its end."""
-    spoken = [turn for turn in session_of(made).turns if turn.role == "assistant" and turn.audio_ms]
+    spoken = [turn for turn in session.turns if turn.role == "assistant" and turn.audio_ms]
     if not spoken:
         raise Wrong("Nothing was spoken in this session yet, so there is nothing to cut.")
     cut = [(turn.audio_ms, turn.truncated_ms) for turn in spoken if turn.truncated_ms is not None]

@@ -1,14 +1,10 @@
 """Check the exercises of notebook 6, money and limits."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtnb import money as costs
-from rtnb.course.checkers.evidence import Exercises, Wrong, reply_of
+from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong
 from rtnb.errors import BudgetExceeded
-from rtnb.session.reply import Reply
-from rtnb.session.session import Session
 from rtnb.texts.language import say
 
 
@@ -16,9 +12,8 @@ def _near(one: float, other: float) -> bool:
     return abs(one - other) <= max(1e-9, 0.002 * abs(other))
 
 
-def cost_by_hand(answer: Any, usd: Any) -> str:
+def cost_by_hand(reply: Reply, usd: Any) -> str:
     """Check the cost of a reply in US dollars, as the learner worked it out."""
-    reply = reply_of(answer)
     try:
         given = float(usd)
     except (TypeError, ValueError):
@@ -35,12 +30,10 @@ def cost_by_hand(answer: Any, usd: Any) -> str:
     for line in cost.lines:
         if line.usd and _near(given, cost.usd - line.usd):
             raise Wrong("Nearly: one line is missing, {what}.", what=line.what)
-    raise Wrong(
-        "You have ${given:.6f}, the lines of reply.cost add up to ${usd:.6f}. "
-        "Show reply.cost and compare line by line.",
-        given=given,
-        usd=cost.usd,
+    sentence = (
+        "You have ${given:.6f}, the lines of reply.cost add up to ${usd:.6f}. Show reply.cost and compare line by line."
     )
+    raise Wrong(sentence, given=given, usd=cost.usd)
 
 
 def stopped(made: Any) -> str:
@@ -59,9 +52,8 @@ def stopped(made: Any) -> str:
     return say(sentence, limit=costs.money(error.limit_usd), spent=costs.money(error.spent_usd))
 
 
-def half_the_cost(dear: Any, cheap: Any) -> str:
+def half_the_cost(first: Reply, second: Reply) -> str:
     """Check that the second reply costs at most half of the first and still answers."""
-    first, second = reply_of(dear), reply_of(cheap)
     if first is second:
         raise Wrong("That is the same reply twice.")
     first_usd, second_usd = first.cost.usd, second.cost.usd

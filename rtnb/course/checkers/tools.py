@@ -1,16 +1,11 @@
 """Check the exercises of notebook 4, tools and pictures."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from rtnb.course.checkers.evidence import Exercises, Wrong, events, recordings, reply_of, tool_outputs
+from rtnb.course.checkers.evidence import Exercises, Reply, Wrong, events, recordings, tool_outputs
 from rtnb.texts.language import say
 
 
-def tool_called(answer: Any) -> str:
+def tool_called(reply: Reply) -> str:
     """Check that the model called the learner's function, that it returned, and that an answer followed."""
-    reply = reply_of(answer)
     tools = list(reply.session.tools)
     if not tools:
         raise Wrong("The model had no tools. Hand your function over: tools=[my_function].")
@@ -28,9 +23,8 @@ def tool_called(answer: Any) -> str:
     return say("Right: {call!r}, and the answer was made with it.", call=call)
 
 
-def tool_failed(answer: Any) -> str:
+def tool_failed(reply: Reply) -> str:
     """Check that the learner's function raised and the model answered all the same."""
-    reply = reply_of(answer)
     if not reply.tool_calls:
         raise Wrong("No tool was called in this reply. First have the model call your function.")
     if all(call.error is None for call in reply.tool_calls):
@@ -39,9 +33,8 @@ def tool_failed(answer: Any) -> str:
     return say(sentence, output=tool_outputs(reply.session)[-1])
 
 
-def picture(answer: Any) -> str:
+def picture(reply: Reply) -> str:
     """Check that a picture was sent together with a question."""
-    reply = reply_of(answer)
     items = [event.get("item") or {} for event in events(reply.session, "sent", "conversation.item.create")]
     kinds = {part.get("type") for item in items for part in item.get("content") or []}
     if "input_image" not in kinds:

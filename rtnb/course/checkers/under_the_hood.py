@@ -1,16 +1,13 @@
 """Check the exercises of notebook 5, under the hood."""
 
-from __future__ import annotations
-
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Wrong, reply_of, session_of
+from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong
 from rtnb.texts.language import say
 
 
-def bytes_by_hand(answer: Any, pcm: Any) -> str:
+def bytes_by_hand(reply: Reply, pcm: Any) -> str:
     """Check the answer's PCM as the learner decoded and joined it."""
-    reply = reply_of(answer)
     if reply.audio is None:
         raise Wrong("This reply has no sound. Take a spoken one.")
     if isinstance(pcm, str):
@@ -30,9 +27,9 @@ def bytes_by_hand(answer: Any, pcm: Any) -> str:
     raise Wrong(sentence, given=len(pcm), wanted=len(wanted))
 
 
-def last_event(answer: Any, name: Any) -> str:
+def last_event(reply: Reply, name: Any) -> str:
     """Check the name of the event that ends a turn."""
-    types = [event["type"] for event in reply_of(answer).events]
+    types = [event["type"] for event in reply.events]
     if name == "rate_limits.updated":
         raise Wrong("rate_limits.updated comes after the end, late or not at all; who waits for it may wait for ever.")
     if name not in types:
@@ -44,9 +41,9 @@ def last_event(answer: Any, name: Any) -> str:
     return say("Right: response.done ends the turn; it carries the status and the usage.")
 
 
-def refused_event(made: Any) -> str:
+def refused_event(session: Session) -> str:
     """Check that the server refused an event and completed a response after it."""
-    events = [entry.silent for entry in session_of(made).log if entry.direction == "received"]
+    events = [entry.silent for entry in session.log if entry.direction == "received"]
     errors = [n for n, event in enumerate(events) if event["type"] == "error"]
     if not errors:
         raise Wrong("The server has not complained yet: the log has no error event. Send something it cannot take.")

@@ -1,13 +1,9 @@
 """Check the exercises of notebook 1, the walkthrough."""
 
-from __future__ import annotations
-
 import base64
-from typing import Any
 
 from rtnb.audio import pcm
-from rtnb.course.checkers.evidence import Exercises, Wrong, completed, recordings, reply_of, session_of
-from rtnb.session.reply import Reply
+from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, completed, recordings
 from rtnb.texts.language import say
 
 
@@ -16,9 +12,8 @@ def _audio_deltas(reply: Reply) -> list[str]:
     return [event["delta"] for event in reply.events if event["type"] == "response.output_audio.delta"]
 
 
-def text_only(answer: Any) -> str:
+def text_only(reply: Reply) -> str:
     """Check that a recording was answered with text and no audio."""
-    reply = reply_of(answer)
     if not recordings(reply.session):
         raise Wrong("No recording was sent, only words. Hand ask the clip rtnb.samples()['weather'] as well.")
     if _audio_deltas(reply):
@@ -31,9 +26,9 @@ def text_only(answer: Any) -> str:
     )
 
 
-def first_delta(answer: Any, count: Any) -> str:
+def first_delta(reply: Reply, count: object) -> str:
     """Check the number of bytes of PCM in the first delta."""
-    deltas = _audio_deltas(reply_of(answer))
+    deltas = _audio_deltas(reply)
     if not deltas:
         raise Wrong("This reply has no sound. Take one that was asked for without modalities='text'.")
     size = len(base64.b64decode(deltas[0]))
@@ -49,9 +44,8 @@ def first_delta(answer: Any, count: Any) -> str:
     return say(sentence, size=size, milliseconds=pcm.milliseconds(size))
 
 
-def own_conversation(made: Any) -> str:
+def own_conversation(session: Session) -> str:
     """Check a session with two recordings and a typed question, all answered."""
-    session = session_of(made)
     spoken, answers = recordings(session), completed(session)
     typed = sum(turn.role == "user" and bool(turn.text) for turn in session.turns)
     if spoken < 2:
