@@ -6,10 +6,7 @@ import re
 
 # The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
 # be spoken as a sentence.
-_SENTENCE = re.compile(
-    r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]"
-    r"|\n))"
-)
+_SENTENCE = re.compile(r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]|\n))")
 _LONGEST = 400  # characters held back while waiting for the end of a sentence
 _TAGS = ("<think>", "</think>")
 
@@ -72,10 +69,9 @@ class Sentences:
         found: list[str] = []
         breaks = ""
         for piece in pieces:
-            body = (breaks + piece).rstrip(" \t")
-            breaks = ""
-            while body.endswith("\n"):
-                body, breaks = body[:-1].rstrip(" \t"), breaks + "\n"
+            whole = breaks + piece
+            body = whole.rstrip(" \t\n")
+            breaks = "\n" * whole.count("\n", len(body))
             if body:
                 found.append(body.removeprefix(" "))
         self._text = breaks + self._text
