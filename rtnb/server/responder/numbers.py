@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import math
-import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add, mod, mul, sub, truediv
+from typing import Any
 
 from rtnb.server.responder import chinese, lexicon
 from rtnb.server.responder.chinese import NUMERAL
@@ -130,14 +131,7 @@ def spoken_number(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-_OPERATIONS: dict[type, Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-    ast.Mod: operator.mod,
-}
+_OPERATIONS: Any = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.Pow: pow, ast.Mod: mod}
 _RULES = lexicon.rules("arithmetic")
 
 

@@ -6,6 +6,7 @@ Numbers, names, places, choices, yes or no, days and times are taken as they are
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, wo
 WEAK = stems(lexicon.bag("weak"))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
 _COLOURS = lexicon.bag("colours")
 _FREE_TEXT = stems(lexicon.bag("text_parameters"))
 _LEAD = rf"{lexicon.source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
@@ -43,7 +45,6 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
     required = [str(name) for name in listed] if isinstance(listed, Sequence) and not isinstance(listed, str) else []
     known = parameters(schema)
     values: dict[str, Any] = {}
-    missing: list[str] = []
     reader = _Reader(request, known)
     # Required ones choose first, and a message's body before its subject.
     last = {"subject", "titl", "summary", "label"}
@@ -52,11 +53,10 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
         value = reader.value(parameter, needed=needed, insist=insist)
         if value is None and needed:
             value = parameter.schema.get("default")
-            if value is None and insist:
-                value = _something(parameter, request)
-            if value is None:
-                missing.append(parameter.name)
+        if value is None and needed and insist:
+            value = _something(parameter, request)
         values[parameter.name] = value
+    missing = [name for name, value in values.items() if value is None and name in required]
     return {one.name: value for one in known if (value := values[one.name]) is not None}, missing
 
 
@@ -109,16 +109,12 @@ class _Reader:
         timed = [(number, unit) for number in found if (unit := _unit_after(text, number))]
         if wanted is not None and timed:
             return self._duration(parameter, wanted, timed)
-        for number in found:
-            beside = {*roots(text[: number.start])[-2:], *roots(text[number.end :])[:1]}
-            if about & beside - WEAK:
-                return self._take(number)
-        for number in found:
-            if _within(number.value, parameter.schema) and not (
-                wanted is None and len(found) > 1 and _unit_after(text, number)
-            ):
-                return self._take(number)
-        return None
+        named = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
+        any_unit = wanted is not None or len(found) == 1
+        fitting = (one for one in found if _within(one.value, parameter.schema))
+        free = (one for one in fitting if any_unit or not _unit_after(text, one))
+        number = next(itertools.chain(named, free), None)
+        return self._take(number) if number else None
 
     def _take(self, number: Number) -> int | float:
         self._numbers_used.add(number.start)
@@ -165,14 +161,10 @@ class _Reader:
         return self._fresh(_names_and_texts(parameter, text))
 
     def _place(self, parameter: Parameter) -> str | None:
-        text, about, found = self._request, parameter.stems, places(self._request)
-        way = ""
-        if about & {"origin", "from", "departur", "start", "sourc"}:
-            way = r"\bfrom\s+"
-        elif about & {"destination", "to", "arrival", "end"}:
-            way = r"\bto\s+"
+        text, found = self._request, places(self._request)
+        way = next((word for word, meant in _WAYS.items() if parameter.stems & meant), None)
         for place in found if way else ():
-            if re.search(way + re.escape(place), text, re.IGNORECASE):
+            if re.search(rf"\b{way}\s+{re.escape(place)}", text, re.IGNORECASE):
                 return self._fresh([place])
         value = self._fresh(found)
         pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
@@ -246,21 +238,12 @@ def _addresses(parameter: Parameter, text: str) -> list[str]:
     return [url.rstrip(".,!?") for url in re.findall(r"(?:https?://|www\.)\S+", text)]
 
 
-def _phones(parameter: Parameter, text: str) -> list[str]:
-    return [number.strip() for number in re.findall(r"\+?\d[\d\s().-]{4,}\d", text)]
-
-
-def _dates(parameter: Parameter, text: str) -> list[str]:
-    return dates(text)
-
-
 def _times(parameter: Parameter, text: str) -> list[str]:
     return [*(dates(text) if "dat" in parameter.stems else ()), *times(text)]
 
 
 def _moments(parameter: Parameter, text: str) -> list[str]:
-    both = " ".join([*dates(text)[:1], *times(text)[:1]])
-    return [both] if both else []
+    return [*filter(None, [" ".join([*dates(text)[:1], *times(text)[:1]])])]
 
 
 def _colours(parameter: Parameter, text: str) -> list[str]:
@@ -277,8 +260,8 @@ def _languages(parameter: Parameter, text: str) -> list[str]:
 _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
     ("email", "email", "", _emails),
     ("uri url", "url uri link websit", "", _addresses),
-    ("", "phon telephon mobil", "", _phones),
-    ("date", "dat day", "tim", _dates),
+    ("", "phon telephon mobil", "", lambda parameter, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
+    ("date", "dat day", "tim", lambda parameter, text: dates(text)),
     ("time", "tim hour", "zon timezon", _times),
     ("date-time", "when datetim start deadlin", "", _moments),
     ("", "color colour", "", _colours),
@@ -303,18 +286,12 @@ def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
         found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text)
     # "order number A12", "title Dune", "room 12"
     parts = split_name(parameter.name)
-    spaced = " ".join(parts).casefold()
-    last = parts[-1].casefold() if parts else spaced
-    named = re.search(
-        rf"\b(?:{re.escape(spaced)}|{re.escape(last)})\s+(?:is\s+|of\s+|=\s*|:\s*)?"
-        r"([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)",
-        text,
-    )
-    if named:
+    label = "|".join(re.escape(one.casefold()) for one in (" ".join(parts), *parts[-1:]))
+    value = r"\s+(?:is\s+|of\s+|=\s*|:\s*)?([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)"
+    if named := re.search(rf"\b(?:{label}){value}", text):
         return [*found, named[1]]
     if parameter.is_person:
-        own = last_name([text])
-        return [*found, *([own] if own else []), *proper_names(text)]
+        return [*found, *filter(None, [last_name([text])]), *proper_names(text)]
     return [*found, *(_free_text(text) if about & _FREE_TEXT else proper_names(text))]
 
 

@@ -17,6 +17,10 @@ _EMPTY = lexicon.bag("empty")
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+"
+)
+
 
 def unspaced(text: str) -> bool:
     """Return whether a text holds a Chinese or Japanese character, which stands without spaces."""
@@ -55,11 +59,7 @@ def content(text: str) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     """List a text's sentences, each with its closing mark."""
-    cut = re.split(
-        r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+",
-        text,
-    )
-    return [part.strip() for part in cut if part and re.search(r"\w", part)]
+    return [part.strip() for part in _SENTENCE_END.split(text) if part and re.search(r"\w", part)]
 
 
 def spoken_sentences(text: str) -> list[str]:
