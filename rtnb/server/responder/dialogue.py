@@ -81,6 +81,10 @@ class Dialogue:
         """Fill a template with `x`, or take the other one where there is no `x`."""
         return self.say(key, x=x) if x else self.say(otherwise)
 
+    def say_if(self, key: str, x: str) -> list[str]:
+        """Fill a template with `x`; nothing where there is no `x`."""
+        return [self.say(key, x=x)] if x else []
+
     def join(self, names: Sequence[str]) -> str:
         """Join names as the language of the answer does: "a, b and c"."""
         if len(names) < 2:
@@ -186,22 +190,16 @@ def _parsed(arguments: Any) -> dict[str, Any]:
 
 def _asked_language(text: str) -> str | None:
     """Return the language an answer is asked for in, where rules see that one is."""
-    for sentence in (part[:400] for part in sentences(text[:20_000])):
-        if cue("language_talked_about").search(sentence):
-            continue
-        for match in cue("answer_in").finditer(sentence):
-            if found := [code for code in languages.named(match.group()) if code in TEMPLATES]:
-                return found[0]
-    return None
+    parts = (part[:400] for part in sentences(text[:20_000]))
+    asking = (part for part in parts if not cue("language_talked_about").search(part))
+    asked = (match[0] for part in asking for match in cue("answer_in").finditer(part))
+    return next((code for words in asked for code in languages.named(words) if code in TEMPLATES), None)
 
 
 def _language(dialogue: Dialogue) -> str:
     turn, earlier = dialogue.turn, dialogue.earlier[::-1]
-    wishes = [
-        " ".join(turn.typed or turn.heard),
-        *(words for words in earlier if cue("from_now_on").search(words)),
-        " ".join([dialogue.instructions, *dialogue.system]),
-    ]
+    now, always = " ".join(turn.typed or turn.heard), " ".join([dialogue.instructions, *dialogue.system])
+    wishes = [now, *(words for words in earlier if cue("from_now_on").search(words)), always]
     if asked := next(filter(None, map(_asked_language, wishes)), None):
         return asked
     answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in dialogue.answers[-1:]]  # without quotations

@@ -66,10 +66,7 @@ def unconditional(text: str) -> list[str]:
 
 def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
     """Return what the instructions ask of every answer, whatever the user says: the intent and its sentence."""
-    for text in instructions:
-        for sentence in unconditional(text):
-            if not cue("imperative").search(sentence):
-                continue
-            if intent := next((name for name in _STANDING if INTENTS[name].search(sentence)), None):
-                return intent, sentence
-    return None
+    said = (sentence for text in instructions for sentence in unconditional(text))
+    commands = (sentence for sentence in said if cue("imperative").search(sentence))
+    found = ((name, sentence) for sentence in commands for name in _STANDING if INTENTS[name].search(sentence))
+    return next(found, None)

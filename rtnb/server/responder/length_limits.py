@@ -80,15 +80,10 @@ def fit(said: Sequence[str], limits: Limits) -> list[str]:
     """Cut and frame the sentences of an answer."""
     # A quotation inside a sentence of ours is kept whole unless it is long.
     parts = [part for text in said for part in ([text] if len(text) <= 160 else sentences(text) or [text])]
-    if limits.sentences is not None:
-        parts = parts[: limits.sentences]
+    parts = parts[: limits.sentences]
     if limits.words is not None:
         parts = _first_words(parts, limits.words)
-    if limits.prefix:
-        parts = [closed(limits.prefix), *parts]
-    if limits.suffix:
-        parts = [*parts, closed(limits.suffix)]
-    return [part for part in parts if part.strip()]
+    return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
 
 
 def _first_words(parts: Sequence[str], left: int) -> list[str]:

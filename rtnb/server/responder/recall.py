@@ -19,13 +19,9 @@ _BESIDE_THE_POINT = lexicon.bag("beside_the_point")
 def find_said(dialogue: Dialogue, question: str) -> str | None:
     """Find the sentence of the conversation, or of the instructions, that shares most with a question."""
     wanted = set(content(question)) - _BESIDE_THE_POINT
-    pool = [
-        sentence
-        for turn, said in dialogue.messages
-        for text in ([said] if turn is not dialogue.turn else turn.heard if turn.typed else [])
-        for sentence in sentences(text)
-        if not sentence.rstrip().endswith(("?", "？"))
-    ]
+    texts = [*dialogue.earlier, *(dialogue.turn.heard if dialogue.turn.typed else [])]
+    said = (sentence for text in texts for sentence in sentences(text))
+    pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]
     scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
     best, index = max(scored, default=(0, -1))
     # Half of what is asked about must be there, or we would answer beside the point.
@@ -84,13 +80,9 @@ def i_said(dialogue: Dialogue, request: str) -> list[str]:
 
 def practise(dialogue: Dialogue, request: str) -> list[str]:
     """Choose a sentence of the user's to say once more."""
-    found = [
-        sentence
-        for turn, said in dialogue.messages
-        if turn is not dialogue.turn or turn.heard
-        for sentence in sentences(together(turn.heard) if turn.heard else said)
-        if not is_command(sentence)
-    ]
+    turns = [(turn.heard, said) for turn, said in dialogue.messages if turn is not dialogue.turn or turn.heard]
+    texts = [together(heard) or said for heard, said in turns]
+    found = [sentence for text in texts for sentence in sentences(text) if not is_command(sentence)]
     if not found:
         return [dialogue.say("said_nothing")]
     fitting = [sentence for sentence in found if 4 <= len(words(sentence)) <= 16] or found

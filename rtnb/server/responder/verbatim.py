@@ -38,9 +38,8 @@ def exactly(dialogue: Dialogue, request: str) -> list[str]:
     if given := _given(dialogue, request):
         return [given]
     what = extract("given_exactly", request)
-    if not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what):
-        return []
-    return [what.strip(" \"'")]
+    vague = not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what)
+    return [] if vague else [what.strip(" \"'")]
 
 
 def say(dialogue: Dialogue, request: str) -> list[str]:
@@ -84,10 +83,8 @@ def passage(dialogue: Dialogue, request: str) -> list[str]:
         return [dialogue.say("heard_nothing")]
     number = next(iter(numbers(cue("ordinal").sub(" ", request))), None)
     count = max(1, int(number.value)) if number else 1
-    if cue("by_sentence").search(request):
-        parts = sentences(dialogue.material)
-    else:
-        parts = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
+    each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
+    parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
     return [closed(together(parts[-count:] if cue("last").search(request) else parts[:count]))]
 
 
@@ -102,12 +99,8 @@ def which_word(dialogue: Dialogue, request: str) -> list[str]:
     found = words(dialogue.material)
     if not found:
         return [dialogue.say("heard_nothing")]
-    if cue("last_word").search(request):
-        word = found[-1]
-    elif cue("longest_word").search(request):
-        word = max(found, key=len)
-    else:
-        word = min(found, key=len) if cue("shortest_word").search(request) else found[0]
+    choices = {"last_word": found[-1], "longest_word": max(found, key=len), "shortest_word": min(found, key=len)}
+    word = next((word for key, word in choices.items() if cue(key).search(request)), found[0])
     return [f"“{word}”" + dialogue.say("stop")]
 
 
