@@ -41,7 +41,7 @@ def confidence(
         passes have it, 3/5 where one of the others has, 2/5 where none has.
     """
     words = [*map(asr.bare_word, text.split())]
-    agreed = [0] * len(words)
+    agreed = np.zeros(len(words), int)
     samples = np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2").astype(np.float32)
     loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
     noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * _NOISE
@@ -49,6 +49,5 @@ def confidence(
         again = np.clip(changed, -32_768, 32_767).astype("<i2").tobytes()
         recognised = [*map(asr.bare_word, transcribe(again, rate_hz=rate, language=language).split())]
         for block in difflib.SequenceMatcher(None, words, recognised, autojunk=False).get_matching_blocks():
-            for at in range(block.a, block.a + block.size):
-                agreed[at] += 1
-    return [(2 + count) / 5 for count in agreed]
+            agreed[block.a : block.a + block.size] += 1
+    return [*map(float, (2 + agreed) / 5)]

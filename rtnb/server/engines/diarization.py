@@ -39,18 +39,16 @@ def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str 
     parts: list[Part] = []
     duration_seconds = pcm_arithmetic.seconds(len(pcm_arithmetic.whole_samples(pcm)), rate_hz)
     stretches = _stretches(pcm, rate_hz, duration_seconds)
-    for number, (start_seconds, end_seconds, voice) in enumerate(stretches):
+    befores = [0.0, *(end_seconds for _, end_seconds, _ in stretches)]
+    afters = [*(start_seconds for start_seconds, _, _ in stretches[1:]), duration_seconds]
+    for (start_seconds, end_seconds, voice), before, after in zip(stretches, befores, afters, strict=False):
         # Soft consonants begin before a voice can be told, so words get some margin, but none of another's speech.
-        before = stretches[number - 1][1] if number else 0.0
-        after = stretches[number + 1][0] if number + 1 < len(stretches) else duration_seconds
         first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
         last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
         said = pcm[int(first * rate_hz) * 2 : int(last * rate_hz) * 2]
-        text = asr.transcribe(said, rate_hz=rate_hz, language=language)
-        if not text:
-            continue
-        label = labels.setdefault(voice, _label(len(labels)))
-        parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
+        if text := asr.transcribe(said, rate_hz=rate_hz, language=language):
+            label = labels.setdefault(voice, _label(len(labels)))
+            parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
     return parts
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import itertools
 import os
 import tempfile
 import threading
@@ -76,8 +77,7 @@ class _Library:
     def __init__(self) -> None:
         loader = importlib.import_module("espeakng_loader")
         self.c = ctypes.CDLL(loader.get_library_path())
-        text, size, unsigned = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint
-        pointer = ctypes.c_void_p
+        text, size, unsigned, pointer = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_void_p
         self.c.espeak_Synth.argtypes = [text, size, unsigned, ctypes.c_int, unsigned, unsigned, pointer, pointer]
         self.rate_hz = int(self.c.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
         if self.rate_hz <= 0:
@@ -93,9 +93,7 @@ class _Library:
         return 0
 
 
-@functools.cache
-def _library() -> _Library:
-    return _Library()
+_library = functools.cache(_Library)
 
 
 class Espeak:
@@ -169,13 +167,9 @@ def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
 
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=rate_hz, format="s16", layout="mono")
-    sink = graph.add("abuffersink")
-    before = source
-    for _ in range(2):  # one filter halves at most
-        slower = graph.add("atempo", f"{tempo**0.5:.4f}")
-        before.link_to(slower)
-        before = slower
-    before.link_to(sink)
+    slower = [graph.add("atempo", f"{tempo**0.5:.4f}") for _ in range(2)]  # one filter halves at most
+    for before, after in itertools.pairwise([source, *slower, graph.add("abuffersink")]):
+        before.link_to(after)
     graph.configure()
     frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate_hz

@@ -6,13 +6,13 @@ RTNB_VOICES names; none is ever downloaded.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Piper:
         self._piper = importlib.import_module("piper")
         self._speakers: dict[str, list[tuple[Path, int | None]]] = {}  # language → (model, speaker)
         self._rates: dict[Path, int] = {}
-        self._loaded: dict[Path, Any] = {}
+        self._load = functools.cache(self._piper.PiperVoice.load)
         self._lock = threading.Lock()
         for model in sorted(folder.rglob("*.onnx")):
             description = Path(f"{model}.json")
@@ -77,9 +77,7 @@ class Piper:
         speakers = self._speakers[language]
         model, speaker = speakers[_place(voice) % len(speakers)]
         with self._lock:
-            if model not in self._loaded:
-                self._loaded[model] = self._piper.PiperVoice.load(str(model))
-            loaded = self._loaded[model]
+            loaded = self._load(str(model))
         natural = loaded.config.length_scale or 1.0
         config = self._piper.SynthesisConfig(speaker_id=speaker, length_scale=natural / speed)
         # Double brackets would be phonemes to Piper; a text has none.

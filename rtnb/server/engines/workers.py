@@ -101,8 +101,7 @@ class Workers:
     def _detect(self, asked: Detect) -> None:
         if self._detector is None or asked.first:
             self._detector = self._engines.vad()
-        probabilities = self._detector.feed(asked.pcm)
-        if probabilities:
+        if probabilities := self._detector.feed(asked.pcm):
             self._answer("detected", probabilities)
 
     def _transcribe(self, asked: TranscribeStream) -> None:
@@ -126,8 +125,8 @@ class Workers:
                 if asked.job not in self._stopped:
                     self._answer(method, asked.job, self._engines.transcript(asked))
                 return
-            respond, speak = self._engines.respond, self._engines.speak
-            pieces = respond(asked.request) if isinstance(asked, Respond) else speak(asked)
+            engines = self._engines
+            pieces = engines.respond(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
             if hang_up := getattr(pieces, "abandon", None):
                 self._hang_up[asked.job] = hang_up
                 if asked.job in self._stopped:
