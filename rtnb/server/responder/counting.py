@@ -19,8 +19,7 @@ def count_to(dialogue: Dialogue, request: str) -> list[str]:
         return []
     first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
     step = 1 if last >= first else -1
-    steps = min(abs(last - first), 200)
-    return [dialogue.row([str(first + step * index) for index in range(steps + 1)])]
+    return [dialogue.row([str(number) for number in range(first, last + step, step)[:201]])]
 
 
 def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:

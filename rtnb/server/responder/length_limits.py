@@ -60,20 +60,12 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
 
 def _lengths(text: str) -> tuple[int | None, int | None]:
     """Read how many words and how many sentences a text allows."""
-    words = sentence_count = None
-    for number in numbers(text):
-        before, after = text[: number.start], text[number.end :]
-        if not cue("limit_before").search(before):
-            continue
-        if words is None and number.value >= 1 and cue("limit_of_words").search(after):
-            words = int(number.value)
-        if sentence_count is None and cue("limit_of_sentences").search(after):
-            sentence_count = max(1, int(number.value))
-    if sentence_count is None:
-        sentence_count = next((count for key, count in _SENTENCES if cue(key).search(text)), None)
-    if words is None and cue("one_word").search(text):
-        words = 1
-    return words, sentence_count
+    limits = [number for number in numbers(text) if cue("limit_before").search(text[: number.start])]
+    words = [int(one.value) for one in limits if one.value >= 1 and cue("limit_of_words").search(text[one.end :])]
+    counts = [max(1, int(one.value)) for one in limits if cue("limit_of_sentences").search(text[one.end :])]
+    words += [1] if cue("one_word").search(text) else []
+    counts += [count for key, count in _SENTENCES if cue(key).search(text)]
+    return next(iter(words), None), next(iter(counts), None)
 
 
 def fit(said: Sequence[str], limits: Limits) -> list[str]:

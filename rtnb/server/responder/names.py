@@ -25,9 +25,8 @@ def proper_names(text: str) -> list[str]:
         while parts and parts[-1] in _NOT_NAMES:
             parts = parts[:-1]
         name = " ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’")
-        if name:
-            found.append(name)
-    return list(dict.fromkeys(found))
+        found.append(name)
+    return [*filter(None, dict.fromkeys(found))]
 
 
 _NO_PLACES = ("general", "fact", "short", "total", "order", "weather", "forecast", "temperature")

@@ -92,9 +92,8 @@ class Parameter:
 def parameters(schema: Schema | None) -> list[Parameter]:
     """List the parameters of a schema of type object."""
     properties = (schema or {}).get("properties")
-    if not isinstance(properties, Mapping):
-        return []
-    return [Parameter(str(name), one if isinstance(one, Mapping) else {}) for name, one in properties.items()]
+    listed = properties.items() if isinstance(properties, Mapping) else ()
+    return [Parameter(str(name), one if isinstance(one, Mapping) else {}) for name, one in listed]
 
 
 def _pattern(option: str) -> str:

@@ -13,21 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.server import languages
-from rtnb.server.responder import lexicon
 from rtnb.server.responder.dates import dates, times
-from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.lexicon import bag, cue, extract, source
 from rtnb.server.responder.names import last_name, places, proper_names
 from rtnb.server.responder.numbers import Number, arithmetic, numbers
 from rtnb.server.responder.schema import Parameter, Schema, parameters, split_name
 from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
 
-WEAK = stems(lexicon.bag("weak"))
+WEAK = stems(bag("weak"))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
-_COLOURS = lexicon.bag("colours")
-_FREE_TEXT = stems(lexicon.bag("text_parameters"))
-_LEAD = rf"{lexicon.source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
+_COLOURS = bag("colours")
+_FREE_TEXT = stems(bag("text_parameters"))
+_LEAD = rf"{source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
 
 
 def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
@@ -76,8 +75,7 @@ class _Reader:
     """Reader of the values in one request; each number and each text of it is taken once."""
 
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
-        self._request = request
-        self._known = known
+        self._request, self._known = request, known
         self._numbers_used: set[int] = set()
         self._strings_used: set[str] = set()
 
@@ -174,9 +172,8 @@ class _Reader:
 def _unit_wanted(parameter: Parameter) -> str | None:
     """Return the unit of time that a parameter counts in; None for none."""
     about, described = parameter.stems, parameter.description
-    if "ms" in about:
-        return "millisecond"
-    return next((unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described), None)
+    units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described)
+    return "millisecond" if "ms" in about else next(units, None)
 
 
 def _unit_after(text: str, number: Number) -> str | None:
@@ -220,7 +217,7 @@ def _array(parameter: Parameter, text: str) -> list[Any] | None:
             return marked
         if item.is_person:
             return proper_names(text) or None
-        parts = re.split(lexicon.source("joins_entries"), lexicon.extract("list_of_items", text))
+        parts = re.split(source("joins_entries"), extract("list_of_items", text))
         return [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()] or None
     if kind == "object":
         arguments, missing = fill(item.schema, text, insist=False)
@@ -238,16 +235,8 @@ def _addresses(parameter: Parameter, text: str) -> list[str]:
     return [url.rstrip(".,!?") for url in re.findall(r"(?:https?://|www\.)\S+", text)]
 
 
-def _times(parameter: Parameter, text: str) -> list[str]:
-    return [*(dates(text) if "dat" in parameter.stems else ()), *times(text)]
-
-
 def _moments(parameter: Parameter, text: str) -> list[str]:
     return [*filter(None, [" ".join([*dates(text)[:1], *times(text)[:1]])])]
-
-
-def _colours(parameter: Parameter, text: str) -> list[str]:
-    return [word.casefold() for word in words(text) if word.casefold() in _COLOURS]
 
 
 def _languages(parameter: Parameter, text: str) -> list[str]:
@@ -260,11 +249,11 @@ def _languages(parameter: Parameter, text: str) -> list[str]:
 _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
     ("email", "email", "", _emails),
     ("uri url", "url uri link websit", "", _addresses),
-    ("", "phon telephon mobil", "", lambda parameter, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
-    ("date", "dat day", "tim", lambda parameter, text: dates(text)),
-    ("time", "tim hour", "zon timezon", _times),
+    ("", "phon telephon mobil", "", lambda one, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
+    ("date", "dat day", "tim", lambda one, text: dates(text)),
+    ("time", "tim hour", "zon timezon", lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *times(text)]),
     ("date-time", "when datetim start deadlin", "", _moments),
-    ("", "color colour", "", _colours),
+    ("", "color colour", "", lambda one, text: [word for word in map(str.casefold, words(text)) if word in _COLOURS]),
     ("", "languag lang local", "", _languages),
 )
 
@@ -281,9 +270,8 @@ def _texts_of_a_form(parameter: Parameter, text: str) -> list[str] | None:
 def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
     """List what may be a code, a name or a free text, the likeliest first."""
     about = parameter.stems
-    found: list[str] = []
-    if about & {"id", "cod", "number", "sku", "referenc", "order", "ticket", "symbol", "ticker"}:
-        found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text)
+    coded = about & {"id", "cod", "number", "sku", "referenc", "order", "ticket", "symbol", "ticker"}
+    found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text) if coded else []
     # "order number A12", "title Dune", "room 12"
     parts = split_name(parameter.name)
     label = "|".join(re.escape(one.casefold()) for one in (" ".join(parts), *parts[-1:]))

@@ -117,17 +117,12 @@ def summary(text: str, most: int | None = None) -> list[str]:
         stretches between commas count as sentences; one longer than 40 words is cut.
     """
     found = [clause for sentence in sentences(text) for clause in _clauses(sentence)]
-    if not found:
-        return []
     count = most or min(3, max(1, math.ceil(len(found) / 3)))
-    tally = Counter(root for sentence in found for root in set(content(sentence)))
-
-    def weight(index: int) -> float:
-        roots = content(found[index])
-        # Words shared with other sentences count; long sentences must not win by length; the first sets the scene.
-        return sum(tally[root] for root in set(roots)) / math.sqrt(len(roots) + 3) + (0.5 if index == 0 else 0)
-
-    best = sorted(sorted(range(len(found)), key=lambda index: (-weight(index), index))[:count])
+    said = [content(sentence) for sentence in found]
+    tally = Counter(root for roots in said for root in set(roots))
+    # Words shared with other sentences count; long sentences must not win by length; the first sets the scene.
+    weights = [sum(tally[root] for root in set(roots)) / math.sqrt(len(roots) + 3) for roots in said]
+    best = sorted(sorted(range(len(found)), key=lambda index: -weights[index] - 0.5 * (index == 0))[:count])
     return [_shorten(found[index]) for index in best]
 
 
