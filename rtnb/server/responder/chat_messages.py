@@ -13,6 +13,7 @@ from typing import Any
 from rtnb.server.protocol.requests import Request
 
 _UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
+_ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
 _NO_RESULT = "(no result has come yet)"
 _BEGIN = "(The user has not said anything yet. Begin.)"
 _GO_ON = "(Go on.)"
@@ -29,13 +30,9 @@ def messages(request: Request) -> list[dict[str, Any]]:
         Chat messages: recordings as their recognised words, pictures passed through, consecutive messages of one
         speaker as one, consecutive calls in one assistant message with a `tool` message for each of them behind it.
     """
-    found: list[dict[str, Any]] = []
     system = request.instructions or ""
-    if "audio" in request.modalities:
-        aloud = "Your answer is read out aloud: speak plainly, without Markdown or lists."
-        system = f"{system}\n\n{aloud}".strip()
-    if system:
-        found.append({"role": "system", "content": system})
+    system = f"{system}\n\n{_ALOUD}".strip() if "audio" in request.modalities else system
+    found: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
     outputs = [item for item in request.items if item.get("type") == "function_call_output"]
     results = {str(item.get("call_id")): str(item.get("output") or "") for item in outputs}
     called = {str(item.get("call_id")) for item in request.items if item.get("type") == "function_call"}
@@ -105,8 +102,6 @@ def _content(parts: Sequence[Any] | str) -> str | list[dict[str, Any]]:
         if part.get("type") == "input_image":
             image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
             found.append({"type": "image_url", "image_url": image})
-        elif text := part.get("text") or part.get("transcript") or _UNSAID.get(part.get("type")):
+        elif text := part.get("text") or part.get("transcript") or _UNSAID.get(str(part.get("type"))):
             found.append({"type": "text", "text": text})
-    if all(part["type"] == "text" for part in found):
-        return "\n".join(part["text"] for part in found)
-    return found
+    return "\n".join(part["text"] for part in found) if all(part["type"] == "text" for part in found) else found

@@ -96,8 +96,7 @@ class _Answer(Iterator[Answer]):
         self._remote, self._request = remote, request
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._abandoned = False
-        self._ended = False  # the stream, as a whole one ends
+        self._abandoned = self._ended = False  # ended: the stream, as a whole one ends
         self._why = ""  # the server stopped
         self._steps = self._perform()
 
@@ -155,8 +154,7 @@ class _Answer(Iterator[Answer]):
 
     def _choices(self) -> Iterator[Mapping[str, Any]]:
         """Return the first choice of every chunk."""
-        remote = self._remote
-        connection = self._connection()
+        remote, connection = self._remote, self._connection()
         path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
         body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
         response: http.client.HTTPResponse | None = None
@@ -268,10 +266,9 @@ class _Answer(Iterator[Answer]):
     def _refuse(self, response: http.client.HTTPResponse) -> None:
         remote, status = self._remote, response.status
         text = mask_secrets(response.read(4000).decode("utf-8", "replace"))
-        try:
+        said = text.strip() or response.reason
+        with contextlib.suppress(ValueError, AttributeError):
             said = _message(json.loads(text))
-        except (ValueError, AttributeError):
-            said = text.strip() or response.reason
         if 300 <= status < 400:
             said = f"it redirects to {response.headers.get('Location')}, where your key does not go"
         said = mask_secrets(" ".join(said.split())).rstrip(".")[:500]

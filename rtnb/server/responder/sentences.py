@@ -48,13 +48,10 @@ class Sentences:
     def _without_reasoning(self, piece: str) -> str:
         self._raw += piece
         said = ""
-        while True:
-            tag = _TAGS[self._reasoning]
-            before, found, after = self._raw.partition(tag)
-            if not found:
-                break
+        while (tag := _TAGS[self._reasoning]) in self._raw:
+            before, _, self._raw = self._raw.partition(tag)
             said += "" if self._reasoning else before
-            self._raw, self._reasoning = after, not self._reasoning
+            self._reasoning = not self._reasoning
         # The beginning of a tag may be the end of what has come.
         held = next((size for size in range(len(tag) - 1, 0, -1) if self._raw.endswith(tag[:size])), 0)
         cut = len(self._raw) - held
