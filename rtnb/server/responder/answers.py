@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 from rtnb.server import languages
-from rtnb.server.languages import closed, together
 from rtnb.server.responder import counting, recall, verbatim
 from rtnb.server.responder.dates import dates, times
 from rtnb.server.responder.dialogue import Dialogue
@@ -20,7 +19,7 @@ _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stem
 def heard_sentence(dialogue: Dialogue) -> list[str]:
     """Say what was heard in this turn; nothing where it was typed."""
     nothing = [dialogue.say("heard_nothing")] if dialogue.turn.clips and not dialogue.turn.typed else []
-    return dialogue.say_if("heard", together(dialogue.turn.heard)) or nothing
+    return dialogue.say_if("heard", languages.together(dialogue.turn.heard)) or nothing
 
 
 def translate(dialogue: Dialogue, request: str) -> list[str]:
@@ -44,13 +43,12 @@ def classify(dialogue: Dialogue, request: str) -> list[str]:
 
 def summarise(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentences that say most, or as many keywords as words are asked for."""
-    material = dialogue.material
-    if not material:
+    if not (material := dialogue.material):
         return [dialogue.say("heard_nothing" if dialogue.turn.clips else "nothing_to_summarise")]
     limits = limits_of(dialogue)
     if limits.words is not None:
         names = keywords(material, limits.words)
-        return [closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
+        return [languages.closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
     foreign = languages.guess(material, default=dialogue.language) != dialogue.language
     first, *rest = summary(material, limits.sentences)
     return [dialogue.say("own_words" if foreign else "summary", x=first), *rest]
@@ -58,8 +56,7 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
 
 def clock(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentence of the instructions that says which time it is."""
-    texts = [*reversed(dialogue.system), dialogue.instructions]
-    for sentence in (sentence for text in texts for sentence in sentences(text)):
+    for sentence in (one for text in [*reversed(dialogue.system), dialogue.instructions] for one in sentences(text)):
         if cue("time_told").search(sentence) and (dates(sentence) or times(sentence) or re.search(r"[\d点]", sentence)):
             return [dialogue.say("told", x=sentence)]
     return [dialogue.say("no_clock")]
@@ -72,7 +69,7 @@ def who(dialogue: Dialogue, request: str) -> list[str]:
 
 def hear_you(dialogue: Dialogue, request: str) -> list[str]:
     """Say that the user is heard, and what was heard."""
-    return [dialogue.say("hear_you"), *dialogue.say_if("heard", together(dialogue.turn.heard))]
+    return [dialogue.say("hear_you"), *dialogue.say_if("heard", languages.together(dialogue.turn.heard))]
 
 
 def invent(dialogue: Dialogue, request: str) -> list[str]:

@@ -6,6 +6,7 @@ recording is what it is about; a recording alone is both; the instructions speak
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -40,11 +41,6 @@ class Turn:
     def request(self) -> str:
         """Its typed words, or where there are none the heard ones."""
         return together(self.typed) or together(self.heard)
-
-    @property
-    def empty(self) -> bool:
-        """True where nothing at all is in it."""
-        return not (self.typed or self.clips or self.pictures or self.outputs)
 
     def add(self, part: Mapping[str, Any], text: str) -> None:
         """Take a content part of a user message, with its text or transcript."""
@@ -87,9 +83,8 @@ class Dialogue:
 
     def join(self, names: Sequence[str]) -> str:
         """Join names as the language of the answer does: "a, b and c"."""
-        if len(names) < 2:
-            return "".join(names)
-        return self.say("comma").join(names[:-1]) + self.say("and") + names[-1]
+        and_last = self.say("and") + names[-1] if len(names) > 1 else "".join(names)
+        return self.say("comma").join(names[:-1]) + and_last
 
     def row(self, parts: Sequence[str]) -> str:
         """Write a row of numbers, letters or words as a sentence: "1, 2, 3."."""
@@ -172,7 +167,7 @@ def _asked(dialogue: Dialogue) -> str:
     """Return what a response's own instructions ask for; "" where they only say how to answer the last message."""
     turn, aside = dialogue.turn, dialogue.request.aside
     asked = together(intents.unconditional(dialogue.request.asked))
-    if turn.outputs or not (aside or turn.empty):
+    if turn.outputs or (not aside and (turn.typed or turn.clips or turn.pictures)):
         return ""
     if intents.intent_of(intents.brief(asked)) is None and not intents.is_question(intents.brief(asked)):
         # "Write a note." is about what was said; "You are a guide." begins a conversation.
@@ -181,11 +176,9 @@ def _asked(dialogue: Dialogue) -> str:
 
 
 def _parsed(arguments: Any) -> dict[str, Any]:
-    try:
-        value = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:
-        return {}
-    return dict(value) if isinstance(value, Mapping) else {}
+    with contextlib.suppress(ValueError):
+        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+    return dict(arguments) if isinstance(arguments, Mapping) else {}
 
 
 def _asked_language(text: str) -> str | None:

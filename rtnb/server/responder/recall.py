@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from rtnb.server import languages
-from rtnb.server.languages import closed, together
 from rtnb.server.responder import lexicon, verbatim
 from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.intents import is_command
@@ -34,7 +33,7 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
         return [dialogue.say("said_nothing")]
     names = languages.NAMES[languages.guess(dialogue.material)]
     chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
-    return [closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
+    return [languages.closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
 
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
@@ -56,7 +55,7 @@ def said_last(dialogue: Dialogue, request: str) -> list[str]:
     if 0 < nth <= len(earlier):
         return [dialogue.say("said", x=earlier[nth - 1])]
     if turn.heard and turn.typed:
-        return [dialogue.say("said", x=together(turn.heard))]
+        return [dialogue.say("said", x=languages.together(turn.heard))]
     return [dialogue.say_of("said_last", next(reversed(earlier), ""), "said_nothing")]
 
 
@@ -80,8 +79,8 @@ def i_said(dialogue: Dialogue, request: str) -> list[str]:
 
 def practise(dialogue: Dialogue, request: str) -> list[str]:
     """Choose a sentence of the user's to say once more."""
-    turns = [(turn.heard, said) for turn, said in dialogue.messages if turn is not dialogue.turn or turn.heard]
-    texts = [together(heard) or said for heard, said in turns]
+    turns = [one for one in dialogue.messages if one[0] is not dialogue.turn or one[0].heard]
+    texts = [languages.together(turn.heard) or said for turn, said in turns]
     found = [sentence for text in texts for sentence in sentences(text) if not is_command(sentence)]
     if not found:
         return [dialogue.say("said_nothing")]

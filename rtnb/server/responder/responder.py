@@ -46,8 +46,7 @@ def think(request: Request) -> Iterator[Text | Call]:
     if dialogue.turn.outputs:  # the results of calls are said in full
         limits = replace(limits, words=None, sentences=None)
     said = fit(_answer(dialogue, lacking), limits) or [dialogue.say("wrote_nothing")]
-    for sentence in [*_introduction(dialogue, limits), *said]:
-        yield Text(sentence)
+    yield from map(Text, [*_introduction(dialogue, limits), *said])
 
 
 def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
@@ -117,8 +116,7 @@ def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str, str] | None:
 
 def _whole_intent(dialogue: Dialogue) -> str | None:
     """Return the intent of the user's request, or else of the instructions."""
-    own = dialogue.turn.request
-    intent = intents.intent_of(intents.command_and_rest(own)[0]) if own else None
+    intent = intents.intent_of(intents.command_and_rest(dialogue.turn.request)[0])
     wish = _wish(dialogue, intent)
     return wish[0] if wish else intent
 

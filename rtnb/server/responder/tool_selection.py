@@ -56,8 +56,7 @@ def _score(tool: Schema, request: str) -> float:
     name = [root for root in map(stem, split_name(str(tool["name"]))) if root not in _SMALL]
     strong = [root for root in name if root not in WEAK or root == "call"] or name
     points = sum(2.5 if root in asked else 2.0 if root in wide else 0.0 for root in strong)
-    if title.replace("_", " ") in request.casefold() or title in request.casefold():
-        points += 4
+    points += 4 * any(one in request.casefold() for one in (title, title.replace("_", " ")))
     points += 0.5 * sum(root in asked for root in name if root not in strong)
     described = {root for root in content(str(tool.get("description") or "")) if root not in WEAK}
     points += sum(1.0 if root in asked else 0.6 for root in described & wide if root not in strong)
@@ -65,9 +64,7 @@ def _score(tool: Schema, request: str) -> float:
         points += 0.7 * len((parameter.stems - WEAK) & asked)
         points += 0.8 * bool("enum" in parameter.schema and parameter.mentioned(request))
     # A sum in the request speaks for a tool that wants one.
-    if _CALCULATES & {*strong, *described} and arithmetic(request):
-        points += 1.5
-    return points
+    return points + 1.5 * bool(_CALCULATES & {*strong, *described} and arithmetic(request))
 
 
 def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named: str | None = None) -> list[Match]:
