@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import importlib.util
 import itertools
 import os
@@ -86,8 +85,7 @@ def load_moonshine(**options: str) -> Any:
 
 
 def _moonshine() -> _Recogniser | None:
-    loaded = load_moonshine()
-    if loaded is None:
+    if (loaded := load_moonshine()) is None:
         return None
 
     def transcribe(samples: Samples, language: str | None) -> str:
@@ -214,9 +212,7 @@ class StreamingRecogniser:
     """
 
     def __init__(self, *, rate_hz: int = RATE_HZ, language: str | None = None, interval_seconds: float = 0.5) -> None:
-        self._language = language
-        self._detect = vad.detector()
-        self._stream = vad.SampleStream(rate_hz)
+        self._language, self._detect, self._stream = language, vad.detector(), vad.SampleStream(rate_hz)
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames
         self._words: list[str] = []  # given out, never to change
@@ -276,8 +272,7 @@ class StreamingRecogniser:
         if self._new_seconds < self._wait or _recogniser() is None:
             return None
         self._new_seconds = 0.0
-        before = len(self._words)
-        started = time.monotonic()
+        before, started = len(self._words), time.monotonic()
         pieces = vad.speech_pieces(self._probabilities, _LONGEST_FRAMES)
         if len(pieces) > 1:
             self._settle(pieces[0][1])

@@ -12,20 +12,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.pcm import RATE_HZ, whole_samples
 from rtnb.server.engines import asr
 
+_Engine = Callable[..., str]
 _SLOWER = 1.04
 _NOISE = 0.02  # of the recording's own loudness: too little to hide a clear word
 
 
 def confidence(
-    pcm: bytes,
-    text: str,
-    *,
-    rate_hz: int = pcm_arithmetic.RATE_HZ,
-    language: str | None = None,
-    transcribe: Callable[..., str] = asr.transcribe,
+    pcm: bytes, text: str, *, rate_hz: int = RATE_HZ, language: str | None = None, transcribe: _Engine = asr.transcribe
 ) -> list[float]:
     """Judge each word of a transcript by recognising the recording twice more.
 
@@ -42,7 +38,7 @@ def confidence(
     """
     words = [*map(asr.bare_word, text.split())]
     agreed = np.zeros(len(words), int)
-    samples = np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2").astype(np.float32)
+    samples = np.frombuffer(whole_samples(pcm), "<i2").astype(np.float32)
     loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
     noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * _NOISE
     for changed, rate in ((samples, round(rate_hz / _SLOWER)), (samples + noise, rate_hz)):

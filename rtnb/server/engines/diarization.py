@@ -63,19 +63,16 @@ def _label(number: int) -> str:
 
 @functools.cache
 def _load() -> Any:
-    options = {"identify_speakers": "true", "skip_transcription": "true"}
-    options |= dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
-    return asr.load_moonshine(**options)
+    cadences = dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
+    return asr.load_moonshine(identify_speakers="true", skip_transcription="true", **cadences)
 
 
 def _stretches(pcm: bytes, rate_hz: int, duration_seconds: float) -> list[tuple[float, float, int]]:
     """Find where one voice speaks, in order: (start, end, voice)."""
     with _lock:
-        model = _load()
-        if model is None:
+        if (model := _load()) is None:
             return [(0.0, duration_seconds, 0)]
-        samples = vad.samples_of(pcm, rate_hz)
-        lines = model.transcribe_without_streaming(samples.tolist(), vad.RATE_HZ).lines
+        lines = model.transcribe_without_streaming(vad.samples_of(pcm, rate_hz).tolist(), vad.RATE_HZ).lines
     spans = [span for line in lines for span in line.speaker_spans or ()]
     return [
         (max(0.0, span.start_time), min(duration_seconds, span.start_time + span.duration), span.speaker_index)

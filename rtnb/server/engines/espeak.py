@@ -32,14 +32,12 @@ class Voice:
         accent: espeak-ng's English, `"en-us"` or `"en"`, the British one; other languages take their own voice
             with this timbre.
         pitch: 0 to 99, espeak-ng's scale; 50 is the variant's own.
-        range: 0 to 99, how much the pitch moves; 50 is the variant's own.
         words_per_minute: At speed 1.
     """
 
     variant: str
     accent: str = "en-us"
     pitch: int = 50
-    range: int = 50
     words_per_minute: int = 160
 
 
@@ -67,7 +65,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: audio goes to the callback, within the call, and to no device
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: an error must not end the process
 _UTF8, _ENDPAUSE = 1, 0x1000  # espeakCHARS_UTF8, espeakENDPAUSE
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
+_RATE, _PITCH = 1, 3  # espeak_PARAMETER
 _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
@@ -137,7 +135,6 @@ class Espeak:
                     break
             c.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
             c.espeak_SetParameter(_PITCH, settings.pitch, 0)
-            c.espeak_SetParameter(_RANGE, settings.range, 0)
             library.audio = []
             # No SSML and no [[phonemes]]: what looks like markup is read out as the text it is.
             c.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)

@@ -52,11 +52,8 @@ class Piper:
         self._rates: dict[Path, int] = {}
         self._load = functools.cache(self._piper.PiperVoice.load)
         self._lock = threading.Lock()
-        for model in sorted(folder.rglob("*.onnx")):
-            description = Path(f"{model}.json")
-            if not description.is_file():
-                continue
-            about = json.loads(description.read_text("utf-8"))
+        for model in (one for one in sorted(folder.rglob("*.onnx")) if Path(f"{one}.json").is_file()):
+            about = json.loads(Path(f"{model}.json").read_text("utf-8"))
             if about.get("phoneme_type", "espeak") not in _AT_HAND:
                 continue
             language = str(about["espeak"]["voice"]).split("-")[0].replace("cmn", "zh")
@@ -107,8 +104,7 @@ class Kokoro:
     def __init__(self) -> None:
         folder = _folder()
         library = importlib.import_module("kokoro_onnx")
-        model = min(folder.rglob("kokoro*.onnx"), default=None)
-        voices = min(folder.rglob("voices*.bin"), default=None)
+        model, voices = (min(folder.rglob(name), default=None) for name in ("kokoro*.onnx", "voices*.bin"))
         if model is None or voices is None:
             raise FileNotFoundError("no Kokoro model in RTNB_VOICES")
         self._loaded = library.Kokoro(str(model), str(voices))

@@ -5,7 +5,6 @@ Recorded: every speech offset is a multiple of 32 ms. The detector is silero whe
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import itertools
 from collections.abc import Callable, Sequence
@@ -105,8 +104,7 @@ class SampleStream:
         pcm = self._odd + pcm
         samples = _floats(pcm)
         self._odd = pcm[2 * len(samples) :]
-        resampled: Samples = samples if self._soxr is None else self._soxr.resample_chunk(samples, last=last)
-        return resampled
+        return samples if self._soxr is None else self._soxr.resample_chunk(samples, last=last)
 
 
 class Vad:
@@ -119,8 +117,7 @@ class Vad:
     """
 
     def __init__(self, *, rate_hz: int = pcm_arithmetic.RATE_HZ) -> None:
-        self._detect = detector()
-        self._stream = SampleStream(rate_hz, "LQ")
+        self._detect, self._stream = detector(), SampleStream(rate_hz, "LQ")
         self._rest = np.zeros(0, np.float32)
 
     def feed(self, pcm: bytes) -> list[float]:

@@ -34,9 +34,7 @@ class Workers:
     """
 
     def __init__(self, engines: Engines, pool: ThreadPoolExecutor, answer: Callable[..., None]) -> None:
-        self._engines = engines
-        self._pool = pool
-        self._answer = answer
+        self._engines, self._pool, self._answer = engines, pool, answer
         self._stopped: set[str] = set()
         self._running: set[str] = set()
         self._hang_up: dict[str, Callable[[], None]] = {}  # ends a response that waits for another server
@@ -105,9 +103,8 @@ class Workers:
             self._answer("detected", probabilities)
 
     def _transcribe(self, asked: TranscribeStream) -> None:
-        stream = self._streams.get(asked.job)
-        if stream is None:
-            stream = self._streams[asked.job] = self._engines.transcribe_stream(asked.language)
+        stream = self._streams.get(asked.job) or self._engines.transcribe_stream(asked.language)
+        self._streams[asked.job] = stream
         partial = stream.feed(asked.pcm) if asked.pcm else None
         if asked.last:
             del self._streams[asked.job]
