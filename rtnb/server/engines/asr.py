@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import importlib.util
 import itertools
 import os
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.pcm import RATE_HZ, silence
 from rtnb.audio.resample import to_int16
 from rtnb.server.engines import vad
 from rtnb.server.engines.vad import FRAME_SAMPLES, Samples
@@ -49,8 +48,6 @@ class _Recogniser:
 
 def _faster_whisper() -> _Recogniser | None:
     """Load Whisper, if the package is installed and a model lies in its local cache: none is ever downloaded."""
-    if not vad.installed("faster_whisper"):
-        return None
     whisper = importlib.import_module("faster_whisper")
     wanted = os.environ.get("RTNB_WHISPER_MODEL")
     for size in [wanted] if wanted else ["small", "small.en", "base", "base.en", "tiny", "tiny.en"]:
@@ -78,10 +75,7 @@ def load_moonshine(**options: str) -> Any:
         Its transcriber. None where the package or its model is missing.
     """
     spec = importlib.util.find_spec("moonshine_voice") if vad.installed("moonshine_voice") else None
-    if spec is None or spec.origin is None:
-        return None
-    model = Path(spec.origin).parent / "assets" / "tiny-en"
-    if not model.is_dir():
+    if spec is None or not (model := Path(spec.origin or "").parent / "assets" / "tiny-en").is_dir():
         return None
     transcriber = importlib.import_module("moonshine_voice.transcriber")
     # A threshold of 0 makes its own detector call everything speech, so that one piece comes back as one line. With
@@ -91,8 +85,7 @@ def load_moonshine(**options: str) -> Any:
 
 
 def _moonshine() -> _Recogniser | None:
-    loaded = load_moonshine()
-    if loaded is None:
+    if (loaded := load_moonshine()) is None:
         return None
 
     def transcribe(samples: Samples, language: str | None) -> str:
@@ -104,8 +97,6 @@ def _moonshine() -> _Recogniser | None:
 
 def _pocketsphinx() -> _Recogniser | None:
     """Load CMU's recogniser, for machines that moonshine has no wheel for."""
-    if not vad.installed("pocketsphinx"):
-        return None
     sphinx = importlib.import_module("pocketsphinx")
 
     def transcribe(samples: Samples, language: str | None) -> str:
@@ -126,9 +117,10 @@ _busy = threading.Lock()  # one recognition at a time: each engine already uses 
 
 @functools.cache
 def _load() -> _Recogniser | None:
-    for load in (_faster_whisper, _moonshine, _pocketsphinx):
+    loaders = {"faster_whisper": _faster_whisper, "moonshine_voice": _moonshine, "pocketsphinx": _pocketsphinx}
+    for module, load in loaders.items():
         with contextlib.suppress(Exception):  # a wheel that does not load on this machine is as good as none
-            if (found := load()) is not None:
+            if vad.installed(module) and (found := load()) is not None:
                 return found
     return None
 
@@ -145,17 +137,15 @@ def engine() -> str | None:
         Its name and model, followed by `", no silero"` where pauses are found by loudness only; for example
         `"moonshine-voice tiny-en"`. None where no recogniser is installed, and then `transcribe` finds no words.
     """
-    found = _recogniser()
-    if found is None:
+    if (found := _recogniser()) is None:
         return None
     return found.name if vad.detector_name() == "silero" else f"{found.name}, no silero"
 
 
 def warm_up() -> None:
     """Load the engines and run each once, so that the first question does not wait for it (about half a second)."""
-    vad.Vad().feed(pcm_arithmetic.silence(0.25))
-    found = _recogniser()
-    if found is not None:
+    vad.Vad().feed(silence(0.25))
+    if found := _recogniser():
         with _busy:
             found.transcribe(np.zeros(vad.RATE_HZ // 2, np.float32), None)
 
@@ -164,8 +154,7 @@ def warm_up() -> None:
 
 
 def _recognise(samples: Samples, language: str | None) -> str:
-    found = _recogniser()
-    if found is None or not len(samples):
+    if (found := _recogniser()) is None or not len(samples):
         return ""
     # Recognisers learned from speech with silence around it: without, "Hello" at the very start is taken for "Allow".
     padded = np.pad(samples, int(_PADDING_SECONDS * vad.RATE_HZ))
@@ -175,14 +164,12 @@ def _recognise(samples: Samples, language: str | None) -> str:
 
 
 def _recognise_pieces(samples: Samples, probabilities: Sequence[float], language: str | None) -> str:
-    texts = (
-        _recognise(samples[first * FRAME_SAMPLES : last * FRAME_SAMPLES], language)
-        for first, last in vad.speech_pieces(probabilities, _LONGEST_FRAMES)
-    )
-    return " ".join(filter(None, texts))
+    spans = vad.speech_pieces(probabilities, _LONGEST_FRAMES)
+    pieces = (samples[first * FRAME_SAMPLES : last * FRAME_SAMPLES] for first, last in spans)
+    return " ".join(filter(None, (_recognise(piece, language) for piece in pieces)))
 
 
-def transcribe(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str | None = None) -> str:
+def transcribe(pcm: bytes, *, rate_hz: int = RATE_HZ, language: str | None = None) -> str:
     """Recognise what is said in a recording.
 
     Silence and noise are left out before a recogniser gets them, because each of them invents a word there.
@@ -224,20 +211,15 @@ class StreamingRecogniser:
         interval_seconds: At least this much new audio between two passes.
     """
 
-    def __init__(
-        self, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str | None = None, interval_seconds: float = 0.5
-    ) -> None:
-        self._language = language
-        self._detect = vad.detector()
-        self._stream = vad.SampleStream(rate_hz)
+    def __init__(self, *, rate_hz: int = RATE_HZ, language: str | None = None, interval_seconds: float = 0.5) -> None:
+        self._language, self._detect, self._stream = language, vad.detector(), vad.SampleStream(rate_hz)
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames
         self._words: list[str] = []  # given out, never to change
         self._piece: list[str] = []  # those of them that belong to the piece not yet settled
         self._settled: list[str] = []  # the words of the pieces already dropped, as they were recognised last
         self._guess: list[str] = []  # the last pass over this piece
-        self._interval = interval_seconds
-        self._wait = interval_seconds
+        self._interval = self._wait = interval_seconds
         self._new_seconds = 0.0
 
     @property
@@ -251,9 +233,8 @@ class StreamingRecogniser:
         self._samples = np.concatenate([self._samples, samples])
         if last:  # the last frame is filled up with silence
             self._samples = np.pad(self._samples, (0, -len(self._samples) % FRAME_SAMPLES))
-        while len(self._samples) - len(self._probabilities) * FRAME_SAMPLES >= FRAME_SAMPLES:
-            at = len(self._probabilities) * FRAME_SAMPLES
-            self._probabilities.append(self._detect(self._samples[at : at + FRAME_SAMPLES]))
+        fresh = self._samples[len(self._probabilities) * FRAME_SAMPLES :]
+        self._probabilities += map(self._detect, vad.whole_frames(fresh))
 
     def _give_out(self, recognised: list[str], *, all_of_it: bool) -> None:
         """Add the words of this piece that may be given out now."""
@@ -291,8 +272,7 @@ class StreamingRecogniser:
         if self._new_seconds < self._wait or _recogniser() is None:
             return None
         self._new_seconds = 0.0
-        before = len(self._words)
-        started = time.monotonic()
+        before, started = len(self._words), time.monotonic()
         pieces = vad.speech_pieces(self._probabilities, _LONGEST_FRAMES)
         if len(pieces) > 1:
             self._settle(pieces[0][1])

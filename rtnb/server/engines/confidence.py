@@ -12,20 +12,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.pcm import RATE_HZ, whole_samples
 from rtnb.server.engines import asr
 
+_Engine = Callable[..., str]
 _SLOWER = 1.04
 _NOISE = 0.02  # of the recording's own loudness: too little to hide a clear word
 
 
 def confidence(
-    pcm: bytes,
-    text: str,
-    *,
-    rate_hz: int = pcm_arithmetic.RATE_HZ,
-    language: str | None = None,
-    transcribe: Callable[..., str] = asr.transcribe,
+    pcm: bytes, text: str, *, rate_hz: int = RATE_HZ, language: str | None = None, transcribe: _Engine = asr.transcribe
 ) -> list[float]:
     """Judge each word of a transcript by recognising the recording twice more.
 
@@ -41,14 +37,13 @@ def confidence(
         passes have it, 3/5 where one of the others has, 2/5 where none has.
     """
     words = [*map(asr.bare_word, text.split())]
-    agreed = [0] * len(words)
-    samples = np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2").astype(np.float32)
+    agreed = np.zeros(len(words), int)
+    samples = np.frombuffer(whole_samples(pcm), "<i2").astype(np.float32)
     loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
     noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * _NOISE
     for changed, rate in ((samples, round(rate_hz / _SLOWER)), (samples + noise, rate_hz)):
         again = np.clip(changed, -32_768, 32_767).astype("<i2").tobytes()
         recognised = [*map(asr.bare_word, transcribe(again, rate_hz=rate, language=language).split())]
         for block in difflib.SequenceMatcher(None, words, recognised, autojunk=False).get_matching_blocks():
-            for at in range(block.a, block.a + block.size):
-                agreed[at] += 1
-    return [(2 + count) / 5 for count in agreed]
+            agreed[block.a : block.a + block.size] += 1
+    return [*map(float, (2 + agreed) / 5)]

@@ -39,18 +39,16 @@ def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str 
     parts: list[Part] = []
     duration_seconds = pcm_arithmetic.seconds(len(pcm_arithmetic.whole_samples(pcm)), rate_hz)
     stretches = _stretches(pcm, rate_hz, duration_seconds)
-    for number, (start_seconds, end_seconds, voice) in enumerate(stretches):
+    befores = [0.0, *(end_seconds for _, end_seconds, _ in stretches)]
+    afters = [*(start_seconds for start_seconds, _, _ in stretches[1:]), duration_seconds]
+    for (start_seconds, end_seconds, voice), before, after in zip(stretches, befores, afters, strict=False):
         # Soft consonants begin before a voice can be told, so words get some margin, but none of another's speech.
-        before = stretches[number - 1][1] if number else 0.0
-        after = stretches[number + 1][0] if number + 1 < len(stretches) else duration_seconds
         first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
         last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
         said = pcm[int(first * rate_hz) * 2 : int(last * rate_hz) * 2]
-        text = asr.transcribe(said, rate_hz=rate_hz, language=language)
-        if not text:
-            continue
-        label = labels.setdefault(voice, _label(len(labels)))
-        parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
+        if text := asr.transcribe(said, rate_hz=rate_hz, language=language):
+            label = labels.setdefault(voice, _label(len(labels)))
+            parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
     return parts
 
 
@@ -65,19 +63,16 @@ def _label(number: int) -> str:
 
 @functools.cache
 def _load() -> Any:
-    options = {"identify_speakers": "true", "skip_transcription": "true"}
-    options |= dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
-    return asr.load_moonshine(**options)
+    cadences = dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
+    return asr.load_moonshine(identify_speakers="true", skip_transcription="true", **cadences)
 
 
 def _stretches(pcm: bytes, rate_hz: int, duration_seconds: float) -> list[tuple[float, float, int]]:
     """Find where one voice speaks, in order: (start, end, voice)."""
     with _lock:
-        model = _load()
-        if model is None:
+        if (model := _load()) is None:
             return [(0.0, duration_seconds, 0)]
-        samples = vad.samples_of(pcm, rate_hz)
-        lines = model.transcribe_without_streaming(samples.tolist(), vad.RATE_HZ).lines
+        lines = model.transcribe_without_streaming(vad.samples_of(pcm, rate_hz).tolist(), vad.RATE_HZ).lines
     spans = [span for line in lines for span in line.speaker_spans or ()]
     return [
         (max(0.0, span.start_time), min(duration_seconds, span.start_time + span.duration), span.speaker_index)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import sin
 from typing import Protocol
 
-from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.pcm import RATE_HZ, byte_count
 from rtnb.server.engines import vad
 from rtnb.server.protocol.effects import Part, Speak, Transcribe, Transcript
 from rtnb.server.protocol.requests import Responder, Text
@@ -100,7 +100,7 @@ def installed(respond: Responder | None = None) -> Engines:
 
 # ---------------------------------------------------------------------- without engines
 
-_FRAME_BYTES = pcm_arithmetic.byte_count(vad.FRAME_MS / 1000)
+_FRAME_BYTES = byte_count(vad.FRAME_MS / 1000)
 
 
 class _Loudness:
@@ -129,10 +129,7 @@ class _NoWords:
 
 @functools.cache
 def _canned_second() -> bytes:
-    wave = (
-        int(6_000 * math.sin(at * 0.03) * math.sin(at * 0.0011) ** 2 + 900 * math.sin(at * 0.21))
-        for at in range(pcm_arithmetic.RATE_HZ)
-    )
+    wave = (int(6_000 * sin(at * 0.03) * sin(at * 0.0011) ** 2 + 900 * sin(at * 0.21)) for at in range(RATE_HZ))
     return array("h", wave).tobytes()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import itertools
 import os
 import tempfile
 import threading
@@ -31,14 +32,12 @@ class Voice:
         accent: espeak-ng's English, `"en-us"` or `"en"`, the British one; other languages take their own voice
             with this timbre.
         pitch: 0 to 99, espeak-ng's scale; 50 is the variant's own.
-        range: 0 to 99, how much the pitch moves; 50 is the variant's own.
         words_per_minute: At speed 1.
     """
 
     variant: str
     accent: str = "en-us"
     pitch: int = 50
-    range: int = 50
     words_per_minute: int = 160
 
 
@@ -66,7 +65,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: audio goes to the callback, within the call, and to no device
 _DONT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT: an error must not end the process
 _UTF8, _ENDPAUSE = 1, 0x1000  # espeakCHARS_UTF8, espeakENDPAUSE
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
+_RATE, _PITCH = 1, 3  # espeak_PARAMETER
 _SLOWEST_WPM, _FASTEST_WPM = 80, 450  # espeakRATE's limits
 
 
@@ -76,8 +75,7 @@ class _Library:
     def __init__(self) -> None:
         loader = importlib.import_module("espeakng_loader")
         self.c = ctypes.CDLL(loader.get_library_path())
-        text, size, unsigned = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint
-        pointer = ctypes.c_void_p
+        text, size, unsigned, pointer = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_void_p
         self.c.espeak_Synth.argtypes = [text, size, unsigned, ctypes.c_int, unsigned, unsigned, pointer, pointer]
         self.rate_hz = int(self.c.espeak_Initialize(_SYNCHRONOUS, 100, _short(loader.get_data_path()), _DONT_EXIT))
         if self.rate_hz <= 0:
@@ -93,9 +91,7 @@ class _Library:
         return 0
 
 
-@functools.cache
-def _library() -> _Library:
-    return _Library()
+_library = functools.cache(_Library)
 
 
 class Espeak:
@@ -139,7 +135,6 @@ class Espeak:
                     break
             c.espeak_SetParameter(_RATE, min(max(words_per_minute, _SLOWEST_WPM), _FASTEST_WPM), 0)
             c.espeak_SetParameter(_PITCH, settings.pitch, 0)
-            c.espeak_SetParameter(_RANGE, settings.range, 0)
             library.audio = []
             # No SSML and no [[phonemes]]: what looks like markup is read out as the text it is.
             c.espeak_Synth(data, len(data) + 1, 0, 1, 0, _UTF8 | (_ENDPAUSE if more else 0), None, None)
@@ -169,13 +164,9 @@ def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
 
     graph = av.filter.Graph()
     source = graph.add_abuffer(sample_rate=rate_hz, format="s16", layout="mono")
-    sink = graph.add("abuffersink")
-    before = source
-    for _ in range(2):  # one filter halves at most
-        slower = graph.add("atempo", f"{tempo**0.5:.4f}")
-        before.link_to(slower)
-        before = slower
-    before.link_to(sink)
+    slower = [graph.add("atempo", f"{tempo**0.5:.4f}") for _ in range(2)]  # one filter halves at most
+    for before, after in itertools.pairwise([source, *slower, graph.add("abuffersink")]):
+        before.link_to(after)
     graph.configure()
     frame = av.AudioFrame.from_ndarray(np.frombuffer(pcm, "<i2").reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate_hz

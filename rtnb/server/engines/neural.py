@@ -6,13 +6,13 @@ RTNB_VOICES names; none is ever downloaded.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -50,13 +50,10 @@ class Piper:
         self._piper = importlib.import_module("piper")
         self._speakers: dict[str, list[tuple[Path, int | None]]] = {}  # language → (model, speaker)
         self._rates: dict[Path, int] = {}
-        self._loaded: dict[Path, Any] = {}
+        self._load = functools.cache(self._piper.PiperVoice.load)
         self._lock = threading.Lock()
-        for model in sorted(folder.rglob("*.onnx")):
-            description = Path(f"{model}.json")
-            if not description.is_file():
-                continue
-            about = json.loads(description.read_text("utf-8"))
+        for model in (one for one in sorted(folder.rglob("*.onnx")) if Path(f"{one}.json").is_file()):
+            about = json.loads(Path(f"{model}.json").read_text("utf-8"))
             if about.get("phoneme_type", "espeak") not in _AT_HAND:
                 continue
             language = str(about["espeak"]["voice"]).split("-")[0].replace("cmn", "zh")
@@ -77,9 +74,7 @@ class Piper:
         speakers = self._speakers[language]
         model, speaker = speakers[_place(voice) % len(speakers)]
         with self._lock:
-            if model not in self._loaded:
-                self._loaded[model] = self._piper.PiperVoice.load(str(model))
-            loaded = self._loaded[model]
+            loaded = self._load(str(model))
         natural = loaded.config.length_scale or 1.0
         config = self._piper.SynthesisConfig(speaker_id=speaker, length_scale=natural / speed)
         # Double brackets would be phonemes to Piper; a text has none.
@@ -109,8 +104,7 @@ class Kokoro:
     def __init__(self) -> None:
         folder = _folder()
         library = importlib.import_module("kokoro_onnx")
-        model = min(folder.rglob("kokoro*.onnx"), default=None)
-        voices = min(folder.rglob("voices*.bin"), default=None)
+        model, voices = (min(folder.rglob(name), default=None) for name in ("kokoro*.onnx", "voices*.bin"))
         if model is None or voices is None:
             raise FileNotFoundError("no Kokoro model in RTNB_VOICES")
         self._loaded = library.Kokoro(str(model), str(voices))

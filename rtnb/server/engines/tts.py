@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from rtnb.audio.pcm import RATE_HZ
-from rtnb.audio.resample import Resampler
+from rtnb.audio.resample import Resampler, to_float
 from rtnb.server import languages
 from rtnb.server.engines.espeak import VOICES, Audio, Espeak
 from rtnb.server.engines.neural import Kokoro, Piper
@@ -117,15 +117,10 @@ def speak(text: str, *, voice: str = "marin", speed: float = 1.0, language: str 
     spoken = _synthesised(text, voice, min(max(speed, 0.25), 1.5), language)
     for rate_hz, same_rate in itertools.groupby(spoken, key=lambda audio: audio[1]):
         resampler = Resampler(rate_hz, RATE_HZ)  # without a seam as long as the rate stays the same
-        for pcm, _ in same_rate:
-            yield from _resampled(resampler, pcm)
-        yield from _resampled(resampler, b"", last=True)
-
-
-def _resampled(resampler: Resampler, pcm: bytes, *, last: bool = False) -> Iterator[bytes]:
-    samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32_768.0
-    if found := resampler(samples, last=last).astype("<i2").tobytes():
-        yield found
+        for audio in itertools.chain(same_rate, [None]):
+            samples = resampler(to_float(np.frombuffer(audio[0], "<i2"))) if audio else resampler.flush()
+            if len(samples):
+                yield samples.astype("<i2").tobytes()
 
 
 def _synthesised(text: str, voice: str, speed: float, language: str | None) -> Iterator[Audio]:

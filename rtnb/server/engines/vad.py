@@ -5,8 +5,8 @@ Recorded: every speech offset is a multiple of 32 ms. The detector is silero whe
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,6 +78,11 @@ def samples_of(pcm: bytes, rate_hz: int) -> Samples:
     return samples
 
 
+def whole_frames(samples: Samples) -> Samples:
+    """Return the frames that samples fill, shape `(n, 512)`, without the last that they do not fill."""
+    return samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+
+
 class SampleStream:
     """Conversion of s16le mono, piece by piece, to float32 at 16 kHz.
 
@@ -91,17 +96,15 @@ class SampleStream:
 
         self._odd = b""
         # Floats, because soxr dithers integers, and the same audio must be judged alike every time.
-        self._soxr = (
-            soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality=quality) if rate_hz != RATE_HZ else None
-        )
+        stream = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality=quality)
+        self._soxr = stream if rate_hz != RATE_HZ else None
 
     def feed(self, pcm: bytes, *, last: bool = False) -> Samples:
         """Return the samples that are ready; `last` brings out what the resampler still holds."""
         pcm = self._odd + pcm
         samples = _floats(pcm)
         self._odd = pcm[2 * len(samples) :]
-        resampled: Samples = samples if self._soxr is None else self._soxr.resample_chunk(samples, last=last)
-        return resampled
+        return samples if self._soxr is None else self._soxr.resample_chunk(samples, last=last)
 
 
 class Vad:
@@ -114,8 +117,7 @@ class Vad:
     """
 
     def __init__(self, *, rate_hz: int = pcm_arithmetic.RATE_HZ) -> None:
-        self._detect = detector()
-        self._stream = SampleStream(rate_hz, "LQ")
+        self._detect, self._stream = detector(), SampleStream(rate_hz, "LQ")
         self._rest = np.zeros(0, np.float32)
 
     def feed(self, pcm: bytes) -> list[float]:
@@ -128,9 +130,9 @@ class Vad:
             One probability of speech (0 to 1) for each frame finished by this audio; often none or several.
         """
         samples = np.concatenate([self._rest, self._stream.feed(pcm)])
-        whole = len(samples) - len(samples) % FRAME_SAMPLES
-        self._rest = samples[whole:].copy()
-        return [self._detect(frame) for frame in samples[:whole].reshape(-1, FRAME_SAMPLES)]
+        frames = whole_frames(samples)
+        self._rest = samples[frames.size :].copy()
+        return [*map(self._detect, frames)]
 
 
 # ── Speech inside a recording ────────────────────────────────────────────────────────────────────────────────────
@@ -153,14 +155,12 @@ def speech_pieces(probabilities: Sequence[float], longest: int) -> list[tuple[in
         (first frame, frame after the last) for each piece, in order, none overlapping.
     """
     pieces = _grouped(_speech(probabilities), probabilities, longest)
-    widened: list[tuple[int, int]] = []
-    for index, (first, last) in enumerate(pieces):
-        before = pieces[index - 1][1] if index else 0
-        after = pieces[index + 1][0] if index + 1 < len(pieces) else len(probabilities)
-        left = max(first - MARGIN_FRAMES, (before + first + 1) // 2 if index else 0)
-        right = min(last + MARGIN_FRAMES, (last + after + 1) // 2 if index + 1 < len(pieces) else after)
-        widened.append((left, right))
-    return widened
+    middles = [(before[1] + after[0] + 1) // 2 for before, after in itertools.pairwise(pieces)]
+    borders = itertools.pairwise([0, *middles, len(probabilities)])
+    return [
+        (max(first - MARGIN_FRAMES, least), min(last + MARGIN_FRAMES, most))
+        for (first, last), (least, most) in zip(pieces, borders, strict=False)
+    ]
 
 
 def _speech(probabilities: Sequence[float]) -> list[tuple[int, int]]:

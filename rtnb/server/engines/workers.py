@@ -34,9 +34,7 @@ class Workers:
     """
 
     def __init__(self, engines: Engines, pool: ThreadPoolExecutor, answer: Callable[..., None]) -> None:
-        self._engines = engines
-        self._pool = pool
-        self._answer = answer
+        self._engines, self._pool, self._answer = engines, pool, answer
         self._stopped: set[str] = set()
         self._running: set[str] = set()
         self._hang_up: dict[str, Callable[[], None]] = {}  # ends a response that waits for another server
@@ -101,14 +99,12 @@ class Workers:
     def _detect(self, asked: Detect) -> None:
         if self._detector is None or asked.first:
             self._detector = self._engines.vad()
-        probabilities = self._detector.feed(asked.pcm)
-        if probabilities:
+        if probabilities := self._detector.feed(asked.pcm):
             self._answer("detected", probabilities)
 
     def _transcribe(self, asked: TranscribeStream) -> None:
-        stream = self._streams.get(asked.job)
-        if stream is None:
-            stream = self._streams[asked.job] = self._engines.transcribe_stream(asked.language)
+        stream = self._streams.get(asked.job) or self._engines.transcribe_stream(asked.language)
+        self._streams[asked.job] = stream
         partial = stream.feed(asked.pcm) if asked.pcm else None
         if asked.last:
             del self._streams[asked.job]
@@ -126,8 +122,8 @@ class Workers:
                 if asked.job not in self._stopped:
                     self._answer(method, asked.job, self._engines.transcript(asked))
                 return
-            respond, speak = self._engines.respond, self._engines.speak
-            pieces = respond(asked.request) if isinstance(asked, Respond) else speak(asked)
+            engines = self._engines
+            pieces = engines.respond(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
             if hang_up := getattr(pieces, "abandon", None):
                 self._hang_up[asked.job] = hang_up
                 if asked.job in self._stopped:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 
 from rtnb.server import languages
-from rtnb.server.languages import closed, together
 from rtnb.server.responder import counting, recall, verbatim
 from rtnb.server.responder.dates import dates, times
 from rtnb.server.responder.dialogue import Dialogue
@@ -19,41 +18,37 @@ _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stem
 
 def heard_sentence(dialogue: Dialogue) -> list[str]:
     """Say what was heard in this turn; nothing where it was typed."""
-    if heard := together(dialogue.turn.heard):
-        return [dialogue.say("heard", x=heard)]
-    return [dialogue.say("heard_nothing")] if dialogue.turn.clips and not dialogue.turn.typed else []
+    nothing = [dialogue.say("heard_nothing")] if dialogue.turn.clips and not dialogue.turn.typed else []
+    return dialogue.say_if("heard", languages.together(dialogue.turn.heard)) or nothing
 
 
 def translate(dialogue: Dialogue, request: str) -> list[str]:
     """Say that no rule can translate, and what was heard."""
-    material = dialogue.material
-    return [dialogue.say("no_translation"), *([dialogue.say("heard", x=material)] if material else [])]
+    return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.material)]
 
 
 def classify(dialogue: Dialogue, request: str) -> list[str]:
     """Choose the class that shares most words with the text."""
     options = quoted(request)
     if len(options) < 2:
-        options = re.split(r",\s*(?:or\s+)?|\s+or\s+", extract("classes", request))
-        options = [option.strip() for option in options if option.strip()]
+        options = [*filter(None, map(str.strip, re.split(r",\s*(?:or\s+)?|\s+or\s+", extract("classes", request))))]
     if len(options) < 2:
         return []
     roots = set(content(dialogue.material or " ".join(words for _, words in dialogue.messages)))
     best = max(options, key=lambda option: len(roots & set(content(option))))
     if not roots & set(content(best)):
         best = next((option for option in options if stem(option) in _UNDECIDED), "")
-    return [dialogue.say("fits", x=best) if best else dialogue.say("no_answer")]
+    return [dialogue.say_of("fits", best, "no_answer")]
 
 
 def summarise(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentences that say most, or as many keywords as words are asked for."""
-    material = dialogue.material
-    if not material:
+    if not (material := dialogue.material):
         return [dialogue.say("heard_nothing" if dialogue.turn.clips else "nothing_to_summarise")]
     limits = limits_of(dialogue)
     if limits.words is not None:
         names = keywords(material, limits.words)
-        return [closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
+        return [languages.closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
     foreign = languages.guess(material, default=dialogue.language) != dialogue.language
     first, *rest = summary(material, limits.sentences)
     return [dialogue.say("own_words" if foreign else "summary", x=first), *rest]
@@ -61,25 +56,20 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
 
 def clock(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentence of the instructions that says which time it is."""
-    for text in [*reversed(dialogue.system), dialogue.instructions]:
-        for sentence in sentences(text):
-            if cue("time_told").search(sentence) and (
-                dates(sentence) or times(sentence) or re.search(r"\d{4}|[\d点]", sentence)
-            ):
-                return [dialogue.say("told", x=sentence)]
+    for sentence in (one for text in [*reversed(dialogue.system), dialogue.instructions] for one in sentences(text)):
+        if cue("time_told").search(sentence) and (dates(sentence) or times(sentence) or re.search(r"[\d点]", sentence)):
+            return [dialogue.say("told", x=sentence)]
     return [dialogue.say("no_clock")]
 
 
 def who(dialogue: Dialogue, request: str) -> list[str]:
     """Say who is speaking."""
-    name = dialogue.persona
-    return [*([dialogue.say("intro_as", x=name)] if name else []), dialogue.say("who")]
+    return [*dialogue.say_if("intro_as", dialogue.persona), dialogue.say("who")]
 
 
 def hear_you(dialogue: Dialogue, request: str) -> list[str]:
     """Say that the user is heard, and what was heard."""
-    heard = together(dialogue.turn.heard)
-    return [dialogue.say("hear_you"), *([dialogue.say("heard", x=heard)] if heard else [])]
+    return [dialogue.say("hear_you"), *dialogue.say_if("heard", languages.together(dialogue.turn.heard))]
 
 
 def invent(dialogue: Dialogue, request: str) -> list[str]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from rtnb.server.protocol.requests import Request
 
-_NO_WORDS = "(a recording in which no words could be heard)"
+_UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
+_ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
 _NO_RESULT = "(no result has come yet)"
 _BEGIN = "(The user has not said anything yet. Begin.)"
 _GO_ON = "(Go on.)"
@@ -29,18 +30,11 @@ def messages(request: Request) -> list[dict[str, Any]]:
         Chat messages: recordings as their recognised words, pictures passed through, consecutive messages of one
         speaker as one, consecutive calls in one assistant message with a `tool` message for each of them behind it.
     """
-    found: list[dict[str, Any]] = []
     system = request.instructions or ""
-    if "audio" in request.modalities:
-        aloud = "Your answer is read out aloud: speak plainly, without Markdown or lists."
-        system = f"{system}\n\n{aloud}".strip()
-    if system:
-        found.append({"role": "system", "content": system})
-    results = {
-        str(item.get("call_id")): str(item.get("output") or "")
-        for item in request.items
-        if item.get("type") == "function_call_output"
-    }
+    system = f"{system}\n\n{_ALOUD}".strip() if "audio" in request.modalities else system
+    found: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
+    outputs = [item for item in request.items if item.get("type") == "function_call_output"]
+    results = {str(item.get("call_id")): str(item.get("output") or "") for item in outputs}
     called = {str(item.get("call_id")) for item in request.items if item.get("type") == "function_call"}
     for item in request.items:
         kind = item.get("type") or "message"
@@ -49,20 +43,17 @@ def messages(request: Request) -> list[dict[str, Any]]:
         elif kind == "function_call_output" and str(item.get("call_id")) not in called:
             # Its call is no longer in the conversation.
             _add(found, "user", f"(the result of a function called before: {item.get('output') or ''})")
-        elif kind == "message":
-            content = _content(item.get("content") or [])
-            if content:
-                _add(found, str(item.get("role") or "user"), content)
+        elif kind == "message" and (content := _content(item.get("content") or [])):
+            _add(found, str(item.get("role") or "user"), content)
     answered: list[dict[str, Any]] = []
     for message in found:
-        answered.append(message)
-        for call in message.get("tool_calls", ()):
-            result = results.get(call["id"], _NO_RESULT)
-            answered.append({"role": "tool", "tool_call_id": call["id"], "content": result})
-    if all(message["role"] == "system" for message in answered):
-        answered.append({"role": "user", "content": request.asked or _BEGIN})
-    elif answered[-1]["role"] == "assistant":  # a chat server would write on in the middle of that message, or refuse
-        answered.append({"role": "user", "content": request.asked or _GO_ON})
+        calls = [call["id"] for call in message.get("tool_calls", ())]
+        results_of = [{"role": "tool", "tool_call_id": one, "content": results.get(one, _NO_RESULT)} for one in calls]
+        answered += [message, *results_of]
+    begins = all(message["role"] == "system" for message in answered)
+    # Behind an assistant's message a chat server would write on in the middle of it, or refuse.
+    if begins or answered[-1]["role"] == "assistant":
+        answered.append({"role": "user", "content": request.asked or (_BEGIN if begins else _GO_ON)})
     return answered
 
 
@@ -92,11 +83,8 @@ def _add(found: list[dict[str, Any]], role: str, content: str | list[dict[str, A
 
 
 def _add_call(found: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
-    call = {
-        "id": str(item.get("call_id")),
-        "type": "function",
-        "function": {"name": item.get("name"), "arguments": item.get("arguments") or "{}"},
-    }
+    function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
+    call = {"id": str(item.get("call_id")), "type": "function", "function": function}
     if not found or found[-1]["role"] != "assistant":
         found.append({"role": "assistant", "content": None})
     found[-1].setdefault("tool_calls", []).append(call)
@@ -110,16 +98,10 @@ def _content(parts: Sequence[Any] | str) -> str | list[dict[str, Any]]:
     if isinstance(parts, str):
         return parts
     found: list[dict[str, Any]] = []
-    for part in parts:
-        if not isinstance(part, Mapping):
-            continue
+    for part in (part for part in parts if isinstance(part, Mapping)):
         if part.get("type") == "input_image":
             image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
             found.append({"type": "image_url", "image_url": image})
-        elif text := part.get("text") or part.get("transcript"):
+        elif text := part.get("text") or part.get("transcript") or _UNSAID.get(str(part.get("type"))):
             found.append({"type": "text", "text": text})
-        elif part.get("type") == "input_audio":
-            found.append({"type": "text", "text": _NO_WORDS})
-    if all(part["type"] == "text" for part in found):
-        return "\n".join(part["text"] for part in found)
-    return found
+    return "\n".join(part["text"] for part in found) if all(part["type"] == "text" for part in found) else found

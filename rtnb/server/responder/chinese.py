@@ -8,6 +8,7 @@ from rtnb.server.responder import lexicon
 
 NUMERAL = lexicon.source("chinese_numeral")
 _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_ASCII = str.maketrans({digit: str(number) for digit, number in _DIGITS.items()})
 _PLACES = {"十": 10, "百": 100, "千": 1000}
 _MYRIADS = {"万": 10_000, "亿": 100_000_000}
 
@@ -15,11 +16,8 @@ _MYRIADS = {"万": 10_000, "亿": 100_000_000}
 def value(numeral: str) -> float:
     """Return the value of a Chinese numeral: of 十二 12, of 一百零五 105, of 二〇二六 2026, of 三点五 3.5."""
     whole, _, places = numeral.partition("点")
-    if not re.search(r"[十百千万亿]", whole):
-        total = float("".join(str(_DIGITS[digit]) for digit in whole))
-    else:
-        total = _counted(whole)
-    return total + (float("0." + "".join(str(_DIGITS[digit]) for digit in places)) if places else 0)
+    total = _counted(whole) if re.search(r"[十百千万亿]", whole) else float(whole.translate(_ASCII))
+    return total + float(f"0.{places.translate(_ASCII)}")
 
 
 def _counted(whole: str) -> float:

@@ -13,25 +13,17 @@ from rtnb.server.responder.verbatim import latin_word
 
 def count_to(dialogue: Dialogue, request: str) -> list[str]:
     """Count from one number to another, at most 200 steps."""
-    values = [int(number.value) for number in numbers(request)]
     down = cue("downwards").search(request)
-    if not values and down:
-        values = [10]
+    values = [int(number.value) for number in numbers(request)] or ([10] if down else [])
     if not values:
         return []
     first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
     step = 1 if last >= first else -1
-    steps = min(abs(last - first), 200)
-    return [dialogue.row([str(first + step * index) for index in range(steps + 1)])]
+    return [dialogue.row([str(number) for number in range(first, last + step, step)[:201]])]
 
 
 def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
     return [dialogue.say(key) if count == 1 else dialogue.say(f"{key}s", x=count)]
-
-
-def _counted_letters(request: str) -> str:
-    """Return the word whose letters are to be counted; "" for none."""
-    return extract("letters_in", request) or (latin_word(request) if "字母" in request else "")
 
 
 def count(dialogue: Dialogue, request: str) -> list[str]:
@@ -42,7 +34,7 @@ def count(dialogue: Dialogue, request: str) -> list[str]:
         return _plural(dialogue, "count_clip", sum(clips.values()))
     if cue("count_turns").search(request):
         return _plural(dialogue, "count_turn", len(messages) - (1 if turn.text else 0) or len(messages))
-    if word := _counted_letters(request):
+    if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
         return [dialogue.say("count_letters", word=word, x=sum(letter.isalpha() for letter in word))]
     material = dialogue.material
     if cue("count_sentences").search(request):

@@ -10,10 +10,9 @@ from rtnb.server.responder.lexicon import cue, patterns
 def dates(text: str) -> list[str]:
     """List the days of a text: "2026-03-01", "tomorrow", "next Friday", "March 3rd", "the 5th of May", "3/4/2026"."""
     spans: list[tuple[int, int]] = []
-    for pattern in patterns("dates"):
-        for match in re.finditer(pattern, text, re.IGNORECASE):
-            if not any(start < match.end() and match.start() < end for start, end in spans):
-                spans.append(match.span())
+    for match in (match for pattern in patterns("dates") for match in re.finditer(pattern, text, re.IGNORECASE)):
+        if not any(start < match.end() and match.start() < end for start, end in spans):
+            spans.append(match.span())
     return [text[start:end] for start, end in sorted(spans)]
 
 

@@ -6,6 +6,7 @@ recording is what it is about; a recording alone is both; the instructions speak
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -40,11 +41,6 @@ class Turn:
     def request(self) -> str:
         """Its typed words, or where there are none the heard ones."""
         return together(self.typed) or together(self.heard)
-
-    @property
-    def empty(self) -> bool:
-        """True where nothing at all is in it."""
-        return not (self.typed or self.clips or self.pictures or self.outputs)
 
     def add(self, part: Mapping[str, Any], text: str) -> None:
         """Take a content part of a user message, with its text or transcript."""
@@ -81,11 +77,14 @@ class Dialogue:
         """Fill a template with `x`, or take the other one where there is no `x`."""
         return self.say(key, x=x) if x else self.say(otherwise)
 
+    def say_if(self, key: str, x: str) -> list[str]:
+        """Fill a template with `x`; nothing where there is no `x`."""
+        return [self.say(key, x=x)] if x else []
+
     def join(self, names: Sequence[str]) -> str:
         """Join names as the language of the answer does: "a, b and c"."""
-        if len(names) < 2:
-            return "".join(names)
-        return self.say("comma").join(names[:-1]) + self.say("and") + names[-1]
+        and_last = self.say("and") + names[-1] if len(names) > 1 else "".join(names)
+        return self.say("comma").join(names[:-1]) + and_last
 
     def row(self, parts: Sequence[str]) -> str:
         """Write a row of numbers, letters or words as a sentence: "1, 2, 3."."""
@@ -168,7 +167,7 @@ def _asked(dialogue: Dialogue) -> str:
     """Return what a response's own instructions ask for; "" where they only say how to answer the last message."""
     turn, aside = dialogue.turn, dialogue.request.aside
     asked = together(intents.unconditional(dialogue.request.asked))
-    if turn.outputs or not (aside or turn.empty):
+    if turn.outputs or (not aside and (turn.typed or turn.clips or turn.pictures)):
         return ""
     if intents.intent_of(intents.brief(asked)) is None and not intents.is_question(intents.brief(asked)):
         # "Write a note." is about what was said; "You are a guide." begins a conversation.
@@ -177,31 +176,23 @@ def _asked(dialogue: Dialogue) -> str:
 
 
 def _parsed(arguments: Any) -> dict[str, Any]:
-    try:
-        value = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except ValueError:
-        return {}
-    return dict(value) if isinstance(value, Mapping) else {}
+    with contextlib.suppress(ValueError):
+        arguments = json.loads(arguments) if isinstance(arguments, str) else arguments
+    return dict(arguments) if isinstance(arguments, Mapping) else {}
 
 
 def _asked_language(text: str) -> str | None:
     """Return the language an answer is asked for in, where rules see that one is."""
-    for sentence in (part[:400] for part in sentences(text[:20_000])):
-        if cue("language_talked_about").search(sentence):
-            continue
-        for match in cue("answer_in").finditer(sentence):
-            if found := [code for code in languages.named(match.group()) if code in TEMPLATES]:
-                return found[0]
-    return None
+    parts = (part[:400] for part in sentences(text[:20_000]))
+    asking = (part for part in parts if not cue("language_talked_about").search(part))
+    asked = (match[0] for part in asking for match in cue("answer_in").finditer(part))
+    return next((code for words in asked for code in languages.named(words) if code in TEMPLATES), None)
 
 
 def _language(dialogue: Dialogue) -> str:
     turn, earlier = dialogue.turn, dialogue.earlier[::-1]
-    wishes = [
-        " ".join(turn.typed or turn.heard),
-        *(words for words in earlier if cue("from_now_on").search(words)),
-        " ".join([dialogue.instructions, *dialogue.system]),
-    ]
+    now, always = " ".join(turn.typed or turn.heard), " ".join([dialogue.instructions, *dialogue.system])
+    wishes = [now, *(words for words in earlier if cue("from_now_on").search(words)), always]
     if asked := next(filter(None, map(_asked_language, wishes)), None):
         return asked
     answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in dialogue.answers[-1:]]  # without quotations

@@ -47,16 +47,13 @@ def command_and_rest(text: str) -> tuple[str, str]:
     if lead and intent_of(lead[1]):
         return lead[1], lead[2].strip(" \"'“”")
     longest = max(quoted(text), key=len, default="")
-    if len(longest) > (3 if re.match(rf"[{LETTERS}]", longest) else 12):
-        outside = text.replace(longest, " ")
-        if intent_of(outside):
-            return outside, longest
+    least = 3 if re.match(rf"[{LETTERS}]", longest) else 12
+    if len(longest) > least and intent_of(outside := text.replace(longest, " ")):
+        return outside, longest
     parts = sentences(text)
     commands = [part for part in parts if is_command(part)]
     rest = [part for part in parts if part not in commands and len(content(part)) >= 2]
-    if commands and rest:
-        return together(commands), together(rest)
-    return text, ""
+    return (together(commands), together(rest)) if commands and rest else (text, "")
 
 
 def unconditional(text: str) -> list[str]:
@@ -66,10 +63,7 @@ def unconditional(text: str) -> list[str]:
 
 def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
     """Return what the instructions ask of every answer, whatever the user says: the intent and its sentence."""
-    for text in instructions:
-        for sentence in unconditional(text):
-            if not cue("imperative").search(sentence):
-                continue
-            if intent := next((name for name in _STANDING if INTENTS[name].search(sentence)), None):
-                return intent, sentence
-    return None
+    said = (sentence for text in instructions for sentence in unconditional(text))
+    commands = (sentence for sentence in said if cue("imperative").search(sentence))
+    found = ((name, sentence) for sentence in commands for name in _STANDING if INTENTS[name].search(sentence))
+    return next(found, None)

@@ -60,35 +60,22 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
 
 def _lengths(text: str) -> tuple[int | None, int | None]:
     """Read how many words and how many sentences a text allows."""
-    words = sentence_count = None
-    for number in numbers(text):
-        before, after = text[: number.start], text[number.end :]
-        if not cue("limit_before").search(before):
-            continue
-        if words is None and number.value >= 1 and cue("limit_of_words").search(after):
-            words = int(number.value)
-        if sentence_count is None and cue("limit_of_sentences").search(after):
-            sentence_count = max(1, int(number.value))
-    if sentence_count is None:
-        sentence_count = next((count for key, count in _SENTENCES if cue(key).search(text)), None)
-    if words is None and cue("one_word").search(text):
-        words = 1
-    return words, sentence_count
+    limits = [number for number in numbers(text) if cue("limit_before").search(text[: number.start])]
+    words = [int(one.value) for one in limits if one.value >= 1 and cue("limit_of_words").search(text[one.end :])]
+    counts = [max(1, int(one.value)) for one in limits if cue("limit_of_sentences").search(text[one.end :])]
+    words += [1] if cue("one_word").search(text) else []
+    counts += [count for key, count in _SENTENCES if cue(key).search(text)]
+    return next(iter(words), None), next(iter(counts), None)
 
 
 def fit(said: Sequence[str], limits: Limits) -> list[str]:
     """Cut and frame the sentences of an answer."""
     # A quotation inside a sentence of ours is kept whole unless it is long.
     parts = [part for text in said for part in ([text] if len(text) <= 160 else sentences(text) or [text])]
-    if limits.sentences is not None:
-        parts = parts[: limits.sentences]
+    parts = parts[: limits.sentences]
     if limits.words is not None:
         parts = _first_words(parts, limits.words)
-    if limits.prefix:
-        parts = [closed(limits.prefix), *parts]
-    if limits.suffix:
-        parts = [*parts, closed(limits.suffix)]
-    return [part for part in parts if part.strip()]
+    return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
 
 
 def _first_words(parts: Sequence[str], left: int) -> list[str]:

@@ -27,8 +27,7 @@ _FRAMES = {"words": r"\b(?:{})\b", "starts": r"\b(?:{})", "parts": "{}", "opens"
 
 def template(language: str, key: str, **filled: object) -> str:
     """Fill a template in a language, or in English where that language lacks it."""
-    text = TEMPLATES.get(language, {}).get(key) or TEMPLATES["en"][key]
-    return text.format(**filled)
+    return (TEMPLATES.get(language, {}).get(key) or TEMPLATES["en"][key]).format(**filled)
 
 
 @cache
@@ -68,10 +67,8 @@ def cue(key: str) -> re.Pattern[str]:
 
 def extract(key: str, text: str) -> str:
     """Return what a cue's patterns catch in a text: the group of the first one that matches; "" for none."""
-    for pattern in patterns(key):
-        if found := re.search(pattern, text, re.IGNORECASE):
-            return next(filter(None, found.groups()), "")
-    return ""
+    found = next(filter(None, (re.search(pattern, text, re.IGNORECASE) for pattern in patterns(key))), None)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def bag(key: str) -> frozenset[str]:

@@ -25,9 +25,8 @@ def proper_names(text: str) -> list[str]:
         while parts and parts[-1] in _NOT_NAMES:
             parts = parts[:-1]
         name = " ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’")
-        if name:
-            found.append(name)
-    return list(dict.fromkeys(found))
+        found.append(name)
+    return [*filter(None, dict.fromkeys(found))]
 
 
 _NO_PLACES = ("general", "fact", "short", "total", "order", "weather", "forecast", "temperature")
@@ -40,16 +39,11 @@ def places(text: str) -> list[str]:
     """
     if named := proper_names(text):
         return named
-    found = [
-        place
-        for place in cue("place").findall(text)
-        if not cue("no_place").search(place) and not numbers(place) and stem(place) not in _NO_PLACES
-    ]
+    found = [place for place in cue("place").findall(text) if not cue("no_place").search(place)]
+    found = [place for place in found if not numbers(place) and stem(place) not in _NO_PLACES]
     for first in list(found):  # "in oslo and paris"
-        more = re.search(
-            rf"\b{re.escape(first)}((?:\s*,\s*|\s*,?\s+and\s+)[a-zà-öø-ÿ'’\-]+)+{source('place_end')}", text
-        )
-        if more:
+        row = rf"{re.escape(first)}((?:\s*,\s*|\s*,?\s+and\s+)[a-zà-öø-ÿ'’\-]+)+"
+        if more := re.search(rf"\b{row}{source('place_end')}", text):
             found += re.split(r"\s*,\s*(?:and\s+)?|\s+and\s+", more.group())
     if not found:
         found = cue("room").findall(text)
@@ -62,10 +56,9 @@ def places(text: str) -> list[str]:
 
 def last_name(texts: Iterable[str]) -> str | None:
     """Return the name the user last gave for themselves, in any of a few languages; None where none did."""
-    for text in (text[:20_000] for text in reversed(list(texts))):
-        for pattern in patterns("own_name"):
-            for match in reversed(list(re.finditer(pattern, text, re.IGNORECASE))):
-                name = match[1].strip(".,’'")
-                if name.casefold() not in _NOT_MINE and name not in _NOT_NAMES:
-                    return name if name[:1].isupper() or not name.isascii() else name.title()
+    searches = ((pattern, text[:20_000]) for text in reversed(list(texts)) for pattern in patterns("own_name"))
+    for match in (match for search in searches for match in reversed(list(re.finditer(*search, re.IGNORECASE)))):
+        name = match[1].strip(".,’'")
+        if name.casefold() not in _NOT_MINE and name not in _NOT_NAMES:
+            return name if name[:1].isupper() or not name.isascii() else name.title()
     return None

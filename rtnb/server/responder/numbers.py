@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import ast
 import math
-import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import add, mod, mul, sub, truediv
+from typing import Any
 
-from rtnb.server.responder import chinese, lexicon
-from rtnb.server.responder.chinese import NUMERAL
-from rtnb.server.responder.lexicon import LETTERS
+from rtnb.server.responder import chinese
+from rtnb.server.responder.lexicon import LETTERS, entries, rules
 
-_VALUES: dict[str, int] = lexicon.entries("numbers")
+_VALUES: dict[str, int] = entries("numbers")
 _UNITS = {word: value for word, value in _VALUES.items() if value < 20}
-_TENS = {word: value for word, value in _VALUES.items() if 20 <= value < 100}
 _SCALES = {word: value for word, value in _VALUES.items() if value >= 100}  # Chinese ones behind digits, as in 3万
-_ORDINALS: dict[str, int] = lexicon.entries("ordinals")
+_ORDINALS: dict[str, int] = entries("ordinals")
 _TOKEN = re.compile(
     # Digits may touch Chinese characters, which stand without a space, and no Latin letters.
     rf"(?<![^\W{LETTERS}])(?<!\.)-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?(?![^\W{LETTERS}])"
-    rf"|{NUMERAL}|[^\W\d_{LETTERS}]+|\S"
+    rf"|{chinese.NUMERAL}|[^\W\d_{LETTERS}]+|\S"
 )
 _Tokens = Sequence[tuple[str, int, int]]  # word, start, end
 
@@ -55,17 +54,18 @@ def numbers(text: str) -> list[Number]:
     """
     found: list[Number] = []
     tokens = [(match.group().casefold(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
+    tokens += [("", 0, 0)] * 2  # so that there is a word before the first and behind the last
     index = 0
-    while index < len(tokens):
+    while tokens[index][0]:
         word, start, end = tokens[index]
-        before = tokens[index - 1][0] if index else ""
+        before = tokens[index - 1][0]
         number, after = None, index + 1
         if digits := re.fullmatch(r"(-?\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?", word):
             value = float(digits[1].replace(",", "").rstrip("."))
-            if after < len(tokens) and tokens[after][0] in _SCALES and not digits[2]:
+            if tokens[after][0] in _SCALES and not digits[2]:
                 value, end, after = value * _SCALES[tokens[after][0]], tokens[after][2], after + 1
             number = Number(_whole(value), start, end, bool(digits[2]) or before == "第")
-        elif re.fullmatch(NUMERAL, word):
+        elif re.fullmatch(chinese.NUMERAL, word):
             if chinese.is_number(text, start, end):
                 sign, start = (-1, tokens[index - 1][1]) if before == "负" else (1, start)
                 number = Number(_whole(sign * chinese.value(word)), start, end, before == "第")
@@ -82,45 +82,42 @@ def _spelled(tokens: _Tokens, at: int) -> tuple[Number | None, int]:
     word, start, end = tokens[at]
     value, after = _word_number(tokens, at)
     if value is not None:
-        if after < len(tokens) and tokens[after][0] == "dozen":
+        if tokens[after][0] == "dozen":
             value, after = value * 12, after + 1
         return Number(_whole(value), start, tokens[after - 1][2]), after
-    if word in _ORDINALS and (word != "second" or (at and tokens[at - 1][0] in ("the", "my", "your"))):
+    if word in _ORDINALS and (word != "second" or tokens[at - 1][0] in ("the", "my", "your")):
         return Number(_ORDINALS[word], start, end, True), at + 1
     return Number(12, start, end) if word == "dozen" else None, at + 1
 
 
 def _word_number(tokens: _Tokens, at: int) -> tuple[float | None, int]:
     """Read a cardinal number in words from `at`: its value, or None, and the index after it."""
-    total, current, index, seen = 0.0, 0.0, at, False
-    last = "none"
-    while index < len(tokens):
-        word = tokens[index][0]
-        begins = last in ("none", "scale", "and")
-        if word in _UNITS and (begins or (last == "tens" and 0 < _UNITS[word] < 10)):
-            current, last, seen = current + _UNITS[word], "unit", True
-        elif word in _TENS and begins:
-            current, last, seen = current + _TENS[word], "tens", True
-        elif word in _SCALES and (seen or (index and tokens[index - 1][0] == "a")):
+    total, current, index, last = 0.0, 0.0, at, "none"
+    while True:
+        word, following = tokens[index][0], tokens[index + 1][0]
+        value = _VALUES.get(word, math.inf)
+        if value < 100 and (last in ("none", "scale", "and") or (last == "tens" and 0 < value < 10)):
+            current, last = current + value, "unit" if value < 20 else "tens"
+        elif word in _SCALES and (last != "none" or tokens[index - 1][0] == "a"):
             current = (current or 1) * _SCALES[word]
             if _SCALES[word] > 100:
                 total, current = total + current, 0
-            last, seen = "scale", True
-        elif word == "and" and last == "scale" and index + 1 < len(tokens) and tokens[index + 1][0] in _UNITS | _TENS:
+            last = "scale"
+        elif word == "and" and last == "scale" and _VALUES.get(following, 100) < 100:
             last = "and"
         elif not (word == "-" and last == "tens"):
             break
         index += 1
-    if not seen:
+    if last == "none":
         return None, at
     value = total + current
-    if index + 1 < len(tokens) and tokens[index][0] == "point" and tokens[index + 1][0] in _UNITS:
+    if word == "point" and following in _UNITS:
         digits = ""
         index += 1
-        while index < len(tokens) and _UNITS.get(tokens[index][0], 10) < 10:
+        while _UNITS.get(tokens[index][0], 10) < 10:
             digits += str(_UNITS[tokens[index][0]])
             index += 1
-        value += float(f"0.{digits}") if digits else 0
+        value += float(f"0.{digits}")
     return value, index
 
 
@@ -130,15 +127,8 @@ def spoken_number(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
-_OPERATIONS: dict[type, Callable[[float, float], float]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-    ast.Mod: operator.mod,
-}
-_RULES = lexicon.rules("arithmetic")
+_OPERATIONS: Any = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.Pow: pow, ast.Mod: mod}
+_RULES = rules("arithmetic")
 
 
 def _value(node: ast.AST) -> float:

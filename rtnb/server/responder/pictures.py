@@ -19,8 +19,7 @@ def describe(data_url: str) -> tuple[str, int, int] | None:
         (kind, width, height) with the kind `"PNG"`, `"JPEG"`, `"GIF"` or `"WebP"` and pixels; None for any other
         address or kind, and for data that is no picture.
     """
-    match = re.match(r"data:[\w/+.-]*(?:;[\w=.-]+)*;base64,", data_url)
-    if match is None:
+    if (match := re.match(r"data:[\w/+.-]*(?:;[\w=.-]+)*;base64,", data_url)) is None:
         return None
     body = data_url[match.end() : match.end() + _HEAD_CHARACTERS]
     try:
@@ -53,15 +52,10 @@ def _size_of_webp(head: bytes) -> tuple[str, int, int] | None:
 def _size_of_jpeg(head: bytes) -> tuple[str, int, int] | None:
     at = 2
     while at + 9 < len(head) and head[at] == 0xFF:
-        marker = head[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
+        marker, size = struct.unpack(">BH", head[at + 1 : at + 4])
         # Start of frame: baseline, progressive and the rest, but not the tables that share the range.
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack(">HH", head[at + 5 : at + 9])
             return "JPEG", width, height
-        else:
-            at += 2 + struct.unpack(">H", head[at + 2 : at + 4])[0]
+        at += 1 if marker == 0xFF else 2 if marker == 0x01 or 0xD0 <= marker <= 0xD8 else 2 + size
     return None

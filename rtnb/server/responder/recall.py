@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from rtnb.server import languages
-from rtnb.server.languages import closed, together
 from rtnb.server.responder import lexicon, verbatim
 from rtnb.server.responder.dialogue import Dialogue
 from rtnb.server.responder.intents import is_command
@@ -19,13 +18,9 @@ _BESIDE_THE_POINT = lexicon.bag("beside_the_point")
 def find_said(dialogue: Dialogue, question: str) -> str | None:
     """Find the sentence of the conversation, or of the instructions, that shares most with a question."""
     wanted = set(content(question)) - _BESIDE_THE_POINT
-    pool = [
-        sentence
-        for turn, said in dialogue.messages
-        for text in ([said] if turn is not dialogue.turn else turn.heard if turn.typed else [])
-        for sentence in sentences(text)
-        if not sentence.rstrip().endswith(("?", "？"))
-    ]
+    texts = [*dialogue.earlier, *(dialogue.turn.heard if dialogue.turn.typed else [])]
+    said = (sentence for text in texts for sentence in sentences(text))
+    pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]
     scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
     best, index = max(scored, default=(0, -1))
     # Half of what is asked about must be there, or we would answer beside the point.
@@ -38,7 +33,7 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
         return [dialogue.say("said_nothing")]
     names = languages.NAMES[languages.guess(dialogue.material)]
     chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
-    return [closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
+    return [languages.closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
 
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
@@ -60,7 +55,7 @@ def said_last(dialogue: Dialogue, request: str) -> list[str]:
     if 0 < nth <= len(earlier):
         return [dialogue.say("said", x=earlier[nth - 1])]
     if turn.heard and turn.typed:
-        return [dialogue.say("said", x=together(turn.heard))]
+        return [dialogue.say("said", x=languages.together(turn.heard))]
     return [dialogue.say_of("said_last", next(reversed(earlier), ""), "said_nothing")]
 
 
@@ -84,13 +79,9 @@ def i_said(dialogue: Dialogue, request: str) -> list[str]:
 
 def practise(dialogue: Dialogue, request: str) -> list[str]:
     """Choose a sentence of the user's to say once more."""
-    found = [
-        sentence
-        for turn, said in dialogue.messages
-        if turn is not dialogue.turn or turn.heard
-        for sentence in sentences(together(turn.heard) if turn.heard else said)
-        if not is_command(sentence)
-    ]
+    turns = [one for one in dialogue.messages if one[0] is not dialogue.turn or one[0].heard]
+    texts = [languages.together(turn.heard) or said for turn, said in turns]
+    found = [sentence for text in texts for sentence in sentences(text) if not is_command(sentence)]
     if not found:
         return [dialogue.say("said_nothing")]
     fitting = [sentence for sentence in found if 4 <= len(words(sentence)) <= 16] or found

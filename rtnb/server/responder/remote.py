@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import re
@@ -24,11 +25,8 @@ from rtnb.web import urls
 _CONNECT_SECONDS = 10.0
 # The `finish_reason` of chat servers, and what the Realtime API calls it.
 _CUT = {"length": Cut("max_output_tokens"), "content_filter": Cut("content_filter")}
-_AT_ONCE = 64  # questions under way at a time; chat servers queue them in turn
-
-
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="rtnb-practice-brain")
+# 64 questions under way at a time; chat servers queue them in turn.
+_threads = functools.partial(ThreadPoolExecutor, 64, thread_name_prefix="rtnb-practice-brain")
 
 
 @dataclass(frozen=True)
@@ -91,20 +89,16 @@ class Remote:
         return _Answer(self, request)
 
 
-class _Answer:
+class _Answer(Iterator[Answer]):
     """One answer, as it comes."""
 
     def __init__(self, remote: Remote, request: Request) -> None:
         self._remote, self._request = remote, request
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._abandoned = False
-        self._ended = False  # the stream, as a whole one ends
+        self._abandoned = self._ended = False  # ended: the stream, as a whole one ends
         self._why = ""  # the server stopped
         self._steps = self._perform()
-
-    def __iter__(self) -> Iterator[Answer]:
-        return self
 
     def __next__(self) -> Answer:
         return next(self._steps)
@@ -122,64 +116,58 @@ class _Answer:
                     self._socket.shutdown(socket.SHUT_RDWR)
 
     def _perform(self) -> Generator[Answer, None, None]:
-        nothing = True
+        answer = None
         for answer in self._pieces():
-            nothing = False
             yield answer
-        if not nothing and self._why in _CUT:
+        if answer and self._why in _CUT:
             yield _CUT[self._why]
-        if nothing and not self._abandoned:
+        if not answer and not self._abandoned:
             reason = f" (it stopped for: {self._why})" if self._why not in ("", "stop") else ""
-            raise self._failed(
-                f"answered without a word{reason}. Ask again, or take another model", type="empty_answer"
-            )
+            what = f"answered without a word{reason}. Ask again, or take another model"
+            raise self._failed(what, type="empty_answer")
 
     def _pieces(self) -> Iterator[Text | Call]:
         sentences = Sentences(aloud="audio" in self._request.modalities)
-        calls = _Calls()
+        calls: list[dict[str, Any]] = []
         for choice in self._choices():
             self._why = choice.get("finish_reason") or self._why
             delta = choice.get("delta") or choice.get("message") or {}
             piece = delta.get("content")
             yield from map(Text, sentences.feed(piece) if isinstance(piece, str) else ())
             for position, part in enumerate(delta.get("tool_calls") or ()):
-                calls.add(part, position)
+                _add_call(calls, part, position)
         yield from map(Text, sentences.rest())
-        for name, written in calls:
-            yield Call(name, self._arguments(name, written))
+        for call in calls:
+            if name := call["name"]:
+                yield Call(name, self._arguments(name, call["arguments"]))
 
     def _arguments(self, name: str, written: str) -> dict[str, Any]:
         try:
             arguments = json.loads(written or "{}")
         except ValueError as error:
             cut = ", cut off at its longest answer" if self._why == "length" else ""
-            raise self._failed(
-                f"called {name} with arguments that are no JSON{cut}: {written[:200]}. Try again, or a larger model",
-                type="invalid_tool_call",
-            ) from error
+            what = f"called {name} with arguments that are no JSON{cut}: {written[:200]}. Try again, or a larger model"
+            raise self._failed(what, type="invalid_tool_call") from error
         return arguments if isinstance(arguments, dict) else {"value": arguments}
 
     # ── The request ───────────────────────────────────────────────────────────────────────────────────────
 
     def _choices(self) -> Iterator[Mapping[str, Any]]:
         """Return the first choice of every chunk."""
-        remote = self._remote
-        connection = self._connection()
+        remote, connection = self._remote, self._connection()
         path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
         body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
         response: http.client.HTTPResponse | None = None
-        begun = False
         try:
             self._connect(connection)
             connection.request("POST", path, json.dumps(body).encode(), remote.headers())
             response = connection.getresponse()
             if response.status != 200:
                 self._refuse(response)
-            begun = True
             for chunk in self._chunks(response):
                 choice = self._choice(chunk)
                 yield choice
-                self._ended = self._ended or bool(choice.get("finish_reason"))
+                self._ended |= bool(choice.get("finish_reason"))
             if not self._ended:
                 # An HTTP stream that ends too early looks to http.client like one that has ended.
                 raise ConnectionError("it closed the stream")
@@ -189,7 +177,8 @@ class _Answer:
             if isinstance(error, RtnbError):
                 raise
             error.__context__ = None  # nor its traceback: the frames of `http.client` hold the key
-            raise self._lost(error, connection, begun) from error.with_traceback(None)
+            begun = response is not None and response.status == 200
+            raise self._lost(error, begun) from error.with_traceback(None)
         finally:
             with self._lock:
                 self._socket = None
@@ -220,8 +209,7 @@ class _Answer:
             yield self._parsed(response.read().decode("utf-8", "replace"))
             self._ended = True
             return
-        nothing = True
-        other = ""
+        nothing, other = True, ""
         for raw in response:
             line = raw.decode("utf-8", "replace").strip()
             if line.startswith("error:"):  # how older llama.cpp fails in the middle
@@ -240,13 +228,10 @@ class _Answer:
             raise self._no_chat(other)
 
     def _parsed(self, text: str) -> Mapping[str, Any]:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, Mapping):
-            raise self._no_chat(text)
-        return value
+        with contextlib.suppress(ValueError):
+            if isinstance(value := json.loads(text), Mapping):
+                return value
+        raise self._no_chat(text)
 
     def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
         if chunk.get("error") or chunk.get("object") == "error":  # the latter: older vLLM
@@ -261,12 +246,10 @@ class _Answer:
         return ServerError(f"The brain at {self._remote.base_url} {what}.", type=type, code=code)
 
     def _no_chat(self, text: str) -> ServerError:
-        return self._failed(
-            f"sent what is no chat completion: {text[:200]}. Check that the address ends in /v1 and is a chat server's",
-            type="invalid_response",
-        )
+        remedy = "Check that the address ends in /v1 and is a chat server's"
+        return self._failed(f"sent what is no chat completion: {text[:200]}. {remedy}", type="invalid_response")
 
-    def _lost(self, error: Exception, connection: http.client.HTTPConnection, begun: bool) -> ConnectionFailed:
+    def _lost(self, error: Exception, begun: bool) -> ConnectionFailed:
         url = self._remote.base_url
         reason = str(error) or type(error).__name__
         if isinstance(error, TimeoutError) and self._socket is not None:
@@ -283,61 +266,44 @@ class _Answer:
     def _refuse(self, response: http.client.HTTPResponse) -> None:
         remote, status = self._remote, response.status
         text = mask_secrets(response.read(4000).decode("utf-8", "replace"))
-        try:
+        said = text.strip() or response.reason
+        with contextlib.suppress(ValueError, AttributeError):
             said = _message(json.loads(text))
-        except (ValueError, AttributeError):
-            said = text.strip() or response.reason
         if 300 <= status < 400:
             said = f"it redirects to {response.headers.get('Location')}, where your key does not go"
         said = mask_secrets(" ".join(said.split())).rstrip(".")[:500]
         if status in (401, 403):
-            raise KeyRefused(
-                f"Your key for the brain at {remote.base_url} was refused: {said}. Give the right one as --brain-key.",
-                code=str(status),
-            )
+            refused = f"Your key for the brain at {remote.base_url} was refused: {said}."
+            raise KeyRefused(f"{refused} Give the right one as --brain-key.", code=str(status))
         if status == 404:
-            raise self._failed(
-                f"knows no model {remote.model!r}, or no such address: {said}."
-                f" Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1",
-                type="not_found",
-                code="404",
-            )
+            remedy = f"Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1"
+            what = f"knows no model {remote.model!r}, or no such address: {said}. {remedy}"
+            raise self._failed(what, type="not_found", code="404")
         remedies = dict.fromkeys(range(300, 400), "If that address is right, give it as --brain")
         remedies |= {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
-        raise self._failed(
-            f"answered {status}: {said}. {remedies.get(status, 'Look at its own log')}", code=str(status)
-        )
+        remedy = remedies.get(status, "Look at its own log")
+        raise self._failed(f"answered {status}: {said}. {remedy}", code=str(status))
 
 
-class _Calls:
-    """Function calls that arrive whole or in pieces: their names with their arguments as written."""
-
-    def __init__(self) -> None:
-        self._calls: list[dict[str, Any]] = []
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter([(call["name"], call["arguments"]) for call in self._calls if call["name"]])
-
-    def add(self, part: Any, position: int) -> None:
-        """Take a piece, at this position of its chunk's list."""
-        if not isinstance(part, Mapping):
-            return
-        index = part.get("index")
-        index = position if index is None else index
-        call_id = part.get("id") or ""
-        call = next((call for call in reversed(self._calls) if call["index"] == index), None)
-        # Some servers give every call of one answer the index 0: then another id is another call.
-        if call is None or (call_id and call["id"] and call_id != call["id"]):
-            call = {"index": index, "id": "", "name": "", "arguments": ""}
-            self._calls.append(call)
-        call["id"] = call["id"] or call_id
-        function = part.get("function") or {}
-        name = function.get("name") or ""
-        if name != call["name"]:  # others repeat the name with every piece
-            call["name"] += name
-        arguments = function.get("arguments")
-        # Ollama's older versions send the arguments as an object instead of as text.
-        call["arguments"] += json.dumps(arguments) if isinstance(arguments, Mapping) else arguments or ""
+def _add_call(calls: list[dict[str, Any]], part: Any, position: int) -> None:
+    """Add a piece of a function call, at this position of its chunk's list, to the calls that arrive in pieces."""
+    if not isinstance(part, Mapping):
+        return
+    index = position if part.get("index") is None else part["index"]
+    call_id = part.get("id") or ""
+    call = next((call for call in reversed(calls) if call["index"] == index), None)
+    # Some servers give every call of one answer the index 0: then another id is another call.
+    if call is None or (call_id and call["id"] and call_id != call["id"]):
+        call = {"index": index, "id": "", "name": "", "arguments": ""}
+        calls.append(call)
+    call["id"] = call["id"] or call_id
+    function = part.get("function") or {}
+    name = function.get("name") or ""
+    if name != call["name"]:  # others repeat the name with every piece
+        call["name"] += name
+    arguments = function.get("arguments")
+    # Ollama's older versions send the arguments as an object instead of as text.
+    call["arguments"] += json.dumps(arguments) if isinstance(arguments, Mapping) else arguments or ""
 
 
 def _message(body: Mapping[str, Any]) -> str:

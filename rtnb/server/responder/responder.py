@@ -21,12 +21,9 @@ from rtnb.server.responder.lexicon import cue, having
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
 from rtnb.server.responder.recall import find_said
-from rtnb.server.responder.remote import Remote
 from rtnb.server.responder.slot_filling import fill
 from rtnb.server.responder.text_extraction import keywords, words
 from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
-
-__all__ = ["Call", "Remote", "Request", "Text", "think"]
 
 _POLITENESS = ("greet", "fine", "thanks")
 
@@ -49,8 +46,7 @@ def think(request: Request) -> Iterator[Text | Call]:
     if dialogue.turn.outputs:  # the results of calls are said in full
         limits = replace(limits, words=None, sentences=None)
     said = fit(_answer(dialogue, lacking), limits) or [dialogue.say("wrote_nothing")]
-    for sentence in [*_introduction(dialogue, limits), *said]:
-        yield Text(sentence)
+    yield from map(Text, [*_introduction(dialogue, limits), *said])
 
 
 def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
@@ -58,9 +54,8 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
 
     Not where each word of the answer was asked for, by what it is or by how long it may be.
     """
-    if dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked:
-        return []
-    if _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
+    begun = dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked
+    if begun or _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
         return []
     return [dialogue.say_of("intro_as", dialogue.persona, "intro")]
 
@@ -74,9 +69,8 @@ def _calls(dialogue: Dialogue) -> tuple[list[Call], list[str]]:
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
         return [], []
-    named = None
-    if isinstance(choice, Mapping):
-        named = str(choice.get("name") or (choice.get("function") or {}).get("name") or "") or None
+    wanted = choice if isinstance(choice, Mapping) else {}
+    named = str(wanted.get("name") or (wanted.get("function") or {}).get("name") or "") or None
     insist = choice == "required" or named is not None
     text, typed = intents.brief(turn.text), intents.brief(" ".join(turn.typed))
     if typed and turn.heard and intents.is_command(typed):
@@ -114,25 +108,17 @@ def _follow_up(dialogue: Dialogue, text: str, tools: list[tool_selection.Schema]
     return tool_selection.choose(again, tools, named=str(before[0].tool["name"])) if given else []
 
 
-def _wish(dialogue: Dialogue) -> tuple[str, str] | None:
-    return intents.standing([dialogue.instructions, *reversed(dialogue.system)])
+def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str, str] | None:
+    """Return the intent of the instructions and its sentence, where it goes before the user's own intent."""
+    wish = intents.standing([dialogue.instructions, *reversed(dialogue.system)])
+    return wish if wish and (intent is None or (intent in _POLITENESS and wish[0] != "greet")) else None
 
 
 def _whole_intent(dialogue: Dialogue) -> str | None:
     """Return the intent of the user's request, or else of the instructions."""
-    own = dialogue.turn.request
-    intent = intents.intent_of(intents.command_and_rest(own)[0]) if own else None
-    if intent in (None, *_POLITENESS):
-        wish = _wish(dialogue)
-        if wish is not None and (intent is None or wish[0] != "greet"):
-            return wish[0]
-    return intent
-
-
-def _defers(dialogue: Dialogue) -> bool:
-    """Return whether the typed words leave the request to the recording: "Answer the question in the recording"."""
-    turn = dialogue.turn
-    return bool(turn.typed and turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))))
+    intent = intents.intent_of(intents.command_and_rest(dialogue.turn.request)[0])
+    wish = _wish(dialogue, intent)
+    return wish[0] if wish else intent
 
 
 def _answer(dialogue: Dialogue, lacking: list[str]) -> list[str]:
@@ -140,12 +126,12 @@ def _answer(dialogue: Dialogue, lacking: list[str]) -> list[str]:
     if turn.outputs:
         return about_outputs(dialogue)
     said = about_pictures(dialogue)
-    if _defers(dialogue):
+    # The typed words may leave the request to the recording: "Answer the question in the recording".
+    if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
         turn.typed = []
     own = turn.request
     command = intents.brief(intents.command_and_rest(own)[0]) if own else ""
-    found = _by_intent(dialogue, command) or lacking
-    if found:
+    if found := _by_intent(dialogue, command) or lacking:
         return [*said, *found]
     if own and (sum_ := arithmetic(intents.brief(own))):
         return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=spoken_number(sum_[1]))]
@@ -160,8 +146,7 @@ def _by_intent(dialogue: Dialogue, command: str) -> list[str]:
     """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's."""
     turn = dialogue.turn
     intent = intents.intent_of(command) if command else None
-    wish = _wish(dialogue)
-    if wish is not None and (intent is None or (intent in _POLITENESS and wish[0] != "greet")):
+    if wish := _wish(dialogue, intent):
         wanted, sentence = wish
         greeted = wanted == "greet" and turn.request and dialogue.answers
         wordless = wanted in having("about_words") and not turn.text
@@ -182,8 +167,8 @@ def _to_statement(dialogue: Dialogue, own: str, command: str, *, seen: bool) -> 
         return [dialogue.say("nice", x=name)]
     heard = together(dialogue.turn.heard)
     topics = keywords(heard or own, 1) if not (heard and dialogue.turn.typed) else []
-    follow = [dialogue.say("question_about", x=topics[0])] if topics else []
-    return [dialogue.say("heard", x=heard) if heard else dialogue.say("said", x=own), *follow]
+    said = dialogue.say("heard", x=heard) if heard else dialogue.say("said", x=own)
+    return [said, *dialogue.say_if("question_about", "".join(topics))]
 
 
 def _read_out(dialogue: Dialogue, sum_: str) -> str:

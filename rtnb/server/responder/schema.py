@@ -51,11 +51,9 @@ class Parameter:
         kind = self.schema.get("type")
         if isinstance(kind, Sequence) and not isinstance(kind, str):
             kind = next((one for one in kind if one != "null"), None)
-        for several in ("anyOf", "oneOf"):
-            if kind is None and isinstance(self.schema.get(several), Sequence):
-                branches = [one for one in self.schema[several] if isinstance(one, Mapping)]
-                kinds = (Parameter("", one).kind for one in branches if one.get("type") != "null")
-                kind = next(kinds, None)
+        if kind is None:
+            branches = (one for one in self._branches("anyOf", "oneOf") if one.get("type") != "null")
+            kind = next((Parameter("", one).kind for one in branches), None)
         if kind is None and "enum" in self.schema:
             kind = {bool: "boolean", int: "integer", float: "number"}.get(type(next(iter(self.schema["enum"]), "")))
         if kind is None and "properties" in self.schema:
@@ -65,13 +63,9 @@ class Parameter:
     @property
     def options(self) -> list[Any]:
         """Values that it allows; empty where any is allowed."""
-        options = self.schema.get("enum")
-        if options is None and "const" in self.schema:
-            options = [self.schema["const"]]
-        for several in ("anyOf", "oneOf"):
-            if options is None:
-                within = [one for one in self.schema.get(several) or [] if isinstance(one, Mapping) and "enum" in one]
-                options = within[-1]["enum"] if within else None
+        only = [self.schema["const"]] if "const" in self.schema else None
+        within = [one.get("enum") for one in reversed(self._branches("oneOf", "anyOf"))]
+        options = next((one for one in (self.schema.get("enum"), only, *within) if one is not None), None)
         return list(options) if isinstance(options, Sequence) and not isinstance(options, str) else []
 
     @property
@@ -84,6 +78,11 @@ class Parameter:
         """True where it takes the name of a person."""
         return bool(self.stems & _PEOPLE) and not self.stems & _NO_PEOPLE
 
+    def _branches(self, *several: str) -> list[Schema]:
+        """List the schemas that it may follow instead, under these keywords."""
+        listed = [self.schema[key] for key in several if isinstance(self.schema.get(key), Sequence)]
+        return [one for branches in listed for one in branches if isinstance(one, Mapping)]
+
     def mentioned(self, text: str) -> list[Any]:
         """List the values it allows that a text mentions, in the order of the text."""
         found = [option for option in self.options if _mentions(text, str(option))]
@@ -93,9 +92,8 @@ class Parameter:
 def parameters(schema: Schema | None) -> list[Parameter]:
     """List the parameters of a schema of type object."""
     properties = (schema or {}).get("properties")
-    if not isinstance(properties, Mapping):
-        return []
-    return [Parameter(str(name), one if isinstance(one, Mapping) else {}) for name, one in properties.items()]
+    listed = properties.items() if isinstance(properties, Mapping) else ()
+    return [Parameter(str(name), one if isinstance(one, Mapping) else {}) for name, one in listed]
 
 
 def _pattern(option: str) -> str:
@@ -109,12 +107,9 @@ def _position(text: str, option: str) -> int:
 
 
 def _mentions(text: str, option: str) -> bool:
-    if not option:
-        return False
     if len(option) > 1 or option.isdigit():
-        if re.search(_pattern(option), text, re.IGNORECASE):
-            return True
-    elif re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text):
-        return True
+        found = re.search(_pattern(option), text, re.IGNORECASE)
+    else:
+        found = re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text)
     said = _VALUES.get(option.casefold(), ())
-    return any(re.search(rf"(?<!\w){word}(?!\w)", text, re.IGNORECASE) for word in said)
+    return bool(option and found) or any(re.search(rf"(?<!\w){word}(?!\w)", text, re.IGNORECASE) for word in said)

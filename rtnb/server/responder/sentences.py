@@ -6,10 +6,7 @@ import re
 
 # The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would
 # be spoken as a sentence.
-_SENTENCE = re.compile(
-    r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]"
-    r"|\n))"
-)
+_SENTENCE = re.compile(r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]|\n))")
 _LONGEST = 400  # characters held back while waiting for the end of a sentence
 _TAGS = ("<think>", "</think>")
 
@@ -51,13 +48,10 @@ class Sentences:
     def _without_reasoning(self, piece: str) -> str:
         self._raw += piece
         said = ""
-        while True:
-            tag = _TAGS[self._reasoning]
-            before, found, after = self._raw.partition(tag)
-            if not found:
-                break
+        while (tag := _TAGS[self._reasoning]) in self._raw:
+            before, _, self._raw = self._raw.partition(tag)
             said += "" if self._reasoning else before
-            self._raw, self._reasoning = after, not self._reasoning
+            self._reasoning = not self._reasoning
         # The beginning of a tag may be the end of what has come.
         held = next((size for size in range(len(tag) - 1, 0, -1) if self._raw.endswith(tag[:size])), 0)
         cut = len(self._raw) - held
@@ -72,10 +66,9 @@ class Sentences:
         found: list[str] = []
         breaks = ""
         for piece in pieces:
-            body = (breaks + piece).rstrip(" \t")
-            breaks = ""
-            while body.endswith("\n"):
-                body, breaks = body[:-1].rstrip(" \t"), breaks + "\n"
+            whole = breaks + piece
+            body = whole.rstrip(" \t\n")
+            breaks = "\n" * whole.count("\n", len(body))
             if body:
                 found.append(body.removeprefix(" "))
         self._text = breaks + self._text

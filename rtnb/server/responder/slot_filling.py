@@ -6,26 +6,27 @@ Numbers, names, places, choices, yes or no, days and times are taken as they are
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.server import languages
-from rtnb.server.responder import lexicon
 from rtnb.server.responder.dates import dates, times
-from rtnb.server.responder.lexicon import cue
+from rtnb.server.responder.lexicon import bag, cue, extract, source
 from rtnb.server.responder.names import last_name, places, proper_names
 from rtnb.server.responder.numbers import Number, arithmetic, numbers
 from rtnb.server.responder.schema import Parameter, Schema, parameters, split_name
 from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
 
-WEAK = stems(lexicon.bag("weak"))
+WEAK = stems(bag("weak"))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-_COLOURS = lexicon.bag("colours")
-_FREE_TEXT = stems(lexicon.bag("text_parameters"))
-_LEAD = rf"{lexicon.source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
+_WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
+_COLOURS = bag("colours")
+_FREE_TEXT = stems(bag("text_parameters"))
+_LEAD = rf"{source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
 
 
 def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
@@ -43,7 +44,6 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
     required = [str(name) for name in listed] if isinstance(listed, Sequence) and not isinstance(listed, str) else []
     known = parameters(schema)
     values: dict[str, Any] = {}
-    missing: list[str] = []
     reader = _Reader(request, known)
     # Required ones choose first, and a message's body before its subject.
     last = {"subject", "titl", "summary", "label"}
@@ -52,11 +52,10 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
         value = reader.value(parameter, needed=needed, insist=insist)
         if value is None and needed:
             value = parameter.schema.get("default")
-            if value is None and insist:
-                value = _something(parameter, request)
-            if value is None:
-                missing.append(parameter.name)
+        if value is None and needed and insist:
+            value = _something(parameter, request)
         values[parameter.name] = value
+    missing = [name for name, value in values.items() if value is None and name in required]
     return {one.name: value for one in known if (value := values[one.name]) is not None}, missing
 
 
@@ -76,8 +75,7 @@ class _Reader:
     """Reader of the values in one request; each number and each text of it is taken once."""
 
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
-        self._request = request
-        self._known = known
+        self._request, self._known = request, known
         self._numbers_used: set[int] = set()
         self._strings_used: set[str] = set()
 
@@ -109,16 +107,12 @@ class _Reader:
         timed = [(number, unit) for number in found if (unit := _unit_after(text, number))]
         if wanted is not None and timed:
             return self._duration(parameter, wanted, timed)
-        for number in found:
-            beside = {*roots(text[: number.start])[-2:], *roots(text[number.end :])[:1]}
-            if about & beside - WEAK:
-                return self._take(number)
-        for number in found:
-            if _within(number.value, parameter.schema) and not (
-                wanted is None and len(found) > 1 and _unit_after(text, number)
-            ):
-                return self._take(number)
-        return None
+        named = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
+        any_unit = wanted is not None or len(found) == 1
+        fitting = (one for one in found if _within(one.value, parameter.schema))
+        free = (one for one in fitting if any_unit or not _unit_after(text, one))
+        number = next(itertools.chain(named, free), None)
+        return self._take(number) if number else None
 
     def _take(self, number: Number) -> int | float:
         self._numbers_used.add(number.start)
@@ -165,14 +159,10 @@ class _Reader:
         return self._fresh(_names_and_texts(parameter, text))
 
     def _place(self, parameter: Parameter) -> str | None:
-        text, about, found = self._request, parameter.stems, places(self._request)
-        way = ""
-        if about & {"origin", "from", "departur", "start", "sourc"}:
-            way = r"\bfrom\s+"
-        elif about & {"destination", "to", "arrival", "end"}:
-            way = r"\bto\s+"
+        text, found = self._request, places(self._request)
+        way = next((word for word, meant in _WAYS.items() if parameter.stems & meant), None)
         for place in found if way else ():
-            if re.search(way + re.escape(place), text, re.IGNORECASE):
+            if re.search(rf"\b{way}\s+{re.escape(place)}", text, re.IGNORECASE):
                 return self._fresh([place])
         value = self._fresh(found)
         pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
@@ -182,9 +172,8 @@ class _Reader:
 def _unit_wanted(parameter: Parameter) -> str | None:
     """Return the unit of time that a parameter counts in; None for none."""
     about, described = parameter.stems, parameter.description
-    if "ms" in about:
-        return "millisecond"
-    return next((unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described), None)
+    units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described)
+    return "millisecond" if "ms" in about else next(units, None)
 
 
 def _unit_after(text: str, number: Number) -> str | None:
@@ -228,7 +217,7 @@ def _array(parameter: Parameter, text: str) -> list[Any] | None:
             return marked
         if item.is_person:
             return proper_names(text) or None
-        parts = re.split(lexicon.source("joins_entries"), lexicon.extract("list_of_items", text))
+        parts = re.split(source("joins_entries"), extract("list_of_items", text))
         return [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()] or None
     if kind == "object":
         arguments, missing = fill(item.schema, text, insist=False)
@@ -246,25 +235,8 @@ def _addresses(parameter: Parameter, text: str) -> list[str]:
     return [url.rstrip(".,!?") for url in re.findall(r"(?:https?://|www\.)\S+", text)]
 
 
-def _phones(parameter: Parameter, text: str) -> list[str]:
-    return [number.strip() for number in re.findall(r"\+?\d[\d\s().-]{4,}\d", text)]
-
-
-def _dates(parameter: Parameter, text: str) -> list[str]:
-    return dates(text)
-
-
-def _times(parameter: Parameter, text: str) -> list[str]:
-    return [*(dates(text) if "dat" in parameter.stems else ()), *times(text)]
-
-
 def _moments(parameter: Parameter, text: str) -> list[str]:
-    both = " ".join([*dates(text)[:1], *times(text)[:1]])
-    return [both] if both else []
-
-
-def _colours(parameter: Parameter, text: str) -> list[str]:
-    return [word.casefold() for word in words(text) if word.casefold() in _COLOURS]
+    return [*filter(None, [" ".join([*dates(text)[:1], *times(text)[:1]])])]
 
 
 def _languages(parameter: Parameter, text: str) -> list[str]:
@@ -277,11 +249,11 @@ def _languages(parameter: Parameter, text: str) -> list[str]:
 _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
     ("email", "email", "", _emails),
     ("uri url", "url uri link websit", "", _addresses),
-    ("", "phon telephon mobil", "", _phones),
-    ("date", "dat day", "tim", _dates),
-    ("time", "tim hour", "zon timezon", _times),
+    ("", "phon telephon mobil", "", lambda one, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
+    ("date", "dat day", "tim", lambda one, text: dates(text)),
+    ("time", "tim hour", "zon timezon", lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *times(text)]),
     ("date-time", "when datetim start deadlin", "", _moments),
-    ("", "color colour", "", _colours),
+    ("", "color colour", "", lambda one, text: [word for word in map(str.casefold, words(text)) if word in _COLOURS]),
     ("", "languag lang local", "", _languages),
 )
 
@@ -298,23 +270,16 @@ def _texts_of_a_form(parameter: Parameter, text: str) -> list[str] | None:
 def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
     """List what may be a code, a name or a free text, the likeliest first."""
     about = parameter.stems
-    found: list[str] = []
-    if about & {"id", "cod", "number", "sku", "referenc", "order", "ticket", "symbol", "ticker"}:
-        found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text)
+    coded = about & {"id", "cod", "number", "sku", "referenc", "order", "ticket", "symbol", "ticker"}
+    found = re.findall(r"\b(?=[\w-]*\d)[A-Za-z]*[\w-]+\b|\b[A-Z]{2,6}\b", text) if coded else []
     # "order number A12", "title Dune", "room 12"
     parts = split_name(parameter.name)
-    spaced = " ".join(parts).casefold()
-    last = parts[-1].casefold() if parts else spaced
-    named = re.search(
-        rf"\b(?:{re.escape(spaced)}|{re.escape(last)})\s+(?:is\s+|of\s+|=\s*|:\s*)?"
-        r"([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)",
-        text,
-    )
-    if named:
+    label = "|".join(re.escape(one.casefold()) for one in (" ".join(parts), *parts[-1:]))
+    value = r"\s+(?:is\s+|of\s+|=\s*|:\s*)?([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)"
+    if named := re.search(rf"\b(?:{label}){value}", text):
         return [*found, named[1]]
     if parameter.is_person:
-        own = last_name([text])
-        return [*found, *([own] if own else []), *proper_names(text)]
+        return [*found, *filter(None, [last_name([text])]), *proper_names(text)]
     return [*found, *(_free_text(text) if about & _FREE_TEXT else proper_names(text))]
 
 

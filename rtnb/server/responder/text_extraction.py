@@ -17,6 +17,10 @@ _EMPTY = lexicon.bag("empty")
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+"
+)
+
 
 def unspaced(text: str) -> bool:
     """Return whether a text holds a Chinese or Japanese character, which stands without spaces."""
@@ -55,11 +59,7 @@ def content(text: str) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     """List a text's sentences, each with its closing mark."""
-    cut = re.split(
-        r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+",
-        text,
-    )
-    return [part.strip() for part in cut if part and re.search(r"\w", part)]
+    return [part.strip() for part in _SENTENCE_END.split(text) if part and re.search(r"\w", part)]
 
 
 def spoken_sentences(text: str) -> list[str]:
@@ -117,17 +117,12 @@ def summary(text: str, most: int | None = None) -> list[str]:
         stretches between commas count as sentences; one longer than 40 words is cut.
     """
     found = [clause for sentence in sentences(text) for clause in _clauses(sentence)]
-    if not found:
-        return []
     count = most or min(3, max(1, math.ceil(len(found) / 3)))
-    tally = Counter(root for sentence in found for root in set(content(sentence)))
-
-    def weight(index: int) -> float:
-        roots = content(found[index])
-        # Words shared with other sentences count; long sentences must not win by length; the first sets the scene.
-        return sum(tally[root] for root in set(roots)) / math.sqrt(len(roots) + 3) + (0.5 if index == 0 else 0)
-
-    best = sorted(sorted(range(len(found)), key=lambda index: (-weight(index), index))[:count])
+    said = [content(sentence) for sentence in found]
+    tally = Counter(root for roots in said for root in set(roots))
+    # Words shared with other sentences count; long sentences must not win by length; the first sets the scene.
+    weights = [sum(tally[root] for root in set(roots)) / math.sqrt(len(roots) + 3) for roots in said]
+    best = sorted(sorted(range(len(found)), key=lambda index: -weights[index] - 0.5 * (index == 0))[:count])
     return [_shorten(found[index]) for index in best]
 
 

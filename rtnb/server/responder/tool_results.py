@@ -17,13 +17,10 @@ _UNITS: dict[str, str] = lexicon.entries("result_units")
 
 def about_pictures(dialogue: Dialogue) -> list[str]:
     """Say for each picture of this turn what its first bytes say."""
-    said = []
-    for url in dialogue.turn.pictures:
-        if (seen := pictures.describe(url)) is None:
-            said.append(dialogue.say("picture_unknown"))
-        else:
-            said.append(dialogue.say("picture", kind=seen[0], width=seen[1], height=seen[2]))
-    return said
+    return [
+        dialogue.say("picture", kind=one[0], width=one[1], height=one[2]) if one else dialogue.say("picture_unknown")
+        for one in map(pictures.describe, dialogue.turn.pictures)
+    ]
 
 
 def plain(name: str) -> str:

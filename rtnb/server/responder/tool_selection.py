@@ -19,8 +19,6 @@ from rtnb.server.responder.schema import Schema, parameters, split_name
 from rtnb.server.responder.slot_filling import WEAK, fill
 from rtnb.server.responder.text_extraction import content, roots, stem, stems
 
-__all__ = ["Match", "Schema", "choose", "functions"]
-
 # Words that mean a tool without being in its name.
 _ALIKE = [stems(line) for line in lexicon.entries("alike").values()]
 _TOOL_WORDS = {said: stem(word) for said, word in lexicon.entries("tool_words").items()}
@@ -57,11 +55,8 @@ def _score(tool: Schema, request: str) -> float:
     title = str(tool["name"]).casefold()
     name = [root for root in map(stem, split_name(str(tool["name"]))) if root not in _SMALL]
     strong = [root for root in name if root not in WEAK or root == "call"] or name
-    points = 0.0
-    for root in strong:
-        points += 2.5 if root in asked else 2.0 if root in wide else 0
-    if title.replace("_", " ") in request.casefold() or title in request.casefold():
-        points += 4
+    points = sum(2.5 if root in asked else 2.0 if root in wide else 0.0 for root in strong)
+    points += 4 * any(one in request.casefold() for one in (title, title.replace("_", " ")))
     points += 0.5 * sum(root in asked for root in name if root not in strong)
     described = {root for root in content(str(tool.get("description") or "")) if root not in WEAK}
     points += sum(1.0 if root in asked else 0.6 for root in described & wide if root not in strong)
@@ -69,9 +64,7 @@ def _score(tool: Schema, request: str) -> float:
         points += 0.7 * len((parameter.stems - WEAK) & asked)
         points += 0.8 * bool("enum" in parameter.schema and parameter.mentioned(request))
     # A sum in the request speaks for a tool that wants one.
-    if _CALCULATES & {*strong, *described} and arithmetic(request):
-        points += 1.5
-    return points
+    return points + 1.5 * bool(_CALCULATES & {*strong, *described} and arithmetic(request))
 
 
 def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named: str | None = None) -> list[Match]:
@@ -133,9 +126,7 @@ def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
 def _listed(schema: Schema, request: str) -> tuple[str, list[Any]]:
     """Find a parameter that takes one value where the request names several: "Oslo and Paris"."""
     known = parameters(schema)
-    for one in known:
-        if one.kind != "string":
-            continue
+    for one in (one for one in known if one.kind == "string"):
         values: list[Any] = []
         if one.options:
             values = one.mentioned(request)

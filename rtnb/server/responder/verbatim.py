@@ -14,8 +14,7 @@ from rtnb.server.responder.text_extraction import quoted, sentences, unspaced, w
 
 def _given(dialogue: Dialogue, request: str) -> str:
     """Return the words a request gives to be said, in any language: behind a colon, or, if long, in quotation marks."""
-    found = re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", request)
-    if found and intent_of(found[1] + "："):
+    if (found := re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", request)) and intent_of(found[1] + "："):
         return found[2].strip(" \"'“”‘’「」")
     # A long text was divided from its request before.
     own = dialogue.turn.request
@@ -38,9 +37,8 @@ def exactly(dialogue: Dialogue, request: str) -> list[str]:
     if given := _given(dialogue, request):
         return [given]
     what = extract("given_exactly", request)
-    if not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what):
-        return []
-    return [what.strip(" \"'")]
+    vague = not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what)
+    return [] if vague else [what.strip(" \"'")]
 
 
 def say(dialogue: Dialogue, request: str) -> list[str]:
@@ -82,12 +80,9 @@ def passage(dialogue: Dialogue, request: str) -> list[str]:
     """Say the first or last words or sentences: "Repeat the first ten words"."""
     if not dialogue.material:
         return [dialogue.say("heard_nothing")]
-    number = next(iter(numbers(cue("ordinal").sub(" ", request))), None)
-    count = max(1, int(number.value)) if number else 1
-    if cue("by_sentence").search(request):
-        parts = sentences(dialogue.material)
-    else:
-        parts = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
+    count = next((max(1, int(number.value)) for number in numbers(cue("ordinal").sub(" ", request))), 1)
+    each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
+    parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
     return [closed(together(parts[-count:] if cue("last").search(request) else parts[:count]))]
 
 
@@ -99,15 +94,10 @@ def reverse(dialogue: Dialogue, request: str) -> list[str]:
 
 def which_word(dialogue: Dialogue, request: str) -> list[str]:
     """Say the first, last, longest or shortest word."""
-    found = words(dialogue.material)
-    if not found:
+    if not (found := words(dialogue.material)):
         return [dialogue.say("heard_nothing")]
-    if cue("last_word").search(request):
-        word = found[-1]
-    elif cue("longest_word").search(request):
-        word = max(found, key=len)
-    else:
-        word = min(found, key=len) if cue("shortest_word").search(request) else found[0]
+    choices = {"last_word": found[-1], "longest_word": max(found, key=len), "shortest_word": min(found, key=len)}
+    word = next((word for key, word in choices.items() if cue(key).search(request)), found[0])
     return [f"“{word}”" + dialogue.say("stop")]
 
 
