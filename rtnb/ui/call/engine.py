@@ -10,11 +10,9 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import Any, Literal
 
-from rtnb.errors import BudgetExceeded, InputError, RtnbError, mask_secrets
-from rtnb.session.session import Session
+from rtnb.errors import InputError, mask_secrets
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange
@@ -56,7 +54,7 @@ class Engine:
         self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
         self.ended = ""
         self.link = KernelLink(send, self._from_page)
-        self.exchange = Exchange(settings, self.link, end=self.end, on_closed=self._closed)
+        self.exchange = Exchange(settings, self.link, self.end)
         self._reason = ""
         self._lock = threading.RLock()
         self._early: list[bytes] = []  # the user's audio until the session is open
@@ -67,7 +65,7 @@ class Engine:
     @property
     def seconds(self) -> float:
         """Seconds that sessions were open, all together."""
-        return self._seconds + (time.monotonic() - self._opened_at if self._opened_at is not None else 0.0)
+        return self._seconds + (0.0 if self._opened_at is None else time.monotonic() - self._opened_at)
 
     @property
     def _running(self) -> bool:
@@ -122,7 +120,7 @@ class Engine:
     def _welcome(self, page: str) -> None:
         self.link.welcome(page, **self._standing())
         self.link.heartbeat(on=self._running)
-        self.exchange.captions.send_all(page)
+        self.exchange.captions.send(to=page)
         self.exchange.tell_cost()
 
     def _standing(self) -> dict[str, Any]:
@@ -142,7 +140,6 @@ class Engine:
 
     def _append(self, *pieces: bytes) -> None:
         with self._lock:
-            self.exchange.count(*pieces)
             if self.state == "connecting":
                 self._early += pieces
             elif self.state == "open":
@@ -184,29 +181,23 @@ class Engine:
     # --- states and ends
 
     def _connect(self) -> None:
+        session = None
         try:
             session = self.exchange.connect(lambda: self.state == "connecting", self._lock)
-        except RtnbError as error:
-            self._failed(error)
-            return
-        if session is not None:
-            io_thread.submit(self._opened(session))
+            if session is None:
+                return
             self._soon(self._heartbeat)
-
-    async def _opened(self, session: Session) -> None:
-        try:
-            await session
+            session.wait()
         except BaseException as error:
-            if session is self.exchange.session:
-                self._failed(error)
+            if session is self.exchange.session or session is None:
+                self._over("failed", str(error) or type(error).__name__)
             return
         with self._lock:
-            if session is not self.exchange.session or self.state != "connecting":
-                return
-            self._opened_at = time.monotonic()
-            self._set_state("open")
-            self.exchange.append(*self._early)
-            self._early.clear()
+            if session is self.exchange.session and self.state == "connecting":
+                self._opened_at = time.monotonic()
+                self._set_state("open")
+                self.exchange.append(*self._early)
+                self._early.clear()
 
     def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
         self.state, self._reason, self.ended = state, reason, mask_secrets(text)
@@ -219,14 +210,12 @@ class Engine:
             return
         self.link.heartbeat(on=True)
         away = time.monotonic() - self._from_page_at
-        if not self.exchange.page:
-            nobody = away > _PAGE_BACK_SECONDS
+        back = away <= _PAGE_BACK_SECONDS
+        there = min(away, waiting.free_seconds()) <= _PAGE_GONE_SECONDS and away <= _PAGE_MUTE_SECONDS
+        if there if self.exchange.page else back:
+            asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
         else:
-            nobody = min(away, waiting.free_seconds()) > _PAGE_GONE_SECONDS or away > _PAGE_MUTE_SECONDS
-        if nobody:
             self.end(*_HANG_UPS["page"])
-            return
-        asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
 
     def end(self, text: str, reason: str) -> Handle[None]:
         """End the call; safe to call twice and before it began.
@@ -241,11 +230,7 @@ class Engine:
         with self._lock:
             session = self.exchange.session
             self._over(reason, text)
-        if session is not None:
-            return session.close()
-        done: Future[None] = Future()
-        done.set_result(None)
-        return Handle(done)
+        return session.close() if session is not None else Handle(io_thread.submit(asyncio.sleep(0)))
 
     def _over(self, reason: str, text: str) -> None:
         with self._lock:
@@ -256,12 +241,3 @@ class Engine:
             self.exchange.respond_next = False
             self._soon(self.exchange.audio.drop)
             self._set_state("closed", reason, text)
-
-    def _failed(self, error: BaseException) -> None:
-        self._over("failed", str(error) or type(error).__name__)
-
-    def _closed(self, reason: str, error: BaseException | None) -> None:
-        if error is None:
-            self._over("hung_up", reason or "The call is over.")
-        else:
-            self._over("budget" if isinstance(error, BudgetExceeded) else "dropped", str(error))
