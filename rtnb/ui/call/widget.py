@@ -92,13 +92,12 @@ def call(
     return made
 
 
-class Call:
+class Call(widget.Shown):
     """Live call: shown in a cell, started by a click, over when somebody hangs up."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._engine = Engine(settings, self._send)
-        self._shown_in: int | None = None
 
     # --- what it is
 
@@ -205,9 +204,12 @@ class Call:
 
     # --- how it is shown
 
-    @functools.cached_property
+    @property
     def widget(self) -> Any:
         """Widget that shows it, for `display` and for layouts of your own."""
+        return self._display_()
+
+    def _make(self) -> Any:
         setup = {
             "id": f"{id(self):x}-{time.time_ns():x}",
             "hold": self._settings["turn_detection"] is None,
@@ -231,15 +233,8 @@ class Call:
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.
-        if self._shown_in is None or self._shown_in != frontend.cell():
+        if self._shown_in != frontend.cell():
             self._show()
-
-    def _display_(self) -> Any:  # marimo
-        return self.widget
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
-            self.widget.send(content, buffers)
 
 
 _PLAIN = (

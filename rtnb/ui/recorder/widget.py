@@ -6,7 +6,6 @@ of it is widget state, so nothing is kept in a saved notebook.
 
 from __future__ import annotations
 
-import functools
 import threading
 from typing import Any
 
@@ -14,7 +13,7 @@ from rtnb.audio import Clip
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
 from rtnb.texts.language import say
-from rtnb.ui.shared import frontend, widget
+from rtnb.ui.shared import widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 _PIECE_BYTES = 192_000  # 4 s in one message
@@ -46,7 +45,7 @@ def record(*, sample: bool | str = True) -> RecordBox:
     return RecordBox(sample=sample)
 
 
-class RecordBox:
+class RecordBox(widget.Box):
     """Box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
@@ -55,7 +54,7 @@ class RecordBox:
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:
-        self._sample = widget.sample(sample, "question")
+        super().__init__(sample, "question")
         self.recorded = False
         self.error: str | None = None
         self._problem = ""  # the same by its code, for the page
@@ -71,7 +70,7 @@ class RecordBox:
     def clip(self) -> Clip | None:
         """Last recording, mono, 24 kHz; before there is one the sample, or None where there is none."""
         with self._lock:
-            return self._clip if self._clip is not None else self._sample
+            return self._sample if self._clip is None else self._clip
 
     @property
     def clips(self) -> list[Clip]:
@@ -80,8 +79,7 @@ class RecordBox:
         Raises:
             InputError: If nothing was recorded and there is no sample.
         """
-        clip = self.clip
-        if clip is None:
+        if (clip := self.clip) is None:
             raise InputError("Your record box is empty. Press its button and speak, then run this cell again.")
         return [clip]
 
@@ -94,27 +92,18 @@ class RecordBox:
 
     # --- how it shows itself
 
-    @functools.cached_property
+    @property
     def widget(self) -> Any:
         """Widget that shows it, for `display` and for layouts of your own."""
+        return self._display_()
+
+    def _make(self) -> Any:
         scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
         made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
         return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where = frontend.detect()
-        if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": widget.sentence(say(_PLAIN))}
-        again = widget.sentence(say("Run this cell to record."))
-        return {"text/plain": repr(self), "text/html": again, **widget.view(self.widget)}
-
-    def _display_(self) -> Any:
-        """Return what marimo shows."""
-        return self.widget
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
-            self.widget.send(content, buffers)
+    def _sentences(self) -> tuple[str, str]:
+        return say("Run this cell to record."), widget.sentence(say(_PLAIN))
 
     # --- what the page says
 

@@ -54,12 +54,12 @@ def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = Fal
     return box
 
 
-class UploadBox:
+class UploadBox(widget.Box):
     """Box to upload recordings in. The last line of a cell shows it; it never waits."""
 
     def __init__(self, *, multiple: bool = True, sample: bool | str = True) -> None:
+        super().__init__(sample, "talk")
         self._multiple = multiple
-        self._sample = widget.sample(sample, "talk")
         self._lock = threading.RLock()
         self._receiving = threading.Lock()  # the page's messages one at a time, whichever threads they come on
         self._files: dict[str, UploadedFile] = {}
@@ -67,8 +67,6 @@ class UploadBox:
         self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
         self._transfers = Transfers(self._send, self._take, lambda key: key in {**self._files, **self._checking})
         self._clips: dict[Path, Clip] = {}
-        self._widget: Any = None
-        self._shown_in: int | None = None
         self._waiting = False
         self._went_on = False
         self._page_there = False  # whether any page has sent anything
@@ -130,32 +128,15 @@ class UploadBox:
 
     # --- how it shows itself
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where = frontend.detect()
-        if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": self._html()}
-        if self._shown_in is not None and self._shown_in == frontend.cell():
-            return {"text/plain": repr(self)}
-        again = widget.sentence(say("Upload box: run this cell to use it."))
-        return {"text/plain": repr(self), "text/html": again, **widget.view(self._show())}
-
-    def _display_(self) -> Any:
-        """Return what marimo shows."""
-        return self._show()
-
-    def _html(self) -> str:
+    def _sentences(self) -> tuple[str, str]:
         lines = [say('Here no box can be shown. Give a path instead: rtnb.ask("my.m4a", …).')]
         if (sample := self._sample) is not None and not self._files:
             lines.append(say(_UNTIL_THEN, name=sample.name, seconds=f"{sample.seconds:.1f}"))
-        return html.notice(" ".join(lines))
+        return say("Upload box: run this cell to use it."), html.notice(" ".join(lines))
 
-    def _show(self) -> Any:
-        if self._widget is None:
-            scripts = ("leaving", "upload/sending", "upload/upload")
-            made = widget.widget_class("Upload", scripts, texts=("upload",))
-            setup = {"multiple": self._multiple}
-            self._widget = widget.make(made, self._receive, setup=setup, state=self._state_for_page())
-        return self._widget
+    def _make(self) -> Any:
+        made = widget.widget_class("Upload", ("leaving", "upload/sending", "upload/upload"), texts=("upload",))
+        return widget.make(made, self._receive, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
         with self._lock:
@@ -247,10 +228,6 @@ class UploadBox:
         elif key in self._files:
             # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
             self._send({"kind": "audio", "id": key}, [self._files[key].path.read_bytes()])
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        if self._widget is not None:
-            self._widget.send(content, buffers)
 
     # --- when a file is there
 
