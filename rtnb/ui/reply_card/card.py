@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import weakref
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtnb import html
 from rtnb.errors import mask_secrets
+from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 from rtnb.ui.shared import widget
-
-if TYPE_CHECKING:
-    from rtnb.session.reply import Reply
 
 _players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
