@@ -67,8 +67,7 @@ class UploadBox(widget.Box):
         self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
         self._transfers = Transfers(self._send, self._take, lambda key: key in {**self._files, **self._checking})
         self._clips: dict[Path, Clip] = {}
-        self._waiting = False
-        self._went_on = False
+        self._waiting = self._went_on = False
         self._page_there = False  # whether any page has sent anything
 
     # --- what is in it
@@ -87,9 +86,9 @@ class UploadBox(widget.Box):
             AudioError: Files were uploaded and none of them can be read.
             InputError: Nothing was uploaded and there is no sample.
         """
-        good = [file for file in self.files if file.error is None]
+        good: list[Path | Clip] = [file.path for file in self.files if file.error is None]
         if good:
-            return [file.path for file in good]
+            return good
         if broken := [file.error for file in self.files if file.error is not None]:
             raise broken[-1]
         if self._sample is not None:
@@ -163,41 +162,40 @@ class UploadBox(widget.Box):
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
         """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
-        if isinstance(content, Mapping):
-            with self._receiving:
-                self._obey(content, buffers)
-
-    def _obey(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        if not isinstance(content, Mapping):
+            return
         key = str(content.get("id", ""))
-        try:
-            match content.get("kind"):
-                case "hello":
-                    self._page_there = True
-                case "begin":
-                    self._begin(key, content)
-                case "piece":
-                    self._transfers.piece(key, content, buffers)
-                case "where":
-                    self._transfers.answer(key, answer=True)
-                case "remove":
-                    self._remove(key)
-                case "bye":
-                    self._give_up(content.get("files") or ())
-                case "listen":
-                    self._listen(key)
-                case "goon":
-                    self._went_on = True
-        except OSError as error:  # the disk is full, the folder is gone
-            self._transfers.arriving.pop(key, None)
-            self._transfers.fail(key, "disk", error.strerror or str(error))
+        with self._receiving:
+            try:
+                self._obey(key, content, buffers)
+            except OSError as error:  # the disk is full, the folder is gone
+                self._transfers.arriving.pop(key, None)
+                self._transfers.fail(key, "disk", error.strerror or str(error))
+
+    def _obey(self, key: str, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        match content.get("kind"):
+            case "hello":
+                self._page_there = True
+            case "begin":
+                self._begin(key, content)
+            case "piece":
+                self._transfers.piece(key, content, buffers)
+            case "where":
+                self._transfers.answer(key, answer=True)
+            case "remove":
+                self._remove(key)
+            case "bye":
+                self._give_up(content.get("files") or ())
+            case "listen":
+                self._listen(key)
+            case "goon":
+                self._went_on = True
 
     def _begin(self, key: str, content: Mapping[str, Any]) -> None:
         name = str(content.get("name") or "recording")
         with self._lock:
-            again = any(file.name == name for file in self._given_up.values())
             self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
-        if again:
-            self._tell_page()
+        self._tell_page()
         self._transfers.begin(key, name, content)
 
     def _remove(self, key: str) -> None:
@@ -255,8 +253,7 @@ class UploadBox(widget.Box):
         if not where.person or not where.widgets:
             return
         if where.name == "colab":
-            self._upload_by_colab()
-            return
+            return self._upload_by_colab()
         from IPython.display import display
 
         self._waiting = True
