@@ -17,7 +17,7 @@ from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange
 from rtnb.ui.shared import waiting
-from rtnb.ui.shared.kernel_link import FromPage, KernelLink
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink, Send
 
 _HEARTBEAT_SECONDS = 1.0
 # Nobody is there to talk: the call is not kept open for long, for a server counts its sessions and somebody may pay.
@@ -50,7 +50,7 @@ class Engine:
         exchange: The sessions with the server.
     """
 
-    def __init__(self, settings: Mapping[str, Any], send: Callable[[dict[str, Any], list[bytes] | None], None]) -> None:
+    def __init__(self, settings: Mapping[str, Any], send: Send) -> None:
         self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
         self.ended = ""
         self.link = KernelLink(send, self._from_page)

@@ -21,6 +21,8 @@ _PLAIN = (
     "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
     "Here, read a sound file with rtnb.Clip.read(path)."
 )
+_EMPTY = "The recording is empty. Press the button, speak, and press it again."
+_CUT_OFF = "The page went away during the recording, which ends there. Record again if need be."
 
 
 def record(*, sample: bool | str = True) -> RecordBox:
@@ -115,8 +117,7 @@ class RecordBox(widget.Box):
             case "begin":
                 self._arriving[page] = bytearray()
             case "audio" if page in self._arriving:
-                for pcm in message.buffers:
-                    self._arriving[page] += pcm
+                self._arriving[page] += b"".join(message.buffers)
             case "end" if page in self._arriving:
                 self._take(bytes(self._arriving.pop(page)), int(message.fields.get("bytes", -1)))
             case "bye" if page in self._arriving:  # the page was closed or reloaded while somebody spoke
@@ -134,28 +135,24 @@ class RecordBox(widget.Box):
     def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
         with self._lock:
             if len(pcm) != size:
-                self._problem = "hole"
-                self.error = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
+                lost = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
+                self._problem, self.error = "hole", lost
             elif len(pcm) < 2:
-                self._problem = "empty"
-                self.error = "The recording is empty. Press the button, speak, and press it again."
+                self._problem, self.error = "empty", _EMPTY
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
-                self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
-                self.recorded, self.error, self._problem = True, None, ""
-                if cut_off:
-                    self._problem = "reload"
-                    self.error = "The page went away during the recording, which ends there. Record again if need be."
+                self._clip, self.recorded = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name), True
+                self._problem, self.error = ("reload", _CUT_OFF) if cut_off else ("", None)
         self._link.tell("standing", **self._standing())
 
     def _give(self, page: str) -> None:
         """Send a page the recording, which it has not made itself, or had made before it was reloaded."""
         with self._lock:
-            pcm, take = (self._clip.pcm, self._takes) if self._clip is not None else (b"", 0)
+            pcm, take = (b"", 0) if self._clip is None else (self._clip.pcm, self._takes)
         for at in range(0, len(pcm), _PIECE_BYTES):
-            piece = pcm[at : at + _PIECE_BYTES]
-            self._link.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
+            pieces = [pcm[at : at + _PIECE_BYTES]]
+            self._link.tell("piece", to=page, buffers=pieces, take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,9 @@ from typing import Any
 
 _KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
 
+# Sends the pages one message with its binary part, as `ipywidgets.Widget.send` does.
+Send = Callable[[dict[str, Any], list[bytes] | None], None]
+
 _log = logging.getLogger("rtnb")
 
 
@@ -47,15 +50,9 @@ class KernelLink:
         lost: Count of messages of pages that arrived out of turn and had to be asked for again.
     """
 
-    def __init__(
-        self,
-        send: Callable[[dict[str, Any], list[bytes] | None], None],
-        on_message: Callable[[FromPage], None],
-    ) -> None:
-        self._send = send
-        self._on_message = on_message
-        self._outgoing = threading.Lock()
-        self._incoming = threading.Lock()
+    def __init__(self, send: Send, on_message: Callable[[FromPage], None]) -> None:
+        self._send, self._on_message = send, on_message
+        self._outgoing, self._incoming = threading.Lock(), threading.Lock()
         self._n = 0
         self._kept: deque[tuple[dict[str, Any], list[bytes] | None]] = deque()
         self._kept_bytes = 0
