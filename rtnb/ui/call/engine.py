@@ -26,9 +26,8 @@ _PAGE_GONE_SECONDS = 90.0  # a page that sends nothing, neither audio nor heartb
 _PAGE_MUTE_SECONDS = 900.0  # the same while a cell runs and the kernel takes nothing
 _PAGE_SILENT_SECONDS = 6.0  # so long a page may send nothing and still be taken to be there
 
-# The page's reason to end a call → the sentence, and the code for which the page has its own sentence.
+# The page's reason to end a call, where the user did not → the sentence, and the code of the page's own sentence.
 _HANG_UPS = {
-    "person": ("You hung up.", "hung_up"),
     "output": ("The cell's output was closed, so the call was ended.", "output"),
     "page": ("Nobody was on the page any more, so the call was ended.", "page"),
     "silent": ("The page lost the kernel for a while, so the call was ended.", "silent"),
@@ -71,10 +70,6 @@ class Engine:
     def _running(self) -> bool:
         return self.state in ("connecting", "open")
 
-    def hang_up(self) -> Handle[None]:
-        """End the call for the user."""
-        return self.end(*_HANG_UPS["person"])
-
     def say(self, text: str) -> None:
         """Add typed words to the conversation and ask for an answer.
 
@@ -112,7 +107,7 @@ class Engine:
             case "say":
                 self._soon(lambda: exchange.say(str(fields.get("text", ""))))
             case "hangup":
-                self.end(*_HANG_UPS.get(str(fields.get("why")), _HANG_UPS["person"]))
+                self.end(*_HANG_UPS.get(str(fields.get("why")), ()))
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)
@@ -135,9 +130,6 @@ class Engine:
             "source": self.exchange.source,
         }
 
-    def _tell_state(self) -> None:
-        self.link.tell("state", **self._standing())
-
     def _append(self, *pieces: bytes) -> None:
         with self._lock:
             if self.state == "connecting":
@@ -154,7 +146,7 @@ class Engine:
                 self._fall_silent()
             self.exchange.page, self._from_page_at = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
-                self._tell_state()
+                self.link.tell("state", **self._standing())
                 self._soon(self.exchange.go_on)
                 return
             self._early.clear()
@@ -169,7 +161,7 @@ class Engine:
                 return
             self._fall_silent()
             self.exchange.page, self._from_page_at = "", time.monotonic()
-            self._tell_state()
+            self.link.tell("state", **self._standing())
         self._soon(lambda: self.exchange.truncate(played, stop=False))
 
     def _fall_silent(self) -> None:
@@ -190,7 +182,7 @@ class Engine:
             session.wait()
         except BaseException as error:
             if session is self.exchange.session or session is None:
-                self._over("failed", str(error) or type(error).__name__)
+                self.end(str(error) or type(error).__name__, "failed")
             return
         with self._lock:
             if session is self.exchange.session and self.state == "connecting":
@@ -202,7 +194,7 @@ class Engine:
     def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
         self.state, self._reason, self.ended = state, reason, mask_secrets(text)
         self.exchange.open = state == "open"
-        self._tell_state()
+        self.link.tell("state", **self._standing())
         self.link.heartbeat(on=state != "closed")
 
     def _heartbeat(self) -> None:
@@ -217,7 +209,7 @@ class Engine:
         else:
             self.end(*_HANG_UPS["page"])
 
-    def end(self, text: str, reason: str) -> Handle[None]:
+    def end(self, text: str = "You hung up.", reason: str = "hung_up") -> Handle[None]:
         """End the call; safe to call twice and before it began.
 
         Args:
@@ -229,15 +221,10 @@ class Engine:
         """
         with self._lock:
             session = self.exchange.session
-            self._over(reason, text)
+            if self._running:
+                self._seconds, self._opened_at = self.seconds, None
+                self._early.clear()
+                self.exchange.respond_next = False
+                self._soon(self.exchange.audio.drop)
+                self._set_state("closed", reason, text)
         return session.close() if session is not None else Handle(io_thread.submit(asyncio.sleep(0)))
-
-    def _over(self, reason: str, text: str) -> None:
-        with self._lock:
-            if not self._running:
-                return
-            self._seconds, self._opened_at = self.seconds, None
-            self._early.clear()
-            self.exchange.respond_next = False
-            self._soon(self.exchange.audio.drop)
-            self._set_state("closed", reason, text)

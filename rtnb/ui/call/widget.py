@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rtnb import keys, models, opening
-from rtnb import money as costs
+from rtnb import keys, models, money, opening
 from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol import conversation as c
@@ -36,7 +35,7 @@ def call(
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
     transcription: bool | str | Mapping[str, Any] = True,
     practice: bool = False,
-    budget: float | costs.Budget | None = None,
+    budget: float | money.Budget | None = None,
     key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
@@ -85,7 +84,7 @@ def call(
         # Said here, in the cell; by the time the session says it, the cell is over.
         opening.say_no_key()
         practice = True
-    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
+    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": money.Budget.of(budget)}
     made = Call(arguments)
     if show:
         made._show()
@@ -122,7 +121,7 @@ class Call(widget.Shown):
         return self._engine.exchange.turns
 
     @property
-    def cost(self) -> costs.Cost:
+    def cost(self) -> money.Cost:
         """Cost of the call so far in US dollars; with the practice server, what it would have been at OpenAI."""
         return self._engine.exchange.cost
 
@@ -153,7 +152,7 @@ class Call(widget.Shown):
 
     def hang_up(self) -> Handle[None]:
         """End the call. Safe to call twice and before it began; `await` it, or `.wait()`, until it is closed."""
-        return self._engine.hang_up()
+        return self._engine.end()
 
     def say(self, text: str) -> None:
         """Type instead of speaking: add your words to the conversation and ask for an answer.

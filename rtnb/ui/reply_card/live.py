@@ -63,13 +63,11 @@ def bundle(reply: Reply) -> dict[str, str]:
     """
     plain = {"text/plain": repr(reply)}
     with _harmless():
-        view = _views.get(reply)
-        if view is not None and view.cell == frontend.cell():
-            return {**plain, "text/html": headline(reply)}
-        if not reply.done and frontend.kernel() is not None:
+        shown = (view := _views.get(reply)) is not None and view.cell == frontend.cell()
+        if not (shown or reply.done or frontend.kernel() is None):
             _NotebookView(reply, frontend.detect()).start()
-            return {**plain, "text/html": headline(reply)}
-        return {**plain, "text/html": card(reply)}
+            shown = True
+        return {**plain, "text/html": headline(reply) if shown else card(reply)}
     return plain
 
 
@@ -205,10 +203,8 @@ def _meter(sent: float, total: float | None, elapsed: float) -> str:
     """Return the seconds of audio sent, as tqdm says it."""
     from tqdm import tqdm
 
-    if total is None:
-        shape = "{n:.1f} s [{elapsed}, {rate_noinv:.0f}×]"
-    else:
-        shape = "{percentage:3.0f}% {n:.1f}/{total:.1f} s [{elapsed}<{remaining}, {rate_noinv:.0f}×]"
+    of_total = "{percentage:3.0f}% {n:.1f}/{total:.1f} s [{elapsed}<{remaining}, {rate_noinv:.0f}×]"
+    shape = "{n:.1f} s [{elapsed}, {rate_noinv:.0f}×]" if total is None else of_total
     return str(tqdm.format_meter(sent, total, max(elapsed, 1e-3), bar_format=shape))
 
 

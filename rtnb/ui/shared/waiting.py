@@ -53,19 +53,14 @@ def watch_cells() -> None:
     shell = getattr(frontend.kernel(), "shell", None)
     if shell is not None and shell is not _watched:
         _watched = shell
-        _cell_runs()
-        shell.events.register("pre_run_cell", _cell_runs)
-        shell.events.register("post_run_cell", _cell_is_over)
+        _note_free_since(math.inf)
+        shell.events.register("pre_run_cell", lambda *_: _note_free_since(math.inf))
+        shell.events.register("post_run_cell", lambda *_: _note_free_since(time.monotonic()))
 
 
-def _cell_runs(*_: Any) -> None:
+def _note_free_since(since: float) -> None:
     global _free_since
-    _free_since = math.inf
-
-
-def _cell_is_over(*_: Any) -> None:
-    global _free_since
-    _free_since = time.monotonic()
+    _free_since = since
 
 
 def free_seconds() -> float:

@@ -201,10 +201,9 @@ class UploadBox(widget.Box):
     def _remove(self, key: str) -> None:
         with self._lock:
             self._transfers.drop(key)
-            for files in (self._files, self._checking):
-                if (file := files.pop(key, None)) is not None:
-                    file.path.unlink(missing_ok=True)
-                    self._clips.pop(file.path, None)
+            if (file := self._files.pop(key, None) or self._checking.pop(key, None)) is not None:
+                file.path.unlink(missing_ok=True)
+                self._clips.pop(file.path, None)
             self._given_up.pop(key, None)
         self._tell_page()
 
