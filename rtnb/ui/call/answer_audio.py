@@ -92,14 +92,12 @@ class AnswerAudio:
         while self._waiting and (self._waiting[0][1] is None or (not seconds and self._credit_seconds > 0)):
             item_id, pcm = self._waiting.popleft()
             answer = self.answers.setdefault(item_id, Played())
-            if pcm is None:
-                self._send(item_id, answer.sent_bytes, None)
-                continue
-            joined = self._joined(item_id, pcm)
-            seconds = arithmetic.seconds(len(joined))
-            self._credit_seconds -= seconds
-            start, answer.sent_bytes = answer.sent_bytes, answer.sent_bytes + len(joined)
-            self._send(item_id, start, joined)
+            piece = None if pcm is None else self._joined(item_id, pcm)
+            self._send(item_id, answer.sent_bytes, piece)
+            if piece is not None:
+                answer.sent_bytes += len(piece)
+                seconds = arithmetic.seconds(len(piece))
+                self._credit_seconds -= seconds
         if self._waiting or seconds:
             # Long before the page has played what was sent, for a slow page takes up to 50 ms longer over the second
             # message than over the first; with no credit, when there is some again.
@@ -109,9 +107,8 @@ class AnswerAudio:
     def _joined(self, item_id: str, pcm: bytes) -> bytes:
         """Join a piece with what waits behind it of the same item, as far as the credit goes."""
         most = min(_JOINED_BYTES, arithmetic.byte_count(self._credit_seconds))
-        pieces, size = [pcm], len(pcm)
-        while self._waiting and size < most and self._waiting[0][0] == item_id and (more := self._waiting[0][1]):
+        joined = bytearray(pcm)
+        while self._waiting and len(joined) < most and self._waiting[0][0] == item_id and (more := self._waiting[0][1]):
             self._waiting.popleft()
-            pieces.append(more)
-            size += len(more)
-        return b"".join(pieces)
+            joined += more
+        return bytes(joined)

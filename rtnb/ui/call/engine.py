@@ -78,7 +78,7 @@ class Engine:
         """
         if self.state != "open":
             raise InputError("Your call is not open. Click the call button first.")
-        self._soon(lambda: self.exchange.say(text))
+        self._if_open(lambda: self.exchange.say(text))
 
     # --- from the page (on whatever thread widget messages come)
 
@@ -93,7 +93,7 @@ class Engine:
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
-                self._soon(lambda: exchange.truncate(played, stop=False))
+                self._if_open(lambda: exchange.truncate(played, stop=False))
             case _ if message.page != exchange.page:
                 pass  # another tab that shows the same call
             case "bye":
@@ -101,16 +101,19 @@ class Engine:
             case "audio":
                 self._append(*message.buffers)
             case "commit" | "clear" | "recorded" as kind:
-                self._soon({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
+                self._if_open({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
             case "stop":
-                self._soon(lambda: exchange.truncate(played, stop=True))
+                self._if_open(lambda: exchange.truncate(played, stop=True))
             case "say":
-                self._soon(lambda: exchange.say(str(fields.get("text", ""))))
+                self._if_open(lambda: exchange.say(str(fields.get("text", ""))))
             case "hangup":
                 self.end(*_HANG_UPS.get(str(fields.get("why")), ()))
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)
+
+    def _if_open(self, act: Callable[[], object]) -> None:
+        self._soon(lambda: self.exchange.open and act())
 
     def _welcome(self, page: str) -> None:
         self.link.welcome(page, **self._standing())
@@ -162,13 +165,13 @@ class Engine:
             self._fall_silent()
             self.exchange.page, self._from_page_at = "", time.monotonic()
             self.link.tell("state", **self._standing())
-        self._soon(lambda: self.exchange.truncate(played, stop=False))
+        self._if_open(lambda: self.exchange.truncate(played, stop=False))
 
     def _fall_silent(self) -> None:
         """Stop the answer, which nobody on this page listens to any more, and forget what was said by half."""
         if self.exchange.open:
             self.exchange.clear()  # at once: whoever takes over may be speaking already
-            self._soon(self.exchange.cancel)
+            self._if_open(self.exchange.cancel)
 
     # --- states and ends
 

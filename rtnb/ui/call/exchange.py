@@ -102,52 +102,45 @@ class Exchange:
             session.seed(said)
         return session
 
-    # --- what the user does
+    # --- what the user does, while the call is open
 
     def append(self, *pieces: bytes) -> None:
         """Send audio of the microphone, and count it: the server commits none that is too short."""
-        self._uncommitted_bytes += sum(map(len, pieces))
-        if self.session is not None:
-            for pcm in pieces:
-                self.session.append(pcm)
+        for pcm in pieces:
+            self._uncommitted_bytes += len(pcm)
+            self.sessions[-1].append(pcm)
 
     def commit(self) -> None:
         """End the turn of push to talk and ask for an answer."""
-        if (session := self._session_if_open()) is None:
-            return
         size, self._uncommitted_bytes = self._uncommitted_bytes, 0
         if size < arithmetic.byte_count(_LEAST_COMMIT_SECONDS):
-            session.clear()
+            self.sessions[-1].clear()
             self._link.tell("notice", code="too_short")
-            return
-        session.commit()
-        self._respond()
+        else:
+            self.sessions[-1].commit()
+            self._respond()
 
     def clear(self) -> None:
         """Throw away the audio that was not committed."""
         self._uncommitted_bytes = 0
-        if (session := self._session_if_open()) is not None:
-            session.clear()
+        self.sessions[-1].clear()
 
     def end_recording(self) -> None:
         """End the turn after a recording sent in one go, or send the silence from which the server detects the end."""
-        if (session := self._session_if_open()) is None:
-            return
         if self._detection is None:
             return self.commit()
         silence_ms = _TRAILING_SILENCE_MS.get(str(self._detection.get("type")), 1000)
         silence_ms = max(silence_ms, int(self._detection.get("silence_duration_ms") or 0) + 200)
-        session.append(arithmetic.silence(silence_ms / 1000))
+        self.sessions[-1].append(arithmetic.silence(silence_ms / 1000))
 
     def say(self, text: str) -> None:
         """Add typed words to the conversation and ask for an answer."""
-        session = self._session_if_open()
-        if session is None or not text.strip():
-            return
-        if session.conversation.active_response() is not None:
-            session.cancel()
-        session.create(client_events.message("user", [{"type": "input_text", "text": text.strip()}]))
-        self._respond()
+        session = self.sessions[-1]
+        if text := text.strip():
+            if session.conversation.active_response() is not None:
+                session.cancel()
+            session.create(client_events.message("user", [{"type": "input_text", "text": text}]))
+            self._respond()
 
     def truncate(self, played: Mapping[str, int], *, stop: bool) -> None:
         """Truncate each answer to what the page has played of it; `stop` cancels the active response as well.
@@ -156,8 +149,7 @@ class Exchange:
             played: Milliseconds played, by item id.
             stop: Whether the user stopped the answer.
         """
-        if (session := self._session_if_open()) is None:
-            return
+        session = self.sessions[-1]
         if stop:
             self.cancel()
         never = [(item_id, 0) for item_id, one in self.audio.answers.items() if one.cut and not one.sent_bytes]
@@ -174,9 +166,8 @@ class Exchange:
     def cancel(self) -> None:
         """Send no more audio of the answer to the page, and cancel the active response."""
         self.audio.hold_back()
-        session = self._session_if_open()
-        if session is not None and (active := session.conversation.active_response()) is not None:
-            session.cancel(active.id)
+        if (active := self.sessions[-1].conversation.active_response()) is not None:
+            self.sessions[-1].cancel(active.id)
 
     def go_on(self) -> None:
         """Ask for the answers that had to wait until a page took the call over."""
@@ -195,15 +186,13 @@ class Exchange:
             self._respond()
 
     def _respond(self) -> None:
-        if (session := self._session_if_open()) is None:
+        if not self.open:
             return
+        session = self.sessions[-1]
         if session.conversation.active_response() is not None or not self.page:
             self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
         elif not self._out_of_budget(session):
             session.send({"type": "response.create"})
-
-    def _session_if_open(self) -> Session | None:
-        return self.session if self.open else None
 
     # --- what the server says
 
