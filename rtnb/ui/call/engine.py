@@ -89,7 +89,10 @@ class Engine:
         played = {str(item["item"]): int(item["played_ms"]) for item in fields.get("items", ())}
         match message.kind:
             case "hello":
-                self._welcome(message.page)
+                self.link.welcome(message.page, **self._standing())
+                self.link.heartbeat(on=self._running)
+                exchange.captions.send(to=message.page)
+                exchange.tell_cost()
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
@@ -114,12 +117,6 @@ class Engine:
 
     def _if_open(self, act: Callable[[], object]) -> None:
         self._soon(lambda: self.exchange.open and act())
-
-    def _welcome(self, page: str) -> None:
-        self.link.welcome(page, **self._standing())
-        self.link.heartbeat(on=self._running)
-        self.exchange.captions.send(to=page)
-        self.exchange.tell_cost()
 
     def _standing(self) -> dict[str, Any]:
         silent = time.monotonic() - self._from_page_at > _PAGE_SILENT_SECONDS

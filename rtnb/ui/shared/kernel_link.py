@@ -99,13 +99,14 @@ class KernelLink:
         if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
             return
         page = str(content.get("page", ""))
+        fields = {name: value for name, value in content.items() if name not in ("kind", "n", "page", "ack")}
         with self._incoming:
             expected, n = self._expected.setdefault(page, 1), int(content.get("n", 0))
             match content["kind"]:
                 case "again":
                     self._again(page, int(content.get("from", 0)))
                 case "bye":  # nobody is there any more to be asked for what is missing before it
-                    self._on_message(FromPage("bye", _fields(content), (), page))
+                    self._on_message(FromPage("bye", fields, (), page))
                 case "probe" if int(content.get("upto", 0)) >= expected:
                     self._ask_again(page)
                 case kind if kind == "probe" or n < expected:
@@ -119,7 +120,7 @@ class KernelLink:
                         self._ack(page)
                     # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
                     copies = tuple(bytes(buffer) for buffer in buffers or ())
-                    self._on_message(FromPage(kind, _fields(content), copies, page))
+                    self._on_message(FromPage(kind, fields, copies, page))
 
     def _ask_again(self, page: str) -> None:
         self._out({"kind": "again", "to": page, "from": self._expected[page]})
@@ -136,8 +137,3 @@ class KernelLink:
 
 def _size(buffers: Sequence[bytes]) -> int:
     return 200 + sum(map(len, buffers))
-
-
-def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a message without those that the link itself needs."""
-    return {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}
