@@ -170,8 +170,7 @@ PLACES = {
     "bundle": lambda patch: live_pages(patch),
     "_NotebookView.finish": lambda _: [live.card(reply()), live.card(spoken())],
     "_NotebookView._live": lambda _: [live._NotebookView(reply(), frontend.detect())._live()["text/html"]],
-    "RecordBox": lambda patch: widgets(rtnb.record(), patch),
-    "UploadBox": lambda patch: widgets(rtnb.upload(), patch),
+    "Box": lambda patch: widgets(rtnb.record(), patch) + widgets(rtnb.upload(), patch),
 }
 # A picture is no text; an output that is emptied shows nothing.
 NO_HTML = {"Image", "_NotebookView._played"}

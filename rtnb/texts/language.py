@@ -51,10 +51,8 @@ def language(name: str | None = None) -> str:
     if name is not None:
         known = None if name == "auto" else _known(name)
         if name != "auto" and known is None:
-            raise InputError(
-                f"Your language {name!r} is not one rtnb has texts in. Take one of: {', '.join(_KNOWN)}, auto.",
-                name=name,
-            )
+            message = f"Your language {name!r} is not one rtnb has texts in. Take one of: {', '.join(_KNOWN)}, auto."
+            raise InputError(message, name=name)
         _chosen = known
     return _chosen or _of_environment()
 
@@ -72,11 +70,10 @@ def _known(tag: str) -> str | None:
 
 def _of_environment() -> str:
     # The order in which POSIX and gettext look: LANGUAGE, LC_ALL, LC_MESSAGES, LANG.
-    for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"):
-        for tag in filter(None, os.environ.get(name, "").split(":")):
-            return _known(tag) or "en"
+    values = (os.environ.get(name, "") for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
+    tag = next(filter(None, ":".join(values).split(":")), None)
     # Windows sets none of them.
-    return _known(locale.getlocale()[0] or "en") or "en"
+    return _known(tag or locale.getlocale()[0] or "en") or "en"
 
 
 def say(english: str, **values: object) -> str:

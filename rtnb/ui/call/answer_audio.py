@@ -27,13 +27,11 @@ class Played:
         sent_bytes: PCM that went to the page.
         cut: Whether no more of it goes to the page.
         played_ms: Milliseconds that were played before it was cut. None where it was not cut, or the page has not said.
-        dropped: Whether nothing of it had gone to the page when it was cut.
     """
 
     sent_bytes: int = 0
     cut: bool = False
     played_ms: int | None = None
-    dropped: bool = False
 
 
 class AnswerAudio:
@@ -54,36 +52,30 @@ class AnswerAudio:
         self._at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def push(self, item_id: str, pcm: bytes) -> None:
-        """Take the next audio of an answer; it goes out now, or when it is its time."""
-        self._push(item_id, pcm, self.answers.setdefault(item_id, Played()))
-
-    def end(self, item_id: str) -> None:
-        """Say that an answer's audio is complete; nothing happens where it has none."""
-        if item_id in self.answers:
-            self._push(item_id, None, self.answers[item_id])
-
-    def _push(self, item_id: str, pcm: bytes | None, answer: Played) -> None:
-        if not answer.cut:
+    def push(self, item_id: str, pcm: bytes | None) -> None:
+        """Take the next audio of an answer, or None at its end; it goes out now, or when it is its time."""
+        if not self.answers.setdefault(item_id, Played()).cut:
             self._waiting.append((item_id, pcm))
             if self._timer is None:
                 self._flush()
 
+    def end(self, item_id: str) -> None:
+        """Say that an answer's audio is complete; nothing happens where it has none."""
+        if item_id in self.answers:
+            self.push(item_id, None)
+
     def hold_back(self) -> None:
         """Send no more of the audio that came so far, nor of what still comes of these answers."""
-        dropped = self.drop()
-        for item_id, answer in self.answers.items():
+        self.drop()
+        for answer in self.answers.values():
             answer.cut = True
-            answer.dropped = answer.dropped or (item_id in dropped and answer.sent_bytes == 0)
 
-    def drop(self) -> set[str]:
-        """Forget what has not gone out, and return the items it belonged to."""
-        items = {item_id for item_id, _ in self._waiting}
+    def drop(self) -> None:
+        """Forget what has not gone out."""
         self._waiting.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        return items
 
     def _flush(self) -> None:
         """Send the first piece alone and at once; what comes in a burst behind it is joined, a message a tick.
@@ -100,14 +92,12 @@ class AnswerAudio:
         while self._waiting and (self._waiting[0][1] is None or (not seconds and self._credit_seconds > 0)):
             item_id, pcm = self._waiting.popleft()
             answer = self.answers.setdefault(item_id, Played())
-            if pcm is None:
-                self._send(item_id, answer.sent_bytes, None)
-                continue
-            joined = self._joined(item_id, pcm)
-            seconds = arithmetic.seconds(len(joined))
-            self._credit_seconds -= seconds
-            start, answer.sent_bytes = answer.sent_bytes, answer.sent_bytes + len(joined)
-            self._send(item_id, start, joined)
+            piece = None if pcm is None else self._joined(item_id, pcm)
+            self._send(item_id, answer.sent_bytes, piece)
+            if piece is not None:
+                answer.sent_bytes += len(piece)
+                seconds = arithmetic.seconds(len(piece))
+                self._credit_seconds -= seconds
         if self._waiting or seconds:
             # Long before the page has played what was sent, for a slow page takes up to 50 ms longer over the second
             # message than over the first; with no credit, when there is some again.
@@ -117,9 +107,8 @@ class AnswerAudio:
     def _joined(self, item_id: str, pcm: bytes) -> bytes:
         """Join a piece with what waits behind it of the same item, as far as the credit goes."""
         most = min(_JOINED_BYTES, arithmetic.byte_count(self._credit_seconds))
-        pieces, size = [pcm], len(pcm)
-        while self._waiting and size < most and self._waiting[0][0] == item_id and (more := self._waiting[0][1]):
+        joined = bytearray(pcm)
+        while self._waiting and len(joined) < most and self._waiting[0][0] == item_id and (more := self._waiting[0][1]):
             self._waiting.popleft()
-            pieces.append(more)
-            size += len(more)
-        return b"".join(pieces)
+            joined += more
+        return bytes(joined)

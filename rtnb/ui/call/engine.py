@@ -10,16 +10,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from typing import Any, Literal
 
-from rtnb.errors import BudgetExceeded, InputError, RtnbError, mask_secrets
-from rtnb.session.session import Session
+from rtnb.errors import InputError, mask_secrets
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange
 from rtnb.ui.shared import waiting
-from rtnb.ui.shared.kernel_link import FromPage, KernelLink
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink, Send
 
 _HEARTBEAT_SECONDS = 1.0
 # Nobody is there to talk: the call is not kept open for long, for a server counts its sessions and somebody may pay.
@@ -28,9 +26,8 @@ _PAGE_GONE_SECONDS = 90.0  # a page that sends nothing, neither audio nor heartb
 _PAGE_MUTE_SECONDS = 900.0  # the same while a cell runs and the kernel takes nothing
 _PAGE_SILENT_SECONDS = 6.0  # so long a page may send nothing and still be taken to be there
 
-# The page's reason to end a call → the sentence, and the code for which the page has its own sentence.
+# The page's reason to end a call, where the user did not → the sentence, and the code of the page's own sentence.
 _HANG_UPS = {
-    "person": ("You hung up.", "hung_up"),
     "output": ("The cell's output was closed, so the call was ended.", "output"),
     "page": ("Nobody was on the page any more, so the call was ended.", "page"),
     "silent": ("The page lost the kernel for a while, so the call was ended.", "silent"),
@@ -52,11 +49,11 @@ class Engine:
         exchange: The sessions with the server.
     """
 
-    def __init__(self, settings: Mapping[str, Any], send: Callable[[dict[str, Any], list[bytes] | None], None]) -> None:
+    def __init__(self, settings: Mapping[str, Any], send: Send) -> None:
         self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
         self.ended = ""
         self.link = KernelLink(send, self._from_page)
-        self.exchange = Exchange(settings, self.link, end=self.end, on_closed=self._closed)
+        self.exchange = Exchange(settings, self.link, self.end)
         self._reason = ""
         self._lock = threading.RLock()
         self._early: list[bytes] = []  # the user's audio until the session is open
@@ -67,15 +64,11 @@ class Engine:
     @property
     def seconds(self) -> float:
         """Seconds that sessions were open, all together."""
-        return self._seconds + (time.monotonic() - self._opened_at if self._opened_at is not None else 0.0)
+        return self._seconds + (0.0 if self._opened_at is None else time.monotonic() - self._opened_at)
 
     @property
     def _running(self) -> bool:
         return self.state in ("connecting", "open")
-
-    def hang_up(self) -> Handle[None]:
-        """End the call for the user."""
-        return self.end(*_HANG_UPS["person"])
 
     def say(self, text: str) -> None:
         """Add typed words to the conversation and ask for an answer.
@@ -85,7 +78,7 @@ class Engine:
         """
         if self.state != "open":
             raise InputError("Your call is not open. Click the call button first.")
-        self._soon(lambda: self.exchange.say(text))
+        self._if_open(lambda: self.exchange.say(text))
 
     # --- from the page (on whatever thread widget messages come)
 
@@ -96,11 +89,14 @@ class Engine:
         played = {str(item["item"]): int(item["played_ms"]) for item in fields.get("items", ())}
         match message.kind:
             case "hello":
-                self._welcome(message.page)
+                self.link.welcome(message.page, **self._standing())
+                self.link.heartbeat(on=self._running)
+                exchange.captions.send(to=message.page)
+                exchange.tell_cost()
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
-                self._soon(lambda: exchange.truncate(played, stop=False))
+                self._if_open(lambda: exchange.truncate(played, stop=False))
             case _ if message.page != exchange.page:
                 pass  # another tab that shows the same call
             case "bye":
@@ -108,22 +104,19 @@ class Engine:
             case "audio":
                 self._append(*message.buffers)
             case "commit" | "clear" | "recorded" as kind:
-                self._soon({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
+                self._if_open({"commit": exchange.commit, "clear": exchange.clear}.get(kind, exchange.end_recording))
             case "stop":
-                self._soon(lambda: exchange.truncate(played, stop=True))
+                self._if_open(lambda: exchange.truncate(played, stop=True))
             case "say":
-                self._soon(lambda: exchange.say(str(fields.get("text", ""))))
+                self._if_open(lambda: exchange.say(str(fields.get("text", ""))))
             case "hangup":
-                self.end(*_HANG_UPS.get(str(fields.get("why")), _HANG_UPS["person"]))
+                self.end(*_HANG_UPS.get(str(fields.get("why")), ()))
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)
 
-    def _welcome(self, page: str) -> None:
-        self.link.welcome(page, **self._standing())
-        self.link.heartbeat(on=self._running)
-        self.exchange.captions.send_all(page)
-        self.exchange.tell_cost()
+    def _if_open(self, act: Callable[[], object]) -> None:
+        self._soon(lambda: self.exchange.open and act())
 
     def _standing(self) -> dict[str, Any]:
         silent = time.monotonic() - self._from_page_at > _PAGE_SILENT_SECONDS
@@ -137,12 +130,8 @@ class Engine:
             "source": self.exchange.source,
         }
 
-    def _tell_state(self) -> None:
-        self.link.tell("state", **self._standing())
-
     def _append(self, *pieces: bytes) -> None:
         with self._lock:
-            self.exchange.count(*pieces)
             if self.state == "connecting":
                 self._early += pieces
             elif self.state == "open":
@@ -157,7 +146,7 @@ class Engine:
                 self._fall_silent()
             self.exchange.page, self._from_page_at = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
-                self._tell_state()
+                self.link.tell("state", **self._standing())
                 self._soon(self.exchange.go_on)
                 return
             self._early.clear()
@@ -172,46 +161,40 @@ class Engine:
                 return
             self._fall_silent()
             self.exchange.page, self._from_page_at = "", time.monotonic()
-            self._tell_state()
-        self._soon(lambda: self.exchange.truncate(played, stop=False))
+            self.link.tell("state", **self._standing())
+        self._if_open(lambda: self.exchange.truncate(played, stop=False))
 
     def _fall_silent(self) -> None:
         """Stop the answer, which nobody on this page listens to any more, and forget what was said by half."""
         if self.exchange.open:
             self.exchange.clear()  # at once: whoever takes over may be speaking already
-            self._soon(self.exchange.cancel)
+            self._if_open(self.exchange.cancel)
 
     # --- states and ends
 
     def _connect(self) -> None:
+        session = None
         try:
             session = self.exchange.connect(lambda: self.state == "connecting", self._lock)
-        except RtnbError as error:
-            self._failed(error)
-            return
-        if session is not None:
-            io_thread.submit(self._opened(session))
+            if session is None:
+                return
             self._soon(self._heartbeat)
-
-    async def _opened(self, session: Session) -> None:
-        try:
-            await session
+            session.wait()
         except BaseException as error:
-            if session is self.exchange.session:
-                self._failed(error)
+            if session is self.exchange.session or session is None:
+                self.end(str(error) or type(error).__name__, "failed")
             return
         with self._lock:
-            if session is not self.exchange.session or self.state != "connecting":
-                return
-            self._opened_at = time.monotonic()
-            self._set_state("open")
-            self.exchange.append(*self._early)
-            self._early.clear()
+            if session is self.exchange.session and self.state == "connecting":
+                self._opened_at = time.monotonic()
+                self._set_state("open")
+                self.exchange.append(*self._early)
+                self._early.clear()
 
     def _set_state(self, state: Literal["connecting", "open", "closed"], reason: str = "", text: str = "") -> None:
         self.state, self._reason, self.ended = state, reason, mask_secrets(text)
         self.exchange.open = state == "open"
-        self._tell_state()
+        self.link.tell("state", **self._standing())
         self.link.heartbeat(on=state != "closed")
 
     def _heartbeat(self) -> None:
@@ -219,16 +202,14 @@ class Engine:
             return
         self.link.heartbeat(on=True)
         away = time.monotonic() - self._from_page_at
-        if not self.exchange.page:
-            nobody = away > _PAGE_BACK_SECONDS
+        back = away <= _PAGE_BACK_SECONDS
+        there = min(away, waiting.free_seconds()) <= _PAGE_GONE_SECONDS and away <= _PAGE_MUTE_SECONDS
+        if there if self.exchange.page else back:
+            asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
         else:
-            nobody = min(away, waiting.free_seconds()) > _PAGE_GONE_SECONDS or away > _PAGE_MUTE_SECONDS
-        if nobody:
             self.end(*_HANG_UPS["page"])
-            return
-        asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
 
-    def end(self, text: str, reason: str) -> Handle[None]:
+    def end(self, text: str = "You hung up.", reason: str = "hung_up") -> Handle[None]:
         """End the call; safe to call twice and before it began.
 
         Args:
@@ -240,28 +221,10 @@ class Engine:
         """
         with self._lock:
             session = self.exchange.session
-            self._over(reason, text)
-        if session is not None:
-            return session.close()
-        done: Future[None] = Future()
-        done.set_result(None)
-        return Handle(done)
-
-    def _over(self, reason: str, text: str) -> None:
-        with self._lock:
-            if not self._running:
-                return
-            self._seconds, self._opened_at = self.seconds, None
-            self._early.clear()
-            self.exchange.respond_next = False
-            self._soon(self.exchange.audio.drop)
-            self._set_state("closed", reason, text)
-
-    def _failed(self, error: BaseException) -> None:
-        self._over("failed", str(error) or type(error).__name__)
-
-    def _closed(self, reason: str, error: BaseException | None) -> None:
-        if error is None:
-            self._over("hung_up", reason or "The call is over.")
-        else:
-            self._over("budget" if isinstance(error, BudgetExceeded) else "dropped", str(error))
+            if self._running:
+                self._seconds, self._opened_at = self.seconds, None
+                self._early.clear()
+                self.exchange.respond_next = False
+                self._soon(self.exchange.audio.drop)
+                self._set_state("closed", reason, text)
+        return session.close() if session is not None else Handle(io_thread.submit(asyncio.sleep(0)))

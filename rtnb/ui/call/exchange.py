@@ -10,7 +10,7 @@ from typing import Any
 
 from rtnb import money as costs
 from rtnb.audio import pcm as arithmetic
-from rtnb.errors import mask_secrets
+from rtnb.errors import BudgetExceeded, mask_secrets
 from rtnb.opening import connect
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
@@ -36,7 +36,6 @@ class Exchange:
         settings: The arguments of `rtnb.opening.connect`.
         link: The link to the pages.
         end: Ends the call: `end(sentence, reason)`.
-        on_closed: Called when the server has closed the session: `on_closed(words, error)`.
 
     Attributes:
         sessions: All sessions so far, also those before a reconnect.
@@ -47,20 +46,16 @@ class Exchange:
         respond_next: Whether an answer is to be asked for as soon as that is possible.
     """
 
-    def __init__(
-        self,
-        settings: Mapping[str, Any],
-        link: KernelLink,
-        *,
-        end: Callable[[str, str], object],
-        on_closed: Callable[[str, BaseException | None], None],
-    ) -> None:
+    def __init__(self, settings: Mapping[str, Any], link: KernelLink, end: Callable[[str, str], object]) -> None:
         self.sessions: list[Session] = []
         self.open = False
         self.page = ""
         self.audio = AnswerAudio(self._send_audio)
         self.captions = Captions(link, self.audio, lambda: self.turns)
-        self._settings, self._link, self._end, self._on_closed = settings, link, end, on_closed
+        self._settings, self._link, self._end = settings, link, end
+        detection = settings["turn_detection"]
+        # As the API's object; None for push to talk.
+        self._detection: Mapping[str, Any] | None = {"type": detection} if isinstance(detection, str) else detection
         self._tools: Toolbox = settings["tools"]
         self._seeds: set[str] = set()  # items of a new session that repeat what was said in the one before
         self._seeds_to_come = 0
@@ -88,12 +83,6 @@ class Exchange:
         """Source of the answers: `"openai"`, `"practice"` or the host's name; "" before the first session."""
         return self.session.source if self.session else ""
 
-    @property
-    def detection(self) -> Mapping[str, Any] | None:
-        """Turn detection as the API's object. None for push to talk."""
-        detection = self._settings["turn_detection"]
-        return {"type": detection} if isinstance(detection, str) else detection
-
     # --- a new session, with the history of the one before
 
     def connect(self, wanted: Callable[[], bool], lock: AbstractContextManager[object]) -> Session | None:
@@ -113,55 +102,45 @@ class Exchange:
             session.seed(said)
         return session
 
-    # --- what the user does
+    # --- what the user does, while the call is open
 
     def append(self, *pieces: bytes) -> None:
-        """Send audio of the microphone."""
-        if self.session is not None:
-            for pcm in pieces:
-                self.session.append(pcm)
-
-    def count(self, *pieces: bytes) -> None:
-        """Count audio of the microphone, of which the server commits none that is too short."""
-        self._uncommitted_bytes += sum(map(len, pieces))
+        """Send audio of the microphone, and count it: the server commits none that is too short."""
+        for pcm in pieces:
+            self._uncommitted_bytes += len(pcm)
+            self.sessions[-1].append(pcm)
 
     def commit(self) -> None:
         """End the turn of push to talk and ask for an answer."""
-        if (session := self._session_if_open()) is None:
-            return
         size, self._uncommitted_bytes = self._uncommitted_bytes, 0
         if size < arithmetic.byte_count(_LEAST_COMMIT_SECONDS):
-            session.clear()
+            self.sessions[-1].clear()
             self._link.tell("notice", code="too_short")
-            return
-        session.commit()
-        self._respond()
+        else:
+            self.sessions[-1].commit()
+            self._respond()
 
     def clear(self) -> None:
         """Throw away the audio that was not committed."""
         self._uncommitted_bytes = 0
-        if (session := self._session_if_open()) is not None:
-            session.clear()
+        self.sessions[-1].clear()
 
     def end_recording(self) -> None:
         """End the turn after a recording sent in one go, or send the silence from which the server detects the end."""
-        if (session := self._session_if_open()) is None:
-            return
-        if (detection := self.detection) is None:
+        if self._detection is None:
             return self.commit()
-        silence_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
-        silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
-        session.append(arithmetic.silence(silence_ms / 1000))
+        silence_ms = _TRAILING_SILENCE_MS.get(str(self._detection.get("type")), 1000)
+        silence_ms = max(silence_ms, int(self._detection.get("silence_duration_ms") or 0) + 200)
+        self.sessions[-1].append(arithmetic.silence(silence_ms / 1000))
 
     def say(self, text: str) -> None:
         """Add typed words to the conversation and ask for an answer."""
-        session = self._session_if_open()
-        if session is None or not text.strip():
-            return
-        if session.conversation.active_response() is not None:
-            session.cancel()
-        session.create(client_events.message("user", [{"type": "input_text", "text": text.strip()}]))
-        self._respond()
+        session = self.sessions[-1]
+        if text := text.strip():
+            if session.conversation.active_response() is not None:
+                session.cancel()
+            session.create(client_events.message("user", [{"type": "input_text", "text": text}]))
+            self._respond()
 
     def truncate(self, played: Mapping[str, int], *, stop: bool) -> None:
         """Truncate each answer to what the page has played of it; `stop` cancels the active response as well.
@@ -170,12 +149,11 @@ class Exchange:
             played: Milliseconds played, by item id.
             stop: Whether the user stopped the answer.
         """
-        if (session := self._session_if_open()) is None:
-            return
+        session = self.sessions[-1]
         if stop:
             self.cancel()
-        never = [item_id for item_id, one in self.audio.answers.items() if one.cut and one.dropped]
-        for item_id, played_ms in {**played, **{one: 0 for one in never if one not in played}}.items():
+        never = [(item_id, 0) for item_id, one in self.audio.answers.items() if one.cut and not one.sent_bytes]
+        for item_id, played_ms in (*played.items(), *never):
             turn = session.conversation.turn(item_id)
             answer = self.audio.answers.get(item_id)
             if turn is None or answer is None or answer.played_ms is not None:
@@ -188,9 +166,8 @@ class Exchange:
     def cancel(self) -> None:
         """Send no more audio of the answer to the page, and cancel the active response."""
         self.audio.hold_back()
-        session = self._session_if_open()
-        if session is not None and (active := session.conversation.active_response()) is not None:
-            session.cancel(active.id)
+        if (active := self.sessions[-1].conversation.active_response()) is not None:
+            self.sessions[-1].cancel(active.id)
 
     def go_on(self) -> None:
         """Ask for the answers that had to wait until a page took the call over."""
@@ -209,15 +186,13 @@ class Exchange:
             self._respond()
 
     def _respond(self) -> None:
-        if (session := self._session_if_open()) is None:
+        if not self.open:
             return
+        session = self.sessions[-1]
         if session.conversation.active_response() is not None or not self.page:
             self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
         elif not self._out_of_budget(session):
             session.send({"type": "response.create"})
-
-    def _session_if_open(self) -> Session | None:
-        return self.session if self.open else None
 
     # --- what the server says
 
@@ -230,7 +205,7 @@ class Exchange:
             case c.AudioDone(item_id=item_id):
                 self.audio.end(item_id)
             case c.SpeechStarted():
-                interrupts = self.detection is None or self.detection.get("interrupt_response", True) is not False
+                interrupts = (self._detection or {}).get("interrupt_response") is not False
                 if interrupts:
                     self.audio.hold_back()
                 self._link.tell("speech", on=True, silence=interrupts)
@@ -267,7 +242,8 @@ class Exchange:
                 self._complain(error)
             case Closed(reason=reason, error=error):
                 self.captions.end_all()
-                self._on_closed(reason, error)
+                code = "budget" if isinstance(error, BudgetExceeded) else "hung_up" if error is None else "dropped"
+                self._end((reason or "The call is over.") if error is None else str(error), code)
 
     def _response_ended(self, session: Session, response: c.Response) -> None:
         for item_id in response.item_ids:

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rtnb import keys, models, opening
-from rtnb import money as costs
+from rtnb import keys, models, money, opening
 from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol import conversation as c
@@ -36,7 +35,7 @@ def call(
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
     transcription: bool | str | Mapping[str, Any] = True,
     practice: bool = False,
-    budget: float | costs.Budget | None = None,
+    budget: float | money.Budget | None = None,
     key: str | keys.Key | None = None,
     url: str | None = None,
     provider: str | None = None,
@@ -85,20 +84,19 @@ def call(
         # Said here, in the cell; by the time the session says it, the cell is over.
         opening.say_no_key()
         practice = True
-    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": costs.Budget.of(budget)}
+    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": money.Budget.of(budget)}
     made = Call(arguments)
     if show:
         made._show()
     return made
 
 
-class Call:
+class Call(widget.Shown):
     """Live call: shown in a cell, started by a click, over when somebody hangs up."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._engine = Engine(settings, self._send)
-        self._shown_in: int | None = None
 
     # --- what it is
 
@@ -123,7 +121,7 @@ class Call:
         return self._engine.exchange.turns
 
     @property
-    def cost(self) -> costs.Cost:
+    def cost(self) -> money.Cost:
         """Cost of the call so far in US dollars; with the practice server, what it would have been at OpenAI."""
         return self._engine.exchange.cost
 
@@ -154,7 +152,7 @@ class Call:
 
     def hang_up(self) -> Handle[None]:
         """End the call. Safe to call twice and before it began; `await` it, or `.wait()`, until it is closed."""
-        return self._engine.hang_up()
+        return self._engine.end()
 
     def say(self, text: str) -> None:
         """Type instead of speaking: add your words to the conversation and ask for an answer.
@@ -205,9 +203,12 @@ class Call:
 
     # --- how it is shown
 
-    @functools.cached_property
+    @property
     def widget(self) -> Any:
         """Widget that shows it, for `display` and for layouts of your own."""
+        return self._display_()
+
+    def _make(self) -> Any:
         setup = {
             "id": f"{id(self):x}-{time.time_ns():x}",
             "hold": self._settings["turn_detection"] is None,
@@ -231,15 +232,8 @@ class Call:
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.
-        if self._shown_in is None or self._shown_in != frontend.cell():
+        if self._shown_in != frontend.cell():
             self._show()
-
-    def _display_(self) -> Any:  # marimo
-        return self.widget
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
-            self.widget.send(content, buffers)
 
 
 _PLAIN = (

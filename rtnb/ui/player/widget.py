@@ -46,15 +46,9 @@ class StreamPlayer:
         self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
         self._words: dict[str, str] = {}
         self._bytes = 0
-        self._began: float | None = None
-        self._ready = False
-        self._held = self._over = self._closed = False
+        self._began = 0.0
+        self._ready = self._held = self._over = self._closed = False
         self._timers: list[threading.Timer] = []
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of audio that were pushed."""
-        return arithmetic.seconds(self._bytes)
 
     def push(self, item_id: str, pcm: bytes) -> None:
         """Play more audio. Thread-safe, never waits.
@@ -76,11 +70,10 @@ class StreamPlayer:
         """
         with self._lock:
             sent = self._words.get(item_id, "")
-            if whole == sent:
-                return
-            self._words[item_id] = whole
-            start = len(sent) if whole.startswith(sent) else 0
-            self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
+            if whole != sent:
+                self._words[item_id] = whole
+                start = len(sent) if whole.startswith(sent) else 0
+                self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
 
     def end(self, item_id: str) -> None:
         """Say that an item is complete, so that its last samples do not wait for more."""
@@ -90,11 +83,10 @@ class StreamPlayer:
     def over(self) -> None:
         """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up."""
         with self._lock:
-            if self._over:
-                return
-            self._over = True
-            self._send({"kind": "over"})
-            self._await_played()
+            if not self._over:
+                self._over = True
+                self._send({"kind": "over"})
+                self._await_played()
 
     def close(self) -> None:
         """End the audio and forget it."""
@@ -108,7 +100,7 @@ class StreamPlayer:
     def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         if self._closed:
             return
-        if self._began is None:
+        if not self._sent:
             self._began = time.monotonic()
             for seconds in _AGAIN_AFTER_SECONDS:
                 self._later(seconds, self._again)
@@ -129,15 +121,12 @@ class StreamPlayer:
                     self._out(content, buffers)
 
     def _await_played(self) -> None:
-        began = self._began or time.monotonic()
-        left = self.seconds - (time.monotonic() - began)
+        left = arithmetic.seconds(self._bytes) - (time.monotonic() - self._began)
         self._later(max(0.0, left) + _PAGE_LATE_SECONDS, self._time_is_up)
 
     def _time_is_up(self) -> None:
-        with self._lock:
-            if self._held or self._closed:
-                return
-        self._on_played()
+        if not (self._held or self._closed):
+            self._on_played()
 
     def _later(self, seconds: float, what: Callable[[], None]) -> None:
         timer = threading.Timer(seconds, what)
@@ -146,17 +135,17 @@ class StreamPlayer:
         timer.start()
 
     def _receive(self, _: Any, content: Any, buffers: Any = None) -> None:
-        kind = content.get("kind") if isinstance(content, dict) else None
-        if kind == "ready":
-            # Where it comes when all is over, the finished answer stands there already: no audio out of the past.
-            late = self._over and not self._ready
-            self._ready = True
-            if not late:
-                self._again(force=True)
-        elif kind == "held":
-            with self._lock:
-                self._held = bool(content.get("held"))
-                if not self._held and self._over:
-                    self._await_played()
-        elif kind == "played":
-            self._on_played()
+        match content:
+            case {"kind": "ready"}:
+                # Where it comes when all is over, the finished answer stands there already: no audio out of the past.
+                late = self._over and not self._ready
+                self._ready = True
+                if not late:
+                    self._again(force=True)
+            case {"kind": "held"}:
+                with self._lock:
+                    self._held = bool(content.get("held"))
+                    if not self._held and self._over:
+                        self._await_played()
+            case {"kind": "played"}:
+                self._on_played()

@@ -6,7 +6,6 @@ of it is widget state, so nothing is kept in a saved notebook.
 
 from __future__ import annotations
 
-import functools
 import threading
 from typing import Any
 
@@ -14,7 +13,7 @@ from rtnb.audio import Clip
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
 from rtnb.texts.language import say
-from rtnb.ui.shared import frontend, widget
+from rtnb.ui.shared import widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 _PIECE_BYTES = 192_000  # 4 s in one message
@@ -22,6 +21,8 @@ _PLAIN = (
     "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
     "Here, read a sound file with rtnb.Clip.read(path)."
 )
+_EMPTY = "The recording is empty. Press the button, speak, and press it again."
+_CUT_OFF = "The page went away during the recording, which ends there. Record again if need be."
 
 
 def record(*, sample: bool | str = True) -> RecordBox:
@@ -46,7 +47,7 @@ def record(*, sample: bool | str = True) -> RecordBox:
     return RecordBox(sample=sample)
 
 
-class RecordBox:
+class RecordBox(widget.Box):
     """Box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
@@ -55,7 +56,7 @@ class RecordBox:
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:
-        self._sample = widget.sample(sample, "question")
+        super().__init__(sample, "question")
         self.recorded = False
         self.error: str | None = None
         self._problem = ""  # the same by its code, for the page
@@ -71,7 +72,7 @@ class RecordBox:
     def clip(self) -> Clip | None:
         """Last recording, mono, 24 kHz; before there is one the sample, or None where there is none."""
         with self._lock:
-            return self._clip if self._clip is not None else self._sample
+            return self._sample if self._clip is None else self._clip
 
     @property
     def clips(self) -> list[Clip]:
@@ -80,8 +81,7 @@ class RecordBox:
         Raises:
             InputError: If nothing was recorded and there is no sample.
         """
-        clip = self.clip
-        if clip is None:
+        if (clip := self.clip) is None:
             raise InputError("Your record box is empty. Press its button and speak, then run this cell again.")
         return [clip]
 
@@ -94,27 +94,18 @@ class RecordBox:
 
     # --- how it shows itself
 
-    @functools.cached_property
+    @property
     def widget(self) -> Any:
         """Widget that shows it, for `display` and for layouts of your own."""
+        return self._display_()
+
+    def _make(self) -> Any:
         scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
         made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
         return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where = frontend.detect()
-        if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": widget.sentence(say(_PLAIN))}
-        again = widget.sentence(say("Run this cell to record."))
-        return {"text/plain": repr(self), "text/html": again, **widget.view(self.widget)}
-
-    def _display_(self) -> Any:
-        """Return what marimo shows."""
-        return self.widget
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        if "widget" in self.__dict__:  # before it is shown, no page is there to be sent anything
-            self.widget.send(content, buffers)
+    def _sentences(self) -> tuple[str, str]:
+        return say("Run this cell to record."), widget.sentence(say(_PLAIN))
 
     # --- what the page says
 
@@ -126,8 +117,7 @@ class RecordBox:
             case "begin":
                 self._arriving[page] = bytearray()
             case "audio" if page in self._arriving:
-                for pcm in message.buffers:
-                    self._arriving[page] += pcm
+                self._arriving[page] += b"".join(message.buffers)
             case "end" if page in self._arriving:
                 self._take(bytes(self._arriving.pop(page)), int(message.fields.get("bytes", -1)))
             case "bye" if page in self._arriving:  # the page was closed or reloaded while somebody spoke
@@ -145,28 +135,24 @@ class RecordBox:
     def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
         with self._lock:
             if len(pcm) != size:
-                self._problem = "hole"
-                self.error = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
+                lost = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
+                self._problem, self.error = "hole", lost
             elif len(pcm) < 2:
-                self._problem = "empty"
-                self.error = "The recording is empty. Press the button, speak, and press it again."
+                self._problem, self.error = "empty", _EMPTY
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
-                self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
-                self.recorded, self.error, self._problem = True, None, ""
-                if cut_off:
-                    self._problem = "reload"
-                    self.error = "The page went away during the recording, which ends there. Record again if need be."
+                self._clip, self.recorded = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name), True
+                self._problem, self.error = ("reload", _CUT_OFF) if cut_off else ("", None)
         self._link.tell("standing", **self._standing())
 
     def _give(self, page: str) -> None:
         """Send a page the recording, which it has not made itself, or had made before it was reloaded."""
         with self._lock:
-            pcm, take = (self._clip.pcm, self._takes) if self._clip is not None else (b"", 0)
+            pcm, take = (b"", 0) if self._clip is None else (self._clip.pcm, self._takes)
         for at in range(0, len(pcm), _PIECE_BYTES):
-            piece = pcm[at : at + _PIECE_BYTES]
-            self._link.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
+            pieces = [pcm[at : at + _PIECE_BYTES]]
+            self._link.tell("piece", to=page, buffers=pieces, take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
         return {

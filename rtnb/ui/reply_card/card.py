@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import weakref
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtnb import html
 from rtnb.errors import mask_secrets
+from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 from rtnb.ui.shared import widget
-
-if TYPE_CHECKING:
-    from rtnb.session.reply import Reply
 
 _players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
@@ -35,6 +33,8 @@ _REMEDIES = {
     ),
     "content_filter": "The server's content filter stopped it. Put the question differently.",
     "turn_detected": "The server heard somebody speak and stopped. Ask again when you are ready.",
+    "rate_limit": "Your account's rate limit is reached. Wait a little and ask again.",
+    "failed": "Ask again; if it fails again, what the server says names the reason.",
 }
 
 
@@ -85,16 +85,11 @@ def trouble(reply: Reply) -> str:
     error = details.get("error") or {}
     reason = str(details.get("reason") or "")
     code = str(error.get("code") or error.get("type") or "")
-    server = " ".join(part for part in (code, str(error.get("message") or ""), reason) if part)
-    remedy = ""
-    if "rate_limit" in code:
-        remedy = say("Your account's rate limit is reached. Wait a little and ask again.")
-    elif reason in _REMEDIES:
-        remedy = say(_REMEDIES[reason])
-    elif status == "failed":
-        remedy = say("Ask again; if it fails again, what the server says names the reason.")
+    server = " ".join(filter(None, (code, str(error.get("message") or ""), reason)))
+    remedy = "rate_limit" if "rate_limit" in code else reason if reason in _REMEDIES else status
+    hint = say(_REMEDIES[remedy]) if remedy in _REMEDIES else ""
     first = say(_STATUSES[status]) if status in _STATUSES else status
-    return mask_secrets("\n".join(part for part in (first, server, remedy) if part))
+    return mask_secrets("\n".join(filter(None, (first, server, hint))))
 
 
 def _player(reply: Reply) -> str | None:
@@ -134,21 +129,19 @@ def _tools() -> str:
 
 
 def _facts(reply: Reply) -> str:
-    facts: list[tuple[str, str]] = []
     usage = reply.usage
     tokens_in = usage.input_text_tokens + usage.input_audio_tokens + usage.input_image_tokens
     tokens_out = usage.output_text_tokens + usage.output_audio_tokens
-    if tokens_in or tokens_out:
-        tokens = say("{input} in, {output} out", input=f"{tokens_in:,}", output=f"{tokens_out:,}")
-        facts.append((say("tokens"), tokens))
-    facts.append((say("cost"), _cost(reply)))
-    if (seconds := reply.seconds_to_first_sound) is not None:
-        in_tools = reply.seconds_in_tools
-        of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
-        facts.append((say("first sound after"), f"{seconds:.2f} s{of_it}"))
-    if reply.tool_calls:
-        facts.append((say("tools called"), "; ".join(repr(call) for call in reply.tool_calls)))
-    pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts)
+    tokens = say("{input} in, {output} out", input=f"{tokens_in:,}", output=f"{tokens_out:,}")
+    seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
+    of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
+    facts = {
+        say("tokens"): tokens if tokens_in or tokens_out else "",
+        say("cost"): _cost(reply),
+        say("first sound after"): "" if seconds is None else f"{seconds:.2f} s{of_it}",
+        say("tools called"): "; ".join(map(repr, reply.tool_calls)),
+    }
+    pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts.items() if value)
     return f'<div class="facts">{pairs}</div>'
 
 

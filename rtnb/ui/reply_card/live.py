@@ -15,21 +15,19 @@ import logging
 import sys
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Iterator
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtnb.protocol import conversation as c
+from rtnb.session.reply import Reply
+from rtnb.session.updates import Finished
 from rtnb.texts.language import say
 from rtnb.transport import io_thread
 from rtnb.ui.player.widget import StreamPlayer
 from rtnb.ui.reply_card.card import card, frame, headline, trouble
 from rtnb.ui.shared import frontend, widget
-
-if TYPE_CHECKING:
-    from rtnb.session.reply import Reply
 
 __all__ = ["bundle", "card", "show"]
 
@@ -48,10 +46,10 @@ def show(reply: Reply) -> None:
     """
     with _harmless():
         where = frontend.detect()
-        if frontend.kernel() is not None and where.name != "terminal":
-            _NotebookView(reply, where).start()
-        elif where.name == "terminal":
+        if where.name == "terminal":
             _TerminalView(reply).start()
+        elif frontend.kernel() is not None:
+            _NotebookView(reply, where).start()
 
 
 def bundle(reply: Reply) -> dict[str, str]:
@@ -65,13 +63,11 @@ def bundle(reply: Reply) -> dict[str, str]:
     """
     plain = {"text/plain": repr(reply)}
     with _harmless():
-        view = _views.get(reply)
-        if view is not None and view.cell == frontend.cell():
-            return {**plain, "text/html": headline(reply)}
-        if not reply.done and frontend.kernel() is not None:
+        shown = (view := _views.get(reply)) is not None and view.cell == frontend.cell()
+        if not (shown or reply.done or frontend.kernel() is None):
             _NotebookView(reply, frontend.detect()).start()
-            return {**plain, "text/html": headline(reply)}
-        return {**plain, "text/html": card(reply)}
+            shown = True
+        return {**plain, "text/html": headline(reply) if shown else card(reply)}
     return plain
 
 
@@ -84,19 +80,6 @@ def _harmless() -> Iterator[None]:
 
 
 # --- in a notebook ---------------------------------------------------------------------------------------------------
-
-
-class _Output:
-    """Output of the running cell that can be replaced from any thread."""
-
-    def __init__(self, data: dict[str, Any]) -> None:
-        self._id = uuid.uuid4().hex
-        self.update(data, update=False)
-
-    def update(self, data: dict[str, Any], *, update: bool = True) -> None:
-        from IPython.display import publish_display_data
-
-        publish_display_data(data, metadata={}, transient={"display_id": self._id}, update=update)
 
 
 class _NotebookView:
@@ -113,41 +96,47 @@ class _NotebookView:
         self.carded = threading.Event()  # and its card has been drawn
         self._drawing = threading.Lock()
         self._player: Any = None
-        self._player_output: _Output | None = None
+        self._player_output: Any = None
 
     def start(self) -> None:
+        from IPython.display import display
+
         _views[self._reply] = self
-        self._main = _Output(self._live())
+        # Outputs that can be replaced from any thread.
+        self._main: Any = display(self._live(), raw=True, display_id=True)
         # VS Code starts no audio without a click, so a player that plays by itself would only be in the way; Voilà runs
         # all cells before it shows any, and where nobody listens it would be a widget that nothing ever empties.
         speaks = self._where.widgets and self._where.person and self._where.name not in ("vscode", "voila")
-        if speaks and not self._reply.done and self._expects_audio():
+        expects_audio = "text" not in (self._reply.session.settings.get("output_modalities") or ())
+        if speaks and not self._reply.done and expects_audio:
             with _harmless():
-                self._start_player()
-        _at_end_of_cell(self)
+                self._player = StreamPlayer(self._played)
+                shown = {**widget.view(self._player.widget), "text/plain": ""}
+                self._player_output = display(shown, raw=True, display_id=True)
+        # A program that runs cells keeps what came before a cell's end and drops what comes later. So a cell whose
+        # reply is over does not end before its card is there.
+        frontend.shell().events.register("post_run_cell", self._end_of_cell)
         self._reply.subscribe(self._take)
         io_thread.io_loop().call_soon_threadsafe(self._tick)
-
-    def _expects_audio(self) -> bool:
-        return "text" not in (self._reply.session.settings.get("output_modalities") or ())
 
     # --- on the I/O thread
 
     def _take(self, update: Any) -> None:
         with _harmless():
-            if isinstance(update, c.TextDelta):
-                self._words[update.item_id] = update.whole
-            elif isinstance(update, c.AudioDelta) and self._player is not None:
-                self._player.push(update.item_id, update.pcm)
-            elif isinstance(update, c.AudioDone) and self._player is not None:
-                self._player.end(update.item_id)
-            elif type(update).__name__ == "Finished":
-                if self._player is not None:
+            match update:
+                case c.TextDelta(item_id=item_id, whole=whole):
+                    self._words[item_id] = whole
+                case c.AudioDelta(item_id=item_id, pcm=pcm) if self._player is not None:
+                    self._player.push(item_id, pcm)
+                case c.AudioDone(item_id=item_id) if self._player is not None:
+                    self._player.end(item_id)
+                case Finished():
                     self._send_words()
-                    self._player.over()
-                self._finished.set()
-                # The card compresses the audio, which would hold up every socket on this thread.
-                threading.Thread(target=self.finish, name="rtnb-card", daemon=True).start()
+                    if self._player is not None:
+                        self._player.over()
+                    self._finished.set()
+                    # The card compresses the audio, which would hold up every socket on this thread.
+                    threading.Thread(target=self.finish, name="rtnb-card", daemon=True).start()
 
     def _tick(self) -> None:
         if self._finished.is_set():
@@ -158,7 +147,7 @@ class _NotebookView:
             data = self._live()
             if data["text/html"] != self._drawn and not self._finished.is_set():
                 self._drawn = data["text/html"]
-                self._main.update(data)
+                self._main.update(data, raw=True)
         io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
 
     def _send_words(self) -> None:
@@ -168,11 +157,12 @@ class _NotebookView:
 
     # --- on a thread of its own, or at the end of the cell
 
-    def finish_if_done(self) -> None:
-        """Draw the card of a reply that is over: its last update may still be on its way on the I/O thread."""
-        if self._reply.done:
-            self._finished.set()
-            self.finish()
+    def _end_of_cell(self, *_: Any) -> None:
+        with _harmless():
+            frontend.shell().events.unregister("post_run_cell", self._end_of_cell)
+            if self._reply.done:  # its last update may still be on its way on the I/O thread
+                self._finished.set()
+                self.finish()
 
     def finish(self) -> None:
         """Draw the card in place of the live block, once."""
@@ -180,7 +170,7 @@ class _NotebookView:
             if self.carded.is_set():
                 return
             with _harmless():
-                self._main.update({"text/plain": repr(self._reply), "text/html": card(self._reply)})
+                self._main.update({"text/plain": repr(self._reply), "text/html": card(self._reply)}, raw=True)
             self.carded.set()
 
     def _live(self) -> dict[str, Any]:
@@ -201,15 +191,11 @@ class _NotebookView:
 
     # --- audio
 
-    def _start_player(self) -> None:
-        self._player = StreamPlayer(self._played)
-        self._player_output = _Output({**widget.view(self._player.widget), "text/plain": ""})
-
     def _played(self) -> None:
         output, self._player_output = self._player_output, None
         if output is not None:
             with _harmless():
-                output.update({"text/plain": "", "text/html": ""})
+                output.update({"text/plain": "", "text/html": ""}, raw=True)
                 self._player.close()
 
 
@@ -217,30 +203,9 @@ def _meter(sent: float, total: float | None, elapsed: float) -> str:
     """Return the seconds of audio sent, as tqdm says it."""
     from tqdm import tqdm
 
-    if total is None:
-        shape = "{n:.1f} s [{elapsed}, {rate_noinv:.0f}×]"
-    else:
-        shape = "{percentage:3.0f}% {n:.1f}/{total:.1f} s [{elapsed}<{remaining}, {rate_noinv:.0f}×]"
+    of_total = "{percentage:3.0f}% {n:.1f}/{total:.1f} s [{elapsed}<{remaining}, {rate_noinv:.0f}×]"
+    shape = "{n:.1f} s [{elapsed}, {rate_noinv:.0f}×]" if total is None else of_total
     return str(tqdm.format_meter(sent, total, max(elapsed, 1e-3), bar_format=shape))
-
-
-# A program that runs cells keeps what came before a cell's end and drops what comes later. So a cell whose reply is
-# over does not end before its card is there.
-_open_views: list[_NotebookView] = []
-
-
-def _at_end_of_cell(view: _NotebookView) -> None:
-    if not _open_views:
-        frontend.shell().events.register("post_run_cell", _end_of_cell)
-    _open_views.append(view)
-
-
-def _end_of_cell(*_: Any) -> None:
-    with _harmless():
-        frontend.shell().events.unregister("post_run_cell", _end_of_cell)
-        for view in _open_views[:]:
-            view.finish_if_done()
-        _open_views.clear()
 
 
 # --- in a terminal ---------------------------------------------------------------------------------------------------
@@ -256,57 +221,38 @@ class _TerminalView:
     """View in a terminal: progress on stderr, words on stdout as they come."""
 
     def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self._bar: Any = None
-        self._said: dict[str, int] = {}
-        self._over = False
-
-    def start(self) -> None:
         from tqdm import tqdm
 
-        self._bar = tqdm(
-            total=self._reply.progress[1],
-            desc=say("Sending"),
-            unit="s",
-            leave=False,
-            file=sys.stderr,
-            bar_format=_bar_format(self._reply.progress[1]),
-        )
+        self._reply = reply
+        self._said: dict[str, int] = {}
+        total = reply.progress[1]
+        self._bar = tqdm(total=total, desc=say("Sending"), unit="s", leave=False, bar_format=_bar_format(total))
+
+    def start(self) -> None:
         self._reply.subscribe(self._take)
         io_thread.io_loop().call_soon_threadsafe(self._tick)
 
     def _tick(self) -> None:
-        if self._bar is None:
+        if self._bar.disable:  # closed
             return
         with _harmless():
-            sent, total = self._reply.progress
-            self._bar.total = total
-            self._bar.bar_format = _bar_format(total)
-            self._bar.n = sent
+            self._bar.n, self._bar.total = self._reply.progress
+            self._bar.bar_format = _bar_format(self._bar.total)
             self._bar.refresh()
         io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
 
     def _take(self, update: Any) -> None:
         with _harmless():
-            if isinstance(update, c.TextDelta):
-                self._end_bar()
-                said = self._said.get(update.item_id, 0)
-                if self._said and update.item_id not in self._said:
-                    sys.stdout.write("\n")
-                self._said[update.item_id] = len(update.whole)
-                sys.stdout.write(update.whole[said:])
-                sys.stdout.flush()
-            elif type(update).__name__ == "Finished" and not self._over:
-                self._over = True
-                self._end_bar()
-                if self._said:
-                    sys.stdout.write("\n")
-                    sys.stdout.flush()
-                # An error is raised where the reply is awaited; what is no error is printed here.
-                if self._reply.error is None and (problem := trouble(self._reply)):
-                    print(problem.replace("\n", " "), file=sys.stderr)
-
-    def _end_bar(self) -> None:
-        if self._bar is not None:
-            bar, self._bar = self._bar, None
-            bar.close()
+            match update:
+                case c.TextDelta(item_id=item_id, whole=whole):
+                    self._bar.close()
+                    gap = "\n" if self._said and item_id not in self._said else ""
+                    print(gap + whole[self._said.get(item_id, 0) :], end="", flush=True)
+                    self._said[item_id] = len(whole)
+                case Finished():
+                    self._bar.close()
+                    if self._said:
+                        print(flush=True)
+                    # An error is raised where the reply is awaited; what is no error is printed here.
+                    if self._reply.error is None and (problem := trouble(self._reply)):
+                        print(problem.replace("\n", " "), file=sys.stderr)

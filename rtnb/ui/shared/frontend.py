@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -77,46 +78,42 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
         return Frontend("none", False, False, False, False, "no IPython, no terminal")
     name, told_by = _by_signs(it, env)
     if name == "colab":
-        _switch_on_colab_widgets()
-    return Frontend(
-        name,
-        widgets=name in _WITH_WIDGETS,
-        microphone=name in _WITH_WIDGETS - {"vscode"},
-        live_messages=_takes_live_messages(),
-        person=name in {*_WITH_WIDGETS, "terminal"},
-        told_by=told_by,
-    )
+        with contextlib.suppress(Exception):
+            from google.colab import output
 
-
-_WITH_WIDGETS = {"colab", "jupyterlab", "notebook", "vscode", "voila"}
+            output.enable_custom_widget_manager()
+    widgets = name in ("colab", "jupyterlab", "notebook", "vscode", "voila")
+    microphone, person = widgets and name != "vscode", widgets or name == "terminal"
+    return Frontend(name, widgets, microphone, _takes_live_messages(), person, told_by)
 
 
 def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
     """Return the name of the front end of a kernel, and the evidence for it."""
-    # VS Code's Jupyter extension puts the notebook's path into the namespace, also where the kernel is Colab's.
-    if "__vsc_ipynb_file__" in (getattr(getattr(kernel_, "shell", None), "user_ns", None) or {}):
-        return "vscode", "__vsc_ipynb_file__ in the namespace"
-    if "google.colab" in sys.modules:
-        return "colab", "google.colab is loaded"
-    if not env.keys().isdisjoint(("COLAB_RELEASE_TAG", "COLAB_GPU", "COLAB_BACKEND_VERSION")):
-        return "colab", "COLAB_ in the environment"
     parent, inherited = _parent(env)
-    if "VOILA_REQUEST_URL" in env or env.get("SERVER_SOFTWARE", "").startswith("voila") or "voila" in parent:
-        return "voila", "Voilà's environment"
-    if "papermill" in parent:
-        return "papermill", "the parent process is papermill"
-    if any(word in parent for word in ("nbconvert", "nbclient", "jupyter-execute", "jupyter-run")):
-        return "nbclient", "the parent process runs notebooks"
-    if "JPY_SESSION_NAME" in env and not inherited:
+    served = "JPY_SESSION_NAME" in env and not inherited
+    runner = re.search("nbconvert|nbclient|jupyter-(execute|run)", parent)
+    notebook = re.search("jupyter[- ]notebook", parent)
+    colab = "COLAB_RELEASE_TAG", "COLAB_GPU", "COLAB_BACKEND_VERSION"
+    in_vscode = any(name.startswith("VSCODE_") for name in env)
+    namespace = getattr(getattr(kernel_, "shell", None), "user_ns", None) or {}
+    signs = (
+        # VS Code's Jupyter extension puts the notebook's path into the namespace, also where the kernel is Colab's.
+        ("vscode", "__vsc_ipynb_file__ in the namespace", "__vsc_ipynb_file__" in namespace),
+        ("colab", "google.colab is loaded", "google.colab" in sys.modules),
+        ("colab", "COLAB_ in the environment", not env.keys().isdisjoint(colab)),
+        ("voila", "Voilà's environment", "VOILA_REQUEST_URL" in env or "voila" in parent),
+        ("voila", "Voilà's environment", env.get("SERVER_SOFTWARE", "").startswith("voila")),
+        ("papermill", "the parent process is papermill", "papermill" in parent),
+        ("nbclient", "the parent process runs notebooks", runner),
         # A server that serves both shows whichever page was opened; most people open the one they started.
-        notebook = "jupyter-notebook" in parent or "jupyter notebook" in parent
-        return "notebook" if notebook else "jupyterlab", "JPY_SESSION_NAME and the server's command line"
-    # VSCODE_ variables are also in its terminals, from where a program may run notebooks; TERM_PROGRAM tells them.
-    if any(name.startswith("VSCODE_") for name in env) and env.get("TERM_PROGRAM") != "vscode":
-        return "vscode", "VSCODE_ in the environment"
-    if any(word in parent for word in ("jupyter-console", "jupyter console", "qtconsole")):
-        return "terminal", "the parent process is a console"
-    return "headless", "a kernel without a server's session"
+        ("notebook", "JPY_SESSION_NAME and the server's command line", served and notebook),
+        ("jupyterlab", "JPY_SESSION_NAME and the server's command line", served),
+        # VSCODE_ variables are also in its terminals, from where a program may run notebooks; TERM_PROGRAM tells them.
+        ("vscode", "VSCODE_ in the environment", in_vscode and env.get("TERM_PROGRAM") != "vscode"),
+        ("terminal", "the parent process is a console", re.search("jupyter[- ]console|qtconsole", parent)),
+    )
+    unsigned = "headless", "a kernel without a server's session"
+    return next(((name, told_by) for name, told_by, seen in signs if seen), unsigned)
 
 
 def _takes_live_messages() -> bool:
@@ -137,16 +134,7 @@ def _parent(env: Mapping[str, str]) -> tuple[str, bool]:
         import psutil  # a dependency of ipykernel
 
         parent = psutil.Process().parent()
-        if parent is None:
-            return "", False
         name = env.get("JPY_SESSION_NAME")
         return " ".join(parent.cmdline()), name is not None and parent.environ().get("JPY_SESSION_NAME") == name
-    except Exception:  # not permitted, or gone: then only the environment speaks
+    except Exception:  # there is none, it may not be asked, or is gone: then only the environment speaks
         return "", False
-
-
-def _switch_on_colab_widgets() -> None:
-    with contextlib.suppress(Exception):
-        from google.colab import output
-
-        output.enable_custom_widget_manager()

@@ -16,6 +16,9 @@ from typing import Any
 
 _KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
 
+# Sends the pages one message with its binary part, as `ipywidgets.Widget.send` does.
+Send = Callable[[dict[str, Any], list[bytes] | None], None]
+
 _log = logging.getLogger("rtnb")
 
 
@@ -47,17 +50,11 @@ class KernelLink:
         lost: Count of messages of pages that arrived out of turn and had to be asked for again.
     """
 
-    def __init__(
-        self,
-        send: Callable[[dict[str, Any], list[bytes] | None], None],
-        on_message: Callable[[FromPage], None],
-    ) -> None:
-        self._send = send
-        self._on_message = on_message
-        self._outgoing = threading.Lock()
-        self._incoming = threading.Lock()
+    def __init__(self, send: Send, on_message: Callable[[FromPage], None]) -> None:
+        self._send, self._on_message = send, on_message
+        self._outgoing, self._incoming = threading.Lock(), threading.Lock()
         self._n = 0
-        self._kept: deque[tuple[int, dict[str, Any], list[bytes] | None, int]] = deque()
+        self._kept: deque[tuple[dict[str, Any], list[bytes] | None]] = deque()
         self._kept_bytes = 0
         self._expected: dict[str, int] = {}
         self.lost = 0
@@ -73,28 +70,25 @@ class KernelLink:
         """
         with self._outgoing:  # the numbers must leave in order
             self._n += 1
-            content = {"kind": kind, "n": self._n, **fields}
-            if to is not None:
-                content["to"] = to
+            content = {"kind": kind, "n": self._n, **fields} | ({} if to is None else {"to": to})
             sent = list(buffers) or None
-            size = 200 + sum(map(len, buffers))
-            self._kept.append((self._n, content, sent, size))
-            self._kept_bytes += size
+            self._kept.append((content, sent))
+            self._kept_bytes += _size(buffers)
             while self._kept_bytes > _KEPT_BYTES:
-                self._kept_bytes -= self._kept.popleft()[3]
+                self._kept_bytes -= _size(self._kept.popleft()[1] or ())
             self._out(content, sent)
 
     def welcome(self, page: str, **fields: Any) -> None:
         """Send a page the number of the last message, and all it must know to begin."""
         with self._outgoing:
-            self._out({"kind": "welcome", "to": page, "n": self._n, **fields}, None)
+            self._out({"kind": "welcome", "to": page, "n": self._n, **fields})
 
     def heartbeat(self, *, on: bool) -> None:
         """Send the pages a heartbeat; `on` promises another one within seconds."""
         with self._outgoing:
-            self._out({"kind": "beat", "on": on, "last": self._n}, None)
+            self._out({"kind": "beat", "on": on, "last": self._n})
 
-    def _out(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
+    def _out(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         try:
             self._send(content, buffers)
         except Exception:  # a closed widget, a front end that went away: the call itself goes on
@@ -105,43 +99,41 @@ class KernelLink:
         if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
             return
         page = str(content.get("page", ""))
+        fields = {name: value for name, value in content.items() if name not in ("kind", "n", "page", "ack")}
         with self._incoming:
-            if content["kind"] == "again":
-                self._again(page, int(content.get("from", 0)))
-                return
-            if content["kind"] == "bye":  # nobody is there any more to be asked for what is missing before it
-                self._on_message(FromPage("bye", _fields(content), (), page))
-                return
-            expected = self._expected.setdefault(page, 1)
-            if content["kind"] == "probe":
-                missing = int(content.get("upto", 0)) >= expected
-                self._out({"kind": "again", "to": page, "from": expected}, None) if missing else self._ack(page)
-                return
-            n = int(content.get("n", 0))
-            if n > expected:
-                self.lost += n - expected
-                self._out({"kind": "again", "to": page, "from": expected}, None)
-                return
-            if n < expected:
-                self._ack(page)
-                return
-            self._expected[page] = expected + 1
-            if content.get("ack"):
-                self._ack(page)
-            # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
-            copies = tuple(bytes(buffer) for buffer in buffers or ())
-            self._on_message(FromPage(content["kind"], _fields(content), copies, page))
+            expected, n = self._expected.setdefault(page, 1), int(content.get("n", 0))
+            match content["kind"]:
+                case "again":
+                    self._again(page, int(content.get("from", 0)))
+                case "bye":  # nobody is there any more to be asked for what is missing before it
+                    self._on_message(FromPage("bye", fields, (), page))
+                case "probe" if int(content.get("upto", 0)) >= expected:
+                    self._ask_again(page)
+                case kind if kind == "probe" or n < expected:
+                    self._ack(page)
+                case _ if n > expected:
+                    self.lost += n - expected
+                    self._ask_again(page)
+                case kind:
+                    self._expected[page] = n + 1
+                    if content.get("ack"):
+                        self._ack(page)
+                    # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
+                    copies = tuple(bytes(buffer) for buffer in buffers or ())
+                    self._on_message(FromPage(kind, fields, copies, page))
+
+    def _ask_again(self, page: str) -> None:
+        self._out({"kind": "again", "to": page, "from": self._expected[page]})
 
     def _ack(self, page: str) -> None:
-        self._out({"kind": "ack", "to": page, "upto": self._expected[page] - 1}, None)
+        self._out({"kind": "ack", "to": page, "upto": self._expected[page] - 1})
 
     def _again(self, page: str, start: int) -> None:
         with self._outgoing:
-            for n, content, buffers, _ in self._kept:
-                if n >= start:
+            for content, buffers in self._kept:
+                if content["n"] >= start:
                     self._out({**content, "to": content.get("to", page)}, buffers)
 
 
-def _fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a message without those that the link itself needs."""
-    return {k: v for k, v in content.items() if k not in ("kind", "n", "page", "ack")}
+def _size(buffers: Sequence[bytes]) -> int:
+    return 200 + sum(map(len, buffers))

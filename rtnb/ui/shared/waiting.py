@@ -11,6 +11,7 @@ A kernel runs one request after the other, so while a cell runs, what the page s
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +36,7 @@ def hear_while_busy(widget: Any) -> bool:
         Whether this kernel has subshells; False changes nothing. The page may still not use them.
     """
     kernel = frontend.kernel()
-    if kernel is None or not getattr(kernel, "_supports_kernel_subshells", False):
+    if not getattr(kernel, "_supports_kernel_subshells", False):
         return False
     # The kernel asks the comm which subshell its messages belong to; ours leaves it to the page.
     widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
@@ -43,7 +44,7 @@ def hear_while_busy(widget: Any) -> bool:
 
 
 _watched: Any = None  # the shell whose cells are watched
-_free_since: float | None = None  # None while a cell runs
+_free_since = -math.inf  # as long as they are not; `math.inf` while a cell runs
 
 
 def watch_cells() -> None:
@@ -52,18 +53,14 @@ def watch_cells() -> None:
     shell = getattr(frontend.kernel(), "shell", None)
     if shell is not None and shell is not _watched:
         _watched = shell
-        shell.events.register("pre_run_cell", _cell_runs)
-        shell.events.register("post_run_cell", _cell_is_over)
+        _note_free_since(math.inf)
+        shell.events.register("pre_run_cell", lambda *_: _note_free_since(math.inf))
+        shell.events.register("post_run_cell", lambda *_: _note_free_since(time.monotonic()))
 
 
-def _cell_runs(*_: Any) -> None:
+def _note_free_since(since: float) -> None:
     global _free_since
-    _free_since = None
-
-
-def _cell_is_over(*_: Any) -> None:
-    global _free_since
-    _free_since = time.monotonic()
+    _free_since = since
 
 
 def free_seconds() -> float:
@@ -71,9 +68,7 @@ def free_seconds() -> float:
 
     0 while one runs, infinity where there are no cells or they are not watched.
     """
-    if _watched is None:
-        return float("inf")
-    return 0.0 if _free_since is None else time.monotonic() - _free_since
+    return max(0.0, time.monotonic() - _free_since)
 
 
 def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds: float = 6.0) -> bool:
@@ -91,17 +86,13 @@ def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds:
     kernel = frontend.kernel()
     if kernel is None:
         return done()
-    take = _taking(kernel) if hasattr(kernel, "msg_queue") else _pause
+    take = _taking(kernel) if hasattr(kernel, "msg_queue") else lambda: time.sleep(_PAUSE_SECONDS)
     end = time.monotonic() + seconds
     while not done():
         if not there() and time.monotonic() > end:
             return False
         take()
     return True
-
-
-def _pause() -> None:
-    time.sleep(_PAUSE_SECONDS)
 
 
 def _taking(kernel: Any) -> Callable[[], None]:
@@ -113,8 +104,7 @@ def _taking(kernel: Any) -> Callable[[], None]:
         await asyncio.sleep(_PAUSE_SECONDS)
         others = []
         while not kernel.msg_queue.empty():
-            entry = kernel.msg_queue.get_nowait()
-            _, dispatch, args = entry
+            _, dispatch, args = entry = kernel.msg_queue.get_nowait()
             if args and _kind(kernel, args[0]) in _COMM:
                 await dispatch(*args)
                 # Handling it made it the parent of whatever the cell prints next.

@@ -12,7 +12,7 @@ from typing import Any
 from rtnb import html
 from rtnb.audio import Clip, samples
 from rtnb.texts import language
-from rtnb.ui.shared import waiting
+from rtnb.ui.shared import frontend, waiting
 
 # Files in front of those that a widget names.
 _SCRIPTS = ("words", "icons", "elements", "pcm")
@@ -30,10 +30,8 @@ def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
         *names: Paths of files in `rtnb/ui`; the last one has the default export.
         texts: Tables of `zh.toml` that are put in front as `const CHINESE`, the Chinese of each English sentence.
     """
-    parts = [_read(name) for name in names]
-    if texts:
-        parts.insert(0, f"const CHINESE = {json.dumps(language.chinese(*texts), ensure_ascii=False)};\n")
-    return "\n".join(parts)
+    chinese = [f"const CHINESE = {json.dumps(language.chinese(*texts), ensure_ascii=False)};\n"] if texts else []
+    return "\n".join([*chinese, *map(_read, names)])
 
 
 def css(*names: str) -> str:
@@ -58,12 +56,11 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     import anywidget
     import traitlets
 
-    folder = name.lower()
-    traits: dict[str, Any] = {"language": traitlets.Unicode(), "setup": traitlets.Dict(), "state": traitlets.Dict()}
-    members: dict[str, Any] = {key: trait.tag(sync=True) for key, trait in traits.items()}
+    kinds = {"language": traitlets.Unicode, "setup": traitlets.Dict, "state": traitlets.Dict}
+    members: dict[str, Any] = {key: kind().tag(sync=True) for key, kind in kinds.items()}
     paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
     members["_esm"] = esm(*(f"{path}.js" for path in paths), texts=texts)
-    members["_css"] = css("shared/theme.css", f"{folder}/{folder}.css")
+    members["_css"] = css("shared/theme.css", "{0}/{0}.css".format(name.lower()))
     return type(name, (anywidget.AnyWidget,), members)
 
 
@@ -92,6 +89,46 @@ def sentence(text: str) -> str:
     return html.root(f"<p>{escape(text)}</p>")
 
 
-def sample(name: bool | str, default: str) -> Clip | None:
-    """Return the shipped recording that stands in until the user has given one: the default, a named one, or none."""
-    return None if name is False else samples()[default if name is True else name]
+class Shown:
+    """Base of what a widget shows. The widget is made when it is shown for the first time."""
+
+    _widget: Any = None
+    _shown_in: int | None = None
+
+    def _make(self) -> Any:
+        raise NotImplementedError
+
+    def _display_(self) -> Any:
+        """Return the widget, which is also what marimo shows."""
+        if self._widget is None:
+            self._widget = self._make()
+        return self._widget
+
+    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+        if self._widget is not None:  # before it is shown, no page is there to be sent anything
+            self._widget.send(content, buffers)
+
+
+class Box(Shown):
+    """Base of a box that takes recordings; a shipped one stands in until the user has given one.
+
+    Args:
+        sample: True for the default, the name of another one, or False for none.
+        default: The default's name.
+    """
+
+    def __init__(self, sample: bool | str, default: str) -> None:
+        self._sample: Clip | None = None if sample is False else samples()[default if sample is True else sample]
+
+    def _sentences(self) -> tuple[str, str]:
+        """Return the sentence that stands in a saved notebook, and HTML for where no widgets are shown."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        where = frontend.detect()
+        again, plain = self._sentences()
+        if not (where.widgets and where.person):
+            return {"text/plain": repr(self), "text/html": plain}
+        if self._shown_in == frontend.cell():
+            return {"text/plain": repr(self)}
+        return {"text/plain": repr(self), "text/html": sentence(again), **view(self._display_())}

@@ -57,30 +57,27 @@ class _Arriving:
     pieces: int
     next: int = 0
     written: int = 0
-    asked_for: int = -1
+    asked: bool = False
     digest: Any = field(default_factory=hashlib.sha256)
 
 
+@dataclass(eq=False)
 class Transfers:
     """Files on their way.
 
     Args:
-        send: Sends the page one message.
-        take: Takes a file that is whole: `take(key, file)`.
-        has: Whether a file is whole already, by its key.
+        _send: Sends the page one message.
+        _take: Takes a file that is whole: `take(key, file)`.
+        _has: Whether a file is whole already, by its key.
 
     Attributes:
         arriving: The files on their way, by their key.
     """
 
-    def __init__(
-        self,
-        send: Callable[[dict[str, Any]], None],
-        take: Callable[[str, UploadedFile], None],
-        has: Callable[[str], bool],
-    ) -> None:
-        self.arriving: dict[str, _Arriving] = {}
-        self._send, self._take, self._has = send, take, has
+    _send: Callable[[dict[str, Any]], None]
+    _take: Callable[[str, UploadedFile], None]
+    _has: Callable[[str], bool]
+    arriving: dict[str, _Arriving] = field(default_factory=dict, init=False)
 
     def begin(self, key: str, name: str, content: Mapping[str, Any]) -> None:
         """Make room for a file."""
@@ -97,8 +94,8 @@ class Transfers:
         data = bytes(buffers[0]) if buffers else b""
         if number > file.next or not _proved(data, content):
             # One request for each hole: what was under way behind it arrives in vain and must not ask again.
-            if file.asked_for != file.next or number == file.next:
-                file.asked_for = file.next
+            if not file.asked or number == file.next:
+                file.asked = True
                 self._send({"kind": "again", "id": key, "next": file.next})
             return
         with open(file.path, "ab") as out:
@@ -106,16 +103,16 @@ class Transfers:
         file.digest.update(data)
         file.written += len(data)
         file.next += 1
-        file.asked_for = -1
+        file.asked = False
         if file.next < file.pieces:
             self.answer(key)
             return
         del self.arriving[key]
-        if file.written != file.bytes:
+        if file.written == file.bytes:
+            self._take(key, UploadedFile(file.name, file.path, file.bytes, file.digest.hexdigest()))
+            self._send({"kind": "ack", "id": key, "next": file.pieces})
+        else:
             self.fail(key, "short", f"{file.written} / {file.bytes} B")
-            return
-        self._take(key, UploadedFile(file.name, file.path, file.bytes, file.digest.hexdigest()))
-        self._send({"kind": "ack", "id": key, "next": file.pieces})
 
     def answer(self, key: str, *, answer: bool = False) -> None:
         """Say which piece comes next; `answer` where the page has asked."""

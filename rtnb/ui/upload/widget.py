@@ -54,12 +54,12 @@ def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = Fal
     return box
 
 
-class UploadBox:
+class UploadBox(widget.Box):
     """Box to upload recordings in. The last line of a cell shows it; it never waits."""
 
     def __init__(self, *, multiple: bool = True, sample: bool | str = True) -> None:
+        super().__init__(sample, "talk")
         self._multiple = multiple
-        self._sample = widget.sample(sample, "talk")
         self._lock = threading.RLock()
         self._receiving = threading.Lock()  # the page's messages one at a time, whichever threads they come on
         self._files: dict[str, UploadedFile] = {}
@@ -67,10 +67,7 @@ class UploadBox:
         self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
         self._transfers = Transfers(self._send, self._take, lambda key: key in {**self._files, **self._checking})
         self._clips: dict[Path, Clip] = {}
-        self._widget: Any = None
-        self._shown_in: int | None = None
-        self._waiting = False
-        self._went_on = False
+        self._waiting = self._went_on = False
         self._page_there = False  # whether any page has sent anything
 
     # --- what is in it
@@ -89,9 +86,9 @@ class UploadBox:
             AudioError: Files were uploaded and none of them can be read.
             InputError: Nothing was uploaded and there is no sample.
         """
-        good = [file for file in self.files if file.error is None]
+        good: list[Path | Clip] = [file.path for file in self.files if file.error is None]
         if good:
-            return [file.path for file in good]
+            return good
         if broken := [file.error for file in self.files if file.error is not None]:
             raise broken[-1]
         if self._sample is not None:
@@ -130,32 +127,15 @@ class UploadBox:
 
     # --- how it shows itself
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where = frontend.detect()
-        if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": self._html()}
-        if self._shown_in is not None and self._shown_in == frontend.cell():
-            return {"text/plain": repr(self)}
-        again = widget.sentence(say("Upload box: run this cell to use it."))
-        return {"text/plain": repr(self), "text/html": again, **widget.view(self._show())}
-
-    def _display_(self) -> Any:
-        """Return what marimo shows."""
-        return self._show()
-
-    def _html(self) -> str:
+    def _sentences(self) -> tuple[str, str]:
         lines = [say('Here no box can be shown. Give a path instead: rtnb.ask("my.m4a", …).')]
         if (sample := self._sample) is not None and not self._files:
             lines.append(say(_UNTIL_THEN, name=sample.name, seconds=f"{sample.seconds:.1f}"))
-        return html.notice(" ".join(lines))
+        return say("Upload box: run this cell to use it."), html.notice(" ".join(lines))
 
-    def _show(self) -> Any:
-        if self._widget is None:
-            scripts = ("leaving", "upload/sending", "upload/upload")
-            made = widget.widget_class("Upload", scripts, texts=("upload",))
-            setup = {"multiple": self._multiple}
-            self._widget = widget.make(made, self._receive, setup=setup, state=self._state_for_page())
-        return self._widget
+    def _make(self) -> Any:
+        made = widget.widget_class("Upload", ("leaving", "upload/sending", "upload/upload"), texts=("upload",))
+        return widget.make(made, self._receive, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
         with self._lock:
@@ -182,50 +162,48 @@ class UploadBox:
 
     def _receive(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
         """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
-        if isinstance(content, Mapping):
-            with self._receiving:
-                self._obey(content, buffers)
-
-    def _obey(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        if not isinstance(content, Mapping):
+            return
         key = str(content.get("id", ""))
-        try:
-            match content.get("kind"):
-                case "hello":
-                    self._page_there = True
-                case "begin":
-                    self._begin(key, content)
-                case "piece":
-                    self._transfers.piece(key, content, buffers)
-                case "where":
-                    self._transfers.answer(key, answer=True)
-                case "remove":
-                    self._remove(key)
-                case "bye":
-                    self._give_up(content.get("files") or ())
-                case "listen":
-                    self._listen(key)
-                case "goon":
-                    self._went_on = True
-        except OSError as error:  # the disk is full, the folder is gone
-            self._transfers.arriving.pop(key, None)
-            self._transfers.fail(key, "disk", error.strerror or str(error))
+        with self._receiving:
+            try:
+                self._obey(key, content, buffers)
+            except OSError as error:  # the disk is full, the folder is gone
+                self._transfers.arriving.pop(key, None)
+                self._transfers.fail(key, "disk", error.strerror or str(error))
+
+    def _obey(self, key: str, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        match content.get("kind"):
+            case "hello":
+                self._page_there = True
+            case "begin":
+                self._begin(key, content)
+            case "piece":
+                self._transfers.piece(key, content, buffers)
+            case "where":
+                self._transfers.answer(key, answer=True)
+            case "remove":
+                self._remove(key)
+            case "bye":
+                self._give_up(content.get("files") or ())
+            case "listen":
+                self._listen(key)
+            case "goon":
+                self._went_on = True
 
     def _begin(self, key: str, content: Mapping[str, Any]) -> None:
         name = str(content.get("name") or "recording")
         with self._lock:
-            again = any(file.name == name for file in self._given_up.values())
             self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
-        if again:
-            self._tell_page()
+        self._tell_page()
         self._transfers.begin(key, name, content)
 
     def _remove(self, key: str) -> None:
         with self._lock:
             self._transfers.drop(key)
-            for files in (self._files, self._checking):
-                if (file := files.pop(key, None)) is not None:
-                    file.path.unlink(missing_ok=True)
-                    self._clips.pop(file.path, None)
+            if (file := self._files.pop(key, None) or self._checking.pop(key, None)) is not None:
+                file.path.unlink(missing_ok=True)
+                self._clips.pop(file.path, None)
             self._given_up.pop(key, None)
         self._tell_page()
 
@@ -247,10 +225,6 @@ class UploadBox:
         elif key in self._files:
             # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
             self._send({"kind": "audio", "id": key}, [self._files[key].path.read_bytes()])
-
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
-        if self._widget is not None:
-            self._widget.send(content, buffers)
 
     # --- when a file is there
 
@@ -278,8 +252,7 @@ class UploadBox:
         if not where.person or not where.widgets:
             return
         if where.name == "colab":
-            self._upload_by_colab()
-            return
+            return self._upload_by_colab()
         from IPython.display import display
 
         self._waiting = True
