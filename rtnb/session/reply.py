@@ -16,13 +16,12 @@ from rtnb.money.meter import Reservation
 from rtnb.protocol import conversation as c
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
+from rtnb.texts.files import save_file
 from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
     from rtnb.timeline.timeline import Timeline
-
-__all__ = ["Approval", "Delta", "Finished", "Reply", "TurnState"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,8 @@ class Reply(Stream["Reply", Delta]):
 
     Attributes:
         session: The session it belongs to.
+        source: Who answered: `"openai"`, `"practice"`, `"replay"` or the host's name.
+        model: The model that answered.
         responses: Its responses, in order.
         tool_calls: The functions that were called, in order, with what they gave.
         approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
@@ -152,13 +153,13 @@ class Reply(Stream["Reply", Delta]):
     def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:
         super().__init__(turn.future)
         self.session = session
+        self.source: str = session.source
+        self.model: str = session.model
         self.responses = turn.responses
         self.tool_calls = turn.tool_calls
         self.approvals = turn.approvals
         self.warnings = turn.warnings
-        self._turn = turn
-        self._cancel = cancel
-        turn.reply = self
+        self._turn, self._cancel, turn.reply = turn, cancel, self
 
     @property
     def progress(self) -> tuple[float, float | None]:
@@ -183,9 +184,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def transcript(self) -> str | None:
         """Words of the user, where transcription is on. None otherwise, or not yet."""
-        found = [turn for turn in self._turn.items.values() if turn is not None]
-        words = [turn.transcript for turn in found if turn.spoken and turn.transcript]
-        return " ".join(words) or None
+        return " ".join(t.transcript for t in self._turn.items.values() if t and t.spoken and t.transcript) or None
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -210,28 +209,16 @@ class Reply(Stream["Reply", Delta]):
     @property
     def status(self) -> str:
         """`"sending"`, `"in_progress"`, `"completed"`, `"cancelled"`, `"incomplete"` or `"failed"`."""
-        if self.done and isinstance(self.error, RtnbError) and not isinstance(self.error, ResponseFailed):
+        if not self.done:
+            return "in_progress" if self.responses else "sending"
+        if isinstance(self.error, RtnbError) and not isinstance(self.error, ResponseFailed):
             return "failed"
-        if self._turn.cancelled and self.done:
-            return "cancelled"
-        if not self.responses:
-            return "cancelled" if self.done else "sending"
-        return self.responses[-1].status if self.done else "in_progress"
+        return "cancelled" if self._turn.cancelled or not self.responses else self.responses[-1].status
 
     @property
     def status_details(self) -> dict[str, Any] | None:
         """Words of the server on a status other than completed. None where it gave none."""
         return self.responses[-1].status_details if self.responses else None
-
-    @property
-    def source(self) -> str:
-        """Name of who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
-        return self.session.source
-
-    @property
-    def model(self) -> str:
-        """Model that answered."""
-        return self.session.model
 
     @property
     def seconds_to_first_sound(self) -> float | None:
@@ -266,17 +253,13 @@ class Reply(Stream["Reply", Delta]):
 
         Raises:
             AudioError: If there is no audio yet, or the format cannot be written.
+            InputError: If the words cannot be written there.
         """
-        path = Path(path)
-        if path.suffix.lower() in (".txt", ".md"):
-            path.write_text(self.text + "\n", encoding="utf-8")
-            return path
+        if Path(path).suffix.lower() in (".txt", ".md"):
+            return save_file(path, self.text + "\n")
         if (audio := self.audio) is None:
-            raise AudioError(
-                "The answer has no sound. Ask with modalities='audio', or save its words to a .txt file.",
-                name=str(path),
-                problem="no sound",
-            )
+            sentence = "The answer has no sound. Ask with modalities='audio', or save its words to a .txt file."
+            raise AudioError(sentence, name=str(path), problem="no sound")
         return audio.save(path)
 
     def timeline(self) -> Timeline:
