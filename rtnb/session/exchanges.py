@@ -24,9 +24,15 @@ BENIGN_CODES = frozenset(
 _UPDATE_WAIT_SECONDS = 5.0
 
 
-def is_type(*types: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:
-    """Return a function that says whether an event is of one of these types, and about this item."""
-    return lambda event: event["type"] in types and (item_id is None or event.get("item_id") == item_id)
+def is_type(*types: str, item_id: str | None = None, **item: Any) -> Callable[[dict[str, Any]], bool]:
+    """Return a test of whether an event is of one of these types, about this item or one with these fields."""
+
+    def answers(event: dict[str, Any]) -> bool:
+        about = event.get("item") or {}
+        like = all(about.get(name) == value for name, value in item.items())
+        return event["type"] in types and like and (item_id is None or event.get("item_id") == item_id)
+
+    return answers
 
 
 def message(role: str, words: str) -> dict[str, Any]:

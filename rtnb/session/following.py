@@ -17,14 +17,10 @@ from rtnb.money.meter import next_input
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.context import TurnContext
+from rtnb.session.exchanges import is_type
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
-
-__all__ = [
-    *("TOOL_ROUNDS", "Sent", "calls_ours", "ended", "expect_item", "follow", "judge", "next_response"),
-    *("reserve", "respond", "send_approval", "updates_of"),
-]
 
 Sent = list[asyncio.Task[Any]]
 """Parts that were sent; a task fails if the server refuses its part."""
@@ -68,9 +64,12 @@ def expect_item(
     return task
 
 
-def _item_of_type(type_: str) -> Callable[[dict[str, Any]], bool]:
-    """Return a function that says whether an event announces an item of this type."""
-    return lambda event: event["type"] == "conversation.item.added" and (event.get("item") or {}).get("type") == type_
+def create_item(
+    context: TurnContext, turn: TurnState, item: Mapping[str, Any], doing: str, **like: Any
+) -> asyncio.Task[Any]:
+    """Send an item of this turn, without waiting for the server to announce one like it."""
+    added = is_type("conversation.item.added", **like)
+    return expect_item(context, turn, client_events.item_create(item), added, doing)
 
 
 def reserve(context: TurnContext, turn: TurnState) -> None:
@@ -190,8 +189,7 @@ async def follow(
         if response.status == "failed" and not turn.cancelled:
             tries += 1
             told = context.channel.conversation.rate_limits
-            seconds = limits.wait_after(details.get("error") or {}, told, tries)
-            if seconds is not None:
+            if (seconds := limits.wait_after(details.get("error") or {}, told, tries)) is not None:
                 # The question is in the conversation already: only the answer is asked for once more.
                 _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
                 await asyncio.sleep(seconds)
@@ -245,21 +243,16 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     defined = {tool.get("name") for tool in context.tools if isinstance(tool, Mapping)}
     calls = [call for call in calls if call.get("name") not in defined]
     begun = context.channel.seconds
+    run = context.tools.run
     done = await asyncio.gather(
-        *(
-            context.tools.run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "")
-            for call in calls
-        )
+        *(run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls)
     )
     turn.tool_calls += done
     turn.tool_rounds.append((begun, context.channel.seconds))
     for call, ran in zip(calls, done, strict=True):
         context.listeners.tell(ToolRan(call.get("id") or "", ran))
-    outputs = [
-        client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")) for ran in done
-    ]
-    added = _item_of_type("function_call_output")
-    return [expect_item(context, turn, event, added, "a tool's result") for event in outputs]
+    outputs = [client_events.function_call_output(ran.call_id, ran.output or "") for ran in done]
+    return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
 async def _approved(context: TurnContext, turn: TurnState, response: c.Response) -> bool:
@@ -292,8 +285,8 @@ def send_approval(
 ) -> asyncio.Task[Any]:
     """Send whether an MCP tool may be called."""
     item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
-    event = client_events.item_create({**item, "reason": reason} if reason else item)
-    return expect_item(context, turn, event, _item_of_type("mcp_approval_response"), "an approval")
+    item |= {"reason": reason} if reason else {}
+    return create_item(context, turn, item, "an approval", type=item["type"])
 
 
 async def next_response(context: TurnContext, turn: TurnState, after: c.Response | None) -> bool:
@@ -319,11 +312,8 @@ def judge(turn: TurnState) -> None:
     details = response.status_details or {}
     if response.status == "failed":
         error = details.get("error") or {}
-        code = error.get("code") or error.get("type")
-        said = error.get("message") or "it gave no reason"
-        remedy = _REMEDIES.get(
-            str(code), "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
-        )
+        code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
+        remedy = _REMEDIES.get(str(code), _ASK_AGAIN)
         raise ResponseFailed(f"The server could not answer: {said} {remedy}", reply=turn.reply, code=code)
     reason = details.get("reason") or "no reason given"
     if response.status == "incomplete":
@@ -332,6 +322,7 @@ def judge(turn: TurnState) -> None:
         turn.warnings.append(f"The answer was cancelled ({reason}).")
 
 
+_ASK_AGAIN = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
 _REMEDIES = {
     "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing.",
     "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for less.",

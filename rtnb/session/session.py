@@ -21,21 +21,18 @@ from rtnb.money.meter import Meter, Reservation
 from rtnb.protocol import conversation as c
 from rtnb.protocol import frames
 from rtnb.session import following, settings, turn
-from rtnb.session.exchanges import BENIGN_CODES
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import read_parts
 from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
-from rtnb.session.updates import Closed, Listener, Reconnecting
+from rtnb.session.updates import Listener
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport, open_websocket
 
 if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
-
-__all__ = ["BENIGN_CODES", "Closed", "Reconnecting", "Reply", "Session"]
 
 
 class Session(Requests):
@@ -70,17 +67,9 @@ class Session(Requests):
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
+        opener = open_transport or functools.partial(open_websocket, where)
         self.lifecycle = Lifecycle(
-            where,
-            open_transport or functools.partial(open_websocket, where),
-            model,
-            wanted,
-            self.tools,
-            Meter(budget),
-            decide=approve,
-            reconnect=reconnect,
-            verbose=verbose,
-            unasked=self._take_unasked,
+            where, opener, model, wanted, self.tools, Meter(budget), approve, reconnect, verbose, self._take_unasked
         )
         self.warnings = self.lifecycle.warnings
         self.log = self.lifecycle.channel.log

@@ -17,20 +17,10 @@ from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol import conversation as c
+from rtnb.session import following
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
-from rtnb.session.following import (
-    Sent,
-    ended,
-    expect_item,
-    follow,
-    judge,
-    next_response,
-    reserve,
-    respond,
-    send_approval,
-    updates_of,
-)
+from rtnb.session.following import Sent, expect_item, follow, reserve, respond, updates_of
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 
@@ -58,25 +48,18 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
     async with updates_of(context) as updates:
         reserve(context, turn)
         detection = context.turn_detection()
+        by_hand = ending = detection is None
         sent: Sent = []
-        if detection is None:
-            for count, step in enumerate(steps, 1):
-                sent += await _send(context, turn, step)
-                if isinstance(step, Recording) and not await _takes_commits(context, turn, sent):
-                    for rest in steps[count:]:
-                        sent += await _send(context, turn, rest, ending=False)
-                    await _end_by_detection(context, turn, context.turn_detection() or {}, settings, updates, sent)
-                    break
-            else:
-                await respond(context, turn, settings, sent)
-            turn.progress = (turn.progress[0], turn.progress[0])
+        for step in steps if by_hand else sorted(steps, key=lambda step: isinstance(step, Recording)):
+            sent += await _send(context, turn, step, ending=ending)
+            if ending and isinstance(step, Recording):
+                ending = await _takes_commits(context, turn, sent)
+        if ending or not any(isinstance(step, Recording) for step in steps):
+            await respond(context, turn, settings, sent)
         else:
-            for step in sorted(steps, key=lambda step: isinstance(step, Recording)):
-                sent += await _send(context, turn, step, ending=False)
-            if any(isinstance(step, Recording) for step in steps):
-                await _end_by_detection(context, turn, detection, settings, updates, sent)
-            else:
-                await respond(context, turn, settings, sent)
+            await _end_by_detection(context, turn, detection or context.own_detection or {}, settings, updates, sent)
+        if by_hand:
+            turn.progress = (turn.progress[0], turn.progress[0])
         await follow(context, turn, settings, updates)
 
 
@@ -97,18 +80,11 @@ async def take_side(context: TurnContext, turn: TurnState, settings: dict[str, A
     try:
         async with updates_of(context) as updates:
             turn.asked_at = context.channel.seconds
-            begun = context.channel.expect(
-                event,
-                lambda e: (
-                    e["type"] == "response.created"
-                    and (e["response"].get("metadata") or {}).get("rtnb_side") == event["event_id"]
-                ),
-                "the side response",
-            )
+            begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
             context.queue.sent(turn)
             await begun
-            await ended(turn.responses[-1], updates)
-            judge(turn)
+            await following.ended(turn.responses[-1], updates)
+            following.judge(turn)
     finally:
         context.router.sides.pop(event["event_id"], None)
 
@@ -128,9 +104,9 @@ async def take_approved(
     async with updates_of(context) as updates:
         reserve(context, turn)
         context.router.claim(turn)
-        sent = [send_approval(context, turn, approval, yes, reason) for approval in approvals]
+        sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
         context.queue.sent(turn)
-        if not await next_response(context, turn, None):
+        if not await following.next_response(context, turn, None):
             await respond(context, turn, {}, sent)
         await follow(context, turn, {}, updates)
 
@@ -163,12 +139,8 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
 async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
     """Send one part, without waiting for the server to take it."""
     if isinstance(step, Message):
-        event = client_events.item_create(client_events.message("user", step.content))
-
-        def answers(event: Mapping[str, Any]) -> bool:
-            return event["type"] == "conversation.item.added" and (event.get("item") or {}).get("role") == "user"
-
-        return [expect_item(context, turn, event, answers, "a message")]
+        item = client_events.message("user", step.content)
+        return [following.create_item(context, turn, item, "a message", role="user")]
     await _send_audio(context, turn, step.source)
     return [_commit(context, turn)] if ending else []
 

@@ -71,18 +71,13 @@ class Channel:
         tell: Callable[[Update], None],
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
-        *,
         verbose: bool = False,
     ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
-        self._where = where
-        self._open = open_transport
-        self._tell = tell
-        self._unread = unread
-        self._silent = silent
+        self._where, self._open, self._verbose = where, open_transport, verbose
+        self._tell, self._unread, self._silent = tell, unread, silent
         self._received_at = 0.0  # when the last frame came
-        self._verbose = verbose
         # What is printed from the I/O thread belongs to the cell that opened the session.
         self._context = contextvars.copy_context()
         self._born = time.perf_counter()
