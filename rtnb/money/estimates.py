@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -107,29 +107,20 @@ def estimate(
     # New is what the user adds at each turn. All else was read, or said, in an earlier one.
     text_new, audio_new = fixed + typed * turns, heard * turns
 
-    def used(cached: bool) -> Usage:
-        return Usage(
-            input_text_tokens=round(text_read),
-            input_audio_tokens=round(audio_read),
-            cached_text_tokens=round(text_read - text_new) if cached else 0,
-            cached_audio_tokens=round(audio_read - audio_new) if cached else 0,
-            output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
-            output_audio_tokens=round(spoken * turns),
-            reasoning_tokens=round(thought * turns),
-        )
-
-    apart = (
-        cost_of_transcription({"type": "duration", "seconds": seconds_in}, transcription, on=on)
-        if transcription
-        else Cost()
+    used = Usage(
+        input_text_tokens=round(text_read),
+        input_audio_tokens=round(audio_read),
+        output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
+        output_audio_tokens=round(spoken * turns),
+        reasoning_tokens=round(thought * turns),
     )
-    return Estimate(
-        low=cost(used(cached=True), name, on=on) + apart,
-        high=cost(used(cached=False), name, on=on) + apart,
-        usage=used(cached=False),
-        model=name,
-        turns=turns,
+    cached = replace(
+        used, cached_text_tokens=round(text_read - text_new), cached_audio_tokens=round(audio_read - audio_new)
     )
+    duration = {"type": "duration", "seconds": seconds_in}
+    apart = cost_of_transcription(duration, transcription, on=on) if transcription else Cost()
+    low, high = (cost(usage, name, on=on) + apart for usage in (cached, used))
+    return Estimate(low, high, used, name, turns)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
-from rtnb.money import bill, limits
+from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import beta, frames
 from rtnb.protocol import conversation as c
@@ -319,7 +319,7 @@ class Lifecycle:
     def _book(self, update: Any) -> None:
         """Book what something cost; over the budget, a session that answers by itself is closed at once."""
         if isinstance(update, c.ResponseEnded):
-            spent = bill.cost_of([update.response], self.model)
+            spent = cost(update.response.usage, self.model)
         elif isinstance(update, c.InputTranscript) and update.final:
             spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
         else:

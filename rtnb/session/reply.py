@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtnb.audio import pcm
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, ResponseFailed, RtnbError
-from rtnb.money import Cost, Usage, bill
+from rtnb.money import Cost, Usage
+from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol import conversation as c
 from rtnb.session.tools import ToolCall
@@ -83,7 +84,6 @@ class TurnState:
         log_end: Where they end. None until it is over.
         asked_at: When its answer was asked for first, on the log's clock.
         asked_id: The `event_id` of its last `response.create`.
-        begun: Whether anything of it was sent.
         cancelled: Whether its caller cancelled it.
         place: Done when it is this turn's time to send.
         task: What takes it.
@@ -106,7 +106,6 @@ class TurnState:
     log_end: int | None = None
     asked_at: float | None = None
     asked_id: str | None = None
-    begun: bool = False
     cancelled: bool = False
     place: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
@@ -195,7 +194,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def usage(self) -> Usage:
         """Tokens of this turn as the server counted them; all zero until it is done."""
-        return bill.usage_of(self.responses)
+        return Bill.of(self.model, self.responses).usage
 
     @property
     def cost(self) -> Cost:
@@ -203,8 +202,8 @@ class Reply(Stream["Reply", Delta]):
         items = set(self._turn.items.values())
         talk = self.session.conversation
         transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
-        transcriber = bill.transcription_model(talk.session or self.session.settings)
-        return bill.cost_of(self.responses, self.model, transcribed, transcriber)
+        transcriber = transcription_model(talk.session or self.session.settings)
+        return Bill.of(self.model, self.responses, transcribed, transcriber).cost
 
     @property
     def status(self) -> str:

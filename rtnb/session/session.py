@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html
 from rtnb.errors import InputError, mask_secrets
-from rtnb.money import Budget, Cost, Usage, bill, limits
+from rtnb.money import Budget, Cost, Usage, limits
 from rtnb.money.bill import Bill
 from rtnb.money.meter import Meter, Reservation
 from rtnb.protocol import conversation as c
@@ -137,18 +137,18 @@ class Session(Requests):
     @property
     def usage(self) -> Usage:
         """Tokens of all responses so far, as the server counted them."""
-        return bill.usage_of(self.conversation.responses.values())
+        return self.bill.usage
 
     @property
     def cost(self) -> Cost:
         """Cost of the session so far in US dollars, transcription included."""
-        talk = self.conversation
-        return bill.cost_of(talk.responses.values(), self.model, talk.transcribed, self.lifecycle.transcriber)
+        return self.bill.cost
 
     @property
     def bill(self) -> Bill:
         """Answers with their tokens and cents; `.compare()` says what the same talk costs on other models."""
-        return Bill.of(self.conversation, self.model, self.lifecycle.transcriber)
+        talk = self.conversation
+        return Bill.of(self.model, talk.responses.values(), talk.transcribed, self.lifecycle.transcriber)
 
     @property
     def unsent_bytes(self) -> int:
@@ -202,8 +202,7 @@ class Session(Requests):
         """
         steps = read_parts(parts)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
-        state = self._new_turn(progress=(0.0, None))
-        return self._take(state, lambda: turn.take_turn(self.lifecycle, state, steps, wanted))
+        return self._take(turn.take_turn, steps, wanted, progress=(0.0, None))
 
     def respond(self, **response: Any) -> Reply:
         """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.
@@ -211,9 +210,7 @@ class Session(Requests):
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        wanted = frames.plain(response, "response")
-        state = self._new_turn()
-        return self._take(state, lambda: turn.take_turn(self.lifecycle, state, [], wanted))
+        return self._take(turn.take_turn, [], frames.plain(response, "response"))
 
     def side(
         self,
@@ -245,9 +242,7 @@ class Session(Requests):
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
-        wanted = frames.plain(wanted, "response")
-        state = self._new_turn(beside=True)
-        return self._take(state, lambda: turn.take_side(self.lifecycle, state, wanted))
+        return self._take(turn.take_side, frames.plain(wanted, "response"), beside=True)
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
         """Answer the question whether an MCP tool may be called, and follow how the model goes on.
@@ -266,24 +261,25 @@ class Session(Requests):
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
         if not asked:
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
-        reason = frames.plain(reason, "reason")
-        state = self._new_turn()
-        return self._take(state, lambda: turn.take_approved(self.lifecycle, state, asked, yes, reason))
+        return self._take(turn.take_approved, asked, yes, frames.plain(reason, "reason"))
 
-    def _new_turn(self, **fields: Any) -> TurnState:
-        return TurnState(Reservation(self.lifecycle.meter), **fields)
+    def _take(self, taking: Callable[..., Awaitable[None]], *args: Any, **fields: Any) -> Reply:
+        """Take a turn with these fields of its state; `args` go to one of the functions of `turn`."""
+        life, state = self.lifecycle, TurnState(Reservation(self.lifecycle.meter), **fields)
 
-    def _take(self, state: TurnState, taking: Callable[[], Coroutine[Any, Any, None]]) -> Reply:
-        router = self.lifecycle.router
-        reply = Reply(self, state, lambda: self.lifecycle.call_soon(router.cancel, state))
-        self.lifecycle.call_soon(lambda: router.begin(state, taking()))
+        async def in_place() -> None:
+            await life.placed(state)
+            async with following.updates_of(life) as updates:
+                await taking(life, state, updates, *args)
+
+        reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
+        life.call_soon(lambda: life.router.begin(state, in_place()))
         return reply
 
     def _take_unasked(self, response: c.Response) -> None:
         """Take a turn for the functions that were called in a response that no caller asked for."""
         if following.calls_ours(self.lifecycle, response):
-            state = self._new_turn(unasked=True, responses=[response])
-            self._take(state, lambda: turn.take_unasked(self.lifecycle, state))
+            self._take(turn.take_unasked, unasked=True, responses=[response])
 
     # --- events
 
@@ -340,16 +336,9 @@ class Session(Requests):
         """
         from rtnb.recording.save import save_session
 
-        return save_session(
-            self.log,
-            path,
-            sound=sound,
-            model=self.model,
-            source=self.source,
-            url=self.url,
-            settings=self.settings,
-            secrets=self.lifecycle.where.headers().values(),
-        )
+        of = {"model": self.model, "source": self.source, "url": self.url}
+        secrets = self.lifecycle.where.headers().values()
+        return save_session(self.log, path, sound=sound, settings=self.settings, secrets=secrets, **of)
 
     def timeline(self) -> Timeline:
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""

@@ -20,7 +20,7 @@ from rtnb.protocol import conversation as c
 from rtnb.session import following
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
-from rtnb.session.following import Sent, expect_item, follow, reserve, respond, updates_of
+from rtnb.session.following import Sent, expect_item, follow, reserve, respond
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 
@@ -34,7 +34,12 @@ _AHEAD_BYTES = 256 << 10
 _COMMIT_WAIT_SECONDS = 5.0
 
 
-async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step], settings: Mapping[str, Any]) -> None:
+Updates = asyncio.Queue[Any]
+
+
+async def take_turn(
+    context: TurnContext, turn: TurnState, updates: Updates, steps: Sequence[Step], settings: Mapping[str, Any]
+) -> None:
     """Take one turn from its first part to its last response.
 
     Raises:
@@ -44,26 +49,24 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
         BudgetExceeded: If the budget does not cover a response.
         ConnectionFailed: If the session ends before the turn does.
     """
-    await context.placed(turn)
-    async with updates_of(context) as updates:
-        reserve(context, turn)
-        detection = context.turn_detection()
-        by_hand = ending = detection is None
-        sent: Sent = []
-        for step in steps if by_hand else sorted(steps, key=lambda step: isinstance(step, Recording)):
-            sent += await _send(context, turn, step, ending=ending)
-            if ending and isinstance(step, Recording):
-                ending = await _takes_commits(context, turn, sent)
-        if ending or not any(isinstance(step, Recording) for step in steps):
-            await respond(context, turn, settings, sent)
-        else:
-            await _end_by_detection(context, turn, detection or context.own_detection or {}, settings, updates, sent)
-        if by_hand:
-            turn.progress = (turn.progress[0], turn.progress[0])
-        await follow(context, turn, settings, updates)
+    reserve(context, turn)
+    detection = context.turn_detection()
+    by_hand = ending = detection is None
+    sent: Sent = []
+    for step in steps if by_hand else sorted(steps, key=lambda step: isinstance(step, Recording)):
+        sent += await _send(context, turn, step, ending=ending)
+        if ending and isinstance(step, Recording):
+            ending = await _takes_commits(context, turn, sent)
+    if ending or not any(isinstance(step, Recording) for step in steps):
+        await respond(context, turn, settings, sent)
+    else:
+        await _end_by_detection(context, turn, detection or context.own_detection or {}, settings, updates, sent)
+    if by_hand:
+        turn.progress = (turn.progress[0], turn.progress[0])
+    await follow(context, turn, settings, updates)
 
 
-async def take_side(context: TurnContext, turn: TurnState, settings: dict[str, Any]) -> None:
+async def take_side(context: TurnContext, turn: TurnState, updates: Updates, settings: dict[str, Any]) -> None:
     """Take an out-of-band response, which runs beside the conversation's own turns.
 
     Raises:
@@ -71,26 +74,24 @@ async def take_side(context: TurnContext, turn: TurnState, settings: dict[str, A
         ResponseFailed: If it fails.
         BudgetExceeded: If the budget does not cover it.
     """
-    await context.placed(turn)
     reserve(context, turn)
     event = client_events.respond(settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
     event["response"]["metadata"] = {**(settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
     context.router.sides[event["event_id"]] = turn
     try:
-        async with updates_of(context) as updates:
-            turn.asked_at = context.channel.seconds
-            begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
-            context.queue.sent(turn)
-            await begun
-            await following.ended(turn.responses[-1], updates)
-            following.judge(turn)
+        turn.asked_at = context.channel.seconds
+        begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
+        context.queue.sent(turn)
+        await begun
+        await following.ended(turn.responses[-1], updates)
+        following.judge(turn)
     finally:
         context.router.sides.pop(event["event_id"], None)
 
 
 async def take_approved(
-    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str = ""
+    context: TurnContext, turn: TurnState, updates: Updates, approvals: Sequence[Approval], yes: bool, reason: str
 ) -> None:
     """Send whether MCP tools may be called, and follow how the model goes on.
 
@@ -100,18 +101,16 @@ async def take_approved(
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    await context.placed(turn)
-    async with updates_of(context) as updates:
-        reserve(context, turn)
-        context.router.claim(turn)
-        sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
-        context.queue.sent(turn)
-        if not await following.next_response(context, turn, None):
-            await respond(context, turn, {}, sent)
-        await follow(context, turn, {}, updates)
+    reserve(context, turn)
+    context.router.claim(turn)
+    sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
+    context.queue.sent(turn)
+    if not await following.next_response(context, turn, None):
+        await respond(context, turn, {}, sent)
+    await follow(context, turn, {}, updates)
 
 
-async def take_unasked(context: TurnContext, turn: TurnState) -> None:
+async def take_unasked(context: TurnContext, turn: TurnState, updates: Updates) -> None:
     """Follow a response that no caller asked for, from its function calls on; nobody awaits what comes of it.
 
     Raises:
@@ -119,11 +118,9 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    await context.placed(turn)
     context.queue.sent(turn)
     try:
-        async with updates_of(context) as updates:
-            await follow(context, turn, {}, updates)
+        await follow(context, turn, {}, updates)
     except RtnbError as error:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
             context.warn(str(error))
@@ -193,7 +190,7 @@ async def _end_by_detection(
     turn: TurnState,
     detection: Mapping[str, Any],
     settings: Mapping[str, Any],
-    updates: asyncio.Queue[Any],
+    updates: Updates,
     sent: Sent,
 ) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
