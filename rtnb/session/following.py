@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import ResponseFailed, ServerError
@@ -30,22 +29,6 @@ TOOL_ROUNDS = 8
 
 # After an MCP call the model goes on by itself (docs, guide realtime-mcp); how long to wait for it to.
 _GOES_ON_SECONDS = 5.0
-
-
-@asynccontextmanager
-async def updates_of(context: TurnContext) -> AsyncIterator[asyncio.Queue[Any]]:
-    """Queue the updates that steer a turn; words and audio, most of all, steer nothing."""
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-
-    def put(update: Any) -> None:
-        if not isinstance(update, c.TextDelta | c.AudioDelta):
-            queue.put_nowait(update)
-
-    end = context.listeners.subscribe(put)
-    try:
-        yield queue
-    finally:
-        end()
 
 
 def expect_item(
@@ -93,7 +76,9 @@ async def ended(response: c.Response, updates: asyncio.Queue[Any], asked_id: str
     return True
 
 
-async def respond(context: TurnContext, turn: TurnState, settings: Mapping[str, Any], sent: Sequence[Any] = ()) -> None:
+async def respond(
+    context: TurnContext, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
+) -> None:
     """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first."""
     channel, router = context.channel, context.router
     if turn.unasked:
@@ -104,7 +89,7 @@ async def respond(context: TurnContext, turn: TurnState, settings: Mapping[str, 
         router.claim(turn)
         if turn.asked_at is None:  # the caller waits since the first request, also where functions run in between
             turn.asked_at = channel.seconds
-        event = client_events.respond(settings)
+        event = client_events.respond(turn.settings if settings is None else settings)
         turn.asked_id = event["event_id"]
 
         def begun(_: object, before: int = len(turn.responses)) -> bool:
@@ -136,7 +121,7 @@ async def _others_ended(context: TurnContext) -> bool:
     """Wait until the response under way is over. Return False if none was."""
     if (active := context.channel.conversation.active_response()) is None:
         return False
-    async with updates_of(context) as updates:
+    async with context.listeners.queued() as updates:
         await ended(active, updates)
     return True
 
@@ -172,18 +157,16 @@ def _warn_of_wait(context: TurnContext, turn: TurnState, seconds: float, why: st
 # --- following ---------------------------------------------------------------------------------------------------
 
 
-async def follow(
-    context: TurnContext, turn: TurnState, settings: Mapping[str, Any], updates: asyncio.Queue[Any]
-) -> None:
+async def follow(context: TurnContext, turn: TurnState) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
     answered: list[Mapping[str, Any]] = []
     while True:
         response = turn.responses[-1]
-        if not await ended(response, updates, turn.asked_id):
+        if not await ended(response, turn.steering, turn.asked_id):
             context.router.disown(turn, response)
-            await ended(response, updates)
-            await respond(context, turn, settings)
+            await ended(response, turn.steering)
+            await respond(context, turn)
             continue
         details = response.status_details or {}
         if response.status == "failed" and not turn.cancelled:
@@ -194,13 +177,13 @@ async def follow(
                 _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
                 await asyncio.sleep(seconds)
                 reserve(context, turn)
-                await respond(context, turn, settings)
+                await respond(context, turn)
                 continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
             context.router.claim(turn)
             while turn.responses[-1] is response:
-                await updates.get()
+                await turn.steering.get()
             continue
         judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
@@ -218,7 +201,7 @@ async def follow(
         reserve(context, turn)
         if rounds >= TOOL_ROUNDS:
             turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
-        await respond(context, turn, _after_call(settings, last=rounds >= TOOL_ROUNDS), outputs)
+        await respond(context, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
 
 
 def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
@@ -292,7 +275,7 @@ def send_approval(
 async def next_response(context: TurnContext, turn: TurnState, after: c.Response | None) -> bool:
     """Wait for a response that the server begins by itself. Return False if none comes."""
     try:
-        async with asyncio.timeout(_GOES_ON_SECONDS), updates_of(context) as updates:
+        async with asyncio.timeout(_GOES_ON_SECONDS), context.listeners.queued() as updates:
             while not turn.responses or turn.responses[-1] is after:
                 await updates.get()
     except TimeoutError:

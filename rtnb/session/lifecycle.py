@@ -279,8 +279,9 @@ class Lifecycle:
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and let the calls go out."""
-        if not self.where.sideband:
-            await self._created()
+        async with self.listeners.queued() as updates:
+            while not self.where.sideband and not self.channel.conversation.session:
+                await updates.get()
         try:
             await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
             if self.opened.done():
@@ -298,16 +299,6 @@ class Lifecycle:
         self.state = "open"
         settle(self.opened)
         self.queue.open()
-
-    async def _created(self) -> None:
-        news = asyncio.Event()
-        end = self.listeners.subscribe(lambda _: news.set())
-        try:
-            while not self.channel.conversation.session:
-                news.clear()
-                await news.wait()
-        finally:
-            end()
 
     # --- what the channel calls
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -69,6 +69,7 @@ class TurnState:
 
     Attributes:
         reservation: The money set aside for its next response.
+        settings: What its responses are asked for with, as the API's `response.create` takes it.
         progress: `(seconds sent, seconds in all)` of the user's audio; the second is None while unknown.
         beside: Whether it is an out-of-band response, which waits for no other turn.
         unasked: Whether it answers what the model called in a response that no caller asked for.
@@ -85,12 +86,14 @@ class TurnState:
         asked_at: When its answer was asked for first, on the log's clock.
         asked_id: The `event_id` of its last `response.create`.
         cancelled: Whether its caller cancelled it.
+        steering: What happens in the session while it is taken.
         place: Done when it is this turn's time to send.
         task: What takes it.
         reply: What its caller has of it.
     """
 
     reservation: Reservation
+    settings: Mapping[str, Any] = field(default_factory=dict)
     progress: tuple[float, float | None] = (0.0, 0.0)
     beside: bool = False
     unasked: bool = False
@@ -107,6 +110,7 @@ class TurnState:
     asked_at: float | None = None
     asked_id: str | None = None
     cancelled: bool = False
+    steering: asyncio.Queue[Any] = field(init=False)
     place: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     reply: Reply = field(init=False)

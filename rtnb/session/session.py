@@ -202,7 +202,7 @@ class Session(Requests):
         """
         steps = read_parts(parts)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
-        return self._take(turn.take_turn, steps, wanted, progress=(0.0, None))
+        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None))
 
     def respond(self, **response: Any) -> Reply:
         """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.
@@ -210,7 +210,7 @@ class Session(Requests):
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        return self._take(turn.take_turn, [], frames.plain(response, "response"))
+        return self._take(turn.take_turn, [], settings=frames.plain(response, "response"))
 
     def side(
         self,
@@ -242,7 +242,7 @@ class Session(Requests):
             **({"input": list(about)} if about is not None else {}),
             **(response or {}),
         }
-        return self._take(turn.take_side, frames.plain(wanted, "response"), beside=True)
+        return self._take(turn.take_side, settings=frames.plain(wanted, "response"), beside=True)
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
         """Answer the question whether an MCP tool may be called, and follow how the model goes on.
@@ -269,8 +269,8 @@ class Session(Requests):
 
         async def in_place() -> None:
             await life.placed(state)
-            async with following.updates_of(life) as updates:
-                await taking(life, state, updates, *args)
+            async with life.listeners.queued() as state.steering:
+                await taking(life, state, *args)
 
         reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
         life.call_soon(lambda: life.router.begin(state, in_place()))
@@ -289,22 +289,19 @@ class Session(Requests):
         Raises:
             ConnectionFailed: If the session did not end in an orderly way.
         """
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
         end = self.subscribe(lambda _: loop.call_soon_threadsafe(news.set))
-        index = 0
+        seen, over = 0, False
         try:
-            while True:
+            while not over:
                 news.clear()
-                over = self.state == "closed"
-                while index < len(self.log):
-                    entry = self.log[index]
-                    index += 1
+                over, entries = self.state == "closed", self.log[seen:]
+                seen += len(entries)
+                for entry in entries:
                     if entry.direction == "received":
                         yield entry.event
-                if over:
-                    break
-                await news.wait()
+                if not over:
+                    await news.wait()
         finally:
             end()
         if self.error is not None:

@@ -34,12 +34,7 @@ _AHEAD_BYTES = 256 << 10
 _COMMIT_WAIT_SECONDS = 5.0
 
 
-Updates = asyncio.Queue[Any]
-
-
-async def take_turn(
-    context: TurnContext, turn: TurnState, updates: Updates, steps: Sequence[Step], settings: Mapping[str, Any]
-) -> None:
+async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]) -> None:
     """Take one turn from its first part to its last response.
 
     Raises:
@@ -58,15 +53,15 @@ async def take_turn(
         if ending and isinstance(step, Recording):
             ending = await _takes_commits(context, turn, sent)
     if ending or not any(isinstance(step, Recording) for step in steps):
-        await respond(context, turn, settings, sent)
+        await respond(context, turn, sent)
     else:
-        await _end_by_detection(context, turn, detection or context.own_detection or {}, settings, updates, sent)
+        await _end_by_detection(context, turn, detection or context.own_detection or {}, sent)
     if by_hand:
         turn.progress = (turn.progress[0], turn.progress[0])
-    await follow(context, turn, settings, updates)
+    await follow(context, turn)
 
 
-async def take_side(context: TurnContext, turn: TurnState, updates: Updates, settings: dict[str, Any]) -> None:
+async def take_side(context: TurnContext, turn: TurnState) -> None:
     """Take an out-of-band response, which runs beside the conversation's own turns.
 
     Raises:
@@ -75,23 +70,23 @@ async def take_side(context: TurnContext, turn: TurnState, updates: Updates, set
         BudgetExceeded: If the budget does not cover it.
     """
     reserve(context, turn)
-    event = client_events.respond(settings)
+    event = client_events.respond(turn.settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
-    event["response"]["metadata"] = {**(settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
+    event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
     context.router.sides[event["event_id"]] = turn
     try:
         turn.asked_at = context.channel.seconds
         begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
         context.queue.sent(turn)
         await begun
-        await following.ended(turn.responses[-1], updates)
+        await following.ended(turn.responses[-1], turn.steering)
         following.judge(turn)
     finally:
         context.router.sides.pop(event["event_id"], None)
 
 
 async def take_approved(
-    context: TurnContext, turn: TurnState, updates: Updates, approvals: Sequence[Approval], yes: bool, reason: str
+    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
 ) -> None:
     """Send whether MCP tools may be called, and follow how the model goes on.
 
@@ -106,11 +101,11 @@ async def take_approved(
     sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
     context.queue.sent(turn)
     if not await following.next_response(context, turn, None):
-        await respond(context, turn, {}, sent)
-    await follow(context, turn, {}, updates)
+        await respond(context, turn, sent)
+    await follow(context, turn)
 
 
-async def take_unasked(context: TurnContext, turn: TurnState, updates: Updates) -> None:
+async def take_unasked(context: TurnContext, turn: TurnState) -> None:
     """Follow a response that no caller asked for, from its function calls on; nobody awaits what comes of it.
 
     Raises:
@@ -120,7 +115,7 @@ async def take_unasked(context: TurnContext, turn: TurnState, updates: Updates) 
     """
     context.queue.sent(turn)
     try:
-        await follow(context, turn, {}, updates)
+        await follow(context, turn)
     except RtnbError as error:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
             context.warn(str(error))
@@ -185,14 +180,7 @@ async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> b
     return False
 
 
-async def _end_by_detection(
-    context: TurnContext,
-    turn: TurnState,
-    detection: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    updates: Updates,
-    sent: Sent,
-) -> None:
+async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
     least_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
     silence_ms = max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200)
@@ -206,7 +194,9 @@ async def _end_by_detection(
     deadline = loop.time() + _SPEECH_WAIT_SECONDS
     while True:
         try:
-            update = await asyncio.wait_for(updates.get(), None if detected else max(0.01, deadline - loop.time()))
+            update = await asyncio.wait_for(
+                turn.steering.get(), None if detected else max(0.01, deadline - loop.time())
+            )
         except TimeoutError:
             if context.own_detection is not None or not context.provider.commit:
                 raise ServerError(
@@ -214,7 +204,7 @@ async def _end_by_detection(
                     "Send a louder recording, or words."
                 ) from None
             turn.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
-            return await respond(context, turn, settings, [*sent, _commit(context, turn)])
+            return await respond(context, turn, [*sent, _commit(context, turn)])
         if isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted | c.Committed):
@@ -223,6 +213,6 @@ async def _end_by_detection(
         if isinstance(update, c.SpeechStarted | c.SpeechStopped):
             speaking = isinstance(update, c.SpeechStarted)
         elif isinstance(update, c.Committed) and detection.get("create_response") is False and not speaking:
-            return await respond(context, turn, settings, sent)
+            return await respond(context, turn, sent)
         elif isinstance(update, c.ResponseStarted) and update.response in turn.responses:
             return None

@@ -13,8 +13,7 @@ import contextvars
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.errors import RtnbError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
@@ -32,8 +31,7 @@ _SILENCE_SECONDS = 3.0
 _log = logging.getLogger("rtnb")
 
 
-@dataclass
-class _Expectation:
+class _Expectation(NamedTuple):
     """Client event whose answer is waited for."""
 
     answers: Callable[[dict[str, Any]], bool]
@@ -183,10 +181,10 @@ class Channel:
             A future that fails with `ServerError` if an `error` names the event.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._expected[event["event_id"]] = _Expectation(answers, future, doing)
+        self._expected[event["event_id"]] = expectation = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
-            self._expected[event["event_id"]].fail(connection_errors.ended(None, "", self._where.url))
+            expectation.fail(connection_errors.ended(None, "", self._where.url))
         self.put(event)
         return future
 
