@@ -101,13 +101,11 @@ class Bill(tuple[Item, ...]):
         return compare(self.usage, models or None)
 
     def _rows(self) -> list[list[str]]:
-        rows = [
-            [str(number), _shortened(item.what), item.status, *_counts(item.usage), _cents(item.cost)]
-            for number, item in enumerate(self, 1)
-        ]
-        used = self.usage
-        total = [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
-        return [*rows, ["", "in all", "", *total, _cents(self.cost)]]
+        rows = []
+        for number, item in enumerate(self, 1):
+            counts = _counts(item.usage) if item.usage else [""] * 3
+            rows.append([str(number), _shortened(item.what), item.status, *counts, _cents(item.cost)])
+        return [*rows, ["", "in all", "", *_counts(self.usage), _cents(self.cost)]]
 
     def __repr__(self) -> str:
         return text_table([_HEADERS, *self._rows()], right_from=3)
@@ -120,8 +118,7 @@ _HEADERS = ("", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 
 def _counts(used: Usage) -> list[str]:
-    counts = (used.input_tokens, used.cached_tokens, used.output_tokens)
-    return [f"{count:,}" if used else "" for count in counts]
+    return [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
 
 
 def _shortened(text: str, letters: int = 40) -> str:

@@ -27,10 +27,8 @@ class Budget:
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
         if not (isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool) and 0 < limit_usd < math.inf):
-            raise InputError(
-                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25.",
-                limit_usd=limit_usd,
-            )
+            wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
+            raise InputError(wrong, limit_usd=limit_usd)
         self.limit_usd = float(limit_usd)
         self.parent = parent if parent is not None else _kernel
         self._spent = 0.0

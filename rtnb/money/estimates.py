@@ -114,9 +114,8 @@ def estimate(
         output_audio_tokens=round(spoken * turns),
         reasoning_tokens=round(thought * turns),
     )
-    cached = replace(
-        used, cached_text_tokens=round(text_read - text_new), cached_audio_tokens=round(audio_read - audio_new)
-    )
+    text, audio = round(text_read - text_new), round(audio_read - audio_new)
+    cached = replace(used, cached_text_tokens=text, cached_audio_tokens=audio)
     duration = {"type": "duration", "seconds": seconds_in}
     apart = cost_of_transcription(duration, transcription, on=on) if transcription else Cost()
     low, high = (cost(usage, name, on=on) + apart for usage in (cached, used))
@@ -168,10 +167,6 @@ def compare(
         The costs, cheapest first; models without a known price last.
     """
     used = usage.usage if isinstance(usage, Estimate) else usage
-    names = (
-        [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
-        if among is None
-        else list(among)
-    )
-    rows = [(name, cost(used, name, on=on)) for name in names]
+    served = [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
+    rows = [(name, cost(used, name, on=on)) for name in (served if among is None else among)]
     return Comparison(tuple(sorted(rows, key=lambda row: math.inf if row[1].usd is None else row[1].usd)))

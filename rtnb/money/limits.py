@@ -54,13 +54,8 @@ class Limits(tuple[Limit, ...]):
     @classmethod
     def of(cls, told: Iterable[Mapping[str, Any]]) -> Limits:
         """Read the `rate_limits` of a `rate_limits.updated` event; what is no number counts as 0."""
-        return cls(
-            Limit(
-                str(entry.get("name") or ""),
-                *(_number(entry.get(name)) for name in ("limit", "remaining", "reset_seconds")),
-            )
-            for entry in told
-        )
+        numbers = ("limit", "remaining", "reset_seconds")
+        return cls(Limit(str(one.get("name") or ""), *(_number(one.get(name)) for name in numbers)) for one in told)
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "The server has told of no limits."

@@ -213,10 +213,12 @@ def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
 
 def calls_ours(context: TurnContext, response: c.Response) -> bool:
     """Return whether a response waits for a function or an approval of ours."""
-    return response.status == "completed" and (
-        any(call.get("name") in context.tools for call in response.calls)
-        or any(item.get("type") == "mcp_approval_request" for item in response.output)
-    )
+    ours = any(call.get("name") in context.tools for call in response.calls) or bool(_questions(response))
+    return response.status == "completed" and ours
+
+
+def _questions(response: c.Response) -> list[dict[str, Any]]:
+    return [item for item in response.output if item.get("type") == "mcp_approval_request"]
 
 
 async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
@@ -227,9 +229,8 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     calls = [call for call in calls if call.get("name") not in defined]
     begun = context.channel.seconds
     run = context.tools.run
-    done = await asyncio.gather(
-        *(run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls)
-    )
+    runs = [run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls]
+    done = await asyncio.gather(*runs)
     turn.tool_calls += done
     turn.tool_rounds.append((begun, context.channel.seconds))
     for call, ran in zip(calls, done, strict=True):
@@ -240,11 +241,8 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
 
 async def _approved(context: TurnContext, turn: TurnState, response: c.Response) -> bool:
     """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
-    asked = [
-        Approval(item.get("id") or "", *(str(item.get(name) or "") for name in ("server_label", "name", "arguments")))
-        for item in response.output
-        if item.get("type") == "mcp_approval_request"
-    ]
+    names = ("server_label", "name", "arguments")
+    asked = [Approval(one.get("id") or "", *(str(one.get(n) or "") for n in names)) for one in _questions(response)]
     if not asked:
         return goes_on(response)
     if context.decide is None:

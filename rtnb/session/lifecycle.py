@@ -22,16 +22,14 @@ from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import beta, frames
 from rtnb.protocol import conversation as c
-from rtnb.session import exchanges, settings
+from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
-from rtnb.session.history import give_history
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import Router
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting
-from rtnb.transport import connection_errors, io_thread
+from rtnb.transport import connection_errors, endpoint, io_thread
 from rtnb.transport.channel import Channel
-from rtnb.transport.endpoint import Address
 from rtnb.transport.handle import Handle, settle
 from rtnb.transport.websocket import End, OpenTransport
 
@@ -72,7 +70,7 @@ class Lifecycle:
         ended: Done when the connection is closed for good.
     """
 
-    where: Address
+    where: endpoint.Address
     open_transport: InitVar[OpenTransport]
     model: str
     settings: dict[str, Any]
@@ -252,8 +250,6 @@ class Lifecycle:
                 raise end
             if self._refused is not None:
                 raise self._refused
-        except asyncio.CancelledError:
-            return End(None, ""), None
         except RtnbError as error:
             return End(error.code if isinstance(error, ConnectionFailed) else None, ""), error
         except Exception as error:
@@ -286,7 +282,7 @@ class Lifecycle:
             await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
             if self.opened.done():
                 try:
-                    await give_history(self.channel, self.provider, self.router.unanswered)
+                    await history.give_history(self.channel, self.provider, self.router.unanswered)
                 except ServerError as refused:
                     self.warn(f"The talk goes on without all of its history. {refused}")
         except ConnectionFailed:

@@ -203,8 +203,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def cost(self) -> Cost:
         """Cost of this turn in US dollars, transcription of the user's audio included."""
-        items = set(self._turn.items.values())
-        talk = self.session.conversation
+        talk, items = self.session.conversation, set(self._turn.items.values())
         transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
         transcriber = transcription_model(talk.session or self.session.settings)
         return Bill.of(self.model, self.responses, transcribed, transcriber).cost

@@ -27,9 +27,8 @@ from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
-from rtnb.transport import endpoint as addresses
+from rtnb.transport import endpoint, websocket
 from rtnb.transport.handle import Handle
-from rtnb.transport.websocket import OpenTransport, open_websocket
 
 if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
@@ -51,7 +50,7 @@ class Session(Requests):
 
     def __init__(
         self,
-        where: addresses.Address,
+        where: endpoint.Address,
         model: str,
         wanted: dict[str, Any],
         tools: Toolbox | None = None,
@@ -60,14 +59,14 @@ class Session(Requests):
         approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
         verbose: bool = False,
-        open_transport: OpenTransport | None = None,
+        open_transport: websocket.OpenTransport | None = None,
     ) -> None:
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
-        opener = open_transport or functools.partial(open_websocket, where)
+        opener = open_transport or functools.partial(websocket.open_websocket, where)
         self.lifecycle = Lifecycle(
             where, opener, model, wanted, self.tools, Meter(budget), approve, reconnect, verbose, self._take_unasked
         )
@@ -235,13 +234,9 @@ class Session(Requests):
         Raises:
             InputError: If something of it cannot be written as JSON.
         """
-        wanted: dict[str, Any] = {
-            "conversation": "none",
-            "output_modalities": settings.output_modalities(modalities),
-            "instructions": prompt,
-            **({"input": list(about)} if about is not None else {}),
-            **(response or {}),
-        }
+        wanted: dict[str, Any] = {"conversation": "none", "output_modalities": settings.output_modalities(modalities)}
+        wanted |= {"instructions": prompt} if about is None else {"instructions": prompt, "input": list(about)}
+        wanted |= response or {}
         return self._take(turn.take_side, settings=frames.plain(wanted, "response"), beside=True)
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:

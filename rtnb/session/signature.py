@@ -61,11 +61,8 @@ def _hints(plain: Callable[..., Any], name: str) -> dict[str, Any]:
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     fixed = function.keywords if isinstance(function, functools.partial) else {}
-    return [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and parameter.name not in fixed
-    ]
+    parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in fixed]
 
 
 def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str, told: dict[str, str]) -> Any:
@@ -77,9 +74,8 @@ def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str,
     try:
         parameters = _parameters(function)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.", tool=name
-        ) from error
+        wrong = f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones."
+        raise InputError(wrong, tool=name) from error
     hints = _hints(plain, name)
     fields: dict[str, Any] = {}
     for place, parameter in enumerate(parameters):

@@ -168,10 +168,8 @@ class Tool:
             # bytes as text.
             read = self._model.model_validate_json(json.dumps(given))
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(str(step) for step in problem['loc']) or 'arguments'}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
+            problems = error.errors(include_url=False, include_input=False)
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in problems)
             raise self._failed(f"its arguments do not fit: {wrong}", written) from error
         fields = self._model.model_fields.items()
         return {about.alias: getattr(read, name) for name, about in fields if name in read.model_fields_set}
@@ -266,9 +264,8 @@ class Toolbox:
                 tool = Tool.from_function(tool)
             name = tool.name if isinstance(tool, Tool) else _check_definition(tool)
             if name in self._all:
-                raise InputError(
-                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').", tool=name
-                )
+                twice = f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…')."
+                raise InputError(twice, tool=name)
             self._all[name] = tool
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -350,11 +347,10 @@ def _told(error: ToolFailed) -> str:
 
 
 def _readable(arguments: str) -> dict[str, Any] | str:
-    try:
-        given = json.loads(arguments.strip() or "{}")
-    except ValueError:
-        return arguments
-    return given if isinstance(given, dict) else arguments
+    with contextlib.suppress(ValueError):
+        if isinstance(given := json.loads(arguments.strip() or "{}"), dict):
+            return given
+    return arguments
 
 
 def _as_text(result: Any) -> str:

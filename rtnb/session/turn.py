@@ -145,9 +145,7 @@ async def _send_audio(context: TurnContext, turn: TurnState, source: Any) -> Non
     """Append a recording block by block, read off the I/O thread, never far ahead of the socket."""
     loop = asyncio.get_running_loop()
     stream = await loop.run_in_executor(None, open_stream, source)
-    sent_before, total_before = turn.progress
-    total_before = total_before or 0.0
-    sent_seconds = 0.0
+    sent_before, total_before, sent_seconds = turn.progress[0], turn.progress[1] or 0.0, 0.0
     read: Any = functools.partial(next, iter(stream), None)
     while (block := await loop.run_in_executor(None, read)) is not None:
         context.channel.append(block)
@@ -193,10 +191,9 @@ async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Ma
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _SPEECH_WAIT_SECONDS
     while True:
+        left_seconds = None if detected else max(0.01, deadline - loop.time())
         try:
-            update = await asyncio.wait_for(
-                turn.steering.get(), None if detected else max(0.01, deadline - loop.time())
-            )
+            update = await asyncio.wait_for(turn.steering.get(), left_seconds)
         except TimeoutError:
             if context.own_detection is not None or not context.provider.commit:
                 raise ServerError(
