@@ -4,7 +4,7 @@ import pytest
 from dialogue import serve, until, usage
 
 from rtnb.opening import connect
-from rtnb.session.session import Reconnecting
+from rtnb.session.updates import Reconnecting
 
 BREAKS_AFTER = (2, 3, 4)  # turns, after which the socket is gone
 TURNS = 6

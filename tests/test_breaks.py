@@ -10,7 +10,7 @@ from rtnb.errors import ConnectionFailed, ResponseFailed
 from rtnb.money import limits
 from rtnb.opening import connect
 from rtnb.protocol.conversation import AudioDelta
-from rtnb.session.session import Reconnecting
+from rtnb.session.updates import Reconnecting
 
 SPEECH = bytes(range(250)) * 96  # half a second of something
 
@@ -338,7 +338,7 @@ def test_one_session_more_than_there_is_room_for_waits_for_its_turn(monkeypatch,
     def script(talk):
         talk.open()
 
-    monkeypatch.setattr(limits, "MAX_SESSIONS", limits._open + 1)
+    monkeypatch.setattr(limits, "_places", asyncio.Semaphore(1))
     with serve(script) as url:
         first = connect(url=url).wait(10)
         second = connect(url=url)

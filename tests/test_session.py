@@ -12,7 +12,7 @@ from rtnb.audio import Clip, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
 from rtnb.opening import connect
 from rtnb.protocol import conversation as c
-from rtnb.session.session import Closed
+from rtnb.session.updates import Closed
 from rtnb.transport import io_thread
 
 PCM = bytes(range(250)) * 100 + b"!"  # ends in half a sample, as the last delta may

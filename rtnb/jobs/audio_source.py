@@ -12,7 +12,8 @@ from rtnb.errors import ConnectionFailed, InputError
 from rtnb.money import Budget
 from rtnb.money.meter import Meter
 from rtnb.session.parts import Recording, read_parts
-from rtnb.session.session import Closed, Session
+from rtnb.session.session import Session
+from rtnb.session.updates import Closed
 from rtnb.transport import io_thread
 from rtnb.transport.handle import P, Stream, T
 

@@ -13,11 +13,6 @@ from rtnb.money.usage import Usage, text_table
 from rtnb.protocol import conversation as c
 
 
-def usage_of(responses: Iterable[c.Response]) -> Usage:
-    """Add up the tokens of responses as the server counted them."""
-    return sum((Usage.from_event(response.usage) for response in responses if response.usage), Usage())
-
-
 def transcription_model(session: Mapping[str, Any]) -> str | None:
     """Return the model that transcribes the user's words, out of the API's session object. None for none."""
     of_input = (session.get("audio") or {}).get("input") or {}
@@ -28,20 +23,6 @@ def transcription_model(session: Mapping[str, Any]) -> str | None:
 def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
     """Return what one transcription of the user's words cost; the transcription model bills it apart."""
     return cost_of_transcription(usage, model) if model and usage else Cost()
-
-
-def cost_of(
-    responses: Iterable[c.Response],
-    model: str,
-    transcribed: Iterable[tuple[c.Turn, Mapping[str, Any]]] = (),
-    transcriber: str | None = None,
-) -> Cost:
-    """Add up what responses and transcriptions cost.
-
-    Nobody is billed for the practice server or a replay: the figure says what the same would cost at OpenAI.
-    """
-    spent = [cost(response.usage, model) for response in responses if response.usage]
-    return sum([*spent, *(cost_of_words(usage, transcriber) for _, usage in transcribed)], Cost())
 
 
 @dataclass(frozen=True)
@@ -77,25 +58,26 @@ class Bill(tuple[Item, ...]):
         return bill
 
     @classmethod
-    def of(cls, conversation: c.Conversation, model: str, transcriber: str | None = None) -> Bill:
-        """Read the bill of a conversation as it stands.
+    def of(
+        cls,
+        model: str,
+        responses: Iterable[c.Response],
+        transcribed: Iterable[tuple[c.Turn, Mapping[str, Any]]] = (),
+        transcriber: str | None = None,
+    ) -> Bill:
+        """Read the bill of a conversation, or of a part of it, as it stands.
+
+        Nobody is billed for the practice server or a replay: the figures say what the same would cost at OpenAI.
 
         Args:
-            conversation: Its responses and transcriptions.
             model: The model that answers.
-            transcriber: The model that transcribes the user's words. None for none.
+            responses: Its answers, of which only those with tokens are billed.
+            transcribed: The transcriptions of the user's words.
+            transcriber: The model that transcribed them. None for none.
         """
-        items = [
-            Item(
-                " ".join(turn.words for turn in response.turns),
-                response.status,
-                Usage.from_event(response.usage),
-                cost(response.usage, model),
-            )
-            for response in conversation.responses.values()
-            if response.usage
-        ]
-        for said, used in conversation.transcribed:
+        answers = [(" ".join(t.words for t in one.turns), one.status, one.usage) for one in responses if one.usage]
+        items = [Item(words, status, Usage.from_event(used), cost(used, model)) for words, status, used in answers]
+        for said, used in transcribed:
             spent = cost_of_words(used, transcriber)
             items.append(Item(said.transcript or "", "transcription", Usage.from_event(used), spent))
         return cls(items, model)
@@ -119,13 +101,11 @@ class Bill(tuple[Item, ...]):
         return compare(self.usage, models or None)
 
     def _rows(self) -> list[list[str]]:
-        rows = [
-            [str(number), _shortened(item.what), item.status, *_counts(item.usage), _cents(item.cost)]
-            for number, item in enumerate(self, 1)
-        ]
-        used = self.usage
-        total = [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
-        return [*rows, ["", "in all", "", *total, _cents(self.cost)]]
+        rows = []
+        for number, item in enumerate(self, 1):
+            counts = _counts(item.usage) if item.usage else [""] * 3
+            rows.append([str(number), _shortened(item.what), item.status, *counts, _cents(item.cost)])
+        return [*rows, ["", "in all", "", *_counts(self.usage), _cents(self.cost)]]
 
     def __repr__(self) -> str:
         return text_table([_HEADERS, *self._rows()], right_from=3)
@@ -138,8 +118,7 @@ _HEADERS = ("", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 
 def _counts(used: Usage) -> list[str]:
-    counts = (used.input_tokens, used.cached_tokens, used.output_tokens)
-    return [f"{count:,}" if used else "" for count in counts]
+    return [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
 
 
 def _shortened(text: str, letters: int = 40) -> str:

@@ -27,10 +27,8 @@ class Budget:
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
         if not (isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool) and 0 < limit_usd < math.inf):
-            raise InputError(
-                f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25.",
-                limit_usd=limit_usd,
-            )
+            wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
+            raise InputError(wrong, limit_usd=limit_usd)
         self.limit_usd = float(limit_usd)
         self.parent = parent if parent is not None else _kernel
         self._spent = 0.0
@@ -78,13 +76,10 @@ class Budget:
         """
         usd = self._usd(next_estimate)
         if self._spent + self._held + usd > self.limit_usd or self._spent >= self.limit_usd:
-            raise BudgetExceeded(
-                f"Your budget of {money(self.limit_usd)} does not cover this: {money(self._spent)} is spent"
-                + (f", {money(self._held)} is held for responses under way" if self._held else "")
-                + f" and the next response may cost {money(usd)}. Raise budget=, or start afresh: "
-                "a long talk pays for its whole history at every turn.",
-                limit_usd=self.limit_usd,
-                spent_usd=self._spent,
+            held = f", {money(self._held)} is held for responses under way" if self._held else ""
+            raise self._exceeded(
+                f"does not cover this: {money(self._spent)} is spent{held} and the next response may cost {money(usd)}."
+                " Raise budget=, or start afresh: a long talk pays for its whole history at every turn."
             )
         if self.parent is not None:
             self.parent.check_before(usd)
@@ -101,13 +96,11 @@ class Budget:
         if isinstance(spent, Cost) and spent.usd is None and not self._warned:
             self._warned = True
             unknown = sorted({line.model for line in spent.lines if line.usd is None})
-            warnings.warn(
-                RtnbWarning(
-                    f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
-                    "counts as nothing. Watch the account's usage page instead."
-                ),
-                stacklevel=2,
+            sentence = (
+                f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
+                "counts as nothing. Watch the account's usage page instead."
             )
+            warnings.warn(sentence, RtnbWarning, stacklevel=2)
         usd = self._usd(spent)
         with self._lock:
             self._spent += usd
@@ -115,12 +108,8 @@ class Budget:
         if self.parent is not None:
             self.parent.add(usd)
         if over:
-            raise BudgetExceeded(
-                f"Your budget of {money(self.limit_usd)} is used up: {money(self._spent)} is spent. "
-                "What was received is kept; raise budget= to go on.",
-                limit_usd=self.limit_usd,
-                spent_usd=self._spent,
-            )
+            kept = "What was received is kept; raise budget= to go on."
+            raise self._exceeded(f"is used up: {money(self._spent)} is spent. {kept}")
 
     @contextmanager
     def hold(self, next_estimate: Cost | float | None) -> Iterator[None]:
@@ -145,6 +134,10 @@ class Budget:
         finally:
             with self._lock:
                 self._held -= usd
+
+    def _exceeded(self, how: str) -> BudgetExceeded:
+        sentence = f"Your budget of {money(self.limit_usd)} {how}"
+        return BudgetExceeded(sentence, limit_usd=self.limit_usd, spent_usd=self._spent)
 
     @staticmethod
     def _usd(amount: Cost | float | None) -> float:

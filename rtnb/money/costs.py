@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -68,13 +68,11 @@ class Cost:
             return self
         if not isinstance(other, Cost):
             return NotImplemented
-        lines: dict[tuple[str, str, float | None, str], float] = {}
+        sums: dict[Line, float] = {}
         for line in (*self.lines, *other.lines):
-            position = (line.what, line.unit, line.unit_usd, line.model)
-            lines[position] = lines.get(position, 0) + line.quantity
-        return Cost(
-            tuple(Line(what, quantity, unit, usd, model) for (what, unit, usd, model), quantity in lines.items())
-        )
+            position = replace(line, quantity=0)
+            sums[position] = sums.get(position, 0) + line.quantity
+        return Cost(tuple(replace(position, quantity=quantity) for position, quantity in sums.items()))
 
     __radd__ = __add__
 

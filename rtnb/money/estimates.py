@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -107,29 +107,19 @@ def estimate(
     # New is what the user adds at each turn. All else was read, or said, in an earlier one.
     text_new, audio_new = fixed + typed * turns, heard * turns
 
-    def used(cached: bool) -> Usage:
-        return Usage(
-            input_text_tokens=round(text_read),
-            input_audio_tokens=round(audio_read),
-            cached_text_tokens=round(text_read - text_new) if cached else 0,
-            cached_audio_tokens=round(audio_read - audio_new) if cached else 0,
-            output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
-            output_audio_tokens=round(spoken * turns),
-            reasoning_tokens=round(thought * turns),
-        )
-
-    apart = (
-        cost_of_transcription({"type": "duration", "seconds": seconds_in}, transcription, on=on)
-        if transcription
-        else Cost()
+    used = Usage(
+        input_text_tokens=round(text_read),
+        input_audio_tokens=round(audio_read),
+        output_text_tokens=round((words + thought + of.text_out_tokens_per_turn) * turns),
+        output_audio_tokens=round(spoken * turns),
+        reasoning_tokens=round(thought * turns),
     )
-    return Estimate(
-        low=cost(used(cached=True), name, on=on) + apart,
-        high=cost(used(cached=False), name, on=on) + apart,
-        usage=used(cached=False),
-        model=name,
-        turns=turns,
-    )
+    text, audio = round(text_read - text_new), round(audio_read - audio_new)
+    cached = replace(used, cached_text_tokens=text, cached_audio_tokens=audio)
+    duration = {"type": "duration", "seconds": seconds_in}
+    apart = cost_of_transcription(duration, transcription, on=on) if transcription else Cost()
+    low, high = (cost(usage, name, on=on) + apart for usage in (cached, used))
+    return Estimate(low, high, used, name, turns)
 
 
 @dataclass(frozen=True)
@@ -177,10 +167,6 @@ def compare(
         The costs, cheapest first; models without a known price last.
     """
     used = usage.usage if isinstance(usage, Estimate) else usage
-    names = (
-        [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
-        if among is None
-        else list(among)
-    )
-    rows = [(name, cost(used, name, on=on)) for name in names]
+    served = [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
+    rows = [(name, cost(used, name, on=on)) for name in (served if among is None else among)]
     return Comparison(tuple(sorted(rows, key=lambda row: math.inf if row[1].usd is None else row[1].usd)))

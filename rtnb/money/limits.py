@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -55,13 +54,8 @@ class Limits(tuple[Limit, ...]):
     @classmethod
     def of(cls, told: Iterable[Mapping[str, Any]]) -> Limits:
         """Read the `rate_limits` of a `rate_limits.updated` event; what is no number counts as 0."""
-        return cls(
-            Limit(
-                str(entry.get("name") or ""),
-                *(_number(entry.get(name)) for name in ("limit", "remaining", "reset_seconds")),
-            )
-            for entry in told
-        )
+        numbers = ("limit", "remaining", "reset_seconds")
+        return cls(Limit(str(one.get("name") or ""), *(_number(one.get(name)) for name in numbers)) for one in told)
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "The server has told of no limits."
@@ -123,8 +117,7 @@ def _jittered(seconds: float) -> float:
 
 # --- sessions at a time, on the I/O thread only ---------------------------------------------------------------------
 
-_open = 0
-_queue: deque[asyncio.Future[None]] = deque()
+_places = asyncio.Semaphore(MAX_SESSIONS)
 
 
 @asynccontextmanager
@@ -134,35 +127,10 @@ async def slot(tell: Callable[[str], None]) -> AsyncIterator[None]:
     Args:
         tell: Called with a plain sentence where it must wait.
     """
-    global _open
-    if _open >= MAX_SESSIONS:
+    if _places.locked():
         tell(
-            f"You have {_open} sessions open, so this one waits until another ends. Close those you no longer need "
-            "with their close()."
+            f"You have {MAX_SESSIONS} sessions open, so this one waits until another ends. Close those you no longer "
+            "need with their close()."
         )
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        _queue.append(mine)
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if mine in _queue:
-                _queue.remove(mine)
-            elif mine.done() and not mine.cancelled():
-                _pass_on()
-            raise
-    else:
-        _open += 1
-    try:
+    async with _places:
         yield
-    finally:
-        _pass_on()
-
-
-def _pass_on() -> None:
-    """Give a place that becomes free to the session that waits longest."""
-    global _open
-    while _queue:
-        if not (waiting := _queue.popleft()).done():
-            waiting.set_result(None)
-            return
-    _open -= 1

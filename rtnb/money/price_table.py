@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar
@@ -9,6 +10,26 @@ from typing import ClassVar
 from rtnb import html, models
 from rtnb.models import Model, Prices, Rate
 from rtnb.money.usage import text_table
+
+
+def _rate(of: Rate) -> str:
+    numbers = (of.input, of.cached, of.output)
+    return "" if of == Rate() else " / ".join("–" if n is None else f"{n:.2f}" for n in numbers)
+
+
+def _cents(usd: float | None) -> str:
+    return "" if usd is None else f"{usd * 100:.2f}".rstrip("0").rstrip(".")
+
+
+_COLUMNS: dict[str, Callable[[Model, Prices], str]] = {
+    "model": lambda model, of: model.name,
+    "prices of": lambda model, of: str(of.since),
+    "text in / cached / out": lambda model, of: _rate(of.text),
+    "audio in / cached / out": lambda model, of: _rate(of.audio),
+    "¢ a minute heard": lambda model, of: _cents(of.audio_in_per_minute_usd),
+    "¢ a minute spoken": lambda model, of: _cents(of.audio_out_per_minute_usd),
+    "until": lambda model, of: str(model.shutdown or ""),
+}
 
 
 @dataclass(frozen=True)
@@ -23,36 +44,10 @@ class PriceTable:
     rows: tuple[tuple[Model, Prices], ...]
     known_on: date
 
-    HEADERS: ClassVar[tuple[str, ...]] = (
-        "model",
-        "prices of",
-        "text in / cached / out",
-        "audio in / cached / out",
-        "¢ a minute heard",
-        "¢ a minute spoken",
-        "until",
-    )
+    HEADERS: ClassVar[tuple[str, ...]] = tuple(_COLUMNS)
 
     def _cells(self) -> list[list[str]]:
-        def rate(of: Rate) -> str:
-            numbers = (of.input, of.cached, of.output)
-            return "" if of == Rate() else " / ".join("–" if n is None else f"{n:.2f}" for n in numbers)
-
-        def cents(usd: float | None) -> str:
-            return "" if usd is None else f"{usd * 100:.2f}".rstrip("0").rstrip(".")
-
-        return [
-            [
-                model.name,
-                str(of.since),
-                rate(of.text),
-                rate(of.audio),
-                cents(of.audio_in_per_minute_usd),
-                cents(of.audio_out_per_minute_usd),
-                str(model.shutdown or ""),
-            ]
-            for model, of in self.rows
-        ]
+        return [[cell(model, of) for cell in _COLUMNS.values()] for model, of in self.rows]
 
     _note: ClassVar[str] = (
         "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute "

@@ -33,13 +33,8 @@ def money(usd: float | None) -> str:
 def text_table(rows: Sequence[Sequence[str]], right_from: int = 99) -> str:
     """Write rows as text in columns; those from number `right_from` on stand at the right of their column."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if number >= right_from else cell.ljust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    layout = "  ".join(f"{{:{'>' if number >= right_from else '<'}{width}}}" for number, width in enumerate(widths))
+    return "\n".join(layout.format(*row).rstrip() for row in rows)
 
 
 def _details(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -81,7 +81,7 @@ class CallQueue:
             self.current = turn
         # Its events are those since the turn before it; of one beside, those from here on.
         turn.log_begin = len(self._log) if turn.beside else self._log_begin
-        self._sender, turn.begun = turn, True
+        self._sender = turn
         turn.place.set_result(None)
 
     def sent(self, turn: TurnState) -> None:

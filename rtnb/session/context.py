@@ -44,8 +44,5 @@ class TurnContext(Protocol):
     def turn_detection(self) -> dict[str, Any] | None:
         """Return the turn detection in force. None where the caller ends turns."""
 
-    async def placed(self, turn: Any) -> None:
-        """Wait for the place of a turn in the order of calls."""
-
     def warn(self, sentence: str) -> None:
         """Keep a sentence in the session's warnings, and print it."""

@@ -12,28 +12,31 @@ from rtnb.protocol import client_events
 from rtnb.transport.channel import Channel
 
 # Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
-BENIGN_CODES = frozenset(
-    {
-        "response_cancel_not_active",
-        "conversation_already_has_active_response",
-        "input_audio_buffer_commit_empty",
-        "item_truncate_invalid_item_id",
-    }
-)
+BENIGN_CODES = {
+    "response_cancel_not_active",
+    "conversation_already_has_active_response",
+    "input_audio_buffer_commit_empty",
+    "item_truncate_invalid_item_id",
+}
 # How long an unknown server may take to say `session.updated`, which some never do.
 _UPDATE_WAIT_SECONDS = 5.0
 
 
-def is_type(*types: str, item_id: str | None = None) -> Callable[[dict[str, Any]], bool]:
-    """Return a function that says whether an event is of one of these types, and about this item."""
-    return lambda event: event["type"] in types and (item_id is None or event.get("item_id") == item_id)
+def is_type(*types: str, item_id: str | None = None, **item: Any) -> Callable[[dict[str, Any]], bool]:
+    """Return a test of whether an event is of one of these types, about this item or one with these fields."""
+
+    def answers(event: dict[str, Any]) -> bool:
+        about = event.get("item") or {}
+        like = all(about.get(name) == value for name, value in item.items())
+        return event["type"] in types and like and (item_id is None or event.get("item_id") == item_id)
+
+    return answers
 
 
 def message(role: str, words: str) -> dict[str, Any]:
     """Write an earlier turn as an item; the API takes no audio for the assistant's side."""
-    return client_events.message(
-        role, [{"type": "output_text" if role == "assistant" else "input_text", "text": words}]
-    )
+    kind = "output_text" if role == "assistant" else "input_text"
+    return client_events.message(role, [{"type": kind, "text": words}])
 
 
 def update(

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import ResponseFailed, ServerError
@@ -17,14 +16,10 @@ from rtnb.money.meter import next_input
 from rtnb.protocol import client_events
 from rtnb.protocol import conversation as c
 from rtnb.session.context import TurnContext
+from rtnb.session.exchanges import is_type
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
-
-__all__ = [
-    *("TOOL_ROUNDS", "Sent", "calls_ours", "ended", "expect_item", "follow", "judge", "next_response"),
-    *("reserve", "respond", "send_approval", "updates_of"),
-]
 
 Sent = list[asyncio.Task[Any]]
 """Parts that were sent; a task fails if the server refuses its part."""
@@ -34,22 +29,6 @@ TOOL_ROUNDS = 8
 
 # After an MCP call the model goes on by itself (docs, guide realtime-mcp); how long to wait for it to.
 _GOES_ON_SECONDS = 5.0
-
-
-@asynccontextmanager
-async def updates_of(context: TurnContext) -> AsyncIterator[asyncio.Queue[Any]]:
-    """Queue the updates that steer a turn; words and audio, most of all, steer nothing."""
-    queue: asyncio.Queue[Any] = asyncio.Queue()
-
-    def put(update: Any) -> None:
-        if not isinstance(update, c.TextDelta | c.AudioDelta):
-            queue.put_nowait(update)
-
-    end = context.listeners.subscribe(put)
-    try:
-        yield queue
-    finally:
-        end()
 
 
 def expect_item(
@@ -68,9 +47,12 @@ def expect_item(
     return task
 
 
-def _item_of_type(type_: str) -> Callable[[dict[str, Any]], bool]:
-    """Return a function that says whether an event announces an item of this type."""
-    return lambda event: event["type"] == "conversation.item.added" and (event.get("item") or {}).get("type") == type_
+def create_item(
+    context: TurnContext, turn: TurnState, item: Mapping[str, Any], doing: str, **like: Any
+) -> asyncio.Task[Any]:
+    """Send an item of this turn, without waiting for the server to announce one like it."""
+    added = is_type("conversation.item.added", **like)
+    return expect_item(context, turn, client_events.item_create(item), added, doing)
 
 
 def reserve(context: TurnContext, turn: TurnState) -> None:
@@ -94,7 +76,9 @@ async def ended(response: c.Response, updates: asyncio.Queue[Any], asked_id: str
     return True
 
 
-async def respond(context: TurnContext, turn: TurnState, settings: Mapping[str, Any], sent: Sequence[Any] = ()) -> None:
+async def respond(
+    context: TurnContext, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
+) -> None:
     """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first."""
     channel, router = context.channel, context.router
     if turn.unasked:
@@ -105,7 +89,7 @@ async def respond(context: TurnContext, turn: TurnState, settings: Mapping[str, 
         router.claim(turn)
         if turn.asked_at is None:  # the caller waits since the first request, also where functions run in between
             turn.asked_at = channel.seconds
-        event = client_events.respond(settings)
+        event = client_events.respond(turn.settings if settings is None else settings)
         turn.asked_id = event["event_id"]
 
         def begun(_: object, before: int = len(turn.responses)) -> bool:
@@ -137,7 +121,7 @@ async def _others_ended(context: TurnContext) -> bool:
     """Wait until the response under way is over. Return False if none was."""
     if (active := context.channel.conversation.active_response()) is None:
         return False
-    async with updates_of(context) as updates:
+    async with context.listeners.queued() as updates:
         await ended(active, updates)
     return True
 
@@ -173,36 +157,33 @@ def _warn_of_wait(context: TurnContext, turn: TurnState, seconds: float, why: st
 # --- following ---------------------------------------------------------------------------------------------------
 
 
-async def follow(
-    context: TurnContext, turn: TurnState, settings: Mapping[str, Any], updates: asyncio.Queue[Any]
-) -> None:
+async def follow(context: TurnContext, turn: TurnState) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
     answered: list[Mapping[str, Any]] = []
     while True:
         response = turn.responses[-1]
-        if not await ended(response, updates, turn.asked_id):
+        if not await ended(response, turn.steering, turn.asked_id):
             context.router.disown(turn, response)
-            await ended(response, updates)
-            await respond(context, turn, settings)
+            await ended(response, turn.steering)
+            await respond(context, turn)
             continue
         details = response.status_details or {}
         if response.status == "failed" and not turn.cancelled:
             tries += 1
             told = context.channel.conversation.rate_limits
-            seconds = limits.wait_after(details.get("error") or {}, told, tries)
-            if seconds is not None:
+            if (seconds := limits.wait_after(details.get("error") or {}, told, tries)) is not None:
                 # The question is in the conversation already: only the answer is asked for once more.
                 _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
                 await asyncio.sleep(seconds)
                 reserve(context, turn)
-                await respond(context, turn, settings)
+                await respond(context, turn)
                 continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
             context.router.claim(turn)
             while turn.responses[-1] is response:
-                await updates.get()
+                await turn.steering.get()
             continue
         judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
@@ -220,7 +201,7 @@ async def follow(
         reserve(context, turn)
         if rounds >= TOOL_ROUNDS:
             turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
-        await respond(context, turn, _after_call(settings, last=rounds >= TOOL_ROUNDS), outputs)
+        await respond(context, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
 
 
 def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
@@ -232,10 +213,12 @@ def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
 
 def calls_ours(context: TurnContext, response: c.Response) -> bool:
     """Return whether a response waits for a function or an approval of ours."""
-    return response.status == "completed" and (
-        any(call.get("name") in context.tools for call in response.calls)
-        or any(item.get("type") == "mcp_approval_request" for item in response.output)
-    )
+    ours = any(call.get("name") in context.tools for call in response.calls) or bool(_questions(response))
+    return response.status == "completed" and ours
+
+
+def _questions(response: c.Response) -> list[dict[str, Any]]:
+    return [item for item in response.output if item.get("type") == "mcp_approval_request"]
 
 
 async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
@@ -245,30 +228,21 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     defined = {tool.get("name") for tool in context.tools if isinstance(tool, Mapping)}
     calls = [call for call in calls if call.get("name") not in defined]
     begun = context.channel.seconds
-    done = await asyncio.gather(
-        *(
-            context.tools.run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "")
-            for call in calls
-        )
-    )
+    run = context.tools.run
+    runs = [run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls]
+    done = await asyncio.gather(*runs)
     turn.tool_calls += done
     turn.tool_rounds.append((begun, context.channel.seconds))
     for call, ran in zip(calls, done, strict=True):
         context.listeners.tell(ToolRan(call.get("id") or "", ran))
-    outputs = [
-        client_events.item_create(client_events.function_call_output(ran.call_id, ran.output or "")) for ran in done
-    ]
-    added = _item_of_type("function_call_output")
-    return [expect_item(context, turn, event, added, "a tool's result") for event in outputs]
+    outputs = [client_events.function_call_output(ran.call_id, ran.output or "") for ran in done]
+    return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
 async def _approved(context: TurnContext, turn: TurnState, response: c.Response) -> bool:
     """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
-    asked = [
-        Approval(item.get("id") or "", *(str(item.get(name) or "") for name in ("server_label", "name", "arguments")))
-        for item in response.output
-        if item.get("type") == "mcp_approval_request"
-    ]
+    names = ("server_label", "name", "arguments")
+    asked = [Approval(one.get("id") or "", *(str(one.get(n) or "") for n in names)) for one in _questions(response)]
     if not asked:
         return goes_on(response)
     if context.decide is None:
@@ -292,14 +266,14 @@ def send_approval(
 ) -> asyncio.Task[Any]:
     """Send whether an MCP tool may be called."""
     item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
-    event = client_events.item_create({**item, "reason": reason} if reason else item)
-    return expect_item(context, turn, event, _item_of_type("mcp_approval_response"), "an approval")
+    item |= {"reason": reason} if reason else {}
+    return create_item(context, turn, item, "an approval", type=item["type"])
 
 
 async def next_response(context: TurnContext, turn: TurnState, after: c.Response | None) -> bool:
     """Wait for a response that the server begins by itself. Return False if none comes."""
     try:
-        async with asyncio.timeout(_GOES_ON_SECONDS), updates_of(context) as updates:
+        async with asyncio.timeout(_GOES_ON_SECONDS), context.listeners.queued() as updates:
             while not turn.responses or turn.responses[-1] is after:
                 await updates.get()
     except TimeoutError:
@@ -319,11 +293,8 @@ def judge(turn: TurnState) -> None:
     details = response.status_details or {}
     if response.status == "failed":
         error = details.get("error") or {}
-        code = error.get("code") or error.get("type")
-        said = error.get("message") or "it gave no reason"
-        remedy = _REMEDIES.get(
-            str(code), "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
-        )
+        code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
+        remedy = _REMEDIES.get(str(code), _ASK_AGAIN)
         raise ResponseFailed(f"The server could not answer: {said} {remedy}", reply=turn.reply, code=code)
     reason = details.get("reason") or "no reason given"
     if response.status == "incomplete":
@@ -332,6 +303,7 @@ def judge(turn: TurnState) -> None:
         turn.warnings.append(f"The answer was cancelled ({reason}).")
 
 
+_ASK_AGAIN = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
 _REMEDIES = {
     "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing.",
     "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for less.",

@@ -13,24 +13,23 @@ import concurrent.futures
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
-from rtnb.money import bill, limits
+from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import beta, frames
 from rtnb.protocol import conversation as c
-from rtnb.session import exchanges, settings
+from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
-from rtnb.session.history import give_history
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import Router
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting
-from rtnb.transport import connection_errors, io_thread
+from rtnb.transport import connection_errors, endpoint, io_thread
 from rtnb.transport.channel import Channel
-from rtnb.transport.endpoint import Address
 from rtnb.transport.handle import Handle, settle
 from rtnb.transport.websocket import End, OpenTransport
 
@@ -45,6 +44,7 @@ _TRIES = 5
 _RECOVERED_SECONDS = 30.0
 
 
+@dataclass(eq=False, repr=False)
 class Lifecycle:
     """Session as the modules of this package see it; a turn sees it as its `TurnContext`.
 
@@ -52,7 +52,7 @@ class Lifecycle:
         where: The server.
         open_transport: Opens a transport to it, at the beginning and after each break.
         model: The model that answers.
-        wanted: The session object to ask for.
+        settings: The session object to ask for.
         tools: The functions the model may call.
         meter: Checks and books what it spends.
         decide: Asked whether an MCP tool may be called. None: the caller is asked.
@@ -70,37 +70,37 @@ class Lifecycle:
         ended: Done when the connection is closed for good.
     """
 
-    def __init__(
-        self,
-        where: Address,
-        open_transport: OpenTransport,
-        model: str,
-        wanted: dict[str, Any],
-        tools: Toolbox,
-        meter: Meter,
-        *,
-        decide: Callable[[Approval], Any] | None,
-        reconnect: bool,
-        verbose: bool,
-        unasked: Callable[[c.Response], None],
+    where: endpoint.Address
+    open_transport: InitVar[OpenTransport]
+    model: str
+    settings: dict[str, Any]
+    tools: Toolbox
+    meter: Meter
+    decide: Callable[[Approval], Any] | None
+    reconnect: bool
+    verbose: InitVar[bool]
+    unasked: InitVar[Callable[[c.Response], None]]
+    gate: Callable[[], Awaitable[object]] | None = None
+    own_detection: dict[str, Any] | None = None
+    state: Literal["connecting", "open", "closed"] = "connecting"
+    warnings: list[str] = field(default_factory=list)
+    error: BaseException | None = None
+    closing: bool = False
+    opened: concurrent.futures.Future[None] = field(default_factory=concurrent.futures.Future)
+    ended: concurrent.futures.Future[None] = field(default_factory=concurrent.futures.Future)
+    listeners: Listeners = field(default_factory=Listeners)
+    _refused: Exception | None = None
+
+    def __post_init__(
+        self, open_transport: OpenTransport, verbose: bool, unasked: Callable[[c.Response], None]
     ) -> None:
-        self.where, self.provider, self.model, self.tools, self.meter = where, where.provider, model, tools, meter
-        self.decide = decide
-        self.gate: Callable[[], Awaitable[object]] | None = None
-        self.own_detection: dict[str, Any] | None = None
-        self.settings: dict[str, Any] = frames.plain(wanted, "session")
-        self.state: Literal["connecting", "open", "closed"] = "connecting"
-        self.warnings: list[str] = []
-        self.error: BaseException | None = None
-        self.closing = False
-        self.opened: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.ended: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self.listeners = Listeners()
-        self.channel = Channel(where, open_transport, self._tell, self._unread, self._silent, verbose=verbose)
+        self.provider = self.where.provider
+        self.settings = frames.plain(self.settings, "session")
+        self.channel = Channel(
+            self.where, open_transport, self._tell, self._unread, lambda *of: self.router.fail_silent(*of), verbose
+        )
         self.queue = CallQueue(self.channel.append, self.channel.log)
         self.router = Router(self.channel, self.queue, unasked)
-        self._reconnect = reconnect
-        self._refused: Exception | None = None
         self._loop = io_thread.io_loop()
         self._loop.call_soon_threadsafe(self._start)
 
@@ -108,20 +108,6 @@ class Lifecycle:
         self._life = self._loop.create_task(self._live())
 
     # --- from any thread
-
-    def submit(self, work: Coroutine[Any, Any, Any]) -> Handle[Any]:
-        """Run a coroutine on the I/O thread, until the session ends at the latest."""
-
-        async def guarded() -> Any:
-            # The session may end before it was ever open.
-            task = asyncio.ensure_future(work)
-            await asyncio.wait({task, self._life}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                task.cancel()
-                raise self.error or self._closed()
-            return await task
-
-        return Handle(asyncio.run_coroutine_threadsafe(guarded(), self._loop))
 
     def in_order(self, send: Callable[[], Awaitable[Any]]) -> Handle[Any]:
         """Send something in its place among the calls; the handle is what `send` returns, awaited."""
@@ -133,13 +119,21 @@ class Lifecycle:
             except Exception as error:
                 sent.set_exception(error)
 
-        self.call_soon(self.queue.add, place)
-
         async def answered() -> Any:
-            self._check_open()
             return await (await sent)
 
-        return self.submit(answered())
+        async def until_closed() -> Any:
+            self._check_open()
+            answer = asyncio.ensure_future(answered())
+            # The session may end before it was ever open.
+            await asyncio.wait({answer, self._life}, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                answer.cancel()
+                raise self.error or self._closed()
+            return await answer
+
+        self.call_soon(self.queue.add, place)
+        return Handle(asyncio.run_coroutine_threadsafe(until_closed(), self._loop))
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the I/O thread, after those before it."""
@@ -150,7 +144,7 @@ class Lifecycle:
         self.closing = True
         self.call_soon(self.hang_up)
 
-    # --- what turns and jobs ask for, on the I/O thread
+    # --- what turns ask for, on the I/O thread
 
     def hang_up(self) -> None:
         """Close the connection."""
@@ -159,15 +153,6 @@ class Lifecycle:
         elif self.state == "connecting":
             # Not at once: a task cancelled before its first step would not even say that it is over.
             self._loop.call_soon(self._life.cancel)
-
-    async def until_open(self) -> None:
-        """Wait until the session is configured."""
-        self._check_open()
-        await Handle(self.opened)
-
-    async def until_ended(self) -> None:
-        """Wait until the connection is closed for good."""
-        await asyncio.wait({self._life})
 
     async def placed(self, turn: TurnState) -> None:
         """Wait for the place of a turn in the order of calls."""
@@ -265,8 +250,6 @@ class Lifecycle:
                 raise end
             if self._refused is not None:
                 raise self._refused
-        except asyncio.CancelledError:
-            return End(None, ""), None
         except RtnbError as error:
             return End(error.code if isinstance(error, ConnectionFailed) else None, ""), error
         except Exception as error:
@@ -280,7 +263,7 @@ class Lifecycle:
 
     def _may_go_on(self, code: int | None) -> bool:
         """Return whether a new session may take over: it is wanted, there was one, and the reason may pass."""
-        wanted = self._reconnect and not self.closing and not self.where.sideband and self.error is None
+        wanted = self.reconnect and not self.closing and not self.where.sideband and self.error is None
         # No code: a try to connect again came to nothing, which may pass as well.
         passes = code is None or code in _RECOVERABLE
         return wanted and self.opened.done() and passes and not self._was_told(*_HOPELESS)
@@ -292,13 +275,14 @@ class Lifecycle:
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and let the calls go out."""
-        if not self.where.sideband:
-            await self._created()
+        async with self.listeners.queued() as updates:
+            while not self.where.sideband and not self.channel.conversation.session:
+                await updates.get()
         try:
             await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
             if self.opened.done():
                 try:
-                    await give_history(self.channel, self.provider, self.router.unanswered)
+                    await history.give_history(self.channel, self.provider, self.router.unanswered)
                 except ServerError as refused:
                     self.warn(f"The talk goes on without all of its history. {refused}")
         except ConnectionFailed:
@@ -312,16 +296,6 @@ class Lifecycle:
         settle(self.opened)
         self.queue.open()
 
-    async def _created(self) -> None:
-        news = asyncio.Event()
-        end = self.listeners.subscribe(lambda _: news.set())
-        try:
-            while not self.channel.conversation.session:
-                news.clear()
-                await news.wait()
-        finally:
-            end()
-
     # --- what the channel calls
 
     def _tell(self, update: Any) -> None:
@@ -332,7 +306,7 @@ class Lifecycle:
     def _book(self, update: Any) -> None:
         """Book what something cost; over the budget, a session that answers by itself is closed at once."""
         if isinstance(update, c.ResponseEnded):
-            spent = bill.cost_of([update.response], self.model)
+            spent = cost(update.response.usage, self.model)
         elif isinstance(update, c.InputTranscript) and update.final:
             spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
         else:
@@ -362,9 +336,6 @@ class Lifecycle:
         talk = self.channel.conversation
         answer = talk.response(response_id) or talk.active_response()
         if type_ == "response.done" and answer is not None:
-            self._silent(answer, sentence)
+            self.router.fail_silent(answer, sentence)
         else:
             self.channel.doubt(lambda _: unread, sentence)
-
-    def _silent(self, response: c.Response, sentence: str) -> None:
-        self.router.fail_silent(response, sentence)

@@ -13,13 +13,8 @@ from rtnb.errors import InputError
 from rtnb.protocol import frames
 
 # A string that ends so is a file's name, not words: no model can make anything of "question.m4a" as a prompt.
-SOUND_ENDINGS = frozenset(
-    f".{ending}"
-    for ending in (
-        *("wav", "wave", "flac", "mp3", "ogg", "oga", "opus", "m4a", "mp4", "aac", "webm", "mov", "mkv"),
-        *("aiff", "aif", "au", "caf", "wma", "amr"),
-    )
-)
+_ENDINGS = "wav wave flac mp3 ogg oga opus m4a mp4 aac webm mov mkv aiff aif au caf wma amr"
+SOUND_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 
 @dataclass(frozen=True)

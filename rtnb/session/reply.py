@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtnb.audio import pcm
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, ResponseFailed, RtnbError
-from rtnb.money import Cost, Usage, bill
+from rtnb.money import Cost, Usage
+from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol import conversation as c
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
+from rtnb.texts.files import save_file
 from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
     from rtnb.timeline.timeline import Timeline
-
-__all__ = ["Approval", "Delta", "Finished", "Reply", "TurnState"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class TurnState:
 
     Attributes:
         reservation: The money set aside for its next response.
+        settings: What its responses are asked for with, as the API's `response.create` takes it.
         progress: `(seconds sent, seconds in all)` of the user's audio; the second is None while unknown.
         beside: Whether it is an out-of-band response, which waits for no other turn.
         unasked: Whether it answers what the model called in a response that no caller asked for.
@@ -84,14 +85,15 @@ class TurnState:
         log_end: Where they end. None until it is over.
         asked_at: When its answer was asked for first, on the log's clock.
         asked_id: The `event_id` of its last `response.create`.
-        begun: Whether anything of it was sent.
         cancelled: Whether its caller cancelled it.
+        steering: What happens in the session while it is taken.
         place: Done when it is this turn's time to send.
         task: What takes it.
         reply: What its caller has of it.
     """
 
     reservation: Reservation
+    settings: Mapping[str, Any] = field(default_factory=dict)
     progress: tuple[float, float | None] = (0.0, 0.0)
     beside: bool = False
     unasked: bool = False
@@ -107,8 +109,8 @@ class TurnState:
     log_end: int | None = None
     asked_at: float | None = None
     asked_id: str | None = None
-    begun: bool = False
     cancelled: bool = False
+    steering: asyncio.Queue[Any] = field(init=False)
     place: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     reply: Reply = field(init=False)
@@ -140,6 +142,8 @@ class Reply(Stream["Reply", Delta]):
 
     Attributes:
         session: The session it belongs to.
+        source: Who answered: `"openai"`, `"practice"`, `"replay"` or the host's name.
+        model: The model that answered.
         responses: Its responses, in order.
         tool_calls: The functions that were called, in order, with what they gave.
         approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
@@ -152,13 +156,13 @@ class Reply(Stream["Reply", Delta]):
     def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:
         super().__init__(turn.future)
         self.session = session
+        self.source: str = session.source
+        self.model: str = session.model
         self.responses = turn.responses
         self.tool_calls = turn.tool_calls
         self.approvals = turn.approvals
         self.warnings = turn.warnings
-        self._turn = turn
-        self._cancel = cancel
-        turn.reply = self
+        self._turn, self._cancel, turn.reply = turn, cancel, self
 
     @property
     def progress(self) -> tuple[float, float | None]:
@@ -183,9 +187,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def transcript(self) -> str | None:
         """Words of the user, where transcription is on. None otherwise, or not yet."""
-        found = [turn for turn in self._turn.items.values() if turn is not None]
-        words = [turn.transcript for turn in found if turn.spoken and turn.transcript]
-        return " ".join(words) or None
+        return " ".join(t.transcript for t in self._turn.items.values() if t and t.spoken and t.transcript) or None
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -196,42 +198,29 @@ class Reply(Stream["Reply", Delta]):
     @property
     def usage(self) -> Usage:
         """Tokens of this turn as the server counted them; all zero until it is done."""
-        return bill.usage_of(self.responses)
+        return Bill.of(self.model, self.responses).usage
 
     @property
     def cost(self) -> Cost:
         """Cost of this turn in US dollars, transcription of the user's audio included."""
-        items = set(self._turn.items.values())
-        talk = self.session.conversation
+        talk, items = self.session.conversation, set(self._turn.items.values())
         transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
-        transcriber = bill.transcription_model(talk.session or self.session.settings)
-        return bill.cost_of(self.responses, self.model, transcribed, transcriber)
+        transcriber = transcription_model(talk.session or self.session.settings)
+        return Bill.of(self.model, self.responses, transcribed, transcriber).cost
 
     @property
     def status(self) -> str:
         """`"sending"`, `"in_progress"`, `"completed"`, `"cancelled"`, `"incomplete"` or `"failed"`."""
-        if self.done and isinstance(self.error, RtnbError) and not isinstance(self.error, ResponseFailed):
+        if not self.done:
+            return "in_progress" if self.responses else "sending"
+        if isinstance(self.error, RtnbError) and not isinstance(self.error, ResponseFailed):
             return "failed"
-        if self._turn.cancelled and self.done:
-            return "cancelled"
-        if not self.responses:
-            return "cancelled" if self.done else "sending"
-        return self.responses[-1].status if self.done else "in_progress"
+        return "cancelled" if self._turn.cancelled or not self.responses else self.responses[-1].status
 
     @property
     def status_details(self) -> dict[str, Any] | None:
         """Words of the server on a status other than completed. None where it gave none."""
         return self.responses[-1].status_details if self.responses else None
-
-    @property
-    def source(self) -> str:
-        """Name of who answered: `"openai"`, `"practice"`, `"replay"` or the host's name."""
-        return self.session.source
-
-    @property
-    def model(self) -> str:
-        """Model that answered."""
-        return self.session.model
 
     @property
     def seconds_to_first_sound(self) -> float | None:
@@ -266,17 +255,13 @@ class Reply(Stream["Reply", Delta]):
 
         Raises:
             AudioError: If there is no audio yet, or the format cannot be written.
+            InputError: If the words cannot be written there.
         """
-        path = Path(path)
-        if path.suffix.lower() in (".txt", ".md"):
-            path.write_text(self.text + "\n", encoding="utf-8")
-            return path
+        if Path(path).suffix.lower() in (".txt", ".md"):
+            return save_file(path, self.text + "\n")
         if (audio := self.audio) is None:
-            raise AudioError(
-                "The answer has no sound. Ask with modalities='audio', or save its words to a .txt file.",
-                name=str(path),
-                problem="no sound",
-            )
+            sentence = "The answer has no sound. Ask with modalities='audio', or save its words to a .txt file."
+            raise AudioError(sentence, name=str(path), problem="no sound")
         return audio.save(path)
 
     def timeline(self) -> Timeline:

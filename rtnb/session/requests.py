@@ -61,12 +61,8 @@ class Requests:
         """
         if not isinstance(item, Mapping):
             raise InputError(f"Your item is a {type(item).__name__}, not a dict. Give one as the API's items are.")
-        event, kind = client_events.item_create(item, previous_item_id), item.get("type")
-        return self._request(
-            event,
-            lambda e: e["type"] == "conversation.item.added" and (e.get("item") or {}).get("type") == kind,
-            "the item",
-        )
+        added = is_type("conversation.item.added", type=item.get("type"))
+        return self._request(client_events.item_create(item, previous_item_id), added, "the item")
 
     def update(self, **session: Any) -> Handle[dict[str, Any]]:
         """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`.
@@ -98,11 +94,8 @@ class Requests:
 
     def retrieve(self, item_id: str) -> Handle[dict[str, Any]]:
         """Ask for an item as the server has it, its audio included."""
-        return self._request(
-            client_events.retrieve(item_id),
-            lambda e: e["type"] == "conversation.item.retrieved" and (e.get("item") or {}).get("id") == item_id,
-            "to retrieve the item",
-        )
+        answers = is_type("conversation.item.retrieved", id=item_id)
+        return self._request(client_events.retrieve(item_id), answers, "to retrieve the item")
 
     def seed(self, turns: Iterable[c.Turn | tuple[str, str]]) -> Handle[None]:
         """Give the model earlier turns as text, oldest first: turns of another session, or `(role, words)` pairs.

@@ -184,7 +184,7 @@ class Router:
 
     def fail_all(self, error: BaseException, *, begun: bool = False) -> None:
         """End every turn with an error; with `begun`, those of which something was sent."""
-        turns = [turn for turn in self._turns if turn.begun or not begun]
+        turns = [turn for turn in self._turns if turn.place.done() or not begun]
         for turn in turns:
             self.unanswered.update(turn.turns, filter(None, turn.items.values()))
         self.fail(turns, error)

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html
 from rtnb.errors import InputError, mask_secrets
-from rtnb.money import Budget, Cost, Usage, bill, limits
+from rtnb.money import Budget, Cost, Usage, limits
 from rtnb.money.bill import Bill
 from rtnb.money.meter import Meter, Reservation
 from rtnb.protocol import conversation as c
 from rtnb.protocol import frames
 from rtnb.session import following, settings, turn
-from rtnb.session.exchanges import BENIGN_CODES
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import read_parts
 from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
-from rtnb.session.updates import Closed, Listener, Reconnecting
-from rtnb.transport import endpoint as addresses
+from rtnb.session.updates import Listener
+from rtnb.transport import endpoint, websocket
 from rtnb.transport.handle import Handle
-from rtnb.transport.websocket import OpenTransport, open_websocket
 
 if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
-
-__all__ = ["BENIGN_CODES", "Closed", "Reconnecting", "Reply", "Session"]
 
 
 class Session(Requests):
@@ -54,7 +50,7 @@ class Session(Requests):
 
     def __init__(
         self,
-        where: addresses.Address,
+        where: endpoint.Address,
         model: str,
         wanted: dict[str, Any],
         tools: Toolbox | None = None,
@@ -63,24 +59,16 @@ class Session(Requests):
         approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
         verbose: bool = False,
-        open_transport: OpenTransport | None = None,
+        open_transport: websocket.OpenTransport | None = None,
     ) -> None:
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
+        opener = open_transport or functools.partial(websocket.open_websocket, where)
         self.lifecycle = Lifecycle(
-            where,
-            open_transport or functools.partial(open_websocket, where),
-            model,
-            wanted,
-            self.tools,
-            Meter(budget),
-            decide=approve,
-            reconnect=reconnect,
-            verbose=verbose,
-            unasked=self._take_unasked,
+            where, opener, model, wanted, self.tools, Meter(budget), approve, reconnect, verbose, self._take_unasked
         )
         self.warnings = self.lifecycle.warnings
         self.log = self.lifecycle.channel.log
@@ -148,18 +136,18 @@ class Session(Requests):
     @property
     def usage(self) -> Usage:
         """Tokens of all responses so far, as the server counted them."""
-        return bill.usage_of(self.conversation.responses.values())
+        return self.bill.usage
 
     @property
     def cost(self) -> Cost:
         """Cost of the session so far in US dollars, transcription included."""
-        talk = self.conversation
-        return bill.cost_of(talk.responses.values(), self.model, talk.transcribed, self.lifecycle.transcriber)
+        return self.bill.cost
 
     @property
     def bill(self) -> Bill:
         """Answers with their tokens and cents; `.compare()` says what the same talk costs on other models."""
-        return Bill.of(self.conversation, self.model, self.lifecycle.transcriber)
+        talk = self.conversation
+        return Bill.of(self.model, talk.responses.values(), talk.transcribed, self.lifecycle.transcriber)
 
     @property
     def unsent_bytes(self) -> int:
@@ -213,8 +201,7 @@ class Session(Requests):
         """
         steps = read_parts(parts)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
-        state = self._new_turn(progress=(0.0, None))
-        return self._take(state, lambda: turn.take_turn(self.lifecycle, state, steps, wanted))
+        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None))
 
     def respond(self, **response: Any) -> Reply:
         """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.
@@ -222,9 +209,7 @@ class Session(Requests):
         Raises:
             InputError: If a field cannot be written as JSON.
         """
-        wanted = frames.plain(response, "response")
-        state = self._new_turn()
-        return self._take(state, lambda: turn.take_turn(self.lifecycle, state, [], wanted))
+        return self._take(turn.take_turn, [], settings=frames.plain(response, "response"))
 
     def side(
         self,
@@ -249,16 +234,10 @@ class Session(Requests):
         Raises:
             InputError: If something of it cannot be written as JSON.
         """
-        wanted: dict[str, Any] = {
-            "conversation": "none",
-            "output_modalities": settings.output_modalities(modalities),
-            "instructions": prompt,
-            **({"input": list(about)} if about is not None else {}),
-            **(response or {}),
-        }
-        wanted = frames.plain(wanted, "response")
-        state = self._new_turn(beside=True)
-        return self._take(state, lambda: turn.take_side(self.lifecycle, state, wanted))
+        wanted: dict[str, Any] = {"conversation": "none", "output_modalities": settings.output_modalities(modalities)}
+        wanted |= {"instructions": prompt} if about is None else {"instructions": prompt, "input": list(about)}
+        wanted |= response or {}
+        return self._take(turn.take_side, settings=frames.plain(wanted, "response"), beside=True)
 
     def approve(self, what: Approval | Reply | Iterable[Approval], yes: bool = True, *, reason: str = "") -> Reply:
         """Answer the question whether an MCP tool may be called, and follow how the model goes on.
@@ -277,24 +256,25 @@ class Session(Requests):
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
         if not asked:
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
-        reason = frames.plain(reason, "reason")
-        state = self._new_turn()
-        return self._take(state, lambda: turn.take_approved(self.lifecycle, state, asked, yes, reason))
+        return self._take(turn.take_approved, asked, yes, frames.plain(reason, "reason"))
 
-    def _new_turn(self, **fields: Any) -> TurnState:
-        return TurnState(Reservation(self.lifecycle.meter), **fields)
+    def _take(self, taking: Callable[..., Awaitable[None]], *args: Any, **fields: Any) -> Reply:
+        """Take a turn with these fields of its state; `args` go to one of the functions of `turn`."""
+        life, state = self.lifecycle, TurnState(Reservation(self.lifecycle.meter), **fields)
 
-    def _take(self, state: TurnState, taking: Callable[[], Coroutine[Any, Any, None]]) -> Reply:
-        router = self.lifecycle.router
-        reply = Reply(self, state, lambda: self.lifecycle.call_soon(router.cancel, state))
-        self.lifecycle.call_soon(lambda: router.begin(state, taking()))
+        async def in_place() -> None:
+            await life.placed(state)
+            async with life.listeners.queued() as state.steering:
+                await taking(life, state, *args)
+
+        reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
+        life.call_soon(lambda: life.router.begin(state, in_place()))
         return reply
 
     def _take_unasked(self, response: c.Response) -> None:
         """Take a turn for the functions that were called in a response that no caller asked for."""
         if following.calls_ours(self.lifecycle, response):
-            state = self._new_turn(unasked=True, responses=[response])
-            self._take(state, lambda: turn.take_unasked(self.lifecycle, state))
+            self._take(turn.take_unasked, unasked=True, responses=[response])
 
     # --- events
 
@@ -304,22 +284,19 @@ class Session(Requests):
         Raises:
             ConnectionFailed: If the session did not end in an orderly way.
         """
-        loop = asyncio.get_running_loop()
-        news = asyncio.Event()
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
         end = self.subscribe(lambda _: loop.call_soon_threadsafe(news.set))
-        index = 0
+        seen, over = 0, False
         try:
-            while True:
+            while not over:
                 news.clear()
-                over = self.state == "closed"
-                while index < len(self.log):
-                    entry = self.log[index]
-                    index += 1
+                over, entries = self.state == "closed", self.log[seen:]
+                seen += len(entries)
+                for entry in entries:
                     if entry.direction == "received":
                         yield entry.event
-                if over:
-                    break
-                await news.wait()
+                if not over:
+                    await news.wait()
         finally:
             end()
         if self.error is not None:
@@ -351,16 +328,9 @@ class Session(Requests):
         """
         from rtnb.recording.save import save_session
 
-        return save_session(
-            self.log,
-            path,
-            sound=sound,
-            model=self.model,
-            source=self.source,
-            url=self.url,
-            settings=self.settings,
-            secrets=self.lifecycle.where.headers().values(),
-        )
+        of = {"model": self.model, "source": self.source, "url": self.url}
+        secrets = self.lifecycle.where.headers().values()
+        return save_session(self.log, path, sound=sound, settings=self.settings, secrets=secrets, **of)
 
     def timeline(self) -> Timeline:
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rtnb.audio import pcm
 from rtnb.errors import InputError
 from rtnb.session.tools import Toolbox
 
-RATE_HZ = 24_000
 _Modalities = str | Sequence[str] | None
 # Transcribes while the user speaks and works beside the server's turn detection (recorded), which not every
 # transcription model does.
@@ -37,12 +37,12 @@ def of_session(
                 turn_detection=turn_detection,
             )
         turn_detection = {"type": turn_detection}
-    heard: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE_HZ}, "turn_detection": turn_detection}
+    spoken: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": pcm.RATE_HZ}}
+    heard = {**spoken, "turn_detection": turn_detection}
     if transcription:
         if transcription is True:
             transcription = TRANSCRIPTION_MODEL
         heard["transcription"] = {"model": transcription} if isinstance(transcription, str) else dict(transcription)
-    spoken: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE_HZ}}
     if voice is not None:
         spoken["voice"] = {"id": voice} if voice.startswith("voice_") else voice
     if speed is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -60,17 +61,12 @@ def _hints(plain: Callable[..., Any], name: str) -> dict[str, Any]:
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     fixed = function.keywords if isinstance(function, functools.partial) else {}
-    return [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and parameter.name not in fixed
-    ]
+    parameters = inspect.signature(function).parameters.values()
+    return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in fixed]
 
 
-def model_of(
-    function: Callable[..., Any], plain: Callable[..., Any], name: str, told: dict[str, str]
-) -> tuple[Any, tuple[str, ...]]:
-    """Make a pydantic model of the arguments; return it and the parameters' names by its fields' places."""
+def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str, told: dict[str, str]) -> Any:
+    """Make a pydantic model of the arguments, whose fields have the parameters' names as aliases."""
     from pydantic import BaseModel, ConfigDict, Field, create_model
     from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
     from pydantic_core import PydanticSerializationError, to_json
@@ -78,9 +74,8 @@ def model_of(
     try:
         parameters = _parameters(function)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones.", tool=name
-        ) from error
+        wrong = f"Your tool {name} has no signature that can be read. Wrap it in a function with typed ones."
+        raise InputError(wrong, tool=name) from error
     hints = _hints(plain, name)
     fields: dict[str, Any] = {}
     for place, parameter in enumerate(parameters):
@@ -97,17 +92,12 @@ def model_of(
                 about["default"] = default
             except (PydanticSerializationError, ValueError):
                 # It cannot be shown to the model; that it may be left out can.
-                about["default_factory"] = functools.partial(_same, default)
+                about["default_factory"] = lambda default=default: default
         # Fields by place and not by name: a parameter may be called `schema`, `copy` or `_city`.
         fields[f"p{place}"] = (annotation, Field(**about))
     try:
-        model: type[BaseModel] = create_model(
-            name,
-            __config__=ConfigDict(
-                extra="forbid", arbitrary_types_allowed=False, coerce_numbers_to_str=True, protected_namespaces=()
-            ),
-            **fields,
-        )
+        config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, protected_namespaces=())
+        model: type[BaseModel] = create_model(name, __config__=config, **fields)
         model.model_json_schema()
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
         reason = str(error).splitlines()[0]
@@ -116,11 +106,7 @@ def model_of(
             "numbers, lists, dicts, dates, enums, dataclasses or pydantic models.",
             tool=name,
         ) from error
-    return model, tuple(parameter.name for parameter in parameters)
-
-
-def _same(value: Any) -> Any:
-    return value
+    return model
 
 
 def schema_of(model: Any) -> dict[str, Any]:
@@ -161,10 +147,6 @@ def schema_of(model: Any) -> dict[str, Any]:
 
 def bound(function: Callable[..., Any], values: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Split values by name into positional and keyword arguments; only positional-only parameters go by position."""
-    args = []
-    for parameter in _parameters(function):
-        if parameter.kind is not parameter.POSITIONAL_ONLY or parameter.name not in values:
-            break
-        args.append(values[parameter.name])
-    rest = list(values.items())[len(args) :]
-    return tuple(args), dict(rest)
+    by_position = itertools.takewhile(lambda p: p.kind is p.POSITIONAL_ONLY and p.name in values, _parameters(function))
+    args = tuple(values[parameter.name] for parameter in by_position)
+    return args, dict(itertools.islice(values.items(), len(args), None))

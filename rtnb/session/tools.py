@@ -53,10 +53,9 @@ class ToolCall:
     seconds: float | None = None
 
     def __repr__(self) -> str:
-        if isinstance(self.arguments, str):
-            written = self.arguments
-        else:
-            written = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        written = self.arguments
+        if not isinstance(written, str):
+            written = ", ".join(f"{name}={value!r}" for name, value in written.items())
         call = f"{self.name}({_cut(written, 120)})"
         if self.error is not None:
             return mask_secrets(f"{call} ✗ {_cut(getattr(self.error, 'problem', str(self.error)), 120)}")
@@ -90,9 +89,8 @@ class Tool:
     parameters: dict[str, Any]
     function: Callable[..., Any]
     timeout: float | None = TIMEOUT_SECONDS
-    # pydantic model whose field p0, p1, … stands for the function's parameter of that place.
+    # pydantic model whose field p0, p1, … stands for the function's parameter of that place, which is its alias.
     _model: Any = field(default=None, compare=False)
-    _places: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_function(
@@ -132,16 +130,9 @@ class Tool:
                 tool=name,
             )
         text, about = signature.docstring(function)
-        model, places = signature.model_of(function, plain, name, about)
-        return cls(
-            name=name,
-            description=description if description is not None else text,
-            parameters=signature.schema_of(model),
-            function=function,
-            timeout=timeout,
-            _model=model,
-            _places=places,
-        )
+        model = signature.model_of(function, plain, name, about)
+        said = text if description is None else description
+        return cls(name, said, signature.schema_of(model), function, timeout, model)
 
     def definition(self) -> dict[str, Any]:
         """Write the tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
@@ -177,16 +168,11 @@ class Tool:
             # bytes as text.
             read = self._model.model_validate_json(json.dumps(given))
         except ValidationError as error:
-            wrong = "; ".join(
-                f"{'.'.join(str(step) for step in problem['loc']) or 'arguments'}: {problem['msg']}"
-                for problem in error.errors(include_url=False, include_input=False)
-            )
+            problems = error.errors(include_url=False, include_input=False)
+            wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in problems)
             raise self._failed(f"its arguments do not fit: {wrong}", written) from error
-        return {
-            parameter: getattr(read, f"p{place}")
-            for place, parameter in enumerate(self._places)
-            if f"p{place}" in read.model_fields_set
-        }
+        fields = self._model.model_fields.items()
+        return {about.alias: getattr(read, name) for name, about in fields if name in read.model_fields_set}
 
     async def call(self, arguments: str | Mapping[str, Any], *, timeout: float | EllipsisType | None = ...) -> str:
         """Call the function with what the model wrote.
@@ -231,20 +217,12 @@ class Tool:
         Returns:
             The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
-        begun = time.monotonic()
-        output, failed = "", None
+        begun, failed = time.monotonic(), None
         try:
             output = await self.call(arguments, timeout=timeout)
         except ToolFailed as error:
             output, failed = _told(error), error
-        return ToolCall(
-            name=self.name,
-            arguments=_readable(arguments),
-            call_id=call_id,
-            output=output,
-            error=failed,
-            seconds=time.monotonic() - begun,
-        )
+        return ToolCall(self.name, _readable(arguments), call_id, output, failed, time.monotonic() - begun)
 
     async def _run(self, values: dict[str, Any]) -> Any:
         plain = signature.unwrapped(self.function)
@@ -258,12 +236,8 @@ class Tool:
         return await result if inspect.isawaitable(result) else result
 
     def _failed(self, what: str, arguments: str) -> ToolFailed:
-        return ToolFailed(
-            f"Your tool {self.name} failed: {what}. The model was told; look at Reply.tool_calls.",
-            tool=self.name,
-            arguments=arguments,
-            problem=what,
-        )
+        sentence = f"Your tool {self.name} failed: {what}. The model was told; look at Reply.tool_calls."
+        return ToolFailed(sentence, tool=self.name, arguments=arguments, problem=what)
 
     def __repr__(self) -> str:
         return f"Tool({self.name}({', '.join(self.parameters.get('properties', {}))}))"
@@ -290,9 +264,8 @@ class Toolbox:
                 tool = Tool.from_function(tool)
             name = tool.name if isinstance(tool, Tool) else _check_definition(tool)
             if name in self._all:
-                raise InputError(
-                    f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…').", tool=name
-                )
+                twice = f"Your tools have the name {name!r} twice. Rename one: Tool.from_function(f, name='…')."
+                raise InputError(twice, tool=name)
             self._all[name] = tool
 
     def definitions(self) -> list[dict[str, Any]]:
@@ -314,17 +287,12 @@ class Toolbox:
         Returns:
             The call. Where it failed, `error` says how and `output` is what the model reads of it.
         """
-        tool = self._all.get(name)
-        if isinstance(tool, Tool):
-            return await tool.run(arguments, call_id=call_id, timeout=timeout)
+        if name in self:
+            return await self[name].run(arguments, call_id=call_id, timeout=timeout)
         known = ", ".join(name for name in self._all if name in self) or "none"
         what = f"there is no function of this name here; there are: {known}"
-        error = ToolFailed(
-            f"Your tools have no function {name}: {what}. Give it in tools=.",
-            tool=name,
-            arguments=arguments,
-            problem=what,
-        )
+        sentence = f"Your tools have no function {name}: {what}. Give it in tools=."
+        error = ToolFailed(sentence, tool=name, arguments=arguments, problem=what)
         return ToolCall(name, _readable(arguments), call_id, _told(error), error, 0.0)
 
     def __contains__(self, name: object) -> bool:
@@ -344,8 +312,7 @@ class Toolbox:
         return len(self._all)
 
     def __repr__(self) -> str:
-        names = [tool.name if isinstance(tool, Tool) else tool.get("name") or tool.get("server_label") for tool in self]
-        return f"Toolbox({', '.join(str(name) for name in names)})"
+        return f"Toolbox({', '.join(name.removeprefix('mcp:') for name in self._all)})"
 
 
 def _check_definition(given: Mapping[str, Any]) -> str:
@@ -380,11 +347,10 @@ def _told(error: ToolFailed) -> str:
 
 
 def _readable(arguments: str) -> dict[str, Any] | str:
-    try:
-        given = json.loads(arguments.strip() or "{}")
-    except ValueError:
-        return arguments
-    return given if isinstance(given, dict) else arguments
+    with contextlib.suppress(ValueError):
+        if isinstance(given := json.loads(arguments.strip() or "{}"), dict):
+            return given
+    return arguments
 
 
 def _as_text(result: Any) -> str:

@@ -17,20 +17,10 @@ from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol import conversation as c
+from rtnb.session import following
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
-from rtnb.session.following import (
-    Sent,
-    ended,
-    expect_item,
-    follow,
-    judge,
-    next_response,
-    reserve,
-    respond,
-    send_approval,
-    updates_of,
-)
+from rtnb.session.following import Sent, expect_item, follow, reserve, respond
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 
@@ -44,7 +34,7 @@ _AHEAD_BYTES = 256 << 10
 _COMMIT_WAIT_SECONDS = 5.0
 
 
-async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step], settings: Mapping[str, Any]) -> None:
+async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]) -> None:
     """Take one turn from its first part to its last response.
 
     Raises:
@@ -54,33 +44,24 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
         BudgetExceeded: If the budget does not cover a response.
         ConnectionFailed: If the session ends before the turn does.
     """
-    await context.placed(turn)
-    async with updates_of(context) as updates:
-        reserve(context, turn)
-        detection = context.turn_detection()
-        sent: Sent = []
-        if detection is None:
-            for count, step in enumerate(steps, 1):
-                sent += await _send(context, turn, step)
-                if isinstance(step, Recording) and not await _takes_commits(context, turn, sent):
-                    for rest in steps[count:]:
-                        sent += await _send(context, turn, rest, ending=False)
-                    await _end_by_detection(context, turn, context.turn_detection() or {}, settings, updates, sent)
-                    break
-            else:
-                await respond(context, turn, settings, sent)
-            turn.progress = (turn.progress[0], turn.progress[0])
-        else:
-            for step in sorted(steps, key=lambda step: isinstance(step, Recording)):
-                sent += await _send(context, turn, step, ending=False)
-            if any(isinstance(step, Recording) for step in steps):
-                await _end_by_detection(context, turn, detection, settings, updates, sent)
-            else:
-                await respond(context, turn, settings, sent)
-        await follow(context, turn, settings, updates)
+    reserve(context, turn)
+    detection = context.turn_detection()
+    by_hand = ending = detection is None
+    sent: Sent = []
+    for step in steps if by_hand else sorted(steps, key=lambda step: isinstance(step, Recording)):
+        sent += await _send(context, turn, step, ending=ending)
+        if ending and isinstance(step, Recording):
+            ending = await _takes_commits(context, turn, sent)
+    if ending or not any(isinstance(step, Recording) for step in steps):
+        await respond(context, turn, sent)
+    else:
+        await _end_by_detection(context, turn, detection or context.own_detection or {}, sent)
+    if by_hand:
+        turn.progress = (turn.progress[0], turn.progress[0])
+    await follow(context, turn)
 
 
-async def take_side(context: TurnContext, turn: TurnState, settings: dict[str, Any]) -> None:
+async def take_side(context: TurnContext, turn: TurnState) -> None:
     """Take an out-of-band response, which runs beside the conversation's own turns.
 
     Raises:
@@ -88,33 +69,24 @@ async def take_side(context: TurnContext, turn: TurnState, settings: dict[str, A
         ResponseFailed: If it fails.
         BudgetExceeded: If the budget does not cover it.
     """
-    await context.placed(turn)
     reserve(context, turn)
-    event = client_events.respond(settings)
+    event = client_events.respond(turn.settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
-    event["response"]["metadata"] = {**(settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
+    event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
     context.router.sides[event["event_id"]] = turn
     try:
-        async with updates_of(context) as updates:
-            turn.asked_at = context.channel.seconds
-            begun = context.channel.expect(
-                event,
-                lambda e: (
-                    e["type"] == "response.created"
-                    and (e["response"].get("metadata") or {}).get("rtnb_side") == event["event_id"]
-                ),
-                "the side response",
-            )
-            context.queue.sent(turn)
-            await begun
-            await ended(turn.responses[-1], updates)
-            judge(turn)
+        turn.asked_at = context.channel.seconds
+        begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
+        context.queue.sent(turn)
+        await begun
+        await following.ended(turn.responses[-1], turn.steering)
+        following.judge(turn)
     finally:
         context.router.sides.pop(event["event_id"], None)
 
 
 async def take_approved(
-    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str = ""
+    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
 ) -> None:
     """Send whether MCP tools may be called, and follow how the model goes on.
 
@@ -124,15 +96,13 @@ async def take_approved(
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    await context.placed(turn)
-    async with updates_of(context) as updates:
-        reserve(context, turn)
-        context.router.claim(turn)
-        sent = [send_approval(context, turn, approval, yes, reason) for approval in approvals]
-        context.queue.sent(turn)
-        if not await next_response(context, turn, None):
-            await respond(context, turn, {}, sent)
-        await follow(context, turn, {}, updates)
+    reserve(context, turn)
+    context.router.claim(turn)
+    sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
+    context.queue.sent(turn)
+    if not await following.next_response(context, turn, None):
+        await respond(context, turn, sent)
+    await follow(context, turn)
 
 
 async def take_unasked(context: TurnContext, turn: TurnState) -> None:
@@ -143,11 +113,9 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    await context.placed(turn)
     context.queue.sent(turn)
     try:
-        async with updates_of(context) as updates:
-            await follow(context, turn, {}, updates)
+        await follow(context, turn)
     except RtnbError as error:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
             context.warn(str(error))
@@ -163,12 +131,8 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
 async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
     """Send one part, without waiting for the server to take it."""
     if isinstance(step, Message):
-        event = client_events.item_create(client_events.message("user", step.content))
-
-        def answers(event: Mapping[str, Any]) -> bool:
-            return event["type"] == "conversation.item.added" and (event.get("item") or {}).get("role") == "user"
-
-        return [expect_item(context, turn, event, answers, "a message")]
+        item = client_events.message("user", step.content)
+        return [following.create_item(context, turn, item, "a message", role="user")]
     await _send_audio(context, turn, step.source)
     return [_commit(context, turn)] if ending else []
 
@@ -181,9 +145,7 @@ async def _send_audio(context: TurnContext, turn: TurnState, source: Any) -> Non
     """Append a recording block by block, read off the I/O thread, never far ahead of the socket."""
     loop = asyncio.get_running_loop()
     stream = await loop.run_in_executor(None, open_stream, source)
-    sent_before, total_before = turn.progress
-    total_before = total_before or 0.0
-    sent_seconds = 0.0
+    sent_before, total_before, sent_seconds = turn.progress[0], turn.progress[1] or 0.0, 0.0
     read: Any = functools.partial(next, iter(stream), None)
     while (block := await loop.run_in_executor(None, read)) is not None:
         context.channel.append(block)
@@ -216,14 +178,7 @@ async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> b
     return False
 
 
-async def _end_by_detection(
-    context: TurnContext,
-    turn: TurnState,
-    detection: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    updates: asyncio.Queue[Any],
-    sent: Sent,
-) -> None:
+async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
     least_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
     silence_ms = max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200)
@@ -236,8 +191,9 @@ async def _end_by_detection(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _SPEECH_WAIT_SECONDS
     while True:
+        left_seconds = None if detected else max(0.01, deadline - loop.time())
         try:
-            update = await asyncio.wait_for(updates.get(), None if detected else max(0.01, deadline - loop.time()))
+            update = await asyncio.wait_for(turn.steering.get(), left_seconds)
         except TimeoutError:
             if context.own_detection is not None or not context.provider.commit:
                 raise ServerError(
@@ -245,7 +201,7 @@ async def _end_by_detection(
                     "Send a louder recording, or words."
                 ) from None
             turn.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
-            return await respond(context, turn, settings, [*sent, _commit(context, turn)])
+            return await respond(context, turn, [*sent, _commit(context, turn)])
         if isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
         if isinstance(update, c.SpeechStarted | c.Committed):
@@ -254,6 +210,6 @@ async def _end_by_detection(
         if isinstance(update, c.SpeechStarted | c.SpeechStopped):
             speaking = isinstance(update, c.SpeechStarted)
         elif isinstance(update, c.Committed) and detection.get("create_response") is False and not speaking:
-            return await respond(context, turn, settings, sent)
+            return await respond(context, turn, sent)
         elif isinstance(update, c.ResponseStarted) and update.response in turn.responses:
             return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rtnb.protocol.updates import AudioDelta, TextDelta
 from rtnb.session.tools import ToolCall
 
 Listener = Callable[[Any], object]
@@ -103,3 +106,18 @@ class Listeners:
                     self._listeners.remove(listener)
 
         return unsubscribe
+
+    @asynccontextmanager
+    async def queued(self) -> AsyncIterator[asyncio.Queue[Any]]:
+        """Queue the updates that steer a turn, on the I/O thread; words and audio, most of all, steer nothing."""
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+
+        def put(update: Any) -> None:
+            if not isinstance(update, TextDelta | AudioDelta):
+                queue.put_nowait(update)
+
+        end = self.subscribe(put)
+        try:
+            yield queue
+        finally:
+            end()

@@ -12,9 +12,8 @@ import contextlib
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from rtnb.errors import RtnbError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
@@ -32,8 +31,7 @@ _SILENCE_SECONDS = 3.0
 _log = logging.getLogger("rtnb")
 
 
-@dataclass
-class _Expectation:
+class _Expectation(NamedTuple):
     """Client event whose answer is waited for."""
 
     answers: Callable[[dict[str, Any]], bool]
@@ -71,18 +69,13 @@ class Channel:
         tell: Callable[[Update], None],
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
-        *,
         verbose: bool = False,
     ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
-        self._where = where
-        self._open = open_transport
-        self._tell = tell
-        self._unread = unread
-        self._silent = silent
+        self._where, self._open, self._verbose = where, open_transport, verbose
+        self._tell, self._unread, self._silent = tell, unread, silent
         self._received_at = 0.0  # when the last frame came
-        self._verbose = verbose
         # What is printed from the I/O thread belongs to the cell that opened the session.
         self._context = contextvars.copy_context()
         self._born = time.perf_counter()
@@ -146,8 +139,7 @@ class Channel:
         entry = self.log.sent(event, self.seconds)
         if event["type"] == "input_audio_buffer.append":
             self.conversation.appended(entry.sound_bytes)
-        if self._verbose:
-            self._print("→", entry.brief)
+        self._show("→", entry.brief)
         on_wire = beta.to_beta(event) if self._where.provider.beta_names else event
         self._transport.send(frames.dumps(on_wire))
 
@@ -158,8 +150,7 @@ class Channel:
         event_id = client_events.new_event_id()
         entry = self.log.appended(event_id, pcm, self.seconds)
         self.conversation.appended(len(pcm))
-        if self._verbose:
-            self._print("→", entry.brief)
+        self._show("→", entry.brief)
         self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
 
     async def drained(self, at_most_bytes: int = 0) -> None:
@@ -190,10 +181,10 @@ class Channel:
             A future that fails with `ServerError` if an `error` names the event.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._expected[event["event_id"]] = _Expectation(answers, future, doing)
+        self._expected[event["event_id"]] = expectation = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
-            self._expected[event["event_id"]].fail(connection_errors.ended(None, "", self._where.url))
+            expectation.fail(connection_errors.ended(None, "", self._where.url))
         self.put(event)
         return future
 
@@ -215,8 +206,7 @@ class Channel:
             self._unread(*frames.type_of(frame), str(error))
             return None
         entry = self.log.received(event, at)
-        if self._verbose:
-            self._print("←", entry.brief)
+        self._show("←", entry.brief)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
             for update in updates:
@@ -252,34 +242,31 @@ class Channel:
             said: What happened, as a sentence.
             usual: Whether it is an error in the API's own form, after which a slow server may still answer.
         """
-        waiting = list(self._expected.values()), self.conversation.active_response()
-        self._give_up(_SILENCE_SECONDS * (5 if usual else 1), why, said, *waiting)
+        expected, answer = list(self._expected.values()), self.conversation.active_response()
+        seconds = _SILENCE_SECONDS * (5 if usual else 1)
 
-    def _give_up(
-        self,
-        seconds: float,
-        why: Callable[[str], RtnbError],
-        said: str,
-        expected: Sequence[_Expectation],
-        answer: Response | None,
-    ) -> None:
-        left = seconds - (self.seconds - self._received_at)
-        expected = [expectation for expectation in expected if not expectation.future.done()]
-        if left > 0 and (expected or (answer is not None and answer.active)):
-            loop = asyncio.get_running_loop()
-            loop.call_later(left, self._give_up, seconds, why, said, expected, answer)
-            return
-        for expectation in expected:
-            expectation.fail(why(expectation.doing))
-        if answer is not None and answer.active:
-            self._silent(answer, said)
+        def give_up() -> None:
+            left = seconds - (self.seconds - self._received_at)
+            waiting = [expectation for expectation in expected if not expectation.future.done()]
+            unfinished = answer is not None and answer.active
+            if left > 0 and (waiting or unfinished):
+                asyncio.get_running_loop().call_later(left, give_up)
+                return
+            for expectation in waiting:
+                expectation.fail(why(expectation.doing))
+            if answer is not None and answer.active:
+                self._silent(answer, said)
+
+        give_up()
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""
         with contextlib.suppress(Exception):  # a front end that is gone must not end the session
             self._context.run(print, mask_secrets(sentence), flush=True)
 
-    def _print(self, arrow: str, event: Mapping[str, Any]) -> None:
+    def _show(self, arrow: str, event: Mapping[str, Any]) -> None:
+        if not self._verbose:
+            return
         shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
         if len(shown) > 160:
             shown = shown[:159] + "…"

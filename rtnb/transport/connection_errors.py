@@ -65,19 +65,16 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
     told = f" It said: {said}" if said else ""
     if status == 401:
-        return KeyRefused(
-            f"Your key was refused (HTTP 401).{told} Check that it is whole, still valid and meant for this server.",
-            code="401",
-        )
+        check = "Check that it is whole, still valid and meant for this server."
+        return KeyRefused(f"Your key was refused (HTTP 401).{told} {check}", code="401")
     remedies = {
         403: "Your account or network may not use it: check the model's access, your country, and a proxy in between.",
         404: "There is no such deployment or path at this address: check url= and model=.",
         429: "You are calling too often: wait a little, or look at your limits.",
     }
     remedy = remedies.get(status, "Check url=, or try again later.")
-    return ConnectionFailed(
-        f"The server refused the connection (HTTP {status}).{told} {remedy}", code=status, reason=said, url=url
-    )
+    sentence = f"The server refused the connection (HTTP {status}).{told} {remedy}"
+    return ConnectionFailed(sentence, code=status, reason=said, url=url)
 
 
 def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str) -> RtnbError:
@@ -95,15 +92,12 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     error = event.get("error") or {}
     said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
     if code == 3000 or error_code in _KEY_CODES:
-        return KeyRefused(
-            f"Your key was refused. The server said: {said} Check it and set a valid one.", code=error_code
-        )
-    remedy = (
-        "Choose another model: rtnb.prices() lists them." if "model" in str(error_code) else "Change what it names."
-    )
-    return ConnectionFailed(
-        f"The server refused the session. It said: {said} {remedy}", code=code, reason=reason, url=url
-    )
+        sentence = f"Your key was refused. The server said: {said} Check it and set a valid one."
+        return KeyRefused(sentence, code=error_code)
+    of_model = "model" in str(error_code)
+    remedy = "Choose another model: rtnb.prices() lists them." if of_model else "Change what it names."
+    sentence = f"The server refused the session. It said: {said} {remedy}"
+    return ConnectionFailed(sentence, code=code, reason=reason, url=url)
 
 
 def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
@@ -118,6 +112,5 @@ def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
         what = f"The server did not answer within {OPEN_TIMEOUT_SECONDS:g} s"
     else:
         what = f"The connection could not be opened ({type(broken).__name__}: {str(broken)[:300]})"
-    return ConnectionFailed(
-        f"{what}. rtnb.doctor() looks for the cause; practice=True works with no network.", reason=str(broken), url=url
-    )
+    sentence = f"{what}. rtnb.doctor() looks for the cause; practice=True works with no network."
+    return ConnectionFailed(sentence, reason=str(broken), url=url)

@@ -48,17 +48,15 @@ class Handle(Generic[T]):
             InputError: If called on the I/O thread, where waiting would stop every socket.
         """
         if io_thread.on_io_thread():
-            raise InputError(
-                "Your callback waits on the I/O thread, where all sockets live. Start a thread and wait there."
-            )
+            waits = "Your callback waits on the I/O thread, where all sockets live. Start a thread and wait there."
+            raise InputError(waits)
         try:
             return self._future.result(timeout)
         except concurrent.futures.TimeoutError:
             if self._future.done():
                 raise
-            raise TimeoutError(
-                f"It was not over after {timeout:g} s and goes on. Wait again or close the session."
-            ) from None
+            late = f"It was not over after {timeout:g} s and goes on. Wait again or close the session."
+            raise TimeoutError(late) from None
 
     def __await__(self) -> Generator[Any, None, T]:
         future = asyncio.wrap_future(self._future)
