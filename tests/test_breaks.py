@@ -9,7 +9,7 @@ from dialogue import serve, until, usage
 from rtnb.errors import ConnectionFailed, ResponseFailed
 from rtnb.money import limits
 from rtnb.opening import connect
-from rtnb.protocol.conversation import AudioDelta
+from rtnb.protocol.updates import AudioDelta
 from rtnb.session.updates import Reconnecting
 
 SPEECH = bytes(range(250)) * 96  # half a second of something

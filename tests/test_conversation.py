@@ -4,12 +4,24 @@ import json
 
 import pytest
 
-from rtnb.protocol import conversation as c
 from rtnb.protocol import event_types, frames
+from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.items import Turns
+from rtnb.protocol.updates import (
+    AudioDelta,
+    InputTranscript,
+    InputTranscriptFailed,
+    ItemAdded,
+    Other,
+    ResponseEnded,
+    TextDelta,
+    ToolCalled,
+    Truncated,
+)
 
 
 def fold(*events, conversation=None):
-    conversation = conversation or c.Conversation()
+    conversation = conversation or Conversation()
     updates = [update for event in events for update in conversation.apply(event)]
     return conversation, updates
 
@@ -55,9 +67,9 @@ def test_a_spoken_answer_becomes_one_turn_with_words_and_sound():
     assert [turn.words for turn in talk.turns] == ["Hi", "Hello."]
     assert talk.turns[1].audio.pcm == b"abcd"
     assert talk.turns[1].audio_ms == pytest.approx(4 / 48)
-    assert [u.whole for u in updates if isinstance(u, c.TextDelta)] == ["Hel", "Hello."]
-    assert [(u.pcm, u.start_ms) for u in updates if isinstance(u, c.AudioDelta)] == [(b"ab", 0), (b"cd", 2 / 48)]
-    assert isinstance(updates[-1], c.ResponseEnded)
+    assert [u.whole for u in updates if isinstance(u, TextDelta)] == ["Hel", "Hello."]
+    assert [(u.pcm, u.start_ms) for u in updates if isinstance(u, AudioDelta)] == [(b"ab", 0), (b"cd", 2 / 48)]
+    assert isinstance(updates[-1], ResponseEnded)
     assert talk.responses["resp_1"].usage == {"total_tokens": 7}
     assert talk.active_response() is None
 
@@ -88,7 +100,7 @@ def test_transcription_of_the_person_may_come_after_the_answer():
         {"type": "conversation.item.done", "previous_item_id": None, "item": sound},
     )
     assert [turn.words for turn in talk.turns] == ["Good morning.", "Hello."]
-    heard = [u for u in updates if isinstance(u, c.InputTranscript)]
+    heard = [u for u in updates if isinstance(u, InputTranscript)]
     assert [(u.piece, u.whole, u.final) for u in heard] == [
         ("Good", "Good", False),
         (" morning", "Good morning", False),
@@ -110,13 +122,13 @@ def test_a_transcription_that_failed_is_told_and_harms_nothing():
         },
         *spoken_answer(),
     )
-    assert [u.error["code"] for u in updates if isinstance(u, c.InputTranscriptFailed)] == ["DeploymentNotFound"]
+    assert [u.error["code"] for u in updates if isinstance(u, InputTranscriptFailed)] == ["DeploymentNotFound"]
     assert talk.turns[-1].words == "Hello."
 
 
 def test_an_odd_delta_does_not_shift_the_samples_of_the_next():
     _, updates = fold(*spoken_answer(chunks=(b"abc", b"d", b"ef")))
-    sounds = [u for u in updates if isinstance(u, c.AudioDelta)]
+    sounds = [u for u in updates if isinstance(u, AudioDelta)]
     assert [u.pcm for u in sounds] == [b"ab", b"cd", b"ef"]
     assert [u.start_ms * 48 for u in sounds] == [0, 2, 4]
 
@@ -129,7 +141,7 @@ def test_a_truncated_answer_keeps_what_was_heard():
     )
     assert talk.turns[0].truncated_ms == 40
     assert talk.turns[0].audio.seconds == pytest.approx(0.04)
-    assert isinstance(updates[-1], c.Truncated)
+    assert isinstance(updates[-1], Truncated)
 
 
 def test_unknown_events_and_fields_change_nothing():
@@ -138,7 +150,7 @@ def test_unknown_events_and_fields_change_nothing():
         *({**event, "future_field": True} for event in (user(), *spoken_answer())),
         {"type": "rate_limits.updated", "rate_limits": []},
     )
-    assert isinstance(updates[0], c.Other)
+    assert isinstance(updates[0], Other)
     assert [turn.words for turn in talk.turns] == ["Hi", "Hello."]
 
 
@@ -175,7 +187,7 @@ def test_an_out_of_band_answer_is_kept_but_not_part_of_the_talk():
     assert [turn.words for turn in talk.turns] == ["Hi"]
     assert talk.turn("item_a").words == "Hello."
     assert talk.responses["resp_1"].metadata == {"topic": "x"}
-    assert any(isinstance(u, c.ItemAdded) and u.turn.item_id == "item_a" for u in updates)
+    assert any(isinstance(u, ItemAdded) and u.turn.item_id == "item_a" for u in updates)
 
 
 def call_item(status="completed", arguments='{"city":"Oslo"}'):
@@ -203,13 +215,13 @@ def test_a_call_is_told_once_whichever_event_brings_it(without):
     output = [] if without == "response.done output" else [call_item()]
     events.append({"type": "response.done", "response": response(status="completed", output=output)})
     _, updates = fold(*events)
-    calls = [(u.name, u.call_id, json.loads(u.arguments)) for u in updates if isinstance(u, c.ToolCalled)]
+    calls = [(u.name, u.call_id, json.loads(u.arguments)) for u in updates if isinstance(u, ToolCalled)]
     assert calls == [("weather", "call_1", {"city": "Oslo"})]
 
 
 def test_sound_appended_before_a_commit_belongs_to_that_item():
     heard = bytearray()
-    talk = c.Conversation(lambda start, end: bytes(heard[start:end]))
+    talk = Conversation(lambda start, end: bytes(heard[start:end]))
     for pcm in (b"11", b"2222"):
         heard += pcm
         talk.appended(len(pcm))
@@ -223,7 +235,7 @@ def test_sound_appended_before_a_commit_belongs_to_that_item():
 
 def test_cleared_sound_belongs_to_nobody():
     heard = b"xxxx1111"
-    talk = c.Conversation(lambda start, end: heard[start:end])
+    talk = Conversation(lambda start, end: heard[start:end])
     talk.appended(4)
     talk.sent({"type": "input_audio_buffer.clear"})
     talk.appended(4)
@@ -238,7 +250,7 @@ def test_cleared_sound_belongs_to_nobody():
 
 def test_detected_speech_is_cut_out_by_the_servers_offsets():
     heard = bytes(range(200)) * 48
-    talk = c.Conversation(lambda start, end: heard[start:end])
+    talk = Conversation(lambda start, end: heard[start:end])
     talk.appended(len(heard))
     fold(
         {"type": "input_audio_buffer.speech_started", "audio_start_ms": 20, "item_id": "one"},
@@ -253,7 +265,7 @@ def test_turns_show_who_and_what_without_letting_markup_through():
     talk, _ = fold(user(text="<b>Hi</b>"), *spoken_answer())
     assert repr(talk.turns) == "user: <b>Hi</b>\nassistant: Hello."
     assert "&lt;b&gt;Hi" in talk.turns._repr_html_()
-    assert repr(c.Turns()) == "(no turns yet)"
+    assert repr(Turns()) == "(no turns yet)"
 
 
 def test_a_deleted_item_leaves():

@@ -20,7 +20,7 @@ import rtnb
 from rtnb import costs, html
 from rtnb.audio import Clip
 from rtnb.diagnosis.report import Finding, Report
-from rtnb.protocol.conversation import Turns
+from rtnb.protocol.items import Turns
 from rtnb.timeline.timeline import Timeline
 from rtnb.ui.reply_card import live
 from rtnb.ui.shared import frontend

@@ -11,7 +11,7 @@ from dialogue import Talk, serve, usage
 from rtnb.audio import Clip, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, KeyRefused, ResponseFailed, ServerError
 from rtnb.opening import connect
-from rtnb.protocol import conversation as c
+from rtnb.protocol.updates import AudioDelta, ResponseEnded, ResponseStarted, TextDelta
 from rtnb.session.updates import Closed
 from rtnb.transport import io_thread
 
@@ -666,12 +666,7 @@ def test_updates_reach_subscribers_in_order():
         chat.subscribe(seen.append)
         chat.ask("Hi").wait(10)
     kinds = [type(update) for update in seen]
-    assert (
-        kinds.index(c.ResponseStarted)
-        < kinds.index(c.TextDelta)
-        < kinds.index(c.AudioDelta)
-        < kinds.index(c.ResponseEnded)
-    )
+    assert kinds.index(ResponseStarted) < kinds.index(TextDelta) < kinds.index(AudioDelta) < kinds.index(ResponseEnded)
     assert kinds[-1] is Closed
 
 

@@ -16,7 +16,7 @@ from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.cutting import Cut
 from rtnb.jobs.transcription import Transcription
 from rtnb.money import Budget
-from rtnb.protocol import conversation as c
+from rtnb.protocol.updates import Errored
 from rtnb.session.session import Session
 
 
@@ -55,7 +55,7 @@ class PlainTranscription(Transcription):
         self._settle(len(self._cuts) - 1, *self._outcome)
 
     def _take(self, update: Any) -> None:
-        if isinstance(update, c.Errored):
+        if isinstance(update, Errored):
             self._outcome = ("", str(update.error.get("message") or update.error.get("code") or "no reason given"))
         elif update.event["type"] == "transcription.delta":
             self._partial += update.event.get("delta") or ""

@@ -19,7 +19,7 @@ from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
 from rtnb.jobs.cutting import Cut, Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Budget, Cost, cost_of_transcription
-from rtnb.protocol import conversation as c
+from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
 from rtnb.transport import connection_errors
@@ -190,16 +190,16 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     def _take(self, update: Any) -> None:
         number = self._items.get(update.event.get("item_id") or "")
-        if isinstance(update, c.Committed) and self._uncommitted:
+        if isinstance(update, Committed) and self._uncommitted:
             self._items[update.item_id] = self._uncommitted.popleft()  # in the order of the commits (recorded)
         elif number is None:
             return
-        elif isinstance(update, c.Other) and update.event["type"].endswith("input_audio_transcription.segment"):
+        elif isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
             self._take_part(number, update.event)
-        elif isinstance(update, c.InputTranscript) and update.final:
+        elif isinstance(update, InputTranscript) and update.final:
             self._book(update.event.get("usage"))
             self._settle(number, update.whole)
-        elif isinstance(update, c.InputTranscriptFailed):
+        elif isinstance(update, InputTranscriptFailed):
             self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
         self._news.set()
 

@@ -13,8 +13,9 @@ from rtnb.errors import ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options
-from rtnb.protocol import conversation as c
 from rtnb.protocol import error_events, frames
+from rtnb.protocol.items import TRANSLATION_ITEMS, Turn
+from rtnb.protocol.updates import AudioDelta, Errored, TextDelta
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
@@ -44,8 +45,8 @@ class Translation(AudioJob["Translation", Delta]):
         self._why: Exception | None = None  # what ended it before
         super().__init__(session, audio_source, budget)
 
-    def _turn(self, role: str) -> c.Turn | None:
-        return self.session.conversation.turn(c.TRANSLATION_ITEMS[role])
+    def _turn(self, role: str) -> Turn | None:
+        return self.session.conversation.turn(TRANSLATION_ITEMS[role])
 
     @property
     def text(self) -> str:
@@ -145,9 +146,9 @@ class Translation(AudioJob["Translation", Delta]):
         await self.session.send({"type": "session.input_audio_buffer.append", "audio": audio})
 
     def _take(self, update: Any) -> None:
-        if isinstance(update, c.TextDelta):
+        if isinstance(update, TextDelta):
             self._pieces.append(Delta(text=update.piece, whole=update.whole))
-        elif isinstance(update, c.AudioDelta) and len(update.pcm) >= pcm.BYTES_PER_SAMPLE:
+        elif isinstance(update, AudioDelta) and len(update.pcm) >= pcm.BYTES_PER_SAMPLE:
             self._pieces.append(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece")))
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to come (SDK docstring).
@@ -155,7 +156,7 @@ class Translation(AudioJob["Translation", Delta]):
             if not self._asked:
                 self._why = connection_errors.ended(1000, "", self.session.url)
             self.session.close()  # however the socket is closed now
-        elif isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+        elif isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             self._why = error_events.error_from(update.event, "the translation")
             self.session.close()
         self._news.set()

@@ -10,7 +10,7 @@ from rtnb import html
 from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.estimates import Comparison, compare
 from rtnb.money.usage import Usage, text_table
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response, Turn
 
 
 def transcription_model(session: Mapping[str, Any]) -> str | None:
@@ -61,8 +61,8 @@ class Bill(tuple[Item, ...]):
     def of(
         cls,
         model: str,
-        responses: Iterable[c.Response],
-        transcribed: Iterable[tuple[c.Turn, Mapping[str, Any]]] = (),
+        responses: Iterable[Response],
+        transcribed: Iterable[tuple[Turn, Mapping[str, Any]]] = (),
         transcriber: str | None = None,
     ) -> Bill:
         """Read the bill of a conversation, or of a part of it, as it stands.

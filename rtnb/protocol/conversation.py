@@ -23,7 +23,6 @@ from rtnb.protocol.frames import Event, decode_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
 from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
-from rtnb.protocol.updates import *  # noqa: F403 - sessions and views take a talk's state and its changes from here
 from rtnb.protocol.updates import Update
 
 

@@ -14,7 +14,8 @@ from rtnb.errors import ResponseFailed, ServerError
 from rtnb.money import cost, limits
 from rtnb.money.meter import next_input
 from rtnb.protocol import client_events
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response
+from rtnb.protocol.updates import Errored
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
 from rtnb.session.reply import Approval, TurnState
@@ -64,14 +65,14 @@ def reserve(context: TurnContext, turn: TurnState) -> None:
     turn.reservation.renew(cost(next_input(context.channel.conversation, turn.progress[0]), context.model).usd)
 
 
-async def ended(response: c.Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:
+async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:
     """Wait until a response is over. Return False if the server refused the event `asked_id` because of this response.
 
     A response the server began by itself may come between our `response.create` and its refusal, and look like ours.
     """
     while response.active or not updates.empty():
         update = await updates.get()
-        if isinstance(update, c.Errored) and asked_id is not None and update.error.get("event_id") == asked_id:
+        if isinstance(update, Errored) and asked_id is not None and update.error.get("event_id") == asked_id:
             return False
     return True
 
@@ -211,13 +212,13 @@ def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != "tool_choice" or v in ("auto", "none")}
 
 
-def calls_ours(context: TurnContext, response: c.Response) -> bool:
+def calls_ours(context: TurnContext, response: Response) -> bool:
     """Return whether a response waits for a function or an approval of ours."""
     ours = any(call.get("name") in context.tools for call in response.calls) or bool(_questions(response))
     return response.status == "completed" and ours
 
 
-def _questions(response: c.Response) -> list[dict[str, Any]]:
+def _questions(response: Response) -> list[dict[str, Any]]:
     return [item for item in response.output if item.get("type") == "mcp_approval_request"]
 
 
@@ -239,7 +240,7 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
-async def _approved(context: TurnContext, turn: TurnState, response: c.Response) -> bool:
+async def _approved(context: TurnContext, turn: TurnState, response: Response) -> bool:
     """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
     names = ("server_label", "name", "arguments")
     asked = [Approval(one.get("id") or "", *(str(one.get(n) or "") for n in names)) for one in _questions(response)]
@@ -270,7 +271,7 @@ def send_approval(
     return create_item(context, turn, item, "an approval", type=item["type"])
 
 
-async def next_response(context: TurnContext, turn: TurnState, after: c.Response | None) -> bool:
+async def next_response(context: TurnContext, turn: TurnState, after: Response | None) -> bool:
     """Wait for a response that the server begins by itself. Return False if none comes."""
     try:
         async with asyncio.timeout(_GOES_ON_SECONDS), context.listeners.queued() as updates:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rtnb.models import Provider
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
 from rtnb.transport.channel import Channel
 
 
-async def give_history(channel: Channel, provider: Provider, left_out: Collection[c.Turn]) -> None:
+async def give_history(channel: Channel, provider: Provider, left_out: Collection[Turn]) -> None:
     """Give a new server session the conversation so far, under the items' old ids, so that no turn is there twice.
 
     Raises:
@@ -36,7 +36,7 @@ async def give_history(channel: Channel, provider: Provider, left_out: Collectio
 _CALL_FIELDS = ("type", "name", "call_id", "arguments", "output")
 
 
-def words_heard(turn: c.Turn, mark: str = "") -> str:
+def words_heard(turn: Turn, mark: str = "") -> str:
     """Return the words of a turn; of one that was spoken over about those that were heard, and the mark."""
     if turn.truncated_ms is None or not turn.audio_ms:
         return turn.words

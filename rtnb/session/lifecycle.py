@@ -21,7 +21,8 @@ from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, ma
 from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import beta, frames
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response
+from rtnb.protocol.updates import InputTranscript, ResponseEnded
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval, TurnState
@@ -79,7 +80,7 @@ class Lifecycle:
     decide: Callable[[Approval], Any] | None
     reconnect: bool
     verbose: InitVar[bool]
-    unasked: InitVar[Callable[[c.Response], None]]
+    unasked: InitVar[Callable[[Response], None]]
     gate: Callable[[], Awaitable[object]] | None = None
     own_detection: dict[str, Any] | None = None
     state: Literal["connecting", "open", "closed"] = "connecting"
@@ -91,9 +92,7 @@ class Lifecycle:
     listeners: Listeners = field(default_factory=Listeners)
     _refused: Exception | None = None
 
-    def __post_init__(
-        self, open_transport: OpenTransport, verbose: bool, unasked: Callable[[c.Response], None]
-    ) -> None:
+    def __post_init__(self, open_transport: OpenTransport, verbose: bool, unasked: Callable[[Response], None]) -> None:
         self.provider = self.where.provider
         self.settings = frames.plain(self.settings, "session")
         self.channel = Channel(
@@ -305,14 +304,14 @@ class Lifecycle:
 
     def _book(self, update: Any) -> None:
         """Book what something cost; over the budget, a session that answers by itself is closed at once."""
-        if isinstance(update, c.ResponseEnded):
+        if isinstance(update, ResponseEnded):
             spent = cost(update.response.usage, self.model)
-        elif isinstance(update, c.InputTranscript) and update.final:
+        elif isinstance(update, InputTranscript) and update.final:
             spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
         else:
             return
         over = self.meter.book(spent)
-        if isinstance(update, c.ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
+        if isinstance(update, ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
             turn.reservation.release()
         if over is not None and self.turn_detection() is not None:
             self.error = over

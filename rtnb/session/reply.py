@@ -14,7 +14,8 @@ from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, ResponseFa
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.updates import AudioDelta, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.files import save_file
@@ -97,12 +98,12 @@ class TurnState:
     progress: tuple[float, float | None] = (0.0, 0.0)
     beside: bool = False
     unasked: bool = False
-    responses: list[c.Response] = field(default_factory=list)
+    responses: list[Response] = field(default_factory=list)
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_rounds: list[tuple[float, float]] = field(default_factory=list)
     approvals: list[Approval] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    items: dict[str, c.Turn | None] = field(default_factory=dict)
+    items: dict[str, Turn | None] = field(default_factory=dict)
     updates: Listeners = field(default_factory=lambda: Listeners(keep=True))
     future: concurrent.futures.Future[Reply] = field(default_factory=concurrent.futures.Future)
     log_begin: int = 0
@@ -116,7 +117,7 @@ class TurnState:
     reply: Reply = field(init=False)
 
     @property
-    def turns(self) -> list[c.Turn]:
+    def turns(self) -> list[Turn]:
         """Items of its responses."""
         return [turn for response in self.responses for turn in response.turns]
 
@@ -303,9 +304,9 @@ class Reply(Stream["Reply", Delta]):
 
 
 def _piece_of(update: Any) -> Delta | None:
-    if isinstance(update, c.TextDelta):
+    if isinstance(update, TextDelta):
         return Delta(text=update.piece, whole=update.whole)
-    if isinstance(update, c.AudioDelta) and len(update.pcm) >= 2:
+    if isinstance(update, AudioDelta) and len(update.pcm) >= 2:
         from rtnb.audio import Clip
 
         return Delta(audio=Clip.from_pcm(pcm.whole_samples(update.pcm), rate_hz=pcm.RATE_HZ, name="piece"))

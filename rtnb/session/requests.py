@@ -7,7 +7,7 @@ from typing import Any
 
 from rtnb.errors import InputError
 from rtnb.protocol import client_events, frames
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
 from rtnb.session.exchanges import is_type
 from rtnb.session.lifecycle import Lifecycle
@@ -97,7 +97,7 @@ class Requests:
         answers = is_type("conversation.item.retrieved", id=item_id)
         return self._request(client_events.retrieve(item_id), answers, "to retrieve the item")
 
-    def seed(self, turns: Iterable[c.Turn | tuple[str, str]]) -> Handle[None]:
+    def seed(self, turns: Iterable[Turn | tuple[str, str]]) -> Handle[None]:
         """Give the model earlier turns as text, oldest first: turns of another session, or `(role, words)` pairs.
 
         Audio cannot be given back: the API takes none for the assistant's side.

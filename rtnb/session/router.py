@@ -20,7 +20,8 @@ from typing import Any
 
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import client_events
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.updates import AudioDelta, ItemAdded, ItemDone, ResponseEnded, ResponseStarted, TextDelta
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import TurnState
 from rtnb.transport.channel import Channel
@@ -31,7 +32,7 @@ _log = logging.getLogger("rtnb")
 _CANCEL_SECONDS = 3.0
 
 
-def goes_on(response: c.Response) -> bool:
+def goes_on(response: Response) -> bool:
     """Return whether the model goes on by itself: the last item is a call that the server made for it."""
     return bool(response.output) and response.output[-1].get("type") == "mcp_call" and response.status == "completed"
 
@@ -49,9 +50,9 @@ class Router:
         unanswered: The items of turns that a break ended; asking again sends them again.
     """
 
-    def __init__(self, channel: Channel, queue: CallQueue, unasked: Callable[[c.Response], None]) -> None:
+    def __init__(self, channel: Channel, queue: CallQueue, unasked: Callable[[Response], None]) -> None:
         self.sides: dict[str, TurnState] = {}
-        self.unanswered: set[c.Turn] = set()
+        self.unanswered: set[Turn] = set()
         self._channel = channel
         self._queue = queue
         self._unasked = unasked
@@ -70,24 +71,24 @@ class Router:
         if self._claim is turn:
             self._claim = None
 
-    def disown(self, turn: TurnState, response: c.Response) -> None:
+    def disown(self, turn: TurnState, response: Response) -> None:
         """Take a response from a turn: the server had begun it by itself."""
         turn.responses.remove(response)
         self._owners.pop(response.id, None)
 
-    def owner(self, response: c.Response) -> TurnState | None:
+    def owner(self, response: Response) -> TurnState | None:
         """Return the turn a response belongs to. None for none."""
         return self._owners.get(response.id)
 
     def route(self, update: Any) -> None:
         """Pass an update on to the listeners of the turns it belongs to."""
-        if isinstance(update, c.TextDelta | c.AudioDelta):  # nearly all updates, and their owner is plain
+        if isinstance(update, TextDelta | AudioDelta):  # nearly all updates, and their owner is plain
             if (turn := self._owners.get(update.response_id)) is not None:
                 turn.updates.tell(update)
             return
-        if isinstance(update, c.ResponseStarted):
+        if isinstance(update, ResponseStarted):
             self._started(update.response)
-        elif isinstance(update, c.ResponseEnded):
+        elif isinstance(update, ResponseEnded):
             owner = self.owner(update.response)
             if goes_on(update.response):  # the next response is of the same turn, and may begin at once
                 self._claim = owner or self._claim
@@ -97,7 +98,7 @@ class Router:
             if self._concerns(update, turn):
                 turn.updates.tell(update)
 
-    def _started(self, response: c.Response) -> None:
+    def _started(self, response: Response) -> None:
         if response.conversation_id is None:
             turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
         else:
@@ -110,7 +111,7 @@ class Router:
 
     def _concerns(self, update: Any, turn: TurnState) -> bool:
         """Return whether an update belongs to a turn: its responses and items, and while it is taken the rest too."""
-        item = update.turn if isinstance(update, c.ItemAdded | c.ItemDone) else None
+        item = update.turn if isinstance(update, ItemAdded | ItemDone) else None
         response = getattr(update, "response", None)
         response_id = getattr(item or update, "response_id", None) or (response.id if response else None)
         if response_id:
@@ -190,7 +191,7 @@ class Router:
         self.fail(turns, error)
         self._owners.clear()
 
-    def fail_silent(self, response: c.Response, sentence: str) -> None:
+    def fail_silent(self, response: Response, sentence: str) -> None:
         """End an answer of which nothing more will come, and the turn it belongs to."""
         if not response.active:
             return

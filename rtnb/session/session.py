@@ -18,8 +18,8 @@ from rtnb.errors import InputError, mask_secrets
 from rtnb.money import Budget, Cost, Usage, limits
 from rtnb.money.bill import Bill
 from rtnb.money.meter import Meter, Reservation
-from rtnb.protocol import conversation as c
 from rtnb.protocol import frames
+from rtnb.protocol.items import Response, Turns
 from rtnb.session import following, settings, turn
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import read_parts
@@ -129,7 +129,7 @@ class Session(Requests):
         return self.conversation.session.get("id")
 
     @property
-    def turns(self) -> c.Turns:
+    def turns(self) -> Turns:
         """Turns so far: role, words, audio."""
         return self.conversation.turns
 
@@ -271,7 +271,7 @@ class Session(Requests):
         life.call_soon(lambda: life.router.begin(state, in_place()))
         return reply
 
-    def _take_unasked(self, response: c.Response) -> None:
+    def _take_unasked(self, response: Response) -> None:
         """Take a turn for the functions that were called in a response that no caller asked for."""
         if following.calls_ours(self.lifecycle, response):
             self._take(turn.take_unasked, unasked=True, responses=[response])

@@ -16,7 +16,7 @@ from typing import Any
 from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
-from rtnb.protocol import conversation as c
+from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
@@ -202,14 +202,14 @@ async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Ma
                 ) from None
             turn.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
             return await respond(context, turn, [*sent, _commit(context, turn)])
-        if isinstance(update, c.Errored) and update.error.get("code") == error_events.NOT_RECORDED:
+        if isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
-        if isinstance(update, c.SpeechStarted | c.Committed):
+        if isinstance(update, SpeechStarted | Committed):
             detected = True
             turn.items[update.item_id] = context.channel.conversation.turn(update.item_id)
-        if isinstance(update, c.SpeechStarted | c.SpeechStopped):
-            speaking = isinstance(update, c.SpeechStarted)
-        elif isinstance(update, c.Committed) and detection.get("create_response") is False and not speaking:
+        if isinstance(update, SpeechStarted | SpeechStopped):
+            speaking = isinstance(update, SpeechStarted)
+        elif isinstance(update, Committed) and detection.get("create_response") is False and not speaking:
             return await respond(context, turn, sent)
-        elif isinstance(update, c.ResponseStarted) and update.response in turn.responses:
+        elif isinstance(update, ResponseStarted) and update.response in turn.responses:
             return None

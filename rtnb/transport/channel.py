@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 from rtnb.errors import RtnbError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
-from rtnb.protocol.conversation import Conversation, Other, Response, Update
+from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.items import Response
 from rtnb.protocol.log import Log
+from rtnb.protocol.updates import Other, Update
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 from rtnb.transport.websocket import End, OpenTransport, Transport

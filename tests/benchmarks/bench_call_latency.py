@@ -26,7 +26,7 @@ from dialogue import Talk, serve
 
 SETUP = """
 import anywidget, time, rtnb
-from rtnb import conversation as c
+from rtnb.protocol.updates import AudioDelta
 class Echo(anywidget.AnyWidget):
     _esm = '''export default { render({ model, el }) {
       el.textContent = "echo";
@@ -49,7 +49,7 @@ display(echo)
 LISTEN = """
 arrived = []
 def note(update):
-    if isinstance(update, c.AudioDelta) and not update.start_ms:
+    if isinstance(update, AudioDelta) and not update.start_ms:
         arrived.append((update.item_id, time.time() * 1000))
 call.session.subscribe(note)
 """

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from rtnb.errors import mask_secrets
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Turn, Turns
 from rtnb.ui.call.answer_audio import AnswerAudio
 from rtnb.ui.shared.kernel_link import KernelLink
 
@@ -25,7 +25,7 @@ class Captions:
         tool_outputs: What a tool call returned, by its item id, to be shown in the place of its arguments.
     """
 
-    def __init__(self, link: KernelLink, audio: AnswerAudio, turns: Callable[[], c.Turns]) -> None:
+    def __init__(self, link: KernelLink, audio: AnswerAudio, turns: Callable[[], Turns]) -> None:
         self.tool_outputs: dict[str, str] = {}
         self._link, self._audio, self._turns = link, audio, turns
         self._changed: set[str] = set()
@@ -57,7 +57,7 @@ class Captions:
                 self._send_turn(turn, after, to)
             after = turn.item_id
 
-    def _send_turn(self, turn: c.Turn, after: str | None, to: str | None) -> None:
+    def _send_turn(self, turn: Turn, after: str | None, to: str | None) -> None:
         answer = self._audio.answers.get(turn.item_id)
         words = self.tool_outputs.get(turn.item_id) or turn.words
         if turn.type == "message" and not words and turn.role == "assistant":

@@ -13,7 +13,23 @@ from rtnb.audio import pcm as arithmetic
 from rtnb.errors import BudgetExceeded, mask_secrets
 from rtnb.opening import connect
 from rtnb.protocol import client_events
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Response, Turn, Turns
+from rtnb.protocol.updates import (
+    AudioDelta,
+    AudioDone,
+    Committed,
+    Errored,
+    InputTranscript,
+    InputTranscriptFailed,
+    ItemAdded,
+    ItemDone,
+    ResponseEnded,
+    ResponseStarted,
+    SpeechStarted,
+    SpeechStopped,
+    TextDelta,
+    Truncated,
+)
 from rtnb.session.exchanges import BENIGN_CODES
 from rtnb.session.history import words_heard
 from rtnb.session.session import Session
@@ -69,9 +85,9 @@ class Exchange:
         return self.sessions[-1] if self.sessions else None
 
     @property
-    def turns(self) -> c.Turns:
+    def turns(self) -> Turns:
         """Everything said so far, once, also before a reconnect."""
-        return c.Turns(turn for one in self.sessions for turn in one.turns if turn.item_id not in self._seeds)
+        return Turns(turn for one in self.sessions for turn in one.turns if turn.item_id not in self._seeds)
 
     @property
     def cost(self) -> costs.Cost:
@@ -200,52 +216,52 @@ class Exchange:
         if session is not self.session:
             return
         match update:
-            case c.AudioDelta(item_id=item_id, pcm=pcm):
+            case AudioDelta(item_id=item_id, pcm=pcm):
                 self.audio.push(item_id, pcm)
-            case c.AudioDone(item_id=item_id):
+            case AudioDone(item_id=item_id):
                 self.audio.end(item_id)
-            case c.SpeechStarted():
+            case SpeechStarted():
                 interrupts = (self._detection or {}).get("interrupt_response") is not False
                 if interrupts:
                     self.audio.hold_back()
                 self._link.tell("speech", on=True, silence=interrupts)
-            case c.SpeechStopped():
+            case SpeechStopped():
                 self._link.tell("speech", on=False)
-            case c.Committed(item_id=item_id):
+            case Committed(item_id=item_id):
                 self._link.tell("committed", item=item_id)
                 self.captions.change(item_id)
-            case c.InputTranscript(item_id=item_id, final=final):
+            case InputTranscript(item_id=item_id, final=final):
                 self.captions.change(item_id, ended=final)
                 if final:
                     self.tell_cost()
-            case c.InputTranscriptFailed(item_id=item_id):
+            case InputTranscriptFailed(item_id=item_id):
                 self.captions.change(item_id, ended=True)
                 self._link.tell("notice", code="not_transcribed")
-            case c.ItemAdded(turn=turn):
+            case ItemAdded(turn=turn):
                 if self._seeds_to_come and turn.type == "message" and turn.response_id is None:
                     self._seeds_to_come -= 1
                     self._seeds.add(turn.item_id)
                 self.captions.change(turn.item_id)
-            case c.ItemDone(turn=turn):
+            case ItemDone(turn=turn):
                 # The user's words come when they are transcribed; everything else is complete.
                 self.captions.change(turn.item_id, ended=turn.role != "user" or not turn.spoken)
-            case c.TextDelta(item_id=item_id) | c.Truncated(item_id=item_id):
+            case TextDelta(item_id=item_id) | Truncated(item_id=item_id):
                 self.captions.change(item_id)
             case ToolRan(item_id=item_id, call=ran):
                 self.captions.tool_outputs[item_id] = repr(ran)
                 self.captions.change(item_id)
-            case c.ResponseStarted():
+            case ResponseStarted():
                 self._link.tell("response", on=True)
-            case c.ResponseEnded(response=response):
+            case ResponseEnded(response=response):
                 self._response_ended(session, response)
-            case c.Errored(error=error):
+            case Errored(error=error):
                 self._complain(error)
             case Closed(reason=reason, error=error):
                 self.captions.end_all()
                 code = "budget" if isinstance(error, BudgetExceeded) else "hung_up" if error is None else "dropped"
                 self._end((reason or "The call is over.") if error is None else str(error), code)
 
-    def _response_ended(self, session: Session, response: c.Response) -> None:
+    def _response_ended(self, session: Session, response: Response) -> None:
         for item_id in response.item_ids:
             self.audio.end(item_id)  # a cancelled response may leave its audio without an end
             self.captions.change(item_id, ended=True)
@@ -292,7 +308,7 @@ class Exchange:
         self._link.tell("money", text=costs.money(cost.usd), usd=cost.usd, source=self.source)
 
 
-def history(turns: Sequence[c.Turn]) -> list[tuple[str, str]]:
+def history(turns: Sequence[Turn]) -> list[tuple[str, str]]:
     """Return the words said so far, for a new session; of an answer that was cut, about as much as was played."""
     roles = ("user", "assistant", "system")
     said = [(turn.role, words_heard(turn, " …")) for turn in turns if turn.type == "message" and turn.role in roles]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rtnb import keys, models, money, opening
 from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
-from rtnb.protocol import conversation as c
+from rtnb.protocol.items import Turns
 from rtnb.protocol.log import Entry
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
@@ -116,7 +116,7 @@ class Call(widget.Shown):
         return self._engine.exchange.session
 
     @property
-    def turns(self) -> c.Turns:
+    def turns(self) -> Turns:
         """Everything said so far, also before a reconnect: who, words, audio."""
         return self._engine.exchange.turns
 

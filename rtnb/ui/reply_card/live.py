@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
-from rtnb.protocol import conversation as c
+from rtnb.protocol.updates import AudioDelta, AudioDone, TextDelta
 from rtnb.session.reply import Reply
 from rtnb.session.updates import Finished
 from rtnb.texts.language import say
@@ -124,11 +124,11 @@ class _NotebookView:
     def _take(self, update: Any) -> None:
         with _harmless():
             match update:
-                case c.TextDelta(item_id=item_id, whole=whole):
+                case TextDelta(item_id=item_id, whole=whole):
                     self._words[item_id] = whole
-                case c.AudioDelta(item_id=item_id, pcm=pcm) if self._player is not None:
+                case AudioDelta(item_id=item_id, pcm=pcm) if self._player is not None:
                     self._player.push(item_id, pcm)
-                case c.AudioDone(item_id=item_id) if self._player is not None:
+                case AudioDone(item_id=item_id) if self._player is not None:
                     self._player.end(item_id)
                 case Finished():
                     self._send_words()
@@ -244,7 +244,7 @@ class _TerminalView:
     def _take(self, update: Any) -> None:
         with _harmless():
             match update:
-                case c.TextDelta(item_id=item_id, whole=whole):
+                case TextDelta(item_id=item_id, whole=whole):
                     self._bar.close()
                     gap = "\n" if self._said and item_id not in self._said else ""
                     print(gap + whole[self._said.get(item_id, 0) :], end="", flush=True)
