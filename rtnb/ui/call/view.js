@@ -173,12 +173,11 @@ class CallView {
 
   updateMain(name, label) {
     const { engine, parts: p } = this;
-    const { hold } = engine.setup;
     if (this.iconName !== name) p.icon.innerHTML = icon((this.iconName = name));
     named(p.main, label);
     const set = (attribute, value) => (value ? p.main.setAttribute(attribute, value) : p.main.removeAttribute(attribute));
-    set("aria-keyshortcuts", engine.inCall && (hold ? "Space" : engine.mic && "M"));
-    set("aria-pressed", engine.inCall && engine.mic && !hold && String(engine.muted));
+    set("aria-keyshortcuts", engine.inCall && (engine.setup.hold ? "Space" : engine.mic && "M"));
+    set("aria-pressed", engine.inCall && engine.mic && !engine.setup.hold && String(engine.muted));
     // Not `disabled`: a button that is disabled loses the focus, and with it the space bar and Esc.
     set("aria-disabled", String(Boolean(engine.asking || engine.link.lost || (engine.inCall && !engine.mic))));
   }
@@ -227,8 +226,7 @@ class CallView {
   draw() {
     this.frame = requestAnimationFrame(() => this.draw());
     const { engine } = this;
-    if (!engine.inCall) return;
-    if (this.meter.draw(engine.muted || !engine.mic ? 0 : engine.level)) this.drawTime();
+    if (engine.inCall && this.meter.draw(engine.muted || !engine.mic ? 0 : engine.level)) this.drawTime();
   }
 
   remove() {

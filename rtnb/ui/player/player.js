@@ -150,10 +150,9 @@ class AnswerPlayer {
   }
 
   finish() {
-    this.finished = true;
     this.model.send({ kind: "played" });
-    this.draw();
     this.close();
+    this.draw();
   }
 
   close() {

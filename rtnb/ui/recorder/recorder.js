@@ -4,8 +4,8 @@
  * Audio goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
  */
 
-/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, KernelLink */
-/* global whenLeaving, joined, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write, drawWaveform */
+/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
+/* global KernelLink, joined, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write, drawWaveform */
 
 const STATES = {
   ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
@@ -132,7 +132,7 @@ class Recorder {
     this.fetched?.push(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength));
     if (at + piece.byteLength < bytes) return;
     this.stopListening();
-    this.chunks = this.fetched;
+    this.chunks = this.fetched ?? [];
     this.state = "done";
     this.update(); // which gives the picture its width
     this.drawWave();

@@ -71,8 +71,8 @@ class UploadView {
     p.main.textContent = many ? say("choose files") : say("choose a file");
     p.kinds.textContent = say("wav, mp3, m4a, ogg, flac, webm, video with sound …");
     p.files.setAttribute("aria-label", say("Chosen recordings"));
-    this.input.multiple = many;
     // No `accept`: it hides files whose ending the system does not know, and the content decides anyway.
+    this.input.multiple = many;
     this.input.setAttribute("aria-label", p.main.textContent);
   }
 
