@@ -127,11 +127,11 @@ class AnswerPlayer {
   }
 
   toggle() {
-    this.held = !(this.held || this.blocked);
+    const held = (this.held = !(this.held || this.blocked));
     this.blocked = false;
-    this.model.send({ kind: "held", held: this.held });
-    if (this.held) this.context.suspend();
+    if (held) this.context.suspend();
     else this.resume();
+    this.model.send({ kind: "held", held });
     this.draw();
   }
 
@@ -150,9 +150,9 @@ class AnswerPlayer {
   }
 
   finish() {
-    this.model.send({ kind: "played" });
     this.close();
     this.draw();
+    this.model.send({ kind: "played" });
   }
 
   close() {
