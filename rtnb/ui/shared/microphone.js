@@ -84,7 +84,7 @@ function whyNoMicrophone(error) {
  * Open the microphone. Call it in the handler of a click, so that the browser lets audio start.
  *
  * @param {object} options
- * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz; its root mean square, 0–1
+ * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz, its level (RMS, 0–1)
  * @param {() => void} [options.onEnd] the device went away (unplugged, permission taken back)
  * @param {AudioContext} [options.context] to share a context; its rate may be any
  * @returns {Promise<{close: () => void}>}
