@@ -6,9 +6,7 @@ export default {
   render({ model, el }) {
     const id = model.get("setup").id;
     let engine = callEngines.get(id);
-    if (!engine || engine.ended || engine.model.comm_live === false) {
-      callEngines.set(id, (engine = new CallEngine(model)));
-    }
+    if (!engine || engine.ended || engine.model.comm_live === false) callEngines.set(id, (engine = new CallEngine(model)));
     const view = new CallView(engine, el);
     engine.views.add(view);
     return () => {

@@ -18,7 +18,6 @@ class CallEngine {
     this.say = wordsIn(CHINESE, model.get("language"));
     this.views = new Set();
     this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
-    this.asking = false;
     this.owner = ""; // the page that talks: this one, another one, or "" while it is away
     this.away = false; // nobody talks, and the call is held open for a moment
     this.reason = this.reasonText = ""; // why it ended: a key of ENDS, or the server's words
@@ -27,26 +26,20 @@ class CallEngine {
     this.turns = new Turns();
     this.playedMs = this.turns.playedMs;
     this.money = this.source = "";
-    this.muted = this.held = this.thinking = false;
     this.speech = false; // the server detects speech of the user
+    this.asking = this.muted = this.held = this.thinking = this.sendingRecording = false;
     this.played = NOTHING_PLAYED;
-    this.level = 0;
-    this.busy = { busy: false, seconds: 0 };
-    this.lost = false;
-    this.seconds = 0;
+    this.level = this.seconds = 0;
     this.since = null;
     this.link = new KernelLink(model, {
       onMessage: (message, buffers) => this.received(message, buffers),
-      onBusy: (busy) => {
-        this.busy = busy;
-        this.changed();
-      },
+      onBusy: () => this.changed(),
       onLost: () => this.kernelLost(),
-      onFound: () => this.kernelFound(),
-      onHole: (count) => {
-        const text = "Messages from the kernel were lost on the way ({count}); a piece of the answer may be missing.";
-        this.notice("hole", this.say(text, { count }));
+      onFound: () => {
+        this.link.send("hangup", { why: "silent" });
+        this.close("silent");
       },
+      onHole: (count) => this.notice("hole", this.say(NOTICES.hole, { count })),
     });
     this.stay = whenLeaving({ leave: () => this.leave(), back: () => this.link.send("hello") });
     this.heartbeat = setInterval(() => this.inCall && !this.mic && this.link.send("here"), 2000);
@@ -55,7 +48,7 @@ class CallEngine {
 
   /** Whether there is a call, on whatever page. */
   get running() {
-    return (this.state === "connecting" || this.state === "open") && !this.lost;
+    return (this.state === "connecting" || this.state === "open") && !this.link.lost;
   }
 
   /** Whether this page is the one that talks. */
@@ -65,7 +58,7 @@ class CallEngine {
 
   /** The one word that says what is going on: a key of STATUSES. */
   get status() {
-    if (this.lost) return "closed";
+    if (this.link.lost) return "closed";
     if (this.asking) return "asking";
     if (this.running && !this.inCall) return this.away ? "away" : "elsewhere";
     if (this.state === "new") return "ready";
@@ -79,6 +72,11 @@ class CallEngine {
     return this.muted ? "muted" : "listening";
   }
 
+  /** How long the call has lasted. */
+  get secondsNow() {
+    return this.seconds + (this.since === null ? 0 : (performance.now() - this.since) / 1000);
+  }
+
   /** Why the call ended, where that is one of the ends we have words for; "" where the server's words stand below. */
   get endText() {
     return this.reason in ENDS ? this.say(ENDS[this.reason]) : "";
@@ -89,8 +87,7 @@ class CallEngine {
   }
 
   notice(code, text, kind = "warning") {
-    this.notices = this.notices.filter((notice) => notice.code !== code);
-    this.notices.push({ code, text, kind });
+    this.notices = [...this.notices.filter((notice) => notice.code !== code), { code, text, kind }];
     this.changed();
     if (kind !== "warning") return;
     setTimeout(() => {
@@ -103,28 +100,20 @@ class CallEngine {
 
   /** Start, reconnect, or take the call over from another page. Called in a click: browsers let audio in and out then. */
   async start({ microphone = true } = {}) {
-    if (this.asking || this.inCall || this.lost) return;
-    this.failure = null;
-    this.notices = [];
-    this.asking = microphone;
+    if (this.asking || this.inCall || this.link.lost) return;
+    Object.assign(this, { asking: microphone, failure: null, notices: [] });
     this.changed();
-    try {
-      await this.openAudio(microphone);
-    } catch (error) {
-      this.asking = false;
+    const error = await this.openAudio(microphone).then(() => null, (it) => it);
+    this.asking = false;
+    if (error) {
       this.release();
       this.failure = error instanceof MicrophoneError ? error.reason : "other";
-      console.warn("rtnb: no microphone:", error?.cause ?? error);
-      this.changed();
-      return;
+      console.warn("rtnb: no microphone:", error.cause ?? error);
+      return this.changed();
     }
-    this.asking = false;
     if (!this.views.size) return this.release(); // closed while the browser asked
     this.muted = this.held = this.speech = this.thinking = false;
-    this.preroll = [];
-    this.state = "connecting";
-    this.owner = this.link.page;
-    this.away = false;
+    Object.assign(this, { state: "connecting", owner: this.link.page, away: false, preroll: [] });
     this.link.send("start");
     this.changed();
   }
@@ -133,13 +122,9 @@ class CallEngine {
     this.context ??= openAudioContext();
     const playing = wake(this.context).then(() => this.openPlayback());
     playing.catch(() => {}); // it is shown below, when the user has answered for the microphone
-    if (microphone) {
-      this.mic = await openMicrophone({
-        context: this.context,
-        onAudio: (audio) => this.heard(audio),
-        onEnd: () => this.hangUp("microphone", "gone"),
-      });
-    }
+    const onAudio = (audio) => this.heard(audio);
+    const onEnd = () => this.hangUp("microphone", "gone");
+    if (microphone) this.mic = await openMicrophone({ context: this.context, onAudio, onEnd });
     await playing;
   }
 
@@ -160,21 +145,18 @@ class CallEngine {
   heard({ pcm, level }) {
     this.level = level;
     if (!this.inCall || this.sendingRecording) return;
-    if (!this.setup.hold) {
+    if (!this.setup.hold || this.held) {
       // A server that detects the end of a turn must go on getting silence.
       this.link.send("audio", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
-    } else if (this.held) {
-      this.link.send("audio", {}, pcm);
     } else {
       // People press a button with the first word on their lips: keep the last 250 ms.
-      this.preroll.push(pcm);
-      if (this.preroll.length > 5) this.preroll.shift();
+      this.preroll = [...this.preroll, pcm].slice(-5);
     }
   }
 
-  mute(on = !this.muted) {
+  mute() {
     if (!this.inCall || this.setup.hold || !this.mic) return;
-    this.muted = on;
+    this.muted = !this.muted;
     this.changed();
   }
 
@@ -236,60 +218,43 @@ class CallEngine {
   /** An audio file instead of a microphone; read by the browser, sent as if it had been spoken. @param {File} file */
   async sendRecording(file) {
     if (this.state !== "open" || !this.inCall) return;
-    let pcm;
-    try {
-      pcm = await pcmOfFile(file);
-    } catch {
-      this.notice("bad_file", this.say(BAD_FILE));
-      return;
-    }
+    const pcm = await pcmOfFile(file).catch(() => null);
+    if (!pcm) return this.notice("bad_file", this.say(BAD_FILE));
     this.sendingRecording = true;
-    try {
-      if (this.played.playing) await this.stopPlaying("stop");
-      if (this.setup.hold) this.link.send("clear");
-      this.link.sendRecording(pcm);
-      this.link.send("recorded");
-      this.thinking = true;
-    } finally {
-      this.sendingRecording = false;
-      this.changed();
-    }
+    if (this.played.playing) await this.stopPlaying("stop");
+    if (this.setup.hold) this.link.send("clear");
+    this.link.sendRecording(pcm);
+    this.link.send("recorded");
+    this.thinking = true;
+    this.sendingRecording = false;
+    this.changed();
   }
 
   // --- how it ends
 
   /** @param {string} why @param {string} [failure] */
-  hangUp(why = "person", failure) {
+  hangUp(why = "person", failure = this.failure) {
     const was = this.inCall || this.asking;
     this.release();
-    if (failure) this.failure = failure;
-    if (was) {
-      this.link.forgetAudio();
-      this.link.send("hangup", { why });
-      this.close(why === "person" ? "hung_up" : why);
-    }
+    this.failure = failure;
+    if (!was) return;
+    this.link.forgetAudio();
+    this.link.send("hangup", { why });
+    this.close(why === "person" ? "hung_up" : why);
   }
 
-  close(reason, text = "") {
-    if (this.since !== null) this.seconds += (performance.now() - this.since) / 1000;
-    this.since = null;
-    this.state = "closed";
-    this.reason = reason;
-    this.reasonText = text;
+  close(reason) {
+    Object.assign(this, { seconds: this.secondsNow, since: null, state: "closed", reason, reasonText: "" });
     this.speech = this.thinking = this.held = false;
     this.changed();
   }
 
   /** Give the microphone and the loudspeaker back. */
   release() {
-    this.mic?.close();
-    this.mic = null;
+    for (const it of [this.mic, this.playback, this.context]) it?.close();
+    this.mic = this.playback = this.context = null;
     this.level = 0;
-    this.playback?.close();
-    this.playback = null;
     this.played = NOTHING_PLAYED;
-    this.context?.close();
-    this.context = null;
   }
 
   /** Another page has taken the call over: fall silent at once, and say how much of the answer was played. */
@@ -298,8 +263,7 @@ class CallEngine {
     this.playback = this.context = null;
     this.release();
     if (!playback) return;
-    const { cut } = await playback.silence();
-    this.sendPlayed("cut", cut);
+    this.sendPlayed("cut", (await playback.silence()).cut);
     playback.close();
     context?.close();
   }
@@ -311,9 +275,7 @@ class CallEngine {
     this.release();
     this.link.forgetAudio();
     this.link.bye({ items });
-    this.owner = "";
-    this.away = true;
-    this.held = this.speech = this.thinking = false;
+    Object.assign(this, { owner: "", away: true, held: false, speech: false, thinking: false });
   }
 
   /** The last view is gone. */
@@ -369,21 +331,12 @@ class CallEngine {
 
   standing({ state, owner, away, reason, text, seconds }) {
     if (this.inCall && owner !== this.link.page && state !== "closed") this.giveUp();
-    this.owner = owner;
-    this.away = away;
-    if (state === "open" && this.state !== "open") {
-      this.seconds = seconds;
-      this.since = performance.now();
-    }
+    if (state === "open" && this.state !== "open") Object.assign(this, { seconds, since: performance.now() });
     if (state === "closed" && this.state !== "closed") {
       this.release();
-      this.seconds = seconds;
-      this.since = null;
-      this.speech = this.thinking = this.held = false;
+      Object.assign(this, { seconds, since: null, speech: false, thinking: false, held: false });
     }
-    this.state = state;
-    this.reason = reason;
-    this.reasonText = text;
+    Object.assign(this, { owner, away, state, reason, reasonText: text });
   }
 
   responseEnded({ status, code, text }) {
@@ -394,18 +347,8 @@ class CallEngine {
   }
 
   kernelLost() {
-    const was = this.inCall || this.asking;
     this.release();
-    if (was || this.state === "connecting" || this.state === "open") this.close("lost");
-    this.lost = true;
-    this.busy = { busy: false, seconds: 0 };
-    this.changed();
-  }
-
-  kernelFound() {
-    this.lost = false;
-    this.link.send("hangup", { why: "silent" });
-    this.close("silent");
+    if (this.asking || this.state === "connecting" || this.state === "open") this.close("lost");
     this.changed();
   }
 }

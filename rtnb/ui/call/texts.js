@@ -22,10 +22,7 @@ const HINTS = {
 };
 
 // The hints that are different with push to talk.
-const HOLD_HINTS = {
-  ready: "One click, then hold the button or the space bar to talk.",
-  speaking: "Hold to interrupt.",
-};
+const HOLD_HINTS = { ready: "One click, then hold the button or the space bar to talk.", speaking: "Hold to interrupt." };
 
 // Why the call ended, where the server has no words for it.
 const ENDS = {
@@ -41,6 +38,7 @@ const ROLES = { user: "You", assistant: "Voice", tool: "Tool" };
 const NOTICES = {
   too_short: "That was too short to be heard. Hold the button while you speak.",
   not_transcribed: "Your words could not be written down; the answer is not affected.",
+  hole: "Messages from the kernel were lost on the way ({count}); a piece of the answer may be missing.",
   server: "The server complains: {text}",
 };
 

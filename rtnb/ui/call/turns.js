@@ -20,11 +20,10 @@ class Turns {
   put(turn) {
     const { item, after } = turn;
     this.byItem.set(item, { ...this.byItem.get(item), ...turn });
-    const right = after === null ? 0 : this.order.indexOf(after) + 1;
     const at = this.order.indexOf(item);
-    if (at === right && at >= 0) return;
+    if (at === this.order.indexOf(after) + 1) return;
     if (at >= 0) this.order.splice(at, 1);
-    const before = after === null ? -1 : this.order.indexOf(after);
+    const before = this.order.indexOf(after);
     // Its neighbour has not been shown (yet): to the end, where new turns belong.
     this.order.splice(after !== null && before < 0 ? this.order.length : before + 1, 0, item);
   }
@@ -47,9 +46,8 @@ class Turns {
 
   /** What was not played to its end, as the kernel takes it. @param {(item: string) => number} playedMs */
   unplayed(playedMs) {
-    return [...this.receivedBytes]
-      .map(([item, bytes]) => ({ item, played_ms: Math.floor(playedMs(item)), total_ms: bytes / PCM_BYTES_PER_MS }))
-      .filter(({ item, played_ms, total_ms }) => played_ms < total_ms - 60 || !this.audioEnded.has(item))
-      .map(({ item, played_ms }) => ({ item, played_ms }));
+    const played = (item, bytes) => this.audioEnded.has(item) && playedMs(item) >= bytes / PCM_BYTES_PER_MS - 60;
+    const cut = [...this.receivedBytes].filter(([item, bytes]) => !played(item, bytes));
+    return cut.map(([item]) => ({ item, played_ms: Math.floor(playedMs(item)) }));
   }
 }

@@ -1,8 +1,7 @@
 /* global STATUSES, HINTS, HOLD_HINTS, LevelMeter, microphoneHindrance, CallCaptions, noticesOf, noticeBox */
-/* global icon, clock, named, partsOf, widgetRoot */
+/* global icon, clock, named, partsOf, whenChosen, widgetRoot, write */
 
-const CALL_PARTS =
-  "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick aloud";
+const CALL_PARTS = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick aloud";
 
 const CALL_MARKUP = `
   <div class="rtnb-call-top">
@@ -27,8 +26,9 @@ const CALL_MARKUP = `
     <button type="button" class="rtnb-call-hangup"></button>
     <form class="rtnb-call-form">
       <input type="text" class="rtnb-call-input" autocomplete="off" enterkeyhint="send">
-      <button type="submit" class="rtnb-call-send"></button>
-      <label class="rtnb-call-file"><input type="file" accept="audio/*,video/webm,video/mp4" class="rtnb-call-pick"></label>
+      <button type="submit" class="rtnb-call-send">${icon("send")}</button>
+      <label class="rtnb-call-file">${icon("file")}<input
+        type="file" accept="audio/*,video/webm,video/mp4" class="rtnb-call-pick"></label>
     </form>
   </div>
   <div class="rtnb-call-aloud" role="status"></div>`;
@@ -62,9 +62,7 @@ class CallView {
     p.hangup.innerHTML = `${icon("hangup")}<span>${say("Hang up")}</span>`;
     p.input.placeholder = say("Or type here");
     p.input.setAttribute("aria-label", say("Or type here"));
-    p.send.innerHTML = icon("send");
     named(p.send, say("Send"));
-    p.file.insertAdjacentHTML("afterbegin", icon("file"));
     p.file.title = say("Send a recording");
     p.pick.setAttribute("aria-label", say("Send a recording"));
     this.listenToButtons();
@@ -98,10 +96,7 @@ class CallView {
       engine.type(p.input.value);
       if (engine.state === "open") p.input.value = "";
     });
-    p.pick.addEventListener("change", () => {
-      if (p.pick.files[0]) engine.sendRecording(p.pick.files[0]);
-      p.pick.value = "";
-    });
+    whenChosen(p.pick, ([file]) => engine.sendRecording(file));
   }
 
   listenToKeys() {
@@ -157,9 +152,8 @@ class CallView {
   /** What to do now, in a sentence. */
   hint(status) {
     const { engine, say } = this;
-    if ((status === "speaking" && !engine.mic) || engine.lost) return "";
-    const sentence = (engine.setup.hold ? HOLD_HINTS[status] : undefined) ?? HINTS[status];
-    const hint = sentence ? say(sentence) : "";
+    if ((status === "speaking" && !engine.mic) || engine.link.lost) return "";
+    const hint = say((engine.setup.hold && HOLD_HINTS[status]) || HINTS[status] || "");
     if (status !== "closed" || !engine.endText) return hint;
     return say.language === "en" ? `${engine.endText} ${hint}` : engine.endText + hint;
   }
@@ -170,10 +164,8 @@ class CallView {
     if (engine.asking || status === "connecting") return ["wait", say(STATUSES[status])];
     if (status === "away") return ["phone", say("Go on with the call")];
     if (status === "elsewhere") return ["phone", say("Bring the call here")];
-    if (!engine.inCall) {
-      const again = engine.turns.byItem.size || status === "closed";
-      return ["phone", again ? say("Reconnect") : say("Start the call")];
-    }
+    const again = engine.turns.byItem.size || status === "closed";
+    if (!engine.inCall) return ["phone", again ? say("Reconnect") : say("Start the call")];
     if (!engine.mic) return ["send", say(STATUSES.typing)];
     if (engine.setup.hold) return ["microphone", say(STATUSES.holding)];
     return engine.muted ? ["muted", say("Unmute")] : ["microphone", say("Mute")];
@@ -181,29 +173,23 @@ class CallView {
 
   updateMain(name, label) {
     const { engine, parts: p } = this;
-    const { hold } = engine.setup;
     if (this.iconName !== name) p.icon.innerHTML = icon((this.iconName = name));
     named(p.main, label);
-    const set = (attribute, value) => {
-      if (value) p.main.setAttribute(attribute, value);
-      else p.main.removeAttribute(attribute);
-    };
-    set("aria-keyshortcuts", engine.inCall && (hold ? "Space" : engine.mic && "M"));
-    set("aria-pressed", engine.inCall && engine.mic && !hold && String(engine.muted));
+    const set = (attribute, value) => (value ? p.main.setAttribute(attribute, value) : p.main.removeAttribute(attribute));
+    set("aria-keyshortcuts", engine.inCall && (engine.setup.hold ? "Space" : engine.mic && "M"));
+    set("aria-pressed", engine.inCall && engine.mic && !engine.setup.hold && String(engine.muted));
     // Not `disabled`: a button that is disabled loses the focus, and with it the space bar and Esc.
-    set("aria-disabled", String(engine.asking || engine.lost || (engine.inCall && !engine.mic)));
+    set("aria-disabled", String(Boolean(engine.asking || engine.link.lost || (engine.inCall && !engine.mic))));
   }
 
   /** Who answers, how long, how much. */
   updateFacts() {
     const { engine, say, parts: p } = this;
     const free = engine.source === "practice";
-    const who = [engine.setup.model, engine.setup.voice].filter(Boolean);
-    if (free || engine.setup.practice) who.unshift(say("practice voice"));
-    p.who.textContent = who.join(" · ");
+    const { practice, model, voice } = engine.setup;
+    p.who.textContent = [(free || practice) && say("practice voice"), model, voice].filter(Boolean).join(" · ");
     p.money.textContent = (engine.money && engine.since !== null) || engine.turns.byItem.size ? engine.money : "";
-    const elsewhere = "What this would have cost at OpenAI; the practice server is free";
-    p.money.title = free ? say(elsewhere) : say("Cost so far");
+    p.money.title = free ? say("What this would have cost at OpenAI; the practice server is free") : say("Cost so far");
     p.money.classList.toggle("rtnb-call-free", free);
     p.time.title = say("Time");
     this.drawTime();
@@ -232,18 +218,15 @@ class CallView {
   }
 
   drawTime() {
-    const { since, seconds: before } = this.engine;
-    const seconds = before + (since !== null ? (performance.now() - since) / 1000 : 0);
-    const text = since !== null || seconds ? clock(seconds) : "";
-    if (this.parts.time.textContent !== text) this.parts.time.textContent = text;
+    const { since, secondsNow } = this.engine;
+    write(this.parts.time, since !== null || secondsNow ? clock(secondsNow) : "");
   }
 
   /** The meter, once a frame; everything else changes when something happens. */
   draw() {
     this.frame = requestAnimationFrame(() => this.draw());
     const { engine } = this;
-    if (!engine.inCall) return;
-    if (this.meter.draw(engine.muted || !engine.mic ? 0 : engine.level)) this.drawTime();
+    if (engine.inCall && this.meter.draw(engine.muted || !engine.mic ? 0 : engine.level)) this.drawTime();
   }
 
   remove() {

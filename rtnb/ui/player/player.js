@@ -6,7 +6,7 @@
 // arrives while a cell runs, so nothing here waits for an answer.
 
 /* global CHINESE, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
-/* global PCM_BYTES_PER_MS, smallIcon, clock, named, widgetRoot */
+/* global PCM_BYTES_PER_MS, smallIcon, clock, listenTo, named, partsOf, widgetRoot */
 
 const STATES = {
   waiting: "Waiting for sound", playing: "Speaking", paused: "Paused", done: "Played",
@@ -24,18 +24,16 @@ class AnswerPlayer {
     this.expected = 1;
     this.early = new Map(); // messages that came before their turn, by number
     this.waiting = []; // audio that came before there was anything to play it with
-    this.pushed_ms = 0;
-    this.played = new Map(); // milliseconds, by item
-    /** @type {Map<string, {text: string, pushed_ms: number, ended: boolean}>} in the order they came */
+    /** @type {Map<string, {text: string, pushed_ms: number, played_ms: number, ended: boolean}>} in the order they came */
     this.items = new Map();
     this.over = false; // everything has been sent
     this.finished = false; // everything has been played, or was stopped
     this.held = false; // by the pause button
     this.blocked = false; // by the browser, which wants a click first
     this.volume = 1;
-    this.views = new Set(); // functions that draw
-    this.receive = this.receive.bind(this);
-    model.on("msg:custom", this.receive);
+    this.views = new Set();
+    this.unlisten = listenTo(model, { "msg:custom": (message, buffers) => this.receive(message, buffers) });
+    this.ends = new AbortController();
     model.send({ kind: "ready", have: 0 });
   }
 
@@ -50,17 +48,17 @@ class AnswerPlayer {
   }
 
   item(id) {
-    if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, ended: false });
+    if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, played_ms: 0, ended: false });
     return this.items.get(id);
   }
 
   /** What is being said, and how many of its letters have been played. */
   get caption() {
-    const id = [...this.items.keys()].reverse().find((key) => this.played.get(key)) ?? this.items.keys().next().value;
-    const item = this.items.get(id);
+    const items = [...this.items.values()];
+    const item = items.findLast((it) => it.played_ms) ?? items[0];
     if (!item) return { text: "", heard: 0 };
-    const audio = { played_ms: this.played.get(id) ?? 0, total_ms: item.pushed_ms, whole: item.ended };
-    return { text: item.text, heard: this.finished ? item.text.length : lettersHeard(item.text, audio) };
+    const { text, played_ms, pushed_ms: total_ms, ended: whole } = item;
+    return { text, heard: this.finished ? text.length : lettersHeard(text, { played_ms, total_ms, whole }) };
   }
 
   /** Whether the user hears the words now; else they are to be read. */
@@ -70,9 +68,7 @@ class AnswerPlayer {
 
   take(message, buffers) {
     if (message.kind === "audio") {
-      const ms = buffers[0].byteLength / PCM_BYTES_PER_MS;
-      this.pushed_ms += ms;
-      this.item(message.item).pushed_ms += ms;
+      this.item(message.item).pushed_ms += buffers[0].byteLength / PCM_BYTES_PER_MS;
       this.act(() => this.playback.push(buffers[0], message.item));
     } else if (message.kind === "words") {
       const item = this.item(message.item);
@@ -82,7 +78,7 @@ class AnswerPlayer {
       this.act(() => this.playback.end(message.item));
     } else if (message.kind === "over") {
       this.over = true;
-      if (!this.pushed_ms) this.finish();
+      if (!this.sum("pushed_ms")) this.finish();
       else this.act(() => this.look());
     }
     this.draw();
@@ -99,20 +95,18 @@ class AnswerPlayer {
     this.context = openAudioContext();
     this.gain = this.context.createGain();
     this.gain.connect(this.context.destination);
-    this.meter = this.context.createAnalyser();
-    this.meter.fftSize = 256;
-    const playback = await createPlayback(this.context, this.gain);
-    playback.node.connect(this.meter);
-    playback.onPlayed((state) => {
-      for (const [itemId, ms] of state.counts) this.played.set(itemId, ms);
+    this.meter = new AnalyserNode(this.context, { fftSize: 256 });
+    this.playback = await createPlayback(this.context, this.gain);
+    this.playback.node.connect(this.meter);
+    this.playback.onPlayed((state) => {
+      for (const [itemId, ms] of state.counts) this.item(itemId).played_ms = ms;
       this.look();
       this.draw();
     });
-    this.playback = playback;
     for (const what of this.waiting.splice(0)) what();
     // A player further down (the finished answer, say) takes over when the user starts it.
-    this.hush = (event) => event.target instanceof HTMLMediaElement && this.stop();
-    document.addEventListener("play", this.hush, true);
+    const hush = (event) => event.target instanceof HTMLMediaElement && this.stop();
+    document.addEventListener("play", hush, { capture: true, signal: this.ends.signal });
     this.context.onstatechange = () => {
       this.blocked &&= this.context.state !== "running";
       this.draw();
@@ -133,8 +127,7 @@ class AnswerPlayer {
   }
 
   toggle() {
-    const held = !(this.held || this.blocked);
-    this.held = held;
+    const held = (this.held = !(this.held || this.blocked));
     this.blocked = false;
     if (held) this.context.suspend();
     else this.resume();
@@ -153,30 +146,30 @@ class AnswerPlayer {
   }
 
   look() {
-    if (this.over && !this.finished && this.playback?.now().ended && this.played.size) this.finish();
+    if (this.over && !this.finished && this.playback?.now().ended && this.sum("played_ms")) this.finish();
   }
 
   finish() {
-    this.finished = true;
-    this.model.send({ kind: "played" });
-    this.draw();
     this.close();
+    this.draw();
+    this.model.send({ kind: "played" });
   }
 
   close() {
-    this.model.off("msg:custom", this.receive);
-    document.removeEventListener("play", this.hush ?? (() => {}), true);
+    this.unlisten();
+    this.ends.abort();
     this.playback?.close();
-    if (this.context && this.context.state !== "closed") this.context.close().catch(() => {});
+    this.context?.close().catch(() => {}); // it may be closed already
     this.finished = true;
   }
 
-  get played_ms() {
-    return [...this.played.values()].reduce((sum, ms) => sum + ms, 0);
+  /** @param {"pushed_ms" | "played_ms"} key */
+  sum(key) {
+    return [...this.items.values()].reduce((sum, item) => sum + item[key], 0);
   }
 
   draw() {
-    for (const view of this.views) view();
+    for (const view of this.views) view.draw();
   }
 }
 
@@ -184,6 +177,12 @@ function playerOf(model) {
   const { key } = model.get("setup");
   if (!players.has(key)) players.set(key, new AnswerPlayer(model));
   return players.get(key);
+}
+
+function forget(model) {
+  const { key } = model.get("setup");
+  players.get(key)?.close();
+  players.delete(key);
 }
 
 const MARKUP = `
@@ -204,11 +203,9 @@ class PlayerView {
     this.say = player.say;
     const root = (this.root = widgetRoot("rtnb-player", this.say("The answer, as it is spoken"), this.say, MARKUP, "div"));
     root.setAttribute("role", "group");
-    const find = (selector) => root.querySelector(selector);
+    Object.assign(this, partsOf(root, "rtnb", "captions aloud"));
     [this.toggle, this.stop] = root.querySelectorAll("button");
-    this.volume = find("input");
-    this.progress = find("progress");
-    this.captions = find(".rtnb-captions");
+    [this.volume, this.progress] = ["input", "progress"].map((tag) => root.querySelector(tag));
     this.captions.setAttribute("aria-label", this.say("What is being said"));
     named(this.stop, this.say("Stop"));
     named(this.volume, this.say("Volume"));
@@ -220,13 +217,11 @@ class PlayerView {
       player.draw();
       player.gain?.gain.setTargetAtTime(player.volume, player.context.currentTime, 0.02);
     };
-    this.announced = 0; // letters
+    this.announced = this.later = 0; // letters; the timer that announces more
     this.announcedAt = -Infinity;
-    this.later = 0;
-    this.draw = this.draw.bind(this);
     this.draw();
     const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const canvas = find("canvas");
+    const canvas = root.querySelector("canvas");
     canvas.hidden = calm;
     this.progress.hidden = !calm;
     const source = () => (player.playback?.now().playing && !player.held ? player.meter : null);
@@ -266,26 +261,25 @@ class PlayerView {
       }, wait);
       return;
     }
-    this.root.querySelector(".rtnb-aloud").textContent = text.slice(this.announced, end).trim();
+    this.aloud.textContent = text.slice(this.announced, end).trim();
     this.announced = end;
     this.announcedAt = performance.now();
   }
 
   /** A key of STATES. */
   get state() {
-    const { player } = this;
-    if (player.finished) return "done";
-    if (player.blocked) return "blocked";
-    if (player.held) return "paused";
-    return player.played_ms ? "playing" : "waiting";
+    const { finished, blocked, held } = this.player;
+    const underway = this.player.sum("played_ms") ? "playing" : "waiting";
+    return finished ? "done" : blocked ? "blocked" : held ? "paused" : underway;
   }
 
   draw() {
     const { player, say, state } = this;
     this.drawCaptions();
     this.announce();
-    this.progress.value = player.pushed_ms ? player.played_ms / player.pushed_ms : 0;
-    const time = player.pushed_ms ? `${clock(player.played_ms / 1000)} / ${clock(player.pushed_ms / 1000)}` : "";
+    const [played_ms, pushed_ms] = [player.sum("played_ms"), player.sum("pushed_ms")];
+    this.progress.value = pushed_ms ? played_ms / pushed_ms : 0;
+    const time = pushed_ms ? `${clock(played_ms / 1000)} / ${clock(pushed_ms / 1000)}` : "";
     this.root.querySelector("[data-is=time]").textContent = time;
     if (state === this.shown) return;
     this.shown = this.root.dataset.state = state;
@@ -301,23 +295,6 @@ class PlayerView {
     this.stopMeter();
     this.root.remove();
   }
-}
-
-function render({ model, el }) {
-  const player = playerOf(model);
-  const view = new PlayerView(player, el);
-  player.views.add(view.draw);
-  player.start();
-  return () => {
-    view.remove();
-    player.views.delete(view.draw);
-    // The output was cleared or the notebook closed: nobody can stop it any more, so it stops.
-    setTimeout(() => {
-      if (player.views.size) return;
-      player.close();
-      players.delete(model.get("setup").key);
-    }, 200);
-  };
 }
 
 /** Bars that follow the audio, twenty times a second while there is any. Returns what ends it. */
@@ -341,9 +318,7 @@ function meter(canvas, source) {
     const analyser = source();
     if (!analyser || document.hidden) return;
     analyser.getFloatTimeDomainData(data);
-    let loud = 0;
-    for (const value of data) loud = Math.max(loud, Math.abs(value));
-    draw(loud);
+    draw(data.reduce((loud, value) => Math.max(loud, Math.abs(value)), 0));
   }, 50);
   return () => clearInterval(timer);
 }
@@ -351,11 +326,18 @@ function meter(canvas, source) {
 export default {
   initialize({ model }) {
     playerOf(model);
+    return () => forget(model);
+  },
+  render({ model, el }) {
+    const player = playerOf(model);
+    const view = new PlayerView(player, el);
+    player.views.add(view);
+    player.start();
     return () => {
-      const { key } = model.get("setup");
-      players.get(key)?.close();
-      players.delete(key);
+      view.remove();
+      player.views.delete(view);
+      // The output was cleared or the notebook closed: nobody can stop it any more, so it stops.
+      setTimeout(() => player.views.size || forget(model), 200);
     };
   },
-  render,
 };

@@ -4,8 +4,8 @@
  * Audio goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
  */
 
-/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE */
-/* global KernelLink, whenLeaving, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, widgetRoot, drawWaveform */
+/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
+/* global KernelLink, joined, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write, drawWaveform */
 
 const STATES = {
   ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
@@ -52,28 +52,22 @@ class Recorder {
   constructor(model, el) {
     this.say = wordsIn(CHINESE, model.get("language"));
     this.state = "ready"; // "ready", "asking", "recording", "done"
+    /** @type {ArrayBuffer[]} the recording */
     this.chunks = [];
-    this.bytes = 0;
-    this.level = 0;
-    this.peak = 0;
+    this.level = this.peak = 0;
     this.failure = null;
     this.problem = "";
     this.kernel = { seconds: null, sample: null, take: 0, problem: "" };
     this.take = 0; // which of the kernel's recordings this page has; 0 for none
-    this.busy = { busy: false, seconds: 0 };
     this.link = new KernelLink(model, {
       onMessage: (message, buffers) => {
         if (message.kind === "piece") this.got(message, buffers[0]);
         else this.standing(message);
         this.update();
       },
-      onBusy: (busy) => {
-        this.busy = busy;
-        this.update();
-      },
+      onBusy: () => this.update(),
       onLost: () => {
-        this.lost = true;
-        if (this.state === "recording") this.finish(false);
+        this.finish(false);
         this.update();
       },
     });
@@ -105,17 +99,17 @@ class Recorder {
       this.link.send("forget");
       this.update();
     });
-    p.file.querySelector("input").addEventListener("change", (event) => {
-      const [file] = event.target.files;
-      event.target.value = "";
-      if (file) this.takeFile(file);
-    });
+    whenChosen(p.file.querySelector("input"), ([file]) => this.takeFile(file));
     root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.state === "recording") this.finish();
       event.stopPropagation();
     });
     el.replaceChildren(root);
     this.update();
+  }
+
+  get bytes() {
+    return this.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
   }
 
   /** Take what the kernel has, also from another page or from before this one was reloaded. */
@@ -135,11 +129,10 @@ class Recorder {
   got({ take, at, bytes }, piece) {
     if (take !== this.take || this.state === "recording" || this.state === "asking") return;
     if (at === 0) this.fetched = [];
-    this.fetched?.push(new Int16Array(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength)));
+    this.fetched?.push(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength));
     if (at + piece.byteLength < bytes) return;
     this.stopListening();
-    this.chunks = this.fetched;
-    this.bytes = bytes;
+    this.chunks = this.fetched ?? [];
     this.state = "done";
     this.update(); // which gives the picture its width
     this.drawWave();
@@ -148,7 +141,6 @@ class Recorder {
   empty() {
     this.stopListening();
     this.chunks = [];
-    this.bytes = 0;
     this.state = "ready";
   }
 
@@ -161,12 +153,10 @@ class Recorder {
   }
 
   async record() {
-    if (this.state === "asking" || this.lost) return;
+    if (this.state === "asking" || this.link.lost) return;
     this.stopListening();
     const before = this.state;
-    this.state = "asking";
-    this.failure = null;
-    this.problem = "";
+    Object.assign(this, { state: "asking", failure: null, problem: "" });
     this.update();
     try {
       this.mic = await openMicrophone({
@@ -174,9 +164,8 @@ class Recorder {
           this.level = level;
           if (this.state !== "recording") return;
           this.peak = Math.max(this.peak, level);
-          this.chunks.push(new Int16Array(pcm));
-          this.bytes += pcm.byteLength;
-          this.link.send("audio", {}, pcm.slice(0));
+          this.chunks.push(pcm);
+          this.link.send("audio", {}, pcm);
           this.update();
         },
         onEnd: () => {
@@ -186,14 +175,12 @@ class Recorder {
       });
     } catch (error) {
       this.failure = error instanceof MicrophoneError ? error.reason : "other";
-      this.state = before === "recording" ? "ready" : before;
-      this.update();
-      return;
+      this.state = before;
+      return this.update();
     }
     if (this.removed) return this.mic.close();
-    Object.assign(this, { chunks: [], bytes: 0, peak: 0 });
     this.link.send("begin");
-    this.state = "recording";
+    Object.assign(this, { state: "recording", chunks: [], peak: 0 });
     this.update();
   }
 
@@ -223,18 +210,11 @@ class Recorder {
 
   /** An audio file in the place of a microphone. @param {File} file */
   async takeFile(file) {
-    let pcm;
-    try {
-      pcm = await pcmOfFile(file);
-    } catch {
-      this.problem = this.say(BAD_FILE);
-      this.update();
-      return;
-    }
-    this.chunks = [pcm];
-    this.bytes = pcm.byteLength;
+    const pcm = await pcmOfFile(file).catch(() => null);
+    this.problem = pcm ? "" : this.say(BAD_FILE);
+    if (!pcm) return this.update();
+    this.chunks = [pcm.buffer];
     this.failure = null;
-    this.problem = "";
     this.link.send("begin");
     this.link.sendRecording(pcm);
     this.done();
@@ -243,11 +223,9 @@ class Recorder {
   async listen() {
     if (this.playing) return this.stopListening();
     const context = new AudioContext();
-    const samples = this.joined();
-    const buffer = context.createBuffer(1, samples.length, PCM_RATE_HZ);
-    buffer.copyToChannel(samples, 0);
-    const source = context.createBufferSource();
-    source.buffer = buffer;
+    const buffer = context.createBuffer(1, this.samples.length, PCM_RATE_HZ);
+    buffer.copyToChannel(this.samples, 0);
+    const source = new AudioBufferSourceNode(context, { buffer });
     source.connect(context.destination);
     // It comes when the last sample is rendered; a second takes it to any loudspeaker.
     source.onended = () => this.stopListening(1000);
@@ -265,22 +243,16 @@ class Recorder {
     this.update();
   }
 
-  joined() {
-    const all = new Float32Array(this.bytes / 2);
-    let at = 0;
-    for (const chunk of this.chunks) for (const sample of chunk) all[at++] = sample / 32768;
-    return all;
-  }
-
   /** @param {number} [played]  the share that is drawn as played */
   drawWave(played = 0) {
-    this.samples = this.samplesOf === this.chunks ? this.samples : this.joined();
-    this.samplesOf = this.chunks;
+    if (this.samplesOf !== this.chunks) {
+      this.samples = new Float32Array(new Int16Array(joined(this.chunks).buffer)).map((sample) => sample / 32768);
+      this.samplesOf = this.chunks;
+    }
     drawWaveform(this.p.wave, this.samples, played);
   }
 
   update() {
-    if (!this.root) return;
     const { p, say, state } = this;
     const shown = state === "done" && this.sent ? "sending" : state;
     const changed = this.root.dataset.state !== shown;
@@ -291,8 +263,7 @@ class Recorder {
     this.updateTake();
     const sentences = this.problems();
     p.notice.hidden = !sentences.length;
-    const text = sentences.filter(Boolean).join(say.language === "en" ? " " : "");
-    if (p.notice.textContent !== text) p.notice.textContent = text;
+    write(p.notice, sentences.filter(Boolean).join(say.language === "en" ? " " : ""));
     if (changed) p.aloud.textContent = p.word.textContent;
   }
 
@@ -302,7 +273,7 @@ class Recorder {
     if (this.iconName !== name) p.icon.innerHTML = icon((this.iconName = name));
     named(p.main, state === "recording" ? say("Stop recording") : state === "done" ? say("Record again") : say("Record"));
     // Not `disabled`: a button that is disabled loses the focus, and with it Esc.
-    p.main.setAttribute("aria-disabled", String(state === "asking" || Boolean(this.lost)));
+    p.main.setAttribute("aria-disabled", String(state === "asking" || Boolean(this.link.lost)));
   }
 
   /** What was recorded, and what stands in for it. */
@@ -329,15 +300,13 @@ class Recorder {
     const { say } = this;
     const failure = this.failure ?? (this.state === "ready" ? microphoneHindrance() : null);
     this.p.file.hidden = !failure;
-    if (this.lost) return [say("The kernel is gone. Run the cell again to record.")];
+    if (this.link.lost) return [say("The kernel is gone. Run the cell again to record.")];
     const sentences = failure ? microphoneSentences(say, failure) : [];
     if (failure === "vscode") sentences[1] = ""; // its way out is the file, right below
     if (this.problem) sentences.push(this.problem);
     if (this.kernel.problem && !this.sent) sentences.push(say(PROBLEMS[this.kernel.problem]));
-    if (this.busy.busy) {
-      const waiting = "The kernel is running a cell; {seconds} s wait and follow when it is free.";
-      sentences.push(say(waiting, { seconds: this.busy.seconds.toFixed(1) }));
-    }
+    const values = { seconds: this.link.waitingSeconds.toFixed(1) };
+    if (this.link.busy) sentences.push(say("The kernel is running a cell; {seconds} s wait and follow when it is free.", values));
     return sentences;
   }
 

@@ -1,8 +1,6 @@
 /**
  * Draw a recording as bars, as wide as the canvas is shown.
- * @param {HTMLCanvasElement} canvas
- * @param {Float32Array} samples
- * @param {number} played  the share that is drawn as played, 0 … 1
+ * @param {HTMLCanvasElement} canvas @param {Float32Array} samples @param {number} played  the share drawn as played, 0 … 1
  */
 function drawWaveform(canvas, samples, played) {
   const width = Math.max(120, Math.round(canvas.clientWidth || 480));

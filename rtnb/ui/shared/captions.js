@@ -12,16 +12,11 @@ export function lettersHeard(text, { played_ms, total_ms, whole }) {
   const share = total_ms ? (text.length * played_ms) / total_ms : 0;
   const letters = Math.round(whole ? share : Math.min(share, played_ms * LETTERS_PER_MS));
   // To the end of the word; Chinese has no spaces, there each character stands for itself.
-  const rest = text.slice(letters).search(/[\s\u3000-\u9fff\uff00-\uffef]|$/);
-  return Math.min(text.length, letters + Math.max(0, rest));
+  return Math.min(text.length, letters + text.slice(letters).search(/[\s\u3000-\u9fff\uff00-\uffef]|$/));
 }
 
-/**
- * The number of letters of a text that still grows which are whole sentences.
- * @param {string} text
- */
+/** The number of letters of a text that still grows which are whole sentences. @param {string} text */
 export function sentencesEnd(text) {
-  let end = 0;
-  for (const match of text.matchAll(/[.!?…]["'”’)]*(?=\s)|[。！？]["”’）」』]*/g)) end = match.index + match[0].length;
-  return end;
+  const last = [...text.matchAll(/[.!?…]["'”’)]*(?=\s)|[。！？]["”’）」』]*/g)].at(-1);
+  return last ? last.index + last[0].length : 0;
 }

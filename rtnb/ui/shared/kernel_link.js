@@ -7,7 +7,7 @@
  * a widget, however many views show it. The other end is `kernel_link.py`.
  */
 
-/* global PCM_RATE_HZ, PCM_BYTES_PER_MS */
+/* global PCM_RATE_HZ, PCM_BYTES_PER_MS, joined, listenTo */
 
 const IN_FLIGHT_MESSAGES = 40; // 2 s of audio at 50 ms
 const IN_FLIGHT_BYTES = 512 * 1024;
@@ -15,59 +15,51 @@ const JOINED_BYTES = 96 * 1024; // 2 s of audio in one message
 const BUSY_AFTER_MS = 1200;
 const LOST_AFTER_MS = 6000;
 
+const isAudio = (message) => message?.content.kind === "audio";
+const bytesIn = (messages) => messages.reduce((sum, { bytes }) => sum + bytes, 0);
+
 export class KernelLink {
   /**
    * @param {any} model anywidget's model
    * @param {object} options
    * @param {(message: any, buffers: DataView[]) => void} options.onMessage in order, each once
-   * @param {(busy: {busy: boolean, seconds: number, pieces: number}) => void} [options.onBusy] the kernel does not
-   *   take messages; so many seconds of audio wait
-   * @param {(why: "closed" | "silent") => void} [options.onLost] the kernel is gone
+   * @param {() => void} options.onBusy the kernel does not take messages (`busy`; `waitingSeconds` of audio wait), or does again
+   * @param {(why: "closed" | "silent") => void} options.onLost the kernel is gone
    * @param {() => void} [options.onFound] it was silent and is there again
    * @param {(count: number) => void} [options.onHole] so many messages from the kernel never came
    */
   constructor(model, { onMessage, onBusy, onLost, onFound, onHole }) {
-    this.model = model;
+    Object.assign(this, { model, onMessage, onBusy, onLost, onFound, onHole });
     this.page = Math.random().toString(36).slice(2, 12);
-    Object.assign(this, { onMessage, onBusy, onLost, onFound, onHole });
     this.sent = 0; // number of the last message given a number
-    /** @type {{n: number, content: any, buffer: ArrayBuffer | null, at: number}[]} on their way */
+    /** @type {{n: number, content: any, buffer: ArrayBuffer | null, bytes: number, at: number}[]} on their way */
     this.flight = [];
     /** @type {{content: any, parts: ArrayBuffer[], bytes: number}[]} not sent yet */
     this.queue = [];
-    this.askedAt = 0;
     this.expected = null; // number of the kernel's next message; null before its welcome
     this.early = new Map();
-    this.holeSince = 0;
-    this.receivedAt = performance.now();
+    this.askedAt = this.probedAt = this.holeSince = 0;
+    this.receivedAt = this.lookedAt = performance.now();
     this.watched = false; // whether the kernel promised to send heartbeats
     this.busy = false;
     this.open = true;
-    this.received = this.received.bind(this);
-    model.on("msg:custom", this.received);
     // Jupyter's widget managers say so when a kernel restarts or dies; elsewhere the missing heartbeats do.
-    this.lostByComm = () => this.lose("closed");
-    model.on("comm:close", this.lostByComm);
-    model.on("comm_live_update", this.lostByComm);
+    const closed = () => this.lose("closed");
+    const received = (content, buffers) => this.received(content, buffers);
+    this.unlisten = listenTo(model, { "msg:custom": received, "comm:close": closed, comm_live_update: closed });
     this.timer = setInterval(() => this.look(), 200);
   }
 
   /** Seconds of audio that the kernel has not answered for. */
   get waitingSeconds() {
-    let bytes = 0;
-    for (const message of this.flight) bytes += message.content.kind === "audio" ? message.buffer.byteLength : 0;
-    for (const message of this.queue) bytes += message.content.kind === "audio" ? message.bytes : 0;
-    return bytes / PCM_BYTES_PER_MS / 1000;
+    return bytesIn([...this.flight, ...this.queue].filter(isAudio)) / PCM_BYTES_PER_MS / 1000;
   }
 
-  /**
-   * Send a message, in order with everything else.
-   * @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer]
-   */
+  /** Send a message, in order with everything else. @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer] */
   send(kind, fields = {}, buffer) {
     if (!this.open) return;
     const last = this.queue.at(-1);
-    if (kind === "audio" && last?.content.kind === "audio" && last.bytes + buffer.byteLength <= JOINED_BYTES) {
+    if (kind === "audio" && isAudio(last) && last.bytes + buffer.byteLength <= JOINED_BYTES) {
       last.parts.push(buffer);
       last.bytes += buffer.byteLength;
     } else {
@@ -84,15 +76,12 @@ export class KernelLink {
   /** @param {boolean} [all] also what should wait for the kernel's answers */
   pump(all = false) {
     while (this.queue.length && this.open) {
-      let bytes = 0;
-      for (const message of this.flight) bytes += message.buffer?.byteLength ?? 0;
-      const full = this.flight.length >= IN_FLIGHT_MESSAGES || (this.flight.length && bytes > IN_FLIGHT_BYTES);
+      const full = this.flight.length >= IN_FLIGHT_MESSAGES || bytesIn(this.flight) > IN_FLIGHT_BYTES;
       if (full && !all) return;
-      const { content, parts } = this.queue.shift();
-      const buffer = parts.length > 1 ? joined(parts).buffer : (parts[0] ?? null);
-      const message = { n: ++this.sent, content, buffer, at: performance.now() };
-      this.flight.push(message);
-      this.transmit(message);
+      const { content, parts, bytes } = this.queue.shift();
+      const buffer = parts.length ? joined(parts).buffer : null;
+      this.flight.push({ n: ++this.sent, content, buffer, bytes, at: performance.now() });
+      this.transmit(this.flight.at(-1));
     }
   }
 
@@ -113,16 +102,16 @@ export class KernelLink {
   }
 
   received(content, buffers) {
-    if (!this.open || !content || typeof content.kind !== "string") return;
+    if (!this.open || typeof content?.kind !== "string") return;
     const mine = !content.to || content.to === this.page;
     if (!mine && ["ack", "again", "welcome"].includes(content.kind)) return;
     this.receivedAt = performance.now();
-    if (this.lostWhy === "silent") {
-      this.lostWhy = null;
+    if (this.lost === "silent") {
+      this.lost = null;
       this.onFound?.();
     }
     if (content.kind === "ack") {
-      while (this.flight.length && this.flight[0].n <= content.upto) this.flight.shift();
+      this.flight = this.flight.filter((message) => message.n > content.upto);
       // What is still on its way has been waiting for a kernel that is answering: count from now.
       for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
       this.pump();
@@ -175,15 +164,12 @@ export class KernelLink {
   look() {
     const now = performance.now();
     // A page that stood still (a heavy cell output, a sleeping laptop) has received nothing: that proves nothing.
-    if (now - (this.lookedAt ?? now) > 2000) this.receivedAt = now;
+    if (now - this.lookedAt > 2000) this.receivedAt = now;
     this.lookedAt = now;
-    const oldest = this.flight[0];
-    const busy = Boolean(oldest && now - oldest.at > BUSY_AFTER_MS);
-    if (busy || this.busy) {
-      this.busy = busy;
-      this.onBusy?.({ busy, seconds: this.waitingSeconds, pieces: this.flight.length + this.queue.length });
-    }
-    if (busy && now - (this.probedAt ?? 0) > 3000) {
+    const was = this.busy;
+    this.busy = now - (this.flight[0]?.at ?? now) > BUSY_AFTER_MS;
+    if (this.busy || was) this.onBusy();
+    if (this.busy && now - this.probedAt > 3000) {
       this.probedAt = now;
       this.raw({ kind: "probe", upto: this.sent }); // is it busy, or did the last message get lost?
     }
@@ -192,12 +178,12 @@ export class KernelLink {
   }
 
   lose(why) {
-    if (!this.open || this.lostWhy) return;
-    this.lostWhy = why;
+    if (!this.open || this.lost) return;
+    this.lost = why;
     this.watched = false;
     this.flight = [];
     this.queue = [];
-    this.onLost?.(why);
+    this.onLost(why);
   }
 
   /** The page goes away: what waits goes out at once, and a last message that is taken even if some of it is lost. */
@@ -208,14 +194,12 @@ export class KernelLink {
 
   /** Throw away audio that has not been sent. */
   forgetAudio() {
-    this.queue = this.queue.filter((message) => message.content.kind !== "audio");
+    this.queue = this.queue.filter((message) => !isAudio(message));
   }
 
   close() {
     this.open = false;
     clearInterval(this.timer);
-    this.model.off("msg:custom", this.received);
-    this.model.off("comm:close", this.lostByComm);
-    this.model.off("comm_live_update", this.lostByComm);
+    this.unlisten();
   }
 }

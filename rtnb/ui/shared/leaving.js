@@ -7,14 +7,11 @@
  * @param {() => void} [what.back] the very same page is shown again
  * @returns {() => void} ends it
  */
-export function whenLeaving({ busy = () => false, leave, back = () => {} }) {
-  const listeners = {
-    beforeunload: (event) => busy() && event.preventDefault(),
-    pagehide: () => leave(),
-    pageshow: (event) => event.persisted && back(),
-  };
-  for (const [name, listener] of Object.entries(listeners)) addEventListener(name, listener);
-  return () => {
-    for (const [name, listener] of Object.entries(listeners)) removeEventListener(name, listener);
-  };
+export function whenLeaving({ busy, leave, back }) {
+  const ends = new AbortController();
+  const { signal } = ends;
+  addEventListener("beforeunload", (event) => busy?.() && event.preventDefault(), { signal });
+  addEventListener("pagehide", () => leave(), { signal });
+  addEventListener("pageshow", (event) => event.persisted && back?.(), { signal });
+  return () => ends.abort();
 }

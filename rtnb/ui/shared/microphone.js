@@ -27,15 +27,13 @@ function microphoneProcessor(ResamplerThere, toMonoThere) {
       process([channels]) {
         if (this.ended) return false;
         if (!channels?.length) return true; // no source connected (yet)
-        let mono = toMonoThere(channels);
-        if (this.resampler) mono = this.resampler.push(mono);
-        for (const sample of mono) {
+        const mono = toMonoThere(channels);
+        for (const sample of this.resampler?.push(mono) ?? mono) {
           this.squares += sample * sample;
           this.frame[this.filled++] = Math.max(-32768, Math.min(32767, Math.round(sample * 32768)));
           if (this.filled === this.samples) {
             const level = Math.sqrt(this.squares / this.filled);
-            const pcm = this.frame.buffer;
-            this.port.postMessage({ pcm, level }, [pcm]);
+            this.port.postMessage({ pcm: this.frame.buffer, level }, [this.frame.buffer]);
             this.begin(); // the old one was given away
           }
         }
@@ -66,35 +64,27 @@ export function microphoneHindrance() {
   if (!globalThis.isSecureContext) return "insecure";
   if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) return "unsupported";
   const policy = document.permissionsPolicy ?? document.featurePolicy;
-  if (policy && !policy.allowsFeature("microphone")) return "policy";
-  return null;
+  return policy?.allowsFeature("microphone") === false ? "policy" : null;
 }
 
 const REASONS = {
-  SecurityError: "policy",
-  NotFoundError: "missing",
-  OverconstrainedError: "missing",
-  NotReadableError: "busy",
-  AbortError: "busy",
+  SecurityError: "policy", NotFoundError: "missing", OverconstrainedError: "missing", NotReadableError: "busy", AbortError: "busy",
 };
 
 /** The reason of what `getUserMedia` threw. @param {any} error */
 function whyNoMicrophone(error) {
   if (error?.name !== "NotAllowedError") return REASONS[error?.name] ?? "other";
-  const words = String(error?.message ?? "").toLowerCase();
-  const hindrance = microphoneHindrance();
-  if (hindrance) return hindrance;
-  if (words.includes("system")) return "system"; // Chromium: "Permission denied by system"
-  if (words.includes("dismiss")) return "dismissed"; // Chromium: "Permission dismissed"
-  return "denied";
+  const words = String(error.message).toLowerCase();
+  // Chromium: "Permission denied by system", "Permission dismissed".
+  const asked = words.includes("system") ? "system" : words.includes("dismiss") ? "dismissed" : "denied";
+  return microphoneHindrance() ?? asked;
 }
 
 /**
  * Open the microphone. Call it in the handler of a click, so that the browser lets audio start.
  *
  * @param {object} options
- * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz, and its level
- *   (root mean square, 0–1)
+ * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz, its level (RMS, 0–1)
  * @param {() => void} [options.onEnd] the device went away (unplugged, permission taken back)
  * @param {AudioContext} [options.context] to share a context; its rate may be any
  * @returns {Promise<{close: () => void}>}
@@ -104,13 +94,10 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
   const hindrance = microphoneHindrance();
   if (hindrance && hindrance !== "policy") throw new MicrophoneError(hindrance);
   const wish = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
-  let stream;
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: wish });
-  } catch (error) {
+  const stream = await navigator.mediaDevices.getUserMedia({ audio: wish }).catch((error) => {
     throw new MicrophoneError(whyNoMicrophone(error), error);
-  }
-  const [track] = stream.getAudioTracks();
+  });
+  const [track] = stream.getTracks();
   let own = null; // a context of ours, to be closed by us
   try {
     let taking = context ?? (own = new AudioContext({ sampleRate: PCM_RATE_HZ, latencyHint: "interactive" }));
@@ -129,7 +116,7 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
     const processorOptions = { rateHz: PCM_RATE_HZ, samples: PCM_RATE_HZ * FRAME_SECONDS };
     const node = new AudioWorkletNode(taking, "rtnb-microphone", { numberOfOutputs: 0, processorOptions });
     let open = true;
-    node.port.onmessage = (event) => open && onAudio(event.data);
+    node.port.onmessage = ({ data }) => onAudio(data);
     source.connect(node);
     const close = () => {
       if (!open) return;
@@ -138,7 +125,7 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
       node.port.postMessage("end");
       node.port.onmessage = null;
       source.disconnect();
-      for (const each of stream.getTracks()) each.stop();
+      track.stop();
       own?.close();
     };
     track.onended = () => {
@@ -147,7 +134,7 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
     };
     return { close };
   } catch (error) {
-    for (const each of stream.getTracks()) each.stop();
+    track.stop();
     own?.close();
     throw error instanceof MicrophoneError ? error : new MicrophoneError("other", error);
   }
@@ -159,11 +146,8 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
  */
 export async function wake(context) {
   if (context.state === "running") return;
-  let timer;
-  const late = new Promise((_, fail) => {
-    timer = setTimeout(() => fail(new MicrophoneError("soundless")), AUDIO_STARTS_MS);
-  });
-  await Promise.race([context.resume(), late]).finally(() => clearTimeout(timer));
+  const late = new Promise((_, fail) => setTimeout(fail, AUDIO_STARTS_MS, new MicrophoneError("soundless")));
+  await Promise.race([context.resume(), late]);
 }
 
 /** The level of the microphone as a widget shows it: a CSS variable, and a meter for screen readers. */

@@ -33,7 +33,4 @@ const MICROPHONE_REMEDIES = {
 const BAD_FILE = "This file could not be read as sound. Choose a wav, mp3, m4a, ogg or webm file.";
 
 /** The problem and its remedy. @param {import("./words.js").Say} say @param {string} reason @returns {[string, string]} */
-export function microphoneSentences(say, reason) {
-  const known = reason in MICROPHONE_PROBLEMS ? reason : "other";
-  return [say(MICROPHONE_PROBLEMS[known]), say(MICROPHONE_REMEDIES[known])];
-}
+export const microphoneSentences = (say, reason) => [say(MICROPHONE_PROBLEMS[reason]), say(MICROPHONE_REMEDIES[reason])];

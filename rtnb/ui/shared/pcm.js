@@ -26,9 +26,7 @@ export function toMono(channels) {
 export async function pcmOfFile(file) {
   const buffer = await new OfflineAudioContext(1, 1, PCM_RATE_HZ).decodeAudioData(await file.arrayBuffer());
   const mono = toMono(Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i)));
-  const pcm = new Int16Array(mono.length);
-  for (let i = 0; i < pcm.length; i++) pcm[i] = Math.max(-32768, Math.min(32767, Math.round(mono[i] * 32768)));
-  return pcm;
+  return Int16Array.from(mono, (sample) => Math.max(-32768, Math.min(32767, Math.round(sample * 32768))));
 }
 
 /**
@@ -53,28 +51,21 @@ export class Resampler {
     this.half = Math.ceil(crossings / widest); // a transition of 0.1 of the band needs about 5.3 / 0.05 taps
     const bessel = (x) => {
       let sum = 1;
-      let term = 1;
-      for (let k = 1; k < 40; k++) {
-        term *= (x / (2 * k)) ** 2;
-        sum += term;
-      }
+      for (let k = 1, term = 1; k < 40; k++) sum += term *= (x / (2 * k)) ** 2;
       return sum;
     };
     const top = bessel(beta);
     this.taps = [];
     for (let phase = 0; phase < this.up; phase++) {
-      const row = new Float32Array(2 * this.half);
-      let sum = 0;
-      for (let i = 0; i < row.length; i++) {
+      const row = new Float32Array(2 * this.half).map((_, i) => {
         const at = i - this.half + 1 - phase / this.up; // distance from the output's instant, in input samples
         const inside = 1 - (at / this.half) ** 2;
         const window = inside > 0 ? bessel(beta * Math.sqrt(inside)) / top : 0;
         const sinc = at === 0 ? 1 : Math.sin(Math.PI * cutoff * at) / (Math.PI * cutoff * at);
-        row[i] = sinc * window;
-        sum += row[i];
-      }
-      for (let i = 0; i < row.length; i++) row[i] /= sum; // unity at 0 Hz in every phase, so that no phase hums
-      this.taps.push(row);
+        return sinc * window;
+      });
+      const sum = row.reduce((all, tap) => all + tap, 0);
+      this.taps.push(row.map((tap) => tap / sum)); // unity at 0 Hz in every phase, so that no phase hums
     }
     this.first = delayed ? this.half - 1 : 2 * this.half - 1;
     this.restart();

@@ -39,8 +39,7 @@ const LEAD_MS = 30;
  */
 class PlaybackQueue {
   /**
-   * @param {number} rate_hz  of the audio pushed
-   * @param {number} out_hz   of the audio context
+   * @param {number} rate_hz  of the audio pushed @param {number} out_hz  of the audio context
    * @param {number} lead_ms  audio gathered before playing starts; grows when the queue runs dry
    */
   constructor(rate_hz, out_hz, lead_ms) {
@@ -54,6 +53,8 @@ class PlaybackQueue {
     this.playing = false;
     this.underruns = 0;
     this.moved = new Set(); // items whose count has moved since the last report
+    this.reported = ""; // what the last report said of it
+    this.reportAt = 0; // when the next is due, in seconds of the context
     // A step between two neighbouring samples is heard as a click. Wherever audio is cut or set in, the step is added
     // back as an offset that dies away within a few milliseconds.
     this.offset = 0;
@@ -65,10 +66,8 @@ class PlaybackQueue {
 
   /** @param {string} itemId */
   item(itemId) {
-    if (!this.items.has(itemId)) {
-      const resampler = this.resampler?.another();
-      this.items.set(itemId, { played: 0, ended: false, silenced: false, odd: null, resampler });
-    }
+    const fresh = { played: 0, ended: false, silenced: false, odd: new Uint8Array() };
+    if (!this.items.has(itemId)) this.items.set(itemId, { ...fresh, resampler: this.resampler?.another() });
     return this.items.get(itemId);
   }
 
@@ -76,21 +75,15 @@ class PlaybackQueue {
   push(itemId, bytes) {
     const item = this.item(itemId);
     if (item.silenced || item.ended) return;
-    if (item.odd !== null) {
-      const joined = new Uint8Array(bytes.length + 1);
-      joined[0] = item.odd;
-      joined.set(bytes, 1);
-      bytes = joined;
-      item.odd = null;
-    }
-    if (bytes.length % 2) item.odd = bytes[bytes.length - 1];
-    const count = bytes.length >> 1;
-    const samples = new Float32Array(count);
-    for (let i = 0; i < count; i++) samples[i] = (((bytes[2 * i] | (bytes[2 * i + 1] << 8)) << 16) >> 16) / 32768;
-    this.queue(itemId, item, item.resampler ? item.resampler.push(samples) : samples);
+    const all = new Uint8Array(item.odd.length + bytes.length);
+    all.set(item.odd);
+    all.set(bytes, item.odd.length);
+    item.odd = all.slice(all.length & ~1);
+    const samples = new Float32Array(new Int16Array(all.buffer, 0, all.length >> 1)).map((sample) => sample / 32768);
+    this.queue(itemId, item.resampler?.push(samples) ?? samples);
   }
 
-  queue(itemId, item, samples) {
+  queue(itemId, samples) {
     if (!samples.length) return;
     this.queued += samples.length;
     this.chunks.push({ itemId, samples, at: 0 });
@@ -99,23 +92,22 @@ class PlaybackQueue {
   /** @param {string} itemId */
   end(itemId) {
     const item = this.item(itemId);
-    if (item.ended) return;
-    if (item.resampler && !item.silenced) this.queue(itemId, item, item.resampler.end());
+    if (item.resampler && !item.silenced && !item.ended) this.queue(itemId, item.resampler.end());
     item.ended = true;
   }
 
   silence() {
-    const ids = [];
+    const waiting = this.chunks.map((chunk) => chunk.itemId);
     const now = this.items.get(this.current);
     // An item between two deltas is cut as well: the user spoke into its pause.
-    const between = now && !now.ended && !now.silenced;
-    if (now && (this.playing || this.chunks[0]?.itemId === this.current || between)) ids.push(this.current);
-    for (const chunk of this.chunks) if (!ids.includes(chunk.itemId)) ids.push(chunk.itemId);
+    const underway = now && (this.playing || (!now.ended && !now.silenced));
+    const ids = [...new Set(underway ? [this.current, ...waiting] : waiting)];
     for (const id of ids) this.item(id).silenced = true;
     this.chunks = [];
     this.queued = 0;
     if (this.playing) this.offset = this.last;
     this.playing = false;
+    this.reportAt = 0;
     const cut = ids.map((itemId) => ({ itemId, played_ms: this.ms(this.items.get(itemId).played) }));
     return { itemId: cut[0]?.itemId ?? null, played_ms: cut[0]?.played_ms ?? 0, cut };
   }
@@ -126,60 +118,50 @@ class PlaybackQueue {
 
   /** Fill one block. @param {Float32Array} out */
   pull(out) {
-    if (!this.playing && this.chunks.length) {
-      const last = this.chunks[this.chunks.length - 1];
-      if (this.queued >= this.lead || this.items.get(last.itemId).ended) {
-        this.playing = true;
-        this.offset = this.last - this.chunks[0].samples[this.chunks[0].at];
-      }
+    const last = this.chunks.at(-1);
+    if (!this.playing && last && (this.queued >= this.lead || this.items.get(last.itemId).ended)) {
+      this.playing = true;
+      this.offset = this.last - this.chunks[0].samples[this.chunks[0].at];
     }
     for (let i = 0; i < out.length; i++) {
+      const chunk = this.chunks[0];
       let sample = 0;
-      if (this.playing) {
-        const chunk = this.chunks[0];
-        if (chunk) {
-          const item = this.items.get(chunk.itemId);
-          if (this.current !== chunk.itemId || i === 0) this.moved.add((this.current = chunk.itemId));
-          sample = chunk.samples[chunk.at++];
-          item.played++;
-          this.queued--;
-          if (chunk.at === chunk.samples.length) this.chunks.shift();
-        } else {
-          this.playing = false;
-          this.offset = this.last;
-          if (!this.items.get(this.current).ended) {
-            this.underruns++;
-            this.lead = Math.min(Math.max(this.lead * 2, 0.06 * this.out_hz), 0.3 * this.out_hz);
-          }
+      if (this.playing && chunk) {
+        if (this.current !== chunk.itemId || i === 0) this.moved.add((this.current = chunk.itemId));
+        sample = chunk.samples[chunk.at++];
+        this.items.get(chunk.itemId).played++;
+        this.queued--;
+        if (chunk.at === chunk.samples.length) this.chunks.shift();
+      } else if (this.playing) {
+        this.playing = false;
+        this.offset = this.last;
+        if (!this.items.get(this.current).ended) {
+          this.underruns++;
+          this.lead = Math.min(Math.max(this.lead * 2, 0.06 * this.out_hz), 0.3 * this.out_hz);
         }
       }
-      if (this.offset !== 0) {
-        sample += this.offset;
-        this.offset *= this.fade;
-        if (Math.abs(this.offset) < 1e-5) this.offset = 0;
-      }
-      out[i] = sample;
-      this.last = sample;
+      this.last = out[i] = sample + this.offset;
+      this.offset *= this.fade;
+      if (Math.abs(this.offset) < 1e-5) this.offset = 0;
     }
   }
 
-  /** The state, with the counts that have moved: several short items may pass between two reports. */
-  report() {
-    const counts = [...this.moved].map((itemId) => [itemId, this.ms(this.items.get(itemId).played)]);
+  /**
+   * Fill one block that ends at a time of the context. Returned is the state where it is to be reported: whenever it
+   * starts, stops or ends, and about 25 times a second while it plays. Several short items may pass between two reports.
+   */
+  render(out, time) {
+    this.pull(out);
+    const item = this.items.get(this.current);
+    const { current: itemId, playing, underruns } = this;
+    const ended = !playing && !this.chunks.length && (!item || item.ended || item.silenced);
+    const key = `${itemId} ${playing} ${ended}`;
+    if (key === this.reported && !(playing && time >= this.reportAt)) return null;
+    this.reported = key;
+    this.reportAt = time + 0.04;
+    const counts = [...this.moved].map((id) => [id, this.ms(this.items.get(id).played)]);
     this.moved.clear();
-    return { ...this.state(), counts };
-  }
-
-  state() {
-    const item = this.current === null ? null : this.items.get(this.current);
-    return {
-      itemId: this.current,
-      played_ms: item ? this.ms(item.played) : 0,
-      queued_ms: this.ms(this.queued),
-      playing: this.playing,
-      ended: !this.playing && !this.chunks.length && (!item || item.ended || item.silenced),
-      underruns: this.underruns,
-    };
+    return { itemId, played_ms: this.ms(item?.played ?? 0), queued_ms: this.ms(this.queued), playing, ended, underruns, counts };
   }
 }
 
@@ -190,46 +172,33 @@ registerProcessor("rtnb-playback", class extends AudioWorkletProcessor {
   constructor({ processorOptions: o }) {
     super();
     this.queue = new PlaybackQueue(o.rate_hz, sampleRate, o.lead_ms);
-    this.next = 0;
-    this.reported = "";
     this.alive = true;
     this.port.onmessage = ({ data: [what, a, b] }) => {
-      if (what === "push") this.queue.push(a, b);
-      else if (what === "end") this.queue.end(a);
-      else if (what === "silence") { this.port.postMessage(["silenced", a, this.queue.silence()]); this.next = 0; }
+      if (what === "silence") this.port.postMessage(["silenced", a, this.queue.silence()]);
       else if (what === "close") this.alive = false;
+      else this.queue[what](a, b); // push, end
     };
   }
-  process(inputs, outputs) {
-    const [first, ...others] = outputs[0];
-    this.queue.pull(first);
-    for (const other of others) other.set(first);
-    // About 25 reports a second while it plays, one more whenever it starts, stops or ends.
-    const state = this.queue.state();
-    const key = state.itemId + state.playing + state.ended;
-    if (key !== this.reported || (state.playing && currentTime >= this.next)) {
-      this.reported = key;
-      this.next = currentTime + 0.04;
-      this.port.postMessage(["played", currentTime + first.length / sampleRate, this.queue.report()]);
-    }
+  process(inputs, [[out]]) {
+    const time = currentTime + out.length / sampleRate;
+    const state = this.queue.render(out, time);
+    if (state) this.port.postMessage(["played", time, state]);
     return this.alive;
   }
 });`;
 
 /** Open an audio context at the rate of the API's audio, so that the browser resamples it for the device and not we. */
 export function openAudioContext() {
-  const Context = window.AudioContext ?? /** @type {any} */ (window).webkitAudioContext;
   try {
-    return new Context({ sampleRate: PCM_RATE_HZ, latencyHint: "interactive" });
+    return new AudioContext({ sampleRate: PCM_RATE_HZ, latencyHint: "interactive" });
   } catch {
-    return new Context(); // an older browser, or a device that refuses the rate: the queue resamples
+    return new AudioContext(); // an older browser, or a device that refuses the rate: the queue resamples
   }
 }
 
 /**
  * Wait until what was rendered up to `time` has left the loudspeaker: only then may its context be closed.
- * @param {AudioContext} context
- * @param {number} time  of the context, in seconds
+ * @param {AudioContext} context @param {number} time  of the context, in seconds
  */
 export async function leftLoudspeaker(context, time) {
   while (context.state !== "closed") {
@@ -242,7 +211,7 @@ export async function leftLoudspeaker(context, time) {
 
 /** Start playing into an audio context. @param {AudioContext} context @param {AudioNode} [destination] */
 export async function createPlayback(context, destination = context.destination) {
-  const listeners = new Set();
+  let listener = null;
   const playedOf = new Map(); // milliseconds, by item
   /** @type {Played} */
   let state = { itemId: null, played_ms: 0, queued_ms: 0, playing: false, ended: true, underruns: 0, counts: [] };
@@ -252,40 +221,37 @@ export async function createPlayback(context, destination = context.destination)
     state = underway;
     stateTime = time;
     for (const [itemId, ms] of played.counts) playedOf.set(itemId, ms);
-    for (const listener of [...listeners]) listener(underway);
+    listener?.(underway);
     if (!played.ended) return;
     await leftLoudspeaker(context, time);
     if (state !== underway) return; // something new has been pushed meanwhile
     state = played;
-    for (const listener of [...listeners]) listener(played);
+    listener?.(played);
   };
-  // A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread.
-  const bytesOf = (pcm) => new Uint8Array(pcm.buffer ?? pcm, pcm.byteOffset ?? 0, pcm.byteLength).slice();
-
-  const onWorklet = workletEngine(context, bytesOf, report, () => state);
-  const engine = await onWorklet.catch(() => scriptEngine(context, bytesOf, report));
+  const onWorklet = workletEngine(context, report, () => state);
+  const engine = await onWorklet.catch(() => scriptEngine(context, report));
   engine.node.connect(destination);
   return {
     ...engine,
     now: () => state,
-    onPlayed(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
+    onPlayed: (it) => (listener = it),
     playedMs(itemId) {
       if (itemId !== state.itemId) return playedOf.get(itemId) ?? 0;
       const since_ms = (context.currentTime - stateTime - (context.outputLatency || 0)) * 1000;
       return Math.max(0, state.played_ms + Math.min(since_ms, state.playing ? state.queued_ms : 0));
     },
     close() {
-      listeners.clear();
+      listener = null;
       engine.close();
     },
   };
 }
 
+/** A copy in any case: the widget's message owns its buffer, and ours is given away to the audio thread. */
+const copied = (pcm) => new Uint8Array(pcm.buffer ?? pcm, pcm.byteOffset ?? 0, pcm.byteLength).slice();
+
 /** Playback on the audio thread. Throws where the page allows none. */
-async function workletEngine(context, bytesOf, report, now) {
+async function workletEngine(context, report, now) {
   await loadWorklet(context, "playback", PLAYBACK_WORKLET);
   const processorOptions = { rate_hz: PCM_RATE_HZ, lead_ms: LEAD_MS };
   const node = new AudioWorkletNode(context, "rtnb-playback", { numberOfInputs: 0, outputChannelCount: [1], processorOptions });
@@ -293,29 +259,23 @@ async function workletEngine(context, bytesOf, report, now) {
   let asked = 0;
   node.port.onmessage = ({ data: [what, key, value] }) => {
     if (what === "played") report(key, value);
-    else if (what === "silenced") waiting.get(key)?.(value);
+    else if (what === "silenced") waiting.get(key)(value);
   };
   return {
     kind: "worklet",
     node,
     push(pcm, itemId) {
-      const bytes = bytesOf(pcm);
+      const bytes = copied(pcm);
       node.port.postMessage(["push", itemId, bytes], [bytes.buffer]);
     },
     end: (itemId) => node.port.postMessage(["end", itemId]),
     silence() {
-      const number = ++asked;
-      node.port.postMessage(["silence", number]);
+      node.port.postMessage(["silence", ++asked]);
+      // A suspended context may not answer; nothing has moved since its last report then.
+      const { itemId, played_ms } = now();
       return new Promise((resolve) => {
-        // A suspended context may not answer; nothing has moved since its last report then.
-        const { itemId, played_ms } = now();
-        const cut = itemId ? [{ itemId, played_ms }] : [];
-        const late = setTimeout(() => waiting.get(number)?.({ itemId, played_ms, cut }), 400);
-        waiting.set(number, (silenced) => {
-          clearTimeout(late);
-          waiting.delete(number);
-          resolve(silenced);
-        });
+        waiting.set(asked, resolve);
+        setTimeout(resolve, 400, { itemId, played_ms, cut: itemId ? [{ itemId, played_ms }] : [] });
       });
     },
     close() {
@@ -326,22 +286,18 @@ async function workletEngine(context, bytesOf, report, now) {
 }
 
 /** The same queue on the page's own thread, for pages that allow no AudioWorklet: a busy page may leave gaps. */
-function scriptEngine(context, bytesOf, report) {
+function scriptEngine(context, report) {
   const queue = new PlaybackQueue(PCM_RATE_HZ, context.sampleRate, 2 * LEAD_MS);
   const node = context.createScriptProcessor(1024, 0, 1);
-  let reported = "";
-  node.onaudioprocess = (event) => {
-    const out = event.outputBuffer.getChannelData(0);
-    queue.pull(out);
-    const state = queue.state();
-    const key = state.itemId + state.playing + state.ended;
-    if (state.playing || key !== reported) report(event.playbackTime + out.length / context.sampleRate, queue.report());
-    reported = key;
+  node.onaudioprocess = ({ outputBuffer, playbackTime }) => {
+    const time = playbackTime + outputBuffer.duration;
+    const state = queue.render(outputBuffer.getChannelData(0), time);
+    if (state) report(time, state);
   };
   return {
     kind: "script",
     node,
-    push: (pcm, itemId) => queue.push(itemId, bytesOf(pcm)),
+    push: (pcm, itemId) => queue.push(itemId, copied(pcm)),
     end: (itemId) => queue.end(itemId),
     silence: async () => queue.silence(),
     close() {

@@ -28,14 +28,10 @@ class Sending {
     this.pieces = Math.max(1, Math.ceil(file.size / PIECE_BYTES));
     this.next = 0; // the next piece to send
     this.acked = 0; // pieces the kernel has
-    this.answeredAt = performance.now();
-    this.asked = false;
-    this.silent = false;
     this.resent = 0;
+    this.asked = this.silent = this.over = this.pumping = false;
     /** @type {{why: "file" | "lost" | "short" | "disk" | "reload", problem: string} | null} */
     this.failure = null;
-    this.over = false;
-    this.pumping = false;
   }
 
   /** How much of it the kernel has, 0 … 1. */
@@ -60,14 +56,10 @@ class Sending {
     try {
       while (!this.over && this.next < this.pieces && this.next - this.acked < ON_THEIR_WAY) {
         const i = this.next;
-        let buffer;
-        try {
-          buffer = await this.file.slice(i * PIECE_BYTES, (i + 1) * PIECE_BYTES).arrayBuffer();
-        } catch (error) {
+        const buffer = await this.file.slice(i * PIECE_BYTES, (i + 1) * PIECE_BYTES).arrayBuffer().catch((error) => {
           this.end({ why: "file", problem: String(error?.message ?? error) }); // deleted or changed since it was chosen
-          return;
-        }
-        const proved = await proof(buffer);
+        });
+        const proved = buffer && (await proof(buffer));
         if (this.over || this.next !== i) continue; // the kernel asked for an earlier one meanwhile
         this.next = i + 1;
         this.model.send({ kind: "piece", id: this.id, i, ...proved }, undefined, [buffer]);
@@ -94,9 +86,8 @@ class Sending {
     this.silent = false;
     if (message.kind === "failed") return this.end({ why: message.why, problem: message.problem });
     this.acked = Math.max(this.acked, message.next);
-    const lost = message.kind === "again" || (message.answer && message.next < this.next);
     if (message.answer) this.asked = false;
-    if (lost && message.next < this.next) {
+    if ((message.kind === "again" || message.answer) && message.next < this.next) {
       this.next = message.next;
       this.resent++;
     }

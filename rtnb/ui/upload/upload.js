@@ -10,7 +10,7 @@
 // answer; `where`, sent when it has long been silent, is answered after everything sent before it, which tells a busy
 // kernel from a lost piece.
 
-/* global CHINESE, wordsIn, whenLeaving, smallIcon, clock, named, widgetRoot, Sending */
+/* global CHINESE, wordsIn, whenLeaving, Sending, smallIcon, clock, element, listenTo, named, partsOf, whenChosen, widgetRoot, write */
 
 const FAILURES = {
   file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
@@ -48,10 +48,7 @@ class UploadView {
     this.many = model.get("setup").multiple;
     /** @type {Sending[]} */
     this.sending = [];
-    /** @type {Map<string, File>} the files of this page, to listen to without asking the kernel */
-    this.here = new Map();
-    this.busy = false;
-    this.gone = false;
+    this.busy = this.gone = false;
     this.note = "";
     /** @type {{id: string, audio: HTMLAudioElement} | null} the recording that plays */
     this.playing = null;
@@ -68,43 +65,33 @@ class UploadView {
     const root = (this.root = widgetRoot("rtnb-upload", say("Your recording"), say, MARKUP));
     root.tabIndex = -1;
     root.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take keys typed in here for its own
-    const find = (selector) => root.querySelector(selector);
-    this.drop = find(".rtnb-drop");
-    this.input = find("input");
-    this.list = find("ul");
-    this.status = find(".rtnb-note");
-    this.browse = find(".rtnb-ask button");
-    this.goon = find(".rtnb-goon");
-    this.invitation = find(".rtnb-ask span");
+    const p = (this.parts = partsOf(root, "rtnb", "drop ask main kinds files note goon"));
+    this.input = root.querySelector("input");
     this.invite();
-    this.browse.textContent = many ? say("choose files") : say("choose a file");
-    find(".rtnb-kinds").textContent = say("wav, mp3, m4a, ogg, flac, webm, video with sound …");
-    this.list.setAttribute("aria-label", say("Chosen recordings"));
-    this.input.multiple = many;
+    p.main.textContent = many ? say("choose files") : say("choose a file");
+    p.kinds.textContent = say("wav, mp3, m4a, ogg, flac, webm, video with sound …");
+    p.files.setAttribute("aria-label", say("Chosen recordings"));
     // No `accept`: it hides files whose ending the system does not know, and the content decides anyway.
-    this.input.setAttribute("aria-label", this.browse.textContent);
+    this.input.multiple = many;
+    this.input.setAttribute("aria-label", p.main.textContent);
   }
 
-  invite() {
-    const { say } = this;
-    this.drop.classList.remove("rtnb-over");
-    this.invitation.textContent = this.many
-      ? say("Drop recordings here, paste them, or")
-      : say("Drop a recording here, paste it, or");
+  /** Say what to do here. @param {boolean} [over]  a file is being dragged over it */
+  invite(over = false) {
+    const { say, many, parts } = this;
+    const words = many ? say("Drop recordings here, paste them, or") : say("Drop a recording here, paste it, or");
+    parts.ask.firstChild.textContent = over ? say("Let go to upload") : words;
+    parts.drop.classList.toggle("rtnb-over", over);
   }
 
   listenToBox() {
-    const { root, drop, input } = this;
-    this.browse.onclick = () => input.click();
-    this.goon.onclick = () => this.model.send({ kind: "goon" });
-    input.onchange = () => {
-      this.add([...input.files]);
-      input.value = "";
-    };
+    const { root, input, parts: { drop, main, goon } } = this;
+    main.onclick = () => input.click();
+    goon.onclick = () => this.model.send({ kind: "goon" });
+    whenChosen(input, (files) => this.add(files));
     drop.ondragover = (event) => {
       event.preventDefault();
-      drop.classList.add("rtnb-over");
-      this.invitation.textContent = this.say("Let go to upload");
+      this.invite(true);
     };
     drop.ondragleave = (event) => drop.contains(event.relatedTarget) || this.invite();
     drop.ondrop = (event) => {
@@ -125,18 +112,16 @@ class UploadView {
   }
 
   listenToModel() {
-    const { model } = this;
-    const handlers = {
+    const unlisten = listenTo(this.model, {
       "msg:custom": (message, buffers) => this.receive(message, buffers),
       "change:state": () => this.draw(),
       "comm:close": () => this.lose(),
       "comm_live_update": () => this.lose(),
-    };
-    for (const [name, handler] of Object.entries(handlers)) model.on(name, handler);
+    });
     const stay = whenLeaving({ busy: () => Boolean(this.current), leave: () => this.leave() });
     this.forget = () => {
       stay();
-      for (const [name, handler] of Object.entries(handlers)) model.off(name, handler);
+      unlisten();
     };
   }
 
@@ -148,14 +133,12 @@ class UploadView {
   async add(files) {
     if (this.gone || !files.length) return;
     this.note = "";
-    for (const file of this.many ? files : files.slice(0, 1)) {
-      this.sending.push(new Sending(this.model, file, () => this.draw()));
-    }
+    const chosen = this.many ? files : files.slice(0, 1);
+    this.sending.push(...chosen.map((file) => new Sending(this.model, file, () => this.draw())));
     this.draw();
     if (this.busy) return;
     this.busy = true;
     for (let next; (next = this.current); ) {
-      this.here.set(next.id, next.file);
       await next.run();
       if (next.acked >= next.pieces) this.note = this.say("{name} is uploaded", { name: next.file.name });
     }
@@ -178,14 +161,15 @@ class UploadView {
 
   leave() {
     const under_way = this.sending.filter((it) => !it.over);
-    const files = under_way.map((it) => ({ id: it.id, name: it.file.name, bytes: it.file.size }));
+    const files = under_way.map(({ id, file }) => ({ id, name: file.name, bytes: file.size }));
     if (files.length) this.model.send({ kind: "bye", files });
     for (const it of this.sending) it.end({ why: "reload", problem: "" });
   }
 
   listen(id) {
+    const here = this.sending.find((it) => it.id === id); // a file of this page is there without asking the kernel
     if (this.playing?.id === id) this.quiet();
-    else if (this.here.has(id)) this.play(id, this.here.get(id));
+    else if (here) this.play(id, here.file);
     else this.model.send({ kind: "listen", id });
   }
 
@@ -207,10 +191,8 @@ class UploadView {
     this.draw();
   }
 
-  // --- what it shows
-
   draw() {
-    const { say } = this;
+    const { say, gone, parts: p } = this;
     const state = this.model.get("state");
     const good = state.files.some((file) => !file.problem && !file.failed);
     const known = state.files.map((file) => file.id);
@@ -221,22 +203,21 @@ class UploadView {
       rows.unshift({ id: "sample", name, detail: length(seconds), used: true, audible: true });
     }
     this.drawRows(rows);
-    const text = this.statusText(state);
-    if (this.status.textContent !== text) this.status.textContent = text;
-    this.status.classList.toggle("rtnb-warn", this.gone || Boolean(this.current?.silent));
-    this.browse.disabled = this.gone;
-    this.goon.hidden = !state.waiting || this.gone;
-    this.goon.textContent = state.sample ? say("Go on with the sample") : say("Go on");
-    this.root.classList.toggle("rtnb-gone", this.gone);
+    write(p.note, this.statusText(state));
+    p.note.classList.toggle("rtnb-warn", gone || Boolean(this.current?.silent));
+    p.main.disabled = gone;
+    p.goon.hidden = !state.waiting || gone;
+    p.goon.textContent = state.sample ? say("Go on with the sample") : say("Go on");
+    this.root.classList.toggle("rtnb-gone", gone);
   }
 
   /** Redrawing must not take the focus from whoever works with the keyboard. */
   drawRows(rows) {
-    const { list } = this;
+    const list = this.parts.files;
     const focused = list.contains(document.activeElement) ? document.activeElement : null;
-    const key = focused && [focused.closest("li")?.dataset.id, focused.dataset.do];
+    const key = focused && `li[data-id="${focused.closest("li").dataset.id}"] [data-do="${focused.dataset.do}"]`;
     list.replaceChildren(...rows.map((row) => this.row(row)));
-    if (key) list.querySelector(`li[data-id="${key[0]}"] [data-do="${key[1]}"]`)?.focus();
+    if (key) list.querySelector(key)?.focus();
   }
 
   statusText({ files, sample }) {
@@ -258,65 +239,46 @@ class UploadView {
       if (this.playing?.id === id) this.quiet();
       this.model.send({ kind: "remove", id });
     };
-    return {
-      id,
-      name,
-      detail: checking ? this.say("checking …") : facts,
-      problem: failed ? this.say(FAILURES[failed]) : problem,
-      audible: !problem && !failed && !checking,
-      remove: this.gone ? null : remove,
-    };
+    const detail = checking ? this.say("checking …") : facts;
+    const audible = !problem && !failed && !checking;
+    return { id, name, detail, problem: failed ? this.say(FAILURES[failed]) : problem, audible, remove: this.gone ? null : remove };
   }
 
   sendingRow(it) {
-    const { name, size: bytes } = it.file;
-    const values = { percent: Math.floor(100 * it.share), size: size(bytes) };
-    return {
-      id: it.id,
-      name,
-      detail: it.over ? "" : this.say("{percent} % of {size}", values),
-      share: it.over ? undefined : it.share,
-      problem: it.failure && this.say(FAILURES[it.failure.why], { name, problem: it.failure.problem }),
-      active: !it.over,
-      remove: () => {
-        if (!it.over) this.model.send({ kind: "remove", id: it.id });
-        it.end();
-        this.sending.splice(this.sending.indexOf(it), 1);
-        this.draw();
-      },
+    const { id, share, failure, file: { name, size: bytes } } = it;
+    const remove = () => {
+      if (!it.over) this.model.send({ kind: "remove", id });
+      it.end();
+      this.sending.splice(this.sending.indexOf(it), 1);
+      this.draw();
     };
+    const problem = failure && this.say(FAILURES[failure.why], { name, problem: failure.problem });
+    if (it.over) return { id, name, detail: "", problem, remove };
+    const detail = this.say("{percent} % of {size}", { percent: Math.floor(100 * share), size: size(bytes) });
+    return { id, name, detail, share, active: true, remove };
   }
 
   /** A row of the list as an element. */
   row({ id, name, detail, share, problem, used, remove, audible, active }) {
     const { say } = this;
-    const item = document.createElement("li");
+    const item = element("li", {}, element("span", { className: "rtnb-name", textContent: name, title: name }));
     item.dataset.id = id;
-    if (problem) item.classList.add("rtnb-broken");
-    item.innerHTML = `<span class="rtnb-name"></span><span class="rtnb-detail rtnb-dim rtnb-num"></span>`;
-    const title = item.querySelector(".rtnb-name");
-    title.textContent = title.title = name;
-    item.querySelector(".rtnb-detail").textContent = detail;
-    const put = (tag, properties) => {
-      const it = Object.assign(document.createElement(tag), properties);
-      item.append(it);
-      return it;
-    };
+    item.classList.toggle("rtnb-broken", Boolean(problem));
+    const put = (tag, properties) => item.appendChild(element(tag, properties));
     const button = (what, what_for, label, onclick) => {
       const it = put("button", { type: "button", className: "rtnb-icon", innerHTML: smallIcon(what), onclick });
       it.dataset.do = what_for;
       named(it, label);
     };
-    if (used) title.after(put("span", { className: "rtnb-chip", textContent: say("in use") }));
+    if (used) put("span", { className: "rtnb-chip", textContent: say("in use") });
+    put("span", { className: "rtnb-detail rtnb-dim rtnb-num", textContent: detail });
     if (audible) {
       const on = this.playing?.id === id;
       const label = on ? say("Stop {name}", { name }) : say("Listen to {name}", { name });
       button(on ? "stop" : "play", "play", label, () => this.listen(id));
     }
-    if (remove) {
-      const label = active ? say("Stop uploading {name}", { name }) : say("Remove {name}", { name });
-      button("remove", "remove", label, remove);
-    }
+    const removing = active ? say("Stop uploading {name}", { name }) : say("Remove {name}", { name });
+    if (remove) button("remove", "remove", removing, remove);
     if (share !== undefined) put("progress", { max: 1, value: share }).setAttribute("aria-label", name);
     if (problem) put("p", { textContent: problem }).setAttribute("role", "alert");
     return item;
