@@ -94,7 +94,7 @@ class ServerSession:
         for done, (method, args) in enumerate(answers, 1):
             if self._over:
                 return
-            self._absorb(getattr(self.script, method)(*args, self._loop.time()))
+            self._absorb(self.script.take(self._loop.time(), getattr(self.script, method), *args))
             if time.perf_counter() > turn_ends and done < len(answers):
                 with self._lock:
                     self._answers[:0] = answers[done:]

@@ -16,7 +16,7 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
-from rtnb.server.protocol.effects import Detect, Effect, Ids, Respond, Speak, Transcribe, Transcript
+from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe, Transcript
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
 from rtnb.server.protocol.session import Options, Session
@@ -60,27 +60,8 @@ class TranslationSession(Session):
 
     # ------------------------------------------------------------------ answers of engines
 
-    def detected(self, probabilities: list[float], now: float) -> list[Effect]:
+    def detected(self, probabilities: list[float]) -> None:
         """Take the VAD's probabilities of speech for the next frames."""
-        return self.take(now, self._detected, probabilities)
-
-    def transcribed(self, job: str, transcript: Transcript | BaseException, now: float) -> list[Effect]:
-        """Take the ASR's words of an utterance."""
-        return self.take(now, self._transcribed, job, transcript)
-
-    def partly_transcribed(self, job: str, text: str, now: float) -> list[Effect]:
-        """Take nothing: no streaming ASR works here."""
-        return self.take(now)
-
-    def responded(self, job: str, piece: Answer | BaseException | None, now: float) -> list[Effect]:
-        """Take the next sentence of a translation; None at its end."""
-        return self.take(now, self._responded, job, piece)
-
-    def spoke(self, job: str, pcm: bytes | BaseException | None, now: float) -> list[Effect]:
-        """Take the TTS's next piece; None at its end."""
-        return self.take(now, self._spoke, job, pcm)
-
-    def _detected(self, probabilities: list[float]) -> None:
         assert self._turns is not None
         for probability in probabilities:
             happened = self._turns.feed(probability, _PAUSE)
@@ -91,7 +72,8 @@ class TranslationSession(Session):
         if self._closing:
             self._flush()
 
-    def _transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+    def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+        """Take the ASR's words of an utterance."""
         elapsed_ms = self._jobs.pop(job, None)
         if elapsed_ms is not None and isinstance(transcript, Transcript) and transcript.text:
             if self.audio_input["transcription"] is not None:
@@ -99,7 +81,8 @@ class TranslationSession(Session):
             self._translate(transcript.text, elapsed_ms)
         self._close_if_idle()
 
-    def _responded(self, job: str, piece: Answer | BaseException | None) -> None:
+    def responded(self, job: str, piece: Answer | BaseException | None) -> None:
+        """Take the next sentence of a translation; None at its end."""
         if isinstance(piece, Text) and job in self._jobs:
             self._unspoken.append((piece.text, self._jobs[job]))
             self._speak_next()
@@ -107,7 +90,8 @@ class TranslationSession(Session):
             self._jobs.pop(job, None)
         self._close_if_idle()
 
-    def _spoke(self, job: str, pcm: bytes | BaseException | None) -> None:
+    def spoke(self, job: str, pcm: bytes | BaseException | None) -> None:
+        """Take the TTS's next piece; None at its end."""
         elapsed_ms = self._jobs.get(job)
         if elapsed_ms is not None and isinstance(pcm, bytes):
             self._audio += pcm
