@@ -13,7 +13,7 @@ from typing import Any
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import api_errors
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.session_shapes import SESSIONS, STREAMING_TRANSCRIPTION
+from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
-from rtnb.server.protocol.session_shapes import STREAMING_TRANSCRIPTION
+from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
 
 _BILLED_BY_DURATION = ("whisper-1", *STREAMING_TRANSCRIPTION)
 # OpenAI docs (speech to text): log probabilities come from these alone.

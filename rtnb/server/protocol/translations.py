@@ -20,7 +20,7 @@ from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
 from rtnb.server.protocol.session import Options, Session
-from rtnb.server.protocol.session_shapes import SESSIONS
+from rtnb.server.protocol.shapes import SESSIONS
 from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
 
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them

@@ -1,7 +1,8 @@
-"""Shapes of the session object and of its parts, as clients may send them (SDK types)."""
+"""Shapes of client events, of the session object and of its parts, as clients may send them (SDK types)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rtnb.audio.pcm import RATE_HZ
@@ -155,3 +156,65 @@ SESSIONS: dict[str, Check] = {
     ),
 }
 """What `session.update` may bring, by the kind of session."""
+
+# ---------------------------------------------------------------------- client events
+
+# SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
+APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
+
+
+def _metadata(value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise api_errors.wrong_type(path, "an object", value)
+    if len(value) > 16:
+        raise api_errors.too_long(path, 16, len(value), noun="object")
+    for name, text in value.items():
+        if len(name) > 64:
+            raise api_errors.too_long(f"{path}.{name[:20]}", 64, len(name))
+        string(512)(text, f"{path}.{name}")
+    return value
+
+
+_RESPONSE = record(
+    {
+        "audio": record({"output": record({"format": FORMAT, "voice": VOICE})}),
+        "conversation": nullable(choice("auto", "none")),
+        "input": nullable(array(anything)),
+        "instructions": nullable(string()),
+        "max_output_tokens": nullable(MAX_OUTPUT_TOKENS),
+        "metadata": nullable(_metadata),
+        "output_modalities": nullable(MODALITIES),
+        "parallel_tool_calls": nullable(boolean),
+        "prompt": anything,
+        "reasoning": nullable(REASONING),
+        "tool_choice": nullable(TOOL_CHOICE),
+        "tools": nullable(TOOLS),
+    }
+)
+
+
+def _event(**fields: Check) -> Check:
+    return record({"type": anything, "event_id": nullable(string(512)), **fields})
+
+
+_UPDATE = _event(session=Required(anything))
+APPEND = _event(audio=Required(string(APPEND_CHARACTERS)))
+_ITEM_ID = Required(string())
+_NUMBER = Required(integer(0))
+EVENTS: Mapping[str, Check] = {
+    "session.update": _UPDATE,
+    "input_audio_buffer.append": APPEND,
+    "input_audio_buffer.commit": _event(),
+    "input_audio_buffer.clear": _event(),
+    "conversation.item.create": _event(previous_item_id=nullable(string()), item=Required(anything)),
+    "conversation.item.truncate": _event(item_id=_ITEM_ID, content_index=_NUMBER, audio_end_ms=_NUMBER),
+    "conversation.item.delete": _event(item_id=_ITEM_ID),
+    "conversation.item.retrieve": _event(item_id=_ITEM_ID),
+    "response.create": _event(response=nullable(_RESPONSE)),
+    "response.cancel": _event(response_id=nullable(string())),
+}
+TRANSLATION_EVENTS: Mapping[str, Check] = {
+    "session.update": _UPDATE,
+    "session.input_audio_buffer.append": APPEND,
+    "session.close": _event(),
+}
