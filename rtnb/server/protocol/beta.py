@@ -38,21 +38,11 @@ _SESSION_FIELDS = {
     "tools": "tools",
     "tracing": "tracing",
 }
+_SESSION_ALONE = ("audio.input.", "audio.output.speed", "temperature", "tracing")
 # `response.create` has the output side only.
 _RESPONSE_FIELDS = {
     **{name: name for name in ("conversation", "metadata", "input", "max_output_tokens")},
-    **{
-        name: _SESSION_FIELDS[name]
-        for name in (
-            "modalities",
-            "instructions",
-            "tools",
-            "tool_choice",
-            "max_response_output_tokens",
-            "voice",
-            "output_audio_format",
-        )
-    },
+    **{name: place for name, place in _SESSION_FIELDS.items() if not place.startswith(_SESSION_ALONE)},
 }
 _CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
@@ -199,9 +189,7 @@ def _without_images(tokens: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _temperature(value: Any) -> float:
-    if value is None:
-        return 0.8
-    return float(number(0.6, 1.2)(value, "session.temperature"))
+    return 0.8 if value is None else float(number(0.6, 1.2)(value, "session.temperature"))
 
 
 def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[str]:
