@@ -155,10 +155,7 @@ def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
 
 
 _TEXT: dict[str, Check] = {"text": Required(string())}
-_IMAGE: dict[str, Check] = {
-    "image_url": Required(string(math.inf)),
-    "detail": nullable(choice("auto", "low", "high")),
-}
+_IMAGE: dict[str, Check] = {"image_url": Required(string(math.inf)), "detail": nullable(choice("auto", "low", "high"))}
 _AUDIO: dict[str, Check] = {"audio": Required(string(math.inf)), "transcript": nullable(string())}
 _PARTS: dict[str, dict[str, Shape]] = {
     "system": {"input_text": _TEXT},
@@ -176,14 +173,12 @@ def _item(**fields: Check) -> dict[str, Check]:
 _ROLES = {
     role: _item(type=anything, content=Required(array(tagged(parts))), phase=anything) for role, parts in _PARTS.items()
 }
-_CALL = _item(name=Required(string()), call_id=string(), arguments=Required(string()))
-_OUTPUT = _item(call_id=Required(string()), output=Required(string()))
 _APPROVAL = _item(approval_request_id=Required(string()), approve=Required(anything), reason=nullable(string()))
 _ITEM: Check = tagged(
     {
         "message": tagged(_ROLES, tag="role"),
-        "function_call": _CALL,
-        "function_call_output": _OUTPUT,
+        "function_call": _item(name=Required(string()), call_id=string(), arguments=Required(string())),
+        "function_call_output": _item(call_id=Required(string()), output=Required(string())),
         "mcp_approval_response": _APPROVAL,
     }
 )
@@ -214,9 +209,9 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
         return Item(shown | {"status": "completed", **named, "arguments": checked["arguments"]})
     if kind == "mcp_approval_response":
         return Item(shown | {name: checked.get(name) for name in ("approval_request_id", "approve", "reason")})
-    item = Item(shown | {"status": "completed", "role": checked["role"], "content": []})
-    for index, part in enumerate(checked["content"]):
-        item.shown["content"].append(_shown_part(part, item, f"{path}.content[{index}]"))
+    item = Item(shown | {"status": "completed", "role": checked["role"]})
+    content = enumerate(checked["content"])
+    item.shown["content"] = [_shown_part(part, item, f"{path}.content[{index}]") for index, part in content]
     return item
 
 
