@@ -43,16 +43,8 @@ def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bo
     return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
 
 
-_SECRET = record(
-    {
-        "expires_after": nullable(
-            record({"anchor": choice("created_at"), "seconds": integer(10, 7_200)})  # SDK: 10 to 7200, default 600
-        ),
-        "session": nullable(anything),
-    }
-)
-
-
+_EXPIRES = record({"anchor": choice("created_at"), "seconds": integer(10, 7_200)})  # SDK: 10 to 7200, default 600
+_SECRET = record({"expires_after": nullable(_EXPIRES), "session": nullable(anything)})
 _BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
 
 

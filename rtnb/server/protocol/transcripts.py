@@ -198,15 +198,8 @@ class Transcripts:
         """Send who said what. Not recorded; fields as in the SDK, each after its own deltas as over HTTP (docs)."""
         for number, part in enumerate(transcript.parts):
             self._send_deltas(work, counting.split_tokens((" " if number else "") + part.text))
-            self._send(
-                "segment",
-                work.item_id,
-                text=part.text,
-                id=self._session.ids.new("seg"),
-                speaker=part.speaker,
-                start=part.start_seconds,
-                end=part.end_seconds,
-            )
+            said = {"text": part.text, "id": self._session.ids.new("seg"), "speaker": part.speaker}
+            self._send("segment", work.item_id, **said, start=part.start_seconds, end=part.end_seconds)
 
     def _usage(self, item: Item, text: str) -> dict[str, Any]:
         if self.asked["model"] in _BILLED_BY_DURATION:
@@ -214,13 +207,9 @@ class Transcripts:
             return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
         audio_tokens = counting.user_audio_tokens(item.audio_ms)
         text_tokens = len(counting.split_tokens(text)) + 1
-        return {
-            "type": "tokens",
-            "total_tokens": audio_tokens + text_tokens,
-            "input_tokens": audio_tokens,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens},
-            "output_tokens": text_tokens,
-        }
+        details = {"text_tokens": 0, "audio_tokens": audio_tokens}
+        read = {"input_tokens": audio_tokens, "input_token_details": details}
+        return {"type": "tokens", "total_tokens": audio_tokens + text_tokens, **read, "output_tokens": text_tokens}
 
 
 def _logprobs(text: str, confidence: tuple[float, ...]) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
 _UNFILLED_MS = 96
+_AUDIO_FORM = {"sample_rate": RATE_HZ, "channels": 1, "format": "pcm16"}
 _KEPT_MS = 600  # kept before speech: more than the padding that it may reach back for
 _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "silence_duration_ms": 400}
 
@@ -176,14 +177,8 @@ class TranslationSession(Session):
         while len(self._audio) >= _FRAME_BYTES or (last and self._audio):
             piece = bytes(self._audio[:_FRAME_BYTES])
             del self._audio[:_FRAME_BYTES]
-            self.send(
-                "session.output_audio.delta",
-                delta=pybase64.b64encode(piece).decode("ascii"),
-                sample_rate=RATE_HZ,
-                channels=1,
-                format="pcm16",
-                elapsed_ms=elapsed_ms,
-            )
+            delta = pybase64.b64encode(piece).decode("ascii")
+            self.send("session.output_audio.delta", delta=delta, **_AUDIO_FORM, elapsed_ms=elapsed_ms)
 
     def _close_if_idle(self) -> None:
         if self._closing and not (self._waits_for_vad or self._jobs or self._unspoken):
