@@ -19,7 +19,7 @@ _IDLE_PROMPT = (
     "if not, take up the last topic again or ask whether they are still there."
 )
 """The system's message at the idle timeout (the real server's own words are longer and say the same)."""
-_REFERENCE = record({"type": anything, "id": Required(string())})
+_REFERENCE = record(type=anything, id=Required(string()))
 
 
 class ItemEvents:

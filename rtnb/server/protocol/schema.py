@@ -116,13 +116,19 @@ class Required:
         return self.check(value, path)
 
 
-def record(fields: Mapping[str, Check]) -> Check:
+def mapping(value: Any, path: str) -> Any:
+    """Take an object of any fields."""
+    if not isinstance(value, dict):
+        raise api_errors.wrong_type(path, "an object", value)
+    return value
+
+
+def record(**fields: Check) -> Check:
     """Take an object with these fields and no others (recorded: an unknown key is refused by its dotted path)."""
     required = [name for name, inner in fields.items() if isinstance(inner, Required)]
 
     def check(value: Any, path: str) -> Any:
-        if not isinstance(value, dict):
-            raise api_errors.wrong_type(path, "an object", value)
+        mapping(value, path)
         dot = f"{path}." if path else ""
         for name in required:
             if name not in value:
@@ -137,11 +143,10 @@ def record(fields: Mapping[str, Check]) -> Check:
 
 def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | None = None) -> Check:
     """Take an object whose `tag` field names its shape: its further fields, or a check of the whole."""
-    checks = {name: shape if callable(shape) else record({tag: anything, **shape}) for name, shape in shapes.items()}
+    checks = {name: shape if callable(shape) else record(**{tag: anything, **shape}) for name, shape in shapes.items()}
 
     def check(value: Any, path: str) -> Any:
-        if not isinstance(value, dict):
-            raise api_errors.wrong_type(path, "an object", value)
+        mapping(value, path)
         if default is None and tag not in value:
             raise api_errors.missing(f"{path}.{tag}")
         name = value.get(tag, default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from rtnb.server.protocol.schema import (
     boolean,
     choice,
     integer,
+    mapping,
     nullable,
     number,
     record,
@@ -37,25 +39,14 @@ _MCP: dict[str, Check] = {
     "defer_loading": nullable(boolean),
 }
 TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
-
-TOOL_CHOICE: Check = where(
-    str,
-    choice("none", "auto", "required"),
-    tagged(
-        {
-            "function": {"name": Required(string())},
-            "mcp": {"server_label": Required(string()), "name": nullable(string())},
-        }
-    ),
-)
+_CHOSEN_MCP: dict[str, Check] = {"server_label": Required(string()), "name": nullable(string())}
+_CHOSEN: Check = tagged({"function": {"name": Required(string())}, "mcp": _CHOSEN_MCP})
+TOOL_CHOICE: Check = where(str, choice("none", "auto", "required"), _CHOSEN)
 
 MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unchanged for 2.x
 
-VOICE: Check = where(
-    dict,
-    record({"id": Required(string())}),  # a custom voice
-    choice("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"),
-)
+_VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+VOICE: Check = where(dict, record(id=Required(string())), choice(*_VOICES))  # the object is a custom voice
 
 
 def MODALITIES(value: Any, path: str) -> Any:
@@ -68,94 +59,68 @@ def MODALITIES(value: Any, path: str) -> Any:
     return value
 
 
-_TOKEN_LIMITS = nullable(record({"post_instructions": integer(0)}))
+_TOKEN_LIMITS = nullable(record(post_instructions=integer(0)))
 _RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": _TOKEN_LIMITS}
 _TRUNCATION = where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO}))
-_TRACING = unless(record({"workflow_name": string(), "group_id": string(), "metadata": anything}), None, "auto")
+_TRACING = unless(record(workflow_name=string(), group_id=string(), metadata=anything), None, "auto")
+_PROMPT = nullable(record(id=string(), version=nullable(string()), variables=anything))
 _EFFORT = choice("minimal", "low", "medium", "high", "xhigh")
-REASONING: Check = record({"effort": _EFFORT})
-"""2.x only; there is no "none" (SDK)."""
+REASONING: Check = record(effort=_EFFORT)  # 2.x only; there is no "none" (SDK)
 
 _ANSWERING: dict[str, Check] = {"create_response": boolean, "interrupt_response": boolean}
-_SERVER_VAD: dict[str, Check] = {
-    "threshold": number(0, 1),
-    "prefix_padding_ms": integer(0, 10_000),
-    "silence_duration_ms": integer(0, 60_000),
-}
+_WINDOW: dict[str, Check] = {"prefix_padding_ms": integer(0, 10_000), "silence_duration_ms": integer(0, 60_000)}
+_SERVER_VAD: dict[str, Check] = {"threshold": number(0, 1), **_WINDOW}
 _SEMANTIC_VAD: dict[str, Check] = {"eagerness": choice("low", "medium", "high", "auto")}
 
+# Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`).
 STREAMING_TRANSCRIPTION = ("gpt-realtime-whisper", "gpt-live-transcribe")
-"""Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`)."""
-
+_MINIS = [f"gpt-4o-mini-transcribe{date}" for date in ("", "-2025-03-20", "-2025-12-15")]
+_WHOLE_TRANSCRIPTION = ("whisper-1", "gpt-4o-transcribe", *_MINIS, "gpt-4o-transcribe-diarize")
 _TRANSCRIPTION = record(
-    {
-        "model": choice(
-            "whisper-1",
-            "gpt-4o-transcribe",
-            "gpt-4o-mini-transcribe",
-            "gpt-4o-mini-transcribe-2025-03-20",
-            "gpt-4o-mini-transcribe-2025-12-15",
-            "gpt-4o-transcribe-diarize",
-            *STREAMING_TRANSCRIPTION,
-            "gpt-transcribe",
-        ),
-        "language": nullable(string()),
-        "languages": nullable(array(string())),
-        "keywords": nullable(array(string())),
-        "prompt": nullable(string()),
-        "delay": nullable(_EFFORT),
-    }
+    model=choice(*_WHOLE_TRANSCRIPTION, *STREAMING_TRANSCRIPTION, "gpt-transcribe"),
+    **dict.fromkeys(("language", "prompt"), nullable(string())),
+    **dict.fromkeys(("languages", "keywords"), nullable(array(string()))),
+    delay=nullable(_EFFORT),
 )
-_NOISE_REDUCTION = nullable(record({"type": choice("near_field", "far_field"), "strength": number(0, 10)}))
+_NOISE_REDUCTION = nullable(record(type=choice("near_field", "far_field"), strength=number(0, 10)))
 _INCLUDE = nullable(array(choice("item.input_audio_transcription.logprobs")))
 
 
 def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Check:
-    detection = tagged({"server_vad": server_vad, "semantic_vad": semantic_vad}, default="server_vad")
     return record(
-        {
-            "format": FORMAT,
-            "transcription": nullable(_TRANSCRIPTION),
-            "noise_reduction": _NOISE_REDUCTION,
-            "turn_detection": nullable(detection),
-        }
+        format=FORMAT,
+        transcription=nullable(_TRANSCRIPTION),
+        noise_reduction=_NOISE_REDUCTION,
+        turn_detection=nullable(tagged({"server_vad": server_vad, "semantic_vad": semantic_vad}, default="server_vad")),
     )
 
 
-_ANSWERING_INPUT = _input(
-    {**_SERVER_VAD, "idle_timeout_ms": nullable(integer(5_000, 30_000)), **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING}
-)
-_OUTPUT = record({"format": FORMAT, "voice": VOICE, "speed": number(0.25, 1.5)})
-_TRANSLATION_INPUT = record(
-    {"transcription": nullable(record({"model": Required(string())})), "noise_reduction": _NOISE_REDUCTION}
-)
+_IDLE = {"idle_timeout_ms": nullable(integer(5_000, 30_000))}
+_ANSWERING_INPUT = _input({**_SERVER_VAD, **_IDLE, **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING})
+_OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(0.25, 1.5))
+_TRANSLATION_TRANSCRIPTION = nullable(record(model=Required(string())))
+_TRANSLATION_INPUT = record(transcription=_TRANSLATION_TRANSCRIPTION, noise_reduction=_NOISE_REDUCTION)
+# What `session.update` may bring, by the kind of session.
 SESSIONS: dict[str, Check] = {
     "realtime": record(
-        {
-            "type": anything,
-            "model": string(),
-            "output_modalities": MODALITIES,
-            "instructions": string(),
-            "tools": TOOLS,
-            "tool_choice": TOOL_CHOICE,
-            "parallel_tool_calls": nullable(boolean),
-            "reasoning": nullable(REASONING),
-            "max_output_tokens": MAX_OUTPUT_TOKENS,
-            "tracing": _TRACING,
-            "truncation": _TRUNCATION,
-            "prompt": nullable(record({"id": string(), "version": nullable(string()), "variables": anything})),
-            "audio": record({"input": _ANSWERING_INPUT, "output": _OUTPUT}),
-            "include": _INCLUDE,
-        }
+        type=anything,
+        model=string(),
+        output_modalities=MODALITIES,
+        instructions=string(),
+        tools=TOOLS,
+        tool_choice=TOOL_CHOICE,
+        parallel_tool_calls=nullable(boolean),
+        reasoning=nullable(REASONING),
+        max_output_tokens=MAX_OUTPUT_TOKENS,
+        tracing=_TRACING,
+        truncation=_TRUNCATION,
+        prompt=_PROMPT,
+        audio=record(input=_ANSWERING_INPUT, output=_OUTPUT),
+        include=_INCLUDE,
     ),
-    "transcription": record(
-        {"type": anything, "audio": record({"input": _input(_SERVER_VAD, _SEMANTIC_VAD)}), "include": _INCLUDE}
-    ),
-    "translation": record(
-        {"audio": record({"input": _TRANSLATION_INPUT, "output": record({"language": nullable(string())})})}
-    ),
+    "transcription": record(type=anything, audio=record(input=_input(_SERVER_VAD, _SEMANTIC_VAD)), include=_INCLUDE),
+    "translation": record(audio=record(input=_TRANSLATION_INPUT, output=record(language=nullable(string())))),
 }
-"""What `session.update` may bring, by the kind of session."""
 
 # ---------------------------------------------------------------------- client events
 
@@ -164,8 +129,7 @@ APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
 
 
 def _metadata(value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise api_errors.wrong_type(path, "an object", value)
+    mapping(value, path)
     if len(value) > 16:
         raise api_errors.too_long(path, 16, len(value), noun="object")
     for name, text in value.items():
@@ -176,27 +140,20 @@ def _metadata(value: Any, path: str) -> Any:
 
 
 _RESPONSE = record(
-    {
-        "audio": record({"output": record({"format": FORMAT, "voice": VOICE})}),
-        "conversation": nullable(choice("auto", "none")),
-        "input": nullable(array(anything)),
-        "instructions": nullable(string()),
-        "max_output_tokens": nullable(MAX_OUTPUT_TOKENS),
-        "metadata": nullable(_metadata),
-        "output_modalities": nullable(MODALITIES),
-        "parallel_tool_calls": nullable(boolean),
-        "prompt": anything,
-        "reasoning": nullable(REASONING),
-        "tool_choice": nullable(TOOL_CHOICE),
-        "tools": nullable(TOOLS),
-    }
+    audio=record(output=record(format=FORMAT, voice=VOICE)),
+    conversation=nullable(choice("auto", "none")),
+    input=nullable(array(anything)),
+    instructions=nullable(string()),
+    max_output_tokens=nullable(MAX_OUTPUT_TOKENS),
+    metadata=nullable(_metadata),
+    output_modalities=nullable(MODALITIES),
+    parallel_tool_calls=nullable(boolean),
+    prompt=anything,
+    reasoning=nullable(REASONING),
+    tool_choice=nullable(TOOL_CHOICE),
+    tools=nullable(TOOLS),
 )
-
-
-def _event(**fields: Check) -> Check:
-    return record({"type": anything, "event_id": nullable(string(512)), **fields})
-
-
+_event = functools.partial(record, type=anything, event_id=nullable(string(512)))
 _UPDATE = _event(session=Required(anything))
 APPEND = _event(audio=Required(string(APPEND_CHARACTERS)))
 _ITEM_ID = Required(string())
@@ -204,12 +161,10 @@ _NUMBER = Required(integer(0))
 EVENTS: Mapping[str, Check] = {
     "session.update": _UPDATE,
     "input_audio_buffer.append": APPEND,
-    "input_audio_buffer.commit": _event(),
-    "input_audio_buffer.clear": _event(),
+    **dict.fromkeys(("input_audio_buffer.commit", "input_audio_buffer.clear"), _event()),
     "conversation.item.create": _event(previous_item_id=nullable(string()), item=Required(anything)),
     "conversation.item.truncate": _event(item_id=_ITEM_ID, content_index=_NUMBER, audio_end_ms=_NUMBER),
-    "conversation.item.delete": _event(item_id=_ITEM_ID),
-    "conversation.item.retrieve": _event(item_id=_ITEM_ID),
+    **dict.fromkeys(("conversation.item.delete", "conversation.item.retrieve"), _event(item_id=_ITEM_ID)),
     "response.create": _event(response=nullable(_RESPONSE)),
     "response.cancel": _event(response_id=nullable(string())),
 }
