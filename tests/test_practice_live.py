@@ -74,7 +74,7 @@ def begin(machine: Machine) -> tuple[ServerSession, Workers, Outlet]:
 
     live = ServerSession(machine, workers)
     outlet = Outlet()
-    live.senders.append(outlet)  # type: ignore[arg-type]
+    live.senders.append(outlet.send)
     return live, made[0], outlet
 
 

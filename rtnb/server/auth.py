@@ -79,10 +79,8 @@ class Auth:
             return session
         right = hmac.compare_digest(key.encode(), wanted.encode()) if wanted is not None else not key.startswith("ek_")
         if not right:
-            message = (
-                f"Incorrect API key provided: {_masked(key)}. "
-                "You can find your API key at https://platform.openai.com/account/api-keys."
-            )
+            message = f"Incorrect API key provided: {_masked(key)}. "
+            message += "You can find your API key at https://platform.openai.com/account/api-keys."
             raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
         return None
 

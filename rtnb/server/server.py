@@ -47,12 +47,9 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
             self._port = ready.result()
         except OSError as error:
             self._pool.shutdown()
-            raise InputError(
-                f"The address {config.host}:{config.port} cannot be listened on: {error.strerror or error}. "
-                "Choose another port, or 0 for a free one.",
-                host=config.host,
-                port=config.port,
-            ) from error
+            text = f"The address {config.host}:{config.port} cannot be listened on: {error.strerror or error}. "
+            text += "Choose another port, or 0 for a free one."
+            raise InputError(text, host=config.host, port=config.port) from error
         self.warm = self._pool.submit(engines.warm_up)
 
     @property
@@ -226,11 +223,8 @@ def start(
     address = hosts[0]
     pages = [allow_origins] if isinstance(allow_origins, str) else allow_origins
     if not is_loopback(address) and not (held and held()):
-        raise InputError(
-            f"The address {address} can be reached from other computers, and no key protects the server. "
-            "Give a key, or listen on 127.0.0.1.",
-            host=address,
-        )
+        text = f"The address {address} can be reached from other computers, and no key protects the server. "
+        raise InputError(text + "Give a key, or listen on 127.0.0.1.", host=address)
     if not 0 <= pace <= 10_000:
         raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
     if session_seconds <= 0:

@@ -25,10 +25,8 @@ def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        raise InputError(
-            f"The certificate {certificate} cannot be used: {error}. Give a PEM certificate and its PEM key.",
-            path=str(certificate),
-        ) from error
+        text = f"The certificate {certificate} cannot be used: {error}. Give a PEM certificate and its PEM key."
+        raise InputError(text, path=str(certificate)) from error
     return context
 
 
@@ -50,10 +48,8 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
     except ImportError as error:
-        raise InputError(
-            "The package cryptography, which makes certificates, is not installed. "
-            "Run: pip install cryptography, or give --tls-cert and --tls-key."
-        ) from error
+        text = "The package cryptography, which makes certificates, is not installed. "
+        raise InputError(text + "Run: pip install cryptography, or give --tls-cert and --tls-key.") from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
     addresses = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]

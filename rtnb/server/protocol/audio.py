@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE, RATE_HZ, whole_samples
 
-BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000
 _G711_RATE_HZ = 8_000
 
 
@@ -120,10 +119,6 @@ class PcmBuffer:
         self._pcm += pcm
         self.ms += len(encoded) / bytes_per_ms(self._format)
         return pcm
-
-    def all(self) -> bytes:
-        """Return a copy of everything that is here."""
-        return bytes(self._pcm)
 
     def between(self, start: int, end: int) -> bytes:
         """Return a copy of the audio between two positions, as far as it is still here."""

@@ -135,10 +135,8 @@ def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) 
     fields = {name: functools.reduce(operator.getitem, place, known) for name, place in places.items()}
     vad = fields["turn_detection"]
     return {
-        "id": session["id"],
-        "object": "realtime.session",
-        "expires_at": session["expires_at"],
-        "model": session["model"],
+        **{"id": session["id"], "object": "realtime.session"},
+        **{name: session[name] for name in ("expires_at", "model")},
         **fields,
         "modalities": modalities,
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},

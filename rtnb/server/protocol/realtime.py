@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS
 from rtnb.server.protocol.effects import Ids, Transcript
 from rtnb.server.protocol.input_buffer import InputAudioBuffer
 from rtnb.server.protocol.item_events import ItemEvents
@@ -54,12 +54,9 @@ class RealtimeSession(Session):
         model = model or settings.MODELS["gpt-realtime-2.1-mini"]
         self.model = model
         self.conversation = Conversation(ids.new("conv"))
-        session_object = settings.defaults(
-            kind,
-            session_id=ids.new("sess"),
-            expires_at=int(unix_seconds + options.session_seconds),
-            model=model if kind == "realtime" else None,
-        )
+        expires_at = int(unix_seconds + options.session_seconds)
+        shown_model = model if kind == "realtime" else None
+        session_object = settings.defaults(kind, session_id=ids.new("sess"), expires_at=expires_at, model=shown_model)
         if preset is not None:
             session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}
         super().__init__(ids, now, options, session_object)
@@ -104,9 +101,8 @@ class RealtimeSession(Session):
     def _update(self, event: dict[str, Any]) -> None:
         before, responses = self.settings, self._responses
         model = self.model if before["type"] == "realtime" else None
-        self.settings, silent = settings.update(
-            before, event["session"], model=model, voice_locked=responses.voice_used
-        )
+        patch, locked = event["session"], responses.voice_used
+        self.settings, silent = settings.update(before, patch, model=model, voice_locked=locked)
         responses.silent |= silent
         self._input.settings_changed()
         if any(before.get(name) != self.settings.get(name) for name in ("instructions", "tools")):

@@ -97,9 +97,8 @@ class Response:
         while any(item.transcribing for item in plan.context):
             yield None
         try:
-            context, self._read = counting.fit(
-                plan.instructions, plan.tools, plan.context, self._session.model.context_tokens, plan.truncation
-            )
+            limit = session.model.context_tokens
+            context, self._read = counting.fit(plan.instructions, plan.tools, plan.context, limit, plan.truncation)
             yield from self._answer(self._ask_responder(context))
         except Incomplete as cut:
             self._finish("incomplete", reason=str(cut))

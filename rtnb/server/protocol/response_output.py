@@ -9,10 +9,10 @@ from typing import Any
 
 import pybase64
 
-from rtnb.audio.pcm import whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.audio import BYTES_PER_MS, Encoder, bytes_per_ms
+from rtnb.server.protocol.audio import Encoder, bytes_per_ms
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
@@ -70,8 +70,7 @@ class ResponseOutput:
         self.send("response.output_item.added", output_index=index, item=copy.deepcopy(item.shown))
         if self._conversation is not None:
             previous = self._conversation.add(item)
-            shown = copy.deepcopy(item.shown)
-            self._session.send("conversation.item.added", previous_item_id=previous, item=shown)
+            self._session.send("conversation.item.added", previous_item_id=previous, item=copy.deepcopy(item.shown))
         return index
 
     def end(self, item: Item, status: str) -> None:
@@ -83,8 +82,7 @@ class ResponseOutput:
             # Recorded quirk: null when the item before is the first of the conversation, though `added` named it.
             if previous is not None and conversation.previous_of(previous) is None:
                 previous = None
-            shown = copy.deepcopy(item.shown)
-            self._session.send("conversation.item.done", previous_item_id=previous, item=shown)
+            self._session.send("conversation.item.done", previous_item_id=previous, item=copy.deepcopy(item.shown))
         index = self.items.index(item)
         self.send("response.output_item.done", output_index=index, item=copy.deepcopy(item.shown))
 

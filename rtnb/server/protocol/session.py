@@ -83,7 +83,6 @@ class Session:
 
     def open(self, now: float) -> list[Effect]:
         """Begin: the socket is open. Return the first event."""
-        self.now = now
         return self.take(now, self.send_settings, "session.created")
 
     @property

@@ -12,10 +12,10 @@ from typing import Any
 
 import pybase64
 
-from rtnb.audio.pcm import RATE_HZ
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
+from rtnb.server.protocol.audio import PcmBuffer
 from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe, Transcript
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text

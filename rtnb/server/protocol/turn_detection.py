@@ -87,9 +87,7 @@ class Turns:
     def finish(self) -> Stopped | None:
         """End the turn if its pause still lasts: the words so far are a finished thought (semantic detection)."""
         # A pause that was over before its words came is not what they are about.
-        if self.start_ms is None or self.paused_ms is None:
-            return None
-        return self._stop(self.start_ms)
+        return None if self.start_ms is None or self.paused_ms is None else self._stop(self.start_ms)
 
     def feed(self, probability: float, settings: Mapping[str, Any]) -> Started | Pause | Stopped | None:
         """Judge one frame.
