@@ -19,8 +19,7 @@ class Rejected(Exception):
 
     def __init__(self, problem: ApiError, close_code: int) -> None:
         super().__init__(problem.message)
-        self.problem = problem
-        self.close_code = close_code
+        self.problem, self.close_code = problem, close_code
 
     @property
     def reason(self) -> str:

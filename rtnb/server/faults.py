@@ -162,8 +162,7 @@ class FaultInjector:
     """
 
     def __init__(self, faults: Faults, chance: random.Random) -> None:
-        self._faults = faults
-        self._chance = chance
+        self._faults, self._chance = faults, chance
         self._count = 0
         self._last_at = 0.0
         self._held: list[tuple[int, dict[str, Any]]] = []  # transcription events and how many others go first

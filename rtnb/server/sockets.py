@@ -93,9 +93,7 @@ class Server:
     """
 
     def __init__(self, config: ServerConfig, engines: Engines, pool: ThreadPoolExecutor) -> None:
-        self._config = config
-        self._engines = engines
-        self._pool = pool
+        self._config, self._engines, self._pool = config, engines, pool
         self._auth = Auth(config.key)
         self._numbers = itertools.count(1)
         self.sessions: dict[str, ServerSession] = {}

@@ -52,8 +52,8 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         raise InputError(text + "Run: pip install cryptography, or give --tls-cert and --tls-key.") from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
-    addresses = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, addresses)]
+    loopback = map(ipaddress.ip_address, ("127.0.0.1", "::1"))
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, loopback)]
     try:
         names.append(x509.IPAddress(ipaddress.ip_address(host)))
     except ValueError:
@@ -77,10 +77,9 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         .add_extension(issuer, critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    in_pem = serialization.Encoding.PEM
+    pem = certificate.public_bytes(in_pem)
+    secret = key.private_bytes(in_pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     # The ssl module reads a key from a file only; it is gone again at once.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "pair.pem"

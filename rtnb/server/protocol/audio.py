@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtnb.audio.pcm import BYTES_PER_MS, BYTES_PER_SAMPLE, RATE_HZ, whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 
 _G711_RATE_HZ = 8_000
 
@@ -52,10 +52,8 @@ class Decoder:
     def feed(self, encoded: bytes, *, last: bool = False) -> bytes:
         """Decode the next piece; `last` returns what the resampler still holds, too."""
         if self._resampler is None:
-            if not self._half and not len(encoded) % BYTES_PER_SAMPLE:
-                return encoded  # without a copy: this is the ordinary case
             encoded = self._half + encoded
-            whole = whole_samples(encoded)
+            whole = whole_samples(encoded)  # without a copy where no half sample is about: the ordinary case
             self._half = encoded[len(whole) :]
             return whole
         samples = _loudness(self._law)[np.frombuffer(encoded, np.uint8)]

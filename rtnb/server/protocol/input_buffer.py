@@ -32,10 +32,7 @@ class InputAudioBuffer:
     """
 
     def __init__(self, session: Session, transcripts: Transcripts, items: ItemEvents, responses: Responses) -> None:
-        self._session = session
-        self._transcripts = transcripts
-        self._items = items
-        self._responses = responses
+        self._session, self._transcripts, self._items, self._responses = session, transcripts, items, responses
         self._buffer = PcmBuffer(self._session.audio_input["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None

@@ -14,11 +14,11 @@ from rtnb.server.protocol.schema import Required, anything, record, string
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 
+# The system's message at the idle timeout (the real server's own words are longer and say the same).
 _IDLE_PROMPT = (
     "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer them; "
     "if not, take up the last topic again or ask whether they are still there."
 )
-"""The system's message at the idle timeout (the real server's own words are longer and say the same)."""
 _REFERENCE = record(type=anything, id=Required(string()))
 
 

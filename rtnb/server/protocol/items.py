@@ -92,11 +92,6 @@ class Conversation:
         """Return the item of that id, or None."""
         return self._items.get(item_id)
 
-    @property
-    def last_id(self) -> str | None:
-        """Id of the last item; None while there is none."""
-        return self._order[-1] if self._order else None
-
     def previous_of(self, item_id: str) -> str | None:
         """Return the id of the item before it; None for the first one."""
         index = self._order.index(item_id)

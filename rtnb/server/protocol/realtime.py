@@ -47,10 +47,9 @@ class RealtimeSession(Session):
         unix_seconds: float,
         kind: str = "realtime",
         model: settings.Model | None = None,
-        options: Options | None = None,
+        options: Options,
         preset: dict[str, Any] | None = None,
     ) -> None:
-        options = options or Options()
         model = model or settings.MODELS["gpt-realtime-2.1-mini"]
         self.model = model
         self.conversation = Conversation(ids.new("conv"))

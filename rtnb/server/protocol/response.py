@@ -16,8 +16,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.requests import Call, Cut, Request
-from rtnb.server.protocol.response_output import Incomplete, Message, ResponseOutput, Steps
-from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.response_output import Incomplete, Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
 

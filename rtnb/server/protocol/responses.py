@@ -8,7 +8,7 @@ from typing import Any
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.item_events import ItemEvents
 from rtnb.server.protocol.response import Response
-from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.response_output import Plan
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import check_voice
 
@@ -31,9 +31,7 @@ class Responses:
     def __init__(self, session: Session, item_events: ItemEvents, played: Callable[[float], None]) -> None:
         self.silent: dict[str, Any] = {}
         self.voice_used = False
-        self._session = session
-        self._item_events = item_events
-        self._played = played
+        self._session, self._item_events, self._played = session, item_events, played
         self._active: Response | None = None
         self._out_of_band: dict[str, Response] = {}
         self._answer_wanted = False

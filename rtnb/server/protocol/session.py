@@ -21,8 +21,6 @@ from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
 
-_RATE_LIMITS_AFTER = 0.030  # recorded: 29–46 ms after response.done
-
 
 @dataclass(frozen=True)
 class Options:
@@ -43,7 +41,7 @@ class Options:
     session_seconds: float = 3600.0
     buffer_bytes: int = 400 * 1024 * 1024
     item_count: int = 20_000
-    rate_limits_after: float | None = _RATE_LIMITS_AFTER
+    rate_limits_after: float | None = 0.030  # recorded: 29–46 ms
     failure: dict[str, Any] | None = None
     failing: int | None = None
     odd_last_chunk: bool = False

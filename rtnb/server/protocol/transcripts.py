@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -215,12 +216,9 @@ class Transcripts:
 def _logprobs(text: str, confidence: tuple[float, ...]) -> list[dict[str, Any]]:
     """Return one entry a token, as the SDK has them; the tokens of a word share its probability."""
     tokens = counting.split_tokens(text)
-    words: list[int] = []
-    for token in tokens:
-        begins = not words or token[0].isspace()
-        words.append(words[-1] + begins if words else 0)
+    words = [*itertools.accumulate((int(token[0].isspace()) for token in tokens[1:]), initial=0)]
     found = []
-    for token, word in zip(tokens, words, strict=True):
+    for token, word in zip(tokens, words, strict=False):  # without a token there is still a first word
         logprob = math.log(confidence[min(word, len(confidence) - 1)]) / words.count(word)
         found.append({"token": token, "logprob": round(logprob, 6), "bytes": list(token.encode())})
     return found

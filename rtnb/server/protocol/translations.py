@@ -6,7 +6,6 @@ other request, and says so where it cannot.
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from typing import Any
 
@@ -34,10 +33,7 @@ _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "sil
 class TranslationSession(Session):
     """Translation session. Arguments and methods as `RealtimeSession`'s."""
 
-    def __init__(
-        self, ids: Ids, *, now: float, unix_seconds: float, model_name: str, options: Options | None = None
-    ) -> None:
-        options = options or Options()
+    def __init__(self, ids: Ids, *, now: float, unix_seconds: float, model_name: str, options: Options) -> None:
         settings: dict[str, Any] = {
             "id": ids.new("sess"),
             "type": "translation",
@@ -117,10 +113,8 @@ class TranslationSession(Session):
 
     def _update(self, event: dict[str, Any]) -> None:
         audio = SESSIONS["translation"](event["session"], "session").get("audio", {})
-        merged = copy.deepcopy(self.settings)
         for side, values in audio.items():
-            merged["audio"][side] |= values
-        self.settings = merged
+            self.settings["audio"][side] |= values
         self.send_settings("session.updated")
 
     def _close(self, event: dict[str, Any]) -> None:

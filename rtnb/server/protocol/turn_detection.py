@@ -63,8 +63,7 @@ class Turns:
         self.start_ms: int | None = None
         self.paused_ms: int | None = None  # the end of the pause that still lasts
         self._earliest_ms = 0
-        self._loud = 0
-        self._quiet = 0
+        self._loud = self._quiet = 0
         self._ignored_until = first_frame
 
     @property
@@ -123,7 +122,6 @@ class Turns:
     def _after_quiet(self, settings: Mapping[str, Any]) -> Pause | Stopped | None:
         assert self.start_ms is not None
         quiet_ms = self._quiet * FRAME_MS
-        start_ms = self.start_ms
         if settings["type"] == "server_vad":
             longest_ms = settings["silence_duration_ms"]
             # Where the turn ends almost at once there is nothing to gain by transcribing ahead.
@@ -131,11 +129,11 @@ class Turns:
         else:
             longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], _SEMANTIC_PAUSE_MS
         if quiet_ms >= longest_ms:
-            return self._stop(start_ms)
+            return self._stop(self.start_ms)
         if quiet_ms != pause_ms:
             return None
         self.paused_ms = self.now_ms
-        return Pause(start_ms, self.now_ms)
+        return Pause(self.start_ms, self.now_ms)
 
     def _stop(self, start_ms: int) -> Stopped:
         paused_ms = self.paused_ms
