@@ -199,15 +199,14 @@ class FaultInjector:
         text = orjson.dumps(event)
         if faults.malformed == self._count:
             text = text[: len(text) // 2]
-        frames: list[Outgoing] = [Frame(due, text)]
+        more: list[dict[str, Any]] = []
         if faults.unknown == self._count:
             event_id = f"event_unknown{self._count}"
-            event = {"type": "practice.unknown", "event_id": event_id, "note": "An unknown event."}
-            frames.append(Frame(due, orjson.dumps(event)))
+            more.append({"type": "practice.unknown", "event_id": event_id, "note": "An unknown event."})
         if faults.error == self._count:
             error = {**_FAILURES["server_error"], "param": None, "event_id": None}
-            event = {"type": "error", "event_id": f"event_fault{self._count}", "error": error}
-            frames.append(Frame(due, orjson.dumps(event)))
+            more.append({"type": "error", "event_id": f"event_fault{self._count}", "error": error})
+        frames: list[Outgoing] = [Frame(due, each) for each in (text, *map(orjson.dumps, more))]
         if faults.drop == self._count:
             frames.append(Drop(due))
             self._ended = True

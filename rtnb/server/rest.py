@@ -13,7 +13,7 @@ from rtnb.server.protocol import beta as beta_interface
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.api_errors import ApiError, missing
 from rtnb.server.protocol.effects import Ids
-from rtnb.server.protocol.schema import anything, choice, integer, mapping, nullable, record, too_deep
+from rtnb.server.protocol.shapes import anything, choice, integer, mapping, nullable, record, too_deep
 from rtnb.web.http import Opening, Request, Response, api_error, response
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import random
@@ -29,12 +28,10 @@ from rtnb.server.engines.workers import Workers
 from rtnb.server.event_writer import Write, written_down
 from rtnb.server.faults import FaultInjector, Faults, read_faults
 from rtnb.server.handshake import Handshake, read_handshake
+from rtnb.server.protocol import beta, realtime, translations
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Close, Ids, Send
-from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.session import Options
-from rtnb.server.protocol.translations import TranslationSession
 from rtnb.server.server_session import ServerSession
 from rtnb.web.connection import Connection
 from rtnb.web.http import Request, Response, offered_protocols
@@ -163,7 +160,7 @@ class Server:
             seed = handshake.query.get("seed") or self._config.seed
             chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
             with self._session(connection.request, handshake, faults, chance) as (session, write):
-                queue = SendQueue(connection, on_send=functools.partial(write, "server"), log=_log)
+                queue = SendQueue(connection, on_send=lambda text: write("server", text), log=_log)
                 injector = FaultInjector(faults, chance)
 
                 def send(outputs: list[Send | Close]) -> None:
@@ -224,8 +221,8 @@ class Server:
         common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}
         common["options"] = faults.options(self._config.options)
         if handshake.kind == "translation":
-            return TranslationSession(ids, model_name=handshake.model_name, **common)
-        kind = BetaSession if handshake.beta else RealtimeSession
+            return translations.TranslationSession(ids, model_name=handshake.model_name, **common)
+        kind = beta.BetaSession if handshake.beta else realtime.RealtimeSession
         return kind(ids, kind=handshake.kind, model=handshake.model, preset=handshake.session, **common)
 
 

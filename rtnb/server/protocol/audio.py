@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import Any
 
@@ -20,16 +21,11 @@ def bytes_per_ms(format: dict[str, Any]) -> int:
 @cache
 def _loudness(law: str) -> np.ndarray:
     """Return the 256 values that a G.711 byte stands for (ITU-T G.711), as int16."""
-    code = np.arange(256)
-    if law == "audio/pcmu":
-        code = ~code & 0xFF
-        size = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
-        return np.where(code & 0x80, -size, size).astype(np.int16)
-    code = code ^ 0x55
-    power = (code >> 4) & 7
-    size = ((code & 0x0F) << 4) + np.where(power, 0x108, 8)
-    size = size << np.maximum(power - 1, 0)
-    return np.where(code & 0x80, size, -size).astype(np.int16)
+    import soundfile
+
+    every_byte, subtype = io.BytesIO(bytes(range(256))), {"audio/pcmu": "ULAW", "audio/pcma": "ALAW"}[law]
+    raw = {"format": "RAW", "subtype": subtype, "samplerate": _G711_RATE_HZ, "channels": 1}
+    return np.asarray(soundfile.read(every_byte, dtype="int16", **raw)[0])
 
 
 @cache

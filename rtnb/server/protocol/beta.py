@@ -13,11 +13,10 @@ from typing import Any
 
 from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, BETA_NAMES
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Effect, Send
 from rtnb.server.protocol.realtime import RealtimeSession
-from rtnb.server.protocol.schema import number
 from rtnb.server.protocol.settings import BETA_MODELS, filled_format
+from rtnb.server.protocol.shapes import number
 
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
 _FORMATS = {name: filled_format(format) for format, name in BETA_FORMATS.items()}
@@ -196,7 +195,7 @@ def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[s
         return now
     if not isinstance(wanted, list) or sorted(map(str, wanted)) not in (["audio", "text"], ["text"]):
         message = f"Invalid modalities: {wanted}. Supported combinations are: ['text'] and ['audio', 'text']."
-        raise ApiError(message, code="invalid_value", param=f"{where}.modalities")
+        raise api_errors.ApiError(message, code="invalid_value", param=f"{where}.modalities")
     return list(wanted)
 
 

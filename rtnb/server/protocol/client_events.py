@@ -9,8 +9,7 @@ import pybase64
 
 from rtnb.protocol.event_types import CLIENT_EVENTS
 from rtnb.server.protocol import api_errors, shapes
-from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import too_deep
+from rtnb.server.protocol.shapes import too_deep
 
 
 def read_frame(frame: str | bytes) -> Any:
@@ -21,14 +20,14 @@ def read_frame(frame: str | bytes) -> Any:
     """
     if isinstance(frame, bytes | bytearray):
         message = "Expected a text WebSocket message; binary frames are not supported."
-        raise ApiError(message, code="invalid_event")
+        raise api_errors.ApiError(message, code="invalid_event")
     unreadable = "Invalid event: failed to parse JSON value."
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
-        raise ApiError(f"{unreadable} {str(error)[:200]}", code="invalid_json") from error
+        raise api_errors.ApiError(f"{unreadable} {str(error)[:200]}", code="invalid_json") from error
     if too_deep(value):
-        raise ApiError(f"{unreadable} It is nested too deeply.", code="invalid_json")
+        raise api_errors.ApiError(f"{unreadable} It is nested too deeply.", code="invalid_json")
     return value
 
 
@@ -48,7 +47,7 @@ def read_event(event: Any, session_type: str) -> tuple[str, dict[str, Any]]:
         ApiError: For the first thing wrong in it.
     """
     if not isinstance(event, dict):
-        raise ApiError("Invalid event: expected a JSON object.", code="invalid_event")
+        raise api_errors.ApiError("Invalid event: expected a JSON object.", code="invalid_event")
     if "type" not in event:
         raise api_errors.missing("type")
     name = event["type"]
@@ -57,7 +56,7 @@ def read_event(event: Any, session_type: str) -> tuple[str, dict[str, Any]]:
         raise api_errors.invalid_value(name, CLIENT_EVENTS, "type")
     if session_type == "transcription" and name.startswith("response."):
         message = f"'{name}' is not supported in transcription sessions."  # unconfirmed wording
-        raise ApiError(message, code="invalid_event", param="type")
+        raise api_errors.ApiError(message, code="invalid_event", param="type")
     if known[name] is shapes.APPEND:
         return name, {"audio": _appended(event)}
     return name, known[name](event, "")
@@ -73,7 +72,7 @@ def _appended(event: dict[str, Any]) -> bytes:
     try:
         decoded = pybase64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise ApiError(f"{expected} an invalid value.", code="invalid_value", param="audio") from error
+        raise api_errors.ApiError(f"{expected} an invalid value.", code="invalid_value", param="audio") from error
     if not decoded:
-        raise ApiError(f"{expected} empty bytes.", code="invalid_value", param="audio")
+        raise api_errors.ApiError(f"{expected} empty bytes.", code="invalid_value", param="audio")
     return decoded

@@ -10,15 +10,13 @@ import pybase64
 from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol.api_errors import ApiError, out_of_bounds
 from rtnb.server.protocol.items import Item, message, read_item
-from rtnb.server.protocol.schema import Required, anything, record, string
 from rtnb.server.protocol.session import Session
+from rtnb.server.protocol.shapes import Required, anything, record, string
 from rtnb.server.protocol.transcripts import Transcripts
 
 # The system's message at the idle timeout (the real server's own words are longer and say the same).
-_IDLE_PROMPT = (
-    "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer them; "
-    "if not, take up the last topic again or ask whether they are still there."
-)
+_IDLE_PROMPT = "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer "
+_IDLE_PROMPT += "them; if not, take up the last topic again or ask whether they are still there."
 _REFERENCE = record(type=anything, id=Required(string()))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import Check, Required, Shape, anything, array, choice, nullable, string, tagged
+from rtnb.server.protocol.shapes import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024

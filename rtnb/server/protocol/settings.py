@@ -13,9 +13,7 @@ from typing import Any
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import anything, tagged
-from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION
+from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION, anything, tagged
 
 
 @dataclass(frozen=True)
@@ -51,10 +49,8 @@ MODELS: Mapping[str, Model] = {
 # Models of the Beta interface, which took no pictures, shut down in 2025 and 2026; served in Beta mode only.
 BETA_MODELS: Mapping[str, Model] = {known.name: Model(known.name) for known in _LISTED if known.images is False}
 # Instructions of a session whose client sends none: a manner for a model, no limit that the user has set.
-INSTRUCTIONS = (
-    "You are the practice voice of rtnb. You run on this computer, without a language model. "
-    "Be friendly, answer in a sentence or two, and call a function where one fits."
-)
+INSTRUCTIONS = "You are the practice voice of rtnb. You run on this computer, without a language model. "
+INSTRUCTIONS += "Be friendly, answer in a sentence or two, and call a function where one fits."
 
 
 def _vad(kind: str, name: str, model: Model | None) -> dict[str, Any]:
@@ -122,13 +118,15 @@ def update(
     silent = {name: checked.pop(name) for name in ("reasoning", "parallel_tool_calls") if name in checked}
     if checked.get("model", merged.get("model")) != merged.get("model"):
         message = "The model of a session cannot be changed after it has been created."  # unconfirmed wording
-        raise ApiError(message, code="invalid_parameter", param="session.model")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.model")
     if silent.get("reasoning") and model is not None and not model.second_generation:
         message = f"Unsupported parameter: 'session.reasoning' is not supported with the '{model.name}' model."
-        raise ApiError(message, code="unsupported_parameter", param="session.reasoning")  # unconfirmed wording
+        raise api_errors.ApiError(
+            message, code="unsupported_parameter", param="session.reasoning"
+        )  # unconfirmed wording
     if merged.get("tracing") is not None and checked.get("tracing", merged["tracing"]) != merged["tracing"]:
         message = "Tracing cannot be changed once it is enabled."  # SDK: immutable once enabled; wording unconfirmed
-        raise ApiError(message, code="invalid_parameter", param="session.tracing")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.tracing")
     audio = checked.pop("audio", {})
     output = audio.get("output", {})
     check_voice(output.get("voice"), merged, locked=voice_locked, where="session")
@@ -147,7 +145,7 @@ _TYPED = tagged({"realtime": anything, "transcription": anything})
 def _check_type(patch: Any, kind: str) -> None:
     if _TYPED(patch, "session")["type"] != kind:
         message = f"Passing a {patch['type']} session update event to a {kind} session is not allowed."
-        raise ApiError(message, code="invalid_parameter", param="session.type")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.type")
 
 
 def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: str) -> None:
@@ -158,7 +156,7 @@ def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: 
     """
     if voice is not None and locked and voice != session["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
-        raise ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
+        raise api_errors.ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
 
 
 def _check_choice(session: Mapping[str, Any]) -> None:
@@ -167,7 +165,7 @@ def _check_choice(session: Mapping[str, Any]) -> None:
         return
     if chosen["name"] not in [tool.get("name") for tool in session["tools"]]:
         message = f"Tool choice 'function' named '{chosen['name']}' not found in 'tools'."  # unconfirmed wording
-        raise ApiError(message, code="invalid_value", param="session.tool_choice")
+        raise api_errors.ApiError(message, code="invalid_value", param="session.tool_choice")
 
 
 def filled_format(name: str) -> dict[str, Any]:
@@ -201,7 +199,7 @@ def _check_transcription(audio_input: Mapping[str, Any], kind: str) -> None:
     model = transcription["model"]
     if model == "gpt-realtime-whisper" and transcription["prompt"]:
         message = "Prompt is not supported for gpt-realtime-whisper."  # SDK: no prompt with it; wording unconfirmed
-        raise ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
     if kind == "transcription" and model in STREAMING_TRANSCRIPTION and audio_input["turn_detection"] is not None:
         message = f"Turn detection is not supported for {model}; set turn_detection to null and commit manually."
-        raise ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")
