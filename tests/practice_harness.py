@@ -159,21 +159,22 @@ class Harness:
         if isinstance(asked, Detect):
             if asked.first:
                 self._detector = canned().vad()
-            return list(session.detected(self._detector.feed(asked.pcm), now))
+            return list(session.take(now, session.detected, self._detector.feed(asked.pcm)))
         if isinstance(asked, Transcribe):
-            return list(session.transcribed(asked.job, self._heard(asked.wants), now))
+            return list(session.take(now, session.transcribed, asked.job, self._heard(asked.wants)))
         if isinstance(asked, TranscribeStream):
             if asked.last:
-                return list(session.transcribed(asked.job, self._heard(), now))
-            return list(session.partly_transcribed(asked.job, self.partials.pop(0), now)) if self.partials else []
+                return list(session.take(now, session.transcribed, asked.job, self._heard()))
+            partly = session.partly_transcribed
+            return list(session.take(now, partly, asked.job, self.partials.pop(0))) if self.partials else []
         if isinstance(asked, Respond):
             pieces = [*self.answers, None]
-            return [output for piece in pieces for output in session.responded(asked.job, piece, now)]
+            return [output for piece in pieces for output in session.take(now, session.responded, asked.job, piece)]
         if isinstance(asked, Speak):
             if isinstance(self.speech, BaseException):
-                return list(session.spoke(asked.job, self.speech, now))
-            first = list(session.spoke(asked.job, self.speech, now))
-            return first + list(session.spoke(asked.job, None, now))
+                return list(session.take(now, session.spoke, asked.job, self.speech))
+            first = list(session.take(now, session.spoke, asked.job, self.speech))
+            return first + list(session.take(now, session.spoke, asked.job, None))
         assert isinstance(asked, Stop)
         return []
 

@@ -23,6 +23,9 @@ class Machine:
     def open(self, now: float) -> list[Effect]:
         return []
 
+    def take(self, now: float, act: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
+        return act(*args, now)
+
     def spoke(self, job: str, piece: int, now: float) -> list[Effect]:
         self.notes.append(piece)
         until = time.perf_counter() + self._work_seconds
@@ -71,7 +74,7 @@ def begin(machine: Machine) -> tuple[ServerSession, Workers, Outlet]:
 
     live = ServerSession(machine, workers)
     outlet = Outlet()
-    live.senders.append(outlet)  # type: ignore[arg-type]
+    live.senders.append(outlet.send)
     return live, made[0], outlet
 
 

@@ -353,7 +353,7 @@ def test_with_tools_only_the_first_sentence_waits_for_what_follows() -> None:
         return list(dict.fromkeys(asked.text for asked in harness.effects if isinstance(asked, Speak)))
 
     def answer(piece: Answer | None) -> None:
-        harness._take(harness.session.responded(respond.job, piece, harness.now))
+        harness._take(harness.session.take(harness.now, harness.session.responded, respond.job, piece))
 
     answer(Text("One."))
     assert spoken_of() == []  # a call may follow, and then this is commentary

@@ -54,7 +54,8 @@ def test_a_streaming_recogniser_that_breaks_is_replaced_at_the_commit() -> None:
     harness.update(audio={"input": {"transcription": {"model": "gpt-realtime-whisper"}}})
     harness.append(SPEECH[:9_600])
     stream = harness.effect(TranscribeStream)
-    assert harness.session.transcribed(stream.job, RuntimeError("broken"), harness.now) == []
+    broken = RuntimeError("broken")
+    assert harness.session.take(harness.now, harness.session.transcribed, stream.job, broken) == []
     harness.send("input_audio_buffer.commit")
     assert harness.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
 

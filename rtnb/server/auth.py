@@ -19,8 +19,7 @@ class Rejected(Exception):
 
     def __init__(self, problem: ApiError, close_code: int) -> None:
         super().__init__(problem.message)
-        self.problem = problem
-        self.close_code = close_code
+        self.problem, self.close_code = problem, close_code
 
     @property
     def reason(self) -> str:
@@ -79,10 +78,8 @@ class Auth:
             return session
         right = hmac.compare_digest(key.encode(), wanted.encode()) if wanted is not None else not key.startswith("ek_")
         if not right:
-            message = (
-                f"Incorrect API key provided: {_masked(key)}. "
-                "You can find your API key at https://platform.openai.com/account/api-keys."
-            )
+            message = f"Incorrect API key provided: {_masked(key)}. "
+            message += "You can find your API key at https://platform.openai.com/account/api-keys."
             raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
         return None
 

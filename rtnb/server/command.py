@@ -111,13 +111,10 @@ def main(args: argparse.Namespace) -> int:
 @contextmanager
 def _in_a_file(certificate: str) -> Iterator[str]:
     """Write the certificate into a file for as long as it is good, and yield its path; "" for none."""
-    if not certificate:
-        yield ""
-        return
     with tempfile.TemporaryDirectory(prefix="rtnb-practice-") as directory:
         path = Path(directory) / "certificate.pem"
         path.write_text(certificate, encoding="ascii")
-        yield str(path)
+        yield str(path) if certificate else ""
 
 
 def _with(variables: Mapping[str, str], command: str) -> str:

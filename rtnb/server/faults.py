@@ -7,6 +7,7 @@ on their way out (`FaultInjector`). Both are pure: times in, times out, chance o
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -35,27 +36,20 @@ def _between(numbers: list[str], least: float, most: float, convert: Callable[[s
     return number
 
 
-def _count(numbers: list[str]) -> int:
-    return int(_between(numbers, 1, math.inf))
+_count = functools.partial(_between, least=1, most=math.inf)
+_seconds = functools.partial(_between, least=0, most=86_400, convert=float)
+_status = functools.partial(_between, least=400, most=599)
 
 
 def _which(numbers: list[str]) -> int:
-    return _count(numbers) if numbers else 0
-
-
-def _seconds(numbers: list[str]) -> float:
-    return float(_between(numbers, 0, 86_400, float))
-
-
-def _status(numbers: list[str]) -> int:
-    return int(_between(numbers, 400, 599))
+    return int(_count(numbers)) if numbers else 0
 
 
 def _close(numbers: list[str]) -> tuple[int, int]:
     code = int(_between(numbers[:1], 1000, 4999))
     if code in (1004, 1005, 1006, 1015):  # none of them may be sent (RFC 6455, section 7.4.1)
         raise ValueError
-    return code, _count(numbers[1:] or ["1"])
+    return code, int(_count(numbers[1:] or ["1"]))
 
 
 _SENTENCES = {
@@ -63,16 +57,9 @@ _SENTENCES = {
     "rate_limit_exceeded": "Rate limit reached on requests per day (RPD): Limit 1000, Used 1000, Requested 1.",
     "server_error": "The server had an error while processing your request. Sorry about that!",
 }
-
-
-def _failure(kind: str, code: str | None) -> dict[str, Any]:
-    return {"type": kind, "code": code, "message": _SENTENCES[kind]}
-
-
 _FAILURES: Mapping[str, dict[str, Any]] = {
-    "quota": _failure("insufficient_quota", "insufficient_quota"),
-    "rate_limit": _failure("rate_limit_exceeded", "rate_limit_exceeded"),
-    "server_error": _failure("server_error", None),
+    name: {"type": kind, "code": None if kind == "server_error" else kind, "message": _SENTENCES[kind]}
+    for name, kind in zip(("quota", "rate_limit", "server_error"), _SENTENCES, strict=True)
 }
 
 
@@ -114,9 +101,6 @@ class Faults:
     refuse: int | None = _fault(_status, "refuse:STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
     invalid_key: bool = _fault(_flag, "the key is refused inside the socket (close 3000)", False)
 
-    def __bool__(self) -> bool:
-        return self != Faults()
-
     def merged(self, other: Faults) -> Faults:
         """Return these, with the other's wherever it has any."""
         changed = {f.name: getattr(other, f.name) for f in fields(self) if getattr(other, f.name) != f.default}
@@ -139,8 +123,8 @@ class Faults:
 
 
 _READERS = {f.name: f.metadata["read"] for f in fields(Faults)}
+# Every fault, and what it does.
 FAULTS: Mapping[str, str] = {f.name: f.metadata["what"] for f in fields(Faults)}
-"""Every fault, and what it does."""
 
 
 def read_faults(text: str) -> Faults:
@@ -156,15 +140,13 @@ def read_faults(text: str) -> Faults:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, *numbers = part.split(":")
         if name not in FAULTS:
-            raise InputError(
-                f"There is no fault {name!r}. These exist: {', '.join(FAULTS)}.", fault=name, known=tuple(FAULTS)
-            )
+            text = f"There is no fault {name!r}. These exist: {', '.join(FAULTS)}."
+            raise InputError(text, fault=name, known=tuple(FAULTS))
         try:
             found[name] = _READERS[name](numbers)
         except ValueError as error:
-            raise InputError(
-                f"The fault {part!r} cannot be read: {FAULTS[name]}. Write it like that.", fault=name
-            ) from error
+            text = f"The fault {part!r} cannot be read: {FAULTS[name]}. Write it like that."
+            raise InputError(text, fault=name) from error
     return Faults(**found)
 
 
@@ -180,8 +162,7 @@ class FaultInjector:
     """
 
     def __init__(self, faults: Faults, chance: random.Random) -> None:
-        self._faults = faults
-        self._chance = chance
+        self._faults, self._chance = faults, chance
         self._count = 0
         self._last_at = 0.0
         self._held: list[tuple[int, dict[str, Any]]] = []  # transcription events and how many others go first
@@ -218,15 +199,14 @@ class FaultInjector:
         text = orjson.dumps(event)
         if faults.malformed == self._count:
             text = text[: len(text) // 2]
-        frames: list[Outgoing] = [Frame(due, text)]
+        more: list[dict[str, Any]] = []
         if faults.unknown == self._count:
             event_id = f"event_unknown{self._count}"
-            event = {"type": "practice.unknown", "event_id": event_id, "note": "An unknown event."}
-            frames.append(Frame(due, orjson.dumps(event)))
+            more.append({"type": "practice.unknown", "event_id": event_id, "note": "An unknown event."})
         if faults.error == self._count:
             error = {**_FAILURES["server_error"], "param": None, "event_id": None}
-            event = {"type": "error", "event_id": f"event_fault{self._count}", "error": error}
-            frames.append(Frame(due, orjson.dumps(event)))
+            more.append({"type": "error", "event_id": f"event_fault{self._count}", "error": error})
+        frames: list[Outgoing] = [Frame(due, each) for each in (text, *map(orjson.dumps, more))]
         if faults.drop == self._count:
             frames.append(Drop(due))
             self._ended = True

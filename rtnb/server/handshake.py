@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from rtnb.server.auth import Rejected
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
+from rtnb.web.http import Request, offered_protocols
 
 _TRANSLATION_MODELS = ("gpt-realtime-translate",)
 
@@ -42,20 +43,12 @@ class Handshake:
 
 
 def read_handshake(
-    path: str,
-    headers: Mapping[str, str],
-    protocols: Iterable[str],
-    *,
-    session: dict[str, Any] | None,
-    beta: bool,
-    more_models: Iterable[str] = (),
+    request: Request, session: dict[str, Any] | None, *, beta: bool, more_models: Iterable[str]
 ) -> Handshake:
     """Decide what a handshake opens.
 
     Args:
-        path: The request target, with its query.
-        headers: The request's headers.
-        protocols: The subprotocols it offers.
+        request: The request.
         session: The settings of the `ek_` secret that it came with, or None.
         beta: Whether this server also speaks the Beta interface.
         more_models: Names served besides the known ones.
@@ -63,9 +56,10 @@ def read_handshake(
     Raises:
         Rejected: What the API refuses here, in its words.
     """
-    url = urlsplit(path)
+    url = urlsplit(request.path)
     query = dict(parse_qsl(url.query))
-    speaks_beta = "realtime=v1" in headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in protocols
+    protocols = offered_protocols(request.headers)
+    speaks_beta = "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in protocols
     if speaks_beta and not beta:
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         raise Rejected(ApiError(message, code="beta_api_shape_disabled"), 4000)
@@ -90,9 +84,8 @@ def read_handshake(
 
 def _no_model(name: str) -> Rejected:
     if not name:
-        message = (
-            "You must provide a model parameter, for example wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
-        )
+        example = "wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
+        message = f"You must provide a model parameter, for example {example}"
         return Rejected(ApiError(message, code="missing_model"), 4000)
     message = f'Model "{name}" is not supported in realtime mode.'
     return Rejected(ApiError(message, code="invalid_model"), 4000)

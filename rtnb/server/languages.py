@@ -5,6 +5,7 @@ Rules are enough here: the practice server has to pick a voice and a template, a
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections import Counter
@@ -20,8 +21,8 @@ def _column(key: str) -> dict[str, Any]:
     return {code: entries[key] for code, entries in _LANGUAGES.items() if key in entries}
 
 
+# Names of the languages: in English first, in the language itself, and in others.
 NAMES: dict[str, list[str]] = _column("names")
-"""Names of the languages: in English first, in the language itself, and in others."""
 _COMMON = {code: frozenset(words.split()) for code, words in _column("words").items()}
 _MARKS = _column("marks")
 _WRITTEN_LIKE = _column("script")
@@ -130,14 +131,9 @@ def gap(before: str, after: str) -> str:
 
 def together(texts: Iterable[str]) -> str:
     """Join sentences, with a space between them where their language has one."""
-    joined = ""
-    for text in texts:
-        joined += gap(joined, text) + text
-    return joined
+    return functools.reduce(lambda joined, text: joined + gap(joined, text) + text, texts, "")
 
 
 def closed(text: str) -> str:
     """Return a text with a mark at its end."""
-    if text[-1:] in ".!?。！？…":
-        return text
-    return text + ("。" if _UNSPACED.match(text[-1:]) else ".")
+    return text if text[-1:] in ".!?。！？…" else text + ("。" if _UNSPACED.match(text[-1:]) else ".")

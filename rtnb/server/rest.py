@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from rtnb.server.auth import Auth, Rejected, bearer
 from rtnb.server.protocol import beta as beta_interface
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.api_errors import ApiError, missing, wrong_type
+from rtnb.server.protocol.api_errors import ApiError, missing
 from rtnb.server.protocol.effects import Ids
-from rtnb.server.protocol.schema import anything, choice, integer, nullable, record, too_deep
+from rtnb.server.protocol.shapes import anything, choice, integer, mapping, nullable, record, too_deep
 from rtnb.web.http import Opening, Request, Response, api_error, response
 
 
@@ -43,16 +43,8 @@ def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bo
     return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
 
 
-_SECRET = record(
-    {
-        "expires_after": nullable(
-            record({"anchor": choice("created_at"), "seconds": integer(10, 7_200)})  # SDK: 10 to 7200, default 600
-        ),
-        "session": nullable(anything),
-    }
-)
-
-
+_EXPIRES = record(anchor=choice("created_at"), seconds=integer(10, 7_200))  # SDK: 10 to 7200, default 600
+_SECRET = record(expires_after=nullable(_EXPIRES), session=nullable(anything))
 _BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
 
 
@@ -82,9 +74,7 @@ def _client_secret(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
 
 def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     """Make the Beta's ephemeral secret: a flat session in, the same with a `client_secret` out."""
-    if not isinstance(asked, dict):
-        raise wrong_type("session", "an object", asked)
-    name = asked.get("model", "gpt-4o-realtime-preview")
+    name = mapping(asked, "session").get("model", "gpt-4o-realtime-preview")
     model = _model(settings.BETA_MODELS, name, "model")
     wanted, modalities, temperature = beta_interface.nested(asked | {"model": name}, ["text", "audio"], 0.8)
     session = _session("realtime", wanted, model, ids)

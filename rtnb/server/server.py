@@ -27,38 +27,32 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
     """Running practice server, on a thread and a loop of its own. Close it, or use it in a `with` or `async with`.
 
     Attributes:
+        port: Port it listens on.
+        asks_for_key: Whether clients need the server's own key; else any will do.
         certificate: The PEM certificate that clients must trust, where one was made on the spot; "" otherwise.
         warm: Done when the engines are loaded, which the first answer would otherwise wait for.
     """
 
     def __init__(self, config: ServerConfig, engines: Engines, *, certificate: str = "") -> None:
         self.certificate = certificate
-        self._config = config
-        self._engines = engines
+        self._config, self._engines = config, engines
         self._pool = _threads(4 + (os.cpu_count() or 1))
         self._server = Server(config, engines, self._pool)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
-        self._port = config.port  # until it listens
+        self.port = config.port  # until it listens
+        self.asks_for_key = config.key is not None
         ready: Future[int] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="rtnb-practice", daemon=True)
         self._thread.start()
         try:
-            self._port = ready.result()
+            self.port = ready.result()
         except OSError as error:
             self._pool.shutdown()
-            raise InputError(
-                f"The address {config.host}:{config.port} cannot be listened on: {error.strerror or error}. "
-                "Choose another port, or 0 for a free one.",
-                host=config.host,
-                port=config.port,
-            ) from error
+            text = f"The address {config.host}:{config.port} cannot be listened on: {error.strerror or error}. "
+            text += "Choose another port, or 0 for a free one."
+            raise InputError(text, host=config.host, port=config.port) from error
         self.warm = self._pool.submit(engines.warm_up)
-
-    @property
-    def port(self) -> int:
-        """Port it listens on."""
-        return self._port
 
     @property
     def url(self) -> str:
@@ -75,12 +69,7 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
         host = self._config.host
         # Listening everywhere is no address to go to: on this computer it is the loopback.
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-        return f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
-
-    @property
-    def asks_for_key(self) -> bool:
-        """Return whether clients need the server's own key; else any will do."""
-        return self._config.key is not None
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
 
     @property
     def engines(self) -> dict[str, str]:
@@ -226,11 +215,8 @@ def start(
     address = hosts[0]
     pages = [allow_origins] if isinstance(allow_origins, str) else allow_origins
     if not is_loopback(address) and not (held and held()):
-        raise InputError(
-            f"The address {address} can be reached from other computers, and no key protects the server. "
-            "Give a key, or listen on 127.0.0.1.",
-            host=address,
-        )
+        text = f"The address {address} can be reached from other computers, and no key protects the server. "
+        raise InputError(text + "Give a key, or listen on 127.0.0.1.", host=address)
     if not 0 <= pace <= 10_000:
         raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
     if session_seconds <= 0:

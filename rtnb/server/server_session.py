@@ -10,33 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from rtnb.server.engines.workers import Workers
-from rtnb.server.faults import FaultInjector
 from rtnb.server.protocol.effects import Close, Effect, Send
 from rtnb.web.connection import TURN_SECONDS
-from rtnb.web.send_queue import SendQueue
 
 _SENT = (Send, Close)  # as a tuple: `Send | Close` would be made anew for every event
-
-
-class EventSender:
-    """Way of a session's events to one client.
-
-    Args:
-        queue: The client's send queue.
-        faults: What goes wrong on the way.
-    """
-
-    def __init__(self, queue: SendQueue, faults: FaultInjector) -> None:
-        self._queue = queue
-        self._faults = faults
-
-    def send(self, outputs: list[Send | Close]) -> None:
-        """Send outputs of the state machine."""
-        self._queue.send([frame for output in outputs for frame in self._faults.frames(output)])
-
-    async def finish(self) -> None:
-        """Send no more: the connection has ended."""
-        await self._queue.finish()
 
 
 class ServerSession:
@@ -45,11 +22,14 @@ class ServerSession:
     Args:
         script: The state machine: `RealtimeSession`, `BetaSession` or `TranslationSession`.
         workers: Makes the workers, given the function that their answers go to.
+
+    Attributes:
+        senders: What sends outputs of the state machine to one client each.
     """
 
     def __init__(self, script: Any, workers: Callable[[Callable[..., None]], Workers]) -> None:
         self.script = script
-        self.senders: list[EventSender] = []
+        self.senders: list[Callable[[list[Send | Close]], None]] = []
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
@@ -94,7 +74,7 @@ class ServerSession:
         for done, (method, args) in enumerate(answers, 1):
             if self._over:
                 return
-            self._absorb(getattr(self.script, method)(*args, self._loop.time()))
+            self._absorb(self.script.take(self._loop.time(), getattr(self.script, method), *args))
             if time.perf_counter() > turn_ends and done < len(answers):
                 with self._lock:
                     self._answers[:0] = answers[done:]
@@ -108,8 +88,8 @@ class ServerSession:
     def _absorb(self, outputs: list[Effect]) -> None:
         sent = [output for output in outputs if isinstance(output, _SENT)]
         if sent:
-            for sender in self.senders:
-                sender.send(sent)
+            for send in self.senders:
+                send(sent)
         for output in outputs:
             if not isinstance(output, _SENT):
                 self._workers.submit(output)

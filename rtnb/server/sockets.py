@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
 import itertools
 import logging
 import random
@@ -19,26 +17,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
+
 from rtnb.audio import pcm
 from rtnb.errors import InputError
 from rtnb.server import rest
 from rtnb.server.auth import Auth, Rejected, bearer
 from rtnb.server.engines.engines import Engines
 from rtnb.server.engines.workers import Workers
-from rtnb.server.event_writer import EventWriter
+from rtnb.server.event_writer import Write, written_down
 from rtnb.server.faults import FaultInjector, Faults, read_faults
 from rtnb.server.handshake import Handshake, read_handshake
+from rtnb.server.protocol import beta, realtime, translations
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.beta import BetaSession
 from rtnb.server.protocol.effects import Close, Ids, Send
-from rtnb.server.protocol.realtime import RealtimeSession
 from rtnb.server.protocol.session import Options
-from rtnb.server.protocol.translations import TranslationSession
-from rtnb.server.server_session import EventSender, ServerSession
+from rtnb.server.server_session import ServerSession
 from rtnb.web.connection import Connection
 from rtnb.web.http import Request, Response, offered_protocols
 from rtnb.web.origins import OriginCheck, cross_origin
-from rtnb.web.send_queue import SendQueue
+from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
 _PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
@@ -92,9 +90,7 @@ class Server:
     """
 
     def __init__(self, config: ServerConfig, engines: Engines, pool: ThreadPoolExecutor) -> None:
-        self._config = config
-        self._engines = engines
-        self._pool = pool
+        self._config, self._engines, self._pool = config, engines, pool
         self._auth = Auth(config.key)
         self._numbers = itertools.count(1)
         self.sessions: dict[str, ServerSession] = {}
@@ -150,16 +146,9 @@ class Server:
             faults = self._faults(request.path)
         except InputError as error:
             raise Rejected(ApiError(str(error), code="invalid_value", param="fault"), 4000) from error
-        protocols = offered_protocols(request.headers)
-        session = self._auth.check(bearer(request.headers, protocols), refuse_all=faults.invalid_key)
-        handshake = read_handshake(
-            request.path,
-            request.headers,
-            protocols,
-            session=session,
-            beta=self._config.beta,
-            more_models=self._config.models,
-        )
+        key = bearer(request.headers, offered_protocols(request.headers))
+        session = self._auth.check(key, refuse_all=faults.invalid_key)
+        handshake = read_handshake(request, session, beta=self._config.beta, more_models=self._config.models)
         return handshake, faults
 
     # ------------------------------------------------------------------ the session
@@ -171,28 +160,31 @@ class Server:
             seed = handshake.query.get("seed") or self._config.seed
             chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
             with self._session(connection.request, handshake, faults, chance) as (session, write):
-                queue = SendQueue(connection, on_send=functools.partial(write, "server"), log=_log)
-                sender = EventSender(queue, FaultInjector(faults, chance))
+                queue = SendQueue(connection, on_send=lambda text: write("server", text), log=_log)
+                injector = FaultInjector(faults, chance)
+
+                def send(outputs: list[Send | Close]) -> None:
+                    queue.send([frame for output in outputs for frame in injector.frames(output)])
 
                 def take(frame: str | bytes) -> None:
                     write("client", frame)
                     session.take(frame)
 
-                session.senders.append(sender)
+                session.senders.append(send)
                 try:
                     if handshake.kind != "sideband":
                         session.begin()
                     await connection.listen(take)
                 finally:
-                    session.senders.remove(sender)
-                    await sender.finish()
+                    session.senders.remove(send)
+                    await queue.finish()
         except Rejected as refusal:
             await _reject(connection, refusal)
 
     @contextmanager
     def _session(
         self, request: Request, handshake: Handshake, faults: Faults, chance: random.Random
-    ) -> Iterator[tuple[ServerSession, Callable[[str, str | bytes], None]]]:
+    ) -> Iterator[tuple[ServerSession, Write]]:
         """Make the session of a connection, or find the one that it joins; with it, what writes its events down."""
         if handshake.kind == "sideband":
             yield self._of_call(handshake.call_id), lambda sender, frame: None
@@ -205,15 +197,16 @@ class Server:
         session_id = script.settings["id"]
         engines = _failing(self._engines, faults)
         session = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
-        with self._writer(session_id, request) as write:
+        keys = [self._config.key or "", bearer(request.headers, offered_protocols(request.headers))]
+        with written_down(self._config.record, session_id, keys) as write:
             self.sessions[session_id] = session
             try:
                 yield session, write
             finally:
                 session.end()
                 del self.sessions[session_id]
-                for sideband in session.senders:  # they end with their call
-                    sideband.send([Close(0.0, 1000, "")])
+                for send_to_sideband in session.senders:  # they end with their call
+                    send_to_sideband([Close(0.0, 1000, "")])
 
     def _of_call(self, call_id: str) -> ServerSession:
         """Find the session that `?call_id=` names: `rtc_` and its own 21 characters, or its id itself."""
@@ -224,22 +217,12 @@ class Server:
             raise Rejected(ApiError(message, code="call_not_found", param="call_id"), 4000)
         return session
 
-    @contextmanager
-    def _writer(self, session_id: str, request: Request) -> Iterator[Callable[[str, str | bytes], None]]:
-        """Open the file of a session's events, where they are to be written down."""
-        if self._config.record is None:
-            yield lambda sender, frame: None
-            return
-        keys = [self._config.key or "", bearer(request.headers, offered_protocols(request.headers))]
-        with contextlib.closing(EventWriter(self._config.record, session_id, keys)) as writer:
-            yield writer.write
-
     def _script(self, handshake: Handshake, faults: Faults, ids: Ids) -> Any:
         common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}
         common["options"] = faults.options(self._config.options)
         if handshake.kind == "translation":
-            return TranslationSession(ids, model_name=handshake.model_name, **common)
-        kind = BetaSession if handshake.beta else RealtimeSession
+            return translations.TranslationSession(ids, model_name=handshake.model_name, **common)
+        kind = beta.BetaSession if handshake.beta else realtime.RealtimeSession
         return kind(ids, kind=handshake.kind, model=handshake.model, preset=handshake.session, **common)
 
 
@@ -247,10 +230,10 @@ async def _reject(connection: Connection, refusal: Rejected) -> None:
     now = asyncio.get_running_loop().time()
     event_id = Ids(random.Random()).new("event")
     event = {"type": "error", "event_id": event_id, "error": refusal.problem.error()}
-    sender = EventSender(SendQueue(connection, log=_log), FaultInjector(Faults(), random.Random()))
-    sender.send([Send(now, event), Close(now, refusal.close_code, refusal.reason)])
+    queue = SendQueue(connection, log=_log)
+    queue.send([Frame(now, orjson.dumps(event)), CloseFrame(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
-    await sender.finish()
+    await queue.finish()
 
 
 def _failing(engines: Engines, faults: Faults) -> Engines:

@@ -49,11 +49,9 @@ def read_opening(data: bytes) -> Opening | None:
         return Opening(data)
     head, blank, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
-    lengths = [
-        int(value)
-        for name, _, value in (line.partition(b":") for line in lines)
-        if name.strip().lower() == b"content-length" and value.strip().isdigit()
-    ]
+    fields = (line.partition(b":") for line in lines)
+    values = [value.strip() for name, _, value in fields if name.strip().lower() == b"content-length"]
+    lengths = [int(value) for value in values if value.isdigit()]
     length = lengths[-1] if blank and lengths else 0
     if length > _BODY_LIMIT or (not blank and len(head) > _HEAD_LIMIT):
         raise ValueError("the request is too long")

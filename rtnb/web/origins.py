@@ -50,11 +50,9 @@ class OriginCheck:
         self._remedy = remedy or "Start the server with --allow-origin {origin}."
         let_in = {origin: _place(origin.removesuffix("/")) for origin in pages}
         for origin in (name for name, place in let_in.items() if place is None):
-            raise InputError(
-                f"Your allow_origins has {origin!r}, which is no origin. Give how a page's address begins, for example "
-                "http://localhost:3000.",
-                origin=origin,
-            )
+            text = f"Your allow_origins has {origin!r}, which is no origin. "
+            text += "Give how a page's address begins, for example http://localhost:3000."
+            raise InputError(text, origin=origin)
         self._let_in = set(let_in.values())
 
     def refusal(self, request: Request, port: int) -> Response | None:

@@ -70,8 +70,7 @@ class SendQueue:
         on_send: Callable[[bytes], None] = lambda text: None,
         log: logging.Logger | None = None,
     ) -> None:
-        self._connection = connection
-        self._on_send = on_send
+        self._connection, self._on_send = connection, on_send
         self._log = log or logging.getLogger("rtnb.web")
         self._waiting: list[tuple[float, int, Outgoing]] = []  # a heap
         self._count = itertools.count()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, serve
 
 from rtnb.errors import mask_record
 from rtnb.web.connection import Connection
@@ -56,16 +56,11 @@ async def listen(
         OSError: The address cannot be listened on.
     """
 
-    async def connected(connection: ServerConnection) -> None:
-        assert isinstance(connection, Connection)
-        await handle(connection)
-
-    def admit(connection: ServerConnection, request: Request) -> Response | None:
-        assert isinstance(connection, Connection)
+    def admit(connection: Any, request: Request) -> Response | None:
         return origin_check.refusal(request, connection.local_address[1]) or answer(connection, request)
 
     server = await serve(
-        connected,
+        cast(Any, handle),  # of our class, see below
         host,
         port,
         ssl=tls,

@@ -25,10 +25,8 @@ def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        raise InputError(
-            f"The certificate {certificate} cannot be used: {error}. Give a PEM certificate and its PEM key.",
-            path=str(certificate),
-        ) from error
+        text = f"The certificate {certificate} cannot be used: {error}. Give a PEM certificate and its PEM key."
+        raise InputError(text, path=str(certificate)) from error
     return context
 
 
@@ -50,14 +48,12 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.x509.oid import NameOID
     except ImportError as error:
-        raise InputError(
-            "The package cryptography, which makes certificates, is not installed. "
-            "Run: pip install cryptography, or give --tls-cert and --tls-key."
-        ) from error
+        text = "The package cryptography, which makes certificates, is not installed. "
+        raise InputError(text + "Run: pip install cryptography, or give --tls-cert and --tls-key.") from error
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
-    addresses = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]
-    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, addresses)]
+    loopback = map(ipaddress.ip_address, ("127.0.0.1", "::1"))
+    names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, loopback)]
     try:
         names.append(x509.IPAddress(ipaddress.ip_address(host)))
     except ValueError:
@@ -81,10 +77,9 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         .add_extension(issuer, critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    in_pem = serialization.Encoding.PEM
+    pem = certificate.public_bytes(in_pem)
+    secret = key.private_bytes(in_pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     # The ssl module reads a key from a file only; it is gone again at once.
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "pair.pem"

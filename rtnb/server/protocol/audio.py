@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 
-BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000
 _G711_RATE_HZ = 8_000
 
 
@@ -21,16 +21,11 @@ def bytes_per_ms(format: dict[str, Any]) -> int:
 @cache
 def _loudness(law: str) -> np.ndarray:
     """Return the 256 values that a G.711 byte stands for (ITU-T G.711), as int16."""
-    code = np.arange(256)
-    if law == "audio/pcmu":
-        code = ~code & 0xFF
-        size = ((((code & 0x0F) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84
-        return np.where(code & 0x80, -size, size).astype(np.int16)
-    code = code ^ 0x55
-    power = (code >> 4) & 7
-    size = ((code & 0x0F) << 4) + np.where(power, 0x108, 8)
-    size = size << np.maximum(power - 1, 0)
-    return np.where(code & 0x80, size, -size).astype(np.int16)
+    import soundfile
+
+    every_byte, subtype = io.BytesIO(bytes(range(256))), {"audio/pcmu": "ULAW", "audio/pcma": "ALAW"}[law]
+    raw = {"format": "RAW", "subtype": subtype, "samplerate": _G711_RATE_HZ, "channels": 1}
+    return np.asarray(soundfile.read(every_byte, dtype="int16", **raw)[0])
 
 
 @cache
@@ -53,10 +48,8 @@ class Decoder:
     def feed(self, encoded: bytes, *, last: bool = False) -> bytes:
         """Decode the next piece; `last` returns what the resampler still holds, too."""
         if self._resampler is None:
-            if not self._half and not len(encoded) % BYTES_PER_SAMPLE:
-                return encoded  # without a copy: this is the ordinary case
             encoded = self._half + encoded
-            whole = whole_samples(encoded)
+            whole = whole_samples(encoded)  # without a copy where no half sample is about: the ordinary case
             self._half = encoded[len(whole) :]
             return whole
         samples = _loudness(self._law)[np.frombuffer(encoded, np.uint8)]
@@ -120,10 +113,6 @@ class PcmBuffer:
         self._pcm += pcm
         self.ms += len(encoded) / bytes_per_ms(self._format)
         return pcm
-
-    def all(self) -> bytes:
-        """Return a copy of everything that is here."""
-        return bytes(self._pcm)
 
     def between(self, start: int, end: int) -> bytes:
         """Return a copy of the audio between two positions, as far as it is still here."""

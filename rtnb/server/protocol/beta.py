@@ -13,11 +13,10 @@ from typing import Any
 
 from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, BETA_NAMES
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Effect, Send
 from rtnb.server.protocol.realtime import RealtimeSession
-from rtnb.server.protocol.schema import number
 from rtnb.server.protocol.settings import BETA_MODELS, filled_format
+from rtnb.server.protocol.shapes import number
 
 _NOT_IN_BETA = {"conversation.item.done", "input_audio_buffer.timeout_triggered"}
 _FORMATS = {name: filled_format(format) for format, name in BETA_FORMATS.items()}
@@ -38,21 +37,11 @@ _SESSION_FIELDS = {
     "tools": "tools",
     "tracing": "tracing",
 }
+_SESSION_ALONE = ("audio.input.", "audio.output.speed", "temperature", "tracing")
 # `response.create` has the output side only.
 _RESPONSE_FIELDS = {
     **{name: name for name in ("conversation", "metadata", "input", "max_output_tokens")},
-    **{
-        name: _SESSION_FIELDS[name]
-        for name in (
-            "modalities",
-            "instructions",
-            "tools",
-            "tool_choice",
-            "max_response_output_tokens",
-            "voice",
-            "output_audio_format",
-        )
-    },
+    **{name: place for name, place in _SESSION_FIELDS.items() if not place.startswith(_SESSION_ALONE)},
 }
 _CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
@@ -145,10 +134,8 @@ def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) 
     fields = {name: functools.reduce(operator.getitem, place, known) for name, place in places.items()}
     vad = fields["turn_detection"]
     return {
-        "id": session["id"],
-        "object": "realtime.session",
-        "expires_at": session["expires_at"],
-        "model": session["model"],
+        **{"id": session["id"], "object": "realtime.session"},
+        **{name: session[name] for name in ("expires_at", "model")},
         **fields,
         "modalities": modalities,
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
@@ -199,9 +186,7 @@ def _without_images(tokens: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _temperature(value: Any) -> float:
-    if value is None:
-        return 0.8
-    return float(number(0.6, 1.2)(value, "session.temperature"))
+    return 0.8 if value is None else float(number(0.6, 1.2)(value, "session.temperature"))
 
 
 def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[str]:
@@ -210,7 +195,7 @@ def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[s
         return now
     if not isinstance(wanted, list) or sorted(map(str, wanted)) not in (["audio", "text"], ["text"]):
         message = f"Invalid modalities: {wanted}. Supported combinations are: ['text'] and ['audio', 'text']."
-        raise ApiError(message, code="invalid_value", param=f"{where}.modalities")
+        raise api_errors.ApiError(message, code="invalid_value", param=f"{where}.modalities")
     return list(wanted)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
+from rtnb.server.protocol.audio import PcmBuffer
 from rtnb.server.protocol.effects import Detect, Transcript
 from rtnb.server.protocol.item_events import ItemEvents
 from rtnb.server.protocol.responses import Responses
@@ -31,10 +32,7 @@ class InputAudioBuffer:
     """
 
     def __init__(self, session: Session, transcripts: Transcripts, items: ItemEvents, responses: Responses) -> None:
-        self._session = session
-        self._transcripts = transcripts
-        self._items = items
-        self._responses = responses
+        self._session, self._transcripts, self._items, self._responses = session, transcripts, items, responses
         self._buffer = PcmBuffer(self._session.audio_input["format"])
         self._turns: Turns | None = None
         self._speech_item: str | None = None
@@ -51,8 +49,7 @@ class InputAudioBuffer:
         """Adapt to an update of the session."""
         self._buffer.use(self._session.audio_input["format"])
         if self._session.audio_input["turn_detection"] is None:
-            self._turns = None
-            self._speech_item = None
+            self._turns = self._speech_item = None
             self._transcripts.forget_ahead()
             self._transcripts.drop()
 
@@ -70,7 +67,7 @@ class InputAudioBuffer:
             self._detect(pcm)
             return
         if not self._transcripts.feed(pcm) and self._transcripts.streams:
-            self._transcripts.begin(self._buffer.all())
+            self._transcripts.begin(self._buffer.between(0, self._buffer.end))
         self._fed = self._buffer.end
 
     def commit(self, event: dict[str, Any]) -> None:
@@ -81,10 +78,8 @@ class InputAudioBuffer:
         """
         ms = self._buffer.ms
         if ms < _COMMIT_MINIMUM_MS:
-            message = (
-                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
-                f"but buffer only has {ms:.2f}ms of audio."
-            )
+            message = "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+            message += f"but buffer only has {ms:.2f}ms of audio."
             raise ApiError(message, code="input_audio_buffer_commit_empty")
         item_id = self._speech_item or self._transcripts.streaming_item_id
         self._feed(self._buffer.end)
@@ -156,8 +151,7 @@ class InputAudioBuffer:
 
     def _started(self, started: Started, turns: Turns) -> None:
         self._speech_item = self._session.ids.new("item")
-        self._idle_from_ms = None
-        self._reply_played_at = None
+        self._idle_from_ms = self._reply_played_at = None
         start_ms = started.audio_start_ms
         self._session.send("input_audio_buffer.speech_started", audio_start_ms=start_ms, item_id=self._speech_item)
         if self._transcripts.streams:
@@ -190,22 +184,18 @@ class InputAudioBuffer:
 
     def _look_at_idle(self, turns: Turns) -> None:
         """Prompt the model once enough silent audio has come after the last reply was played."""
-        if self._reply_played_at is None or self._session.now < self._reply_played_at:
-            return
         limit_ms = self._session.audio_input["turn_detection"].get("idle_timeout_ms")
-        if not limit_ms:
+        if not limit_ms or self._reply_played_at is None or self._session.now < self._reply_played_at:
             return
         if self._idle_from_ms is None:
             self._idle_from_ms = turns.now_ms - FRAME_MS
         start_ms, end_ms = self._idle_from_ms, turns.now_ms
         if end_ms - start_ms < limit_ms:
             return
-        self._idle_from_ms = None
-        self._reply_played_at = None
+        self._idle_from_ms = self._reply_played_at = None
         item_id = self._session.ids.new("item")
-        self._session.send(
-            "input_audio_buffer.timeout_triggered", audio_start_ms=start_ms, audio_end_ms=end_ms, item_id=item_id
-        )
+        silence = {"audio_start_ms": start_ms, "audio_end_ms": end_ms}
+        self._session.send("input_audio_buffer.timeout_triggered", **silence, item_id=item_id)
         self._items.add_idle_prompt()
         self._commit_between(start_ms, end_ms, item_id)
         self._responses.begin({})
@@ -213,6 +203,5 @@ class InputAudioBuffer:
     def _forget_turn(self) -> None:
         if self._turns is not None:
             self._turns.ignore_until(-(-self._buffer.end // FRAME_BYTES))
-        self._speech_item = None
-        self._idle_from_ms = None
+        self._speech_item = self._idle_from_ms = None
         self._transcripts.forget_ahead()

@@ -7,19 +7,17 @@ from typing import Any
 
 import pybase64
 
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol.api_errors import ApiError, out_of_bounds
-from rtnb.server.protocol.audio import BYTES_PER_MS
 from rtnb.server.protocol.items import Item, message, read_item
-from rtnb.server.protocol.schema import Required, anything, record, string
 from rtnb.server.protocol.session import Session
+from rtnb.server.protocol.shapes import Required, anything, record, string
 from rtnb.server.protocol.transcripts import Transcripts
 
-_IDLE_PROMPT = (
-    "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer them; "
-    "if not, take up the last topic again or ask whether they are still there."
-)
-"""The system's message at the idle timeout (the real server's own words are longer and say the same)."""
-_REFERENCE = record({"type": anything, "id": Required(string())})
+# The system's message at the idle timeout (the real server's own words are longer and say the same).
+_IDLE_PROMPT = "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer "
+_IDLE_PROMPT += "them; if not, take up the last topic again or ask whether they are still there."
+_REFERENCE = record(type=anything, id=Required(string()))
 
 
 class ItemEvents:
@@ -73,12 +71,12 @@ class ItemEvents:
     def truncate(self, event: dict[str, Any]) -> None:
         """Cut the assistant's audio where the client stopped playing it."""
         item = self._find(event["item_id"], "truncate", "truncating")
-        end_ms, content_index = event["audio_end_ms"], event["content_index"]
+        end_ms = event["audio_end_ms"]
         if not item.is_assistant_audio:
             # The sentence is reported, the code is not known.
             raise ApiError("Only model output audio messages can be truncated", code="invalid_value", param="item_id")
-        if content_index != 0:
-            raise out_of_bounds("content_index", 0, content_index)
+        if event["content_index"] != 0:
+            raise out_of_bounds("content_index", 0, event["content_index"])
         held_ms = int(item.audio_ms)
         if end_ms > held_ms:
             text = f"Audio content of {held_ms}ms is already shorter than {end_ms}ms"  # reported
@@ -89,9 +87,7 @@ class ItemEvents:
         for part in item.shown["content"]:
             part["transcript"] = ""  # SDK docstring: the server's transcript of it is removed
         self._conversation.count_audio()
-        self._session.send(
-            "conversation.item.truncated", item_id=item.id, content_index=content_index, audio_end_ms=end_ms
-        )
+        self._session.send("conversation.item.truncated", item_id=item.id, content_index=0, audio_end_ms=end_ms)
 
     def delete(self, event: dict[str, Any]) -> None:
         """Remove an item."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.schema import Check, Required, Shape, anything, array, choice, nullable, string, tagged
+from rtnb.server.protocol.shapes import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024
@@ -92,11 +92,6 @@ class Conversation:
         """Return the item of that id, or None."""
         return self._items.get(item_id)
 
-    @property
-    def last_id(self) -> str | None:
-        """Id of the last item; None while there is none."""
-        return self._order[-1] if self._order else None
-
     def previous_of(self, item_id: str) -> str | None:
         """Return the id of the item before it; None for the first one."""
         index = self._order.index(item_id)
@@ -155,10 +150,7 @@ def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
 
 
 _TEXT: dict[str, Check] = {"text": Required(string())}
-_IMAGE: dict[str, Check] = {
-    "image_url": Required(string(math.inf)),
-    "detail": nullable(choice("auto", "low", "high")),
-}
+_IMAGE: dict[str, Check] = {"image_url": Required(string(math.inf)), "detail": nullable(choice("auto", "low", "high"))}
 _AUDIO: dict[str, Check] = {"audio": Required(string(math.inf)), "transcript": nullable(string())}
 _PARTS: dict[str, dict[str, Shape]] = {
     "system": {"input_text": _TEXT},
@@ -176,14 +168,12 @@ def _item(**fields: Check) -> dict[str, Check]:
 _ROLES = {
     role: _item(type=anything, content=Required(array(tagged(parts))), phase=anything) for role, parts in _PARTS.items()
 }
-_CALL = _item(name=Required(string()), call_id=string(), arguments=Required(string()))
-_OUTPUT = _item(call_id=Required(string()), output=Required(string()))
 _APPROVAL = _item(approval_request_id=Required(string()), approve=Required(anything), reason=nullable(string()))
 _ITEM: Check = tagged(
     {
         "message": tagged(_ROLES, tag="role"),
-        "function_call": _CALL,
-        "function_call_output": _OUTPUT,
+        "function_call": _item(name=Required(string()), call_id=string(), arguments=Required(string())),
+        "function_call_output": _item(call_id=Required(string()), output=Required(string())),
         "mcp_approval_response": _APPROVAL,
     }
 )
@@ -214,9 +204,9 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
         return Item(shown | {"status": "completed", **named, "arguments": checked["arguments"]})
     if kind == "mcp_approval_response":
         return Item(shown | {name: checked.get(name) for name in ("approval_request_id", "approve", "reason")})
-    item = Item(shown | {"status": "completed", "role": checked["role"], "content": []})
-    for index, part in enumerate(checked["content"]):
-        item.shown["content"].append(_shown_part(part, item, f"{path}.content[{index}]"))
+    item = Item(shown | {"status": "completed", "role": checked["role"]})
+    content = enumerate(checked["content"])
+    item.shown["content"] = [_shown_part(part, item, f"{path}.content[{index}]") for index, part in content]
     return item
 
 

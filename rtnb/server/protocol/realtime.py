@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS
-from rtnb.server.protocol.effects import Effect, Ids, Transcript
+from rtnb.server.protocol.effects import Ids, Transcript
 from rtnb.server.protocol.input_buffer import InputAudioBuffer
 from rtnb.server.protocol.item_events import ItemEvents
 from rtnb.server.protocol.items import Conversation
-from rtnb.server.protocol.requests import Answer
 from rtnb.server.protocol.responses import Responses
 from rtnb.server.protocol.session import Options, Session
 from rtnb.server.protocol.transcripts import Transcripts
@@ -32,6 +31,12 @@ class RealtimeSession(Session):
         model: The model of a realtime session.
         options: Differences of this session from the ordinary.
         preset: Settings that an ephemeral secret brought with it (a checked `session` object), or None.
+
+    Attributes:
+        detected: Takes the VAD's probabilities of speech for the next frames.
+        partly_transcribed: Takes a streaming ASR's words so far on a job.
+        responded: Takes the responder's next piece for a job; None at its end.
+        spoke: Takes the TTS's next piece of s16le 24 kHz for a job; None at its end.
     """
 
     def __init__(
@@ -42,19 +47,15 @@ class RealtimeSession(Session):
         unix_seconds: float,
         kind: str = "realtime",
         model: settings.Model | None = None,
-        options: Options | None = None,
+        options: Options,
         preset: dict[str, Any] | None = None,
     ) -> None:
-        options = options or Options()
         model = model or settings.MODELS["gpt-realtime-2.1-mini"]
         self.model = model
         self.conversation = Conversation(ids.new("conv"))
-        session_object = settings.defaults(
-            kind,
-            session_id=ids.new("sess"),
-            expires_at=int(unix_seconds + options.session_seconds),
-            model=model if kind == "realtime" else None,
-        )
+        expires_at = int(unix_seconds + options.session_seconds)
+        shown_model = model if kind == "realtime" else None
+        session_object = settings.defaults(kind, session_id=ids.new("sess"), expires_at=expires_at, model=shown_model)
         if preset is not None:
             session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}
         super().__init__(ids, now, options, session_object)
@@ -62,6 +63,8 @@ class RealtimeSession(Session):
         self._items = items = ItemEvents(self, self._transcripts)
         self._responses = responses = Responses(self, items, lambda at: self._input.reply_ends_playing(at))
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
+        self.detected, self.partly_transcribed = self._input.detected, self._transcripts.partly_transcribed
+        self.responded = self.spoke = responses.take
         self.handlers = {
             "session.update": self._update,
             "input_audio_buffer.append": self._append,
@@ -77,27 +80,8 @@ class RealtimeSession(Session):
 
     # ------------------------------------------------------------------ answers of engines
 
-    def detected(self, probabilities: list[float], now: float) -> list[Effect]:
-        """Take the VAD's probabilities of speech for the next frames."""
-        return self.take(now, self._input.detected, probabilities)
-
-    def transcribed(self, job: str, transcript: Transcript | BaseException, now: float) -> list[Effect]:
+    def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         """Take the ASR's last word on a job."""
-        return self.take(now, self._transcribed, job, transcript)
-
-    def partly_transcribed(self, job: str, text: str, now: float) -> list[Effect]:
-        """Take a streaming ASR's words so far."""
-        return self.take(now, self._transcripts.partly_transcribed, job, text)
-
-    def responded(self, job: str, piece: Answer | BaseException | None, now: float) -> list[Effect]:
-        """Take the responder's next piece; None at its end."""
-        return self.take(now, self._responses.take, job, piece)
-
-    def spoke(self, job: str, pcm: bytes | BaseException | None, now: float) -> list[Effect]:
-        """Take the TTS's next piece of s16le 24 kHz; None at its end."""
-        return self.take(now, self._responses.take, job, pcm)
-
-    def _transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         if not self._input.transcribed(job, transcript):
             self._transcripts.transcribed(job, transcript)
             self._responses.resume()
@@ -116,9 +100,8 @@ class RealtimeSession(Session):
     def _update(self, event: dict[str, Any]) -> None:
         before, responses = self.settings, self._responses
         model = self.model if before["type"] == "realtime" else None
-        self.settings, silent = settings.update(
-            before, event["session"], model=model, voice_locked=responses.voice_used
-        )
+        patch, locked = event["session"], responses.voice_used
+        self.settings, silent = settings.update(before, patch, model=model, voice_locked=locked)
         responses.silent |= silent
         self._input.settings_changed()
         if any(before.get(name) != self.settings.get(name) for name in ("instructions", "tools")):

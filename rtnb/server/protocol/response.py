@@ -16,8 +16,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.requests import Call, Cut, Request
-from rtnb.server.protocol.response_output import Incomplete, Message, ResponseOutput, Steps
-from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.response_output import Incomplete, Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
 
@@ -97,9 +96,8 @@ class Response:
         while any(item.transcribing for item in plan.context):
             yield None
         try:
-            context, self._read = counting.fit(
-                plan.instructions, plan.tools, plan.context, self._session.model.context_tokens, plan.truncation
-            )
+            limit = session.model.context_tokens
+            context, self._read = counting.fit(plan.instructions, plan.tools, plan.context, limit, plan.truncation)
             yield from self._answer(self._ask_responder(context))
         except Incomplete as cut:
             self._finish("incomplete", reason=str(cut))

@@ -1,24 +1,24 @@
-"""Output of one response: its items, the assistant's message as it is written, and the tokens that it takes."""
+"""Output of one response: its settings, its items, the assistant's message as it is written, and its tokens."""
 
 from __future__ import annotations
 
 import copy
 from collections import deque
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import pybase64
 
-from rtnb.audio.pcm import whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.audio import BYTES_PER_MS, Encoder, bytes_per_ms
+from rtnb.server.protocol.audio import Encoder, bytes_per_ms
 from rtnb.server.protocol.items import Item
-from rtnb.server.protocol.response_plan import Plan
 from rtnb.server.protocol.session import Session
 
+# Steps of a response: each yields the time to go on at, or None to wait for an engine.
 Steps = Generator[float | None, None, None]
-"""Steps of a response: each yields the time to go on at, or None to wait for an engine."""
 
 # Derived from recordings: about 250 ms a delta on gpt-realtime, about 400 ms on gpt-realtime-2.1-mini.
 _DELTA_MS = {False: 250, True: 400}
@@ -29,6 +29,45 @@ _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms 
 # Where all goes out at once, a response that writes very much lets other sessions act in between.
 _TOKENS_AT_ONCE = 250
 _MOMENT_SECONDS = 0.001
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of one response.
+
+    Attributes:
+        context: The items it answers to, oldest first.
+        in_conversation: False for an out-of-band response.
+        truncation: The session's `truncation`: what to do when the context is full.
+        one_call: At most one function call (`parallel_tool_calls` false).
+        effort: Reasoning effort that was asked for, or None.
+        cacheable: Tokens of its input that an earlier response has read already.
+        failure: An error to fail with at once (`{"type", "code", "message"}`), or None.
+        asked: The instructions that its own `response.create` brought, or "".
+    """
+
+    instructions: str
+    modalities: list[str]
+    tools: list[dict[str, Any]]
+    tool_choice: Any
+    max_output_tokens: int | str
+    format: dict[str, Any]
+    voice: Any
+    speed: float
+    metadata: dict[str, str] | None
+    context: list[Item]
+    in_conversation: bool
+    truncation: Any
+    one_call: bool
+    effort: str | None
+    cacheable: int
+    failure: dict[str, Any] | None
+    asked: str
+
+    @property
+    def spoken(self) -> bool:
+        """True where it answers in audio."""
+        return self.modalities == ["audio"]
 
 
 class Incomplete(Exception):
@@ -51,12 +90,9 @@ class ResponseOutput:
     def __init__(self, session: Session, response_id: str, plan: Plan) -> None:
         self.items: list[Item] = []
         self.audio_seconds = 0.0
-        self._session = session
-        self._response_id = response_id
-        self._plan = plan
+        self._session, self._response_id, self._plan = session, response_id, plan
         self._conversation = session.conversation if plan.in_conversation else None
-        self._text_tokens = 0
-        self._audio_bytes = 0
+        self._text_tokens = self._audio_bytes = 0
         self._next_audio_at = 0.0
 
     def send(self, type: str, **fields: Any) -> None:
@@ -70,8 +106,7 @@ class ResponseOutput:
         self.send("response.output_item.added", output_index=index, item=copy.deepcopy(item.shown))
         if self._conversation is not None:
             previous = self._conversation.add(item)
-            shown = copy.deepcopy(item.shown)
-            self._session.send("conversation.item.added", previous_item_id=previous, item=shown)
+            self._session.send("conversation.item.added", previous_item_id=previous, item=copy.deepcopy(item.shown))
         return index
 
     def end(self, item: Item, status: str) -> None:
@@ -83,8 +118,7 @@ class ResponseOutput:
             # Recorded quirk: null when the item before is the first of the conversation, though `added` named it.
             if previous is not None and conversation.previous_of(previous) is None:
                 previous = None
-            shown = copy.deepcopy(item.shown)
-            self._session.send("conversation.item.done", previous_item_id=previous, item=shown)
+            self._session.send("conversation.item.done", previous_item_id=previous, item=copy.deepcopy(item.shown))
         index = self.items.index(item)
         self.send("response.output_item.done", output_index=index, item=copy.deepcopy(item.shown))
 
@@ -166,9 +200,7 @@ class Message:
         fields = {"id": session.ids.new("item"), "type": "message", "status": "in_progress", "role": "assistant"}
         phases = {"phase": phase} if session.model.second_generation else {}
         self._item = Item({**fields, "content": [], **phases})
-        self._session = session
-        self._output = output
-        self._plan = plan
+        self._session, self._output, self._plan = session, output, plan
         self._text = ""
         self._owed: deque[str] = deque()  # transcript tokens that wait for audio to go before them
         self._encoder: Encoder | None = None

@@ -8,7 +8,7 @@ from typing import Any
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.item_events import ItemEvents
 from rtnb.server.protocol.response import Response
-from rtnb.server.protocol.response_plan import Plan
+from rtnb.server.protocol.response_output import Plan
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import check_voice
 
@@ -31,9 +31,7 @@ class Responses:
     def __init__(self, session: Session, item_events: ItemEvents, played: Callable[[float], None]) -> None:
         self.silent: dict[str, Any] = {}
         self.voice_used = False
-        self._session = session
-        self._item_events = item_events
-        self._played = played
+        self._session, self._item_events, self._played = session, item_events, played
         self._active: Response | None = None
         self._out_of_band: dict[str, Response] = {}
         self._answer_wanted = False
@@ -50,10 +48,8 @@ class Responses:
         """
         wanted = event.get("response") or {}
         if wanted.get("conversation") != "none" and self._active is not None:
-            message = (
-                f"Conversation already has an active response in progress: {self._active.id}. "
-                "Wait until the response is finished before creating a new one."
-            )
+            message = f"Conversation already has an active response in progress: {self._active.id}. "
+            message += "Wait until the response is finished before creating a new one."
             raise ApiError(message, code="conversation_already_has_active_response")
         self.begin(wanted)
 
@@ -162,17 +158,12 @@ class Responses:
         output = settings["audio"]["output"]
         wanted_output = wanted.get("audio", {}).get("output", {})
         check_voice(wanted_output.get("voice"), settings, locked=self.voice_used, where="response")
-        chosen = {
-            name: settings[name] if wanted.get(name) is None else wanted[name]
-            for name in ("instructions", "tools", "tool_choice", "max_output_tokens")
-        }
-        parallel = wanted.get("parallel_tool_calls")
-        if parallel is None:
-            parallel = self.silent.get("parallel_tool_calls")
+        given = self.silent | {name: value for name, value in wanted.items() if value is not None}
+        overridable = ("instructions", "tools", "tool_choice", "max_output_tokens")
         context = self._item_events.context(wanted.get("input"))
         self._count += 1
         return Plan(
-            **chosen,
+            **{name: given.get(name, settings[name]) for name in overridable},
             modalities=wanted.get("output_modalities") or settings["output_modalities"],
             format=wanted_output.get("format") or output["format"],
             voice=wanted_output.get("voice") or output["voice"],
@@ -181,7 +172,7 @@ class Responses:
             context=context,
             truncation=settings["truncation"],
             in_conversation=wanted.get("conversation") != "none",
-            one_call=parallel is False,
+            one_call=given.get("parallel_tool_calls") is False,
             effort=(wanted.get("reasoning") or self.silent.get("reasoning") or {}).get("effort"),
             cacheable=0 if wanted.get("input") is not None else self._session.conversation.cached_tokens,
             failure=options.failure if options.failing in (None, self._count) else None,

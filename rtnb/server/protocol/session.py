@@ -1,8 +1,9 @@
 """Base of sessions of every kind: clock, timers, ids, effects, and the end.
 
 A session owns no socket, clock or source of chance: times and ids are passed to it. Work for the ASR, the responder
-and the TTS it asks for in its effects (`Transcribe`, `Respond`, `Speak` …), and their results come back by the method
-of the same verb (`transcribed`, `responded`, `spoke` …). `due` is the time at which `advance` must be called next.
+and the TTS it asks for in its effects (`Transcribe`, `Respond`, `Speak` …), and their results come back through `take`,
+with the method of the same verb (`transcribed`, `responded`, `spoke` …). `due` is the time at which `advance` must be
+called next.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from rtnb.server.protocol.client_events import event_id_of, read_event, read_fra
 from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
-
-_RATE_LIMITS_AFTER = 0.030  # recorded: 29–46 ms after response.done
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Options:
     session_seconds: float = 3600.0
     buffer_bytes: int = 400 * 1024 * 1024
     item_count: int = 20_000
-    rate_limits_after: float | None = _RATE_LIMITS_AFTER
+    rate_limits_after: float | None = 0.030  # recorded: 29–46 ms
     failure: dict[str, Any] | None = None
     failing: int | None = None
     odd_last_chunk: bool = False
@@ -82,7 +81,6 @@ class Session:
 
     def open(self, now: float) -> list[Effect]:
         """Begin: the socket is open. Return the first event."""
-        self.now = now
         return self.take(now, self.send_settings, "session.created")
 
     @property
@@ -96,19 +94,7 @@ class Session:
 
     def receive(self, frame: str | bytes, now: float) -> list[Effect]:
         """Take a frame of the client: text, or (refused) binary."""
-        try:
-            event = read_frame(frame)
-        except ApiError as error:
-            return self.refuse(error, None, now)
-        return self.handle(event, now)
-
-    def handle(self, event: Any, now: float) -> list[Effect]:
-        """Take a client event, already parsed."""
-        return self.take(now, self._handle, event)
-
-    def refuse(self, error: ApiError, event_id: str | None, now: float) -> list[Effect]:
-        """Answer with an error what is no client event."""
-        return self.take(now, self.send_error, error, event_id)
+        return self.take(now, self._receive, frame)
 
     def take(self, now: float, act: Callable[..., None] | None = None, *args: Any) -> list[Effect]:
         """Let the timers act that are due, then an input unless the session has ended; return the effects of both."""
@@ -122,8 +108,10 @@ class Session:
         effects, self._effects = self._effects, []
         return effects
 
-    def _handle(self, event: Any) -> None:
+    def _receive(self, frame: str | bytes) -> None:
+        event = None
         try:
+            event = read_frame(frame)
             self.act(event)
         except ApiError as error:
             self.send_error(error, event_id_of(event))

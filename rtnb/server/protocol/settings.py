@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import api_errors
-from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.session_shapes import SESSIONS, STREAMING_TRANSCRIPTION
+from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION, anything, tagged
 
 
 @dataclass(frozen=True)
@@ -35,41 +35,22 @@ class Model:
     context_tokens: int = 32_000
 
 
-def _first(*names: str) -> dict[str, Model]:
-    return {name: Model(name) for name in names}
-
-
 def _second(name: str) -> Model:
     return Model(name, voice="marin", silence_duration_ms=500, second_generation=True, context_tokens=128_000)
 
 
+_LISTED = [known for known in models.load().values() if known.kind == "realtime" and known.context_tokens is not None]
+# Models of the GA interface that are alive (OpenAI docs: models, deprecations; November 2026).
 MODELS: Mapping[str, Model] = {
-    **{name: _second(name) for name in ("gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-2")},
-    **_first(
-        "gpt-realtime-1.5",
-        "gpt-realtime",
-        "gpt-realtime-2025-08-28",
-        "gpt-realtime-mini",
-        "gpt-realtime-mini-2025-12-15",
-    ),
+    known.name: _second(known.name) if known.reasoning else Model(known.name)
+    for known in _LISTED
+    if known.status != "gone"
 }
-"""Models of the GA interface that are alive (OpenAI docs: models, deprecations; November 2026)."""
-
-BETA_MODELS: Mapping[str, Model] = _first(
-    "gpt-4o-realtime-preview",
-    "gpt-4o-realtime-preview-2024-10-01",
-    "gpt-4o-realtime-preview-2024-12-17",
-    "gpt-4o-realtime-preview-2025-06-03",
-    "gpt-4o-mini-realtime-preview",
-    "gpt-4o-mini-realtime-preview-2024-12-17",
-)
-"""Models of the Beta interface, shut down in 2025 and 2026; served in Beta mode only."""
-
-INSTRUCTIONS = (
-    "You are the practice voice of rtnb. You run on this computer, without a language model. "
-    "Be friendly, answer in a sentence or two, and call a function where one fits."
-)
-"""Instructions of a session whose client sends none: a manner for a model, no limit that the user has set."""
+# Models of the Beta interface, which took no pictures, shut down in 2025 and 2026; served in Beta mode only.
+BETA_MODELS: Mapping[str, Model] = {known.name: Model(known.name) for known in _LISTED if known.images is False}
+# Instructions of a session whose client sends none: a manner for a model, no limit that the user has set.
+INSTRUCTIONS = "You are the practice voice of rtnb. You run on this computer, without a language model. "
+INSTRUCTIONS += "Be friendly, answer in a sentence or two, and call a function where one fits."
 
 
 def _vad(kind: str, name: str, model: Model | None) -> dict[str, Any]:
@@ -101,33 +82,15 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
         "turn_detection": _vad(kind, "server_vad", model),
     }
     if kind == "transcription":
-        return {
-            "type": kind,
-            "object": "realtime.transcription_session",
-            "id": session_id,
-            "expires_at": expires_at,
-            "audio": {"input": audio_input},
-            "include": None,
-        }
+        head = {"type": kind, "object": "realtime.transcription_session", "id": session_id, "expires_at": expires_at}
+        return {**head, "audio": {"input": audio_input}, "include": None}
     assert model is not None
     audio_output = {"format": filled_format("audio/pcm"), "voice": model.voice, "speed": 1.0}
-    return {
-        "type": kind,
-        "object": "realtime.session",
-        "id": session_id,
-        "model": model.name,
-        "output_modalities": ["audio"],
-        "instructions": INSTRUCTIONS,
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "truncation": "auto",
-        "prompt": None,
-        "expires_at": expires_at,
-        "audio": {"input": audio_input, "output": audio_output},
-        "include": None,
-    }
+    head = {"type": kind, "object": "realtime.session", "id": session_id, "model": model.name}
+    answering = {"output_modalities": ["audio"], "instructions": INSTRUCTIONS, "tools": [], "tool_choice": "auto"}
+    limits = {"max_output_tokens": "inf", "tracing": None, "truncation": "auto", "prompt": None}
+    audio = {"input": audio_input, "output": audio_output}
+    return {**head, **answering, **limits, "expires_at": expires_at, "audio": audio, "include": None}
 
 
 def update(
@@ -155,13 +118,15 @@ def update(
     silent = {name: checked.pop(name) for name in ("reasoning", "parallel_tool_calls") if name in checked}
     if checked.get("model", merged.get("model")) != merged.get("model"):
         message = "The model of a session cannot be changed after it has been created."  # unconfirmed wording
-        raise ApiError(message, code="invalid_parameter", param="session.model")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.model")
     if silent.get("reasoning") and model is not None and not model.second_generation:
         message = f"Unsupported parameter: 'session.reasoning' is not supported with the '{model.name}' model."
-        raise ApiError(message, code="unsupported_parameter", param="session.reasoning")  # unconfirmed wording
+        raise api_errors.ApiError(
+            message, code="unsupported_parameter", param="session.reasoning"
+        )  # unconfirmed wording
     if merged.get("tracing") is not None and checked.get("tracing", merged["tracing"]) != merged["tracing"]:
         message = "Tracing cannot be changed once it is enabled."  # SDK: immutable once enabled; wording unconfirmed
-        raise ApiError(message, code="invalid_parameter", param="session.tracing")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.tracing")
     audio = checked.pop("audio", {})
     output = audio.get("output", {})
     check_voice(output.get("voice"), merged, locked=voice_locked, where="session")
@@ -174,16 +139,13 @@ def update(
     return merged, silent
 
 
+_TYPED = tagged({"realtime": anything, "transcription": anything})
+
+
 def _check_type(patch: Any, kind: str) -> None:
-    if not isinstance(patch, dict):
-        raise api_errors.wrong_type("session", "an object", patch)
-    if "type" not in patch:
-        raise api_errors.missing("session.type")
-    if patch["type"] not in ("realtime", "transcription"):
-        raise api_errors.invalid_value(patch["type"], ("realtime", "transcription"), "session.type")
-    if patch["type"] != kind:
+    if _TYPED(patch, "session")["type"] != kind:
         message = f"Passing a {patch['type']} session update event to a {kind} session is not allowed."
-        raise ApiError(message, code="invalid_parameter", param="session.type")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.type")
 
 
 def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: str) -> None:
@@ -194,7 +156,7 @@ def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: 
     """
     if voice is not None and locked and voice != session["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
-        raise ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
+        raise api_errors.ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
 
 
 def _check_choice(session: Mapping[str, Any]) -> None:
@@ -203,7 +165,7 @@ def _check_choice(session: Mapping[str, Any]) -> None:
         return
     if chosen["name"] not in [tool.get("name") for tool in session["tools"]]:
         message = f"Tool choice 'function' named '{chosen['name']}' not found in 'tools'."  # unconfirmed wording
-        raise ApiError(message, code="invalid_value", param="session.tool_choice")
+        raise api_errors.ApiError(message, code="invalid_value", param="session.tool_choice")
 
 
 def filled_format(name: str) -> dict[str, Any]:
@@ -237,7 +199,7 @@ def _check_transcription(audio_input: Mapping[str, Any], kind: str) -> None:
     model = transcription["model"]
     if model == "gpt-realtime-whisper" and transcription["prompt"]:
         message = "Prompt is not supported for gpt-realtime-whisper."  # SDK: no prompt with it; wording unconfirmed
-        raise ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
     if kind == "transcription" and model in STREAMING_TRANSCRIPTION and audio_input["turn_detection"] is not None:
         message = f"Turn detection is not supported for {model}; set turn_detection to null and commit manually."
-        raise ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")
+        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")

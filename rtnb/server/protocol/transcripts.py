@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
-from rtnb.server.protocol.session_shapes import STREAMING_TRANSCRIPTION
+from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
 
 _BILLED_BY_DURATION = ("whisper-1", *STREAMING_TRANSCRIPTION)
 # OpenAI docs (speech to text): log probabilities come from these alone.
@@ -198,15 +199,8 @@ class Transcripts:
         """Send who said what. Not recorded; fields as in the SDK, each after its own deltas as over HTTP (docs)."""
         for number, part in enumerate(transcript.parts):
             self._send_deltas(work, counting.split_tokens((" " if number else "") + part.text))
-            self._send(
-                "segment",
-                work.item_id,
-                text=part.text,
-                id=self._session.ids.new("seg"),
-                speaker=part.speaker,
-                start=part.start_seconds,
-                end=part.end_seconds,
-            )
+            said = {"text": part.text, "id": self._session.ids.new("seg"), "speaker": part.speaker}
+            self._send("segment", work.item_id, **said, start=part.start_seconds, end=part.end_seconds)
 
     def _usage(self, item: Item, text: str) -> dict[str, Any]:
         if self.asked["model"] in _BILLED_BY_DURATION:
@@ -214,24 +208,17 @@ class Transcripts:
             return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
         audio_tokens = counting.user_audio_tokens(item.audio_ms)
         text_tokens = len(counting.split_tokens(text)) + 1
-        return {
-            "type": "tokens",
-            "total_tokens": audio_tokens + text_tokens,
-            "input_tokens": audio_tokens,
-            "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens},
-            "output_tokens": text_tokens,
-        }
+        details = {"text_tokens": 0, "audio_tokens": audio_tokens}
+        read = {"input_tokens": audio_tokens, "input_token_details": details}
+        return {"type": "tokens", "total_tokens": audio_tokens + text_tokens, **read, "output_tokens": text_tokens}
 
 
 def _logprobs(text: str, confidence: tuple[float, ...]) -> list[dict[str, Any]]:
     """Return one entry a token, as the SDK has them; the tokens of a word share its probability."""
     tokens = counting.split_tokens(text)
-    words: list[int] = []
-    for token in tokens:
-        begins = not words or token[0].isspace()
-        words.append(words[-1] + begins if words else 0)
+    words = [*itertools.accumulate((int(token[0].isspace()) for token in tokens[1:]), initial=0)]
     found = []
-    for token, word in zip(tokens, words, strict=True):
+    for token, word in zip(tokens, words, strict=False):  # without a token there is still a first word
         logprob = math.log(confidence[min(word, len(confidence) - 1)]) / words.count(word)
         found.append({"token": token, "logprob": round(logprob, 6), "bytes": list(token.encode())})
     return found

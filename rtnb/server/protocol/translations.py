@@ -6,26 +6,26 @@ other request, and says so where it cannot.
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from typing import Any
 
 import pybase64
 
-from rtnb.audio.pcm import RATE_HZ
+from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
-from rtnb.server.protocol.audio import BYTES_PER_MS, PcmBuffer
-from rtnb.server.protocol.effects import Detect, Effect, Ids, Respond, Speak, Transcribe, Transcript
+from rtnb.server.protocol.audio import PcmBuffer
+from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe, Transcript
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
 from rtnb.server.protocol.session import Options, Session
-from rtnb.server.protocol.session_shapes import SESSIONS
+from rtnb.server.protocol.shapes import SESSIONS
 from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
 
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
 _UNFILLED_MS = 96
+_AUDIO_FORM = {"sample_rate": RATE_HZ, "channels": 1, "format": "pcm16"}
 _KEPT_MS = 600  # kept before speech: more than the padding that it may reach back for
 _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "silence_duration_ms": 400}
 
@@ -33,10 +33,7 @@ _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "sil
 class TranslationSession(Session):
     """Translation session. Arguments and methods as `RealtimeSession`'s."""
 
-    def __init__(
-        self, ids: Ids, *, now: float, unix_seconds: float, model_name: str, options: Options | None = None
-    ) -> None:
-        options = options or Options()
+    def __init__(self, ids: Ids, *, now: float, unix_seconds: float, model_name: str, options: Options) -> None:
         settings: dict[str, Any] = {
             "id": ids.new("sess"),
             "type": "translation",
@@ -60,27 +57,8 @@ class TranslationSession(Session):
 
     # ------------------------------------------------------------------ answers of engines
 
-    def detected(self, probabilities: list[float], now: float) -> list[Effect]:
+    def detected(self, probabilities: list[float]) -> None:
         """Take the VAD's probabilities of speech for the next frames."""
-        return self.take(now, self._detected, probabilities)
-
-    def transcribed(self, job: str, transcript: Transcript | BaseException, now: float) -> list[Effect]:
-        """Take the ASR's words of an utterance."""
-        return self.take(now, self._transcribed, job, transcript)
-
-    def partly_transcribed(self, job: str, text: str, now: float) -> list[Effect]:
-        """Take nothing: no streaming ASR works here."""
-        return self.take(now)
-
-    def responded(self, job: str, piece: Answer | BaseException | None, now: float) -> list[Effect]:
-        """Take the next sentence of a translation; None at its end."""
-        return self.take(now, self._responded, job, piece)
-
-    def spoke(self, job: str, pcm: bytes | BaseException | None, now: float) -> list[Effect]:
-        """Take the TTS's next piece; None at its end."""
-        return self.take(now, self._spoke, job, pcm)
-
-    def _detected(self, probabilities: list[float]) -> None:
         assert self._turns is not None
         for probability in probabilities:
             happened = self._turns.feed(probability, _PAUSE)
@@ -91,7 +69,8 @@ class TranslationSession(Session):
         if self._closing:
             self._flush()
 
-    def _transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+    def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
+        """Take the ASR's words of an utterance."""
         elapsed_ms = self._jobs.pop(job, None)
         if elapsed_ms is not None and isinstance(transcript, Transcript) and transcript.text:
             if self.audio_input["transcription"] is not None:
@@ -99,7 +78,8 @@ class TranslationSession(Session):
             self._translate(transcript.text, elapsed_ms)
         self._close_if_idle()
 
-    def _responded(self, job: str, piece: Answer | BaseException | None) -> None:
+    def responded(self, job: str, piece: Answer | BaseException | None) -> None:
+        """Take the next sentence of a translation; None at its end."""
         if isinstance(piece, Text) and job in self._jobs:
             self._unspoken.append((piece.text, self._jobs[job]))
             self._speak_next()
@@ -107,7 +87,8 @@ class TranslationSession(Session):
             self._jobs.pop(job, None)
         self._close_if_idle()
 
-    def _spoke(self, job: str, pcm: bytes | BaseException | None) -> None:
+    def spoke(self, job: str, pcm: bytes | BaseException | None) -> None:
+        """Take the TTS's next piece; None at its end."""
         elapsed_ms = self._jobs.get(job)
         if elapsed_ms is not None and isinstance(pcm, bytes):
             self._audio += pcm
@@ -132,10 +113,8 @@ class TranslationSession(Session):
 
     def _update(self, event: dict[str, Any]) -> None:
         audio = SESSIONS["translation"](event["session"], "session").get("audio", {})
-        merged = copy.deepcopy(self.settings)
         for side, values in audio.items():
-            merged["audio"][side] |= values
-        self.settings = merged
+            self.settings["audio"][side] |= values
         self.send_settings("session.updated")
 
     def _close(self, event: dict[str, Any]) -> None:
@@ -192,14 +171,8 @@ class TranslationSession(Session):
         while len(self._audio) >= _FRAME_BYTES or (last and self._audio):
             piece = bytes(self._audio[:_FRAME_BYTES])
             del self._audio[:_FRAME_BYTES]
-            self.send(
-                "session.output_audio.delta",
-                delta=pybase64.b64encode(piece).decode("ascii"),
-                sample_rate=RATE_HZ,
-                channels=1,
-                format="pcm16",
-                elapsed_ms=elapsed_ms,
-            )
+            delta = pybase64.b64encode(piece).decode("ascii")
+            self.send("session.output_audio.delta", delta=delta, **_AUDIO_FORM, elapsed_ms=elapsed_ms)
 
     def _close_if_idle(self) -> None:
         if self._closing and not (self._waits_for_vad or self._jobs or self._unspoken):

@@ -63,8 +63,7 @@ class Turns:
         self.start_ms: int | None = None
         self.paused_ms: int | None = None  # the end of the pause that still lasts
         self._earliest_ms = 0
-        self._loud = 0
-        self._quiet = 0
+        self._loud = self._quiet = 0
         self._ignored_until = first_frame
 
     @property
@@ -87,9 +86,7 @@ class Turns:
     def finish(self) -> Stopped | None:
         """End the turn if its pause still lasts: the words so far are a finished thought (semantic detection)."""
         # A pause that was over before its words came is not what they are about.
-        if self.start_ms is None or self.paused_ms is None:
-            return None
-        return self._stop(self.start_ms)
+        return None if self.start_ms is None or self.paused_ms is None else self._stop(self.start_ms)
 
     def feed(self, probability: float, settings: Mapping[str, Any]) -> Started | Pause | Stopped | None:
         """Judge one frame.
@@ -125,7 +122,6 @@ class Turns:
     def _after_quiet(self, settings: Mapping[str, Any]) -> Pause | Stopped | None:
         assert self.start_ms is not None
         quiet_ms = self._quiet * FRAME_MS
-        start_ms = self.start_ms
         if settings["type"] == "server_vad":
             longest_ms = settings["silence_duration_ms"]
             # Where the turn ends almost at once there is nothing to gain by transcribing ahead.
@@ -133,11 +129,11 @@ class Turns:
         else:
             longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], _SEMANTIC_PAUSE_MS
         if quiet_ms >= longest_ms:
-            return self._stop(start_ms)
+            return self._stop(self.start_ms)
         if quiet_ms != pause_ms:
             return None
         self.paused_ms = self.now_ms
-        return Pause(start_ms, self.now_ms)
+        return Pause(self.start_ms, self.now_ms)
 
     def _stop(self, start_ms: int) -> Stopped:
         paused_ms = self.paused_ms

@@ -16,8 +16,8 @@ from rtnb.server.protocol.items import Item
 
 ASSISTANT_TOKEN_MS = 50
 _USER_TOKEN_MS = 100
+# About how many tokens 2.x models reason with, by effort.
 REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
-"""About how many tokens 2.x models reason with, by effort."""
 
 # Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
 # scripts without spaces sign by sign.

@@ -1,0 +1,313 @@
+"""Shapes of client events, of the session object and of its parts (SDK types), and the checks that compose into them.
+
+A check takes a value and its dotted path, and returns the value or raises `ApiError` in the API's wording. All are pure
+and know nothing of sessions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rtnb.audio.pcm import RATE_HZ
+from rtnb.server.protocol import api_errors
+
+# No limit is documented here; it is the one that OpenAI's chat API has for a text.
+_TEXT_CHARACTERS = 1_048_576
+_LEVELS = 100
+_NESTING = (dict, list)  # as a tuple: `dict | list` would be made anew for every value
+
+Check = Callable[[Any, str], Any]
+Shape = Check | Mapping[str, Check]
+
+
+def anything(value: Any, path: str) -> Any:
+    """Take every JSON value as it is."""
+    return value
+
+
+def boolean(value: Any, path: str) -> Any:
+    """Take true or false."""
+    if not isinstance(value, bool):
+        raise api_errors.wrong_type(path, "a boolean", value)
+    return value
+
+
+def string(maximum: float = _TEXT_CHARACTERS) -> Check:
+    """Take text of at most `maximum` characters."""
+
+    def check(value: Any, path: str) -> Any:
+        if not isinstance(value, str):
+            raise api_errors.wrong_type(path, "a string", value)
+        if len(value) > maximum:
+            raise api_errors.too_long(path, int(maximum), len(value))
+        return value
+
+    return check
+
+
+def integer(minimum: float, maximum: float = float("inf")) -> Check:
+    """Take a whole number within its bounds; a decimal number is refused even when it is whole."""
+    return _number(int, "an integer", "integer", minimum, maximum)
+
+
+def number(minimum: float, maximum: float) -> Check:
+    """Take a number within its bounds."""
+    return _number((int, float), "a decimal number", "decimal", minimum, maximum)
+
+
+def _number(kinds: Any, expected: str, noun: str, minimum: float, maximum: float) -> Check:
+    def check(value: Any, path: str) -> Any:
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise api_errors.wrong_type(path, expected, value)
+        if not minimum <= value <= maximum:
+            raise api_errors.out_of_bounds(path, minimum if value < minimum else maximum, value, noun=noun)
+        return value
+
+    return check
+
+
+def choice(*values: str) -> Check:
+    """Take one of the given strings."""
+
+    def check(value: Any, path: str) -> Any:
+        if not isinstance(value, str) or value not in values:
+            raise api_errors.invalid_value(value, values, path)
+        return value
+
+    return check
+
+
+def unless(inner: Check, *constants: Any) -> Check:
+    """Take one of the constants, or whatever `inner` takes."""
+    return lambda value, path: value if value in constants else inner(value, path)
+
+
+def nullable(inner: Check) -> Check:
+    """Take null, or whatever `inner` takes."""
+    return unless(inner, None)
+
+
+def where(kind: type, then: Check, otherwise: Check) -> Check:
+    """Take a value of that Python type by the first check, every other by the second."""
+    return lambda value, path: (then if isinstance(value, kind) else otherwise)(value, path)
+
+
+def array(inner: Check, maximum: float = float("inf")) -> Check:
+    """Take a list whose every element `inner` takes."""
+
+    def check(value: Any, path: str) -> Any:
+        if not isinstance(value, list):
+            raise api_errors.wrong_type(path, "an array of objects", value)
+        if len(value) > maximum:
+            raise api_errors.too_long(path, int(maximum), len(value), noun="array")
+        return [inner(element, f"{path}[{index}]") for index, element in enumerate(value)]
+
+    return check
+
+
+class Required(functools.partial[Any]):
+    """Check of a field that must be there: takes what the check in it takes."""
+
+
+def mapping(value: Any, path: str) -> Any:
+    """Take an object of any fields."""
+    if not isinstance(value, dict):
+        raise api_errors.wrong_type(path, "an object", value)
+    return value
+
+
+def record(**fields: Check) -> Check:
+    """Take an object with these fields and no others (recorded: an unknown key is refused by its dotted path)."""
+    required = [name for name, inner in fields.items() if isinstance(inner, Required)]
+
+    def check(value: Any, path: str) -> Any:
+        mapping(value, path)
+        dot = f"{path}." if path else ""
+        for name in required:
+            if name not in value:
+                raise api_errors.missing(dot + name)
+        for name in value:
+            if name not in fields:
+                raise api_errors.unknown(dot + name)
+        return {name: fields[name](inner, dot + name) for name, inner in value.items()}
+
+    return check
+
+
+def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | None = None) -> Check:
+    """Take an object whose `tag` field names its shape: its further fields, or a check of the whole."""
+    checks = {name: shape if callable(shape) else record(**{tag: anything, **shape}) for name, shape in shapes.items()}
+
+    def check(value: Any, path: str) -> Any:
+        mapping(value, path)
+        if default is None and tag not in value:
+            raise api_errors.missing(f"{path}.{tag}")
+        name = value.get(tag, default)
+        if not isinstance(name, str) or name not in shapes:
+            raise api_errors.invalid_value(name, shapes, f"{path}.{tag}")
+        return checks[name](value, path)
+
+    return check
+
+
+def too_deep(value: Any) -> bool:
+    """Return whether a JSON value is nested so deeply that copying or serialising it would fail."""
+    level = [value] if isinstance(value, _NESTING) else []
+    for _ in range(_LEVELS):
+        inner = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
+        level = [part for part in inner if isinstance(part, _NESTING)]
+        if not level:
+            return False
+    return True
+
+
+# ---------------------------------------------------------------------- the session
+
+# Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
+FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
+
+_FUNCTION: dict[str, Check] = {"name": Required(string(64)), "description": nullable(string()), "parameters": anything}
+_MCP: dict[str, Check] = {
+    "server_label": Required(string()),
+    **dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string()),
+    **dict.fromkeys(("authorization", "server_description"), nullable(string())),
+    **dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything),
+    "defer_loading": nullable(boolean),
+}
+TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
+_CHOSEN_MCP: dict[str, Check] = {"server_label": Required(string()), "name": nullable(string())}
+_CHOSEN: Check = tagged({"function": {"name": Required(string())}, "mcp": _CHOSEN_MCP})
+TOOL_CHOICE: Check = where(str, choice("none", "auto", "required"), _CHOSEN)
+
+MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unchanged for 2.x
+
+_VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+VOICE: Check = where(dict, record(id=Required(string())), choice(*_VOICES))  # the object is a custom voice
+
+
+def MODALITIES(value: Any, path: str) -> Any:
+    """Take ["audio"] or ["text"], never both (SDK docstring)."""
+    if not isinstance(value, list):
+        raise api_errors.wrong_type(path, "an array of strings", value)
+    if value not in (["audio"], ["text"]):
+        message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
+        raise api_errors.ApiError(message, code="invalid_value", param=path)
+    return value
+
+
+_TOKEN_LIMITS = nullable(record(post_instructions=integer(0)))
+_RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": _TOKEN_LIMITS}
+_TRUNCATION = where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO}))
+_TRACING = unless(record(workflow_name=string(), group_id=string(), metadata=anything), None, "auto")
+_PROMPT = nullable(record(id=string(), version=nullable(string()), variables=anything))
+_EFFORT = choice("minimal", "low", "medium", "high", "xhigh")
+REASONING: Check = record(effort=_EFFORT)  # 2.x only; there is no "none" (SDK)
+
+_ANSWERING: dict[str, Check] = {"create_response": boolean, "interrupt_response": boolean}
+_WINDOW: dict[str, Check] = {"prefix_padding_ms": integer(0, 10_000), "silence_duration_ms": integer(0, 60_000)}
+_SERVER_VAD: dict[str, Check] = {"threshold": number(0, 1), **_WINDOW}
+_SEMANTIC_VAD: dict[str, Check] = {"eagerness": choice("low", "medium", "high", "auto")}
+
+# Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`).
+STREAMING_TRANSCRIPTION = ("gpt-realtime-whisper", "gpt-live-transcribe")
+_MINIS = [f"gpt-4o-mini-transcribe{date}" for date in ("", "-2025-03-20", "-2025-12-15")]
+_WHOLE_TRANSCRIPTION = ("whisper-1", "gpt-4o-transcribe", *_MINIS, "gpt-4o-transcribe-diarize")
+_TRANSCRIPTION = record(
+    model=choice(*_WHOLE_TRANSCRIPTION, *STREAMING_TRANSCRIPTION, "gpt-transcribe"),
+    **dict.fromkeys(("language", "prompt"), nullable(string())),
+    **dict.fromkeys(("languages", "keywords"), nullable(array(string()))),
+    delay=nullable(_EFFORT),
+)
+_NOISE_REDUCTION = nullable(record(type=choice("near_field", "far_field"), strength=number(0, 10)))
+_INCLUDE = nullable(array(choice("item.input_audio_transcription.logprobs")))
+
+
+def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Check:
+    return record(
+        format=FORMAT,
+        transcription=nullable(_TRANSCRIPTION),
+        noise_reduction=_NOISE_REDUCTION,
+        turn_detection=nullable(tagged({"server_vad": server_vad, "semantic_vad": semantic_vad}, default="server_vad")),
+    )
+
+
+_IDLE = {"idle_timeout_ms": nullable(integer(5_000, 30_000))}
+_ANSWERING_INPUT = _input({**_SERVER_VAD, **_IDLE, **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING})
+_OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(0.25, 1.5))
+_TRANSLATION_TRANSCRIPTION = nullable(record(model=Required(string())))
+_TRANSLATION_INPUT = record(transcription=_TRANSLATION_TRANSCRIPTION, noise_reduction=_NOISE_REDUCTION)
+# What `session.update` may bring, by the kind of session.
+SESSIONS: dict[str, Check] = {
+    "realtime": record(
+        type=anything,
+        model=string(),
+        output_modalities=MODALITIES,
+        instructions=string(),
+        tools=TOOLS,
+        tool_choice=TOOL_CHOICE,
+        parallel_tool_calls=nullable(boolean),
+        reasoning=nullable(REASONING),
+        max_output_tokens=MAX_OUTPUT_TOKENS,
+        tracing=_TRACING,
+        truncation=_TRUNCATION,
+        prompt=_PROMPT,
+        audio=record(input=_ANSWERING_INPUT, output=_OUTPUT),
+        include=_INCLUDE,
+    ),
+    "transcription": record(type=anything, audio=record(input=_input(_SERVER_VAD, _SEMANTIC_VAD)), include=_INCLUDE),
+    "translation": record(audio=record(input=_TRANSLATION_INPUT, output=record(language=nullable(string())))),
+}
+
+# ---------------------------------------------------------------------- client events
+
+# SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
+APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
+
+
+def _metadata(value: Any, path: str) -> Any:
+    mapping(value, path)
+    if len(value) > 16:
+        raise api_errors.too_long(path, 16, len(value), noun="object")
+    for name, text in value.items():
+        if len(name) > 64:
+            raise api_errors.too_long(f"{path}.{name[:20]}", 64, len(name))
+        string(512)(text, f"{path}.{name}")
+    return value
+
+
+_RESPONSE = record(
+    audio=record(output=record(format=FORMAT, voice=VOICE)),
+    conversation=nullable(choice("auto", "none")),
+    input=nullable(array(anything)),
+    instructions=nullable(string()),
+    max_output_tokens=nullable(MAX_OUTPUT_TOKENS),
+    metadata=nullable(_metadata),
+    output_modalities=nullable(MODALITIES),
+    parallel_tool_calls=nullable(boolean),
+    prompt=anything,
+    reasoning=nullable(REASONING),
+    tool_choice=nullable(TOOL_CHOICE),
+    tools=nullable(TOOLS),
+)
+_event = functools.partial(record, type=anything, event_id=nullable(string(512)))
+_UPDATE = _event(session=Required(anything))
+APPEND = _event(audio=Required(string(APPEND_CHARACTERS)))
+_ITEM_ID = Required(string())
+_NUMBER = Required(integer(0))
+EVENTS: Mapping[str, Check] = {
+    "session.update": _UPDATE,
+    "input_audio_buffer.append": APPEND,
+    **dict.fromkeys(("input_audio_buffer.commit", "input_audio_buffer.clear"), _event()),
+    "conversation.item.create": _event(previous_item_id=nullable(string()), item=Required(anything)),
+    "conversation.item.truncate": _event(item_id=_ITEM_ID, content_index=_NUMBER, audio_end_ms=_NUMBER),
+    **dict.fromkeys(("conversation.item.delete", "conversation.item.retrieve"), _event(item_id=_ITEM_ID)),
+    "response.create": _event(response=nullable(_RESPONSE)),
+    "response.cancel": _event(response_id=nullable(string())),
+}
+TRANSLATION_EVENTS: Mapping[str, Check] = {
+    "session.update": _UPDATE,
+    "session.input_audio_buffer.append": APPEND,
+    "session.close": _event(),
+}
