@@ -81,8 +81,8 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 19097,
-    "lines of JS": 3211,
+    "code lines of Python": 17411,
+    "lines of JS": 2934,
     "circles of imports": 0,
     "modules in circles of imports": 0,
     "private names of other modules": 3,
