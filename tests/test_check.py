@@ -390,7 +390,7 @@ def test_06_3_half_the_money():
     wrong(check("06.3", written(), spoken()), "Halve it")
     wrong(check("06.3", written(), written()), "same reply twice")
     unknown = ask("Count to three.", modalities="text", model="gpt-realtime-2.1-mini")
-    object.__setattr__(unknown.session, "model", "a-model-nobody-knows")
+    unknown.model = "a-model-nobody-knows"
     wrong(check("06.3", spoken(), unknown), "no known price")
 
 
