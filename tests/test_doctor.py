@@ -191,7 +191,7 @@ def test_sound_is_asked_of_the_browser_where_there_is_one():
 # --- key, model, price
 
 
-def test_a_key_is_told_by_its_place_only():
+def test_a_key_is_detected_by_its_place_only():
     key, findings = check_key(lambda: keys.Key(SECRET, "the environment (OPENAI_API_KEY)"))
     assert key is not None
     assert only(findings) == Finding("key", "ok", "from the environment (OPENAI_API_KEY)")

@@ -255,7 +255,7 @@ def _outside_fences(text):
         ("%% en\nA", "last Markdown cell"),
     ],
 )
-def test_a_broken_source_is_told_by_its_line(tmp_path, text, complaint):
+def test_a_broken_source_is_detected_by_its_line(tmp_path, text, complaint):
     (tmp_path / "01_x.md").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):
         sources.read(tmp_path / "01_x.md")

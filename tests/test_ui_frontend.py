@@ -29,7 +29,7 @@ def test_a_script_has_no_front_end_and_nobody_there():
         text=True,
         check=True,
     )
-    assert where.stdout.strip() == "Frontend(none: text only; told by no IPython, no terminal)"
+    assert where.stdout.strip() == "Frontend(none: text only; detected by no IPython, no terminal)"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_live_messages_come_with_ipykernel_7_4(kernel, monkeypatch):
 
 def test_it_says_in_one_line_what_it_can_and_how_it_was_told():
     where = frontend.Frontend("vscode", True, False, True, True, "a sign")
-    assert repr(where) == "Frontend(vscode: widgets, live messages, a person; told by a sign)"
+    assert repr(where) == "Frontend(vscode: widgets, live messages, a person; detected by a sign)"
 
 
 def test_a_module_is_its_files_in_order_with_its_texts_in_front():

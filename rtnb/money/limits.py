@@ -52,10 +52,10 @@ class Limits(tuple[Limit, ...]):
     """Allowances as the server last stated them; empty where it never did."""
 
     @classmethod
-    def of(cls, told: Iterable[Mapping[str, Any]]) -> Limits:
+    def of(cls, stated: Iterable[Mapping[str, Any]]) -> Limits:
         """Read the `rate_limits` of a `rate_limits.updated` event; what is no number counts as 0."""
         numbers = ("limit", "remaining", "reset_seconds")
-        return cls(Limit(str(one.get("name") or ""), *(_number(one.get(name)) for name in numbers)) for one in told)
+        return cls(Limit(str(one.get("name") or ""), *(_number(one.get(name)) for name in numbers)) for one in stated)
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "The server has told of no limits."
@@ -65,11 +65,11 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:
+def wait_before(stated: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:
     """Return how long to wait before a response so that it is not refused.
 
     Args:
-        told: The `rate_limits` that the server stated last.
+        stated: The `rate_limits` that the server stated last.
         age_seconds: How long ago it stated them.
         tokens: How many tokens the next response will read.
 
@@ -77,7 +77,7 @@ def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: i
         Seconds, 0.0–60.0; 0.0 where there is room, or where nothing is known.
     """
     waits = [0.0]
-    for limit in Limits.of(told):
+    for limit in Limits.of(stated):
         needed = tokens if limit.name == "tokens" else 1
         # A response larger than the whole allowance is not helped by waiting.
         if limit.remaining < needed <= limit.limit:
@@ -85,12 +85,12 @@ def wait_before(told: Iterable[Mapping[str, Any]], age_seconds: float, tokens: i
     return _jittered(min(max(waits), _LONGEST_SECONDS)) if max(waits) > 0 else 0.0
 
 
-def wait_after(error: Mapping[str, Any], told: Iterable[Mapping[str, Any]], tries: int) -> float | None:
+def wait_after(error: Mapping[str, Any], stated: Iterable[Mapping[str, Any]], tries: int) -> float | None:
     """Return how long to wait after a response failed at a limit, before asking again.
 
     Args:
         error: The `status_details.error` of the failed response.
-        told: The `rate_limits` that the server stated last.
+        stated: The `rate_limits` that the server stated last.
         tries: How often this response was asked for already, at least 1.
 
     Returns:
@@ -103,7 +103,7 @@ def wait_after(error: Mapping[str, Any], told: Iterable[Mapping[str, Any]], trie
         return None
     if match := _AGAIN.search(said):
         seconds = sum(float(n) * _UNIT_SECONDS[unit.lower()] for n, unit in _PART.findall(match[1]))
-    elif resets := [limit.reset_seconds for limit in Limits.of(told) if not limit.remaining]:
+    elif resets := [limit.reset_seconds for limit in Limits.of(stated) if not limit.remaining]:
         seconds = max(resets)
     else:
         return None

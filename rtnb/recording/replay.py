@@ -56,7 +56,7 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
         ReplayError: If the file cannot be read.
     """
     if not speed > 0:
-        raise InputError(f"Your replay speed {speed!r} is none. Give a number above 0: 2.0 plays twice as fast.")
+        raise InputError(f"Your replay speed {speed!r} is not a number above 0. Give 2.0 to play twice as fast.")
     recording = open_recording(path)
     name = (recording.path, recording.path.stat().st_mtime_ns, speed)
     if name not in _urls:

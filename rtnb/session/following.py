@@ -172,8 +172,8 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
         details = response.status_details or {}
         if response.status == "failed" and not turn.cancelled:
             tries += 1
-            told = context.channel.conversation.rate_limits
-            if (seconds := limits.wait_after(details.get("error") or {}, told, tries)) is not None:
+            stated = context.channel.conversation.rate_limits
+            if (seconds := limits.wait_after(details.get("error") or {}, stated, tries)) is not None:
                 # The question is in the conversation already: only the answer is asked for once more.
                 _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
                 await asyncio.sleep(seconds)

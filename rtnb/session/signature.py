@@ -65,7 +65,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) and p.name not in fixed]
 
 
-def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str, told: dict[str, str]) -> Any:
+def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str, descriptions: dict[str, str]) -> Any:
     """Make a pydantic model of the arguments, whose fields have the parameters' names as aliases."""
     from pydantic import BaseModel, ConfigDict, Field, create_model
     from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
@@ -84,8 +84,8 @@ def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str,
         if annotation is Any and default not in (parameter.empty, None):
             annotation = type(default)
         about: dict[str, Any] = {"alias": parameter.name}
-        if told.get(parameter.name):
-            about["description"] = told[parameter.name]
+        if descriptions.get(parameter.name):
+            about["description"] = descriptions[parameter.name]
         if default is not parameter.empty:
             try:
                 to_json(default)

@@ -221,7 +221,7 @@ class Tool:
         try:
             output = await self.call(arguments, timeout=timeout)
         except ToolFailed as error:
-            output, failed = _told(error), error
+            output, failed = _sentence_of(error), error
         return ToolCall(self.name, _readable(arguments), call_id, output, failed, time.monotonic() - begun)
 
     async def _run(self, values: dict[str, Any]) -> Any:
@@ -293,7 +293,7 @@ class Toolbox:
         what = f"there is no function of this name here; there are: {known}"
         sentence = f"Your tools have no function {name}: {what}. Give it in tools=."
         error = ToolFailed(sentence, tool=name, arguments=arguments, problem=what)
-        return ToolCall(name, _readable(arguments), call_id, _told(error), error, 0.0)
+        return ToolCall(name, _readable(arguments), call_id, _sentence_of(error), error, 0.0)
 
     def __contains__(self, name: object) -> bool:
         """Return whether `name` is a function that can be called here."""
@@ -341,7 +341,7 @@ def _check_definition(given: Mapping[str, Any]) -> str:
     raise InputError(f"Your tool has the type {kind!r}. The Realtime API knows 'function' and 'mcp'.")
 
 
-def _told(error: ToolFailed) -> str:
+def _sentence_of(error: ToolFailed) -> str:
     """Write a failure for the model: what happened, and no more of us than it needs."""
     return mask_secrets(f"Error: {error.tool} failed: {getattr(error, 'problem', error)}.")
 

@@ -31,7 +31,7 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
         url: The address.
         expired: Whether an `error` event said so beforehand.
     """
-    told = f" It said: {reason}" if reason else ""
+    words = f" It said: {reason}" if reason else ""
     if expired or (code == 1001 and "maximum duration" in reason):
         sentence = "The server ended the session: it reached its longest duration."
     elif code in (None, 1005, 1006):
@@ -43,7 +43,7 @@ def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> 
     else:
         sentence = f"The server closed the connection (code {code})."
     kept = "What came until then is kept in .turns and .log;"
-    return ConnectionFailed(f"{sentence}{told} {kept} {_ANEW}", code=code, reason=reason, url=url)
+    return ConnectionFailed(f"{sentence}{words} {kept} {_ANEW}", code=code, reason=reason, url=url)
 
 
 def goes_on(error: ConnectionFailed) -> ConnectionFailed:
@@ -63,17 +63,17 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
         )
         return ConnectionFailed(sentence, code=status, reason=to, url=url)
     said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
-    told = f" It said: {said}" if said else ""
+    words = f" It said: {said}" if said else ""
     if status == 401:
         check = "Check that it is whole, still valid and meant for this server."
-        return KeyRefused(f"Your key was refused (HTTP 401).{told} {check}", code="401")
+        return KeyRefused(f"Your key was refused (HTTP 401).{words} {check}", code="401")
     remedies = {
         403: "Your account or network may not use it: check the model's access, your country, and a proxy in between.",
         404: "There is no such deployment or path at this address: check url= and model=.",
         429: "You are calling too often: wait a little, or look at your limits.",
     }
     remedy = remedies.get(status, "Check url=, or try again later.")
-    sentence = f"The server refused the connection (HTTP {status}).{told} {remedy}"
+    sentence = f"The server refused the connection (HTTP {status}).{words} {remedy}"
     return ConnectionFailed(sentence, code=status, reason=said, url=url)
 
 

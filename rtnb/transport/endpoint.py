@@ -82,7 +82,7 @@ def resolve(
     if model and not names & {kind.model_parameter, "call_id"} and ("intent", "transcription") not in query:
         query.append((kind.model_parameter, model))
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
-    told = source or (kind.name if kind.listed else parts.hostname or "")
+    name = source or (kind.name if kind.listed else parts.hostname or "")
     # Read from the plain parts: a key made of words ("localhost") is masked in the address.
     local, sideband = parts.hostname in _LOCAL_HOSTS, "call_id" in names
-    return Address(mask_secrets(full), kind, told, lambda: kind.headers(reveal()), lambda: full, local, sideband)
+    return Address(mask_secrets(full), kind, name, lambda: kind.headers(reveal()), lambda: full, local, sideband)

@@ -28,7 +28,7 @@ class Frontend:
         live_messages: Whether widget messages reach the kernel while a cell awaits (ipykernel 7.4; before, only while
             it is idle). While a cell blocks, none do.
         person: Whether a user may be there to click.
-        told_by: The evidence for it.
+        detected_by: The evidence for it.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Frontend:
     microphone: bool
     live_messages: bool
     person: bool
-    told_by: str
+    detected_by: str
 
     def __repr__(self) -> str:
         able = (self.widgets, self.microphone, self.live_messages, self.person)
         can = itertools.compress(("widgets", "microphone", "live messages", "a person"), able)
-        return f"Frontend({self.name}: {', '.join(can) or 'text only'}; told by {self.told_by})"
+        return f"Frontend({self.name}: {', '.join(can) or 'text only'}; detected by {self.detected_by})"
 
 
 def shell() -> Any:
@@ -76,7 +76,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
         if sys.stderr is not None and sys.stderr.isatty():
             return Frontend("terminal", False, False, False, True, "stderr is a terminal")
         return Frontend("none", False, False, False, False, "no IPython, no terminal")
-    name, told_by = _by_signs(it, env)
+    name, detected_by = _by_signs(it, env)
     if name == "colab":
         with contextlib.suppress(Exception):
             from google.colab import output
@@ -84,7 +84,7 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
             output.enable_custom_widget_manager()
     widgets = name in ("colab", "jupyterlab", "notebook", "vscode", "voila")
     microphone, person = widgets and name != "vscode", widgets or name == "terminal"
-    return Frontend(name, widgets, microphone, _takes_live_messages(), person, told_by)
+    return Frontend(name, widgets, microphone, _takes_live_messages(), person, detected_by)
 
 
 def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
         ("terminal", "the parent process is a console", re.search("jupyter[- ]console|qtconsole", parent)),
     )
     unsigned = "headless", "a kernel without a server's session"
-    return next(((name, told_by) for name, told_by, seen in signs if seen), unsigned)
+    return next(((name, detected_by) for name, detected_by, seen in signs if seen), unsigned)
 
 
 def _takes_live_messages() -> bool:
