@@ -87,8 +87,8 @@ def _demo(args: argparse.Namespace) -> int:
 
     source = _find_recording(args.recording)
     print(f"Prompt:    {args.prompt}")
-    chosen = {name: getattr(args, name) for name in ("model", "voice", "url", "practice", "verbose")}
-    reply = ask(source, args.prompt, **chosen)
+    chosen = {name: getattr(args, name) for name in ("model", "voice", "url") if getattr(args, name)}
+    reply = ask(source, args.prompt, practice=args.practice, verbose=args.verbose, **chosen)
     reply.wait()
     appends = [entry.sound_bytes for entry in reply.session.log if entry.type == "input_audio_buffer.append"]
     sent_seconds = pcm.seconds(sum(appends))

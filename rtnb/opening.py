@@ -113,10 +113,14 @@ def takes_options(options: Any) -> Callable[[F], F]:
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
             given["key"] = keys.hold(given.get("key"))
+            wrong = ""
             try:
                 bound = signature.bind(*args, **given)
             except TypeError as error:
-                raise TypeError(f"{function.__name__}() {error}") from None
+                wrong = f"{function.__name__}() {error}"
+            if wrong:  # raised out here, and without them, so that no frame shows a key under a wrong name
+                del args, given
+                raise TypeError(wrong)
             bound.apply_defaults()
             return function(*bound.args, **bound.kwargs)
 

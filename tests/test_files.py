@@ -44,3 +44,32 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     assert os.read(reader, 10) == b"new"
     assert (tmp_path / "pipe").is_fifo()
     os.close(reader)
+
+
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "talk.txt"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    save_file(path, b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
+def test_a_name_as_long_as_the_system_takes_is_taken(tmp_path):
+    name = "长" * 81 + ".wav"
+    assert save_file(tmp_path / name, b"new").read_bytes() == b"new"
+
+
+def test_links_in_a_circle_are_no_place(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(InputError, match=r"^The file .* cannot be written: "):
+        save_file(tmp_path / "a", b"new")
+
+
+def test_where_nothing_can_be_put_beside_a_file_it_is_written_in_place(tmp_path, monkeypatch):
+    path = tmp_path / "mounted.txt"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError(16, "Device or resource busy")))
+    save_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

@@ -288,6 +288,10 @@ def nothing_to_map(how, canary, monkeypatch):
     rtnb.map(object(), "What?", url="ws://127.0.0.1:1", out=None, show=False, **how)
 
 
+def misnamed(how, canary, monkeypatch):
+    rtnb.connect(practice=True, api_key=canary)
+
+
 def wrong_call(how, canary, monkeypatch):
     rtnb.call(turn_detection="telepathy", url="ws://127.0.0.1:1", show=False, **how)
 
@@ -323,6 +327,7 @@ FAILURES = [
     (nothing_to_transcribe, "Your"),
     (nothing_to_translate, "Your"),
     (nothing_to_map, "Your"),
+    (misnamed, "unexpected keyword argument 'api_key'"),
     (wrong_call, "telepathy"),
     (no_patient, "not a WebSocket address"),
 ]

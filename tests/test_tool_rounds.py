@@ -397,8 +397,9 @@ def test_a_budget_refuses_the_answer_to_a_function_that_nobody_asked_for():
 
     # Three tokens of text are $0.0000072; what the next response reads is reserved before it is asked for.
     with serve(script) as url:
-        chat = connect(url=url, tools=[book], turn_detection="server_vad", budget=8e-6).wait(10)
-        until(lambda: chat.warnings)
+        chat, seen = connect(url=url, tools=[book], turn_detection="server_vad", budget=8e-6), []
+        chat.subscribe(lambda update: seen.append(type(update).__name__))
+        until(lambda: "Overspent" in seen)
         assert chat.warnings[0].startswith("Your budget of $0.000008 does not cover this")
         assert "response.create" not in [entry.type for entry in chat.log]
         chat.send({"type": "x"}).wait(10)

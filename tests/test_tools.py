@@ -1,6 +1,7 @@
 """A Python function as a tool: what the model is told, what the function gets, and what goes wrong."""
 
 import asyncio
+import concurrent.futures
 import datetime
 import enum
 import functools
@@ -346,6 +347,30 @@ def test_an_error_in_the_function_is_told_and_kept():
     assert isinstance(call.error.__cause__, LookupError)
     assert repr(call) == "weather(city='Olso') ✗ LookupError: no such city: Olso"
     assert str(call.error).startswith("Your tool weather failed: LookupError: no such city: Olso.")
+
+
+@pytest.mark.parametrize("kind", ["a thread's", "the loop's"])
+def test_a_future_that_was_cancelled_inside_a_tool_is_its_own_error(kind):
+    def looks_up(city: str) -> str:
+        """Look a city up."""
+        future = concurrent.futures.Future()
+        future.cancel()
+        return future.result()
+
+    async def awaits(city: str) -> str:
+        """Await a city."""
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        return await future
+
+    tool = looks_up if kind == "a thread's" else awaits
+
+    async def main():
+        return await asyncio.wait_for(Toolbox([tool]).run(tool.__name__, '{"city": "Rome"}'), 10)
+
+    call = asyncio.run(main())
+    assert isinstance(call.error, ToolFailed)
+    assert "CancelledError" in call.output
 
 
 def test_call_raises_where_run_tells():

@@ -452,6 +452,8 @@ def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
     said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, audio_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")
     assert history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
+    said.transcript = "今天天气很好我们"  # no spaces to cut at
+    assert history([said]) == [("assistant", "今天天气 …")]
 
 
 def answering(talk: Talk, words: str = "One two three four.", pcm: bytes = PCM * 2) -> None:

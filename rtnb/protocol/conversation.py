@@ -130,7 +130,7 @@ class Conversation:
 
     def _session(self, event: Event, at: float) -> Iterable[Update]:
         # Some servers send a session without an object, its id beside `type`.
-        self.session = event.get("session") or {"id": event.get("id")}
+        self.session = event.get("session") or ({"id": event["id"]} if event.get("id") else {})
         kind = updates.SessionStarted if event["type"] == "session.created" else updates.SessionUpdated
         yield kind(event, at, self.session)
 

@@ -41,5 +41,7 @@ def words_heard(turn: Turn, mark: str = "") -> str:
     if turn.truncated_ms is None or not turn.audio_ms:
         return turn.words
     words = turn.words.split()
-    heard = words[: round(len(words) * turn.truncated_ms / turn.audio_ms)]
-    return " ".join(heard) + (mark if len(heard) < len(words) else "")
+    # Chinese and Japanese have no spaces: there, so many characters.
+    units, between = (words, " ") if len(words) > 1 else (list(turn.words), "")
+    heard = units[: round(len(units) * turn.truncated_ms / turn.audio_ms)]
+    return between.join(heard) + (mark if len(heard) < len(units) else "")

@@ -147,7 +147,7 @@ class Session(Requests):
     def bill(self) -> Bill:
         """Answers with their tokens and cents; `.compare()` says what the same talk costs on other models."""
         talk = self.conversation
-        return Bill.of(self.model, talk.responses.values(), talk.transcribed, self.lifecycle.transcriber)
+        return Bill.of(self.model, list(talk.responses.values()), talk.transcribed, self.lifecycle.transcriber)
 
     @property
     def unsent_bytes(self) -> int:

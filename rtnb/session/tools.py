@@ -197,7 +197,11 @@ class Tool:
         try:
             async with asyncio.timeout(limit) as clock:
                 result = await self._run(values)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:  # `exit()` in a tool must not end the I/O thread
+        # `exit()` in a tool must not end the I/O thread, nor a future of its own that was cancelled this task.
+        except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             late = isinstance(error, TimeoutError) and clock.expired()
             what = f"it did not finish within {limit:g} s" if late else _in_words(error)
             raise self._failed(what, written) from error

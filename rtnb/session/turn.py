@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.audio import open_stream, pcm
-from rtnb.errors import ConnectionFailed, RtnbError, ServerError
+from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
@@ -23,6 +23,7 @@ from rtnb.session.exchanges import is_type
 from rtnb.session.following import Sent, expect_item, follow, reserve, respond
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
+from rtnb.session.updates import Overspent
 
 # A server that detects turns must get the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
 _TRAILING_SILENCE_MS = {"server_vad": 700, "semantic_vad": 4000}
@@ -119,6 +120,8 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
     except RtnbError as error:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
             context.warn(str(error))
+        if isinstance(error, BudgetExceeded):
+            context.listeners.tell(Overspent())
         raise
     finally:
         for warning in turn.warnings:

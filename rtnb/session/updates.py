@@ -49,6 +49,11 @@ class Reconnecting:
 
 
 @dataclass(frozen=True)
+class Overspent:
+    """Answer to functions that the model called by itself is not asked for, as the budget does not cover it."""
+
+
+@dataclass(frozen=True)
 class ToolRan:
     """Function that the model called has returned or failed, and the model is sent its output.
 

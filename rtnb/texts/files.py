@@ -1,9 +1,15 @@
 """Write a file so that it is there whole, or not at all."""
 
+import contextlib
+import errno
 import secrets
+import stat
 from pathlib import Path
 
 from rtnb.errors import InputError
+
+# A single mounted file, or a file of ours in a folder that is not: nothing can be put beside it, but it can be written.
+_NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV)
 
 
 def save_file(path: str | Path, content: str | bytes) -> Path:
@@ -24,12 +30,20 @@ def save_file(path: str | Path, content: str | bytes) -> Path:
             place.write_bytes(data)  # a device or a pipe, which nothing may replace
             return target
         # Written beside and moved into place, so that a full disk never leaves half a file under its name.
-        part = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
+        part = place.with_name(f".{secrets.token_hex(4)}.part")
         try:
             part.write_bytes(data)
+            if place.exists():
+                part.chmod(stat.S_IMODE(place.stat().st_mode))  # what was private stays so
             part.replace(place)
+        except OSError as error:
+            if error.errno not in _NOT_BESIDE or not place.exists():
+                raise
+            place.write_bytes(data)
         finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"The file {target} cannot be written: {error.strerror}. Choose another place.") from error
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
+        problem = getattr(error, "strerror", None) or error
+        raise InputError(f"The file {target} cannot be written: {problem}. Choose another place.") from error
     return target

@@ -184,9 +184,11 @@ class WebSocket:
 
     async def close(self) -> None:
         """Say goodbye (1000) and wait for the server's."""
-        with contextlib.suppress(Exception):
-            await self._socket.close()
-        self._writing.cancel()
-        while not self._outgoing.empty():
-            self._taken(self._outgoing.get_nowait()[1])
-            self._lost += 1
+        try:
+            with contextlib.suppress(Exception):
+                await self._socket.close()
+        finally:  # also where the caller is cancelled in the middle
+            self._writing.cancel()
+            while not self._outgoing.empty():
+                self._taken(self._outgoing.get_nowait()[1])
+                self._lost += 1

@@ -139,7 +139,7 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, jupyters: Any, t
     path.write_bytes(os.urandom(12_000_000))
     # The kernel's end loses every seventh piece and damages every eleventh, on the way in.
     lossy = (
-        "import rtnb\nbox = rtnb.upload()\nbox._show()\nheard = box._receive\nseen = []\n"
+        "import rtnb\nbox = rtnb.upload()\nbox._display_()\nheard = box._receive\nseen = []\n"
         "def worse(widget, content, buffers=()):\n"
         "    if content.get('kind') == 'piece':\n"
         "        seen.append(content['i'])\n"

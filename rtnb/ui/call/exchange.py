@@ -34,7 +34,7 @@ from rtnb.session.exchanges import BENIGN_CODES
 from rtnb.session.history import words_heard
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
-from rtnb.session.updates import Closed, ToolRan
+from rtnb.session.updates import Closed, Overspent, ToolRan
 from rtnb.ui.call.answer_audio import AnswerAudio
 from rtnb.ui.call.captions import Captions
 from rtnb.ui.shared.kernel_link import KernelLink
@@ -250,6 +250,8 @@ class Exchange:
             case ToolRan(item_id=item_id, call=ran):
                 self.captions.tool_outputs[item_id] = repr(ran)
                 self.captions.change(item_id)
+            case Overspent():
+                self._end_at_budget(session)
             case ResponseStarted():
                 self._link.tell("response", on=True)
             case ResponseEnded(response=response):
@@ -283,11 +285,14 @@ class Exchange:
 
     def _out_of_budget(self, session: Session) -> bool:
         """End the call where its budget is used up, by itself or with others, and return whether it was."""
-        budget = session.budget
-        if budget is None or not session.lifecycle.meter.exhausted:
+        if not session.lifecycle.meter.exhausted:
             return False
-        self._end(f"The budget of {costs.money(budget.limit_usd)} is used up. Call again with a larger one.", "budget")
+        self._end_at_budget(session)
         return True
+
+    def _end_at_budget(self, session: Session) -> None:
+        limit = costs.money(session.budget.limit_usd if session.budget is not None else None)
+        self._end(f"The budget of {limit} is used up. Call again with a larger one.", "budget")
 
     def _complain(self, error: Mapping[str, Any]) -> None:
         code, said = str(error.get("code") or ""), str(error.get("message") or "")
