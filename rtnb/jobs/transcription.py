@@ -27,7 +27,6 @@ from rtnb.transport.handle import Handle
 
 _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
-_AHEAD_WAIT_SECONDS = 0.005
 # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
 _PASSAGE_SECONDS = 45.0
 
@@ -176,8 +175,8 @@ class Transcription(AudioJob["Transcription", Segment]):
     async def _append(self, piece: bytes) -> None:
         """Send audio, never far ahead of the socket."""
         self.session.append(piece)
-        while self.session.unsent_bytes > _AHEAD_BYTES:  # noqa: ASYNC110 - a session has no event for it
-            await asyncio.sleep(_AHEAD_WAIT_SECONDS)
+        await asyncio.sleep(0)  # the session sends in the order of calls, from the next turn of the loop on
+        await self.session.lifecycle.channel.drained(_AHEAD_BYTES)
 
     async def _committed(self, number: int, answer: Handle[dict[str, Any]]) -> None:
         try:

@@ -13,7 +13,7 @@ from rtnb.errors import ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options
-from rtnb.protocol import error_events, frames
+from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.items import TRANSLATION_ITEMS, Turn
 from rtnb.protocol.updates import AudioDelta, Errored, TextDelta
 from rtnb.session.reply import Delta
@@ -142,8 +142,10 @@ class Translation(AudioJob["Translation", Delta]):
         self._sent_seconds += seconds
         if (over := self._meter.book(cost_of_minutes(seconds, self.model))) is not None:
             raise over
-        audio = frames.encode_audio(piece)
-        await self.session.send({"type": "session.input_audio_buffer.append", "audio": audio})
+        event = {"type": "session.input_audio_buffer.append", "event_id": client_events.new_event_id()}
+        channel = self.session.lifecycle.channel
+        channel.put({**event, "audio": frames.encode_audio(piece)})
+        await channel.flushed()
 
     def _take(self, update: Any) -> None:
         if isinstance(update, TextDelta):

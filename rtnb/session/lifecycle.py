@@ -136,7 +136,9 @@ class Lifecycle:
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the I/O thread, after those before it."""
-        self._loop.call_soon_threadsafe(function, *args)
+        # From another thread the loop is woken by a byte in a socket, a system call that is not needed on its own.
+        call = self._loop.call_soon if io_thread.on_io_thread() else self._loop.call_soon_threadsafe
+        call(function, *args)
 
     def close(self) -> None:
         """Hang up. Safe to call twice."""

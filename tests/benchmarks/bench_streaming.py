@@ -181,8 +181,7 @@ def run_client(name: str, *args: str) -> dict[str, float]:
 
 
 def client(name: str, *args: str) -> None:
-    import rtnb.audio
-    import rtnb.session  # noqa: F401 - imports are not what is measured
+    from rtnb import asking, opening  # noqa: F401 - imports are not what is measured
 
     if name == "send_rtnb":
         import av  # noqa: F401
