@@ -113,18 +113,19 @@ class Conversation:
             What changed, in order; never empty.
         """
         event = to_ga(event)
+        kind = event["type"]
         changes: list[Update] = []
         response_id = event.get("response_id")
-        if event["type"] == "response.done":
+        if kind == "response.done":
             response_id = (event.get("response") or {}).get("id") or response_id
         if response_id and response_id not in self._responses:
             # A server that speaks the protocol in part, and never said `response.created`.
             response = self._begun(response_id)
             response.started_at = at_seconds
             changes.append(updates.ResponseStarted(event, at_seconds, response))
-        if event["type"] in ("response.output_audio.delta", "session.output_audio.delta"):
+        if kind in ("response.output_audio.delta", "session.output_audio.delta"):
             return [*changes, self._audio(event, at_seconds, pcm)]
-        if fold := _FOLDS.get(event["type"]):
+        if fold := _FOLDS.get(kind):
             changes += fold(self, event, at_seconds)
         return changes or [updates.Other(event, at_seconds)]
 

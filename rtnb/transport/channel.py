@@ -12,14 +12,14 @@ import contextlib
 import contextvars
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rtnb.errors import RtnbError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
-from rtnb.protocol.log import Log
+from rtnb.protocol.log import Entry, Log
 from rtnb.protocol.updates import Other, Update
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
@@ -141,7 +141,7 @@ class Channel:
         entry = self.log.sent(event, self.seconds)
         if event["type"] == "input_audio_buffer.append":
             self.conversation.appended(entry.sound_bytes)
-        self._show("→", entry.brief)
+        self._show("→", entry)
         on_wire = beta.to_beta(event) if self._where.provider.beta_names else event
         self._transport.send(frames.dumps(on_wire))
 
@@ -152,7 +152,7 @@ class Channel:
         event_id = client_events.new_event_id()
         entry = self.log.appended(event_id, pcm, self.seconds)
         self.conversation.appended(len(pcm))
-        self._show("→", entry.brief)
+        self._show("→", entry)
         self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
 
     async def drained(self, at_most_bytes: int = 0) -> None:
@@ -208,7 +208,7 @@ class Channel:
             self._unread(*frames.type_of(frame), str(error))
             return None
         entry = self.log.received(event, at)
-        self._show("←", entry.brief)
+        self._show("←", entry)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
             for update in updates:
@@ -266,9 +266,10 @@ class Channel:
         with contextlib.suppress(Exception):  # a front end that is gone must not end the session
             self._context.run(print, mask_secrets(sentence), flush=True)
 
-    def _show(self, arrow: str, event: Mapping[str, Any]) -> None:
+    def _show(self, arrow: str, entry: Entry) -> None:
         if not self._verbose:
             return
+        event = entry.brief
         shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
         if len(shown) > 160:
             shown = shown[:159] + "…"
