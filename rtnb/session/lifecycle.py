@@ -114,9 +114,13 @@ class Lifecycle:
 
         def place() -> None:
             try:
-                sent.set_result(asyncio.ensure_future(send()))
+                answer = asyncio.ensure_future(send())
             except Exception as error:
                 sent.set_exception(error)
+                return
+            # Where the session ends in the same moment, nobody asks how this ended: asyncio would print it.
+            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            sent.set_result(answer)
 
         async def answered() -> Any:
             return await (await sent)
