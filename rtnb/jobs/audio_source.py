@@ -5,7 +5,7 @@ Transcriptions and translations are such sessions; `AudioJob` is what their hand
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from rtnb.audio import open_stream, pcm
 from rtnb.errors import ConnectionFailed, InputError
@@ -15,7 +15,7 @@ from rtnb.session.parts import Recording, read_parts
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
 from rtnb.transport import io_thread
-from rtnb.transport.handle import P, Stream, T
+from rtnb.transport.handle import P, Stream, T, settle
 
 
 class AudioSource:
@@ -162,10 +162,7 @@ class AudioJob(Stream[T, P]):
             error = raised if isinstance(raised, Exception) else self._missing()
         work.cancel()
         end()
-        if error is None:
-            self._finish(cast(T, self))  # what a job is awaited for is the job itself
-        else:
-            self._fail(error)
+        settle(self._future, self, error)  # what a job is awaited for is the job itself
         self._news.set()
         self.session.close()
 

@@ -25,7 +25,7 @@ from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server,
 from rtnb.session import parts, settings
 from rtnb.session.session import Session
 from rtnb.transport import io_thread
-from rtnb.transport.handle import Handle
+from rtnb.transport.handle import Handle, settle
 
 __all__ = ["Results", "Row", "map"]
 
@@ -202,12 +202,10 @@ class Results(Handle["Results"]):
         except BaseException as raised:
             error = raised
         self._bar.close()
-        if isinstance(error, Exception):
-            self._fail(error)
-        elif self._cancelled:
-            self._fail(InputError("You cancelled this. What was answered is kept; run the same line again to go on."))
-        else:
-            self._finish(self)
+        if not isinstance(error, Exception):
+            cancelled = InputError("You cancelled this. What was answered is kept; run the same line again to go on.")
+            error = cancelled if self._cancelled else None
+        settle(self._future, self, error)
 
     async def _identify(self) -> None:
         """Find out for each recording which question it is, and which of them the file has answered."""

@@ -64,12 +64,6 @@ class Handle(Generic[T]):
         future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
         return asyncio.shield(future).__await__()
 
-    def _finish(self, result: T) -> None:
-        settle(self._future, result)
-
-    def _fail(self, error: BaseException) -> None:
-        settle(self._future, error=error)
-
 
 def settle(future: concurrent.futures.Future[T], result: Any = None, error: BaseException | None = None) -> None:
     """Give a future its result, or an error in its place; one that has either keeps it."""
