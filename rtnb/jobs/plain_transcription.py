@@ -14,7 +14,7 @@ from rtnb.audio import pcm
 from rtnb.audio.resample import Resampler
 from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.cutting import Cut
-from rtnb.jobs.transcription import Transcription
+from rtnb.jobs.transcription import Transcription, reason_in
 from rtnb.money import Budget
 from rtnb.protocol.updates import Errored
 from rtnb.session.session import Session
@@ -56,7 +56,7 @@ class PlainTranscription(Transcription):
 
     def _take(self, update: Any) -> None:
         if isinstance(update, Errored):
-            self._outcome = ("", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+            self._outcome = ("", reason_in(update.error))
         elif update.event["type"] == "transcription.delta":
             self._partial += update.event.get("delta") or ""
         elif update.event["type"] == "transcription.done":

@@ -9,6 +9,7 @@ billed and makes recognisers invent words.
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
 # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
 _PASSAGE_SECONDS = 45.0
+
+
+def reason_in(error: Mapping[str, Any]) -> str:
+    """Return what the `error` of an event says."""
+    return str(error.get("message") or error.get("code") or "no reason given")
 
 
 class Transcription(AudioJob["Transcription", Segment]):
@@ -199,7 +205,7 @@ class Transcription(AudioJob["Transcription", Segment]):
             self._book(update.event.get("usage"))
             self._settle(number, update.whole)
         elif isinstance(update, InputTranscriptFailed):
-            self._settle(number, "", str(update.error.get("message") or update.error.get("code") or "no reason given"))
+            self._settle(number, "", reason_in(update.error))
         self._news.set()
 
     def _take_part(self, number: int, event: dict[str, Any]) -> None:
