@@ -152,7 +152,7 @@ class Tool:
             ToolFailed: It is not a JSON object, or does not fit the parameters; the message tells the model
                 why.
         """
-        written = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        written = _written(arguments)
         try:
             given = json.loads(written.strip() or "{}")
         except ValueError as error:
@@ -192,7 +192,7 @@ class Tool:
                 it took too long.
         """
         limit = self.timeout if timeout is ... else timeout
-        written = arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
+        written = _written(arguments)
         values = self.read(arguments)
         try:
             async with asyncio.timeout(limit) as clock:
@@ -348,6 +348,10 @@ def _check_definition(given: Mapping[str, Any]) -> str:
 def _sentence_of(error: ToolFailed) -> str:
     """Write a failure for the model: what happened, and no more of us than it needs."""
     return mask_secrets(f"Error: {error.tool} failed: {getattr(error, 'problem', error)}.")
+
+
+def _written(arguments: str | Mapping[str, Any]) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, default=str)
 
 
 def _readable(arguments: str) -> dict[str, Any] | str:
