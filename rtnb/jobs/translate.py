@@ -14,8 +14,8 @@ from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options
 from rtnb.protocol import client_events, error_events, frames
-from rtnb.protocol.items import TRANSLATION_ITEMS, Turn
-from rtnb.protocol.updates import AudioDelta, Errored, TextDelta
+from rtnb.protocol.items import TRANSLATION_ITEMS
+from rtnb.protocol.updates import Errored
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
@@ -45,26 +45,25 @@ class Translation(AudioJob["Translation", Delta]):
         self._why: Exception | None = None  # what ended it before
         super().__init__(session, audio_source, budget)
 
-    def _turn(self, role: str) -> Turn | None:
-        return self.session.conversation.turn(TRANSLATION_ITEMS[role])
+    def _words(self, role: str) -> str:
+        turn = self.session.conversation.turn(TRANSLATION_ITEMS[role])
+        return (turn.transcript or "").strip() if turn is not None else ""
 
     @property
     def text(self) -> str:
         """Words of the translation so far."""
-        turn = self._turn("assistant")
-        return (turn.transcript or "").strip() if turn is not None else ""
+        return self._words("assistant")
 
     @property
     def audio(self) -> Clip | None:
         """Audio of the translation so far, mono, 24 kHz. None where there is none yet."""
-        turn = self._turn("assistant")
+        turn = self.session.conversation.turn(TRANSLATION_ITEMS["assistant"])
         return turn.audio if turn is not None else None
 
     @property
     def source_text(self) -> str:
         """Words of the original, where `transcription` is on; "" otherwise."""
-        turn = self._turn("user")
-        return (turn.transcript or "").strip() if turn is not None else ""
+        return self._words("user")
 
     @property
     def model(self) -> str:
@@ -148,10 +147,8 @@ class Translation(AudioJob["Translation", Delta]):
         await channel.flushed()
 
     def _take(self, update: Any) -> None:
-        if isinstance(update, TextDelta):
-            self._pieces.append(Delta(text=update.piece, whole=update.whole))
-        elif isinstance(update, AudioDelta) and len(update.pcm) >= pcm.BYTES_PER_SAMPLE:
-            self._pieces.append(Delta(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece")))
+        if (piece := Delta.of(update)) is not None:
+            self._pieces.append(piece)
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to come (SDK docstring).
             self._whole = self._asked

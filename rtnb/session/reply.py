@@ -40,6 +40,17 @@ class Delta:
     audio: Clip | None = None
     whole: str = ""
 
+    @classmethod
+    def of(cls, update: Any) -> Delta | None:
+        """Return the piece that an update brings. None for one that brings neither words nor audio."""
+        if isinstance(update, TextDelta):
+            return cls(text=update.piece, whole=update.whole)
+        if isinstance(update, AudioDelta) and update.pcm:
+            from rtnb.audio import Clip
+
+            return cls(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece"))
+        return None
+
     def __str__(self) -> str:
         return self.text
 
@@ -285,12 +296,12 @@ class Reply(Stream["Reply", Delta]):
         return self._turn.updates.subscribe(listener)
 
     def _feed_to(self, put: Callable[[Delta | None], object]) -> Callable[[], None]:
-        def hear(update: Any) -> None:
-            piece = _piece_of(update)
+        def take(update: Any) -> None:
+            piece = Delta.of(update)
             if piece is not None or isinstance(update, Finished):
                 put(piece)
 
-        return self.subscribe(hear)
+        return self.subscribe(take)
 
     def __repr__(self) -> str:
         audio_ms = sum(turn.audio_ms for turn in self._turn.turns)
@@ -301,13 +312,3 @@ class Reply(Stream["Reply", Delta]):
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return Reply.shown_by(self) if Reply.shown_by is not None else {"text/plain": repr(self)}
-
-
-def _piece_of(update: Any) -> Delta | None:
-    if isinstance(update, TextDelta):
-        return Delta(text=update.piece, whole=update.whole)
-    if isinstance(update, AudioDelta) and len(update.pcm) >= 2:
-        from rtnb.audio import Clip
-
-        return Delta(audio=Clip.from_pcm(pcm.whole_samples(update.pcm), rate_hz=pcm.RATE_HZ, name="piece"))
-    return None
