@@ -189,8 +189,3 @@ class AudioJob(Stream[T, P]):
             feeding.cancel()
 
         return end
-
-
-def shortened(text: str) -> str:
-    """Return the beginning of a text, for a `repr`."""
-    return text if len(text) <= 80 else text[:79] + "…"

@@ -16,13 +16,14 @@ from typing import Any
 
 from rtnb import html, models
 from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
-from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
+from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.jobs.cutting import Cut, Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Budget, Cost, cost_of_transcription
 from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
+from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.handle import Handle
 

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from rtnb import html, models
 from rtnb.audio import Clip, pcm
 from rtnb.errors import ConnectionFailed, InputError
-from rtnb.jobs.audio_source import AudioJob, AudioSource, shortened
+from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options
 from rtnb.protocol import client_events, error_events, frames
@@ -19,6 +19,7 @@ from rtnb.protocol.updates import Errored
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
+from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 
 MODEL = "gpt-realtime-translate"

@@ -11,6 +11,7 @@ from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.estimates import Comparison, compare
 from rtnb.money.usage import Usage, text_table
 from rtnb.protocol.items import Response, Turn
+from rtnb.texts.shortening import in_one_line
 
 
 def transcription_model(session: Mapping[str, Any]) -> str | None:
@@ -104,7 +105,7 @@ class Bill(tuple[Item, ...]):
         rows = []
         for number, item in enumerate(self, 1):
             counts = _counts(item.usage) if item.usage else [""] * 3
-            rows.append([str(number), _shortened(item.what), item.status, *counts, _cents(item.cost)])
+            rows.append([str(number), in_one_line(item.what, 40), item.status, *counts, _cents(item.cost)])
         return [*rows, ["", "in all", "", *_counts(self.usage), _cents(self.cost)]]
 
     def __repr__(self) -> str:
@@ -119,11 +120,6 @@ _HEADERS = ("", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 def _counts(used: Usage) -> list[str]:
     return [f"{count:,}" for count in (used.input_tokens, used.cached_tokens, used.output_tokens)]
-
-
-def _shortened(text: str, letters: int = 40) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
 def _cents(spent: Cost) -> str:

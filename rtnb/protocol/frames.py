@@ -14,6 +14,7 @@ import orjson
 import pybase64
 
 from rtnb.errors import InputError
+from rtnb.texts.shortening import shortened
 
 Event = dict[str, Any]
 
@@ -94,7 +95,7 @@ def plain(value: Any, name: str) -> Any:
     except (TypeError, ValueError, RecursionError):
         known = False
     if not known:
-        shown = shown if len(shown := ascii(value)) <= 80 else shown[:79] + "…"
+        shown = shortened(ascii(value))
         raise InputError(
             f"Your {name} is {shown} ({type(value).__name__}), which JSON cannot carry. Give text, a finite number, "
             "True, False, None, a list, or a dict with text as its keys."

@@ -19,6 +19,7 @@ from rtnb.protocol.updates import AudioDelta, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.files import save_file
+from rtnb.texts.shortening import shortened
 from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
@@ -306,8 +307,7 @@ class Reply(Stream["Reply", Delta]):
     def __repr__(self) -> str:
         audio_ms = sum(turn.audio_ms for turn in self._turn.turns)
         sound = f", {audio_ms / 1000:.1f} s of sound" if audio_ms else ""
-        text = self.text
-        words = f": {text if len(text) <= 80 else text[:79] + '…'}" if text else ""
+        words = f": {shortened(text)}" if (text := self.text) else ""
         return f"Reply({self.status}{sound}, {self.source}){words}"
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:

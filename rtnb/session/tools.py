@@ -22,6 +22,7 @@ from typing import Any
 
 from rtnb.errors import InputError, ToolFailed, mask_secrets
 from rtnb.session import signature
+from rtnb.texts.shortening import in_one_line
 from rtnb.transport.handle import settle
 
 TIMEOUT_SECONDS = 30.0
@@ -56,15 +57,10 @@ class ToolCall:
         written = self.arguments
         if not isinstance(written, str):
             written = ", ".join(f"{name}={value!r}" for name, value in written.items())
-        call = f"{self.name}({_cut(written, 120)})"
+        call = f"{self.name}({in_one_line(written, 120)})"
         if self.error is not None:
-            return mask_secrets(f"{call} ✗ {_cut(getattr(self.error, 'problem', str(self.error)), 120)}")
-        return f"{call} …" if self.output is None else mask_secrets(f"{call} → {_cut(self.output, 120)}")
-
-
-def _cut(text: str, length: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
+            return mask_secrets(f"{call} ✗ {in_one_line(getattr(self.error, 'problem', str(self.error)), 120)}")
+        return f"{call} …" if self.output is None else mask_secrets(f"{call} → {in_one_line(self.output, 120)}")
 
 
 def _in_words(error: BaseException) -> str:

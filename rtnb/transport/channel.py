@@ -21,6 +21,7 @@ from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Entry, Log
 from rtnb.protocol.updates import Other, Update
+from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 from rtnb.transport.websocket import End, OpenTransport, Transport
@@ -271,6 +272,4 @@ class Channel:
             return
         event = entry.brief
         shown = frames.dumps({k: v for k, v in event.items() if k not in ("type", "event_id", "obfuscation")}).decode()
-        if len(shown) > 160:
-            shown = shown[:159] + "…"
-        self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shown}")
+        self.say(f"{self.seconds:7.3f} s {arrow} {event['type']} {shortened(shown, 160)}")

@@ -14,6 +14,7 @@ from typing import Any
 import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
+from rtnb.texts.shortening import shortened
 
 OPEN_TIMEOUT_SECONDS = 15.0
 
@@ -56,7 +57,7 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     status = refused.response.status_code
     if 300 <= status < 400:
         to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
-        where = f"to {to if len(to) <= 200 else to[:199] + '…'}" if to else "and does not say where"
+        where = f"to {shortened(to, 200)}" if to else "and does not say where"
         sentence = (
             f"The server redirects (HTTP {status}) {where}. Your key goes to the address you gave alone: nothing was "
             "sent there. A sign-in page may answer in the server's place; if that address is right, give it as url=."

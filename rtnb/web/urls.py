@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from rtnb.errors import InputError, mask_secrets
+from rtnb.texts.shortening import shortened
 
 _SHOWN = 100  # characters of an address in a message
 
@@ -29,8 +30,7 @@ def parse(url: Any, schemes: Collection[str], example: str, *, what: str = "url"
     if not problem:
         return urlsplit(text)
     # Where the name and password end in a broken address nobody knows: at the last @, to be safe.
-    shown = mask_secrets(re.sub(r"(?<=/).*@", "…@", text))
-    shown = shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…"
+    shown = shortened(mask_secrets(re.sub(r"(?<=/).*@", "…@", text)), _SHOWN)
     named = f"{what} {shown!r}" if text else what
     kind = "not a WebSocket" if "ws" in schemes else "no http"
     raise InputError(f"Your {named} is {kind} address: {problem}. Give one like {example}.", url=shown)

@@ -1,0 +1,11 @@
+"""Shorten texts for a `repr`, a table or an error."""
+
+
+def shortened(text: str, letters: int = 80) -> str:
+    """Return a text of at most so many letters: a longer one's beginning and "…"."""
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def in_one_line(text: str, letters: int) -> str:
+    """Return a text in one line, shortened."""
+    return shortened(" ".join(text.split()), letters)
