@@ -130,13 +130,11 @@ def _tools() -> str:
 
 def _facts(reply: Reply) -> str:
     usage = reply.usage
-    tokens_in = usage.input_text_tokens + usage.input_audio_tokens + usage.input_image_tokens
-    tokens_out = usage.output_text_tokens + usage.output_audio_tokens
-    tokens = say("{input} in, {output} out", input=f"{tokens_in:,}", output=f"{tokens_out:,}")
+    tokens = say("{input} in, {output} out", input=f"{usage.input_tokens:,}", output=f"{usage.output_tokens:,}")
     seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
     of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
     facts = {
-        say("tokens"): tokens if tokens_in or tokens_out else "",
+        say("tokens"): tokens if usage else "",
         say("cost"): _cost(reply),
         say("first sound after"): "" if seconds is None else f"{seconds:.2f} s{of_it}",
         say("tools called"): "; ".join(map(repr, reply.tool_calls)),
