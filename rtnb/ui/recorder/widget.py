@@ -51,13 +51,11 @@ class RecordBox(widget.Box):
     """Box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
-        recorded: Whether there is a recording of the user.
         error: The problem of the last recording. None where there was none.
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:
         super().__init__(sample, "question")
-        self.recorded = False
         self.error: str | None = None
         self._problem = ""  # the same by its code, for the page
         self._clip: Clip | None = None
@@ -67,6 +65,11 @@ class RecordBox(widget.Box):
         self._link = KernelLink(self._send, self._from_page)
 
     # --- what is in it
+
+    @property
+    def recorded(self) -> bool:
+        """True where there is a recording of the user."""
+        return self._clip is not None
 
     @property
     def clip(self) -> Clip | None:
@@ -129,7 +132,7 @@ class RecordBox(widget.Box):
                 self._give(page)
             case "forget":
                 with self._lock:
-                    self._clip, self.recorded, self.error, self._problem = None, False, None, ""
+                    self._clip, self.error, self._problem = None, None, ""
                 self._link.tell("standing", **self._standing())
 
     def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
@@ -142,7 +145,7 @@ class RecordBox(widget.Box):
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
-                self._clip, self.recorded = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name), True
+                self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
                 self._problem, self.error = ("reload", _CUT_OFF) if cut_off else ("", None)
         self._link.tell("standing", **self._standing())
 
