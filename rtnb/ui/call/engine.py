@@ -26,12 +26,12 @@ _PAGE_GONE_SECONDS = 90.0  # a page that sends nothing, neither audio nor heartb
 _PAGE_MUTE_SECONDS = 900.0  # the same while a cell runs and the kernel takes nothing
 _PAGE_SILENT_SECONDS = 6.0  # so long a page may send nothing and still be taken to be there
 
-# The page's reason to end a call, where the user did not → the sentence, and the code of the page's own sentence.
+# The page's reason to end a call, where the user did not → the sentence.
 _HANG_UPS = {
-    "output": ("The cell's output was closed, so the call was ended.", "output"),
-    "page": ("Nobody was on the page any more, so the call was ended.", "page"),
-    "silent": ("The page lost the kernel for a while, so the call was ended.", "silent"),
-    "microphone": ("The microphone went away, so the call was ended.", "microphone"),
+    "output": "The cell's output was closed, so the call was ended.",
+    "page": "Nobody was on the page any more, so the call was ended.",
+    "silent": "The page lost the kernel for a while, so the call was ended.",
+    "microphone": "The microphone went away, so the call was ended.",
 }
 
 
@@ -109,8 +109,10 @@ class Engine:
                 self._if_open(lambda: exchange.truncate(played, stop=True))
             case "say":
                 self._if_open(lambda: exchange.say(str(fields.get("text", ""))))
+            case "hangup" if (why := str(fields.get("why"))) in _HANG_UPS:
+                self.end(_HANG_UPS[why], why)
             case "hangup":
-                self.end(*_HANG_UPS.get(str(fields.get("why")), ()))
+                self.end()
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)
@@ -207,7 +209,7 @@ class Engine:
         if there if self.exchange.page else back:
             asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
         else:
-            self.end(*_HANG_UPS["page"])
+            self.end(_HANG_UPS["page"], "page")
 
     def end(self, text: str = "You hung up.", reason: str = "hung_up") -> Handle[None]:
         """End the call; safe to call twice and before it began.
