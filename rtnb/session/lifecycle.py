@@ -263,7 +263,7 @@ class Lifecycle:
             return End(None, ""), ConnectionFailed(failed, reason=str(error), url=self.where.url)
         if self.closing:
             return end, None
-        expired = self._was_told("session_expired")
+        expired = self._reported("session_expired")
         return end, connection_errors.ended(*end, self.where.url, expired=expired)
 
     def _may_go_on(self, code: int | None) -> bool:
@@ -271,9 +271,9 @@ class Lifecycle:
         wanted = self.reconnect and not self.closing and not self.where.sideband and self.error is None
         # No code: a try to connect again came to nothing, which may pass as well.
         passes = code is None or code in _RECOVERABLE
-        return wanted and self.opened.done() and passes and not self._was_told(*_HOPELESS)
+        return wanted and self.opened.done() and passes and not self._reported(*_HOPELESS)
 
-    def _was_told(self, *codes: str) -> bool:
+    def _reported(self, *codes: str) -> bool:
         """Return whether one of the last events is an `error` with one of these codes."""
         tail = self.channel.log[-5:]
         return any(e.type == "error" and beta.to_ga(e.event)["error"].get("code") in codes for e in tail)

@@ -158,7 +158,7 @@ class Reply(Stream["Reply", Delta]):
         source: Who answered: `"openai"`, `"practice"`, `"replay"` or the host's name.
         model: The model that answered.
         responses: Its responses, in order.
-        tool_calls: The functions that were called, in order, with what they gave.
+        tool_calls: The functions that were called, in order, with what they returned.
         approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
         warnings: Plain sentences about what was odd but stopped nothing.
     """

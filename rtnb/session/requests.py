@@ -46,7 +46,7 @@ class Requests:
             self.lifecycle.call_soon(self.lifecycle.queue.add, bytes(pcm))
 
     def commit(self) -> Handle[dict[str, Any]]:
-        """Turn the audio in the input buffer into an item; gives `input_audio_buffer.committed`."""
+        """Turn the audio in the input buffer into an item; the result is `input_audio_buffer.committed`."""
         return self._request(client_events.commit(), is_type("input_audio_buffer.committed"), "to commit the sound")
 
     def clear(self) -> Handle[dict[str, Any]]:
@@ -54,7 +54,7 @@ class Requests:
         return self._request(client_events.clear(), is_type("input_audio_buffer.cleared"), "to clear the buffer")
 
     def create(self, item: Mapping[str, Any], previous_item_id: str | None = None) -> Handle[dict[str, Any]]:
-        """Add an item to the conversation; gives `conversation.item.added`.
+        """Add an item to the conversation; the result is `conversation.item.added`.
 
         Raises:
             InputError: If it cannot be written as JSON.
@@ -65,7 +65,7 @@ class Requests:
         return self._request(client_events.item_create(item, previous_item_id), added, "the item")
 
     def update(self, **session: Any) -> Handle[dict[str, Any]]:
-        """Change the session; keyword arguments are fields of the API's session object; gives `session.updated`.
+        """Change the session, by fields of the API's session object; the result is `session.updated`.
 
         Raises:
             InputError: If a field cannot be written as JSON.
@@ -75,7 +75,7 @@ class Requests:
         return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted))
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
-        """Stop the response under way; gives its `response.done`, or None where none was running."""
+        """Stop the response under way; the result is its `response.done`, or None where none was running."""
         event = client_events.cancel(response_id)
         return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event))
 
@@ -100,7 +100,7 @@ class Requests:
     def seed(self, turns: Iterable[Turn | tuple[str, str]]) -> Handle[None]:
         """Give the model earlier turns as text, oldest first: turns of another session, or `(role, words)` pairs.
 
-        Audio cannot be given back: the API takes none for the assistant's side.
+        Audio cannot be sent again: the API takes none for the assistant's side.
         """
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
         items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")

@@ -66,7 +66,7 @@ class Handle(Generic[T]):
 
 
 def settle(future: concurrent.futures.Future[T], result: Any = None, error: BaseException | None = None) -> None:
-    """Give a future its result, or an error in its place; one that has either keeps it."""
+    """Set a future's result, or an error in its place; one that has either keeps it."""
     if future.done():
         return
     if error is None:
@@ -76,7 +76,7 @@ def settle(future: concurrent.futures.Future[T], result: Any = None, error: Base
 
 
 class Stream(Handle[T], Generic[T, P]):
-    """Handle on something that comes in pieces: `for` and `async for` give each of them, old ones first."""
+    """Handle on something that comes in pieces: `for` and `async for` yield each of them, old ones first."""
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
         """Put every piece, those that came already first, and None after the last; the function returned ends it."""

@@ -4,7 +4,8 @@ A kernel runs one request after the other, so while a cell runs, what the page s
 
 - ipykernel 7 has subshells, threads that serve a page beside the running cell, and JupyterLab (4.4 and later) sends
   widget messages to one. From 7.4 on the kernel sends them back to the main thread all the same, if the widget was made
-  there, so that an awaiting cell gets them in its own thread; `hear_while_busy` lets them go where the page sent them.
+  there, so that an awaiting cell gets them in its own thread; `receive_while_busy` lets them go where the page sent
+  them.
 - on ipykernel 6 the queue can be emptied by hand, for the one call that waits for the user.
 """
 
@@ -23,7 +24,7 @@ _COMM = frozenset({"comm_open", "comm_msg", "comm_close"})
 _PAUSE_SECONDS = 0.03
 
 
-def hear_while_busy(widget: Any) -> bool:
+def receive_while_busy(widget: Any) -> bool:
     """Let a widget's messages be handled on the thread the page asked for, also while a cell blocks the kernel.
 
     Measured on ipykernel 7.4.0 with JupyterLab 4.6 and Notebook 7.6: messages sent during `time.sleep` are handled at

@@ -74,7 +74,7 @@ def make(made: Any, receive: Callable[[Any, Any, Any], None], **traits: Any) -> 
     """
     widget = made(language=language.chosen(), **traits)
     widget.on_msg(receive)
-    waiting.hear_while_busy(widget)
+    waiting.receive_while_busy(widget)
     return widget
 
 
