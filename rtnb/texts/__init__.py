@@ -1,1 +1,1 @@
-"""Every sentence a user reads."""
+"""Sentences that a user reads, the style sheet of `html.py`, and saving: what every folder above may use."""
