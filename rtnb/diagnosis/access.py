@@ -93,7 +93,7 @@ def check_shutdown(model: str, today: date) -> list[Finding]:
 
 
 def check_price(talk: money.Estimate, learners: int = 1) -> list[Finding]:
-    """Tell what the lesson ahead will cost.
+    """Estimate what the lesson ahead will cost.
 
     Args:
         talk: What is planned.

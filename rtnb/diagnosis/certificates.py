@@ -1,4 +1,4 @@
-"""Read the issuer of a TLS certificate, and tell why one is not trusted."""
+"""Read the issuer of a TLS certificate, and explain why one is not trusted."""
 
 import ssl
 

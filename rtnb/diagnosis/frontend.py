@@ -1,4 +1,4 @@
-"""Check the front end that shows the cells, and what can be told of microphone and speaker."""
+"""Check the front end that shows the cells, and what is known of microphone and speaker."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -11,7 +11,7 @@ _finding = partial(Finding, "front end")
 
 
 def detected() -> Any:
-    """Return the front end that shows the cells, as `rtnb.ui.shared.frontend` tells; None where it cannot be told."""
+    """Return the front end that shows the cells, as `rtnb.ui.shared.frontend` detects it; None where it cannot."""
     try:
         from rtnb.ui.shared import frontend
 
@@ -56,7 +56,7 @@ def _cells(frontend: Any, kernel: str | None) -> Finding:
 
 
 def check_sound(frontend: Any) -> list[Finding]:
-    """Check microphone and speaker, as far as can be told from here.
+    """Check microphone and speaker, as far as that can be known from here.
 
     Args:
         frontend: A `rtnb.ui.shared.frontend.Frontend`, or None where it is not known.

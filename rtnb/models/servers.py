@@ -101,7 +101,7 @@ def provider_of(url: str | None, name: str | None = None) -> Provider:
 
     Args:
         url: A `ws`, `wss`, `http` or `https` address. None means OpenAI's own.
-        name: The short name of the kind, which goes before what the address tells. None: the address tells it.
+        name: The short name of the kind, which goes before what the address says. None: the address decides.
 
     Returns:
         The first provider whose pattern fits; `"other"` where none does.

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def settle() -> None:
-    """Tell the garbage collector that whatever is here now stays.
+    """Keep whatever is here now out of the garbage collector's passes.
 
     Looking through all of it stops everything for some 50 ms, again and again. Only for a process that does nothing
     but serve: what becomes rubbish of a program's own would stay too.

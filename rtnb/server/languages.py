@@ -46,7 +46,7 @@ def guess(text: str, default: str = "en") -> str:
 
     Args:
         text: Any text.
-        default: What to answer where nothing tells, as for `"OK 42"`.
+        default: What to return where no script and no word shows it, as for `"OK 42"`.
 
     Returns:
         An ISO 639-1 code such as `"en"`, `"zh"` or `"fr"`.

@@ -54,12 +54,12 @@ class Timeline:
 
     @property
     def seconds_to_first_sound(self) -> tuple[float, ...]:
-        """Wait for the first audio of each answer; for a written answer, for its first word."""
+        """Seconds from each question to the first audio of its answer; of a written one, to its first word."""
         return tuple(mark.at_seconds - mark.since_seconds for mark in self.marks if mark.since_seconds is not None)
 
     @property
     def interruptions(self) -> tuple[Mark, ...]:
-        """Marks where the person spoke over the model, and where an answer was cut to what was heard."""
+        """Marks where the user spoke over the model, and where an answer was truncated to what had played."""
         return tuple(mark for mark in self.marks if mark.kind in ("interrupted", "truncated"))
 
     def _words(self) -> list[tuple[float, str, str, str]]:

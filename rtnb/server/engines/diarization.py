@@ -42,7 +42,7 @@ def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str 
     befores = [0.0, *(end_seconds for _, end_seconds, _ in stretches)]
     afters = [*(start_seconds for start_seconds, _, _ in stretches[1:]), duration_seconds]
     for (start_seconds, end_seconds, voice), before, after in zip(stretches, befores, afters, strict=False):
-        # Soft consonants begin before a voice can be told, so words get some margin, but none of another's speech.
+        # Soft consonants begin before a voice can be recognised, so words get some margin, but no speech of another.
         first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
         last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
         said = pcm[int(first * rate_hz) * 2 : int(last * rate_hz) * 2]

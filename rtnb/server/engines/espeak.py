@@ -108,7 +108,7 @@ class Espeak:
         self._library = _library()
 
     def speaks(self, language: str) -> bool:
-        """Return True: it has a voice for every language rtnb can tell, and an English one for the rest."""
+        """Return True: it has a voice for every language rtnb detects, and an English one for the rest."""
         return True
 
     def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[Audio]:
