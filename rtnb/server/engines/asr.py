@@ -206,13 +206,12 @@ class StreamingRecogniser:
     recording. Where it differs from the partial ones in a word, it is right.
 
     Args:
-        rate_hz: Sample rate of what will be fed.
         language: As for `transcribe`.
         interval_seconds: At least this much new audio between two passes.
     """
 
-    def __init__(self, *, rate_hz: int = RATE_HZ, language: str | None = None, interval_seconds: float = 0.5) -> None:
-        self._language, self._detect, self._stream = language, vad.detector(), vad.SampleStream(rate_hz)
+    def __init__(self, *, language: str | None = None, interval_seconds: float = 0.5) -> None:
+        self._language, self._detect, self._stream = language, vad.detector(), vad.SampleStream()
         self._samples = np.zeros(0, np.float32)  # of the piece not yet settled
         self._probabilities: list[float] = []  # of its frames
         self._words: list[str] = []  # given out, never to change

@@ -21,14 +21,13 @@ _NOISE = 0.02  # of the recording's own loudness: too little to hide a clear wor
 
 
 def confidence(
-    pcm: bytes, text: str, *, rate_hz: int = RATE_HZ, language: str | None = None, transcribe: _Engine = asr.transcribe
+    pcm: bytes, text: str, *, language: str | None = None, transcribe: _Engine = asr.transcribe
 ) -> list[float]:
     """Judge each word of a transcript by recognising the recording twice more.
 
     Args:
-        pcm: The recording that `text` was recognised in, s16le mono.
+        pcm: The recording that `text` was recognised in, s16le 24 kHz mono.
         text: Its transcript.
-        rate_hz: Its sample rate.
         language: As for `asr.transcribe`.
         transcribe: What recognises; called with `pcm`, `rate_hz=` and `language=`.
 
@@ -41,7 +40,7 @@ def confidence(
     samples = np.frombuffer(whole_samples(pcm), "<i2").astype(np.float32)
     loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
     noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * _NOISE
-    for changed, rate in ((samples, round(rate_hz / _SLOWER)), (samples + noise, rate_hz)):
+    for changed, rate in ((samples, round(RATE_HZ / _SLOWER)), (samples + noise, RATE_HZ)):
         again = np.clip(changed, -32_768, 32_767).astype("<i2").tobytes()
         recognised = [*map(asr.bare_word, transcribe(again, rate_hz=rate, language=language).split())]
         for block in difflib.SequenceMatcher(None, words, recognised, autojunk=False).get_matching_blocks():

@@ -11,7 +11,7 @@ import functools
 import threading
 from typing import Any
 
-from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, seconds, whole_samples
 from rtnb.server.engines import asr, vad
 from rtnb.server.protocol.effects import Part
 
@@ -20,15 +20,14 @@ _MARGIN_SECONDS = 0.3
 _lock = threading.Lock()  # guards loading, and one recording at a time: it uses every core it is given
 
 
-def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str | None = None) -> list[Part]:
+def diarize(pcm: bytes, *, language: str | None = None) -> list[Part]:
     """Say who said what in a recording.
 
     It takes about as many seconds of a processor's time as the recording has, so it belongs in a worker thread. Voices
     are told apart by comparison: of a recording in which each says only a few words, all may seem to be one's.
 
     Args:
-        pcm: s16le mono.
-        rate_hz: Its sample rate.
+        pcm: s16le 24 kHz mono.
         language: As for `asr.transcribe`.
 
     Returns:
@@ -37,16 +36,16 @@ def diarize(pcm: bytes, *, rate_hz: int = pcm_arithmetic.RATE_HZ, language: str 
     """
     labels: dict[int, str] = {}
     parts: list[Part] = []
-    duration_seconds = pcm_arithmetic.seconds(len(pcm_arithmetic.whole_samples(pcm)), rate_hz)
-    stretches = _stretches(pcm, rate_hz, duration_seconds)
+    duration_seconds = seconds(len(whole_samples(pcm)))
+    stretches = _stretches(pcm, duration_seconds)
     befores = [0.0, *(end_seconds for _, end_seconds, _ in stretches)]
     afters = [*(start_seconds for start_seconds, _, _ in stretches[1:]), duration_seconds]
     for (start_seconds, end_seconds, voice), before, after in zip(stretches, befores, afters, strict=False):
         # Soft consonants begin before a voice can be recognised, so words get some margin, but no speech of another.
         first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
         last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
-        said = pcm[int(first * rate_hz) * 2 : int(last * rate_hz) * 2]
-        if text := asr.transcribe(said, rate_hz=rate_hz, language=language):
+        said = pcm[int(first * RATE_HZ) * BYTES_PER_SAMPLE : int(last * RATE_HZ) * BYTES_PER_SAMPLE]
+        if text := asr.transcribe(said, language=language):
             label = labels.setdefault(voice, _label(len(labels)))
             parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
     return parts
@@ -67,12 +66,12 @@ def _load() -> Any:
     return asr.load_moonshine(identify_speakers="true", skip_transcription="true", **cadences)
 
 
-def _stretches(pcm: bytes, rate_hz: int, duration_seconds: float) -> list[tuple[float, float, int]]:
+def _stretches(pcm: bytes, duration_seconds: float) -> list[tuple[float, float, int]]:
     """Find where one voice speaks, in order: (start, end, voice)."""
     with _lock:
         if (model := _load()) is None:
             return [(0.0, duration_seconds, 0)]
-        lines = model.transcribe_without_streaming(vad.samples_of(pcm, rate_hz).tolist(), vad.RATE_HZ).lines
+        lines = model.transcribe_without_streaming(vad.samples_of(pcm, RATE_HZ).tolist(), vad.RATE_HZ).lines
     spans = [span for line in lines for span in line.speaker_spans or ()]
     return [
         (max(0.0, span.start_time), min(duration_seconds, span.start_time + span.duration), span.speaker_index)

@@ -84,47 +84,42 @@ def whole_frames(samples: Samples) -> Samples:
 
 
 class SampleStream:
-    """Conversion of s16le mono, piece by piece, to float32 at 16 kHz.
+    """Conversion of s16le 24 kHz mono, piece by piece, to float32 at 16 kHz.
 
     Args:
-        rate_hz: Sample rate of what will be fed.
         quality: Of the resampling, as soxr names it.
     """
 
-    def __init__(self, rate_hz: int, quality: str = "HQ") -> None:
+    def __init__(self, quality: str = "HQ") -> None:
         import soxr
 
         self._odd = b""
         # Floats, because soxr dithers integers, and the same audio must be judged alike every time.
-        stream = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality=quality)
-        self._soxr = stream if rate_hz != RATE_HZ else None
+        self._soxr = soxr.ResampleStream(pcm_arithmetic.RATE_HZ, RATE_HZ, 1, dtype="float32", quality=quality)
 
     def feed(self, pcm: bytes, *, last: bool = False) -> Samples:
         """Return the samples that are ready; `last` brings out what the resampler still holds."""
         pcm = self._odd + pcm
         samples = _floats(pcm)
         self._odd = pcm[2 * len(samples) :]
-        return samples if self._soxr is None else self._soxr.resample_chunk(samples, last=last)
+        return self._soxr.resample_chunk(samples, last=last)
 
 
 class Vad:
     """Voice activity detector for one stream of audio, in 32 ms frames.
 
     Frame `n` covers the milliseconds from `32 * n` to `32 * (n + 1)` of everything fed so far.
-
-    Args:
-        rate_hz: Sample rate of what will be fed.
     """
 
-    def __init__(self, *, rate_hz: int = pcm_arithmetic.RATE_HZ) -> None:
-        self._detect, self._stream = detector(), SampleStream(rate_hz, "LQ")
+    def __init__(self) -> None:
+        self._detect, self._stream = detector(), SampleStream("LQ")
         self._rest = np.zeros(0, np.float32)
 
     def feed(self, pcm: bytes) -> list[float]:
         """Take more audio and judge the frames it completes.
 
         Args:
-            pcm: s16le mono at `rate_hz`, of any length, also one that ends in the middle of a sample.
+            pcm: s16le 24 kHz mono of any length, also one that ends in the middle of a sample.
 
         Returns:
             One probability of speech (0 to 1) for each frame finished by this audio; often none or several.
