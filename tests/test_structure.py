@@ -308,12 +308,12 @@ def test_private_names_of_others_are_found_and_those_of_own_classes_are_not():
     assert sorted({line for line, _ in Privates(tree).found}) == wanted
 
 
-def test_the_map_in_the_readme_shows_every_room_and_no_other():
+def test_the_map_in_the_readme_shows_every_file_and_folder_and_no_other():
     table = (ROOT / "README.md").read_text("utf-8").split("## The map of the code")[1].split("## ")[0]
     rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
     shown = [name for row in rows for name in re.findall(r"`([\w.]+)/?`", row)]
-    rooms = {entry.name for entry in PACKAGE.iterdir() if entry.suffix == ".py" or any(entry.rglob("*.py"))}
-    assert sorted(shown) == sorted(rooms - {"__init__.py", "__pycache__"})
+    there = {entry.name for entry in PACKAGE.iterdir() if entry.suffix == ".py" or any(entry.rglob("*.py"))}
+    assert sorted(shown) == sorted(there - {"__init__.py", "__pycache__"})
 
 
 def test_importing_rtnb_is_light():
@@ -355,7 +355,7 @@ def test_nest_asyncio_is_used_in_one_place():
 def test_nothing_is_loaded_from_a_cdn():
     for path in SCRIPTS:
         text = re.sub(r"//[^\n]*|/\*.*?\*/", "", path.read_text("utf-8"), flags=re.DOTALL)
-        remote = re.search(r"(import|from|src=|url\()\s*['\"(]?\s*https?:", text)
+        remote = re.search(r"(import|from|fetch|src\s*=|url\()[\s('\"`]*https?:", text)
         assert not remote, f"{short(path)} loads something from another host: {remote}"
 
 
