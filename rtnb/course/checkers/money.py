@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rtnb import money as costs
+from rtnb import money
 from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong
 from rtnb.errors import BudgetExceeded
 from rtnb.texts.language import say
@@ -49,7 +49,7 @@ def stopped(made: Any) -> str:
     if not isinstance(error, BudgetExceeded):
         raise Wrong("It ended, but not for money: {kind}: {error}", kind=kind, error=error)
     sentence = "Right: of {limit} {spent} was spent, and rtnb said stop."
-    return say(sentence, limit=costs.money(error.limit_usd), spent=costs.money(error.spent_usd))
+    return say(sentence, limit=money.money(error.limit_usd), spent=money.money(error.spent_usd))
 
 
 def half_the_cost(first: Reply, second: Reply) -> str:
