@@ -104,9 +104,7 @@ class Mark(NamedTuple):
     since_seconds: float | None = None
 
 
-def measure(
-    log: Log, conversation: Conversation, begin: int = 0, end: int | None = None
-) -> tuple[list[Span], list[Mark]]:
+def measure(log: Log, conversation: Conversation, begin: int, end: int | None) -> tuple[list[Span], list[Mark]]:
     """Read a stretch of a log.
 
     Args:

@@ -18,14 +18,14 @@ class ApiError(Exception):
         message: The sentence that the client reads.
         code: The API's error code, or None where it has none.
         param: The dotted path of the field at fault, or None.
-        type: `"invalid_request_error"` or `"server_error"`.
+        type: The API's type of error: the client is to blame. What the server fails at is a fault (`faults.py`).
     """
 
-    def __init__(
-        self, message: str, *, code: str | None = None, param: str | None = None, type: str = "invalid_request_error"
-    ) -> None:
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
-        self.message, self.code, self.param, self.type = message, code, param, type
+        self.message, self.code, self.param = message, code, param
 
     def error(self, event_id: str | None = None) -> dict[str, Any]:
         """Return the event's `error` object; `event_id` is the client event's own, if it had one."""

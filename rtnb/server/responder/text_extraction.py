@@ -126,13 +126,13 @@ def summary(text: str, most: int | None = None) -> list[str]:
     return [_shorten(found[index]) for index in best]
 
 
-def _clauses(sentence: str, longest: int = 20, shortest: int = 6) -> list[str]:
-    """Cut a sentence of more than `longest` words at its commas, no stretch under `shortest` words."""
-    if _length(sentence) <= longest:
+def _clauses(sentence: str) -> list[str]:
+    """Cut a sentence of more than 20 words at its commas, no stretch under 6 words."""
+    if _length(sentence) <= 20:
         return [sentence]
     clauses: list[str] = []
     for part in re.split(r"(?<=[,;])\s+|(?<=[，；])", sentence):
-        if clauses and (_length(clauses[-1]) < shortest or _length(part) < shortest):
+        if clauses and min(_length(clauses[-1]), _length(part)) < 6:
             clauses[-1] = together([clauses[-1], part])
         else:
             clauses.append(part)
