@@ -1,14 +1,27 @@
-"""Read `error` events: in the API's form whatever server wrote them, and as the exception they mean."""
+"""Read `error` events: in the API's form whatever server wrote them, and as the exception they mean.
+
+Also the refusal that both servers of this package write: a commit of too little audio.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from rtnb import models
 from rtnb.errors import ReplayError, RtnbError, ServerError
 
 NOT_RECORDED = "not_recorded"
 """Error code with which a replay says that its recording does not hold what was asked."""
+COMMIT_EMPTY = "input_audio_buffer_commit_empty"  # the error code of that refusal
+
+
+def commit_refusal(buffered_ms: float) -> str | None:
+    """Return the sentence that refuses a commit of so much audio (recorded wording); None where it is enough."""
+    if buffered_ms >= (least := models.limits().commit_ms):
+        return None
+    expected = f"Expected at least {least}ms of audio, but buffer only has {buffered_ms:.2f}ms of audio."
+    return f"Error committing input audio buffer: buffer too small. {expected}"
 
 
 def error_object(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -216,11 +216,8 @@ class _Player:
     def _commit(self, event: Event) -> None:
         pcm = self._appended.read(self._buffer_from, self._appended.size)
         self._buffer_from = self._appended.size
-        milliseconds = pcm_arithmetic.milliseconds(len(pcm))
-        if milliseconds < 100:
-            message = f"Expected at least 100ms of audio, but buffer only has {milliseconds:.2f}ms of audio."
-            message = f"Error committing input audio buffer: buffer too small. {message}"
-            self._refuse(event, "", "input_audio_buffer_commit_empty", message)
+        if message := error_events.commit_refusal(pcm_arithmetic.milliseconds(len(pcm))):
+            self._refuse(event, "", error_events.COMMIT_EMPTY, message)
             return
         commits = enumerate(self._exchanges.commits)
         numbers = [number for number, place in commits if alike(pcm, self._recording.audio(("heard", *place)))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtnb.audio.pcm import BYTES_PER_MS
+from rtnb.protocol import error_events
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import PcmBuffer
 from rtnb.server.protocol.effects import Detect, Transcript
@@ -14,7 +15,6 @@ from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
-_COMMIT_MINIMUM_MS = 100
 _PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
 _SLACK_MS = 4 * FRAME_MS
 # A turn is transcribed again at each of its pauses, which must not cost more and more.
@@ -76,11 +76,8 @@ class InputAudioBuffer:
         Raises:
             ApiError: There is less than 100 ms of it.
         """
-        ms = self._buffer.ms
-        if ms < _COMMIT_MINIMUM_MS:
-            message = "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
-            message += f"but buffer only has {ms:.2f}ms of audio."
-            raise ApiError(message, code="input_audio_buffer_commit_empty")
+        if message := error_events.commit_refusal(self._buffer.ms):
+            raise ApiError(message, code=error_events.COMMIT_EMPTY)
         item_id = self._speech_item or self._transcripts.streaming_item_id
         self._feed(self._buffer.end)
         audio = self._buffer.take_all()
