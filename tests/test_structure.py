@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 17451,
+    "code lines of Python": 17445,
     "lines of JS": 2934,
     "circles of imports": 0,
     "modules in circles of imports": 0,
