@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from rtnb.models import limits
 from rtnb.server.auth import Auth, Rejected, bearer
 from rtnb.server.protocol import beta as beta_interface
 from rtnb.server.protocol import settings
@@ -43,7 +44,7 @@ def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bo
     return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
 
 
-_EXPIRES = record(anchor=choice("created_at"), seconds=integer(10, 7_200))  # SDK: 10 to 7200, default 600
+_EXPIRES = record(anchor=choice("created_at"), seconds=integer(*limits().client_secret_seconds))
 _SECRET = record(expires_after=nullable(_EXPIRES), session=nullable(anything))
 _BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
 
@@ -68,7 +69,7 @@ def _client_secret(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     if kind == "realtime":
         model = _model(settings.MODELS, wanted.get("model", "gpt-realtime-2.1"), "session.model")
     session = _session(kind, wanted, model, ids)
-    expires_at = int(time.time()) + (checked.get("expires_after") or {}).get("seconds", 600)
+    expires_at = int(time.time()) + (checked.get("expires_after") or {}).get("seconds", 600)  # the default (SDK)
     return {"value": auth.issue(session, expires_at), "expires_at": expires_at, "session": session}
 
 

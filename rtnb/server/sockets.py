@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from rtnb import models
 from rtnb.audio import pcm
 from rtnb.errors import InputError
 from rtnb.server import rest
@@ -39,7 +40,7 @@ from rtnb.web.origins import OriginCheck, cross_origin
 from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
-_PING_SECONDS = 20.26  # recorded, with a payload of 4 bytes
+_PING_SECONDS = models.limits().ping_seconds
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
 

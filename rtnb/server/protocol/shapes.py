@@ -10,12 +10,14 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import api_errors
 
 # No limit is documented here; it is the one that OpenAI's chat API has for a text.
 _TEXT_CHARACTERS = 1_048_576
 _LEVELS = 100
+_LIMITS = models.limits()
 _NESTING = (dict, list)  # as a tuple: `dict | list` would be made anew for every value
 
 Check = Callable[[Any, str], Any]
@@ -183,8 +185,7 @@ TOOL_CHOICE: Check = where(str, choice("none", "auto", "required"), _CHOSEN)
 
 MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unchanged for 2.x
 
-_VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
-VOICE: Check = where(dict, record(id=Required(string())), choice(*_VOICES))  # the object is a custom voice
+VOICE: Check = where(dict, record(id=Required(string())), choice(*models.VOICES))  # the object is a custom voice
 
 
 def MODALITIES(value: Any, path: str) -> Any:
@@ -233,9 +234,9 @@ def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Chec
     )
 
 
-_IDLE = {"idle_timeout_ms": nullable(integer(5_000, 30_000))}
+_IDLE = {"idle_timeout_ms": nullable(integer(*_LIMITS.idle_timeout_ms))}
 _ANSWERING_INPUT = _input({**_SERVER_VAD, **_IDLE, **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING})
-_OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(0.25, 1.5))
+_OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(*_LIMITS.speed))
 _TRANSLATION_TRANSCRIPTION = nullable(record(model=Required(string())))
 _TRANSLATION_INPUT = record(transcription=_TRANSLATION_TRANSCRIPTION, noise_reduction=_NOISE_REDUCTION)
 # What `session.update` may bring, by the kind of session.
@@ -262,14 +263,14 @@ SESSIONS: dict[str, Check] = {
 
 # ---------------------------------------------------------------------- client events
 
-# SDK docstring: 15 MiB per append event; a multiple of 3, so its base64 has no padding.
-APPEND_CHARACTERS = 15 * 1024 * 1024 // 3 * 4
+# The limit is a multiple of 3, so its base64 has no padding.
+APPEND_CHARACTERS = _LIMITS.append_bytes // 3 * 4
 
 
 def _metadata(value: Any, path: str) -> Any:
     mapping(value, path)
-    if len(value) > 16:
-        raise api_errors.too_long(path, 16, len(value), noun="object")
+    if len(value) > (most := _LIMITS.metadata_pairs):
+        raise api_errors.too_long(path, most, len(value), noun="object")
     for name, text in value.items():
         if len(name) > 64:
             raise api_errors.too_long(f"{path}.{name[:20]}", 64, len(name))
