@@ -17,7 +17,7 @@ from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.language import say
-from rtnb.transport import endpoint
+from rtnb.transport import endpoint, websocket
 
 F = TypeVar("F", bound=Callable[..., Any])
 _REST, _BY_NAME = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
@@ -173,7 +173,13 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     )
     budget, approve = Budget.of(connection["budget"]), connection["approve"]
     reconnect, verbose = connection["reconnect"], connection["verbose"]
-    return Session(where, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, verbose=verbose)
+    opener = transport_to(where)
+    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, verbose=verbose)
+
+
+def transport_to(where: endpoint.Address) -> websocket.OpenTransport:
+    """Return the function that opens a transport to an address, for the first time and after each break."""
+    return functools.partial(websocket.open_websocket, where)
 
 
 def find_server(

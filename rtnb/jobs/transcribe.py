@@ -11,7 +11,7 @@ from rtnb.jobs.plain_transcription import PlainTranscription
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.money import Budget
-from rtnb.opening import ServerOptions, find_server, takes_options
+from rtnb.opening import ServerOptions, find_server, takes_options, transport_to
 from rtnb.session.session import Session
 from rtnb.transport import endpoint
 
@@ -78,7 +78,8 @@ def transcribe(
         connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"
     where = find_server(None, connection, "?intent=transcription", transcribe=True)
     wanted = {"type": "transcription", "audio": {"input": listening}}
-    session, budget = Session(where, model, wanted, verbose=connection["verbose"]), Budget.of(connection["budget"])
+    budget = Budget.of(connection["budget"])
+    session = Session(where, transport_to(where), model, wanted, verbose=connection["verbose"])
     if not where.provider.responses:
         return PlainTranscription(session, audio_source, budget, where.provider.input_rate_hz)
     return Transcription(session, audio_source, budget)

@@ -12,7 +12,7 @@ from rtnb.audio import Clip, pcm
 from rtnb.errors import ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.money import Budget, Cost, cost_of_minutes
-from rtnb.opening import ServerOptions, find_server, takes_options
+from rtnb.opening import ServerOptions, find_server, takes_options, transport_to
 from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.items import TRANSLATION_ITEMS
 from rtnb.protocol.updates import Errored
@@ -207,5 +207,5 @@ def translate(
         path, mark, query = str(connection["url"]).partition("?")
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
-    session = Session(where, model, {"audio": audio}, verbose=connection["verbose"])
+    session = Session(where, transport_to(where), model, {"audio": audio}, verbose=connection["verbose"])
     return Translation(session, audio_source, to, Budget.of(connection["budget"]))

@@ -7,7 +7,6 @@ Everything public may be called from any thread.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -27,8 +26,9 @@ from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
-from rtnb.transport import endpoint, websocket
+from rtnb.transport import endpoint
 from rtnb.transport.handle import Handle
+from rtnb.transport.websocket import OpenTransport
 
 if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
@@ -51,6 +51,7 @@ class Session(Requests):
     def __init__(
         self,
         where: endpoint.Address,
+        open_transport: OpenTransport,
         model: str,
         wanted: dict[str, Any],
         tools: Toolbox | None = None,
@@ -59,16 +60,15 @@ class Session(Requests):
         approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
         verbose: bool = False,
-        open_transport: websocket.OpenTransport | None = None,
     ) -> None:
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
-        opener = open_transport or functools.partial(websocket.open_websocket, where)
+        meter = Meter(budget)
         self.lifecycle = Lifecycle(
-            where, opener, model, wanted, self.tools, Meter(budget), approve, reconnect, verbose, self._take_unasked
+            where, open_transport, model, wanted, self.tools, meter, approve, reconnect, verbose, self._take_unasked
         )
         self.warnings = self.lifecycle.warnings
         self.log = self.lifecycle.channel.log
