@@ -82,6 +82,18 @@ def test_colabs_packages_are_fine():
     assert [finding.state for finding in check_packages(GOOD, (3, 13))] == ["ok"]
 
 
+PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+# These two have findings of their own: rtnb goes on without them.
+REQUIRED = {Requirement(line).name for line in PROJECT["dependencies"]} - {"audioop-lts", "nest-asyncio"}
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_each_package_that_rtnb_needs_is_named_where_it_is_missing(name):
+    [found] = check_packages({**GOOD, name: None}, (3, 12))
+    assert (found.state, found.symptom) == ("error", f"missing: {name}")
+    assert f"%pip install {name} " in found.remedy
+
+
 @pytest.mark.parametrize(
     ("changed", "python", "state", "symptom", "said"),
     [
@@ -121,8 +133,7 @@ def test_known_breaks(changed, python, state, symptom, said):
     ],
 )
 def test_a_remedy_asks_for_the_very_packages_and_never_for_rtnb_itself(changed, asked):
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
-    practice = [Requirement(text) for text in project["optional-dependencies"]["practice"]]
+    practice = [Requirement(text) for text in PROJECT["optional-dependencies"]["practice"]]
     here = {it.name: it.specifier for it in practice if it.marker is None or it.marker.evaluate()}
     findings = check_packages({**GOOD, **changed}, (3, 12))
     (remedy,) = [finding.remedy for finding in findings if finding.remedy]

