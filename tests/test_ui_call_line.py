@@ -46,6 +46,33 @@ def test_a_hole_is_asked_for_and_nothing_behind_it_is_taken_before():
     assert page.line.lost == 2
 
 
+def test_a_hole_is_asked_for_once_and_again_where_the_page_asks_what_came():
+    page = Page()
+    page.say(1)
+    for n in (3, 4, 5):
+        page.say(n)
+    assert page.heard == [{"kind": "again", "to": "p", "from": 2}]
+    page.line.received({"kind": "probe", "page": "p", "upto": 5})  # the second one was lost as well
+    assert page.heard == [{"kind": "again", "to": "p", "from": 2}] * 2
+    for n in (2, 3, 4, 5, 7):
+        page.say(n)
+    assert page.heard[2:] == [{"kind": "again", "to": "p", "from": 6}]
+    assert len(page.took) == 5
+
+
+def test_a_message_that_came_damaged_is_asked_for_and_not_taken():
+    page = Page()
+    page.line = KernelLink(page.hear, page.took.append, intact=lambda message: b"bad" not in message.buffers)
+    page.say(1, buffers=(b"bad",), ack=True)
+    page.say(2, buffers=(b"two",))  # was on its way behind it
+    page.say(1, buffers=(b"bad",))
+    assert page.heard == [{"kind": "again", "to": "p", "from": 1}] * 2
+    assert page.took == []
+    page.say(1, buffers=(b"one",))
+    page.say(2, buffers=(b"two",))
+    assert [m.buffers for m in page.took] == [(b"one",), (b"two",)]
+
+
 def test_it_answers_where_the_page_asks_for_it():
     page = Page()
     page.say(1)
@@ -78,6 +105,22 @@ def test_what_the_page_missed_is_sent_again_with_its_sound():
     page.line.received({"kind": "again", "page": "p", "from": 2})
     assert [content["n"] for content in page.heard] == [2, 3]
     assert page.sound == [b"two", b"three"]
+
+
+def test_so_much_is_kept_as_is_wanted():
+    page = Page()
+    page.line = KernelLink(page.hear, page.took.append, kept_bytes=1_000)
+    for _ in range(3):
+        page.line.tell("audio", buffers=[bytes(500)])
+    page.heard.clear()
+    page.line.repeat()
+    assert [content["n"] for content in page.heard] == [3]
+    page.heard.clear()
+    page.line.forget()
+    page.line.repeat()
+    page.line.tell("audio", buffers=[bytes(500)])
+    page.line.tell("audio", buffers=[bytes(500)])
+    assert [content["n"] for content in page.heard] == [4, 5]
 
 
 def test_a_beat_tells_how_far_the_numbers_are():

@@ -1,4 +1,4 @@
-"""The upload box as the kernel sees it: numbered pieces in, answers out, and a sample until somebody has chosen."""
+"""The upload box as the kernel sees it: pieces in, answers out, and a sample until somebody has chosen."""
 
 import hashlib
 import os
@@ -26,6 +26,7 @@ class Page:
         self.box = box
         self.heard = []
         self.buffers = []
+        self.sent = []
         box._widget = self
         self.state = {}
 
@@ -33,22 +34,36 @@ class Page:
         self.heard.append(content)
         self.buffers.append(buffers)
 
-    def say(self, kind, key="f", buffer=None, **fields):
-        self.box._receive(self, {"kind": kind, "id": key, **fields}, [] if buffer is None else [memoryview(buffer)])
+    def say(self, kind, key="f", buffer=None, *, arrives=True, **fields):
+        content = {"kind": kind, "n": len(self.sent) + 1, "page": "p", "ack": True, "id": key, **fields}
+        self.sent.append((content, [] if buffer is None else [memoryview(buffer)]))
+        if arrives:
+            self.deliver(len(self.sent))
 
-    def piece(self, data, i, key="f", **proof):
+    def deliver(self, n, **changed):
+        content, buffers = self.sent[n - 1]
+        self.box._link.received({**content, **changed}, buffers)
+
+    def repeat(self):
+        """Send again what the kernel asked for, and all that followed it."""
+        for n in range(self.heard[-1]["from"], len(self.sent) + 1):
+            self.deliver(n)
+
+    def piece(self, data, i, key="f", *, arrives=True, **proof):
         part = data[i * PIECE : (i + 1) * PIECE]
-        self.say("piece", key, part, i=i, **(proof or {"sha256": hashlib.sha256(part).hexdigest()}))
+        proof = proof or {"sha256": hashlib.sha256(part).hexdigest()}
+        self.say("piece", key, part, arrives=arrives, **proof)
 
-    def begin(self, data, key="f", name="question.wav"):
-        pieces = max(1, -(-len(data) // PIECE))
-        self.say("begin", key, name=name, bytes=len(data), pieces=pieces)
-        return pieces
+    def begin(self, data, key="f", name="question.wav", *, arrives=True):
+        self.say("begin", key, name=name, bytes=len(data), arrives=arrives)
+        return -(-len(data) // PIECE)
 
-    def upload(self, data, key="f", name="question.wav"):
-        for i in range(self.begin(data, key, name)):
-            self.piece(data, i, key)
-        self.settle()
+    def upload(self, data, key="f", name="question.wav", *, arrives=True):
+        for i in range(self.begin(data, key, name, arrives=arrives)):
+            self.piece(data, i, key, arrives=arrives)
+        self.say("end", key, arrives=arrives)
+        if arrives:
+            self.settle()
 
     def settle(self):
         end = time.monotonic() + 10
@@ -97,7 +112,8 @@ def test_a_file_arrives_whole_and_proved(box, page, wav):
     assert (file.name, file.bytes, file.error) == ("question.wav", len(wav), None)
     assert file.sha256 == hashlib.sha256(wav).hexdigest() == hashlib.sha256(file.path.read_bytes()).hexdigest()
     assert file.seconds == pytest.approx(700_000 / 24_000)
-    assert [answer["next"] for answer in page.heard] == [0, 1, 2, 3, 4, 5, 6]
+    assert [answer["upto"] for answer in page.heard if answer["kind"] == "ack"] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert page.heard[-1] == {"kind": "taken", "n": 1, "id": "f"}
     assert box.clip.name == "question.wav"
     assert box.clip.seconds == pytest.approx(file.seconds)
     assert box.sources == [file.path]  # streamed by ask, not read here
@@ -108,23 +124,26 @@ def test_a_lost_piece_is_asked_for_once_and_then_all_goes_on(box, page, wav):
     pieces = page.begin(wav)
     page.piece(wav, 0)
     page.heard.clear()
-    for i in range(2, pieces):  # piece 1 never came
-        page.piece(wav, i)
-    assert page.heard == [{"kind": "again", "id": "f", "next": 1}]
     for i in range(1, pieces):
-        page.piece(wav, i)
+        page.piece(wav, i, arrives=i > 1)
+    page.say("end")
+    assert page.heard == [{"kind": "again", "to": "p", "from": 3}]
+    page.repeat()
     page.settle()
     assert box.files[0].sha256 == hashlib.sha256(wav).hexdigest()
 
 
 def test_a_damaged_piece_is_asked_for_again_and_never_written(box, page, wav):
     page.begin(wav)
-    page.piece(wav, 0, sha256="0" * 64)
-    assert page.heard[-1] == {"kind": "again", "id": "f", "next": 0}
-    page.piece(wav, 0, sha256="1" * 64)  # and once more
-    assert page.heard[-1] == {"kind": "again", "id": "f", "next": 0}
-    for i in range(6):
+    page.piece(wav, 0, arrives=False)
+    page.deliver(2, sha256="0" * 64)
+    assert page.heard == [{"kind": "ack", "to": "p", "upto": 1}, {"kind": "again", "to": "p", "from": 2}]
+    page.deliver(2, sha256="1" * 64)  # and once more
+    assert page.heard[1:] == [{"kind": "again", "to": "p", "from": 2}] * 2
+    page.repeat()
+    for i in range(1, 6):
         page.piece(wav, i)
+    page.say("end")
     page.settle()
     assert box.files[0].sha256 == hashlib.sha256(wav).hexdigest()
 
@@ -134,26 +153,26 @@ def test_pieces_in_any_order_twice_and_damaged_still_make_the_same_file(wav):
         chance = random.Random(seed)
         box = UploadBox()
         page = Page(box)
-        pieces = page.begin(wav)
-        sent = 0
+        page.upload(wav, arrives=False)
+        last, n = len(page.sent), 1
         for _ in range(10_000):
             if box.files or box._checking:
                 break
             # A page obeys the answers; the line between loses, repeats and damages.
-            sent = page.heard[-1]["next"] if page.heard[-1]["kind"] == "again" or sent >= pieces else sent
+            n = page.heard.pop()["from"] if page.heard and page.heard[-1]["kind"] == "again" else n
             fate = chance.random()
             if fate < 0.15:
-                sent += 1  # lost
-            elif fate < 0.25:
-                page.piece(wav, sent, sha256="f" * 64)
-                sent += 1
-            elif fate < 0.35 and sent:
-                page.piece(wav, chance.randrange(sent))  # an old one once more
-            else:
-                page.piece(wav, sent)
-                sent += 1
-            if sent >= pieces:
-                page.say("where")
+                n += 1  # lost
+            elif fate < 0.25 and 1 < n < last:
+                page.deliver(n, sha256="f" * 64)
+                n += 1
+            elif fate < 0.35 and n > 1:
+                page.deliver(chance.randrange(1, n))  # an old one once more
+            elif n <= last:
+                page.deliver(n)
+                n += 1
+            if n > last:
+                box._link.received({"kind": "probe", "page": "p", "upto": last})
         page.settle()
         assert box.files[0].sha256 == hashlib.sha256(wav).hexdigest(), seed
 
@@ -161,16 +180,18 @@ def test_pieces_in_any_order_twice_and_damaged_still_make_the_same_file(wav):
 def test_a_page_without_sha256_proves_by_crc32(box, page):
     data = rtnb.samples()["question"].encode("flac")
     page.begin(data, name="q.flac")
-    page.piece(data, 0, crc32=zlib.crc32(data) ^ 1)
+    page.piece(data, 0, arrives=False, crc32=zlib.crc32(data))
+    page.deliver(2, crc32=zlib.crc32(data) ^ 1)
     assert page.heard[-1]["kind"] == "again"
-    page.piece(data, 0, crc32=zlib.crc32(data))
+    page.repeat()
+    page.say("end")
     page.settle()
     assert box.files[0].name == "q.flac"
 
 
 def test_a_piece_without_any_proof_counts_for_nothing(box, page):
     page.begin(b"abc")
-    page.say("piece", buffer=b"abc", i=0)
+    page.say("piece", buffer=b"abc")
     assert page.heard[-1]["kind"] == "again"
     assert box.files == ()
 
@@ -178,20 +199,21 @@ def test_a_piece_without_any_proof_counts_for_nothing(box, page):
 def test_the_kernel_answers_where_it_stands(page, wav):
     page.begin(wav)
     page.piece(wav, 0)
-    page.say("where")
-    assert page.heard[-1] == {"kind": "ack", "id": "f", "next": 1, "answer": True}
+    page.box._link.received({"kind": "probe", "page": "p", "upto": 2})
+    assert page.heard[-1] == {"kind": "ack", "to": "p", "upto": 2}
 
 
 def test_a_file_whose_beginning_never_came_fails_in_words(page):
-    page.say("where", "never")
+    page.say("end", "never")
     assert page.heard[-1]["kind"] == "failed"
     assert page.heard[-1]["why"] == "lost"
 
 
 def test_a_file_of_the_wrong_size_fails_in_words(box, page):
-    page.say("begin", name="a.wav", bytes=10, pieces=1)
-    page.say("piece", buffer=b"abc", i=0, sha256=hashlib.sha256(b"abc").hexdigest())
-    assert page.heard[-1] == {"kind": "failed", "id": "f", "why": "short", "problem": "3 / 10 B"}
+    page.say("begin", name="a.wav", bytes=10)
+    page.piece(b"abc", 0)
+    page.say("end")
+    assert page.heard[-1] == {"kind": "failed", "n": 1, "id": "f", "why": "short", "problem": "3 / 10 B"}
     assert box.files == ()
 
 
@@ -262,12 +284,12 @@ def test_a_full_disk_is_told_in_the_box(box, page, wav, monkeypatch):
     monkeypatch.setattr("builtins.open", full)
     page.piece(wav, 0)
     monkeypatch.undo()
-    assert page.heard[-1] == {"kind": "failed", "id": "f", "why": "disk", "problem": "No space left on device"}
+    assert page.heard[-1] == {"kind": "failed", "n": 1, "id": "f", "why": "disk", "problem": "No space left on device"}
 
 
 def test_nonsense_from_a_page_does_nothing(box, page):
-    for nonsense in (None, "x", [], {}, {"kind": "dance"}, {"kind": "piece", "i": 3}):
-        box._receive(page, nonsense, [])
+    for nonsense in (None, "x", [], {}, {"kind": "dance"}, {"kind": "piece", "i": 3}, {"kind": "dance", "n": 1}):
+        box._link.received(nonsense, [])
     assert box.files == ()
 
 
@@ -275,7 +297,7 @@ def test_a_reloaded_page_can_listen_to_what_the_kernel_has(box, page):
     data = rtnb.samples()["question"].encode("opus")
     page.upload(data)
     page.say("listen")
-    assert (page.heard[-1]["kind"], page.buffers[-1]) == ("audio", [data])
+    assert (page.heard[-1]["kind"], page.heard[-1]["to"], page.buffers[-1]) == ("audio", "p", [data])
     page.say("listen", "sample")
     assert page.buffers[-1] == [rtnb.samples()["talk"].encode("opus")]
 
@@ -319,7 +341,8 @@ def test_nothing_of_a_file_is_widget_state(monkeypatch):
     page = Page(box)
     box._widget = widget
     page.begin(b"abc", name="secret.wav")
-    page.say("piece", buffer=b"abc", i=0, sha256=hashlib.sha256(b"abc").hexdigest())
+    page.piece(b"abc", 0)
+    page.say("end")
     page.settle()
     state = {key: value for key, value in widget.get_state().items() if key not in ("_esm", "_css")}
     assert b"abc" not in repr(state).encode()
@@ -335,7 +358,7 @@ def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing
     place = box._transfers.arriving["f"].path
     assert place.exists()
     gone = [{"id": "f", "name": "lecture.wav", "bytes": len(data)}, {"id": "g", "name": "b", "bytes": 3}]
-    page.say("bye", files=gone)
+    box._link.received({"kind": "bye", "page": "p", "files": gone})  # the last word of a page has no number
     assert not place.exists()
     told = {file["name"]: (file["id"], file["failed"], file["checking"]) for file in page.state["files"]}
     assert told == {"lecture.wav": ("f", "reload", False), "b": ("g", "reload", False)}
@@ -345,6 +368,7 @@ def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing
     # Given once more, and the other one taken away, the box is as if nothing had been.
     for i in range(page.begin(data, key="h", name="lecture.wav")):
         page.piece(data, i, key="h")
+    page.say("end", "h")
     page.say("remove", "g")
     while box._checking:
         time.sleep(0.01)

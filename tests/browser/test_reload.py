@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import rtnb
 from browser import lab
 from browser.calling import OpenCall, in_notebook, microphone
 
@@ -165,3 +166,29 @@ def test_an_upload_cut_off_by_a_reload_is_told_and_can_be_given_again(jupyter, t
             "() => !document.querySelector('.rtnb-upload progress') && !/reloaded/.test(document.body.innerText)"
         )
         it.wait(lambda: hashlib.sha256(path.read_bytes()).hexdigest() in it.run(1))
+
+
+def test_two_views_of_one_upload_box_send_side_by_side_and_only_one_plays(jupyter, tmp_path: Path):
+    paths = [tmp_path / "one.wav", tmp_path / "two.wav"]
+    for path in paths:
+        path.write_bytes(os.urandom(3_000_000))
+    talk = tmp_path / "talk.ogg"
+    rtnb.samples()["talk"].save(talk)
+    tell = "print([f.sha256 for f in box.files])"
+    with in_notebook(
+        jupyter, "both.ipynb", ["import rtnb\nbox = rtnb.upload()\nbox", "box", tell], start=False, root=".rtnb-upload"
+    ) as it:
+        it.notebook.run(1)
+        views = it.page.locator(".rtnb-upload")
+        views.nth(1).wait_for()
+        for i, path in enumerate(paths):
+            views.nth(i).locator("input[type=file]").set_input_files(str(path))
+        told = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        it.wait(lambda: all(checksum in it.run(2) for checksum in told))
+        assert [views.nth(i).locator("li:not([data-id=sample])").count() for i in (0, 1)] == [2, 2]
+        views.nth(0).locator("input[type=file]").set_input_files(str(talk))
+        # The other view has no copy of it, and asks the kernel for one.
+        views.nth(1).get_by_role("button", name="Listen to talk.ogg").click()
+        views.nth(1).get_by_role("button", name="Stop talk.ogg").wait_for()
+        assert views.nth(0).get_by_role("button", name="Stop talk.ogg").count() == 0
+        assert not [line for line in it.page.console if "pageerror" in line]

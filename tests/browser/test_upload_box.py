@@ -139,14 +139,14 @@ def test_lost_and_damaged_messages_are_sent_again(browser: Any, jupyters: Any, t
     path.write_bytes(os.urandom(12_000_000))
     # The kernel's end loses every seventh piece and damages every eleventh, on the way in.
     lossy = (
-        "import rtnb\nbox = rtnb.upload()\nbox._display_()\nheard = box._receive\nseen = []\n"
-        "def worse(widget, content, buffers=()):\n"
+        "import rtnb\nbox = rtnb.upload()\nheard = box._link.received\nseen = []\n"
+        "def worse(content, buffers=()):\n"
         "    if content.get('kind') == 'piece':\n"
-        "        seen.append(content['i'])\n"
+        "        seen.append(content['n'])\n"
         "        if len(seen) % 7 == 0: return\n"
         "        if len(seen) % 11 == 0: buffers = [bytes(len(buffers[0]))]\n"
-        "    heard(widget, content, buffers)\n"
-        "box._widget.on_msg(box._receive, remove=True)\nbox._widget.on_msg(worse)\nbox"
+        "    heard(content, buffers)\n"
+        "box._link.received = worse\nbox"
     )
     with jupyters("lab") as jupyter:
         page = lab.page(browser)

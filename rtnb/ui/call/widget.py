@@ -218,7 +218,7 @@ class Call(widget.Shown):
             "captions": bool(self._settings["transcription"]),
         }
         waiting.watch_cells()
-        return widget.make(_widget_class(), lambda _, *message: self._engine.link.received(*message), setup=setup)
+        return widget.make(_widget_class(), self._engine.link.received, setup=setup)
 
     def _show(self) -> None:
         if frontend.kernel() is None:

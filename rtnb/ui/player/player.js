@@ -1,12 +1,12 @@
 // The player of an answer while it is still coming: pause, stop, volume, how far it is.
 //
-// From the kernel, numbered by `n` from 1 (a page that loads slowly misses the first ones; they are sent again):
-//   {kind: "audio", n, item} + PCM   {kind: "words", n, item, from, text}   {kind: "end", n, item}   {kind: "over", n}
-// To the kernel: {kind: "ready", have}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these
-// arrives while a cell runs, so nothing here waits for an answer.
+// From the kernel (a page that loads slowly misses the first ones; they are sent again):
+//   {kind: "audio", item} + PCM   {kind: "words", item, start, text}   {kind: "end", item}   {kind: "over"}
+// To the kernel: {kind: "hello"}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these arrives
+// while a cell runs, so nothing here waits for an answer, a welcome neither.
 
 /* global CHINESE, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
-/* global PCM_BYTES_PER_MS, smallIcon, clock, listenTo, named, partsOf, widgetRoot */
+/* global KernelLink, PCM_BYTES_PER_MS, smallIcon, clock, named, partsOf, widgetRoot */
 
 const STATES = {
   waiting: "Waiting for sound", playing: "Speaking", paused: "Paused", done: "Played",
@@ -19,10 +19,7 @@ const players = new Map();
 /** One answer's audio in this page, however many views show it. */
 class AnswerPlayer {
   constructor(model) {
-    this.model = model;
     this.say = wordsIn(CHINESE, model.get("language"));
-    this.expected = 1;
-    this.early = new Map(); // messages that came before their turn, by number
     this.waiting = []; // audio that came before there was anything to play it with
     /** @type {Map<string, {text: string, pushed_ms: number, played_ms: number, ended: boolean}>} in the order they came */
     this.items = new Map();
@@ -32,19 +29,9 @@ class AnswerPlayer {
     this.blocked = false; // by the browser, which wants a click first
     this.volume = 1;
     this.views = new Set();
-    this.unlisten = listenTo(model, { "msg:custom": (message, buffers) => this.receive(message, buffers) });
     this.ends = new AbortController();
-    model.send({ kind: "ready", have: 0 });
-  }
-
-  receive(message, buffers) {
-    if (typeof message?.n !== "number" || message.n < this.expected) return;
-    this.early.set(message.n, [message, buffers]);
-    while (this.early.has(this.expected)) {
-      const [next, its] = this.early.get(this.expected);
-      this.early.delete(this.expected++);
-      this.take(next, its);
-    }
+    this.link = new KernelLink(model, { fromFirst: true, onMessage: (message, buffers) => this.take(message, buffers) });
+    this.link.send("hello");
   }
 
   item(id) {
@@ -72,7 +59,7 @@ class AnswerPlayer {
       this.act(() => this.playback.push(buffers[0], message.item));
     } else if (message.kind === "words") {
       const item = this.item(message.item);
-      item.text = item.text.slice(0, message.from) + message.text;
+      item.text = item.text.slice(0, message.start) + message.text;
     } else if (message.kind === "end") {
       this.item(message.item).ended = true;
       this.act(() => this.playback.end(message.item));
@@ -120,7 +107,7 @@ class AnswerPlayer {
     this.context.resume().catch(() => {});
     setTimeout(() => {
       this.blocked = !this.held && !this.finished && this.context.state !== "running";
-      if (this.blocked) this.model.send({ kind: "held", held: true });
+      if (this.blocked) this.link.send("held", { held: true });
       this.draw();
     }, 300);
     this.draw();
@@ -131,7 +118,7 @@ class AnswerPlayer {
     this.blocked = false;
     if (held) this.context.suspend();
     else this.resume();
-    this.model.send({ kind: "held", held });
+    this.link.send("held", { held });
     this.draw();
   }
 
@@ -150,13 +137,13 @@ class AnswerPlayer {
   }
 
   finish() {
+    this.link.send("played");
     this.close();
     this.draw();
-    this.model.send({ kind: "played" });
   }
 
   close() {
-    this.unlisten();
+    this.link.close();
     this.ends.abort();
     this.playback?.close();
     this.context?.close().catch(() => {}); // it may be closed already

@@ -7,17 +7,16 @@ from the I/O thread and arrive while a cell runs; the page's own messages may co
 
 from __future__ import annotations
 
-import logging
+import math
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rtnb.audio import pcm as arithmetic
 from rtnb.ui.shared import widget
-
-_log = logging.getLogger("rtnb")
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 # A page that still loads its widget code misses what comes before, and cannot say so while a cell runs on older
 # kernels. What was sent is therefore sent again after these seconds, unless the page has said that it is there.
@@ -38,17 +37,18 @@ class StreamPlayer:
     """
 
     def __init__(self, on_played: Callable[[], None]) -> None:
-        scripts = ("worklet", "playback", "captions", "player/player")
-        made = widget.widget_class("Player", scripts, texts=("player",))
-        self.widget = widget.make(made, self._receive, setup={"key": uuid.uuid4().hex})
         self._on_played = on_played
         self._lock = threading.RLock()
-        self._sent: list[tuple[dict[str, Any], list[bytes] | None]] = []
         self._words: dict[str, str] = {}
         self._bytes = 0
         self._began = 0.0
         self._ready = self._held = self._over = self._closed = False
         self._timers: list[threading.Timer] = []
+        # All is kept, however long the answer: a page that is reloaded plays it from its beginning.
+        self._link = KernelLink(lambda *message: self.widget.send(*message), self._from_page, kept_bytes=math.inf)
+        scripts = ("worklet", "playback", "captions", "player/player")
+        made = widget.widget_class("Player", scripts, texts=("player",))
+        self.widget = widget.make(made, self._link.received, setup={"key": uuid.uuid4().hex})
 
     def push(self, item_id: str, pcm: bytes) -> None:
         """Play more audio. Thread-safe, never waits.
@@ -59,7 +59,7 @@ class StreamPlayer:
         """
         with self._lock:
             self._bytes += len(pcm)
-            self._send({"kind": "audio", "item": item_id}, [pcm])
+            self._tell("audio", buffers=[pcm], item=item_id)
 
     def words(self, item_id: str, whole: str) -> None:
         """Show the words of an item beside its audio. Thread-safe, never waits; ten times a second is often enough.
@@ -73,52 +73,43 @@ class StreamPlayer:
             if whole != sent:
                 self._words[item_id] = whole
                 start = len(sent) if whole.startswith(sent) else 0
-                self._send({"kind": "words", "item": item_id, "from": start, "text": whole[start:]})
+                self._tell("words", item=item_id, start=start, text=whole[start:])
 
     def end(self, item_id: str) -> None:
         """Say that an item is complete, so that its last samples do not wait for more."""
         with self._lock:
-            self._send({"kind": "end", "item": item_id})
+            self._tell("end", item=item_id)
 
     def over(self) -> None:
         """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up."""
         with self._lock:
             if not self._over:
                 self._over = True
-                self._send({"kind": "over"})
+                self._tell("over")
                 self._await_played()
 
     def close(self) -> None:
         """End the audio and forget it."""
         with self._lock:
             self._closed = True
-            self._sent.clear()
+            self._link.forget()
             for timer in self._timers:
                 timer.cancel()
         self.widget.close()
 
-    def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
+    def _tell(self, kind: str, *, buffers: Sequence[bytes] = (), **fields: Any) -> None:
         if self._closed:
             return
-        if not self._sent:
+        if not self._began:
             self._began = time.monotonic()
             for seconds in _AGAIN_AFTER_SECONDS:
                 self._later(seconds, self._again)
-        content["n"] = len(self._sent) + 1
-        self._sent.append((content, buffers))
-        self._out(content, buffers)
+        self._link.tell(kind, buffers=buffers, **fields)
 
-    def _out(self, content: dict[str, Any], buffers: list[bytes] | None) -> None:
-        try:
-            self.widget.send(content, buffers)
-        except Exception:  # the front end went away; the reply goes on
-            _log.debug("audio could not be sent to the page", exc_info=True)
-
-    def _again(self, *, force: bool = False) -> None:
+    def _again(self) -> None:
         with self._lock:
-            if not self._closed and (force or not self._ready):
-                for content, buffers in self._sent:
-                    self._out(content, buffers)
+            if not (self._closed or self._ready):
+                self._link.repeat()
 
     def _await_played(self) -> None:
         left = arithmetic.seconds(self._bytes) - (time.monotonic() - self._began)
@@ -134,18 +125,18 @@ class StreamPlayer:
         self._timers.append(timer)
         timer.start()
 
-    def _receive(self, _: Any, content: Any, buffers: Any = None) -> None:
-        match content:
-            case {"kind": "ready"}:
+    def _from_page(self, message: FromPage) -> None:
+        match message.kind:
+            case "hello":
                 # Where it comes when all is over, the finished answer stands there already: no audio out of the past.
                 late = self._over and not self._ready
                 self._ready = True
                 if not late:
-                    self._again(force=True)
-            case {"kind": "held"}:
+                    self._link.repeat()
+            case "held":
                 with self._lock:
-                    self._held = bool(content.get("held"))
+                    self._held = bool(message.fields.get("held"))
                     if not self._held and self._over:
                         self._await_played()
-            case {"kind": "played"}:
+            case "played":
                 self._on_played()

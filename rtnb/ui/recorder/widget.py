@@ -105,7 +105,7 @@ class RecordBox(widget.Box):
     def _make(self) -> Any:
         scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
         made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
-        return widget.make(made, lambda _, *message: self._link.received(*message), setup={"id": f"{id(self):x}"})
+        return widget.make(made, self._link.received, setup={"id": f"{id(self):x}"})
 
     def _sentences(self) -> tuple[str, str]:
         return say("Run this cell to record."), widget.sentence(say(_PLAIN))

@@ -3,14 +3,13 @@
  *
  * A kernel takes widget messages only while it is idle (before ipykernel 7.4 not even while a cell awaits). So what the
  * page sends waits here: a few messages are on their way at a time, the rest is kept, joined, and sent on as the kernel
- * answers for them. Kernel to page there is no such wait; those messages come from the I/O thread. A tab holds one link
- * a widget, however many views show it. The other end is `kernel_link.py`.
+ * answers for them. Kernel to page there is no such wait; those messages come from the I/O thread. The views of a call or
+ * of a player share one link; each view of a box has its own. The other end is `kernel_link.py`.
  */
 
 /* global PCM_RATE_HZ, PCM_BYTES_PER_MS, joined, listenTo */
 
 const IN_FLIGHT_MESSAGES = 40; // 2 s of audio at 50 ms
-const IN_FLIGHT_BYTES = 512 * 1024;
 const JOINED_BYTES = 96 * 1024; // 2 s of audio in one message
 const BUSY_AFTER_MS = 1200;
 const LOST_AFTER_MS = 6000;
@@ -23,20 +22,24 @@ export class KernelLink {
    * @param {any} model anywidget's model
    * @param {object} options
    * @param {(message: any, buffers: DataView[]) => void} options.onMessage in order, each once
-   * @param {() => void} options.onBusy the kernel does not take messages (`busy`; `waitingSeconds` of audio wait), or does again
-   * @param {(why: "closed" | "silent") => void} options.onLost the kernel is gone
+   * @param {() => void} [options.onBusy] the kernel does not take messages (`busy`; `waitingSeconds` of audio wait), or does again
+   * @param {(why: "closed" | "silent") => void} [options.onLost] the kernel is gone
    * @param {() => void} [options.onFound] it was silent and is there again
    * @param {(count: number) => void} [options.onHole] so many messages from the kernel never came
+   * @param {() => void} [options.onAnswer] the kernel has taken some of what was sent
+   * @param {number} [options.inFlightBytes] so much may be on its way
+   * @param {boolean} [options.fromFirst] the kernel's first message is waited for, and no welcome; it repeats what was missed unasked
    */
-  constructor(model, { onMessage, onBusy, onLost, onFound, onHole }) {
-    Object.assign(this, { model, onMessage, onBusy, onLost, onFound, onHole });
+  constructor(model, { inFlightBytes = 512 * 1024, fromFirst = false, ...handlers }) {
+    Object.assign(this, { model, inFlightBytes, fromFirst, ...handlers });
     this.page = Math.random().toString(36).slice(2, 12);
     this.sent = 0; // number of the last message given a number
+    this.repeated = 0; // how often the kernel asked for messages once more
     /** @type {{n: number, content: any, buffer: ArrayBuffer | null, bytes: number, at: number}[]} on their way */
     this.flight = [];
     /** @type {{content: any, parts: ArrayBuffer[], bytes: number}[]} not sent yet */
     this.queue = [];
-    this.expected = null; // number of the kernel's next message; null before its welcome
+    this.expected = fromFirst ? 1 : null; // number of the kernel's next message; null before its welcome
     this.early = new Map();
     this.askedAt = this.probedAt = this.holeSince = 0;
     this.receivedAt = this.lookedAt = performance.now();
@@ -50,9 +53,19 @@ export class KernelLink {
     this.timer = setInterval(() => this.look(), 200);
   }
 
-  /** Seconds of audio that the kernel has not answered for. */
+  /** Bytes that the kernel has not answered for. */
+  get waitingBytes() {
+    return bytesIn(this.flight) + bytesIn(this.queue);
+  }
+
+  /** The same as seconds of audio. */
   get waitingSeconds() {
-    return bytesIn([...this.flight, ...this.queue].filter(isAudio)) / PCM_BYTES_PER_MS / 1000;
+    return this.waitingBytes / PCM_BYTES_PER_MS / 1000;
+  }
+
+  /** Whether what is sent now waits until the kernel has taken something. */
+  get full() {
+    return this.flight.length >= IN_FLIGHT_MESSAGES || bytesIn(this.flight) >= this.inFlightBytes;
   }
 
   /** Send a message, in order with everything else. @param {string} kind @param {object} [fields] @param {ArrayBuffer} [buffer] */
@@ -76,8 +89,7 @@ export class KernelLink {
   /** @param {boolean} [all] also what should wait for the kernel's answers */
   pump(all = false) {
     while (this.queue.length && this.open) {
-      const full = this.flight.length >= IN_FLIGHT_MESSAGES || bytesIn(this.flight) > IN_FLIGHT_BYTES;
-      if (full && !all) return;
+      if (this.full && !all) return;
       const { content, parts, bytes } = this.queue.shift();
       const buffer = parts.length ? joined(parts).buffer : null;
       this.flight.push({ n: ++this.sent, content, buffer, bytes, at: performance.now() });
@@ -113,10 +125,12 @@ export class KernelLink {
     if (content.kind === "ack") {
       this.flight = this.flight.filter((message) => message.n > content.upto);
       // What is still on its way has been waiting for a kernel that is answering: count from now.
-      for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt - BUSY_AFTER_MS / 2);
+      for (const message of this.flight) message.at = Math.max(message.at, this.receivedAt);
       this.pump();
       this.look();
+      this.onAnswer?.();
     } else if (content.kind === "again") {
+      this.repeated++;
       for (const message of this.flight) if (message.n >= content.from) this.transmit(message);
     } else if (content.kind === "beat") {
       this.watched = content.on;
@@ -146,6 +160,7 @@ export class KernelLink {
   }
 
   askAgain() {
+    if (this.fromFirst) return;
     const now = performance.now();
     if (!this.holeSince) {
       this.holeSince = now;
@@ -168,7 +183,7 @@ export class KernelLink {
     this.lookedAt = now;
     const was = this.busy;
     this.busy = now - (this.flight[0]?.at ?? now) > BUSY_AFTER_MS;
-    if (this.busy || was) this.onBusy();
+    if (this.busy || was) this.onBusy?.();
     if (this.busy && now - this.probedAt > 3000) {
       this.probedAt = now;
       this.raw({ kind: "probe", upto: this.sent }); // is it busy, or did the last message get lost?
@@ -183,7 +198,7 @@ export class KernelLink {
     this.watched = false;
     this.flight = [];
     this.queue = [];
-    this.onLost(why);
+    this.onLost?.(why);
   }
 
   /** The page goes away: what waits goes out at once, and a last message that is taken even if some of it is lost. */

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-_KEPT_BYTES = 16 << 20  # of what was sent, in case the page asks for it again
-
 # Sends the pages one message with its binary part, as `ipywidgets.Widget.send` does.
 Send = Callable[[dict[str, Any], list[bytes] | None], None]
 
@@ -45,18 +43,28 @@ class KernelLink:
     Args:
         send: Sends one message, `send(content, buffers)`, as `ipywidgets.Widget.send` does; called from any thread.
         on_message: Gets each message of a page once and in the page's order.
+        intact: Whether a message came as it was sent; one that did not is asked for again.
+        kept_bytes: So much of what was sent is kept, in case a page asks for it again.
 
     Attributes:
         lost: Count of messages of pages that arrived out of turn and had to be asked for again.
     """
 
-    def __init__(self, send: Send, on_message: Callable[[FromPage], None]) -> None:
-        self._send, self._on_message = send, on_message
+    def __init__(
+        self,
+        send: Send,
+        on_message: Callable[[FromPage], None],
+        *,
+        intact: Callable[[FromPage], bool] = lambda _: True,
+        kept_bytes: float = 16 << 20,
+    ) -> None:
+        self._send, self._on_message, self._intact, self._most_bytes = send, on_message, intact, kept_bytes
         self._outgoing, self._incoming = threading.Lock(), threading.Lock()
         self._n = 0
         self._kept: deque[tuple[dict[str, Any], list[bytes] | None]] = deque()
         self._kept_bytes = 0
         self._expected: dict[str, int] = {}
+        self._asked: dict[str, int] = {}  # by page, the message asked for last
         self.lost = 0
 
     def tell(self, kind: str, *, to: str | None = None, buffers: Sequence[bytes] = (), **fields: Any) -> None:
@@ -74,7 +82,7 @@ class KernelLink:
             sent = list(buffers) or None
             self._kept.append((content, sent))
             self._kept_bytes += _size(buffers)
-            while self._kept_bytes > _KEPT_BYTES:
+            while self._kept_bytes > self._most_bytes:
                 self._kept_bytes -= _size(self._kept.popleft()[1] or ())
             self._out(content, sent)
 
@@ -104,7 +112,7 @@ class KernelLink:
             expected, n = self._expected.setdefault(page, 1), int(content.get("n", 0))
             match content["kind"]:
                 case "again":
-                    self._again(page, int(content.get("from", 0)))
+                    self.repeat(int(content.get("from", 0)))
                 case "bye":  # nobody is there any more to be asked for what is missing before it
                     self._on_message(FromPage("bye", fields, (), page))
                 case "probe" if int(content.get("upto", 0)) >= expected:
@@ -112,27 +120,40 @@ class KernelLink:
                 case kind if kind == "probe" or n < expected:
                     self._ack(page)
                 case _ if n > expected:
-                    self.lost += n - expected
-                    self._ask_again(page)
+                    # One request for each hole: what was on its way behind it comes in vain and must not ask again.
+                    if self._asked.get(page) != expected:
+                        self.lost += n - expected
+                        self._ask_again(page)
                 case kind:
+                    # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
+                    copies = tuple(bytes(buffer) for buffer in buffers or ())
+                    message = FromPage(kind, fields, copies, page)
+                    if not self._intact(message):
+                        return self._ask_again(page)
                     self._expected[page] = n + 1
                     if content.get("ack"):
                         self._ack(page)
-                    # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
-                    copies = tuple(bytes(buffer) for buffer in buffers or ())
-                    self._on_message(FromPage(kind, fields, copies, page))
+                    self._on_message(message)
 
     def _ask_again(self, page: str) -> None:
+        self._asked[page] = self._expected[page]
         self._out({"kind": "again", "to": page, "from": self._expected[page]})
 
     def _ack(self, page: str) -> None:
         self._out({"kind": "ack", "to": page, "upto": self._expected[page] - 1})
 
-    def _again(self, page: str, start: int) -> None:
+    def repeat(self, start: int = 1) -> None:
+        """Send messages once more, from a number on; a page takes those that it misses."""
         with self._outgoing:
             for content, buffers in self._kept:
                 if content["n"] >= start:
-                    self._out({**content, "to": content.get("to", page)}, buffers)
+                    self._out(content, buffers)
+
+    def forget(self) -> None:
+        """Drop what was kept: no page will ask for it any more."""
+        with self._outgoing:
+            self._kept.clear()
+            self._kept_bytes = 0
 
 
 def _size(buffers: Sequence[bytes]) -> int:

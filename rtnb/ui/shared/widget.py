@@ -15,9 +15,8 @@ from rtnb.texts import language
 from rtnb.ui.shared import frontend, waiting
 
 # Files in front of those that a widget names.
-_SCRIPTS = ("words", "icons", "elements", "pcm")
-# The microphone and its way to the kernel.
-MICROPHONE = ("worklet", "microphone", "microphone_problems", "kernel_link", "leaving")
+_SCRIPTS = ("words", "icons", "elements", "pcm", "kernel_link")
+MICROPHONE = ("worklet", "microphone", "microphone_problems", "leaving")
 
 
 def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
@@ -64,16 +63,16 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     return type(name, (anywidget.AnyWidget,), members)
 
 
-def make(made: Any, receive: Callable[[Any, Any, Any], None], **traits: Any) -> Any:
+def make(made: Any, receive: Callable[[Any, Any], None], **traits: Any) -> Any:
     """Return a new widget in the language chosen.
 
     Args:
         made: Its class.
-        receive: Called with each message of a page: `receive(widget, content, buffers)`, also while a cell runs.
+        receive: Called with each message of a page: `receive(content, buffers)`, also while a cell runs.
         **traits: Its `setup`, and its `state` where it has one.
     """
     widget = made(language=language.chosen(), **traits)
-    widget.on_msg(receive)
+    widget.on_msg(lambda _, *message: receive(*message))
     waiting.receive_while_busy(widget)
     return widget
 

@@ -1,4 +1,4 @@
-"""Transfer of files from a page: small numbered pieces, each proved by its checksum, to a folder of this process."""
+"""Transfer of files from a page: small pieces, each proved by its checksum, to a folder of this process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Any
 
 from rtnb.audio import open_stream
 from rtnb.errors import AudioError
+from rtnb.ui.shared.kernel_link import FromPage
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,7 @@ class _Arriving:
     name: str
     path: Path
     bytes: int
-    pieces: int
-    next: int = 0
     written: int = 0
-    asked: bool = False
     digest: Any = field(default_factory=hashlib.sha256)
 
 
@@ -66,67 +64,43 @@ class Transfers:
     """Files on their way.
 
     Args:
-        _send: Sends the page one message.
+        _tell: Sends the pages a message, as `KernelLink.tell` does.
         _take: Takes a file that is whole: `take(key, file)`.
-        _has: Whether a file is whole already, by its key.
 
     Attributes:
         arriving: The files on their way, by their key.
     """
 
-    _send: Callable[[dict[str, Any]], None]
+    _tell: Callable[..., None]
     _take: Callable[[str, UploadedFile], None]
-    _has: Callable[[str], bool]
     arriving: dict[str, _Arriving] = field(default_factory=dict, init=False)
 
-    def begin(self, key: str, name: str, content: Mapping[str, Any]) -> None:
-        """Make room for a file."""
-        self.arriving[key] = _Arriving(name, place(name), int(content.get("bytes", 0)), int(content.get("pieces", 1)))
-        self.answer(key)
+    def begin(self, key: str, name: str, size: int) -> None:
+        """Make room for a file of so many bytes."""
+        self.arriving[key] = file = _Arriving(name, place(name), size)
+        file.path.touch()
 
-    def piece(self, key: str, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
-        """Write a piece that is proved and the next one; ask for the next one otherwise."""
-        file = self.arriving.get(key)
-        number = int(content.get("i", -1))
-        if file is None or number < file.next:
-            self.answer(key)  # removed meanwhile, or sent twice
-            return
-        data = bytes(buffers[0]) if buffers else b""
-        if number > file.next or not _proved(data, content):
-            # One request for each hole: what was under way behind it arrives in vain and must not ask again.
-            if not file.asked or number == file.next:
-                file.asked = True
-                self._send({"kind": "again", "id": key, "next": file.next})
-            return
-        with open(file.path, "ab") as out:
-            out.write(data)
-        file.digest.update(data)
-        file.written += len(data)
-        file.next += 1
-        file.asked = False
-        if file.next < file.pieces:
-            self.answer(key)
-            return
-        del self.arriving[key]
-        if file.written == file.bytes:
-            self._take(key, UploadedFile(file.name, file.path, file.bytes, file.digest.hexdigest()))
-            self._send({"kind": "ack", "id": key, "next": file.pieces})
-        else:
-            self.fail(key, "short", f"{file.written} / {file.bytes} B")
-
-    def answer(self, key: str, *, answer: bool = False) -> None:
-        """Say which piece comes next; `answer` where the page has asked."""
+    def piece(self, key: str, data: bytes) -> None:
+        """Write the next piece of a file; nothing of one that was removed meanwhile."""
         if (file := self.arriving.get(key)) is not None:
-            self._send({"kind": "ack", "id": key, "next": file.next, "answer": answer})
-        elif self._has(key):
-            self._send({"kind": "ack", "id": key, "next": 1 << 40, "answer": answer})
-        elif answer:
-            # Asked about a file whose beginning never came: the page must start again from the beginning.
+            with open(file.path, "ab") as out:
+                out.write(data)
+            file.digest.update(data)
+            file.written += len(data)
+
+    def end(self, key: str) -> None:
+        """Take a file of which all pieces have come."""
+        if (file := self.arriving.pop(key, None)) is None:
             self.fail(key, "lost")
+        elif file.written != file.bytes:
+            self.fail(key, "short", f"{file.written} / {file.bytes} B")
+        else:
+            self._take(key, UploadedFile(file.name, file.path, file.bytes, file.digest.hexdigest()))
+            self._tell("taken", id=key)
 
     def fail(self, key: str, why: str, problem: str = "") -> None:
         """Say that a file cannot be taken."""
-        self._send({"kind": "failed", "id": key, "why": why, "problem": problem})
+        self._tell("failed", id=key, why=why, problem=problem)
 
     def drop(self, key: str) -> None:
         """Forget a file on its way, if it is."""
@@ -134,10 +108,14 @@ class Transfers:
             file.path.unlink(missing_ok=True)
 
 
-def _proved(data: bytes, content: Mapping[str, Any]) -> bool:
-    if "sha256" in content:
-        return hashlib.sha256(data).hexdigest() == content["sha256"]
-    return zlib.crc32(data) == content.get("crc32")
+def intact(message: FromPage) -> bool:
+    """Return whether a message is as its page sent it: a piece proves it by its checksum."""
+    if message.kind != "piece":
+        return True
+    data = b"".join(message.buffers)
+    if "sha256" in message.fields:
+        return hashlib.sha256(data).hexdigest() == message.fields["sha256"]
+    return zlib.crc32(data) == message.fields.get("crc32")
 
 
 _numbers = count(1)

@@ -1,16 +1,16 @@
-// The upload box: drop, paste or choose recordings; they go to the kernel in small numbered pieces.
+// The upload box: drop, paste or choose recordings; they go to the kernel in small pieces.
 //
-// To the kernel: {kind: "begin", id, name, bytes, pieces}   {kind: "piece", id, i, sha256 | crc32} + buffer
-//                {kind: "hello"}   {kind: "where", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
+// To the kernel: {kind: "hello"}   {kind: "begin", id, name, bytes}   {kind: "piece", id, sha256 | crc32} + buffer
+//                {kind: "end", id}   {kind: "remove", id}   {kind: "listen", id}   {kind: "goon"}
 //                {kind: "bye", files: [{id, name, bytes}]}, of files on their way when the page goes away
-// From the kernel: {kind: "ack", id, next}   {kind: "again", id, next}   {kind: "failed", id, why, problem}
-//                  {kind: "audio", id} + buffer;   and the trait `state`: what is there, for every page alike.
+// From the kernel: {kind: "taken", id}   {kind: "failed", id, why, problem}   {kind: "audio", id} + buffer;
+//                  and the trait `state`: what is there, for every page alike.
 //
-// The kernel answers only while it is idle. So a few pieces are on their way at a time and the next ones wait for its
-// answer; `where`, sent when it has long been silent, is answered after everything sent before it, which tells a busy
-// kernel from a lost piece.
+// The kernel answers only while it is idle. So a few pieces are on their way at a time, and the next ones are read when
+// it has answered.
 
-/* global CHINESE, wordsIn, whenLeaving, Sending, smallIcon, clock, element, listenTo, named, partsOf, whenChosen, widgetRoot, write */
+/* global CHINESE, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
+/* global partsOf, whenChosen, widgetRoot, write */
 
 const FAILURES = {
   file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
@@ -48,16 +48,16 @@ class UploadView {
     this.many = model.get("setup").multiple;
     /** @type {Sending[]} */
     this.sending = [];
-    this.busy = this.gone = false;
+    this.busy = false;
     this.note = "";
     /** @type {{id: string, audio: HTMLAudioElement} | null} the recording that plays */
     this.playing = null;
     this.build();
     this.listenToBox();
-    this.listenToModel();
+    this.openLink();
     el.append(this.root);
     this.draw();
-    model.send({ kind: "hello" });
+    this.link.send("hello");
   }
 
   build() {
@@ -87,7 +87,7 @@ class UploadView {
   listenToBox() {
     const { root, input, parts: { drop, main, goon } } = this;
     main.onclick = () => input.click();
-    goon.onclick = () => this.model.send({ kind: "goon" });
+    goon.onclick = () => this.link.send("goon");
     whenChosen(input, (files) => this.add(files));
     drop.ondragover = (event) => {
       event.preventDefault();
@@ -111,17 +111,23 @@ class UploadView {
     };
   }
 
-  listenToModel() {
-    const unlisten = listenTo(this.model, {
-      "msg:custom": (message, buffers) => this.receive(message, buffers),
-      "change:state": () => this.draw(),
-      "comm:close": () => this.lose(),
-      "comm_live_update": () => this.lose(),
+  openLink() {
+    this.link = new KernelLink(this.model, {
+      inFlightBytes: ON_THEIR_WAY_BYTES,
+      onMessage: (message, buffers) => this.receive(message, buffers),
+      onBusy: () => this.drawNote(),
+      onAnswer: () => {
+        this.current?.pump();
+        this.draw();
+      },
+      onLost: () => this.endAll(),
     });
+    const unlisten = listenTo(this.model, { "change:state": () => this.draw() });
     const stay = whenLeaving({ busy: () => Boolean(this.current), leave: () => this.leave() });
     this.forget = () => {
       stay();
       unlisten();
+      this.link.close();
     };
   }
 
@@ -131,46 +137,44 @@ class UploadView {
   }
 
   async add(files) {
-    if (this.gone || !files.length) return;
+    if (this.link.lost || !files.length) return;
     this.note = "";
     const chosen = this.many ? files : files.slice(0, 1);
-    this.sending.push(...chosen.map((file) => new Sending(this.model, file, () => this.draw())));
+    this.sending.push(...chosen.map((file) => new Sending(this.link, file)));
     this.draw();
     if (this.busy) return;
     this.busy = true;
     for (let next; (next = this.current); ) {
       await next.run();
-      if (next.acked >= next.pieces) this.note = this.say("{name} is uploaded", { name: next.file.name });
+      if (next.taken) this.note = this.say("{name} is uploaded", { name: next.file.name });
+      this.draw();
     }
     this.busy = false;
-    this.draw();
   }
 
   receive(message, buffers) {
     if (message.kind === "audio") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
     else this.sending.find((it) => it.id === message.id && !it.over)?.receive(message);
+    this.draw();
   }
 
-  lose() {
-    // "comm_live_update" also comes when a connection is alive again.
-    if (this.model.get("comm_live") === true) return;
-    this.gone = true;
-    for (const it of this.sending) it.end();
+  endAll(failure) {
+    for (const it of this.sending) it.end(failure);
     this.draw();
   }
 
   leave() {
     const under_way = this.sending.filter((it) => !it.over);
     const files = under_way.map(({ id, file }) => ({ id, name: file.name, bytes: file.size }));
-    if (files.length) this.model.send({ kind: "bye", files });
-    for (const it of this.sending) it.end({ why: "reload", problem: "" });
+    if (files.length) this.link.bye({ files });
+    this.endAll({ why: "reload", problem: "" });
   }
 
   listen(id) {
     const here = this.sending.find((it) => it.id === id); // a file of this page is there without asking the kernel
     if (this.playing?.id === id) this.quiet();
     else if (here) this.play(id, here.file);
-    else this.model.send({ kind: "listen", id });
+    else this.link.send("listen", { id });
   }
 
   play(id, blob) {
@@ -192,7 +196,8 @@ class UploadView {
   }
 
   draw() {
-    const { say, gone, parts: p } = this;
+    const { say, parts: p } = this;
+    const gone = Boolean(this.link.lost);
     const state = this.model.get("state");
     const good = state.files.some((file) => !file.problem && !file.failed);
     const known = state.files.map((file) => file.id);
@@ -203,12 +208,17 @@ class UploadView {
       rows.unshift({ id: "sample", name, detail: length(seconds), used: true, audible: true });
     }
     this.drawRows(rows);
-    write(p.note, this.statusText(state));
-    p.note.classList.toggle("rtnb-warn", gone || Boolean(this.current?.silent));
+    this.drawNote();
     p.main.disabled = gone;
     p.goon.hidden = !state.waiting || gone;
     p.goon.textContent = state.sample ? say("Go on with the sample") : say("Go on");
     this.root.classList.toggle("rtnb-gone", gone);
+  }
+
+  drawNote() {
+    const { note } = this.parts;
+    write(note, this.statusText(this.model.get("state")));
+    note.classList.toggle("rtnb-warn", Boolean(this.link.lost || (this.current && this.link.busy)));
   }
 
   /** Redrawing must not take the focus from whoever works with the keyboard. */
@@ -222,8 +232,8 @@ class UploadView {
 
   statusText({ files, sample }) {
     const { say, current } = this;
-    if (this.gone) return say("The kernel was restarted. Run the cell again to use this box.");
-    if (current?.silent) return say("Waiting: the kernel is running a cell. The upload goes on when it is free.");
+    if (this.link.lost) return say("The kernel was restarted. Run the cell again to use this box.");
+    if (current && this.link.busy) return say("Waiting: the kernel is running a cell. The upload goes on when it is free.");
     if (current?.resent) return say("A piece was lost on the way and is sent again.");
     if (current) return "";
     if (files.length) return files.at(-1).problem || files.at(-1).failed ? "" : this.note;
@@ -237,17 +247,17 @@ class UploadView {
     const facts = [seconds ? length(seconds) : "", size(bytes)].filter(Boolean).join(" · ");
     const remove = () => {
       if (this.playing?.id === id) this.quiet();
-      this.model.send({ kind: "remove", id });
+      this.link.send("remove", { id });
     };
     const detail = checking ? this.say("checking …") : facts;
     const audible = !problem && !failed && !checking;
-    return { id, name, detail, problem: failed ? this.say(FAILURES[failed]) : problem, audible, remove: this.gone ? null : remove };
+    return { id, name, detail, problem: failed ? this.say(FAILURES[failed]) : problem, audible, remove: this.link.lost ? null : remove };
   }
 
   sendingRow(it) {
     const { id, share, failure, file: { name, size: bytes } } = it;
     const remove = () => {
-      if (!it.over) this.model.send({ kind: "remove", id });
+      if (!it.over) this.link.send("remove", { id });
       it.end();
       this.sending.splice(this.sending.indexOf(it), 1);
       this.draw();
@@ -287,7 +297,7 @@ class UploadView {
   remove() {
     this.quiet();
     this.forget();
-    for (const it of this.sending) it.end();
+    this.endAll();
     this.root.remove();
   }
 }

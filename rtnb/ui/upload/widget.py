@@ -18,7 +18,8 @@ from rtnb.audio import Clip
 from rtnb.errors import InputError
 from rtnb.texts.language import say
 from rtnb.ui.shared import frontend, waiting, widget
-from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, place
+from rtnb.ui.shared.kernel_link import FromPage, KernelLink
+from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, intact, place
 
 __all__ = ["UploadBox", "UploadedFile", "upload"]
 
@@ -61,11 +62,11 @@ class UploadBox(widget.Box):
         super().__init__(sample, "talk")
         self._multiple = multiple
         self._lock = threading.RLock()
-        self._receiving = threading.Lock()  # the page's messages one at a time, whichever threads they come on
         self._files: dict[str, UploadedFile] = {}
         self._checking: dict[str, UploadedFile] = {}
         self._given_up: dict[str, UploadedFile] = {}  # the page went away while they were on their way
-        self._transfers = Transfers(self._send, self._take, lambda key: key in {**self._files, **self._checking})
+        self._link = KernelLink(self._send, self._from_page, intact=intact)
+        self._transfers = Transfers(self._link.tell, self._take)
         self._clips: dict[Path, Clip] = {}
         self._waiting = self._went_on = False
         self._page_there = False  # whether any page has sent anything
@@ -135,7 +136,7 @@ class UploadBox(widget.Box):
 
     def _make(self) -> Any:
         made = widget.widget_class("Upload", ("leaving", "upload/sending", "upload/upload"), texts=("upload",))
-        return widget.make(made, self._receive, setup={"multiple": self._multiple}, state=self._state_for_page())
+        return widget.make(made, self._link.received, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
         with self._lock:
@@ -160,43 +161,41 @@ class UploadBox(widget.Box):
 
     # --- what the page says
 
-    def _receive(self, _: Any, content: Any, buffers: Sequence[Any] = ()) -> None:
+    def _from_page(self, message: FromPage) -> None:
         """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
-        if not isinstance(content, Mapping):
-            return
-        key = str(content.get("id", ""))
-        with self._receiving:
-            try:
-                self._obey(key, content, buffers)
-            except OSError as error:  # the disk is full, the folder is gone
-                self._transfers.arriving.pop(key, None)
-                self._transfers.fail(key, "disk", error.strerror or str(error))
+        key = str(message.fields.get("id", ""))
+        try:
+            self._obey(key, message)
+        except OSError as error:  # the disk is full, the folder is gone
+            self._transfers.arriving.pop(key, None)
+            self._transfers.fail(key, "disk", error.strerror or str(error))
 
-    def _obey(self, key: str, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
-        match content.get("kind"):
+    def _obey(self, key: str, message: FromPage) -> None:
+        match message.kind:
             case "hello":
                 self._page_there = True
+                self._link.welcome(message.page)
             case "begin":
-                self._begin(key, content)
+                self._begin(key, message.fields)
             case "piece":
-                self._transfers.piece(key, content, buffers)
-            case "where":
-                self._transfers.answer(key, answer=True)
+                self._transfers.piece(key, b"".join(message.buffers))
+            case "end":
+                self._transfers.end(key)
             case "remove":
                 self._remove(key)
             case "bye":
-                self._give_up(content.get("files") or ())
+                self._give_up(message.fields.get("files") or ())
             case "listen":
-                self._listen(key)
+                self._listen(key, message.page)
             case "goon":
                 self._went_on = True
 
-    def _begin(self, key: str, content: Mapping[str, Any]) -> None:
-        name = str(content.get("name") or "recording")
+    def _begin(self, key: str, fields: Mapping[str, Any]) -> None:
+        name = str(fields.get("name") or "recording")
         with self._lock:
             self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
         self._tell_page()
-        self._transfers.begin(key, name, content)
+        self._transfers.begin(key, name, int(fields.get("bytes", 0)))
 
     def _remove(self, key: str) -> None:
         with self._lock:
@@ -219,12 +218,12 @@ class UploadBox(widget.Box):
                 self._given_up[key] = UploadedFile(name, Path(), int(file.get("bytes") or 0), "")
         self._tell_page()
 
-    def _listen(self, key: str) -> None:
+    def _listen(self, key: str, page: str) -> None:
         if key == "sample" and self._sample is not None:
-            self._send({"kind": "audio", "id": key}, [self._sample.encode("opus")])
+            self._link.tell("audio", to=page, buffers=[self._sample.encode("opus")], id=key)
         elif key in self._files:
             # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
-            self._send({"kind": "audio", "id": key}, [self._files[key].path.read_bytes()])
+            self._link.tell("audio", to=page, buffers=[self._files[key].path.read_bytes()], id=key)
 
     # --- when a file is there
 
