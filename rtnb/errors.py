@@ -166,7 +166,13 @@ class RtnbError(Exception):
     Args:
         message: Who is to blame, what happened, and last what to do. Secrets in it are masked.
         **data: Values of attributes that the class declares.
+
+    Attributes:
+        reply: The `Reply`, transcription or translation that it ended, with everything that came before: its `.text`,
+            `.audio` and `.segments`. None where none was under way.
     """
+
+    reply: Any = None
 
     def __init__(self, message: str, **data: Any) -> None:
         super().__init__(mask_secrets(message))
@@ -203,6 +209,7 @@ class InputError(RtnbError, ValueError):
         source: Where a key that cannot be one was found.
         speed: The speed of speech.
         to: The language to translate into.
+        timeout: The seconds to wait.
         tool: The name of a tool.
         turn_detection: The turn detection.
         turns: The number of turns of an estimate.
@@ -228,6 +235,7 @@ class InputError(RtnbError, ValueError):
     sound: Any = None
     source: str | None = None
     speed: Any = None
+    timeout: Any = None
     to: Any = None
     tool: str | None = None
     turn_detection: Any = None

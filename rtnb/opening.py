@@ -35,6 +35,8 @@ class ServerOptions(TypedDict, total=False):
         replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
         budget: US dollars this may cost, or a budget shared with others. None: no limit.
         verbose: Whether to print every event as it comes and goes.
+        timeout: Seconds for which a server that owes something (to open, an answer, its end) may send nothing before it
+            is given up with an error; a model may think that long without a word. None: as long as it likes.
     """
 
     key: str | keys.Key | None
@@ -45,6 +47,7 @@ class ServerOptions(TypedDict, total=False):
     replay_speed: float
     budget: float | Budget | None
     verbose: bool
+    timeout: float | None
 
 
 class ConnectionOptions(ServerOptions, total=False):
@@ -83,7 +86,7 @@ class ConnectionOptions(ServerOptions, total=False):
 
 
 # The others are None.
-_DEFAULTS = {"practice": False, "replay_speed": 1.0, "verbose": False, "tools": (), "reconnect": False}
+_DEFAULTS = {"practice": False, "replay_speed": 1.0, "verbose": False, "timeout": 60.0, "tools": (), "reconnect": False}
 # Name and description, as they stand above under "Attributes:".
 _DESCRIBED = re.compile(r"^ {8}(\w+):.*(?:\n {12}.*)*", re.MULTILINE)
 
@@ -174,7 +177,8 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     budget, approve = Budget.of(connection["budget"]), connection["approve"]
     reconnect, verbose = connection["reconnect"], connection["verbose"]
     opener = transport_to(where)
-    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, verbose=verbose)
+    how: Any = {"reconnect": reconnect, "verbose": verbose, "timeout": connection["timeout"]}
+    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, **how)
 
 
 def transport_to(where: endpoint.Address) -> websocket.OpenTransport:

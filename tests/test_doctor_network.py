@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from rtnb.diagnosis.certificates import issuer_in
-from rtnb.diagnosis.network import Target, check_network, proxies_for, proxy_for
+from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.report import Finding
+from rtnb.transport.route import Target, proxies_for, proxy_for
 
 # Made for this test and used nowhere else: self-signed for localhost and 127.0.0.1, until 2126.
 PRIVATE_KEY = """\
@@ -343,7 +344,8 @@ def test_a_proxy_that_is_no_address_and_one_that_speaks_socks():
     there = Target("api.openai.com", 443, True, "/")
     assert "no address" in only(check_network(there, proxies={"https": "http://:port"})).symptom
     socks = only(check_network(there, proxies={"socks": "http://127.0.0.1:9"}))
-    assert (socks.state, socks.symptom) == ("unknown", "a SOCKS proxy (127.0.0.1:9) is set")
+    assert (socks.state, socks.symptom) == ("error", "a SOCKS proxy (127.0.0.1:9) is set")
+    assert "python-socks" in socks.remedy
 
 
 def test_which_proxy_is_taken():

@@ -1,23 +1,4 @@
-"""Read the issuer of a TLS certificate, and explain why one is not trusted."""
-
-import ssl
-
-# By OpenSSL's X509_V_ERR_ numbers.
-_CAUSES = {
-    9: "This computer's clock is wrong: the certificate is not valid yet.",
-    10: "The certificate has run out, or this computer's clock is wrong.",
-    62: "Somebody else answers under this name: a sign-in page, a proxy, or a wrong address.",
-    64: "Somebody else answers at this address: a sign-in page, a proxy, or a wrong address.",
-}
-_INSPECTED = (
-    "A company, school or virus scanner reads the traffic and shows a certificate of its own (TLS inspection), or "
-    "Python has no list of trusted ones."
-)
-
-
-def why_untrusted(error: ssl.SSLCertVerificationError) -> str:
-    """Return why a certificate is not trusted, in a sentence."""
-    return _CAUSES.get(error.verify_code, _INSPECTED)
+"""Read the issuer of a TLS certificate."""
 
 
 def issuer_in(der: bytes | None) -> str:

@@ -14,9 +14,10 @@ from datetime import date
 from rtnb import keys, models, money
 from rtnb.diagnosis.access import check_access, check_key, check_price, check_shutdown, open_session
 from rtnb.diagnosis.frontend import check_frontend, check_sound, detected
-from rtnb.diagnosis.network import check_network, proxies_for, target_of
+from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.packages import WATCHED, check_loop, check_packages, check_python, versions_of
 from rtnb.diagnosis.report import Finding, Report
+from rtnb.transport.route import proxies_for, target_of
 
 
 def doctor(

@@ -14,7 +14,7 @@ from rtnb.money.meter import Meter
 from rtnb.session.parts import Recording, read_parts
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
-from rtnb.transport import io_thread
+from rtnb.transport import connection_errors, io_thread
 from rtnb.transport.handle import P, Stream, T, settle
 
 
@@ -162,9 +162,24 @@ class AudioJob(Stream[T, P]):
             error = raised if isinstance(raised, Exception) else self._missing()
         work.cancel()
         end()
+        error = connection_errors.of_reply(error, self, "start it again.")
         settle(self._future, self, error)  # what a job is awaited for is the job itself
         self._news.set()
         self.session.close()
+
+    async def _until(self, is_over: Callable[[], bool]) -> None:
+        """Wait for something that the server owes, until it has sent nothing for too long.
+
+        Raises:
+            ServerError: If it does not come.
+        """
+
+        async def over() -> None:
+            while not is_over():
+                await self._next()
+
+        remedy = "What came is in error.reply; start it again, or wait longer with timeout=."
+        await self.session.lifecycle.channel.owed(over(), f"and the rest is missing. {remedy}")
 
     async def _next(self) -> None:
         """Wait for something new."""

@@ -49,10 +49,9 @@ class PlainTranscription(Transcription):
         self._resample = None
         self._cuts.append(piece)
         self.session.send({"type": "input_audio_buffer.commit", "final": True})
-        while self._outcome is None:
-            await self._next()
+        await self._until(lambda: self._outcome is not None)
         self._partial = ""
-        self._settle(len(self._cuts) - 1, *self._outcome)
+        self._settle(len(self._cuts) - 1, *(self._outcome or ("", None)))
 
     def _take(self, update: Any) -> None:
         if isinstance(update, Errored):

@@ -79,7 +79,8 @@ def transcribe(
     where = find_server(None, connection, "?intent=transcription", transcribe=True)
     wanted = {"type": "transcription", "audio": {"input": listening}}
     budget = Budget.of(connection["budget"])
-    session = Session(where, transport_to(where), model, wanted, verbose=connection["verbose"])
+    how: Any = {"verbose": connection["verbose"], "timeout": connection["timeout"]}
+    session = Session(where, transport_to(where), model, wanted, **how)
     if not where.provider.responses:
         return PlainTranscription(session, audio_source, budget, where.provider.input_rate_hz)
     return Transcription(session, audio_source, budget)

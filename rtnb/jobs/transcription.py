@@ -8,6 +8,7 @@ billed and makes recognisers invent words.
 """
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Mapping
 from itertools import count, takewhile
@@ -20,12 +21,14 @@ from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.jobs.cutting import Cut, Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Budget, Cost, cost_of_transcription
+from rtnb.protocol import client_events
 from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
+from rtnb.session.exchanges import is_type
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
-from rtnb.transport.handle import Handle
+from rtnb.transport.channel import NO_ANSWER
 
 _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
@@ -36,6 +39,14 @@ _PASSAGE_SECONDS = 45.0
 def reason_in(error: Mapping[str, Any]) -> str:
     """Return what the `error` of an event says."""
     return str(error.get("message") or error.get("code") or "no reason given")
+
+
+def _refusal(answer: asyncio.Future[Any]) -> RtnbError | None:
+    """Return with what the server refused a commit; the end of the connection says nothing of it, nor does silence."""
+    error = answer.exception() if answer.done() and not answer.cancelled() else None
+    if not isinstance(error, RtnbError) or isinstance(error, ConnectionFailed):
+        return None
+    return error if getattr(error, "code", None) != NO_ANSWER else None
 
 
 class Transcription(AudioJob["Transcription", Segment]):
@@ -51,11 +62,10 @@ class Transcription(AudioJob["Transcription", Segment]):
     def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None = None) -> None:
         self.warnings: list[str] = []
         self._cuts: list[Cut] = []  # stretches in the order they were committed
-        self._uncommitted: deque[int] = deque()
+        self._uncommitted: deque[tuple[int, asyncio.Future[Any]]] = deque()  # with the answers to their commits
         self._items: dict[str, int] = {}  # item id → number of its stretch
         self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
         self._done: dict[int, list[Segment]] = {}
-        self._committing: set[asyncio.Task[None]] = set()
         self._all_sent = False
         super().__init__(session, audio_source, budget)
 
@@ -146,7 +156,7 @@ class Transcription(AudioJob["Transcription", Segment]):
     def _missing(self) -> BaseException | None:
         if self._all_sent and len(self._done) == len(self._cuts):
             return None
-        return self.session.error or connection_errors.ended(None, "", self.session.url)
+        return self.session.error or connection_errors.ended(None, "", url=self.session.url)
 
     async def _work(self) -> None:
         await self.session
@@ -159,8 +169,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         if not self._cuts:
             self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
         self._all_sent = True
-        while len(self._done) < len(self._cuts):
-            await self._next()
+        await self._until(lambda: len(self._done) == len(self._cuts))
         if (errors := [segment.error for segment in self.segments]) and all(errors):
             said = f"It said: {errors[0]} Check model= and language=."
             raise ServerError(f"The server could not transcribe any of it. {said}")
@@ -172,12 +181,11 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._check_budget(piece)
         number = len(self._cuts)
         self._cuts.append(piece)
-        self._uncommitted.append(number)
-        committing = asyncio.ensure_future(self._committed(number, self.session.commit()))
-        self._committing.add(committing)
-        committing.add_done_callback(self._committing.discard)
-        while len(self._cuts) - len(self._done) > _AHEAD:
-            await self._next()
+        committed, channel = is_type("input_audio_buffer.committed"), self.session.lifecycle.channel
+        answer = channel.expect(client_events.commit(), committed, "to commit the sound")
+        self._uncommitted.append((number, answer))
+        answer.add_done_callback(functools.partial(self._committed, number))
+        await self._until(lambda: len(self._cuts) - len(self._done) <= _AHEAD)
 
     async def _append(self, piece: bytes) -> None:
         """Send audio, never far ahead of the socket."""
@@ -185,22 +193,30 @@ class Transcription(AudioJob["Transcription", Segment]):
         await asyncio.sleep(0)  # the session sends in the order of calls, from the next turn of the loop on
         await self.session.lifecycle.channel.drained(_AHEAD_BYTES)
 
-    async def _committed(self, number: int, answer: Handle[dict[str, Any]]) -> None:
-        try:
-            await answer
-        except ConnectionFailed:
-            pass  # it says nothing of this stretch: without its words, the recording is not done
-        except RtnbError as refused:
-            self._uncommitted.remove(number)
+    def _committed(self, number: int, answer: asyncio.Future[Any]) -> None:
+        if (refused := _refusal(answer)) is not None:
             self._settle(number, "", str(refused))
 
+    def _number_of(self, item_id: str) -> int | None:
+        """Return the stretch of an item: one that is new, or has no id, is of the next stretch (recorded order)."""
+        number = self._items.get(item_id)
+        while self._uncommitted and (number is None or (not item_id and number in self._done)):
+            following, answer = self._uncommitted.popleft()
+            if _refusal(answer) is None:
+                number = self._items[item_id] = following
+        return number
+
     def _take(self, update: Any) -> None:
-        number = self._items.get(update.event.get("item_id") or "")
-        if isinstance(update, Committed) and self._uncommitted:
-            self._items[update.item_id] = self._uncommitted.popleft()  # in the order of the commits (recorded)
-        elif number is None:
+        if isinstance(update, Committed):
+            if update.item_id:
+                self._number_of(update.item_id)
             return
-        elif isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
+        heard = isinstance(update, InputTranscript | InputTranscriptFailed)
+        item_id = update.event.get("item_id") or ""
+        number = self._number_of(item_id) if heard else self._items.get(item_id)
+        if number is None:
+            return
+        if isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
             self._take_part(number, update.event)
         elif isinstance(update, InputTranscript) and update.final:
             self._book(update.event.get("usage"))

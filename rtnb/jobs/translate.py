@@ -43,7 +43,6 @@ class Translation(AudioJob["Translation", Delta]):
         self._sent_seconds = 0.0
         self._pieces: list[Delta] = []
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
-        self._why: Exception | None = None  # what ended it before
         super().__init__(session, audio_source, budget)
 
     def _words(self, role: str) -> str:
@@ -117,7 +116,7 @@ class Translation(AudioJob["Translation", Delta]):
         if self._whole:
             return None
         closed = "You closed the translation before it was whole. What came until then is kept in .text and .audio."
-        return self._why or self.session.error or ConnectionFailed(closed, url=self.session.url)
+        return self.session.error or ConnectionFailed(closed, url=self.session.url)
 
     async def _work(self) -> None:
         await self.session
@@ -134,8 +133,7 @@ class Translation(AudioJob["Translation", Delta]):
             await self._append(rest.ljust(_CHUNK_BYTES, b"\0"))
         self._asked = True
         self.session.send({"type": "session.close"})
-        while not self._whole:
-            await self._next()
+        await self._until(lambda: self._whole)
 
     async def _append(self, piece: bytes) -> None:
         seconds = pcm.seconds(len(piece))
@@ -153,12 +151,12 @@ class Translation(AudioJob["Translation", Delta]):
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to come (SDK docstring).
             self._whole = self._asked
-            if not self._asked:
-                self._why = connection_errors.ended(1000, "", self.session.url)
-            self.session.close()  # however the socket is closed now
+            if self._whole:
+                self.session.close()  # however the socket is closed now
+            else:
+                self.session.lifecycle.end_with(connection_errors.ended(1000, "", url=self.session.url))
         elif isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
-            self._why = error_events.error_from(update.event, "the translation")
-            self.session.close()
+            self.session.lifecycle.end_with(error_events.error_from(update.event, "the translation"))
         self._news.set()
 
 
@@ -207,5 +205,6 @@ def translate(
         path, mark, query = str(connection["url"]).partition("?")
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
-    session = Session(where, transport_to(where), model, {"audio": audio}, verbose=connection["verbose"])
+    how: Any = {"verbose": connection["verbose"], "timeout": connection["timeout"]}
+    session = Session(where, transport_to(where), model, {"audio": audio}, **how)
     return Translation(session, audio_source, to, Budget.of(connection["budget"]))

@@ -53,7 +53,8 @@ def update(
         return asyncio.sleep(0, {})
     answers = is_type("session.updated", "transcription_session.updated")
     answer = channel.expect(event, answers, "the session's configuration")
-    return answer if provider.known else _confirmed(answer, warn)
+    # Where nothing came yet, it may be no server of this kind at all.
+    return answer if provider.known or not channel.conversation.session else _confirmed(answer, warn)
 
 
 async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:

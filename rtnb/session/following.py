@@ -183,8 +183,7 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
             context.router.claim(turn)
-            while turn.responses[-1] is response:
-                await turn.steering.get()
+            await context.channel.owed(_another(turn, response), "and did not answer the rest of your recording.")
             continue
         judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
@@ -203,6 +202,12 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
         if rounds >= TOOL_ROUNDS:
             turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
         await respond(context, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
+
+
+async def _another(turn: TurnState, after: Response) -> None:
+    """Wait until another response of the turn begins."""
+    while turn.responses[-1] is after:
+        await turn.steering.get()
 
 
 def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:

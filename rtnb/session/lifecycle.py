@@ -12,6 +12,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import logging
+import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import InitVar, dataclass, field
@@ -30,7 +31,7 @@ from rtnb.session.router import Router
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting
 from rtnb.transport import connection_errors, endpoint, io_thread
-from rtnb.transport.channel import Channel
+from rtnb.transport.channel import NO_ANSWER, Channel
 from rtnb.transport.handle import Handle, settle
 from rtnb.transport.websocket import End, OpenTransport
 
@@ -41,6 +42,8 @@ _RECOVERABLE = {1001, 1005, 1006, 1011, 1012, 1013, 1015}
 # What no new session mends; going on would be a loop of sessions that die at once (reported against LiveKit).
 _HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "billing_hard_limit_reached")
 _TRIES = 5
+# How long a server may take to say `session.created`, which some say only after the first `session.update`, or never.
+_GREETING_SECONDS = 5.0
 # A session that lasted this long counts as recovered: the next break has all its tries again.
 _RECOVERED_SECONDS = 30.0
 
@@ -60,6 +63,7 @@ class Lifecycle:
         reconnect: Whether to go on in a new session when the connection drops.
         verbose: Whether to print every event.
         unasked: Called with a response that ended and belongs to no turn.
+        timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
         settings: The session object that was asked for.
@@ -81,6 +85,7 @@ class Lifecycle:
     reconnect: bool
     verbose: InitVar[bool]
     unasked: InitVar[Callable[[Response], None]]
+    timeout: InitVar[float | None] = None
     gate: Callable[[], Awaitable[object]] | None = None
     own_detection: dict[str, Any] | None = None
     state: Literal["connecting", "open", "closed"] = "connecting"
@@ -92,15 +97,22 @@ class Lifecycle:
     listeners: Listeners = field(default_factory=Listeners)
     _refused: Exception | None = None
 
-    def __post_init__(self, open_transport: OpenTransport, verbose: bool, unasked: Callable[[Response], None]) -> None:
+    def __post_init__(
+        self,
+        open_transport: OpenTransport,
+        verbose: bool,
+        unasked: Callable[[Response], None],
+        timeout: float | None,
+    ) -> None:
         self.provider = self.where.provider
         self.settings = frames.plain(self.settings, "session")
+        silent: Callable[[Response, str], None] = lambda *of: self.router.fail_silent(*of)  # noqa: E731
         self.channel = Channel(
-            self.where, open_transport, self._tell, self._unread, lambda *of: self.router.fail_silent(*of), verbose
+            self.where, open_transport, self._tell, self._unread, silent, verbose=verbose, timeout=timeout
         )
         self.queue = CallQueue(self.channel.append, self.channel.log)
         self.router = Router(self.channel, self.queue, unasked)
-        self._loop = io_thread.io_loop()
+        self._loop, self._process_id = io_thread.io_loop(), os.getpid()
         self._loop.call_soon_threadsafe(self._start)
 
     def _start(self) -> None:
@@ -108,8 +120,13 @@ class Lifecycle:
 
     # --- from any thread
 
-    def in_order(self, send: Callable[[], Awaitable[Any]]) -> Handle[Any]:
-        """Send something in its place among the calls; the handle is what `send` returns, awaited."""
+    def in_order(self, send: Callable[[], Awaitable[Any]], holder: object) -> Handle[Any]:
+        """Send something in its place among the calls; the handle is what `send` returns, awaited.
+
+        Args:
+            send: Sends it, and returns what waits for the answer.
+            holder: What must not be forgotten, and closed, before the answer.
+        """
         sent: asyncio.Future[asyncio.Future[Any]] = self._loop.create_future()
 
         def place() -> None:
@@ -125,7 +142,7 @@ class Lifecycle:
         async def answered() -> Any:
             return await (await sent)
 
-        async def until_closed() -> Any:
+        async def until_closed(_held: object = holder) -> Any:
             self._check_open()
             answer = asyncio.ensure_future(answered())
             # The session may end before it was ever open.
@@ -139,7 +156,12 @@ class Lifecycle:
         return Handle(asyncio.run_coroutine_threadsafe(until_closed(), self._loop))
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the I/O thread, after those before it."""
+        """Call a function on the I/O thread, after those before it.
+
+        Raises:
+            InputError: If this is a child of the process that opened the session: its sockets and threads stayed there.
+        """
+        io_thread.check_process(self._process_id, "session")
         # From another thread the loop is woken by a byte in a socket, a system call that is not needed on its own.
         call = self._loop.call_soon if io_thread.on_io_thread() else self._loop.call_soon_threadsafe
         call(function, *args)
@@ -148,6 +170,16 @@ class Lifecycle:
         """Hang up. Safe to call twice."""
         self.closing = True
         self.call_soon(self.hang_up)
+
+    def forgotten(self) -> None:
+        """Hang up, for nobody holds the session any more."""
+        if os.getpid() == self._process_id:
+            self.close()
+
+    def end_with(self, error: BaseException) -> None:
+        """Hang up because of an error; on the I/O thread."""
+        self.error = error
+        self.hang_up()
 
     # --- what turns ask for, on the I/O thread
 
@@ -204,8 +236,7 @@ class Lifecycle:
         with contextlib.suppress(asyncio.CancelledError):  # closed while it waited for a place
             async with limits.slot(self.warn):
                 end, error = await self._live_on()
-        if self.meter.overspent is not None and self.error is self.meter.overspent:
-            error = self.meter.overspent  # it was we who hung up, and this is why
+        error = self.error or error  # where it was we who hung up, this is why
         wanted = self.closing and self.opened.done() and not isinstance(error, KeyRefused)
         self.error = None if wanted else error
         self.state = "closed"
@@ -264,7 +295,7 @@ class Lifecycle:
         if self.closing:
             return end, None
         expired = self._reported("session_expired")
-        return end, connection_errors.ended(*end, self.where.url, expired=expired)
+        return end, connection_errors.ended(*end, url=self.where.url, expired=expired)
 
     def _may_go_on(self, code: int | None) -> bool:
         """Return whether a new session may take over: it is wanted, there was one, and the reason may pass."""
@@ -280,11 +311,13 @@ class Lifecycle:
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and let the calls go out."""
-        async with self.listeners.queued() as updates:
-            while not self.where.sideband and not self.channel.conversation.session:
-                await updates.get()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_GREETING_SECONDS, self.channel.timeout or _GREETING_SECONDS)):
+                await self._greeted()
         try:
             await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
+            if not self._is_greeted():
+                await self.channel.owed(self._greeted(), "not even a greeting.")
             if self.opened.done():
                 try:
                     await history.give_history(self.channel, self.provider, self.router.unanswered)
@@ -293,6 +326,8 @@ class Lifecycle:
         except ConnectionFailed:
             return  # the break is dealt with where the transport is read
         except Exception as refused:
+            if getattr(refused, "code", None) == NO_ANSWER:
+                refused = connection_errors.mute(str(refused), self.where.url)
             # Nothing of a refused configuration holds, answering voice detection included: not a session to talk in.
             self._refused = refused
             await self.channel.close()
@@ -300,6 +335,15 @@ class Lifecycle:
         self.state = "open"
         settle(self.opened)
         self.queue.open()
+
+    async def _greeted(self) -> None:
+        """Wait until the server says which session this is."""
+        async with self.listeners.queued() as updates:
+            while not self._is_greeted():
+                await updates.get()
+
+    def _is_greeted(self) -> bool:
+        return self.where.sideband or bool(self.channel.conversation.session)
 
     # --- what the channel calls
 
@@ -320,8 +364,7 @@ class Lifecycle:
         if isinstance(update, ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
             turn.reservation.release()
         if over is not None and self.turn_detection() is not None:
-            self.error = over
-            self.hang_up()
+            self.end_with(over)
 
     @property
     def transcriber(self) -> str | None:

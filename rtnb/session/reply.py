@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtnb.audio import pcm
-from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, ResponseFailed, RtnbError
+from rtnb.errors import AudioError, ResponseFailed, RtnbError
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
@@ -20,6 +20,7 @@ from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.files import save_file
 from rtnb.texts.shortening import shortened
+from rtnb.transport import connection_errors
 from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
@@ -138,10 +139,7 @@ class TurnState:
         self.reservation.release()
         if self.future.done():
             return
-        names_reply = isinstance(error, ResponseFailed | BudgetExceeded | ConnectionFailed)
-        if names_reply and getattr(error, "reply", None) is None:
-            # One exception object may end several replies; each caller finds its own in what it awaited.
-            error.reply = self.reply  # type: ignore[union-attr]
+        error = connection_errors.of_reply(error, self.reply)
         self.log_end = log_end
         settle(self.future, self.reply, error)
         self.updates.tell(Finished(self.reply))

@@ -38,7 +38,7 @@ class Requests:
             self.lifecycle.channel.put(prepared)
             return self.lifecycle.channel.flushed()
 
-        return self.lifecycle.in_order(send)
+        return self.lifecycle.in_order(send, self)
 
     def append(self, pcm: bytes) -> None:
         """Add audio to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
@@ -72,12 +72,12 @@ class Requests:
         """
         kind = self.lifecycle.settings.get("type", "realtime")
         wanted = {"type": kind, **frames.plain(session, "session")}
-        return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted))
+        return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted), self)
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:
         """Stop the response under way; the result is its `response.done`, or None where none was running."""
         event = client_events.cancel(response_id)
-        return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event))
+        return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event), self)
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
@@ -105,9 +105,9 @@ class Requests:
         pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
         items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
         life = self.lifecycle
-        return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items))
+        return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items), self)
 
     def _request(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
     ) -> Handle[dict[str, Any]]:
-        return self.lifecycle.in_order(lambda: self.lifecycle.channel.expect(event, answers, doing))
+        return self.lifecycle.in_order(lambda: self.lifecycle.channel.expect(event, answers, doing), self)

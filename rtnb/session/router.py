@@ -15,26 +15,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import client_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import AudioDelta, ItemAdded, ItemDone, ResponseEnded, ResponseStarted, TextDelta
+from rtnb.protocol.updates import (
+    AudioDelta,
+    ItemAdded,
+    ItemDone,
+    RateLimits,
+    ResponseEnded,
+    ResponseStarted,
+    TextDelta,
+)
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import TurnState
 from rtnb.transport.channel import Channel
 
 _log = logging.getLogger("rtnb")
 
-# How long a response that was cancelled before it began is waited for.
+# How long a response that was cancelled is waited for.
 _CANCEL_SECONDS = 3.0
+# How long `response.done` may come after all items of a response, and after the limits, which come last (recorded).
+_DONE_SECONDS = 3.0
 
 
 def goes_on(response: Response) -> bool:
     """Return whether the model goes on by itself: the last item is a call that the server made for it."""
     return bool(response.output) and response.output[-1].get("type") == "mcp_call" and response.status == "completed"
+
+
+def _whole(response: Response) -> bool:
+    """Return whether all items of a response are complete."""
+    return bool(response.turns) and all(turn.status != "in_progress" for turn in response.turns)
 
 
 class Router:
@@ -58,7 +74,8 @@ class Router:
         self._unasked = unasked
         self._turns: list[TurnState] = []
         self._claim: TurnState | None = None  # the turn that `response.created` comes for next
-        self._owners: dict[str, TurnState] = {}  # response id → the turn it belongs to
+        # Response id → the turn it belongs to. Once that is over, it is its reply's alone to keep.
+        self._owners: dict[str, weakref.ref[TurnState]] = {}
 
     # --- to whom an event belongs
 
@@ -78,13 +95,15 @@ class Router:
 
     def owner(self, response: Response) -> TurnState | None:
         """Return the turn a response belongs to. None for none."""
-        return self._owners.get(response.id)
+        kept = self._owners.get(response.id)
+        return None if kept is None else kept()
 
     def route(self, update: Any) -> None:
         """Pass an update on to the listeners of the turns it belongs to."""
         if isinstance(update, TextDelta | AudioDelta):  # nearly all updates, and their owner is plain
-            if (turn := self._owners.get(update.response_id)) is not None:
-                turn.updates.tell(update)
+            kept = self._owners.get(update.response_id)
+            if kept is not None and (answered := kept()) is not None:
+                answered.updates.tell(update)
             return
         if isinstance(update, ResponseStarted):
             self._started(update.response)
@@ -92,20 +111,25 @@ class Router:
             owner = self.owner(update.response)
             if goes_on(update.response):  # the next response is of the same turn, and may begin at once
                 self._claim = owner or self._claim
-            if owner is None and update.response.conversation_id is not None:
+            if update.response.id not in self._owners and update.response.conversation_id is not None:
                 self._unasked(update.response)
+        elif isinstance(update, RateLimits) and (active := self._channel.conversation.active_response()) is not None:
+            over = lambda: not (active.active and _whole(active))  # noqa: E731
+            self._channel.limit(over, lambda silence: self._give_up(active, silence), active.id, _DONE_SECONDS)
         for turn in self._turns:
             if self._concerns(update, turn):
                 turn.updates.tell(update)
 
     def _started(self, response: Response) -> None:
-        if response.conversation_id is None:
-            turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
-        else:
+        turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
+        if turn is None and response.conversation_id is not None:
             turn, self._claim = self._claim, None
+        if turn is None:  # servers that speak the protocol in part echo no metadata, and know one conversation
+            turn = next((side for side in self.sides.values() if not side.responses), None)
+        self._channel.limit(lambda: not response.active, lambda silence: self._give_up(response, silence), response.id)
         if turn is not None:
             turn.responses.append(response)
-            self._owners[response.id] = turn
+            self._owners[response.id] = weakref.ref(turn)
             if turn.cancelled:  # before it began
                 self._channel.put(client_events.cancel(response.id))
 
@@ -166,6 +190,8 @@ class Router:
             return
         if active := [response for response in turn.responses if response.active]:
             self._channel.put(client_events.cancel(active[-1].id))
+            over, give_up = lambda: not active[-1].active, lambda silence: self._give_up(active[-1], silence)
+            self._channel.limit(over, give_up, active[-1].id, _CANCEL_SECONDS)
         elif self._claim is turn or turn in self.sides.values():
             # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
             if self._claim is turn:
@@ -191,6 +217,18 @@ class Router:
         self.fail(turns, error)
         self._owners.clear()
 
+    def _give_up(self, response: Response, silence: str) -> None:
+        """End a response of which nothing more comes: as whole where all of it has come, or as cancelled."""
+        owner = self.owner(response)
+        cancelled = owner is not None and owner.cancelled
+        if not (cancelled or _whole(response)):
+            return self.fail_silent(response, f"{silence} (timeout= says how long it may).")
+        response.end("cancelled" if cancelled else "completed", "no_end")
+        response.output = response.output or [turn.item for turn in response.turns]
+        if owner is not None and not cancelled:
+            owner.warnings.append(f"{silence} after the last item of the answer, so that was taken for its end.")
+        self._channel.tell_ended(response)
+
     def fail_silent(self, response: Response, sentence: str) -> None:
         """End an answer of which nothing more will come, and the turn it belongs to."""
         if not response.active:
@@ -200,3 +238,4 @@ class Router:
         failed = f"{sentence} The answer has no end. What came of it is in error.reply; ask again."
         for turn in [turn for turn in self._turns if response in turn.responses]:
             self.fail([turn], ResponseFailed(failed, reply=turn.reply, code="no_end"))
+        self._channel.tell_ended(response)

@@ -7,6 +7,7 @@ Everything public may be called from any thread.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -60,16 +61,28 @@ class Session(Requests):
         approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
         verbose: bool = False,
+        timeout: float | None = 60.0,
     ) -> None:
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+            wrong = f"Your timeout {timeout!r} is no number of seconds above 0. Give for example 60; None is no limit."
+            raise InputError(wrong, timeout=timeout)
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
         meter = Meter(budget)
+        # What lives on the I/O thread must not hold the session: it would never be forgotten.
+        alive = weakref.WeakMethod(self._take_unasked)
+
+        def unasked(response: Response) -> None:
+            if (take := alive()) is not None:
+                take(response)
+
         self.lifecycle = Lifecycle(
-            where, open_transport, model, wanted, self.tools, meter, approve, reconnect, verbose, self._take_unasked
+            where, open_transport, model, wanted, self.tools, meter, approve, reconnect, verbose, unasked, timeout
         )
+        weakref.finalize(self, self.lifecycle.forgotten).atexit = False
         self.warnings = self.lifecycle.warnings
         self.log = self.lifecycle.channel.log
         self.conversation = self.lifecycle.channel.conversation

@@ -24,6 +24,7 @@ from rtnb.session.following import Sent, expect_item, follow, reserve, respond
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.updates import Overspent
+from rtnb.transport.channel import NO_ANSWER
 
 # A server that detects turns must get the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
 _TRAILING_SILENCE_MS = {"server_vad": 700, "semantic_vad": 4000}
@@ -191,13 +192,16 @@ async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Ma
     await context.channel.drained()
     turn.asked_at = context.channel.seconds
     detected = speaking = False
-    loop = asyncio.get_running_loop()
+    loop, limit = asyncio.get_running_loop(), context.channel.timeout
     deadline = loop.time() + _SPEECH_WAIT_SECONDS
     while True:
-        left_seconds = None if detected else max(0.01, deadline - loop.time())
+        left_seconds = None if detected and limit is None else max(0.01, deadline - loop.time())
         try:
             update = await asyncio.wait_for(turn.steering.get(), left_seconds)
         except TimeoutError:
+            if detected:
+                silent = f"The server detected speech, sent nothing for {limit:g} s and did not answer. Ask again."
+                raise ServerError(silent, code=NO_ANSWER) from None
             if context.own_detection is not None or not context.provider.commit:
                 raise ServerError(
                     "The server heard no speech in this recording, and only its own detection can end a turn there. "
@@ -207,6 +211,8 @@ async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Ma
             return await respond(context, turn, [*sent, _commit(context, turn)])
         if isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
+        if isinstance(update, SpeechStarted | SpeechStopped | Committed | ResponseStarted) and limit is not None:
+            deadline = loop.time() + limit
         if isinstance(update, SpeechStarted | Committed):
             detected = True
             turn.items[update.item_id] = context.channel.conversation.turn(update.item_id)

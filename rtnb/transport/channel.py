@@ -12,15 +12,15 @@ import contextlib
 import contextvars
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
 
-from rtnb.errors import RtnbError, mask_secrets
+from rtnb.errors import RtnbError, ServerError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Entry, Log
-from rtnb.protocol.updates import Other, Update
+from rtnb.protocol.updates import Other, ResponseEnded, Update
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
@@ -31,7 +31,15 @@ _KEPT_BYTES = 10_000
 # How long a server may owe an answer after an error that names no event, or an event that cannot be read.
 _SILENCE_SECONDS = 3.0
 
+# How the types of events begin that show that a server is at work; "ping" and `rate_limits.updated` show nothing.
+_AT_WORK = ("session.", "transcription", "response.", "conversation.", "input_audio_buffer.")
+_WAIT = "The session goes on: ask again, or wait longer with timeout=."
+
+NO_ANSWER = "no_answer"
+"""Code of the error for what a server owed and never sent."""
+
 _log = logging.getLogger("rtnb")
+T = TypeVar("T")
 
 
 class _Expectation(NamedTuple):
@@ -48,6 +56,10 @@ class _Expectation(NamedTuple):
             self.future.exception()  # nobody may be waiting any more
 
 
+def _unanswered(silence: str, missing: str) -> ServerError:
+    return ServerError(f"{silence}, {missing}", code=NO_ANSWER)
+
+
 class Channel:
     """One transport at a time, with every event that goes over it kept in the log and folded.
 
@@ -59,10 +71,12 @@ class Channel:
             and why.
         silent: Called with an answer that got no end, and a sentence that may say why.
         verbose: Whether to print every event.
+        timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
         conversation: The state folded from the events.
         log: Every event both ways.
+        timeout: As given.
     """
 
     def __init__(
@@ -73,12 +87,15 @@ class Channel:
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
         verbose: bool = False,
+        timeout: float | None = None,
     ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
         self._where, self._open, self._verbose = where, open_transport, verbose
         self._tell, self._unread, self._silent = tell, unread, silent
         self._received_at = 0.0  # when the last frame came
+        self.timeout = timeout
+        self._worked_at: dict[str, float] = {}  # response id ("" for none) → when its last event came
         # What is printed from the I/O thread belongs to the cell that opened the session.
         self._context = contextvars.copy_context()
         self._born = time.perf_counter()
@@ -157,18 +174,24 @@ class Channel:
         self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
 
     async def drained(self, at_most_bytes: int = 0) -> None:
-        """Wait until no more than this many bytes of audio wait to be sent."""
+        """Wait until no more than this many bytes of audio wait to be sent.
+
+        Raises:
+            ServerError: If the server takes nothing any more.
+        """
         if self._transport is not None:
-            await self._transport.drained(at_most_bytes)
+            await self.owed(self._transport.drained(at_most_bytes), f"and takes no more audio. {_WAIT}")
 
     async def flushed(self) -> None:
         """Wait until everything given so far is sent.
 
         Raises:
             ConnectionFailed: If the transport ended before it was.
+            ServerError: If the server takes nothing any more.
         """
-        if self._transport is None or not await self._transport.flushed():
-            raise connection_errors.ended(None, "", self._where.url)
+        taken = f"and takes nothing any more. {_WAIT}"
+        if self._transport is None or not await self.owed(self._transport.flushed(), taken):
+            raise connection_errors.ended(None, "", url=self._where.url)
 
     def expect(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
@@ -181,15 +204,74 @@ class Channel:
             doing: What is being asked, for "The server refused …".
 
         Returns:
-            A future that fails with `ServerError` if an `error` names the event.
+            A future that fails with `ServerError` if an `error` names the event, or nothing answers it in time.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._expected[event["event_id"]] = expectation = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
-            expectation.fail(connection_errors.ended(None, "", self._where.url))
+            expectation.fail(connection_errors.ended(None, "", url=self._where.url))
         self.put(event)
+        missing = f"not even that it refused {doing}. {_WAIT}"
+        self.limit(future.done, lambda silence: expectation.fail(_unanswered(silence, missing)))
         return future
+
+    def limit(
+        self,
+        is_over: Callable[[], bool],
+        give_up: Callable[[str], object],
+        response_id: str = "",
+        seconds: float | None = None,
+    ) -> None:
+        """Call a function where the server owes something and sends nothing for too long.
+
+        Args:
+            is_over: Returns whether nothing is owed any more.
+            give_up: Called with the beginning of a sentence, "The server sent nothing for 60 s".
+            response_id: The response of which something is owed; events of other responses do not count then.
+            seconds: How long is too long. None: the timeout of the session.
+        """
+        limit = self.timeout if seconds is None else seconds
+        if limit is None:
+            return
+        at_work, unsent = self.seconds, 0
+
+        def look() -> None:
+            nonlocal at_work, unsent
+            if is_over():
+                return
+            if self.unsent_bytes < unsent:  # a long recording on its way, which the server takes
+                at_work = self.seconds
+            unsent = self.unsent_bytes
+            worked = [self._worked_at.get(of, 0.0) for of in ({"", response_id} if response_id else self._worked_at)]
+            left = limit - (self.seconds - max(at_work, *worked, 0.0))
+            if left > 0:
+                asyncio.get_running_loop().call_later(left, look)
+            else:
+                give_up(f"The server sent nothing for {limit:g} s")
+
+        look()
+
+    async def owed(self, waiting: Awaitable[T], missing: str) -> T:
+        """Wait for something that the server owes, until it has sent nothing for too long.
+
+        Args:
+            waiting: What waits for it.
+            missing: The rest of a sentence that begins with "The server sent nothing for 60 s, ".
+
+        Raises:
+            ServerError: If it does not come.
+        """
+        task, silent = asyncio.ensure_future(waiting), asyncio.get_running_loop().create_future()
+        self.limit(lambda: task.done() or silent.done(), silent.set_result)
+        try:
+            await asyncio.wait({task, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise _unanswered(silent.result(), missing)
+            return task.result()
+        finally:
+            task.cancel()
+            silent.cancel()
 
     def fail_expected(self, error: BaseException) -> None:
         """Let every question that waits fail: no answer will come."""
@@ -208,6 +290,9 @@ class Channel:
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
+        if event["type"].startswith(_AT_WORK):
+            about = event.get("response")
+            self._worked_at[str(event.get("response_id") or (isinstance(about, dict) and about.get("id")) or "")] = at
         entry = self.log.received(event, at)
         self._show("←", entry)
         try:
@@ -261,6 +346,11 @@ class Channel:
                 self._silent(answer, said)
 
         give_up()
+
+    def tell_ended(self, response: Response) -> None:
+        """Report the end of a response of which the server says none."""
+        event = {"type": "rtnb.no_end", "response_id": response.id}
+        self._tell(ResponseEnded(event, self.seconds, response))
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""

@@ -6,8 +6,7 @@ accepting the socket and saying no inside it, with an `error` event and a close 
 
 from __future__ import annotations
 
-import socket
-import ssl
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,41 +14,71 @@ import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
 from rtnb.texts.shortening import shortened
+from rtnb.transport.endpoint import Address
+from rtnb.transport.route import proxies_for, proxy_for, route_to, target_of, why_closed
 
-OPEN_TIMEOUT_SECONDS = 15.0
+OPEN_TIMEOUT_SECONDS, PING_SECONDS = 15.0, 20.0
 
+_KEPT = "What came until then is kept in .turns and .log of the session;"
 _ANEW = "open a new session, or connect with reconnect=True to have that done for you."
 _AGAIN = "ask again: the talk goes on in a new session."
+# What a server did, by the code with which this side closes then (RFC 6455, 7.4.1).
+_FOULS = {1007: "sent text that is no UTF-8", 1009: "sent a frame that is too large"}
 _KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
 
 
-def ended(code: int | None, reason: str, url: str, *, expired: bool = False) -> ConnectionFailed:
+def ended(code: int | None, reason: str, ours: bool = False, *, url: str, expired: bool = False) -> ConnectionFailed:
     """Make the error of an end that nobody asked for; a clean close by the server can still be the end of the hour.
 
     Args:
         code: The close code. None where there was none.
         reason: The server's words; "" for none.
+        ours: Whether it was this side that closed, because of what the server did.
         url: The address.
         expired: Whether an `error` event said so beforehand.
     """
-    words = f" It said: {reason}" if reason else ""
+    words = "" if ours else _said(reason)
     if expired or (code == 1001 and "maximum duration" in reason):
         sentence = "The server ended the session: it reached its longest duration."
     elif code in (None, 1005, 1006):
         sentence = "The connection dropped without a word."
-    elif code == 1011 and "keepalive" in reason:
-        sentence = "The network went silent: no answer to pings for 20 s."
+    elif ours and code == 1011:
+        sentence = f"The network went silent: no answer to pings for {PING_SECONDS:g} s."
+    elif ours:
+        what = f"rtnb closed the connection, as the server {_FOULS.get(code, 'broke the WebSocket protocol')}"
+        sentence = f"{what} (code {code}{f': {reason}' if reason else ''})."
     elif code == 1000:
         sentence = "The server hung up."
     else:
         sentence = f"The server closed the connection (code {code})."
-    kept = "What came until then is kept in .turns and .log;"
-    return ConnectionFailed(f"{sentence}{words} {kept} {_ANEW}", code=code, reason=reason, url=url)
+    return ConnectionFailed(f"{sentence}{words} {_KEPT} {_ANEW}", code=code, reason=reason, url=url)
+
+
+def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> BaseException | None:
+    """Let an error that ended a reply, or a job of its own, carry it, with all that came.
+
+    Args:
+        error: The error. None where there is none.
+        reply: What it ended.
+        remedy: What to do where the connection is gone.
+    """
+    if isinstance(error, ConnectionFailed):  # one end of a connection ends many, and each has its own
+        error = copy.copy(error)
+        error.args = (str(error).replace(_KEPT, "What came until then is kept in error.reply;").replace(_ANEW, remedy),)
+    if isinstance(error, RtnbError) and error.reply is None:
+        error.reply = reply
+    return error
 
 
 def goes_on(error: ConnectionFailed) -> ConnectionFailed:
     """Make the same error for a turn that it ended, where a new session takes over: it has another remedy."""
     return ConnectionFailed(str(error).replace(_ANEW, _AGAIN), code=error.code, reason=error.reason, url=error.url)
+
+
+def mute(silence: str, url: str) -> ConnectionFailed:
+    """Make the error of a server that takes the connection and opens no session, from a sentence on its silence."""
+    remedy = "Check that url= leads to a Realtime API, try again, or wait longer with timeout=."
+    return ConnectionFailed(f"{silence.partition(',')[0]}, so no session came about. {remedy}", url=url)
 
 
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
@@ -64,7 +93,7 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
         )
         return ConnectionFailed(sentence, code=status, reason=to, url=url)
     said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
-    words = f" It said: {said}" if said else ""
+    words = _said(said)
     if status == 401:
         check = "Check that it is whole, still valid and meant for this server."
         return KeyRefused(f"Your key was refused (HTTP 401).{words} {check}", code="401")
@@ -101,17 +130,16 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     return ConnectionFailed(sentence, code=code, reason=reason, url=url)
 
 
-def unreachable(broken: BaseException, url: str) -> ConnectionFailed:
-    """Make the error of a failure below the protocol: names, certificates, refused or silent addresses."""
-    if isinstance(broken, ssl.SSLError):
-        what = "The network shows a certificate nobody here trusts; a company or school proxy may read the traffic"
-    elif isinstance(broken, socket.gaierror):
-        what = "The network does not know this server's name; there may be no internet here"
-    elif isinstance(broken, ConnectionRefusedError):
-        what = "The server does not answer at this address: nothing listens there"
-    elif isinstance(broken, TimeoutError):
-        what = f"The server did not answer within {OPEN_TIMEOUT_SECONDS:g} s"
-    else:
-        what = f"The connection could not be opened ({type(broken).__name__}: {str(broken)[:300]})"
-    sentence = f"{what}. rtnb.doctor() looks for the cause; practice=True works with no network."
-    return ConnectionFailed(sentence, reason=str(broken), url=url)
+def unreachable(broken: BaseException, where: Address) -> ConnectionFailed:
+    """Make the error of a failure below the protocol: names, certificates, refused or silent addresses, proxies."""
+    target = target_of(where.url)
+    symptom, cause, remedy = why_closed(broken, route_to(target, proxy_for(target, proxies_for(target))))
+    if isinstance(broken, TimeoutError):
+        symptom = symptom.replace("does not answer", f"did not answer within {OPEN_TIMEOUT_SECONDS:g} s")
+    failed = f"The connection could not be opened: {symptom}. {cause} {remedy}"
+    offline = "" if "practice=True" in remedy else "; practice=True works with no network"
+    return ConnectionFailed(f"{failed} rtnb.doctor() looks further{offline}.", reason=str(broken), url=where.url)
+
+
+def _said(words: str) -> str:
+    return f" It said: {words}{'' if words[-1] in '.!?。！？' else '.'}" if words else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import queue
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
@@ -23,6 +24,7 @@ class Handle(Generic[T]):
 
     def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
         self._future: concurrent.futures.Future[T] = future or concurrent.futures.Future()
+        self._process_id = os.getpid()
 
     @property
     def done(self) -> bool:
@@ -33,6 +35,22 @@ class Handle(Generic[T]):
     def error(self) -> BaseException | None:
         """Error that ended it. None while it runs and after a good end."""
         return self._future.exception() if self._future.done() else None
+
+    def _check_waiting(self, *, blocks: bool = False) -> None:
+        """Refuse to wait where that would never end.
+
+        Args:
+            blocks: Whether the thread stands still meanwhile.
+
+        Raises:
+            InputError: If called in a forked child, or if it blocks the I/O thread, where all sockets live.
+        """
+        if self.done:
+            return
+        io_thread.check_process(self._process_id, "session")
+        if blocks and io_thread.on_io_thread():
+            waits = "Your callback waits on the I/O thread, where all sockets live. Start a thread and wait there."
+            raise InputError(waits)
 
     def wait(self, timeout: float | None = None) -> T:
         """Block until it is over.
@@ -45,11 +63,9 @@ class Handle(Generic[T]):
 
         Raises:
             TimeoutError: If it is not over by then; the work goes on.
-            InputError: If called on the I/O thread, where waiting would stop every socket.
+            InputError: If that would never end: in a forked child, or on the I/O thread, where all sockets live.
         """
-        if io_thread.on_io_thread():
-            waits = "Your callback waits on the I/O thread, where all sockets live. Start a thread and wait there."
-            raise InputError(waits)
+        self._check_waiting(blocks=True)
         try:
             return self._future.result(timeout)
         except concurrent.futures.TimeoutError:
@@ -59,6 +75,7 @@ class Handle(Generic[T]):
             raise TimeoutError(late) from None
 
     def __await__(self) -> Generator[Any, None, T]:
+        self._check_waiting()
         future = asyncio.wrap_future(self._future)
         # A task that gives up leaves this future behind; its exception is still kept in `error`.
         future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
@@ -83,6 +100,7 @@ class Stream(Handle[T], Generic[T, P]):
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[P]:
+        self._check_waiting(blocks=True)
         pieces: queue.SimpleQueue[P | None] = queue.SimpleQueue()
         end = self._feed_to(pieces.put)
         try:
@@ -93,6 +111,7 @@ class Stream(Handle[T], Generic[T, P]):
         self.wait()
 
     async def __aiter__(self) -> AsyncIterator[P]:
+        self._check_waiting()
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[P | None] = asyncio.Queue()
         end = self._feed_to(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import logging
+import os
 import threading
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
+
+from rtnb.errors import InputError
 
 T = TypeVar("T")
 
@@ -48,6 +51,16 @@ def _serve(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
 def on_io_thread() -> bool:
     """Return whether the caller runs on the I/O thread, where waiting would stop every socket."""
     return threading.current_thread() is _thread
+
+
+def check_process(process_id: int, what: str) -> None:
+    """Refuse what belongs to the process with this id where that is not this one.
+
+    Raises:
+        InputError: If it is not: a forked child has a copy of everything but the threads, so it would wait for ever.
+    """
+    if process_id != os.getpid():
+        raise InputError(f"Your {what} belongs to the process that this one was forked from. Open a session in here.")
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:

@@ -35,10 +35,12 @@ class End(NamedTuple):
     Attributes:
         code: The close code. None where there was none.
         reason: The server's words; "" for none.
+        ours: Whether it was this side that closed, because of what the server did.
     """
 
     code: int | None
     reason: str
+    ours: bool = False
 
 
 class Transport(Protocol):
@@ -111,8 +113,8 @@ async def _open(where: Address) -> WebSocket | BaseException:
             max_size=_MAX_FRAME_BYTES,
             max_queue=256,
             open_timeout=connection_errors.OPEN_TIMEOUT_SECONDS,
-            ping_interval=20,
-            ping_timeout=20,
+            ping_interval=connection_errors.PING_SECONDS,
+            ping_timeout=connection_errors.PING_SECONDS,
             close_timeout=3,
             logger=_socket_log,
             create_connection=functools.partial(_Socket, where),  # type: ignore[arg-type]
@@ -124,7 +126,7 @@ async def _open(where: Address) -> WebSocket | BaseException:
         refused.__cause__ = refused.__context__ = None
         return refused.with_traceback(None)
     except Exception as broken:
-        return connection_errors.unreachable(broken, where.url)
+        return connection_errors.unreachable(broken, where)
     return WebSocket(socket)
 
 
@@ -168,7 +170,10 @@ class WebSocket:
         try:
             return await self._socket.recv(decode=False)
         except websockets.ConnectionClosed:
-            return End(self._socket.protocol.close_code, mask_secrets(self._socket.protocol.close_reason or ""))
+            wire = self._socket.protocol
+            if wire.close_sent is not None and not wire.close_rcvd_then_sent:
+                return End(wire.close_sent.code, wire.close_sent.reason, ours=True)
+            return End(wire.close_code, mask_secrets(wire.close_reason or ""))
 
     async def drained(self, at_most_bytes: int = 0) -> None:
         """Wait until no more than this many bytes of audio wait to be sent."""
