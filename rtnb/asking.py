@@ -1,5 +1,6 @@
 """One question on its own connection, shown as it happens; and sessions whose replies show themselves."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -13,7 +14,29 @@ __all__ = ["ask", "connect"]
 # Replies of `ask` and `connect`, as users call them, are shown as a notebook shows them.
 Reply.shown_by = live.bundle
 
-_LINGER_SECONDS = 0.25  # `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded)
+# `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded); some servers send words and audio then.
+_LINGER_SECONDS = 1.0
+_TRANSCRIPT_SECONDS = 15.0
+
+
+async def _close_after(reply: Reply) -> None:
+    """Close the session of a reply that is over, when the server has said all that it owes."""
+    loop, news = asyncio.get_running_loop(), asyncio.Event()
+    end, last = reply.session.subscribe(lambda _: news.set()), loop.time() + _TRANSCRIPT_SECONDS
+    try:
+        while reply.session.state == "open":
+            news.clear()
+            left_seconds = last - loop.time()
+            await asyncio.wait_for(
+                news.wait(), left_seconds if reply.awaits_transcript else min(_LINGER_SECONDS, left_seconds)
+            )
+    except TimeoutError:
+        if reply.awaits_transcript:
+            missing = f"The transcript of your words did not come within {_TRANSCRIPT_SECONDS:g} s after the answer."
+            reply.warnings.append(missing)
+    finally:
+        end()
+        reply.session.close()
 
 
 @takes_options(ConnectionOptions)
@@ -45,13 +68,7 @@ def ask(
     except BaseException:
         session.close()
         raise
-    loop = io_thread.io_loop()
-
-    def end(update: Any) -> None:
-        if isinstance(update, Finished):
-            loop.call_soon_threadsafe(loop.call_later, _LINGER_SECONDS, session.close)
-
-    reply.subscribe(end)
+    reply.subscribe(lambda update: isinstance(update, Finished) and io_thread.submit(_close_after(reply)))
     if show:
         live.show(reply)
     return reply

@@ -174,7 +174,6 @@ def test_a_frame_that_is_no_event_is_kept_as_it_came():
     [
         '{"type": "response.output_audio.delta", "response_id": "resp_1", "item_id": "item_1", "delta": "AAA',
         '{"type": "response.output_audio.delta", "response_id": "resp_1", "item_id": "item_1", "delta": "§§§"}',
-        '{"type": "response.output_text.delta", "response_id": "resp_1", "item_id": "item_1", "delta": 5}',
         '{"type": "rate_limits.updated", "rate_limits": [{"name": ',
         "{broken",
         "",

@@ -14,8 +14,9 @@ from rtnb.audio import pcm
 from rtnb.audio.resample import Resampler
 from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.cutting import Cut
-from rtnb.jobs.transcription import Transcription, reason_in
+from rtnb.jobs.transcription import Transcription
 from rtnb.money import Budget
+from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Errored
 from rtnb.session.session import Session
 

@@ -10,7 +10,6 @@ billed and makes recognisers invent words.
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Mapping
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from rtnb.jobs.cutting import Cut, Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Budget, Cost, cost_of_transcription
 from rtnb.protocol import client_events
+from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
 from rtnb.session.exchanges import is_type
 from rtnb.session.session import Session
@@ -34,11 +34,6 @@ _AHEAD = 8  # stretches whose words are still to come
 _AHEAD_BYTES = 256 << 10
 # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
 _PASSAGE_SECONDS = 45.0
-
-
-def reason_in(error: Mapping[str, Any]) -> str:
-    """Return what the `error` of an event says."""
-    return str(error.get("message") or error.get("code") or "no reason given")
 
 
 def _refusal(answer: asyncio.Future[Any]) -> RtnbError | None:

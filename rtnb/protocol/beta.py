@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rtnb.protocol.error_events import error_object
 from rtnb.protocol.event_types import BETA_CONTENT, BETA_FORMATS, GA_NAMES
 from rtnb.protocol.frames import Event
 
 
 def to_ga(event: Event) -> Event:
     """Return a server event under its GA name and in its GA form; one that has them already is returned unchanged."""
-    if event["type"] == "error":
-        return {**event, "error": error_object(event)}
     name = GA_NAMES.get(event["type"])
     return _with_content({**event, "type": name}, BETA_CONTENT) if name else event
 

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from rtnb.protocol import updates
-from rtnb.protocol.beta import to_ga
-from rtnb.protocol.frames import Event, decode_audio
+from rtnb.protocol import server_events, updates
+from rtnb.protocol.frames import Event, decode_odd_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
 from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
@@ -52,7 +51,7 @@ class Conversation:
         # Ids are a server session's own: the next session may give the same ones to other items.
         self._items: dict[str, Turn] = {}
         self._responses: dict[str, Response] = {}
-        self._called: set[tuple[str, str]] = set()  # (response id, call id)
+        self._once: set[tuple[str, str]] = set()  # what counts once: (response id, call id), (of what, item id)
         self._heard = heard
         self._input = InputAudio()
         self._history = History()
@@ -66,7 +65,7 @@ class Conversation:
         for turn in self._items.values():
             if turn.status == "in_progress":
                 turn.status = "incomplete"
-        for known in (self._items, self._responses, self._called):
+        for known in (self._items, self._responses, self._once):
             known.clear()
         self._input.renew()
         self._history.renew()
@@ -105,33 +104,38 @@ class Conversation:
         """Fold one server event.
 
         Args:
-            event: The event as it came; Beta names are understood.
+            event: The event as it came; Beta names are understood, and fields of other types than the API's.
             at_seconds: When it came, on the log's clock.
             pcm: The audio of a delta where it was decoded already; its base64 may then be left out.
 
         Returns:
-            What changed, in order; never empty.
+            What changed, in order; never empty. Last, `Odd` for what was not in the API's form.
+
+        Raises:
+            ValueError: If it cannot be read.
         """
-        event = to_ga(event)
+        came, (event, odd) = event, server_events.read(event)
+        if unread := [name for name in ("item", "part", "response") if came.get(name) and event.get(name) is None]:
+            raise ValueError(f"its {unread[0]} is no object")
         kind = event["type"]
         changes: list[Update] = []
-        response_id = event.get("response_id")
-        if kind == "response.done":
-            response_id = (event.get("response") or {}).get("id") or response_id
-        if response_id and response_id not in self._responses:
-            # A server that speaks the protocol in part, and never said `response.created`.
-            response = self._begun(response_id)
-            response.started_at = at_seconds
+        if kind.startswith("response.") and kind in _FOLDS:
+            event = server_events.with_response_id(event, self._responses)
+        response = self._responses.get(response_id := _id(event, "response_id"))
+        if response_id and (response is None or (kind == "response.created" and not response.active)):
+            # Also before `response.created`, which servers that speak the protocol in part never say.
+            response = self._begin(response_id, at_seconds)
             changes.append(updates.ResponseStarted(event, at_seconds, response))
-        if kind in ("response.output_audio.delta", "session.output_audio.delta"):
-            return [*changes, self._audio(event, at_seconds, pcm)]
-        if fold := _FOLDS.get(kind):
+        if pcm is not None and kind.endswith("output_audio.delta"):
+            changes += self._audio(event, at_seconds, pcm)
+        elif fold := _FOLDS.get(kind):
             changes += fold(self, event, at_seconds)
-        return changes or [updates.Other(event, at_seconds)]
+        changes = changes or [updates.Other(event, at_seconds)]
+        return changes + [updates.Odd.of(event, at_seconds, sentence) for sentence in odd]
 
     def _session(self, event: Event, at: float) -> Iterable[Update]:
-        # Some servers send a session without an object, its id beside `type`.
-        self.session = event.get("session") or ({"id": event["id"]} if event.get("id") else {})
+        # Some servers send a session without an object, its id beside `type` or nowhere.
+        self.session = event.get("session") or self.session or {"id": _id(event, "id")}
         kind = updates.SessionStarted if event["type"] == "session.created" else updates.SessionUpdated
         yield kind(event, at, self.session)
 
@@ -139,30 +143,15 @@ class Conversation:
         self.rate_limits, self.rate_limits_at = event.get("rate_limits") or [], at
         yield updates.RateLimits(event, at, self.rate_limits)
 
-    def _speech_started(self, event: Event, at: float) -> Iterable[Update]:
-        start_ms = _ms(event, "audio_start_ms")
-        self._input.speech(_id(event), start_ms, None)
-        yield updates.SpeechStarted(event, at, _id(event), start_ms)
-
-    def _speech_stopped(self, event: Event, at: float) -> Iterable[Update]:
-        end_ms = _ms(event, "audio_end_ms")
-        self._input.speech_stopped(_id(event), end_ms)
-        yield updates.SpeechStopped(event, at, _id(event), end_ms)
-
-    def _timeout(self, event: Event, at: float) -> Iterable[Update]:
-        self._input.speech(_id(event), event.get("audio_start_ms"), event.get("audio_end_ms"))
-        yield updates.TimeoutTriggered(event, at, _id(event))
-
     def _committed(self, event: Event, at: float) -> Iterable[Update]:
         item_id, previous = _id(event), event.get("previous_item_id")
+        if self._again("", item_id) and not self._input.expects(item_id):
+            return
+        self._once = {once for once in self._once if once[1] != item_id} | {("", item_id)}
         turn = self._item({"id": item_id, "type": "message", "role": "user"}, previous)
         turn.spoken, stretch = True, self._input.committed(item_id)
         turn.heard = partial(self._heard, *stretch) if self._heard else None
         yield updates.Committed(event, at, item_id, previous)
-
-    def _cleared(self, event: Event, at: float) -> Iterable[Update]:
-        self._input.cleared()
-        return ()
 
     def _transcript_delta(self, event: Event, at: float) -> Iterable[Update]:
         translation = event["type"] == "session.input_transcript.delta"
@@ -174,13 +163,22 @@ class Conversation:
     def _transcript_completed(self, event: Event, at: float) -> Iterable[Update]:
         turn, whole = self._side("user", _id(event)), event.get("transcript") or ""
         before, turn.transcript = turn.transcript or "", whole
-        if event.get("usage"):
+        turn.transcript_ended, final = True, not self._again(str(event.get("content_index")), turn.item_id)
+        if event.get("usage") and final:
             self.transcribed.append((turn, event["usage"]))
         piece = whole[len(before) :] if whole.startswith(before) else ""
-        yield updates.InputTranscript(event, at, turn.item_id, piece, whole, True)
+        yield updates.InputTranscript(event, at, turn.item_id, piece, whole, final)
 
     def _transcript_failed(self, event: Event, at: float) -> Iterable[Update]:
+        if (turn := self._own(_id(event))) is not None:
+            turn.transcript_ended = True
         yield updates.InputTranscriptFailed(event, at, _id(event), event.get("error") or {})
+
+    def _again(self, of: str, id_: str) -> bool:
+        """Return whether this was asked of these ids before; what says something twice names the same ids."""
+        again = bool(id_) and (of, id_) in self._once
+        self._once.add((of, id_))
+        return again
 
     def _item(self, item: Event, previous: str | None, in_conversation: bool = True, response_id: str = "") -> Turn:
         """Find the turn of an item or make it, and take over what the item says."""
@@ -231,37 +229,35 @@ class Conversation:
             self.turns.remove(turn)
         yield updates.Deleted(event, at, _id(event))
 
-    def _begun(self, response_id: str) -> Response:
-        """Return the response with this id, made if it is new."""
-        if (response := self._responses.get(response_id)) is None:
-            response = self._responses[response_id] = Response(response_id, conversation_id="default")
-            again = response_id in self.responses  # an earlier server session's
-            self.responses[f"{response_id} ({len(self.responses)})" if again else response_id] = response
+    def _begin(self, response_id: str, at: float) -> Response:
+        response = Response(response_id, conversation_id="default", started_at=at)
+        again = response_id in self.responses  # an earlier server session's, or one that is over
+        self.responses[f"{response_id} ({len(self.responses)})" if again else response_id] = response
+        self._responses[response_id] = response
         return response
 
     def _take_over(self, event: Event) -> Response:
-        said = event.get("response") or {}
-        response = self._begun(said.get("id") or _id(event, "response_id"))
-        response.take_over(said)
+        response = self._responses[_id(event, "response_id")]
+        response.take_over(event.get("response") or {})
         return response
 
     def _response_created(self, event: Event, at: float) -> Iterable[Update]:
-        response = self._take_over(event)
-        response.started_at = at
-        yield updates.ResponseStarted(event, at, response)
+        self._take_over(event)  # it began with the first event that names it
+        return ()
 
     def _response_done(self, event: Event, at: float) -> Iterable[Update]:
         response = self._take_over(event)
         if response.active:  # some servers leave the status out
             response.status = "completed"
-        response.ended_at = at
+        again, response.ended_at = response.ended_at is not None, response.ended_at or at
         for turn in response.turns if response.conversation_id is not None else ():
             # Servers that speak the protocol in part never say `conversation.item.added` for their own items.
             if not turn.in_conversation:
                 self._place(turn, None)
         for number, item in enumerate(response.output):
             yield from self._output(event, at, response, number, item)
-        yield updates.ResponseEnded(event, at, response)
+        if not again:
+            yield updates.ResponseEnded(event, at, response)
 
     def _output(self, event: Event, at: float, response: Response, number: int, item: Event) -> Iterable[Update]:
         """Take from the final response what no event before brought; some servers bring all words here, and no ids."""
@@ -278,18 +274,24 @@ class Conversation:
             yield from self._call(event, at, item.get("id") or "", item)
 
     def _output_item(self, event: Event, at: float) -> Iterable[Update]:
-        item, response = event.get("item") or {}, self._begun(_id(event, "response_id"))
-        known = item.get("id") in self._items and self._items[item["id"]].in_conversation
+        item, response = event.get("item") or {}, self._responses[_id(event, "response_id")]
+        done, number = event["type"].endswith("done"), event.get("output_index") or 0
+        if not item.get("id"):
+            if not done and item.get("type") == "message":
+                return  # the first of its words makes it
+            item = {**item, "id": next(iter(response.item_ids[number : number + 1]), f"{response.id}_{number}")}
+        known = item["id"] in self._items and self._items[item["id"]].in_conversation
         turn = self._item(item, None, known, response.id)
         response.add(turn)
-        if done := event["type"].endswith("done"):
+        if done:
             yield from self._rest(event, at, turn)
         if response.conversation_id is None:
             yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
 
     def _answering(self, event: Event) -> Turn:
         """Return the turn a delta belongs to; servers that leave out the events before it still get one."""
-        item_id, response = _id(event), self._begun(_id(event, "response_id"))
+        response = self._responses[_id(event, "response_id")]
+        item_id = _id(event) or (response.item_ids[-1] if response.turns else f"{response.id}_0")
         item = {"id": item_id, "type": "message", "role": "assistant"}
         in_conversation = response.conversation_id is not None
         turn = self._own(item_id) or self._item(item, None, in_conversation, response.id)
@@ -308,30 +310,47 @@ class Conversation:
         for spoken, words in ((False, part.get("text")), (True, part.get("transcript"))):
             if words:
                 yield from self._part(event, at, turn, spoken, event.get("content_index") or 0, words)
+        yield from self._rest_of_audio(event, at, turn, [part])
 
     def _part(self, event: Event, at: float, turn: Turn, spoken: bool, index: int, words: str) -> Iterable[Update]:
         piece, whole = turn.take_part(spoken, index, words)
         if piece:
-            yield updates.TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken)
+            ids = turn.response_id or "", turn.item_id
+            yield updates.TextDelta(event, at, *ids, piece, whole, spoken, turn.phase)
 
     def _rest(self, event: Event, at: float, turn: Turn) -> Iterable[Update]:
-        """Report the words of an answer that only a final object brought, and no delta before."""
+        """Report what of an answer only a final object brought, and no delta before."""
         if turn.response_id is None or turn.type != "message":
             return
-        response = self._begun(turn.response_id)
+        response = self._responses[turn.response_id]
         response.add(turn)
         for spoken, whole in ((False, turn.text), (True, turn.transcript or "")):
             if piece := turn.rest(spoken):
-                yield updates.TextDelta(event, at, response.id, turn.item_id, piece, whole, spoken)
+                yield updates.TextDelta(event, at, response.id, turn.item_id, piece, whole, spoken, turn.phase)
+        yield from self._rest_of_audio(event, at, turn, turn.item.get("content") or ())
 
-    def _audio(self, event: Event, at: float, pcm: bytes | None) -> Update:
+    def _rest_of_audio(self, event: Event, at: float, turn: Turn, content: Any) -> Iterable[Update]:
+        """Report the audio that only a final object brought."""
+        try:
+            rest = turn.rest_of_audio(content)
+        except ValueError as error:
+            yield updates.Odd.of(event, at, f"The server sent audio that cannot be read ({error}); the log has it.")
+        else:
+            yield from self._spoken(event, at, turn, rest) if rest else ()
+
+    def _audio(self, event: Event, at: float, pcm: bytes | None = None) -> Iterable[Update]:
         translation = event["type"] == "session.output_audio.delta"
         turn = self._side("assistant", TRANSLATION_ITEMS["assistant"]) if translation else self._answering(event)
-        response_id = turn.response_id or ""
-        whole, start_ms = turn.add_audio(decode_audio(event.get("delta") or "") if pcm is None else pcm)
-        if not translation and (response := self._begun(response_id)).first_sound_at is None:
+        return self._spoken(event, at, turn, decode_odd_audio(event.get("delta") or "") if pcm is None else pcm)
+
+    def _spoken(self, event: Event, at: float, turn: Turn, data: bytes) -> Iterable[Update]:
+        pcm, odd = turn.samples_in(data)
+        whole, start_ms = turn.add_audio(pcm)
+        if turn.response_id and (response := self._responses[turn.response_id]).first_sound_at is None:
             response.first_sound_at = at
-        return updates.AudioDelta(event, at, response_id, turn.item_id, whole, start_ms)
+        yield updates.AudioDelta(event, at, turn.response_id or "", turn.item_id, whole, start_ms, turn.phase)
+        if odd:
+            yield updates.Odd.of(event, at, odd)
 
     def _translated(self, event: Event, at: float) -> Iterable[Update]:
         turn, piece = self._side("assistant", TRANSLATION_ITEMS["assistant"]), event.get("delta") or ""
@@ -350,12 +369,33 @@ class Conversation:
 
     def _call(self, event: Event, at: float, item_id: str, item: Event) -> Iterable[Update]:
         """Report a call once, whether `…arguments.done` or only `response.done` brought it."""
-        response_id = (event.get("response") or {}).get("id") or _id(event, "response_id")
+        response_id = _id(event, "response_id")
         call_id = item.get("call_id") or item_id
-        if (response_id, call_id) not in self._called:
-            self._called.add((response_id, call_id))
+        if not self._again(response_id, call_id):
             name, arguments = item.get("name") or "", item.get("arguments") or "{}"
             yield updates.ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
+
+
+def _speech_started(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    start_ms = _ms(event, "audio_start_ms")
+    talk._input.speech(_id(event), start_ms, None)
+    yield updates.SpeechStarted(event, at, _id(event), start_ms)
+
+
+def _speech_stopped(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    end_ms = _ms(event, "audio_end_ms")
+    talk._input.speech_stopped(_id(event), end_ms)
+    yield updates.SpeechStopped(event, at, _id(event), end_ms)
+
+
+def _timeout(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    talk._input.speech(_id(event), event.get("audio_start_ms"), event.get("audio_end_ms"))
+    yield updates.TimeoutTriggered(event, at, _id(event))
+
+
+def _cleared(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    talk._input.cleared()
+    return ()
 
 
 def _id(event: Event, name: str = "item_id") -> str:
@@ -363,7 +403,7 @@ def _id(event: Event, name: str = "item_id") -> str:
 
 
 def _ms(event: Event, name: str) -> int:
-    return int(event.get(name) or 0)
+    return event.get(name) or 0
 
 
 _Fold = Callable[[Conversation, Event, float], Iterable[Update]]
@@ -373,14 +413,16 @@ _FOLDS: dict[str, _Fold] = {
     "transcription_session.created": Conversation._session,
     "transcription_session.updated": Conversation._session,
     "session.output_transcript.delta": Conversation._translated,
+    "session.output_audio.delta": Conversation._audio,
+    "response.output_audio.delta": Conversation._audio,
     "session.input_transcript.delta": Conversation._transcript_delta,
     "rate_limits.updated": Conversation._limits,
     "error": lambda _, event, at: [updates.Errored(event, at, event["error"])],
-    "input_audio_buffer.speech_started": Conversation._speech_started,
-    "input_audio_buffer.speech_stopped": Conversation._speech_stopped,
-    "input_audio_buffer.timeout_triggered": Conversation._timeout,
+    "input_audio_buffer.speech_started": _speech_started,
+    "input_audio_buffer.speech_stopped": _speech_stopped,
+    "input_audio_buffer.timeout_triggered": _timeout,
     "input_audio_buffer.committed": Conversation._committed,
-    "input_audio_buffer.cleared": Conversation._cleared,
+    "input_audio_buffer.cleared": _cleared,
     "conversation.item.input_audio_transcription.delta": Conversation._transcript_delta,
     "conversation.item.input_audio_transcription.completed": Conversation._transcript_completed,
     "conversation.item.input_audio_transcription.failed": Conversation._transcript_failed,

@@ -1,4 +1,4 @@
-"""Read `error` events: in the API's form whatever server wrote them, and as the exception they mean.
+"""Read `error` events as the exceptions they mean.
 
 Also the refusal that both servers of this package write: a commit of too little audio.
 """
@@ -24,15 +24,9 @@ def commit_refusal(buffered_ms: float) -> str | None:
     return f"Error committing input audio buffer: buffer too small. {expected}"
 
 
-def error_object(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the `error` of an event as the API writes it; other servers write text, or its fields beside `type`."""
-    error = event.get("error")
-    if isinstance(error, str | list | int | float):
-        error = {"message": error}
-    elif not isinstance(error, dict):
-        error = {k: v for k, v in event.items() if k in ("message", "code", "param")}
-    texts = ("message", "code", "param", "type", "event_id")
-    return {k: v if v is None or isinstance(v, str) or k not in texts else str(v) for k, v in error.items()}
+def reason_in(error: Mapping[str, Any]) -> str:
+    """Return what the `error` of an event says, without its code."""
+    return error.get("message") or error.get("code") or "no reason given"
 
 
 def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
@@ -50,7 +44,7 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
     if code == NOT_RECORDED:
         return ReplayError(text, code=code, event=dict(event))
     where = f" (field {error['param']})" if error.get("param") else ""
-    named = f" [{code}]" if code else ""
     advice = "Nothing of it was applied and the session goes on; change what it names and send it again."
+    named = f" [{code}]" if code else ""
     text = f"The server refused {doing}{where}: {text}{named} {advice}"
     return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

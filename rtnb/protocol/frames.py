@@ -6,7 +6,7 @@ import enum
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,27 +28,40 @@ def dumps(event: Mapping[str, Any]) -> bytes:
     return orjson.dumps(event)
 
 
-def loads(frame: bytes | str) -> Event:
+def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
     """Read one text frame.
 
     Numbers that JSON has not (NaN, infinity) become null; half a surrogate pair becomes a question mark.
 
+    Args:
+        frame: The frame.
+        note: Called with a sentence where something became something else.
+
     Raises:
-        ValueError: If the frame is not a JSON object with a string `type`.
+        ValueError: If the frame is not a JSON object with a string `type`, or so deep that it cannot be written again.
     """
+    data = frame if isinstance(frame, bytes) else frame.encode("utf-8", "replace")
+    lenient = False
     try:
-        event = orjson.loads(frame)
+        event = orjson.loads(data)
     except ValueError:
-        event = _loads_leniently(frame)
+        event, lenient = _loads_leniently(data), True
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ValueError("no JSON object with a type")
+    if data.count(b"{") + data.count(b"[") > _DEEPEST:
+        try:
+            orjson.dumps(event)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+    if lenient:
+        note(f"The server sent what JSON has not, such as NaN ({event['type']}). It was read as null or as “?”.")
     return event
 
 
-def _loads_leniently(frame: bytes | str) -> Any:
-    text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+def _loads_leniently(frame: bytes) -> Any:
+    text = frame.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
         return orjson.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON object: {error}") from None
@@ -56,6 +69,10 @@ def _loads_leniently(frame: bytes | str) -> Any:
 
 def _finite(text: str) -> float | None:
     return number if math.isfinite(number := float(text)) else None
+
+
+def _whole(text: str) -> int | float | None:
+    return int(text) if len(text) < 20 else _finite(text)
 
 
 def type_of(frame: bytes) -> tuple[str, str]:
@@ -112,6 +129,18 @@ def decode_audio(text: str) -> bytes:
     """Read one delta's base64. Decode each delta by itself and join the bytes: joined text has padding inside.
 
     Raises:
-        ValueError: If the text is not base64.
+        ValueError: If the text is not base64, as the API writes it.
     """
     return pybase64.b64decode(text, validate=True)
+
+
+def decode_odd_audio(text: str) -> bytes:
+    """Read base64 as some servers write it: of the URL alphabet, in lines, without padding, or in a data URL.
+
+    Raises:
+        ValueError: If the text is not base64.
+    """
+    text = "".join(text.rpartition(";base64,")[2].split()).rstrip("=")
+    return pybase64.b64decode(
+        text + "=" * (-len(text) % 4), altchars="-_" if {"-", "_"} & set(text) else None, validate=True
+    )

@@ -41,6 +41,10 @@ class InputAudio:
         """Take note of where speech that the server detected ended."""
         self._speech.setdefault(item_id, [0, None])[1] = end_ms
 
+    def expects(self, item_id: str) -> bool:
+        """Return whether an item is to come: a commit was sent, or speech was detected, of which none has come yet."""
+        return bool(self._commits) or item_id in self._speech
+
     def committed(self, item_id: str) -> tuple[int, int]:
         """Return the stretch that became an item, in bytes: by the server's offsets, else all since the last item."""
         start_ms, end_ms = self._speech.pop(item_id, (None, None))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rtnb import html
+from rtnb.audio.formats import sniff, wav_header
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
+from rtnb.protocol.frames import decode_odd_audio
 
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
+
+_LONGEST_MPEG_FRAME_BYTES = 8192  # behind a shorter piece no second header proves the first
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
@@ -31,6 +36,9 @@ class Turn:
         response_id: The response it belongs to. None for what the user sent.
         truncated_ms: To how many milliseconds its audio was cut, because the user spoke over it. None if never.
         in_conversation: False for what an out-of-band response said.
+        phase: What the model means its words as, `"commentary"` or `"final_answer"` (2.x models). None where it does
+            not say.
+        transcript_ended: True once the user's words are all transcribed, or cannot be.
         item: The item as the server last sent it.
         spoken: True for what has or had audio.
         heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
@@ -46,12 +54,15 @@ class Turn:
     response_id: str | None = None
     truncated_ms: int | None = None
     in_conversation: bool = True
+    phase: str | None = None
+    transcript_ended: bool = False
     item: dict[str, Any] = field(default_factory=dict)
     spoken: bool = False
     heard: Callable[[], bytes] | None = field(default=None, repr=False)
     audio_bytes: int = 0
     _chunks: list[bytes] = field(default_factory=list, repr=False)
     _half_sample: bytes = field(default=b"", repr=False)
+    _compressed: bool = False
     # spoken or not → words by content index
     _parts: dict[bool, dict[int, str]] = field(default_factory=lambda: {False: {}, True: {}}, repr=False)
 
@@ -69,7 +80,7 @@ class Turn:
         if self.type == "mcp_approval_response":
             return "yes" if self.item.get("approve") else "no"
         if self.type == "mcp_list_tools":
-            names = ", ".join(tool.get("name", "") for tool in self.item.get("tools") or ())
+            names = ", ".join(tool.get("name") or "" for tool in self.item.get("tools") or ())
             return f"{self.item.get('server_label', '')}: {names}"
         return " ".join(part for part in (self.text, self.transcript) if part)
 
@@ -103,17 +114,17 @@ class Turn:
         self.type = item.get("type") or self.type
         self.role = item.get("role") or {"function_call": "assistant", "message": self.role}.get(self.type, "tool")
         self.status = item.get("status") or self.status
+        self.phase = item.get("phase") or self.phase
         self.item = {**self.item, **item}
         self.take_content(item.get("content"))
 
-    def take_content(self, content: Any) -> None:
+    def take_content(self, content: Iterable[Mapping[str, Any]] | None) -> None:
         """Take over the words of an item's content; content without words changes nothing."""
-        parts = content if isinstance(content, list | tuple) else ()
-        parts = [part if isinstance(part, dict) else {"text": part} for part in parts]
-        self.spoken = self.spoken or any(str(part.get("type", "")).endswith("audio") for part in parts)
-        self.text = "\n".join(str(part["text"]) for part in parts if part.get("text")) or self.text
+        parts = content or ()
+        self.spoken = self.spoken or any((part.get("type") or "").endswith("audio") for part in parts)
+        self.text = "\n".join(part["text"] for part in parts if part.get("text")) or self.text
         # A user item's transcript stays null in later item events although it was transcribed (recorded).
-        spoken = "\n".join(str(part["transcript"]) for part in parts if part.get("transcript"))
+        spoken = "\n".join(part["transcript"] for part in parts if part.get("transcript"))
         self.transcript = spoken or self.transcript
 
     def part(self, spoken: bool, index: int) -> str:
@@ -145,6 +156,31 @@ class Turn:
             return ""
         self._parts[spoken] = {0: words}
         return words[len(before) :]
+
+    def samples_in(self, data: bytes) -> tuple[bytes, str]:
+        """Take a header off one piece of the server's audio; return the samples, and a sentence on what was odd."""
+        if self._compressed:
+            return b"", ""
+        if not data or (self.audio_bytes and data[:4] != b"RIFF"):  # nearly all
+            return data, ""
+        kind = sniff(io.BytesIO(data.ljust(_LONGEST_MPEG_FRAME_BYTES, b"\0")))
+        if kind is None:
+            return data, ""
+        if kind == "wav":
+            samples = data[len(data) - wav_header(io.BytesIO(data)).present_bytes :]
+            return samples, "The server sent its audio with the header of a WAV file, which was taken off."
+        self._compressed = True
+        return b"", f"The server sent its audio as {kind}, not as PCM: it is in the log only, and cannot be played."
+
+    def rest_of_audio(self, content: Iterable[Mapping[str, Any]] | None) -> bytes:
+        """Return the audio that stands in final content and that no delta has brought.
+
+        Raises:
+            ValueError: If it is not base64.
+        """
+        parts = [part["audio"] for part in content or () if isinstance(part.get("audio"), str)]
+        whole, _ = self.samples_in(b"".join(map(decode_odd_audio, parts)))
+        return whole[self.audio_bytes :] if len(whole) > self.audio_bytes and whole.startswith(self.pcm) else b""
 
     def add_audio(self, pcm: bytes) -> tuple[bytes, float]:
         """Take over one piece of the server's audio.
@@ -231,6 +267,12 @@ class Response:
         return list(calls.values())
 
     @property
+    def empty(self) -> bool:
+        """True while it has brought no words, no audio, and no item of another kind such as a function call."""
+        others = any(item.get("type", "message") != "message" for item in self.output)
+        return not others and not any(turn.words or turn.audio_bytes for turn in self.turns)
+
+    @property
     def item_ids(self) -> list[str]:
         """Ids of its items, in the order they were added."""
         return [turn.item_id for turn in self.turns]
@@ -245,17 +287,11 @@ class Response:
             self.turns.append(turn)
 
     def take_over(self, said: Mapping[str, Any]) -> None:
-        """Take over the `response` object of an event. Servers leave fields out, or fill them with other types."""
-        self.status = said.get("status") or self.status
-        if details := said.get("status_details"):
-            details = details if isinstance(details, dict) else {"error": details}
-            if not isinstance(error := details.get("error") or {}, dict):
-                details = {**details, "error": {"message": str(error)}}
-            self.status_details = details
-        output, usage = said.get("output"), said.get("usage")
-        if isinstance(output, list) and output:
-            self.output = [item for item in output if isinstance(item, dict)]
-        if isinstance(usage, dict):
-            self.usage = usage or self.usage
+        """Take over the `response` object of an event. Servers leave fields out, and one that is over stays so."""
+        if (status := said.get("status")) and status != "in_progress":
+            self.status = status
+        self.status_details = said.get("status_details") or self.status_details
+        self.output = said.get("output") or self.output
+        self.usage = said.get("usage") or self.usage
         self.metadata = said.get("metadata") or self.metadata
         self.conversation_id = said.get("conversation_id", self.conversation_id)

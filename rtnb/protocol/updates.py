@@ -111,21 +111,23 @@ class ResponseStarted(Update):
 
 
 class TextDelta(_OfAnswer):
-    """Words of the model: `piece` is new, `whole` is all of this item so far."""
+    """Words of the model: `piece` is new, `whole` is all of this item so far, `phase` is its turn's."""
 
     piece: str
     whole: str
     spoken: bool
+    phase: str | None = None
 
 
 class AudioDelta(_OfAnswer):
     """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
-    Its `event` has the base64 left out; the log has it.
+    Its `event` has the base64 left out; the log has it. `phase` is its turn's.
     """
 
     pcm: bytes
     start_ms: float
+    phase: str | None = None
 
 
 class AudioDone(_OfAnswer):
@@ -172,6 +174,19 @@ class Errored(Update):
     """Error that the server reports; never fatal by itself."""
 
     error: dict[str, Any]
+
+
+class Odd(_OfAnswer):
+    """Event that was not as the API's reference has it; `sentence` says what was odd, and what became of it."""
+
+    sentence: str
+
+    @classmethod
+    def of(cls, event: dict[str, Any], at_seconds: float, sentence: str) -> Odd:
+        """Make one, with the ids that the event names; "" where it names none."""
+        response_id = event.get("response_id") or (event.get("response") or {}).get("id")
+        item_id = event.get("item_id") or (event.get("item") or {}).get("id")
+        return cls(event, at_seconds, response_id or "", item_id or "", sentence)
 
 
 class Other(Update):

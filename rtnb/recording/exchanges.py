@@ -13,7 +13,6 @@ import numpy as np
 
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import HIDDEN, without_secrets
-from rtnb.protocol import beta
 from rtnb.recording.load import RecordedEvent, Recording
 
 # A server that has one of these detects turns, or translates: it speaks when enough audio has come.
@@ -121,7 +120,7 @@ class Exchanges:
             self._before.append(asks)
 
     def _sort_received(self, recorded: RecordedEvent) -> None:
-        cause = self._cause(beta.to_ga(recorded.event))
+        cause = self._cause(recorded.event)
         if recorded.type == "response.done":
             self._ended = cause
         if cause is None and recorded.type == "rate_limits.updated":

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ReplayError
-from rtnb.protocol import frames
+from rtnb.protocol import frames, server_events
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
@@ -129,7 +129,9 @@ def _event(line: Mapping[str, Any]) -> RecordedEvent:
     place, event = line.get("sound"), line["event"]
     if not isinstance(event, dict) or not isinstance(event["type"], str):
         raise ValueError("no event")
-    return RecordedEvent(float(line["at"]), line["by"] == "us", event, None if place is None else tuple(place))
+    if not (sent := line["by"] == "us"):
+        event, _ = server_events.read(event)
+    return RecordedEvent(float(line["at"]), sent, event, None if place is None else tuple(place))
 
 
 def _decoded(data: bytes, size: int) -> Spool:

@@ -30,6 +30,8 @@ TOOL_ROUNDS = 8
 
 # After an MCP call the model goes on by itself (docs, guide realtime-mcp); how long to wait for it to.
 _GOES_ON_SECONDS = 5.0
+# How long what comes after the end of an empty answer is waited for, since its end or since the last of it.
+_LATE_SECONDS = 1.5
 
 
 def expect_item(
@@ -185,7 +187,7 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
             context.router.claim(turn)
             await context.channel.owed(_another(turn, response), "and did not answer the rest of your recording.")
             continue
-        judge(turn)
+        await judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
         answered += calls
         if response.status != "completed" or turn.cancelled:
@@ -289,7 +291,7 @@ async def next_response(context: TurnContext, turn: TurnState, after: Response |
     return True
 
 
-def judge(turn: TurnState) -> None:
+async def judge(turn: TurnState) -> None:
     """Say how the last response ended, in the server's words and with what to do.
 
     Raises:
@@ -297,6 +299,8 @@ def judge(turn: TurnState) -> None:
     """
     response = turn.responses[-1]
     details = response.status_details or {}
+    if response.status == "completed" and response.empty and not await _late(turn, response):
+        turn.warnings.append("The answer is empty: the server completed it without words, sound or a call. Ask again.")
     if response.status == "failed":
         error = details.get("error") or {}
         code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
@@ -307,6 +311,22 @@ def judge(turn: TurnState) -> None:
         turn.warnings.append(f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}.")
     elif response.status == "cancelled" and not turn.cancelled:
         turn.warnings.append(f"The answer was cancelled ({reason}).")
+
+
+async def _late(turn: TurnState, response: Response) -> bool:
+    """Wait for the rest of an answer that came after its end, on some servers. Return False if none came."""
+    if response.usage and not response.usage.get("output_tokens"):
+        return False
+    news = asyncio.Event()
+    end = turn.updates.subscribe(lambda _: news.set())
+    try:
+        while True:
+            news.clear()
+            await asyncio.wait_for(news.wait(), _LATE_SECONDS)
+    except TimeoutError:
+        return not response.empty
+    finally:
+        end()
 
 
 _ASK_AGAIN = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
 from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
-from rtnb.protocol import beta, frames
+from rtnb.protocol import frames, server_events
 from rtnb.protocol.items import Response
 from rtnb.protocol.updates import InputTranscript, ResponseEnded
 from rtnb.session import exchanges, history, settings
@@ -29,7 +29,7 @@ from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import Router
 from rtnb.session.tools import Toolbox
-from rtnb.session.updates import Closed, Listeners, Reconnecting
+from rtnb.session.updates import Closed, Listeners, Reconnecting, warning_of
 from rtnb.transport import connection_errors, endpoint, io_thread
 from rtnb.transport.channel import NO_ANSWER, Channel
 from rtnb.transport.handle import Handle, settle
@@ -46,6 +46,8 @@ _TRIES = 5
 _GREETING_SECONDS = 5.0
 # A session that lasted this long counts as recovered: the next break has all its tries again.
 _RECOVERED_SECONDS = 30.0
+# What is odd goes on and on; more sentences than this nobody reads.
+_MOST_WARNINGS = 50
 
 
 @dataclass(eq=False, repr=False)
@@ -307,7 +309,7 @@ class Lifecycle:
     def _reported(self, *codes: str) -> bool:
         """Return whether one of the last events is an `error` with one of these codes."""
         tail = self.channel.log[-5:]
-        return any(e.type == "error" and beta.to_ga(e.event)["error"].get("code") in codes for e in tail)
+        return any(e.type == "error" and server_events.read(e.event)[0]["error"].get("code") in codes for e in tail)
 
     async def _configure(self) -> None:
         """Wait for the session, configure it, give a new one the history, and let the calls go out."""
@@ -349,8 +351,17 @@ class Lifecycle:
 
     def _tell(self, update: Any) -> None:
         self._book(update)
+        if sentence := warning_of(update):
+            self._note(update, sentence)
         self.router.route(update)
         self.listeners.tell(update)
+
+    def _note(self, update: Any, sentence: str) -> None:
+        """Keep a sentence on a server event once in the session's warnings, and once in those of its turn."""
+        sentence = mask_secrets(sentence)
+        for warnings in (self.warnings, *(turn.warnings for turn in self.router.concerned(update))):
+            if sentence not in warnings and len(warnings) < _MOST_WARNINGS:
+                warnings.append(sentence)
 
     def _book(self, update: Any) -> None:
         """Book what something cost; over the budget, a session that answers by itself is closed at once."""

@@ -36,21 +36,23 @@ class Delta:
         text: New words; "" for a piece of audio.
         audio: New audio. None for words.
         whole: All words so far.
+        phase: What the model means it as, `"commentary"` or `"final_answer"` (2.x models). None where it does not say.
     """
 
     text: str = ""
     audio: Clip | None = None
     whole: str = ""
+    phase: str | None = None
 
     @classmethod
     def of(cls, update: Any) -> Delta | None:
         """Return the piece that an update brings. None for one that brings neither words nor audio."""
         if isinstance(update, TextDelta):
-            return cls(text=update.piece, whole=update.whole)
+            return cls(text=update.piece, whole=update.whole, phase=update.phase)
         if isinstance(update, AudioDelta) and update.pcm:
             from rtnb.audio import Clip
 
-            return cls(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece"))
+            return cls(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece"), phase=update.phase)
         return None
 
     def __str__(self) -> str:
@@ -199,6 +201,13 @@ class Reply(Stream["Reply", Delta]):
     def transcript(self) -> str | None:
         """Words of the user, where transcription is on. None otherwise, or not yet."""
         return " ".join(t.transcript for t in self._turn.items.values() if t and t.spoken and t.transcript) or None
+
+    @property
+    def awaits_transcript(self) -> bool:
+        """True while transcription is on, and the server has not said all words of the user nor that it cannot."""
+        talk, said = self.session.conversation, [t for t in self._turn.items.values() if t and t.spoken]
+        is_on = transcription_model(talk.session or self.session.settings) is not None
+        return is_on and not all(turn.transcript_ended for turn in said)
 
     @property
     def events(self) -> list[dict[str, Any]]:

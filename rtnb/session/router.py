@@ -120,6 +120,14 @@ class Router:
             if self._concerns(update, turn):
                 turn.updates.tell(update)
 
+    def concerned(self, update: Any) -> list[TurnState]:
+        """Return the turns that an update belongs to, those included that are over; it names an item or a response."""
+        owners = {id_: turn for id_, kept in self._owners.items() if (turn := kept()) is not None}
+        if (owner := owners.get(getattr(update, "response_id", ""))) is not None:
+            return [owner]
+        named = [turn for turn in {*self._turns, *owners.values()} if update.item_id in turn.items]
+        return named or [turn for turn in self._turns if self._concerns(update, turn)]
+
     def _started(self, response: Response) -> None:
         turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
         if turn is None and response.conversation_id is not None:

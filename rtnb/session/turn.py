@@ -82,7 +82,7 @@ async def take_side(context: TurnContext, turn: TurnState) -> None:
         context.queue.sent(turn)
         await begun
         await following.ended(turn.responses[-1], turn.steering)
-        following.judge(turn)
+        await following.judge(turn)
     finally:
         context.router.sides.pop(event["event_id"], None)
 

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from rtnb.protocol.updates import AudioDelta, TextDelta
+from rtnb.protocol import error_events
+from rtnb.protocol.updates import AudioDelta, InputTranscriptFailed, Odd, TextDelta
 from rtnb.session.tools import ToolCall
 
 Listener = Callable[[Any], object]
@@ -71,6 +72,17 @@ class Finished:
     """Last update of a reply."""
 
     reply: Any
+
+
+def warning_of(update: Any) -> str:
+    """Return a sentence on what was odd or failed in what the server sent; "" for nothing."""
+    if isinstance(update, Odd):
+        return update.sentence
+    if not isinstance(update, InputTranscriptFailed):
+        return ""
+    said, code = error_events.reason_in(update.error), update.error.get("code")
+    said = said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else "")
+    return f"Your words could not be transcribed: {said} Check transcription=."
 
 
 class Listeners:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rtnb.audio import pcm
-from rtnb.protocol.beta import to_ga
+from rtnb.protocol import server_events
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.log import Entry, Log
@@ -180,7 +180,7 @@ class _Reader:
             self.marks.append(Mark("socket", "sent", at))
 
     def received(self, entry: Entry, inside: bool) -> None:
-        event, at = to_ga(entry.silent), entry.at_seconds
+        event, at = server_events.read(entry.silent)[0], entry.at_seconds
         if event["type"] == "session.created":
             if inside:
                 kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")
@@ -323,7 +323,8 @@ def _short(arguments: str) -> str:
 def _first_words(entries: Sequence[Entry]) -> dict[str, float]:
     """Return when the first written word of each response came, by its id."""
     words = [entry for entry in entries if entry.direction == "received" and entry.type.endswith("text.delta")]
-    return {entry.silent.get("response_id") or "": entry.at_seconds for entry in reversed(words)}
+    ids = [server_events.read(entry.silent)[0].get("response_id") or "" for entry in words]
+    return {id_: entry.at_seconds for id_, entry in zip(reversed(ids), reversed(words), strict=True)}
 
 
 def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:

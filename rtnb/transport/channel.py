@@ -20,14 +20,14 @@ from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Entry, Log
-from rtnb.protocol.updates import Other, ResponseEnded, Update
+from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 from rtnb.transport.websocket import End, OpenTransport, Transport
 
 # How much of a frame that cannot be read is kept in the log.
-_KEPT_BYTES = 10_000
+_KEPT_BYTES = 100_000
 # How long a server may owe an answer after an error that names no event, or an event that cannot be read.
 _SILENCE_SECONDS = 3.0
 
@@ -283,8 +283,9 @@ class Channel:
     def _take(self, frame: bytes) -> dict[str, Any] | None:
         """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
         at = self._received_at = self.seconds
+        odd: list[str] = []
         try:
-            event = frames.loads(frame)
+            event = frames.loads(frame, odd.append)
         except ValueError as error:
             text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
@@ -297,6 +298,7 @@ class Channel:
         self._show("←", entry)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
+            updates += [Odd.of(updates[0].event, at, sentence) for sentence in odd]
             for update in updates:
                 self._tell(update)
             self._settle(updates[0].event, usual=isinstance(event.get("error"), dict))

@@ -1,0 +1,124 @@
+"""Server events in the form of the API's reference, whatever server wrote them: the border for all that comes in.
+
+Servers that speak the protocol in part write text as numbers or objects, objects as text, lists for null, and leave
+fields out. Here each field that rtnb reads takes the type that the reference has for it, so that behind this nobody
+looks again. Null, and fields that rtnb does not read, pass as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rtnb.protocol.beta import to_ga
+from rtnb.protocol.frames import Event
+
+_LARGEST = 2**53 - 1  # of a number that every JSON reader keeps exactly
+_TYPES = {str: "text", int: "a number", float: "a number", bool: "true or false", dict: "an object", list: "a list"}
+
+
+def _all(form: Any, names: str) -> dict[str, Any]:
+    return dict.fromkeys(names.split(), form)
+
+
+# A form is str, int, float, `json` (a text that is JSON), a dict (the forms of an object's fields; under "" the field
+# that a plain value in the object's place is), or a list of the form of its elements.
+_TOKENS = _all(int, "total_tokens input_tokens output_tokens text_tokens audio_tokens image_tokens cached_tokens")
+_DETAILS = {**_TOKENS, "reasoning_tokens": int, "cached_tokens_details": _TOKENS}
+_USAGE = {**_TOKENS, **_all(_DETAILS, "input_token_details output_token_details"), "type": str, "seconds": float}
+_ERROR = {"": "message", **_all(str, "message code param type event_id")}
+_STATUS = {"": "error", **_all(str, "type reason"), "error": _ERROR}
+_PART = {"": "text", **_all(str, "type text transcript")}
+_ITEM = {**_all(str, "id type role status phase name call_id server_label"), **_all(json, "arguments output")}
+_ITEM |= {"content": [_PART], "error": _ERROR, "tools": [{"": "name", "name": str}]}
+_RESPONSE = {**_all(str, "id status conversation_id"), "status_details": _STATUS, "output": [_ITEM], "usage": _USAGE}
+_INPUT = {**_all({"": "model", "model": str}, "transcription input_audio_transcription")}
+_INPUT |= {"turn_detection": {"": "type", "type": str, "silence_duration_ms": int}}
+_LIMIT = {"name": str, **_all(float, "limit remaining reset_seconds")}
+_EVENT = {
+    **_all(str, "event_id id item_id response_id previous_item_id call_id name delta transcript text speaker"),
+    **_all(int, "audio_start_ms audio_end_ms output_index content_index"),
+    **{"start": float, "end": float, "arguments": json, "error": _ERROR, "item": _ITEM, "part": _PART},
+    **{"response": {**_RESPONSE, "metadata": {"rtnb_side": str}}, "usage": _USAGE, "rate_limits": [_LIMIT]},
+    "session": {**_INPUT, "id": str, "audio": {"input": _INPUT, "output": {}}},
+}
+"""Fields of events that rtnb reads → their form in the reference."""
+
+
+def read(event: Event) -> tuple[Event, list[str]]:
+    """Return a server event under its GA name and in the form of the reference, and sentences on what was odd.
+
+    Args:
+        event: The event as it came. It stays as it is; where nothing is odd it is returned itself.
+    """
+    odd: dict[str, None] = {}
+    if event["type"] == "error" and not event.get("error"):  # some servers write the error's fields beside the type
+        event = {**event, "error": {k: event[k] for k in ("message", "code", "param") if k in event}}
+    taken = _fields(event, _EVENT, odd)
+    rest = "which is not the API's form. It was read as well as it can be; the log has it as it came."
+    return to_ga(taken), [f"The server sent {what}, {rest}" for what in odd]
+
+
+def with_response_id(event: Event, known: Mapping[str, Any]) -> Event:
+    """Return an event of a response with its id as `response_id`; where it has none, that of the one under way."""
+    response_id = (event.get("response") or {}).get("id") or event.get("response_id")
+    if not response_id:
+        earlier = [] if event["type"] == "response.created" else sorted(known, key=lambda id_: known[id_].active)
+        response_id = earlier[-1] if earlier else f"response_{len(known)}"
+    return event if event.get("response_id") == response_id else {**event, "response_id": response_id}
+
+
+def _fields(value: dict[str, Any], forms: Mapping[str, Any], odd: dict[str, None]) -> dict[str, Any]:
+    changed = {}
+    for name, inner in value.items():
+        form = forms.get(name)
+        if form is None or inner is None or (form is str and type(inner) is str):  # nearly all
+            continue
+        if (taken := _taken(inner, form, odd)) is not inner:
+            changed[name] = taken
+            # What is odd inside an object or a list has been noted there.
+            if type(taken) is not type(inner) if isinstance(inner, dict | list) else taken != inner:
+                odd[f"{_TYPES.get(type(inner))} as its {name}"] = None
+    return {**value, **changed} if changed else value
+
+
+def _taken(value: Any, form: Any, odd: dict[str, None]) -> Any:
+    """Return a value in its form; None where it cannot be read."""
+    if form in (str, json):
+        return value if isinstance(value, str) else _text(value, form)
+    if form in (int, float):
+        return _number(value, form)
+    if isinstance(form, list):
+        values = value if isinstance(value, list) else [value]
+        taken = [read for inner in values if (read := _taken(inner, form[0], odd)) is not None]
+        if len(taken) < len(values):
+            odd["a list with something else in it"] = None
+        return value if taken == value else taken
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        value = value[0]
+    if not isinstance(value, dict) and value and "" in form:
+        value = {form[""]: value}
+    return _fields(value, form, odd) if isinstance(value, dict) else None
+
+
+def _text(value: Any, form: Any = str) -> str:
+    """Return the words in a value that is no text, or the value as JSON."""
+    if form is str and isinstance(value, list):
+        return "".join(part if isinstance(part, str) else _text(part) for part in value)
+    if form is str and isinstance(value, dict):
+        return next((word for word in value.values() if isinstance(word, str)), json.dumps(value) if value else "")
+    return json.dumps({} if value == [] else value, ensure_ascii=False)
+
+
+def _number(value: Any, form: type[int] | type[float]) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str) else value
+        return form(min(max(number, 0), _LARGEST)) if math.isfinite(number) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
