@@ -260,9 +260,13 @@ class KeyMissing(RtnbError):
 
     Attributes:
         looked: The places that were searched and what was found there, as `(place, outcome)` pairs.
+        obstacle: What kept a key that may be there from being read; "" where there is none.
+        remedy: What to do.
     """
 
     looked: tuple[tuple[str, str], ...] = ()
+    obstacle: str = ""
+    remedy: str = ""
 
 
 class KeyRefused(RtnbError):

@@ -137,6 +137,8 @@ def _problem(value: str) -> str | None:
     return next((problem for pattern, problem in _PROBLEMS.items() if re.match(pattern, value, re.DOTALL)), None)
 
 
+# What an outcome says where there may be a key all the same.
+_OBSTACLE = re.compile("no access|Colab did not|cannot be read")
 # By what an outcome says, the first that fits; "" fits any.
 _REMEDIES = {
     "has no access": "Open the key symbol in Colab's left bar and switch on 'Notebook access' beside the secret.",
@@ -191,7 +193,9 @@ def find_key(
     remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in outcomes)
     remedy = remedy.format(name=next(iter(kind.key_names), "OPENAI_API_KEY"))
     places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
-    raise KeyMissing(f"Your API key was not found. Looked in {places}. {remedy}", looked=tuple(looked))
+    obstacle = next((outcome for _, outcome in looked if _OBSTACLE.search(outcome)), "")
+    sentence = f"Your API key was not found. Looked in {places}. {remedy}"
+    raise KeyMissing(sentence, looked=tuple(looked), obstacle=obstacle, remedy=remedy)
 
 
 def lookup(

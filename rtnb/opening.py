@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
-from rtnb.errors import InputError
+from rtnb.errors import InputError, KeyMissing
 from rtnb.money import Budget
 from rtnb.session import settings
 from rtnb.session.reply import Approval
@@ -216,10 +216,29 @@ def find_server(
                 unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
                 raise InputError(unable, provider=where.provider.name)
             return where
-        if found := keys.lookup(key):
-            return endpoint.resolve(endpoint.OPENAI + beside, model, key=found.reveal, provider=provider)
-        say_no_key()
+        if found := find_openai(key):
+            return _server_at(endpoint.below(found[0], beside), model, found[1], provider)
     return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
+
+
+def find_openai(key: keys.Key | None) -> tuple[str, keys.Key | None] | None:
+    """Find who answers where no server is named: OpenAI, or the server that OPENAI_BASE_URL names, with the key.
+
+    Returns:
+        The base of its API and the key. None where the practice server has to answer, which is said.
+
+    Raises:
+        InputError: If the address or the key that was found is none.
+    """
+    base = endpoint.base()
+    kind = models.provider_of(endpoint.below(base))
+    try:
+        return base, keys.find_key(key, provider=kind.name if kind.finds_key else None)
+    except KeyMissing as missing:
+        if not kind.needs_key:
+            return base, None
+        say_no_key(missing.obstacle, missing.remedy)
+    return None
 
 
 def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str | None) -> endpoint.Address:
@@ -241,10 +260,21 @@ _NO_KEY = (
 )
 
 
+_NO_KEY_READ = (
+    "No API key could be read ({why}), so rtnb's practice server answers: a local stand-in by rules, no language "
+    "model, no cost. {remedy}"
+)
+
+
 @functools.cache
-def say_no_key() -> None:
-    """Say that no key was found and who answers instead; once a kernel, for each reply says its source."""
-    print(say(_NO_KEY))
+def say_no_key(obstacle: str = "", remedy: str = "") -> None:
+    """Say that no key was found and who answers instead; once a kernel, for each reply says its source.
+
+    Args:
+        obstacle: What kept a key that may be there from being read; "" where there is none.
+        remedy: What to do about it.
+    """
+    print(say(_NO_KEY_READ, why=say(obstacle), remedy=say(remedy)) if obstacle else say(_NO_KEY))
 
 
 @functools.cache

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 KEY_VARIABLES = [
-    name for name in os.environ if name.endswith("_API_KEY") or name in ("HF_TOKEN",) or name.startswith("COLAB_")
+    name
+    for name in os.environ
+    if name.endswith("_API_KEY") or name in ("HF_TOKEN", "OPENAI_BASE_URL") or name.startswith("COLAB_")
 ]
 
 

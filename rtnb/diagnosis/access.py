@@ -17,14 +17,19 @@ def check_key(find: Callable[[], keys.Key | None]) -> tuple[keys.Key | None, lis
     """Check that there is a key, and where; never what it is.
 
     Args:
-        find: Returns the key, or None, or raises `InputError` for one that cannot be a key.
+        find: Returns the key, or None, or raises `KeyMissing`, or `InputError` for one that cannot be a key.
 
     Returns:
         The key, or None, and what was found.
     """
     try:
         key = find()
-    except (InputError, KeyMissing) as error:
+    except KeyMissing as error:
+        if error.obstacle:
+            cause = "The practice server answers instead."
+            return None, [Finding("key", "warning", f"none read: {error.obstacle}", cause, error.remedy)]
+        key = None
+    except InputError as error:
         first, _, last = str(error).partition(". ")
         return None, [Finding("key", "error", first, "", last or "Copy it again.")]
     if key is None:
@@ -66,6 +71,8 @@ def check_access(open_session: Callable[[], None], model: str, kind: models.Prov
         untried = Finding("model", "unknown", f"{model} not tried: the key was refused")
         return [Finding("key", "error", symptom, one_line(str(error)), remedy), untried]
     except (ConnectionFailed, ServerError) as error:
+        if isinstance(error, ConnectionFailed) and error.code is None:  # it is not the model's fault
+            return [_error(f"{model} not tried: no session came about", one_line(str(error)))]
         symptom = f"{model} cannot be used ({getattr(error, 'code', None) or type(error).__name__})"
         remedy = "Choose another with model=; rtnb.prices() lists them. An account without credit cannot use any."
         return [_error(symptom, one_line(str(error)), remedy)]

@@ -17,6 +17,7 @@ from rtnb.diagnosis.frontend import check_frontend, check_sound, detected
 from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.packages import WATCHED, check_loop, check_packages, check_python, versions_of
 from rtnb.diagnosis.report import Finding, Report
+from rtnb.transport import endpoint
 from rtnb.transport.route import proxies_for, target_of
 
 
@@ -50,9 +51,14 @@ def doctor(
     """
     key = keys.hold(key)
     begun = time.monotonic()
-    name, target, kind, frontend = model or models.DEFAULT, target_of(url), models.provider_of(url), detected()
+    name, frontend, base, address = model or models.DEFAULT, detected(), endpoint.base(), []
+    if not url and base != endpoint.OPENAI:
+        url = endpoint.below(base)
+        cause = f"{endpoint.BASE_VARIABLE} leads there, in OpenAI's place."
+        address = [Finding("address", "note", target_of(url).host, cause, "Unset it to reach OpenAI.")]
+    target, kind = target_of(url), models.provider_of(url)
     whose = kind.name if kind.finds_key else None
-    found, key_findings = check_key(lambda: keys.lookup(key, provider=whose))
+    found, key_findings = check_key(lambda: keys.find_key(key, provider=whose))
     if found is None and not kind.needs_key:
         key_findings = [Finding("key", "ok", f"none, and {kind.title} needs none")]
     network = check_network(target, proxies=proxies_for(target), timeout=timeout)
@@ -71,6 +77,7 @@ def doctor(
         *check_loop(_running_loop()),
         *check_frontend(frontend, versions_of(["ipykernel", "ipywidgets", "jupyterlab_widgets"])),
         *key_findings,
+        *address,
         *network,
         *access,
         *check_shutdown(name, date.today()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlunsplit
@@ -11,6 +12,7 @@ from rtnb.errors import keep_secret, mask_secrets
 from rtnb.web import urls
 
 OPENAI = "wss://api.openai.com/v1/realtime"
+BASE_VARIABLE = "OPENAI_BASE_URL"
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -37,14 +39,38 @@ class Address:
     sideband: bool = False
 
 
-def parse(url: str | None) -> SplitResult:
-    """Take a user's address apart; None and "" mean OpenAI's.
+def parse(url: str | None, what: str = "url") -> SplitResult:
+    """Take a user's address apart, which the user calls `what`; None and "" mean OpenAI's.
 
     Raises:
         InputError: If it is not one a socket can be opened to.
     """
     example = f"{OPENAI} or ws://localhost:8000/v1/realtime"
-    return urls.parse(OPENAI if url is None or url == "" else url, ("ws", "wss", "http", "https"), example)
+    return urls.parse(OPENAI if url is None or url == "" else url, ("ws", "wss", "http", "https"), example, what=what)
+
+
+def base() -> str:
+    """Return the base of OpenAI's API, or what OPENAI_BASE_URL names in its place, as OpenAI's own packages do.
+
+    Only the environment is asked: a `.env` that came with a folder must not lead a key away.
+    """
+    return os.environ.get(BASE_VARIABLE, "").strip() or OPENAI
+
+
+def below(base: str, beside: str = "") -> str:
+    """Return the address of a kind of session below the base of an API, such as `https://HOST/v1`.
+
+    Args:
+        base: The base, as OPENAI_BASE_URL has it.
+        beside: The rest of the address, after `/realtime`.
+
+    Raises:
+        InputError: If it is not one a socket can be opened to.
+    """
+    parts, (path, _, query) = parse(base, BASE_VARIABLE), beside.partition("?")
+    above = (parts.path.rstrip("/") or "/v1").removesuffix("/realtime")
+    query = "&".join(filter(None, (parts.query, query)))
+    return urlunsplit((parts.scheme, parts.netloc, f"{above}/realtime{path}", query, ""))
 
 
 def resolve(

@@ -80,10 +80,9 @@ def call(
             "for push to talk, or the API's own object as a dict.",
             turn_detection=turn_detection,
         )
-    if not practice and url is None and keys.lookup(key) is None:
+    if not practice and url is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
-        opening.say_no_key()
-        practice = True
+        practice = opening.find_openai(key) is None
     arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": money.Budget.of(budget)}
     made = Call(arguments)
     if show:
