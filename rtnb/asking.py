@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from rtnb.opening import ConnectionOptions, connect, takes_options
+from rtnb.session.parts import read_parts
 from rtnb.session.reply import Finished, Reply
 from rtnb.transport import io_thread
 from rtnb.ui.reply_card import live
@@ -61,10 +62,12 @@ def ask(
 
     Raises:
         InputError: If a part cannot be sent or an argument is not what the API takes.
+        AudioError: If a file is no recording.
     """
+    steps = read_parts(parts)  # before anything is opened
     session = connect(**connection)
     try:
-        reply = session.ask(*parts, response=response)
+        reply = session.ask(*steps, response=response)
     except BaseException:
         session.close()
         raise

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,10 @@ from rtnb.errors import InputError
 
 _KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+# How pictures begin; the last is HEIC and AVIF, whose container is that of mp4.
+_BEGINNING = re.compile(
+    rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|II\*\0|MM\0\*|.{4}ftyp(?:hei|hev|mif|msf|avi)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Image:
         """Read a picture.
 
         Args:
-            source: A path, the bytes of a file, a PIL image, or a matplotlib figure (or anything with `savefig`).
+            source: A path, the bytes of a file, an open file, a PIL image, or a matplotlib figure (or anything with
+                `savefig`).
             name: What to call it. None: the file's name.
             detail: How closely the model looks.
 
@@ -61,6 +68,8 @@ class Image:
                 raise InputError(sentence) from error
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
+        elif hasattr(source, "readable"):
+            data = source.read()
         else:
             raise InputError(
                 f"Your picture is a {type(source).__name__}, which cannot be read. "
@@ -87,8 +96,12 @@ class Image:
             return part
         drawn = hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size"))
         stored = isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES
-        known = isinstance(part, bytes) and part.startswith(tuple(_KINDS))
-        return cls.read(part) if drawn or stored or known else None
+        return cls.read(part) if drawn or stored or cls.begins(part) else None
+
+    @staticmethod
+    def begins(part: Any) -> bool:
+        """Return whether a file, however it is given, begins like a picture."""
+        return _BEGINNING.match(_beginning(part)) is not None
 
     def content(self) -> dict[str, Any]:
         """Return the API's content part: `input_image` with a data URL."""
@@ -101,6 +114,20 @@ class Image:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {f"image/{self.kind}": base64.b64encode(self.data).decode(), "text/plain": repr(self)}
+
+
+def _beginning(part: Any) -> bytes:
+    """Return how a file begins, however it is given; b"" where there is none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        if isinstance(part, os.PathLike) and (path := Path(part).expanduser()).is_file():
+            with path.open("rb") as file:
+                return file.read(16)
+        if part.seekable():
+            part.seek(0)
+            begins = part.read(16)
+            part.seek(0)
+            return begins if isinstance(begins, bytes) else b""
+    return bytes(part[:16]) if isinstance(part, bytes | bytearray | memoryview) else b""
 
 
 def _png(picture: Any) -> bytes:

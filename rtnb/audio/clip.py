@@ -13,9 +13,10 @@ from rtnb import html
 from rtnb.audio.check import Check, check
 from rtnb.audio.download import download
 from rtnb.audio.encode import encode, kind_of
+from rtnb.audio.given import Samples, flat
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
 from rtnb.audio.resample import check_rate, finite, resampled, to_int16
-from rtnb.audio.source import Source
+from rtnb.audio.source import Source, refuse_file
 from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError
 from rtnb.texts.files import save_file
@@ -62,14 +63,17 @@ class Clip:
     # -- making one -----------------------------------------------------------------------------------------------
 
     @classmethod
-    def read(cls, source: Source, *, name: str | None = None, rate_hz: int | None = RATE_HZ) -> Clip:
+    def read(cls, source: Source | Any, *, name: str | None = None, rate_hz: int | None = RATE_HZ) -> Clip:
         """Read a recording of any common kind; its content decides, not the ending of its name.
 
         wav of every kind, flac, mp3, ogg, opus, m4a, aac, webm, mp4 and other video with sound, aiff, au, caf, wma
         and amr are read without ffmpeg being installed. Channels are averaged. Resampling is band-limited.
 
         Args:
-            source: A path, the bytes of a file, or a binary file object (read from its beginning and left open).
+            source: A path (also as `file://…`), the bytes of a file, a data URI, or a binary file object (read from
+                its beginning and left open). Samples with their rate: `(rate, array)` or `(array, rate)`, a
+                `pydub.AudioSegment`, an `IPython.display.Audio`, a dict of Hugging Face (`{"array", "sampling_rate"}`).
+                One uploaded file: as Colab's `files.upload()`, `ipywidgets` and `marimo` return it.
             name: What to call it. None takes the file's name.
             rate_hz: Samples per second of the clip. None keeps the recording's own.
 
@@ -81,9 +85,15 @@ class Clip:
             AudioError: The source is missing, empty, damaged or no audio; the message says which, and what can be
                 read.
         """
+        if len(parts := list(flat(source))) != 1:
+            several = f"Your {type(source).__name__} holds {len(parts)} recordings. Read them one by one."
+            raise AudioError(several, name=name or "", problem="not one recording")
+        source, its_name = parts[0]
+        if isinstance(source, Samples):
+            source = cls.from_array(source.array, rate_hz=source.rate_hz, name=name)
         if isinstance(source, Clip):
             return source if rate_hz in (None, source.rate_hz) else source.resample(rate_hz or RATE_HZ)
-        with open_stream(source, rate_hz=rate_hz, name=name) as stream:  # type: ignore[arg-type]
+        with open_stream(source, rate_hz=rate_hz, name=name or its_name) as stream:  # type: ignore[arg-type]
             array = np.frombuffer(b"".join(stream), "<i2").astype(np.int16, copy=False)
             return cls(array, stream.rate_hz, stream.name, stream.recorded_hz or None)
 
@@ -104,9 +114,7 @@ class Clip:
         """
         if not 1 <= channels <= 64:
             raise AudioError(f"Your channels={channels} cannot be. Give 1 or 2.", problem="channels")
-        if (begins := bytes(pcm[:4])) in (b"RIFF", b"RF64", b"fLaC", b"OggS", b"caff"):
-            sentence = f"Your bytes begin with {begins.decode()!r}: they are a whole file, not bare samples."
-            raise AudioError(f"{sentence} Use Clip.read(data).", name=name or "clip", problem="not bare samples")
+        refuse_file(pcm, name or "clip")
         whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
         array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
         if channels > 1:

@@ -85,11 +85,12 @@ def _chunks(
         at = start + body + -body % pad
 
 
-def sniff(file: BinaryIO) -> str | None:
+def sniff(file: BinaryIO, *, proofs: int = 2) -> str | None:
     """Name the container by its first bytes.
 
     Args:
         file: A seekable binary file; its position is moved.
+        proofs: Frames in a row that prove a format which has no magic number, at the very beginning.
 
     Returns:
         The name of FFmpeg's demuxer for it, such as `"wav"` or `"mov"`, or "rifx" for a big-endian wav. None where
@@ -103,21 +104,21 @@ def sniff(file: BinaryIO) -> str | None:
     body = _at(file, start, 65_536)
     begins = (demuxer for demuxer, pattern in _BEGINNINGS.items() if re.match(pattern, body, re.DOTALL))
     found = next(begins, None)
-    return _sniff_frames(body) if found is None else found or None
+    return _sniff_frames(body, proofs) if found is None else found or None
 
 
-def _sniff_frames(body: bytes) -> str | None:
+def _sniff_frames(body: bytes, proofs: int) -> str | None:
     """Find MPEG audio or ADTS frames, which have no magic number: a chain of headers that point to each other."""
     zeros = len(body) - len(body.lstrip(b"\0"))
     for start in range(zeros, min(len(body) - 7, zeros + 4096)):
         if body[start] != 0xFF:
             continue
         for demuxer, length_of in (("aac", _adts_length), ("mp3", _mpeg_length)):
-            # At the very beginning two frames are proof enough; further on chance needs more to be ruled out.
-            wanted, found, position = (2 if start == zeros else 4), 0, start
+            # At the very beginning fewer frames are proof enough; further on chance needs more to be ruled out.
+            wanted, found, position = (proofs if start == zeros else 4), 0, start
             while found < wanted and (length := length_of(body, position)):
                 found, position = found + 1, position + length
-            if found >= wanted or (found and start == zeros and position >= len(body)):
+            if found >= wanted or (found and start == zeros and proofs == 2 and position >= len(body)):
                 return demuxer
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def check_rate(rate_hz: int, name: str = "") -> int:
     Raises:
         AudioError: It is no rate.
     """
-    if isinstance(rate_hz, bool) or not is_rate(rate_hz):
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, Real) or not is_rate(float(rate_hz)):
         sentence = f"Your rate_hz={rate_hz!r} is no sample rate. Give samples per second, for example {RATE_HZ}."
         raise AudioError(sentence, name=name, problem="rate_hz")
     return int(rate_hz)

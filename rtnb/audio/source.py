@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from rtnb.audio.formats import READABLE
+from rtnb.audio.formats import READABLE, looks_like, sniff
+from rtnb.audio.naming import decoded, download_first, path_of
 from rtnb.errors import AudioError
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -28,6 +30,11 @@ def words_of(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).strip().rstrip(".").lower()
 
 
+def is_file(given: Any) -> bool:
+    """Return whether something is an open file: it has a `read` of its own, where classes have one that makes them."""
+    return hasattr(given, "read") and not isinstance(getattr(given.read, "__self__", None), type)
+
+
 def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
     """Open a recording for reading.
 
@@ -41,15 +48,18 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
     Raises:
         AudioError: If it does not exist, cannot be opened, or is no recording.
     """
+    if isinstance(source, str) and (held := decoded(source)) is not None:
+        source = held
     if isinstance(source, (bytes, bytearray, memoryview)):
         return io.BytesIO(source), True, name or "(bytes)"
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
+        path = path_of(source)
         name = name or path.name or str(path)
-        if "://" in str(source):
-            raise fail(name, f"{source} is an address, not a file", "Download it first, then give the path.")
+        if re.match(r"(?!file:)[a-z][a-z0-9+.-]+:/", str(source).strip(), re.IGNORECASE) and not os.path.exists(path):
+            address = re.sub(":/+", "://", str(source).strip(), count=1)  # a Path has one slash fewer
+            raise fail(name, f"{address} is an address, not a file", download_first(address))
         return _open_path(path, name), True, name
-    if not hasattr(source, "read"):
+    if not is_file(source):
         raise AudioError(
             f"Your {type(source).__name__} is no recording. Give a path, the bytes of a file or an open binary file; "
             "for samples in memory use Clip.from_array(array, rate_hz=…) or Clip.from_pcm(data, rate_hz=…).",
@@ -70,9 +80,10 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
         raise fail(name, f"it cannot be read ({words_of(error)})", "Open it anew and try again.") from error
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
     while piece := source.read(1 << 16):
-        if isinstance(piece, str):
+        if not isinstance(piece, bytes | bytearray | memoryview):
             spool.close()
-            raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
+            what = "it was opened as text" if isinstance(piece, str) else f"its read() returns a {type(piece).__name__}"
+            raise fail(name, what, 'Open it with open(path, "rb"), or give its bytes.')
         spool.write(piece)
     return spool, True, name  # type: ignore[return-value]
 
@@ -90,3 +101,40 @@ def _open_path(path: Path, name: str) -> BinaryIO:
     except (OSError, ValueError) as error:
         problem = f"it cannot be opened ({words_of(error)})"
         raise fail(name, problem, "Check the path and its permissions.") from error
+
+
+def recognise(file: BinaryIO, name: str) -> str:
+    """Name the container of a recording, by its content.
+
+    Args:
+        file: A seekable binary file; its position is moved.
+        name: What to call it.
+
+    Returns:
+        Its demuxer's name, as `sniff` has it.
+
+    Raises:
+        AudioError: It is no recording; the message says what it is instead.
+    """
+    if (demuxer := sniff(file)) is not None:
+        return demuxer
+    what, remedy = looks_like(file), ""
+    if what == "no sound file that rtnb knows":
+        remedy = (
+            f"rtnb reads {READABLE}; if these are bare samples without a header, use "
+            "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats."
+        )
+    elif what == "plain text":
+        remedy = f"rtnb reads {READABLE}; for the words of a text file give Path({name!r}).read_text()."
+    raise fail(name, f"it is {what}", remedy)
+
+
+def refuse_file(data: bytes | bytearray | memoryview, name: str = "(bytes)") -> None:
+    """Refuse the bytes of a whole file where bare samples are taken: as samples they would be noise.
+
+    Raises:
+        AudioError: They are a file with a header.
+    """
+    if (kind := sniff(io.BytesIO(bytes(data[:65_536])), proofs=4)) is not None:
+        sentence = f"Your bytes are a whole file ({kind}), not bare samples. Use Clip.read(data)."
+        raise AudioError(sentence, name=name, problem="not bare samples")

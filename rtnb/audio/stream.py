@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 
-from rtnb.audio.formats import READABLE, Shape, looks_like, shape_of, sniff, wav_header
+from rtnb.audio.formats import Shape, shape_of, wav_header
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.audio.resample import Resampler, channels_of, check_rate, finite, is_rate, to_float
-from rtnb.audio.source import Source, fail, open_source, words_of
+from rtnb.audio.source import Source, fail, open_source, recognise, words_of
 from rtnb.errors import RtnbWarning
 
 if TYPE_CHECKING:
@@ -114,14 +114,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
 
     def _probe(self, rate_hz: int | None) -> None:
         assert self._file is not None
-        if (demuxer := sniff(self._file)) is None:
-            what, remedy = looks_like(self._file), ""
-            if what == "no sound file that rtnb knows":
-                remedy = (
-                    f"rtnb reads {READABLE}; if these are bare samples without a header, use "
-                    "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats."
-                )
-            raise fail(self.name, f"it is {what}", remedy)
+        demuxer = recognise(self._file, self.name)
         self._shape: Shape = shape_of(self._file, demuxer)
         if demuxer == "rifx":
             self._probe_rifx(rate_hz)

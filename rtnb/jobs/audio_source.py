@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
-from rtnb.audio import open_stream, pcm
+from rtnb.audio import pcm
 from rtnb.errors import ConnectionFailed, InputError
 from rtnb.money import Budget
 from rtnb.money.meter import Meter
-from rtnb.session.parts import Recording, read_parts
+from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
 from rtnb.transport import connection_errors, io_thread
@@ -31,31 +31,29 @@ class AudioSource:
 
     Raises:
         InputError: If the source is no single recording.
+        AudioError: If it is a file that cannot be read.
     """
 
     def __init__(self, source: Any = None) -> None:
         self.name = "live"
         self.seconds = 0.0
         self.total_seconds: float | None = None
-        self._source: Any = None
+        self._recording: Recording | None = None
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._finished = False
         if source is not None:
-            steps = read_parts([source])
-            if len(steps) != 1 or not isinstance(steps[0], Recording):
-                raise InputError("Your source is not one recording. Give a clip, a path, or the bytes of a sound file.")
-            self._source = steps[0].source
-            self.name = steps[0].label
+            (self._recording,) = read_recordings(source, single=True)
+            self.name = self._recording.label
 
     def append(self, piece: bytes) -> None:
         """Add audio; never blocks.
 
         Raises:
-            InputError: If a recording is being read, or `finish()` was called.
+            InputError: If a recording is being read, `finish()` was called, or it is no audio.
         """
-        if self._source is not None or self._finished:
+        if self._recording is not None or self._finished:
             raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
-        io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, bytes(piece))
+        io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, pcm_of(piece))
 
     def finish(self) -> None:
         """End the audio. Safe to call twice."""
@@ -71,8 +69,8 @@ class AudioSource:
         """
         loop = asyncio.get_running_loop()
         read: Callable[[], Any] = self._pieces.get
-        if self._source is not None:
-            stream = await loop.run_in_executor(None, open_stream, self._source)
+        if self._recording is not None:
+            stream = await loop.run_in_executor(None, self._recording.open)
             self.name, self.total_seconds = stream.name, stream.seconds
             read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731
         while (block := await read()) is not None:

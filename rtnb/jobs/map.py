@@ -9,14 +9,14 @@ import asyncio
 import hashlib
 import io
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from rtnb import html, models
 from rtnb.audio import Clip, open_stream
+from rtnb.audio.source import is_file, open_source
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, append_row, read_rows
 from rtnb.money import Budget, estimate, money
@@ -268,7 +268,7 @@ class Results(Handle["Results"]):
         session = connect(**self._connection)
         self._running.add(session)
         try:
-            reply = session.ask(job.source, self._prompt)
+            reply = session.ask(parts.Recording(job.source, job.name), self._prompt)
             error: RtnbError | None = None
             try:
                 await reply
@@ -296,21 +296,16 @@ class Results(Handle["Results"]):
 
 
 def _jobs(clips: Any) -> list[_Job]:
-    """Return what was given as recordings: a folder stands for the sound files in it."""
-    given: list[Any] = []
-    several = isinstance(clips, Iterable) and not isinstance(clips, str | bytes | Clip | os.PathLike)
-    for part in clips if several and not hasattr(clips, "clips") else [clips]:
-        files = [part]
-        if isinstance(part, str | os.PathLike) and (folder := Path(part).expanduser()).is_dir():
-            files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in parts.SOUND_ENDINGS)
-            if not files:
-                raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.")
-        given += files
-    steps = parts.read_parts(given)
-    found = [(step.source, step.label) for step in steps if isinstance(step, parts.Recording)]
-    if len(found) < len(steps):
-        raise InputError("Your recordings hold something that is no recording. Give clips, paths or a folder.")
-    return [_Job(source, source.name if isinstance(source, Clip) else label) for source, label in found]
+    """Return what was given as recordings: a folder stands for the recordings in it."""
+    found = []
+    for recording in parts.read_recordings(clips):
+        source, name = recording.source, recording.label
+        if isinstance(source, Clip):
+            name = source.name
+        elif is_file(source):  # read twice here, which not every file allows
+            source = open_source(source, name)[0].read()
+        found.append(_Job(source, name))
+    return found
 
 
 @takes_options(ConnectionOptions)
@@ -334,7 +329,8 @@ def map(
     ```
 
     Args:
-        clips: Recordings: clips, paths, bytes of files, an upload box, or a folder with sound files in it.
+        clips: Recordings: whatever `ask` takes as one, an upload box, a list of them, or a folder, which stands for all
+            files in it that are recordings; hidden ones are left out.
         prompt: The question.
         model: The model's name. None: `gpt-realtime-2.1-mini`.
         modalities: `"text"`, or `"audio"` for spoken answers, saved beside the file.
@@ -356,6 +352,7 @@ def map(
         raise InputError("Your question is blank. Say what to do with the recordings.")
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
+    parts.read_parts([prompt])  # raises here what each of the questions would
     jobs = _jobs(clips)
     how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtnb.audio import Clip
+from rtnb.audio import Clip, Stream, open_stream
+from rtnb.audio.given import Samples, flat
+from rtnb.audio.naming import SOUND_ENDINGS, file_of, path_of
+from rtnb.audio.source import is_file, open_source, recognise, refuse_file
 from rtnb.errors import InputError
+from rtnb.image import Image
 from rtnb.protocol import frames
-
-# A string that ends so is a file's name, not words: no model can make anything of "question.m4a" as a prompt.
-_ENDINGS = "wav wave flac mp3 ogg oga opus m4a mp4 aac webm mov mkv aiff aif au caf wma amr"
-SOUND_ENDINGS = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Message:
 
     Attributes:
         content: The API's content parts.
+        doubt: Sentence on a text that may have been meant otherwise. "" where all is plain.
     """
 
     content: tuple[dict[str, Any], ...]
+    doubt: str = field(default="", compare=False)
 
     @property
     def label(self) -> str:
@@ -40,16 +44,28 @@ class Recording:
     Attributes:
         source: A clip, or whatever `open_stream` reads. It is opened only when it is sent, so that a long file is
             never in memory as a whole.
+        name: What to call it. None: the clip's or the file's name.
+        doubt: Sentence on a text that may have been meant as words. "" where it is plain.
     """
 
-    source: Clip | str | os.PathLike[str] | bytes | Any = field(repr=False)
+    source: Any = field(repr=False)
+    name: str | None = field(default=None, compare=False)
+    doubt: str = field(default="", compare=False)
 
     @property
     def label(self) -> str:
         """Its source in a few words."""
         if isinstance(self.source, Clip):
             return repr(self.source)
-        return Path(self.source).name if isinstance(self.source, str | os.PathLike) else "(recording)"
+        return self.name or (Path(self.source).name if isinstance(self.source, str | os.PathLike) else "(recording)")
+
+    def open(self) -> Stream:
+        """Open it, to be read block by block.
+
+        Raises:
+            AudioError: It cannot be read.
+        """
+        return open_stream(self.source, name=self.name)
 
 
 Step = Message | Recording
@@ -59,74 +75,149 @@ def read_parts(parts: Iterable[Any]) -> list[Step]:
     """Read what was handed to `ask`.
 
     Args:
-        parts: Strings are words, unless they end like a sound file; paths, bytes of a file, open files and clips are
-            recordings; whatever has `.sources` or `.clips` (an upload or record box) stands for all of
-            them; lists are taken apart; pictures are whatever `rtnb.Image` reads.
+        parts: Strings are words, unless they name a file or hold one (a data URI); paths, bytes of a file, open files,
+            clips and samples with their rate are recordings; whatever has `.sources` or `.clips` (an upload or record
+            box), widgets that upload and dicts of files stand for all that they hold; lists are taken apart; pictures
+            are whatever `rtnb.Image` reads. Steps stay as they are.
 
     Returns:
         Steps in the same order; words and pictures next to each other share a message.
 
     Raises:
         InputError: If there is nothing to send, or a part is nothing that can be sent.
+        AudioError: If a file is no recording, or cannot be opened.
     """
     steps: list[Step] = []
-    for part in _flat(parts):
-        content = _content(part)
-        if content is None:
-            steps.append(Recording(_recording(part)))
-        elif steps and isinstance(steps[-1], Message):
-            steps[-1] = Message((*steps[-1].content, content))
+    for part, name in itertools.chain.from_iterable(map(flat, parts)):
+        step = part if isinstance(part, Message | Recording) else _step(part, name)
+        if isinstance(step, Message) and steps and isinstance(last := steps[-1], Message):
+            steps[-1] = Message((*last.content, *step.content), " ".join(filter(None, (last.doubt, step.doubt))))
         else:
-            steps.append(Message((content,)))
+            steps.append(step)
     if not steps:
         raise InputError("Your question is empty. Give words, a recording, or both.")
     return steps
 
 
-def _flat(parts: Iterable[Any]) -> Iterable[Any]:
-    for part in parts:
-        if isinstance(part, list | tuple):
-            yield from _flat(part)
-        elif hasattr(part, "sources") or hasattr(part, "clips"):
-            # A box that names its files has them streamed rather than read whole.
-            clips = list(part.sources if hasattr(part, "sources") else part.clips)
-            if not clips:
-                empty = "Your box is empty: nothing was uploaded or recorded yet. Add a recording and ask again."
-                raise InputError(empty)
-            yield from clips
-        else:
-            yield part
+def read_recordings(given: Any, *, single: bool = False) -> list[Recording]:
+    """Read what must be recordings: no string is words here.
+
+    Args:
+        given: A part as `read_parts` takes them. A folder stands for the recordings in it, without hidden files.
+        single: Whether it must be one, which is looked into now. Else no file is opened yet.
+
+    Raises:
+        InputError: If there is none, a string names no file, or a part is no recording.
+        AudioError: If the single one is a file and no recording.
+    """
+    wrong = "Your source is not one recording" if single else "Your recordings hold something that is no recording"
+    found: list[Recording] = []
+    for part, name in flat(given):
+        path = path_of(part) if isinstance(part, str | os.PathLike) else None
+        if path is not None and os.path.isdir(path):
+            found += _in_folder(path)
+            continue
+        known = path is not None and (os.path.exists(path) or not isinstance(part, str))
+        step = _step(path if known else part, name, check=single)
+        if not isinstance(step, Recording):
+            raise InputError(f"{wrong}: {part!r:.80}. Give a clip, a path, or the bytes of a sound file.", part=part)
+        found.append(step)
+    if not found or (single and len(found) > 1):
+        raise InputError(f"{wrong}: it holds {len(found)}. Give a clip, a path, or the bytes of a sound file.")
+    return found
 
 
-def _content(part: Any) -> dict[str, Any] | None:
-    """Write words and pictures as a content part. Return None for audio."""
-    if isinstance(part, str) and not _is_sound_name(part):
+def _in_folder(folder: Path) -> list[Recording]:
+    """Find the recordings in a folder: what has the ending or the content of one. Hidden files, "._" too, are none."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    seen = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    found = [Recording(path) for path in seen if path.suffix.lower() in SOUND_ENDINGS or _sounds(path)]
+    if not found:
+        raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.", path=folder)
+    return found
+
+
+def _sounds(part: Any) -> bool:
+    """Return whether something begins like a recording. A missing file, and one that can be read but once, may be."""
+    try:
+        check_recording(part)
+    except ValueError:  # AudioError and InputError are
+        return False
+    return not Image.begins(part)
+
+
+def check_recording(source: Any, name: str | None = None) -> None:
+    """Look whether a file that is there begins like a recording. A missing one is told of when it is read.
+
+    Raises:
+        AudioError: It does not, or cannot be opened.
+    """
+    if isinstance(source, os.PathLike) and not os.path.exists(path_of(source)):
+        return
+    if is_file(source) and not hasattr(source, "seekable"):
+        return  # it can be read but once
+    file, owned, called = open_source(source, name)
+    try:
+        recognise(file, called)
+    finally:
+        if owned:
+            file.close()
+
+
+def _step(part: Any, name: str | None, *, check: bool = True) -> Step:
+    """Read a part that holds no others."""
+    doubt = ""
+    if isinstance(part, str):
         if not part.strip():
             raise InputError("Your text is blank. Give words, or leave it out.")
-        return {"type": "input_text", "text": frames.plain(part, "text")}
-    from rtnb.image import Image
+        source, doubt = file_of(part)
+        if source is None:
+            return Message(({"type": "input_text", "text": frames.plain(part, "text")},), doubt)
+        part = source
+    if isinstance(part, Samples):
+        return Recording(Clip.read(part, rate_hz=None, name=name))
+    if isinstance(part, Clip):
+        return Recording(part)
+    missing = isinstance(part, os.PathLike) and not os.path.exists(path_of(part))
+    if (missing or not _sounds(part)) and (picture := Image.of(part)) is not None:
+        return Message((picture.content(),), doubt)
+    if not (isinstance(part, (bytes, bytearray, memoryview, os.PathLike)) or is_file(part)):
+        raise _not_sendable(part)
+    if check:
+        check_recording(part, name)
+    return Recording(part, name, doubt)
 
-    picture = Image.of(part)
-    return None if picture is None else picture.content()
+
+def _not_sendable(part: Any) -> InputError:
+    remedy = "Give words, a Clip, a path, the bytes of a sound file, an image, or an upload box."
+    held = [*part.values()] if isinstance(part, Mapping) else [part]
+    if isinstance(part, list) or any(hasattr(one, "dtype") for one in held):
+        remedy = "Samples need their rate: give rtnb.Clip.from_array(array, rate_hz=…) or the pair (rate, array)."
+    elif isinstance(getattr(part, "audio", None), Clip):
+        remedy = "Give the clip that it holds, its .audio."
+    elif hasattr(part, "__await__"):
+        remedy = "It is not there yet: give what comes of it, with await before it."
+    return InputError(f"Your part {part!r:.80} is a {type(part).__name__}, which cannot be sent. {remedy}", part=part)
 
 
-def _is_sound_name(text: str) -> bool:
-    """Return whether a string is an audio file's name rather than words: one line, ending as audio files do."""
-    return "\n" not in text and len(text) < 1024 and Path(text).suffix.lower() in SOUND_ENDINGS
+def pcm_of(piece: Any) -> bytes:
+    """Return audio that is to be appended, as s16le mono 24 kHz.
 
+    Args:
+        piece: Such samples, as bytes or an int16 array; a `Clip`, or samples with their rate.
 
-def _recording(part: Any) -> Any:
-    if isinstance(part, str) and not Path(part).expanduser().exists():
-        raise InputError(
-            f"Your text {part!r} reads like a sound file's name, but there is no such file. Check the path, or add a "
-            "full stop if these are words to send.",
-            part=part,
-        )
-    readable = isinstance(part, Clip | str | os.PathLike | bytes | bytearray | memoryview) or hasattr(part, "read")
-    if not readable:
-        raise InputError(
-            f"Your part {part!r:.80} is a {type(part).__name__}, which cannot be sent. Give words, a Clip, a path, "
-            "the bytes of a sound file, an image, or an upload box.",
-            part=part,
-        )
-    return Path(part).expanduser() if isinstance(part, str) else part
+    Raises:
+        InputError: It is something else.
+        AudioError: It is a whole file, or no sound.
+    """
+    with contextlib.suppress(TypeError):  # for what is no buffer
+        if (view := memoryview(piece)).format in ("B", "b", "c", "h", "<h") and view.ndim == 1:
+            refuse_file(data := view.tobytes())
+            return data
+    if len(held := list(flat(piece))) == 1 and isinstance(held[0][0], Clip | Samples):
+        return Clip.read(held[0][0]).pcm
+    raise InputError(
+        f"Your audio is a {type(piece).__name__}, which cannot be appended. Give bytes of 16-bit mono samples at "
+        "24 kHz, rtnb.Clip.read(path), or rtnb.Clip.from_array(array, rate_hz=…).",
+        part=piece,
+    )

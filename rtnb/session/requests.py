@@ -11,6 +11,7 @@ from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
 from rtnb.session.exchanges import is_type
 from rtnb.session.lifecycle import Lifecycle
+from rtnb.session.parts import pcm_of
 from rtnb.transport.handle import Handle
 
 
@@ -40,10 +41,19 @@ class Requests:
 
         return self.lifecycle.in_order(send, self)
 
-    def append(self, pcm: bytes) -> None:
-        """Add audio to the input buffer: s16le mono 24 kHz, any length. Never blocks; see `unsent_bytes`."""
-        if pcm:
-            self.lifecycle.call_soon(self.lifecycle.queue.add, bytes(pcm))
+    def append(self, pcm: Any) -> None:
+        """Add audio to the input buffer. Never blocks; see `unsent_bytes`.
+
+        Args:
+            pcm: Samples as s16le mono 24 kHz, any length: bytes or an int16 array. A `Clip`, or samples with their
+                rate, is brought to that.
+
+        Raises:
+            InputError: If it is no audio.
+            AudioError: If it is a whole file, which would be noise.
+        """
+        if data := pcm_of(pcm):
+            self.lifecycle.call_soon(self.lifecycle.queue.add, data)
 
     def commit(self) -> Handle[dict[str, Any]]:
         """Turn the audio in the input buffer into an item; the result is `input_audio_buffer.committed`."""

@@ -199,8 +199,9 @@ class Session(Requests):
         goes out in the order of the calls, and does not wait for a queued turn.
 
         Args:
-            *parts: Words (`str`), recordings (`Clip`, a path, bytes of a sound file, an upload or record box), images.
-                A string that ends like a sound file is taken as one.
+            *parts: Words (`str`), recordings (`Clip`, a path, bytes of a sound file, samples with their rate, an upload
+                or record box), images. A string that names a file stands for it, and one that reads like a file's name
+                must name one; where it may have been meant otherwise, the reply's `warnings` say so.
             instructions: Instructions for this answer alone. None: the session's.
             modalities: `"audio"` or `"text"` for this answer alone. None: the session's.
             voice: A voice for this answer alone, before any audio was sent. None: the session's.
@@ -211,10 +212,12 @@ class Session(Requests):
 
         Raises:
             InputError: If a part is nothing that can be sent, or there is none.
+            AudioError: If a file is no recording.
         """
         steps = read_parts(parts)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
-        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None))
+        doubts = [step.doubt for step in steps if step.doubt]
+        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None), warnings=doubts)
 
     def respond(self, **response: Any) -> Reply:
         """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.

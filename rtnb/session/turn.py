@@ -13,7 +13,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtnb.audio import open_stream, pcm
+from rtnb.audio import pcm
 from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
@@ -137,7 +137,7 @@ async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bo
     if isinstance(step, Message):
         item = client_events.message("user", step.content)
         return [following.create_item(context, turn, item, "a message", role="user")]
-    await _send_audio(context, turn, step.source)
+    await _send_audio(context, turn, step)
     return [_commit(context, turn)] if ending else []
 
 
@@ -145,10 +145,10 @@ def _commit(context: TurnContext, turn: TurnState) -> asyncio.Task[Any]:
     return expect_item(context, turn, client_events.commit(), is_type("input_audio_buffer.committed"), "a recording")
 
 
-async def _send_audio(context: TurnContext, turn: TurnState, source: Any) -> None:
+async def _send_audio(context: TurnContext, turn: TurnState, recording: Recording) -> None:
     """Append a recording block by block, read off the I/O thread, never far ahead of the socket."""
     loop = asyncio.get_running_loop()
-    stream = await loop.run_in_executor(None, open_stream, source)
+    stream = await loop.run_in_executor(None, recording.open)
     sent_before, total_before, sent_seconds = turn.progress[0], turn.progress[1] or 0.0, 0.0
     read: Any = functools.partial(next, iter(stream), None)
     while (block := await loop.run_in_executor(None, read)) is not None:
