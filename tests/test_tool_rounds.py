@@ -405,3 +405,77 @@ def test_a_budget_refuses_the_answer_to_a_function_that_nobody_asked_for():
         chat.send({"type": "x"}).wait(10)
         chat.close().wait(10)
     assert ran == [3]
+
+
+def slow_and_quick():
+    """Two functions, and what lets the first one return."""
+    go_on = threading.Event()
+
+    def slow() -> str:
+        go_on.wait(20)
+        return "at last"
+
+    def quick() -> str:
+        return "at once"
+
+    return slow, quick, go_on
+
+
+SLOW, QUICK = call("call_1", "item_1", "{}", "slow"), call("call_2", "item_2", "{}", "quick")
+
+
+def test_functions_of_a_later_response_do_not_wait_for_those_of_an_earlier_one():
+    slow, quick, go_on = slow_and_quick()
+    answered = []
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, SLOW)
+        begin_by_itself(talk, QUICK, id="resp_2")
+        answered.extend(take_outputs(talk, 1))
+        talk.answer("Quick.", id="resp_3", item_id="item_3")
+        go_on.set()
+        answered.extend(take_outputs(talk, 1))
+        talk.answer("Slow.", id="resp_4", item_id="item_4")
+
+    with serve(script) as url, connect(url=url, tools=[slow, quick], turn_detection="server_vad") as chat:
+        until(lambda: chat.turns and chat.turns[-1].words == "Slow.")
+    assert answered == [("call_2", "at once"), ("call_1", "at last")]
+
+
+def test_a_question_is_asked_and_answered_while_a_function_runs_that_nobody_asked_for():
+    slow, _, go_on = slow_and_quick()
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, SLOW)
+        talk.take_message()
+        talk.answer("Quick.", id="resp_2", item_id="item_2")
+        go_on.set()
+        take_outputs(talk, 1)
+        talk.answer("Slow.", id="resp_3", item_id="item_3")
+
+    with serve(script) as url, connect(url=url, tools=[slow], turn_detection="server_vad") as chat:
+        until(lambda: any(response.status == "completed" for response in chat.conversation.responses.values()))
+        assert chat.ask("Meanwhile?").wait(20).text == "Quick."
+        until(lambda: chat.turns[-1].words == "Slow.")
+
+
+def test_the_answer_to_a_function_waits_for_the_answer_to_another_and_each_is_asked_for_once():
+    slow, quick, go_on = slow_and_quick()
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, SLOW)
+        begin_by_itself(talk, QUICK, id="resp_2")
+        take_outputs(talk, 1)
+        talk.expect("response.create")
+        go_on.set()
+        take_outputs(talk, 1)  # before the server has begun to answer
+        talk.answer("Quick.", id="resp_3", item_id="item_3", expect=False)
+        talk.answer("Slow.", id="resp_4", item_id="item_4")
+
+    with serve(script) as url, connect(url=url, tools=[slow, quick], turn_detection="server_vad") as chat:
+        until(lambda: chat.turns and chat.turns[-1].words == "Slow.")
+        assert [entry.type for entry in chat.log].count("response.create") == 2
+        assert chat.warnings == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Sized
@@ -14,7 +15,8 @@ class CallQueue:
 
     A call goes out once the session is configured (before that, audio would meet the server's defaults: voice detection
     that answers) and while no turn is sending its parts. A turn waits besides for the answer to the turn before it;
-    what was called after such a turn does not.
+    what was called after such a turn does not. Functions of a response that no caller asked for run beside all turns;
+    only their answer is asked for in turn.
 
     Args:
         append: Sends audio.
@@ -62,6 +64,19 @@ class CallQueue:
     def add_turn(self, turn: TurnState) -> None:
         """Put a turn at the end; its `place` is done when it may send."""
         self.add(functools.partial(self._let, turn))
+
+    def step_aside(self, turn: TurnState) -> None:
+        """Let other turns go on while functions run that belong to a response no caller asked for."""
+        if turn.unasked:
+            self.leave(turn)
+
+    async def step_in(self, turn: TurnState) -> None:
+        """Wait until no other turn is under way, before a turn that ran beside them asks for an answer."""
+        if turn.unasked and self.current is not turn:
+            turn.beside, turn.place = False, asyncio.get_running_loop().create_future()
+            self.add_turn(turn)
+            await turn.place
+            self.sent(turn)
 
     def _proceed(self) -> None:
         while self._calls and self._is_open and self._sender is None:

@@ -87,7 +87,7 @@ class TurnState:
         reservation: The money set aside for its next response.
         settings: What its responses are asked for with, as the API's `response.create` takes it.
         progress: `(seconds sent, seconds in all)` of the user's audio; the second is None while unknown.
-        beside: Whether it is an out-of-band response, which waits for no other turn.
+        beside: Whether it waits for no other turn: an out-of-band response, or functions that no caller asked for.
         unasked: Whether it answers what the model called in a response that no caller asked for.
         responses: Its responses, in order.
         tool_calls: The functions that were called, in order.

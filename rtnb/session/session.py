@@ -290,7 +290,7 @@ class Session(Requests):
     def _take_unasked(self, response: Response) -> None:
         """Take a turn for the functions that were called in a response that no caller asked for."""
         if following.calls_ours(self.lifecycle, response):
-            self._take(turn.take_unasked, unasked=True, responses=[response])
+            self._take(turn.take_unasked, unasked=True, beside=True, responses=[response])
 
     # --- events
 
