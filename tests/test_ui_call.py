@@ -17,7 +17,7 @@ from dialogue import Talk, serve, usage
 
 import rtnb
 from rtnb.errors import AudioError, InputError
-from rtnb.ui.call.exchange import history
+from rtnb.session.history import words_heard
 from rtnb.ui.call.widget import Call
 
 SECOND = np.sin(np.arange(24_000) * 0.1).astype(np.float32)
@@ -451,9 +451,12 @@ def test_of_an_answer_that_was_spoken_over_only_what_was_heard_is_history():
 
     said = Turn("a", role="assistant", transcript="one two three four", truncated_ms=500, audio_bytes=48_000)
     whole = Turn("b", role="user", transcript="hello")
-    assert history([said, whole]) == [("assistant", "one two …"), ("user", "hello")]
+    assert [(turn.role, words_heard(turn, " …")) for turn in (said, whole)] == [
+        ("assistant", "one two …"),
+        ("user", "hello"),
+    ]
     said.transcript = "今天天气很好我们"  # no spaces to cut at
-    assert history([said]) == [("assistant", "今天天气 …")]
+    assert (said.role, words_heard(said, " …")) == ("assistant", "今天天气 …")
 
 
 def answering(talk: Talk, words: str = "One two three four.", pcm: bytes = PCM * 2) -> None:

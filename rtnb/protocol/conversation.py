@@ -70,9 +70,9 @@ class Conversation:
         self._input.renew()
         self._history.renew()
 
-    def seeding(self, turn: Turn) -> None:
+    def seeding(self, turn: Turn, words: str) -> None:
         """Take note that `turn` is given to the server again: the item it announces next of this kind is that turn."""
-        self._history.expect(turn)
+        self._history.expect(turn, words)
 
     def end_seeding(self) -> None:
         """Take note that no turn is given to the server again any more: what it announces now is new."""
@@ -212,9 +212,10 @@ class Conversation:
 
     def _announced(self, event: Event, at: float) -> Iterable[Update]:
         item, done = event.get("item") or {}, event["type"].endswith("done")
-        again = self._history.claim(item, self._items, added=not done)
-        turn = again or self._item(item, event.get("previous_item_id"))
-        if done and turn not in self._history.given:
+        if self._history.claim(item, self._items, added=not done) is not None:
+            return  # no news
+        turn = self._item(item, event.get("previous_item_id"))
+        if done:
             yield from self._rest(event, at, turn)
         yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
 

@@ -15,17 +15,17 @@ class History:
     from the first such item on, items are matched to the expected turns in order.
 
     Attributes:
-        given: Turns whose items the present server session has announced.
+        given: Turns whose items the present server session has announced, and the words it was given of each.
     """
 
     def __init__(self) -> None:
-        self._expected: list[Turn] = []
-        self.given: set[Turn] = set()
+        self._expected: dict[Turn, str] = {}
+        self.given: dict[Turn, str] = {}
         self._renames = False
 
-    def expect(self, turn: Turn) -> None:
-        """Take note that `turn` is given to the server: the item it announces next of this kind is that turn."""
-        self._expected.append(turn)
+    def expect(self, turn: Turn, words: str) -> None:
+        """Take note that `words` of `turn` go to the server: the item it announces next of this kind is that turn."""
+        self._expected[turn] = words
 
     def end(self) -> None:
         """Take note that nothing more is given to the server: what it announces now is new."""
@@ -49,18 +49,18 @@ class History:
             The turn, with the id that the server gave it. None for a new item.
         """
         item_id, role = item.get("id") or "", item.get("role")
-        expected, known = self._expected if added else [], items.get(item_id)
+        expected, known = self._expected if added else {}, items.get(item_id)
         turn = next((turn for turn in expected if turn.item_id == item_id and not self._renames), None)
         if turn is None and known is not None:
             said = Turn(item_id)
             said.take_content(item.get("content"))
-            return known if known in self.given and known.words.startswith(said.words) else None
+            return known if known in self.given and self.given[known].startswith(said.words) else None
         if turn is None:
-            if not expected or not item_id or (role and role != expected[0].role):
+            first = next(iter(expected), None)
+            if first is None or not item_id or (role and role != first.role):
                 return None
-            turn, self._renames = expected[0], True
-        expected.remove(turn)
-        self.given.add(turn)
+            turn, self._renames = first, True
+        self.given[turn] = expected.pop(turn)
         items[item_id] = turn
-        turn.item_id = item_id
+        turn.first_id, turn.item_id = turn.first_id or turn.item_id, item_id
         return turn

@@ -43,6 +43,7 @@ class Turn:
         spoken: True for what has or had audio.
         heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
         audio_bytes: Size of the audio that the server has sent for this turn.
+        first_id: Its id in the server session it is from; "" until it is given to another one, which may rename it.
     """
 
     item_id: str
@@ -60,6 +61,7 @@ class Turn:
     spoken: bool = False
     heard: Callable[[], bytes] | None = field(default=None, repr=False)
     audio_bytes: int = 0
+    first_id: str = ""
     _chunks: list[bytes] = field(default_factory=list, repr=False)
     _half_sample: bytes = field(default=b"", repr=False)
     _compressed: bool = False

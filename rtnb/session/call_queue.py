@@ -63,17 +63,13 @@ class CallQueue:
 
     def add_turn(self, turn: TurnState) -> None:
         """Put a turn at the end; its `place` is done when it may send."""
+        turn.place = asyncio.get_running_loop().create_future()
         self.add(functools.partial(self._let, turn))
-
-    def step_aside(self, turn: TurnState) -> None:
-        """Let other turns go on while functions run that belong to a response no caller asked for."""
-        if turn.unasked:
-            self.leave(turn)
 
     async def step_in(self, turn: TurnState) -> None:
         """Wait until no other turn is under way, before a turn that ran beside them asks for an answer."""
-        if turn.unasked and self.current is not turn:
-            turn.beside, turn.place = False, asyncio.get_running_loop().create_future()
+        if self.current is not turn:
+            turn.beside = False
             self.add_turn(turn)
             await turn.place
             self.sent(turn)

@@ -198,7 +198,10 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
             return
         if not any(call.get("name") in context.tools for call in calls):
             return
+        if turn.unasked:
+            context.queue.leave(turn)  # others go on while its functions run
         outputs = await _run_tools(context, turn, calls)
+        await context.queue.step_in(turn)
         rounds += 1
         reserve(context, turn)
         if rounds >= TOOL_ROUNDS:
@@ -230,12 +233,11 @@ def _questions(response: Response) -> list[dict[str, Any]]:
 
 
 async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
-    """Run the functions of one response, all at once, and send what they return; then it is this turn's time to ask."""
+    """Run the functions of one response, all at once, and send what they return."""
     # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
     # model made up is answered too; only a definition without a function is the caller's own to answer.
     defined = {tool.get("name") for tool in context.tools if isinstance(tool, Mapping)}
     calls = [call for call in calls if call.get("name") not in defined]
-    context.queue.step_aside(turn)
     begun = context.channel.seconds
     run = context.tools.run
     runs = [run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls]
@@ -245,9 +247,7 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     for call, ran in zip(calls, done, strict=True):
         context.listeners.tell(ToolRan(call.get("id") or "", ran))
     outputs = [client_events.function_call_output(ran.call_id, ran.output or "") for ran in done]
-    sent = [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
-    await context.queue.step_in(turn)
-    return sent
+    return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
 async def _approved(context: TurnContext, turn: TurnState, response: Response) -> bool:
@@ -263,7 +263,6 @@ async def _approved(context: TurnContext, turn: TurnState, response: Response) -
             remedy = "Connect with approve=, a function that answers it."
         turn.warnings.append(f"The model asks whether it may call {', '.join(map(str, asked))}. {remedy}")
         return False
-    context.queue.step_aside(turn)
     for approval in asked:
         # A function that waits for a user must not stop the sockets.
         said = await asyncio.to_thread(context.decide, approval)

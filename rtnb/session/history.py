@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 
-from rtnb.models import Provider
+from rtnb.errors import ServerError
 from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
-from rtnb.transport.channel import Channel
+from rtnb.session.context import TurnContext
 
 
-async def give_history(channel: Channel, provider: Provider, left_out: Collection[Turn]) -> None:
+def give_history(context: TurnContext, left_out: Collection[Turn] = (), mark: str = "") -> Awaitable[None]:
     """Give a new server session the conversation so far, under the items' old ids, so that no turn is there twice.
 
-    Raises:
-        ServerError: If the server refuses an item.
+    Args:
+        context: The session.
+        left_out: Turns that are not given.
+        mark: What stands behind the words of a turn that was cut.
+
+    Returns:
+        Done when the server has answered; all of it is sent at once.
     """
-    talk, items = channel.conversation, []
+    talk, items = context.channel.conversation, []
     answered = {turn.item.get("call_id") for turn in talk.turns if turn.type == "function_call_output"}
     for turn in [turn for turn in talk.turns if turn not in left_out]:
-        if turn.type == "message" and (words := words_heard(turn)):
+        if (words := words_heard(turn, mark).strip()) and turn.type == "message":
             item = exchanges.message(turn.role, words)
         elif turn.type.startswith("function_call") and turn.item.get("call_id") in answered:
             item = {name: turn.item[name] for name in _CALL_FIELDS if name in turn.item}
         else:
             continue
-        talk.seeding(turn)
+        talk.seeding(turn, words)
         items.append({"id": turn.item_id, **item})
-    try:
-        await exchanges.create_items(channel, provider, items)
-    finally:
-        talk.end_seeding()
+    given = exchanges.create_items(context.channel, context.provider, items)
+
+    async def taken() -> None:
+        try:
+            await given
+        except ServerError as refused:
+            context.warn(f"The talk goes on without all of its history. {refused}")
+        finally:
+            talk.end_seeding()
+
+    return taken()
 
 
 _CALL_FIELDS = ("type", "name", "call_id", "arguments", "output")
@@ -44,4 +56,4 @@ def words_heard(turn: Turn, mark: str = "") -> str:
     # Chinese and Japanese have no spaces: there, so many characters.
     units, between = (words, " ") if len(words) > 1 else (list(turn.words), "")
     heard = units[: round(len(units) * turn.truncated_ms / turn.audio_ms)]
-    return between.join(heard) + (mark if len(heard) < len(units) else "")
+    return between.join(heard) + (mark if 0 < len(heard) < len(units) else "")

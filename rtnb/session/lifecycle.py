@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, ma
 from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import frames, server_events
-from rtnb.protocol.items import Response
+from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.updates import InputTranscript, ResponseEnded
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
@@ -167,6 +167,11 @@ class Lifecycle:
         # From another thread the loop is woken by a byte in a socket, a system call that is not needed on its own.
         call = self._loop.call_soon if io_thread.on_io_thread() else self._loop.call_soon_threadsafe
         call(function, *args)
+
+    def take_up(self, turns: Sequence[Turn]) -> Handle[None]:
+        """Take up the talk of a session that is over, before anything else is called: it goes on here, in its turns."""
+        self.channel.conversation.turns[:] = turns
+        return self.in_order(lambda: history.give_history(self, mark=" …"))
 
     def close(self) -> None:
         """Hang up. Safe to call twice."""
@@ -321,10 +326,7 @@ class Lifecycle:
             if not self._is_greeted():
                 await self.channel.owed(self._greeted(), "not even a greeting.")
             if self.opened.done():
-                try:
-                    await history.give_history(self.channel, self.provider, self.router.unanswered)
-                except ServerError as refused:
-                    self.warn(f"The talk goes on without all of its history. {refused}")
+                await history.give_history(self, self.router.unanswered)
         except ConnectionFailed:
             return  # the break is dealt with where the transport is read
         except Exception as refused:

@@ -157,10 +157,8 @@ class Router:
 
     def begin(self, turn: TurnState, taking: Coroutine[Any, Any, None]) -> None:
         """Take a turn, when its place in the order of calls comes."""
-        loop = asyncio.get_running_loop()
         self._turns.append(turn)
-        turn.place = loop.create_future()
-        turn.task = loop.create_task(self._guard(turn, taking))
+        turn.task = asyncio.create_task(self._guard(turn, taking))
 
         def ended(_: asyncio.Task[None]) -> None:
             # A task cancelled before its first step runs nothing of its own, not even what would end the turn.

@@ -51,26 +51,27 @@ class Captions:
         """Send the turns of some items, or all turns, to one page, or to all."""
         after = None
         for turn in self._turns():
+            shown_id = turn.first_id or turn.item_id  # the pages learn of no other one
             if turn.type == "function_call_output" or turn.role == "system":
                 continue
-            if only is None or turn.item_id in only:
-                self._send_turn(turn, after, to)
-            after = turn.item_id
+            if only is None or shown_id in only:
+                self._send_turn(turn, shown_id, after, to)
+            after = shown_id
 
-    def _send_turn(self, turn: Turn, after: str | None, to: str | None) -> None:
+    def _send_turn(self, turn: Turn, shown_id: str, after: str | None, to: str | None) -> None:
         answer = self._audio.answers.get(turn.item_id)
-        words = self.tool_outputs.get(turn.item_id) or turn.words
+        words = self.tool_outputs.get(shown_id) or turn.words
         if turn.type == "message" and not words and turn.role == "assistant":
             return  # nothing said yet
         self._link.tell(
             "turn",
             to=to,
-            item=turn.item_id,
+            item=shown_id,
             after=after,
             role="tool" if turn.type == "function_call" else turn.role,
             text=mask_secrets(words),
             spoken=turn.spoken,
-            open=turn.item_id not in self._ended,
+            open=shown_id not in self._ended,
             audio_ms=round(turn.audio_ms) if turn.role == "assistant" else None,
             played_ms=turn.truncated_ms if answer is None else answer.played_ms,
         )

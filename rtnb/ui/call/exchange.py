@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,8 +12,7 @@ from rtnb import money as costs
 from rtnb.audio import pcm as arithmetic
 from rtnb.errors import BudgetExceeded, mask_secrets
 from rtnb.opening import connect
-from rtnb.protocol import client_events
-from rtnb.protocol.items import Response, Turn, Turns
+from rtnb.protocol.items import Response, Turns
 from rtnb.protocol.updates import (
     AudioDelta,
     AudioDone,
@@ -30,10 +29,8 @@ from rtnb.protocol.updates import (
     TextDelta,
     Truncated,
 )
-from rtnb.session.exchanges import BENIGN_CODES
-from rtnb.session.history import words_heard
+from rtnb.session.exchanges import BENIGN_CODES, message
 from rtnb.session.session import Session
-from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Overspent, ToolRan
 from rtnb.ui.call.answer_audio import AnswerAudio
 from rtnb.ui.call.captions import Captions
@@ -69,12 +66,6 @@ class Exchange:
         self.audio = AnswerAudio(self._send_audio)
         self.captions = Captions(link, self.audio, lambda: self.turns)
         self._settings, self._link, self._end = settings, link, end
-        detection = settings["turn_detection"]
-        # As the API's object; None for push to talk.
-        self._detection: Mapping[str, Any] | None = {"type": detection} if isinstance(detection, str) else detection
-        self._tools: Toolbox = settings["tools"]
-        self._seeds: set[str] = set()  # items of a new session that repeat what was said in the one before
-        self._seeds_to_come = 0
         self.respond_next = False
         self._taken_over = asyncio.Event()  # set when a page takes the call over
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
@@ -87,7 +78,7 @@ class Exchange:
     @property
     def turns(self) -> Turns:
         """Everything said so far, once, also before a reconnect."""
-        return Turns(turn for one in self.sessions for turn in one.turns if turn.item_id not in self._seeds)
+        return Turns(self.session.turns if self.session else ())
 
     @property
     def cost(self) -> costs.Cost:
@@ -102,20 +93,17 @@ class Exchange:
     # --- a new session, with the history of the one before
 
     def connect(self, wanted: Callable[[], bool], lock: AbstractContextManager[object]) -> Session | None:
-        """Begin the next session and add the words said so far to it; return None where it is not wanted any more."""
-        said = history(self.turns)
+        """Begin the next session, which takes up the talk so far; return None where it is not wanted any more."""
         session = connect(**self._settings)
+        session.lifecycle.take_up(self.turns)
         with lock:
             if not wanted():
                 session.close()
                 return None
             self.sessions.append(session)
-            self._seeds_to_come = len(said)
             self.audio.answers.clear()
         session.lifecycle.gate = self._until_a_page_listens
         session.subscribe(functools.partial(self._update, session))
-        if said:
-            session.seed(said)
         return session
 
     # --- what the user does, while the call is open
@@ -143,10 +131,10 @@ class Exchange:
 
     def end_recording(self) -> None:
         """End the turn after a recording sent in one go, or send the silence from which the server detects the end."""
-        if self._detection is None:
+        if (detection := self.sessions[-1].lifecycle.turn_detection()) is None:
             return self.commit()
-        silence_ms = _TRAILING_SILENCE_MS.get(str(self._detection.get("type")), 1000)
-        silence_ms = max(silence_ms, int(self._detection.get("silence_duration_ms") or 0) + 200)
+        silence_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
+        silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
         self.sessions[-1].append(arithmetic.silence(silence_ms / 1000))
 
     def say(self, text: str) -> None:
@@ -155,7 +143,7 @@ class Exchange:
         if text := text.strip():
             if session.conversation.active_response() is not None:
                 session.cancel()
-            session.create(client_events.message("user", [{"type": "input_text", "text": text}]))
+            session.create(message("user", text))
             self._respond()
 
     def truncate(self, played: Mapping[str, int], *, stop: bool) -> None:
@@ -221,8 +209,7 @@ class Exchange:
             case AudioDone(item_id=item_id):
                 self.audio.end(item_id)
             case SpeechStarted():
-                interrupts = (self._detection or {}).get("interrupt_response") is not False
-                if interrupts:
+                if interrupts := (session.lifecycle.turn_detection() or {}).get("interrupt_response") is not False:
                     self.audio.hold_back()
                 self._link.tell("speech", on=True, silence=interrupts)
             case SpeechStopped():
@@ -238,9 +225,6 @@ class Exchange:
                 self.captions.change(item_id, ended=True)
                 self._link.tell("notice", code="not_transcribed")
             case ItemAdded(turn=turn):
-                if self._seeds_to_come and turn.type == "message" and turn.response_id is None:
-                    self._seeds_to_come -= 1
-                    self._seeds.add(turn.item_id)
                 self.captions.change(turn.item_id)
             case ItemDone(turn=turn):
                 # The user's words come when they are transcribed; everything else is complete.
@@ -279,7 +263,7 @@ class Exchange:
         )
         self.tell_cost()
         # After functions the session asks for the answer itself.
-        if response.status != "completed" or not any(item.get("name") in self._tools for item in response.calls):
+        if response.status != "completed" or not any(item.get("name") in session.tools for item in response.calls):
             self.respond_if_asked()
         self._out_of_budget(session)
 
@@ -311,10 +295,3 @@ class Exchange:
         """Send the pages what the call has cost so far."""
         cost = self.cost
         self._link.tell("money", text=costs.money(cost.usd), usd=cost.usd, source=self.source)
-
-
-def history(turns: Sequence[Turn]) -> list[tuple[str, str]]:
-    """Return the words said so far, for a new session; of an answer that was cut, about as much as was played."""
-    roles = ("user", "assistant", "system")
-    said = [(turn.role, words_heard(turn, " …")) for turn in turns if turn.type == "message" and turn.role in roles]
-    return [(role, words.strip()) for role, words in said if words.strip(" …")]
