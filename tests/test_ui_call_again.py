@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 from dialogue import Talk, serve, until
-from test_ui_call import PCM, Page
+from test_ui_call import PCM, Page, hear_sound
+
+from rtnb.audio import Clip
+from rtnb.opening import connect
 
 
 def weather(city: str) -> str:
@@ -116,3 +119,28 @@ def test_after_a_connection_that_never_came_about_nothing_is_lost():
         until(lambda: [entry.type for entry in page.call.session.log].count("conversation.item.added") == 2)
         assert [turn.words for turn in page.call.turns] == ["I am Ada.", "Hello Ada."]
         page.call.hang_up().wait(10)
+
+
+@pytest.mark.parametrize(
+    "detection", ["server_vad", "semantic_vad", {"type": "server_vad", "silence_duration_ms": 900}]
+)
+def test_behind_a_recording_a_call_sends_the_silence_that_a_question_does(detection):
+    heard: list[bytes] = []
+
+    def script(talk: Talk) -> None:
+        talk.open()
+        least = {"server_vad": 700, "semantic_vad": 4000}.get(str(detection), 1100)
+        heard.append(hear_sound(talk, len(PCM) + least * 48))
+        talk.end()
+
+    with serve(script) as url:
+        page = Page(url, turn_detection=detection)
+        page.start()
+        page.say("audio", PCM)
+        page.say("recorded")
+        page.hear("state", state="closed")
+        chat = connect(url=url, turn_detection=detection)
+        chat.ask(Clip.from_pcm(PCM, rate_hz=24_000, name="it"))
+        until(lambda: len(heard) == 2)
+        chat.close().wait(10)
+    assert heard[0] == heard[1]

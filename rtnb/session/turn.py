@@ -26,7 +26,8 @@ from rtnb.session.reply import Approval, TurnState
 from rtnb.session.updates import Overspent
 from rtnb.transport.channel import NO_ANSWER
 
-# A server that detects turns must get the end: its own silence_duration_ms and then some (docs, guide realtime-vad).
+# `server_vad` waits 500 ms where nothing else is set, and 200 ms more leave room for its frames of 32 ms (recorded);
+# `semantic_vad` waits 4 s at most at its default eagerness (docs, guide realtime-vad).
 _TRAILING_SILENCE_MS = {"server_vad": 700, "semantic_vad": 4000}
 # How long to wait for the server to detect speech in a recording before ending the turn by hand.
 _SPEECH_WAIT_SECONDS = 4.0
@@ -182,12 +183,20 @@ async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> b
     return False
 
 
+def trailing_silence(detection: Mapping[str, Any]) -> bytes:
+    """Return the silence behind a recording in which a server finds its end.
+
+    Args:
+        detection: The turn detection in force, as the API's object.
+    """
+    least_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
+    return pcm.silence(max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200) / 1000)
+
+
 async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
-    least_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
-    silence_ms = max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200)
     context.router.claim(turn)
-    context.channel.append(pcm.silence(silence_ms / 1000))
+    context.channel.append(trailing_silence(detection))
     context.queue.sent(turn)
     await context.channel.drained()
     turn.asked_at = context.channel.seconds

@@ -31,13 +31,12 @@ from rtnb.protocol.updates import (
 )
 from rtnb.session.exchanges import BENIGN_CODES, message
 from rtnb.session.session import Session
+from rtnb.session.turn import trailing_silence
 from rtnb.session.updates import Closed, Overspent, ToolRan
 from rtnb.ui.call.answer_audio import AnswerAudio
 from rtnb.ui.call.captions import Captions
 from rtnb.ui.shared.kernel_link import KernelLink
 
-# After a recording given to a server that detects the end of a turn: its silence_duration_ms and then some.
-_TRAILING_SILENCE_MS = {"server_vad": 900, "semantic_vad": 4000}
 # The server refuses to commit less (OpenAI docs: at least 100 ms of audio).
 _LEAST_COMMIT_SECONDS = 0.1
 
@@ -133,9 +132,7 @@ class Exchange:
         """End the turn after a recording sent in one go, or send the silence from which the server detects the end."""
         if (detection := self.sessions[-1].lifecycle.turn_detection()) is None:
             return self.commit()
-        silence_ms = _TRAILING_SILENCE_MS.get(str(detection.get("type")), 1000)
-        silence_ms = max(silence_ms, int(detection.get("silence_duration_ms") or 0) + 200)
-        self.sessions[-1].append(arithmetic.silence(silence_ms / 1000))
+        self.sessions[-1].append(trailing_silence(detection))
 
     def say(self, text: str) -> None:
         """Add typed words to the conversation and ask for an answer."""
