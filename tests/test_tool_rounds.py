@@ -8,6 +8,7 @@ from dialogue import serve, until, usage
 
 from rtnb.opening import connect
 from rtnb.session.following import TOOL_ROUNDS
+from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.tools import Tool
 from rtnb.session.updates import ToolRan
 from rtnb.texts.language import language
@@ -404,6 +405,27 @@ def test_a_budget_refuses_the_answer_to_a_function_that_nobody_asked_for():
         assert "response.create" not in [entry.type for entry in chat.log]
         chat.send({"type": "x"}).wait(10)
         chat.close().wait(10)
+    assert ran == [3]
+
+
+def test_a_response_that_ends_while_its_session_is_being_made_has_its_function_run(monkeypatch):
+    book, ran = booking()
+    ended, post_init = threading.Event(), Lifecycle.__post_init__
+
+    def script(talk):
+        talk.open()
+        begin_by_itself(talk, call())
+        ended.set()
+        take_outputs(talk, 1)
+        talk.answer("Done.", id="resp_2", item_id="item_3")
+
+    def slow(*args):
+        post_init(*args)
+        ended.wait(0.5)  # as long as a busy machine may let the thread wait that makes the session
+
+    monkeypatch.setattr(Lifecycle, "__post_init__", slow)
+    with serve(script) as url, connect(url=url, tools=[book], turn_detection="server_vad") as chat:
+        until(lambda: chat.turns and chat.turns[-1].words == "Done.")
     assert ran == [3]
 
 

@@ -115,9 +115,9 @@ class Lifecycle:
         self.queue = CallQueue(self.channel.append, self.channel.log)
         self.router = Router(self.channel, self.queue, unasked)
         self._loop, self._process_id = io_thread.io_loop(), os.getpid()
-        self._loop.call_soon_threadsafe(self._start)
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to live, on the I/O thread."""
         self._life = self._loop.create_task(self._live())
 
     # --- from any thread
@@ -171,7 +171,7 @@ class Lifecycle:
     def take_up(self, turns: Sequence[Turn]) -> Handle[None]:
         """Take up the talk of a session that is over, before anything else is called: it goes on here, in its turns."""
         self.channel.conversation.turns[:] = turns
-        return self.in_order(lambda: history.give_history(self, mark=" …"))
+        return self.in_order(lambda: history.give_history(self, mark=" …"), self)
 
     def close(self) -> None:
         """Hang up. Safe to call twice."""

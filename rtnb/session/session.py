@@ -88,6 +88,8 @@ class Session(Requests):
         self.conversation = self.lifecycle.channel.conversation
         self._opened: Handle[None] = Handle(self.lifecycle.opened)
         self._ended: Handle[None] = Handle(self.lifecycle.ended)
+        # Last: a response that nobody asked for may end before this returns.
+        self.lifecycle.call_soon(self.lifecycle.start)
 
     # --- handle
 
