@@ -131,14 +131,14 @@ def test_behind_a_recording_a_call_sends_the_silence_that_a_question_does(detect
         talk.open()
         least = {"server_vad": 700, "semantic_vad": 4000}.get(str(detection), 1100)
         heard.append(hear_sound(talk, len(PCM) + least * 48))
-        talk.end()
 
     with serve(script) as url:
         page = Page(url, turn_detection=detection)
         page.start()
         page.say("audio", PCM)
         page.say("recorded")
-        page.hear("state", state="closed")
+        until(lambda: heard)
+        page.call.hang_up().wait(10)
         chat = connect(url=url, turn_detection=detection)
         chat.ask(Clip.from_pcm(PCM, rate_hz=24_000, name="it"))
         until(lambda: len(heard) == 2)

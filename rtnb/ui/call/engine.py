@@ -56,6 +56,7 @@ class Engine:
         self.exchange = Exchange(settings, self.link, self.end)
         self._reason = ""
         self._lock = threading.RLock()
+        self._connecting: threading.Thread | None = None
         self._early: list[bytes] = []  # the user's audio until the session is open
         self._opened_at: float | None = None
         self._seconds = 0.0  # of the sessions before this one
@@ -153,8 +154,9 @@ class Engine:
                 return
             self._early.clear()
             self._set_state("connecting")
-        # Starting the practice server takes a moment, and this thread has audio to take.
-        threading.Thread(target=self._connect, name="rtnb-call", daemon=True).start()
+            # Starting the practice server takes a moment, and this thread has audio to take.
+            self._connecting = threading.Thread(target=self._connect, name="rtnb-call", daemon=True)
+            self._connecting.start()
 
     def _page_left(self, played: Mapping[str, int]) -> None:
         """Hold the call for a page that was closed or reloaded: nothing is answered until one takes it over again."""
@@ -175,19 +177,22 @@ class Engine:
     # --- states and ends
 
     def _connect(self) -> None:
-        session = None
+        def wanted() -> bool:  # no longer where the user has hung up, even if another try has begun since
+            return self.state == "connecting" and self._connecting is threading.current_thread()
+
         try:
-            session = self.exchange.connect(lambda: self.state == "connecting", self._lock)
+            session = self.exchange.connect(wanted, self._lock)
             if session is None:
                 return
             self._soon(self._heartbeat)
             session.wait()
         except BaseException as error:
-            if session is self.exchange.session or session is None:
-                self.end(str(error) or type(error).__name__, "failed")
+            with self._lock:
+                if wanted():
+                    self.end(str(error) or type(error).__name__, "failed")
             return
         with self._lock:
-            if session is self.exchange.session and self.state == "connecting":
+            if wanted():
                 self._opened_at = time.monotonic()
                 self._set_state("open")
                 self.exchange.append(*self._early)

@@ -115,13 +115,12 @@ class Exchange:
 
     def commit(self) -> None:
         """End the turn of push to talk and ask for an answer."""
-        size, self._uncommitted_bytes = self._uncommitted_bytes, 0
-        if size < arithmetic.byte_count(_LEAST_COMMIT_SECONDS):
-            self.sessions[-1].clear()
+        if self._uncommitted_bytes < arithmetic.byte_count(_LEAST_COMMIT_SECONDS):
             self._link.tell("notice", code="too_short")
-        else:
-            self.sessions[-1].commit()
-            self._respond()
+            return self.clear()
+        self._uncommitted_bytes = 0
+        self.sessions[-1].commit()
+        self._respond()
 
     def clear(self) -> None:
         """Throw away the audio that was not committed."""
@@ -266,10 +265,9 @@ class Exchange:
 
     def _out_of_budget(self, session: Session) -> bool:
         """End the call where its budget is used up, by itself or with others, and return whether it was."""
-        if not session.lifecycle.meter.exhausted:
-            return False
-        self._end_at_budget(session)
-        return True
+        if exhausted := session.lifecycle.meter.exhausted:
+            self._end_at_budget(session)
+        return exhausted
 
     def _end_at_budget(self, session: Session) -> None:
         limit = costs.money(session.budget.limit_usd if session.budget is not None else None)
