@@ -169,13 +169,14 @@ class RtnbError(Exception):
 
     Attributes:
         reply: The `Reply`, transcription or translation that it ended, with everything that came before: its `.text`,
-            `.audio` and `.segments`. None where none was under way.
+            `.audio` and `.segments`; of a map its results. None where none was under way.
     """
 
     reply: Any = None
 
     def __init__(self, message: str, **data: Any) -> None:
-        super().__init__(mask_secrets(message))
+        # A file's name that is no UTF-8 has half surrogate pairs, which nothing can print.
+        super().__init__(mask_secrets(message).encode(errors="backslashreplace").decode())
         vars(self).update(_masked(data))
 
 

@@ -1,6 +1,8 @@
 """Files that are there whole, or not at all."""
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -72,4 +74,32 @@ def test_where_nothing_can_be_put_beside_a_file_it_is_written_in_place(tmp_path,
     monkeypatch.setattr(type(path), "replace", lambda *_: (_ for _ in ()).throw(OSError(16, "Device or resource busy")))
     save_file(path, b"new")
     assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("path", ["a\0b", "~nobody-of-this-name/a.txt", "x" * 300, None, 5, b"bytes"])
+def test_what_is_no_path_is_refused_in_words(path):
+    with pytest.raises(InputError, match=r"^The file .* cannot be written: .*\. Choose another place\.$"):
+        save_file(path, b"new")
+
+
+def test_half_a_surrogate_pair_in_a_text_or_a_name_does_no_harm(tmp_path):
+    assert save_file(tmp_path / "words.txt", "half \ud83d a pair").read_bytes() == b"half \\ud83d a pair"
+    with pytest.raises(InputError) as refused:
+        save_file(tmp_path / ("x" * 300 + "\udce9"), b"new")
+    str(refused.value).encode()
+
+
+def test_many_threads_may_save_to_one_path(tmp_path):
+    path, together = tmp_path / "words.txt", threading.Barrier(16)
+
+    def save(number):
+        together.wait(20)
+        for _ in range(20):
+            save_file(path, str(number) * 10_000)
+            assert len(set(path.read_text())) == 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(save, "0123456789abcdef"))
+    assert path.stat().st_size == 10_000
     assert list(tmp_path.iterdir()) == [path]

@@ -1,16 +1,16 @@
 """`rtnb.map`: the same question to many recordings, a few at a time, under one budget, and never paid for twice.
 
 Each answer is appended to a file of JSON Lines the moment it is there, under a name made of the recording's content,
-the question, the model and who answers. A run that was stopped, by a crash, a budget or a full disk, is taken up where
-it ended by running the same cell again.
+the question, the model and who answers. A run that was stopped, by a crash, by hand, by a budget or by a full disk, is
+taken up where it ended by running the same cell again. One map at a time writes to a file.
 """
 
 import asyncio
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,14 +18,16 @@ from rtnb import html, models
 from rtnb.audio import Clip, open_stream
 from rtnb.audio.source import is_file, open_source
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
-from rtnb.jobs.rows import Row, append_row, read_rows
+from rtnb.jobs.rows import Row, RowsFile
 from rtnb.money import Budget, estimate, money
 from rtnb.money.meter import Meter
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.session import Session
+from rtnb.texts.language import say
+from rtnb.texts.shortening import printable
 from rtnb.transport import io_thread
-from rtnb.transport.handle import Handle, settle
+from rtnb.transport.handle import Interruptible, settle
 
 __all__ = ["Results", "Row", "map"]
 
@@ -33,6 +35,7 @@ __all__ = ["Results", "Row", "map"]
 _FATAL = (KeyRefused, KeyMissing, BudgetExceeded)
 _DEAD_AFTER = 3  # connections in a row that fail before anything succeeded: the network is gone, not the recording
 _ANSWER_SECONDS = 20.0  # the longest answer that is reckoned with, for the budget's reserve
+_TURN_SECONDS = 0.1  # how often a map that waits for another one's file tries to take it
 # The options that make it another question.
 _MATTERS = ("instructions", "modalities", "voice", "session", "speed")
 
@@ -44,6 +47,9 @@ class _Job:
     key: str = ""
     seconds: float | None = None
     problem: RtnbError | None = None
+
+    def __post_init__(self) -> None:
+        self.name = printable(self.name)
 
     def identify(self, asked: Any) -> None:
         """Find out what the recording is: its digest by content, and its duration."""
@@ -102,21 +108,23 @@ class _Allowance:
             self._dearer *= max(1.0, usd / reckoned)
 
 
-class Results(Handle["Results"]):
+class Results(Interruptible["Results"]):
     """Answers to many recordings, as they come; it has started already.
 
-    `await` it or `.wait()` for all of them, or look at it in between.
+    `await` it or `.wait()` for all of them, or look at it in between. An interrupted cell and a cancelled task cancel
+    it. The error that ends it, and the interrupt, have it as `reply`.
 
     Attributes:
         path: The file of JSON Lines. None where none is written.
         skipped: Number of answers that were in the file already.
+        stopped: Sentence on how the budget ended it. None where it did not.
     """
 
     def __init__(
         self,
         jobs: list[_Job],
         prompt: str,
-        path: Path | None,
+        file: RowsFile | None,
         connection: dict[str, Any],
         *,
         source: str,
@@ -126,7 +134,8 @@ class Results(Handle["Results"]):
         from tqdm.auto import tqdm
 
         super().__init__()
-        self.path = path
+        self._file, self.path = file, file.path if file is not None else None
+        self.stopped: str | None = None
         self.skipped = self._dead = 0
         self._jobs, self._prompt, self._connection = jobs, prompt, connection
         self._source, self._concurrency = source, concurrency
@@ -142,7 +151,21 @@ class Results(Handle["Results"]):
     @property
     def rows(self) -> list[Row]:
         """Answers so far, in the order of the recordings."""
-        return [self._rows[job.key] for job in self._jobs if job.key in self._rows]
+        return [self._row(job) for job in self._jobs if job.key in self._rows]
+
+    @property
+    def unfinished(self) -> list[Row]:
+        """Recordings without an answer, of status `"unfinished"`; the next run asks about them."""
+        return [self._row(job) for job in self._jobs if job.key not in self._rows]
+
+    def _row(self, job: _Job) -> Row:
+        # Files of the same bytes are one question, and each has its own name.
+        row = self._rows.get(job.key) or Row(status="unfinished", **self._about(job))
+        return replace(row, name=job.name)
+
+    def _about(self, job: _Job) -> dict[str, Any]:
+        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds}
+        return about | {"source": self._source, "prompt": self._prompt, "model": self._connection["model"]}
 
     @property
     def failed(self) -> list[Row]:
@@ -155,7 +178,7 @@ class Results(Handle["Results"]):
         return sum({row.key: row.usd or 0.0 for row in self.rows}.values())
 
     def table(self) -> Any:
-        """Return the answers as a pandas `DataFrame`, a row for each recording.
+        """Return the answers as a pandas `DataFrame`, a row for each recording, the unfinished ones too.
 
         Raises:
             InputError: If pandas is not installed.
@@ -164,13 +187,38 @@ class Results(Handle["Results"]):
             import pandas
         except ImportError as error:
             raise InputError("Your Python has no pandas. Install it (pip install pandas), or use .rows.") from error
-        return pandas.DataFrame([asdict(row) for row in self.rows], columns=[*Row.__dataclass_fields__])
+        return pandas.DataFrame([asdict(self._row(job)) for job in self._jobs], columns=[*Row.__dataclass_fields__])
 
     def cancel(self) -> None:
-        """Stop; what was answered stays, and running the same cell again goes on from here."""
+        """Stop; what was answered stays, and running the same cell again goes on from here.
+
+        No further recording is asked about. The answers under way are paid for: they are waited for and kept. A second
+        call gives them up.
+        """
+        if self._cancelled:
+            for session in list(self._running):
+                session.close()
         self._cancelled = True
-        for session in list(self._running):
-            session.close()
+
+    def interrupted(self, by: BaseException) -> None:
+        """Begin nothing more, and let what interrupted it have the answers."""
+        self._cancelled = True
+        vars(by)["reply"] = self
+        by.add_note(say(_KEPT))
+
+    def wait(self, timeout: float | None = None) -> "Results":
+        """Block until it is over; see `Handle.wait`."""
+        super().wait(timeout)
+        return self._told()
+
+    def __await__(self) -> Generator[Any, None, "Results"]:
+        yield from super().__await__()
+        return self._told()
+
+    def _told(self) -> "Results":
+        if self.stopped:
+            print(self.stopped)
+        return self
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -184,12 +232,14 @@ class Results(Handle["Results"]):
     def __repr__(self) -> str:
         state = "" if self.done else ", still going"
         failed = f", {len(self.failed)} failed" if self.failed else ""
-        where = f", {self.path}" if self.path else ""
+        where = f", {printable(self.path)}" if self.path else ""
         count = f"{len(self)} of {len(self._jobs)}{failed}"
-        return f"Results({count}, {money(self.usd)}, {self._source}{where}{state})"
+        why = f": {self.stopped}" if self.stopped else ""
+        return f"Results({count}, {money(self.usd)}, {self._source}{where}{state}){why}"
 
     def _repr_html_(self) -> str:
-        rows = [[row.name, row.text or row.error or "", row.status, money(row.usd)] for row in self.rows]
+        shown = [*self.rows, *(self.unfinished if self.done else [])]
+        rows = [[row.name, row.text or row.error or "", row.status, money(row.usd)] for row in shown]
         return html.table(["recording", "answer", "status", "US dollars"], rows, caption=repr(self))
 
     # --- on the I/O thread
@@ -197,24 +247,35 @@ class Results(Handle["Results"]):
     async def _run(self) -> None:
         error: BaseException | None = None
         try:
+            while self._file is not None and not self._cancelled:
+                if await asyncio.to_thread(self._file.take):
+                    break
+                await asyncio.sleep(_TURN_SECONDS)
             await self._identify()
             await self._ask_all()
         except BaseException as raised:
             error = raised
+        if self._file is not None:
+            await asyncio.to_thread(self._file.release)
         self._bar.close()
-        if not isinstance(error, Exception):
-            cancelled = InputError("You cancelled this. What was answered is kept; run the same line again to go on.")
-            error = cancelled if self._cancelled else None
-        settle(self._future, self, error)
+        if isinstance(error, BudgetExceeded):
+            spent = {"limit": money(error.limit_usd), "spent": money(error.spent_usd)}
+            self.stopped = say(_OVER, **spent, left=len(self.unfinished), all=len(self._jobs))
+        elif not isinstance(error, Exception) and self.unfinished:
+            error = InputError("You cancelled this. What was answered is kept; run the same line again to go on.")
+        if isinstance(error, RtnbError):
+            error.reply = self
+        settle(self._future, self, error if isinstance(error, Exception) and not self.stopped else None)
 
     async def _identify(self) -> None:
         """Find out for each recording which question it is, and which of them the file has answered."""
-        loop = asyncio.get_running_loop()
-        known = await loop.run_in_executor(None, read_rows, self.path) if self.path else {}
+        known = await asyncio.to_thread(self._file.read) if self._file is not None and not self._cancelled else {}
         how = {name: value for name in _MATTERS if (value := self._connection[name]) is not None}
         for job in self._jobs:
+            if self._cancelled:
+                return
             asked = (self._prompt, self._connection["model"], self._source, how)
-            await loop.run_in_executor(None, job.identify, asked)
+            await asyncio.to_thread(job.identify, asked)
             if (row := known.get(job.key)) and row.over and job.key not in self._rows:
                 self._rows[job.key] = row
                 self.skipped += 1
@@ -230,6 +291,8 @@ class Results(Handle["Results"]):
                     under_way = await self._some(under_way)
                 if self._cancelled:
                     break
+                if self._file is not None:
+                    await asyncio.to_thread(self._file.prove, len(under_way) + 1)
                 self._allowance.begin(job)
                 under_way.add(asyncio.ensure_future(self._one(job)))
             while under_way:
@@ -250,21 +313,23 @@ class Results(Handle["Results"]):
     async def _one(self, job: _Job) -> None:
         row: Row | None = None
         try:
-            row = await self._answer(job)
+            row, audio = await self._answer(job)
         finally:
             self._allowance.end(job, row.usd if row else None)
         if row is None:
             return
         self._rows[job.key] = row
-        if self.path is not None:
-            await asyncio.get_running_loop().run_in_executor(None, append_row, self.path, row)
+        if self._file is not None:
+            await asyncio.to_thread(self._file.append, row)
+            # The words, which were asked for, are safe by now, whatever becomes of the audio.
+            if audio is not None and row.sound:
+                await asyncio.to_thread(audio.save, row.sound)
         self._bar.update(sum(other.key == job.key for other in self._jobs))
 
-    async def _answer(self, job: _Job) -> Row | None:
-        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds}
-        about |= {"source": self._source, "prompt": self._prompt, "model": self._connection["model"]}
+    async def _answer(self, job: _Job) -> tuple[Row | None, Clip | None]:
+        about = self._about(job)
         if job.problem is not None:
-            return Row(status="failed", error=str(job.problem), **about)
+            return Row(status="failed", error=str(job.problem), **about), None
         session = connect(**self._connection)
         self._running.add(session)
         try:
@@ -277,22 +342,28 @@ class Results(Handle["Results"]):
                 error = failed
                 broken = isinstance(failed, ConnectionFailed)
                 if broken and self._cancelled:
-                    return None
+                    return None, None
                 self._dead += broken
                 dead = self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values())
                 if (broken and dead) or (isinstance(failed, _FATAL) and not reply.usage):
                     raise
-            if reply.audio is not None and self.path is not None:
-                folder = self.path.with_name(self.path.stem + "_sounds")
-                target = folder / f"{Path(job.name).stem}-{job.key[:8]}.ogg"
-                about["sound"] = str(await asyncio.to_thread(reply.audio.save, target))
+            if (audio := reply.audio) is not None and self._file is not None:
+                about["sound"] = self._file.sound_of(job.name, job.key)
             # A budget that ended after the answer was there does not undo the answer.
             status = reply.status if error is None or isinstance(error, BudgetExceeded) else "failed"
             about |= {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
-            return Row(status=status, error=str(error) if error is not None else None, **about)
+            return Row(status=status, error=str(error) if error is not None else None, **about), audio
         finally:
             self._running.discard(session)
             session.close()
+
+
+_OVER = (
+    "Your budget of {limit} ended this map: {spent} is spent, and {left} of {all} recordings remain unasked. Raise "
+    "budget= and run the same line again."
+)
+_KEPT = "What was answered is kept. Run the same line again to go on; so far it is sys.last_value.reply."
+_BUSY = "Another map of this kernel still writes to {path}. This one goes on when that is over."
 
 
 def _jobs(clips: Any) -> list[_Job]:
@@ -337,15 +408,18 @@ def map(
         concurrency: How many at a time, 1–32.
         budget: US dollars that all of it may cost, or a budget shared with others. Nothing is begun that what is left
             does not cover. None: no limit.
-        out: The file of JSON Lines that answers are appended to; what it holds is not asked again. None: none is kept.
+        out: The file of JSON Lines that answers are appended to; what it holds is not asked again. One map at a time
+            has it: another of this kernel waits, another program's is refused. None: none is kept.
         show: Whether to show a progress bar.
         **connection: As described.
 
     Returns:
-        `Results` that have started: `await` them or `.wait()`; `.table()` returns them for pandas.
+        `Results` that have started: `await` them or `.wait()`; `.table()` returns them for pandas. Where the budget
+        ends them they are returned with rows `unfinished`; any other error that ends them has them as `reply`.
 
     Raises:
-        InputError: If there is nothing to ask, or an argument is not what it takes.
+        InputError: If there is nothing to ask, an argument is not what it takes, answers cannot be kept in `out`, or
+            another program's map writes there.
         KeyMissing: If a key is needed and none is found.
     """
     if not prompt or not prompt.strip():
@@ -359,5 +433,12 @@ def map(
     if where.provider.built_in and not connection["url"]:
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)
-    path = None if out is None else Path(out).expanduser()
-    return Results(jobs, prompt, path, how, source=where.source, concurrency=concurrency, show=show)
+    file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
+    try:
+        if file is not None and not file.take():
+            print(say(_BUSY, path=printable(file.path)))
+        return Results(jobs, prompt, file, how, source=where.source, concurrency=concurrency, show=show)
+    except BaseException:  # the stop button can be pressed here too
+        if file is not None:
+            file.release()
+        raise

@@ -4,12 +4,37 @@ import contextlib
 import errno
 import secrets
 import stat
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
-from rtnb.errors import InputError
+from rtnb.errors import InputError, RtnbError
 
 # A single mounted file, or a file of ours in a folder that is not: nothing can be put beside it, but it can be written.
 _NOT_BESIDE = (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV)
+
+
+# Windows refuses to replace a file that is being replaced.
+_replacing = threading.Lock()
+
+
+@contextlib.contextmanager
+def to_be_written(path: str | Path) -> Iterator[Path]:
+    """Yield the place that a path means; whatever goes wrong with it inside is raised in words.
+
+    Raises:
+        InputError: If the place cannot be written to.
+    """
+    try:
+        yield Path(path).expanduser()
+    except RtnbError:
+        raise
+    # A path may hold a zero byte, name an unknown user's home, or be no path; before Python 3.13 a loop of links is a
+    # RuntimeError.
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        problem = getattr(error, "strerror", None) or error
+        sentence = f"The file {path} cannot be written: {problem}. Choose another place."
+        raise InputError(sentence, path=str(path)) from error
 
 
 def save_file(path: str | Path, content: str | bytes) -> Path:
@@ -21,9 +46,9 @@ def save_file(path: str | Path, content: str | bytes) -> Path:
     Raises:
         InputError: If the place cannot be written to.
     """
-    target = Path(path).expanduser()
-    data = content.encode() if isinstance(content, str) else content
-    try:
+    # Half a surrogate pair, which UTF-8 does not have, is written as its number.
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    with to_be_written(path) as target:
         target.parent.mkdir(parents=True, exist_ok=True)
         place = target.resolve()  # a link stays a link
         if place.exists() and not place.is_file():
@@ -31,19 +56,17 @@ def save_file(path: str | Path, content: str | bytes) -> Path:
             return target
         # Written beside and moved into place, so that a full disk never leaves half a file under its name.
         part = place.with_name(f".{secrets.token_hex(4)}.part")
-        try:
-            part.write_bytes(data)
-            if place.exists():
-                part.chmod(stat.S_IMODE(place.stat().st_mode))  # what was private stays so
-            part.replace(place)
-        except OSError as error:
-            if error.errno not in _NOT_BESIDE or not place.exists():
-                raise
-            place.write_bytes(data)
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:  # before Python 3.13 a loop of links is a RuntimeError
-        problem = getattr(error, "strerror", None) or error
-        raise InputError(f"The file {target} cannot be written: {problem}. Choose another place.") from error
+        with _replacing:
+            try:
+                part.write_bytes(data)
+                if place.exists():
+                    part.chmod(stat.S_IMODE(place.stat().st_mode))  # what was private stays so
+                part.replace(place)
+            except OSError as error:
+                if error.errno not in _NOT_BESIDE or not place.exists():
+                    raise
+                place.write_bytes(data)
+            finally:
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
     return target

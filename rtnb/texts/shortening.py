@@ -1,4 +1,4 @@
-"""Shorten texts for a `repr`, a table or an error."""
+"""Make texts fit for a `repr`, a table or an error."""
 
 
 def shortened(text: str, letters: int = 80) -> str:
@@ -9,3 +9,8 @@ def shortened(text: str, letters: int = 80) -> str:
 def in_one_line(text: str, letters: int) -> str:
     """Return a text in one line, shortened."""
     return shortened(" ".join(text.split()), letters)
+
+
+def printable(text: object) -> str:
+    """Return a text that any output takes: a file's name that is no UTF-8 has half surrogate pairs in Python."""
+    return str(text).encode(errors="backslashreplace").decode()

@@ -92,6 +92,46 @@ def settle(future: concurrent.futures.Future[T], result: Any = None, error: Base
         future.set_exception(error)
 
 
+class Interruptible(Handle[T]):
+    """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task."""
+
+    def interrupted(self, by: BaseException) -> None:
+        """Call it off.
+
+        Args:
+            by: What the waiting cell gets, `KeyboardInterrupt`, or a task of the user's own, `CancelledError`.
+        """
+        raise NotImplementedError
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Block until it is over, as `Handle.wait` does."""
+        try:
+            return super().wait(timeout)
+        except KeyboardInterrupt as pressed:
+            self.interrupted(pressed)
+            raise
+
+    def __await__(self) -> Generator[Any, None, T]:
+        ticking = asyncio.ensure_future(_tick())
+        try:
+            return (yield from super().__await__())
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            in_cell = task is not None and getattr(task.get_coro(), "__name__", "") == "run_cell_async"
+            # IPython shows it as of any other cell; in a task of the user's own it would end the whole loop.
+            by = KeyboardInterrupt() if in_cell else cancelled
+            self.interrupted(by)
+            raise by from None
+        finally:
+            ticking.cancel()
+
+
+async def _tick() -> None:
+    """Wake the loop: ipykernel heeds its stop button only then, and nothing else may wake it for long."""
+    while True:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+
+
 class Stream(Handle[T], Generic[T, P]):
     """Handle on something that comes in pieces: `for` and `async for` yield each of them, old ones first."""
 
