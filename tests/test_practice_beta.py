@@ -53,6 +53,19 @@ def test_the_session_is_flat_and_the_conversation_is_announced() -> None:
     assert conversation["type"] == "conversation.created"
 
 
+ODD: list[Any] = [[], {}, [1], [{}], {"type": []}, 5, True, "x"]
+
+
+@pytest.mark.parametrize("value", ODD)
+@pytest.mark.parametrize("name", ["model", "modalities", "voice", "input_audio_format", "turn_detection", "temperature"])
+def test_a_field_of_any_other_type_is_refused_in_words(name: str, value: Any) -> None:
+    harness = opened()
+    harness.send("session.update", session={name: value})
+    answer = harness.events[-1]
+    assert answer["type"] in ("error", "session.updated")
+    assert answer["type"] == "session.updated" or name in answer["error"]["param"]
+
+
 def test_a_turn_in_the_old_names() -> None:
     harness = opened()
     harness.send(

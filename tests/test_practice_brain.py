@@ -89,6 +89,13 @@ def test_it_summarises_a_recording_in_its_own_words() -> None:
     assert len(said.split()) < len(FOX.split())
 
 
+@pytest.mark.parametrize("signs", ["…", "!!!", "- - -", "“”", "🙂", "，。"])
+@pytest.mark.parametrize("asked", ["Summarize this", "Summarise this in five words", "总结一下"])
+def test_signs_without_words_are_nothing_to_summarise(signs: str, asked: str) -> None:
+    assert say(spoken(signs, asked))
+    assert say(typed(signs), answered("Yes?"), typed(asked))
+
+
 def test_a_summary_is_as_long_as_asked() -> None:
     one = say(spoken(FOX, "Summarize this in one sentence"))
     assert one == "In short: The quick brown fox lives near the river."

@@ -167,7 +167,7 @@ def nested(
     temperature = _temperature(fields.pop("temperature", temperature))
     modalities = _modalities(fields, "session", modalities)
     model = fields.pop("model", None)  # OpenAI's own examples of the time name it in session.update too
-    if model is not None and model not in BETA_MODELS:
+    if model is not None and str(model) not in BETA_MODELS:
         raise api_errors.invalid_value(model, BETA_MODELS, "session.model")
     return {"type": "realtime", **_moved(fields, _SESSION_FIELDS, "session")}, modalities, temperature
 

@@ -43,7 +43,7 @@ def classify(dialogue: Dialogue, request: str) -> list[str]:
 
 def summarise(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentences that say most, or as many keywords as words are asked for."""
-    if not (material := dialogue.material):
+    if not summary(material := dialogue.material):  # there may be signs without words
         return [dialogue.say("heard_nothing" if dialogue.turn.clips else "nothing_to_summarise")]
     limits = limits_of(dialogue)
     if limits.words is not None:
