@@ -1,6 +1,7 @@
 """One question on its own connection, shown as it happens; and sessions whose replies show themselves."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Unpack
 
@@ -22,22 +23,16 @@ _TRANSCRIPT_SECONDS = 15.0
 
 async def _close_after(reply: Reply) -> None:
     """Close the session of a reply that is over, when the server has said all that it owes."""
-    loop, news = asyncio.get_running_loop(), asyncio.Event()
-    end, last = reply.session.subscribe(lambda _: news.set()), loop.time() + _TRANSCRIPT_SECONDS
-    try:
-        while reply.session.state == "open":
-            news.clear()
-            left_seconds = last - loop.time()
-            await asyncio.wait_for(
-                news.wait(), left_seconds if reply.awaits_transcript else min(_LINGER_SECONDS, left_seconds)
-            )
-    except TimeoutError:
-        if reply.awaits_transcript:
-            missing = f"The transcript of your words did not come within {_TRANSCRIPT_SECONDS:g} s after the answer."
-            reply.warnings.append(missing)
-    finally:
-        end()
-        reply.session.close()
+    session = reply.session
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TRANSCRIPT_SECONDS):
+            await session.lifecycle.listeners.quiet(_LINGER_SECONDS)
+            while reply.awaits_transcript and session.state == "open":
+                await session.lifecycle.listeners.quiet(_LINGER_SECONDS)
+    if reply.awaits_transcript and session.state == "open":
+        missing = f"The transcript of your words did not come within {_TRANSCRIPT_SECONDS:g} s after the answer."
+        reply.warnings.append(missing)
+    session.close()
 
 
 @takes_options(ConnectionOptions)

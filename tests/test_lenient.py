@@ -196,6 +196,7 @@ def test_what_lasts_of_an_odd_session_can_be_shown_saved_and_replayed(tmp_path):
         {"type": "conversation.item.added", "item": {"id": 7, "content": ["typed", 5], "role": ["user"]}},
         {"type": "rate_limits.updated", "rate_limits": {"name": "tokens", "limit": "5", "remaining": []}},
         {"type": "mcp_list_tools.completed", "item_id": 5},
+        {**SOUND, "item_id": ["item_1"]},
         {"type": "conversation.item.done", "item": {"id": "m", "type": "mcp_list_tools", "tools": ["a", {"name": 5}]}},
         {**DONE, "response": {**DONE["response"], "output": [5, {**words("le."), "content": ["le."]}]}},
     )
@@ -548,3 +549,43 @@ def test_what_a_function_returns_and_json_has_not_reaches_the_model_as_it_can(re
     with serve(script) as url, connect(url=url, tools=[odd_one]) as chat:
         assert chat.ask("Hi").wait(20).text == "Done."
     assert sent == [output]
+
+
+# --- transcriptions and translations ----------------------------------------------------------------------------------
+
+
+def test_a_transcription_reads_odd_events_and_tells_of_them(clip):
+    def script(talk):
+        talk.say({"type": "session.created", "session": {"id": "s", "type": "transcription"}})
+        talk.expect("session.update")
+        talk.say({"type": "session.updated", "session": []})
+        talk.take_sound("item_1")
+        of_item = {"item_id": "item_1", "content_index": "0"}
+        say_raw = talk.socket.send
+        say_raw("{broken")
+        talk.say({"type": f"{OF_INPUT}.delta", **of_item, "delta": {"text": "What "}})
+        talk.say({"type": f"{OF_INPUT}.completed", **of_item, "transcript": ["What ", "I said."], "usage": "none"})
+
+    with serve(script) as url:
+        said = rtnb.transcribe(clip, url=url).wait(20)
+        assert (said.text, said.cost.usd) == ("What I said.", 0)
+        assert len(said.warnings) == len(set(said.warnings)) == 6
+        assert any("cannot be read" in warning for warning in said.warnings)
+
+
+def test_a_translation_reads_odd_events_and_tells_of_them(clip):
+    def script(talk):
+        talk.say({"type": "session.created", "session": None})
+        talk.expect("session.update")
+        talk.say({"type": "session.updated", "session": {"id": "s"}})
+        while talk.hear()["type"] != "session.close":
+            pass
+        talk.say({"type": "session.output_transcript.delta", "delta": {"text": "Hola"}, "elapsed_ms": "200"})
+        talk.say({"type": "session.output_audio.delta", "delta": base64.b64encode(wav(PCM)).decode()})
+        talk.socket.send('{"type": "session.output_transcript.delta", "delta": " a todos", "x": NaN}')
+        talk.say({"type": "session.closed"})
+
+    with serve(script) as url:
+        spoken = rtnb.translate(clip, to="es", url=url).wait(20)
+        assert (spoken.text, spoken.audio.array.tobytes()) == ("Hola a todos", PCM)
+        assert sorted(warning.split()[3] for warning in spoken.warnings) == ["an", "its", "what"]

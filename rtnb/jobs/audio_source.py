@@ -11,6 +11,7 @@ from rtnb.audio import pcm
 from rtnb.errors import ConnectionFailed, InputError
 from rtnb.money import Budget
 from rtnb.money.meter import Meter
+from rtnb.protocol.updates import Odd
 from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
@@ -84,12 +85,14 @@ class AudioJob(Stream[T, P]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        warnings: Plain sentences about what was odd but stopped nothing.
     """
 
     def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None) -> None:
         """Start the work; a subclass has set its own attributes before."""
         super().__init__()
         self.session = session
+        self.warnings: list[str] = []
         self._source = audio_source
         self._meter = Meter(budget)
         self._news = asyncio.Event()
@@ -141,7 +144,9 @@ class AudioJob(Stream[T, P]):
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def take(update: Any) -> None:
-            if not isinstance(update, Closed):
+            if isinstance(update, Odd):
+                self.warnings += [update.sentence] * (update.sentence not in self.warnings)
+            elif not isinstance(update, Closed):
                 self._take(update)
             elif not gone.done():
                 gone.set_result(None)

@@ -51,11 +51,9 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
-        warnings: Plain sentences about what was odd but stopped nothing.
     """
 
     def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None = None) -> None:
-        self.warnings: list[str] = []
         self._cuts: list[Cut] = []  # stretches in the order they were committed
         self._uncommitted: deque[tuple[int, asyncio.Future[Any]]] = deque()  # with the answers to their commits
         self._items: dict[str, int] = {}  # item id → number of its stretch

@@ -161,8 +161,9 @@ class Conversation:
         yield updates.InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
 
     def _transcript_completed(self, event: Event, at: float) -> Iterable[Update]:
-        turn, whole = self._side("user", _id(event)), event.get("transcript") or ""
-        before, turn.transcript = turn.transcript or "", whole
+        turn = self._side("user", _id(event))
+        before = turn.transcript or ""
+        turn.transcript = whole = event.get("transcript") or before
         turn.transcript_ended, final = True, not self._again(str(event.get("content_index")), turn.item_id)
         if event.get("usage") and final:
             self.transcribed.append((turn, event["usage"]))
@@ -303,7 +304,7 @@ class Conversation:
     def _text(self, event: Event, at: float) -> Iterable[Update]:
         turn, spoken, index = self._answering(event), "transcript" in event["type"], event.get("content_index") or 0
         final = event.get("transcript" if spoken else "text") if event["type"].endswith("done") else None
-        whole = turn.part(spoken, index) + (event.get("delta") or "") if final is None else final
+        whole = final or turn.part(spoken, index) + (event.get("delta") or "")
         return self._part(event, at, turn, spoken, index, whole)
 
     def _part_done(self, event: Event, at: float) -> Iterable[Update]:
@@ -316,8 +317,7 @@ class Conversation:
     def _part(self, event: Event, at: float, turn: Turn, spoken: bool, index: int, words: str) -> Iterable[Update]:
         piece, whole = turn.take_part(spoken, index, words)
         if piece:
-            ids = turn.response_id or "", turn.item_id
-            yield updates.TextDelta(event, at, *ids, piece, whole, spoken, turn.phase)
+            yield updates.TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken, turn.phase)
 
     def _rest(self, event: Event, at: float, turn: Turn) -> Iterable[Update]:
         """Report what of an answer only a final object brought, and no delta before."""

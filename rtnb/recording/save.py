@@ -93,7 +93,7 @@ def _write_audio(entries: list[Entry], tracks: Mapping[str, Spool]) -> list[list
     for index, entry in enumerate(entries):
         if entry.sound_bytes:
             name = "heard" if entry.direction == "sent" else "spoken"
-            items.setdefault((name, entry.silent.get("item_id") or ""), []).append(index)
+            items.setdefault((name, str(entry.silent.get("item_id"))), []).append(index)
     for (name, _), indices in items.items():
         for index in indices:
             places[index] = [name, tracks[name].write(entries[index].sound), tracks[name].size]

@@ -303,8 +303,12 @@ async def judge(turn: TurnState) -> None:
     """
     response = turn.responses[-1]
     details = response.status_details or {}
-    if response.status == "completed" and response.empty and not await _late(turn, response):
-        turn.warnings.append("The answer is empty: the server completed it without words, sound or a call. Ask again.")
+    if response.status == "completed" and response.empty:
+        if response.usage is None or response.usage.get("output_tokens"):  # some servers send all after the end
+            await turn.updates.quiet(_LATE_SECONDS)
+        if response.empty:
+            what = "The answer is empty: the server completed it without words, sound or a call. Ask again."
+            turn.warnings.append(what)
     if response.status == "failed":
         error = details.get("error") or {}
         code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
@@ -315,22 +319,6 @@ async def judge(turn: TurnState) -> None:
         turn.warnings.append(f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}.")
     elif response.status == "cancelled" and not turn.cancelled:
         turn.warnings.append(f"The answer was cancelled ({reason}).")
-
-
-async def _late(turn: TurnState, response: Response) -> bool:
-    """Wait for the rest of an answer that came after its end, on some servers. Return False if none came."""
-    if response.usage and not response.usage.get("output_tokens"):
-        return False
-    news = asyncio.Event()
-    end = turn.updates.subscribe(lambda _: news.set())
-    try:
-        while True:
-            news.clear()
-            await asyncio.wait_for(news.wait(), _LATE_SECONDS)
-    except TimeoutError:
-        return not response.empty
-    finally:
-        end()
 
 
 _ASK_AGAIN = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."

@@ -23,7 +23,7 @@ from rtnb.money import bill, cost, limits
 from rtnb.money.meter import Meter
 from rtnb.protocol import frames, server_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import InputTranscript, ResponseEnded
+from rtnb.protocol.updates import InputTranscript, Odd, ResponseEnded
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval, TurnState
@@ -387,8 +387,7 @@ class Lifecycle:
     def _unread(self, type_: str, response_id: str, why: str) -> None:
         """Take note of an event that cannot be read, and let nothing wait for ever for what it may have been."""
         sentence = mask_secrets(f"The server sent an event that cannot be read ({type_ or 'without a type'}; {why}).")
-        if sentence not in self.warnings:
-            self.warnings.append(sentence)
+        self._tell(Odd({"type": "rtnb.malformed"}, self.channel.seconds, response_id, "", sentence))
         unread = ServerError(f"{sentence} What came is kept; ask again.", code="unreadable_event")
         if self.state != "open" and type_.startswith(("session.", "transcription_session.")):
             self._refused = unread

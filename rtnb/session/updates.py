@@ -124,6 +124,18 @@ class Listeners:
 
         return unsubscribe
 
+    async def quiet(self, seconds: float) -> None:
+        """Wait until no update has come for so long."""
+        news = asyncio.Event()
+        end = self.subscribe(lambda _: news.set())
+        try:
+            while await asyncio.wait_for(news.wait(), seconds):
+                news.clear()
+        except TimeoutError:
+            return
+        finally:
+            end()
+
     @asynccontextmanager
     async def queued(self) -> AsyncIterator[asyncio.Queue[Any]]:
         """Queue the updates that steer a turn, on the I/O thread; words and audio, most of all, steer nothing."""
