@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import tempfile
@@ -230,11 +231,14 @@ def test_a_voice_in_any_one_channel_is_heard(channels, which):
     sound[:, 0 if which == "first" else -1] = tone(24_000)
     out = io.BytesIO()
     soundfile.write(out, sound, 24_000, format="WAVEX", subtype="PCM_16")
-    hears_the_tone(Clip.read(out.getvalue()), level=0.4 / channels)
+    with pytest.warns(RtnbWarning, match="few carry the audio") if channels > 2 else contextlib.nullcontext():
+        clip = Clip.read(out.getvalue())
+    hears_the_tone(clip, level=0.4 if channels > 2 else 0.2)  # one of two is 6 dB quieter, which does no harm
 
 
 def test_the_channels_of_compressed_surround_are_mixed_too():
-    clip = Clip.read(encoded("ipod", "aac", layout="5.1"))
+    with pytest.warns(RtnbWarning, match="has 6 channels of which few carry the audio"):
+        clip = Clip.read(encoded("ipod", "aac", layout="5.1"))
     assert clip.seconds > 1.4
     assert np.abs(clip.array).max() > 1_000
 

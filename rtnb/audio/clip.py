@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from rtnb.audio.check import Check, check
 from rtnb.audio.download import download
 from rtnb.audio.encode import encode, kind_of
 from rtnb.audio.given import Samples, flat
+from rtnb.audio.mix import mix_array
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
-from rtnb.audio.resample import check_rate, finite, resampled, to_int16
+from rtnb.audio.resample import check_rate, finite, resampled, scale_of, to_float, to_int16
 from rtnb.audio.source import Source, refuse_file
 from rtnb.audio.stream import open_stream
-from rtnb.errors import AudioError, InputError
+from rtnb.errors import AudioError, InputError, RtnbWarning
 from rtnb.texts.files import save_file
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ class Clip:
     # -- making one -----------------------------------------------------------------------------------------------
 
     @classmethod
-    def read(cls, source: Source | Any, *, name: str | None = None, rate_hz: int | None = RATE_HZ) -> Clip:
+    def read(
+        cls, source: Source | Any, *, name: str | None = None, rate_hz: int | None = RATE_HZ, track: int | None = None
+    ) -> Clip:
         """Read a recording of any common kind; its content decides, not the ending of its name.
 
         wav of every kind, flac, mp3, ogg, opus, m4a, aac, webm, mp4 and other video with sound, aiff, au, caf, wma
@@ -76,10 +80,12 @@ class Clip:
                 One uploaded file: as Colab's `files.upload()`, `ipywidgets` and `marimo` return it.
             name: What to call it. None takes the file's name.
             rate_hz: Samples per second of the clip. None keeps the recording's own.
+            track: Which audio track to take of several, counted from 0. None takes the first that is not silent.
 
         Returns:
-            The clip. Of a recording whose end is cut off it is what there is, and an `RtnbWarning` says how much is
-            missing.
+            The clip; of recordings joined in one file, all of them. What is missing or cannot be certain (an end that
+            is cut off, the choice of a track, channels that cancel each other, samples out of range) an `RtnbWarning`
+            says.
 
         Raises:
             AudioError: The source is missing, empty, damaged or no audio; the message says which, and what can be
@@ -93,7 +99,7 @@ class Clip:
             source = cls.from_array(source.array, rate_hz=source.rate_hz, name=name)
         if isinstance(source, Clip):
             return source if rate_hz in (None, source.rate_hz) else source.resample(rate_hz or RATE_HZ)
-        with open_stream(source, rate_hz=rate_hz, name=name or its_name) as stream:  # type: ignore[arg-type]
+        with open_stream(source, rate_hz=rate_hz, name=name or its_name, track=track) as stream:  # type: ignore[arg-type]
             array = np.frombuffer(b"".join(stream), "<i2").astype(np.int16, copy=False)
             return cls(array, stream.rate_hz, stream.name, stream.recorded_hz or None)
 
@@ -118,7 +124,7 @@ class Clip:
         whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
         array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
         if channels > 1:
-            array = np.rint(array.reshape(-1, channels).mean(axis=1)).astype(np.int16)
+            array = to_int16(mix_array(to_float(array.reshape(-1, channels).T), check_rate(rate_hz)))
         return cls(array, rate_hz, name or "clip")
 
     @classmethod
@@ -142,18 +148,24 @@ class Clip:
                 raise _not_sound(f"its shape {np.shape(array)} would mean {given.shape[0]} channels")
         elif given.ndim != 1:
             raise _not_sound(f"its shape is {given.shape}")
+        if given.dtype in (np.int16, np.uint8):
+            refuse_file(given.ravel()[:16_384].tobytes(), name or "clip")
         if given.dtype == np.int16 and given.ndim == 1:
             return cls(given.copy(), rate_hz, name or "clip")
         if given.dtype in (np.int16, np.int32, np.uint8):
             half = 2.0 ** (np.iinfo(given.dtype).bits - 1)
             floats = given / half - (1.0 if given.dtype == np.uint8 else 0.0)  # which swings around the middle
+            if given.dtype == np.int32 and (scale := scale_of(given)) != 1:
+                sentence = f"Your array is int32 but holds {32 - np.log2(scale):.0f}-bit numbers: it is made louder."
+                warnings.warn(sentence, RtnbWarning, stacklevel=2)
+                floats *= scale
         elif given.dtype.kind == "f":
             floats = finite(given.astype(np.float64))
             if (peak := float(np.abs(floats).max(initial=0.0))) > 4:
                 raise _not_sound(f"it has floats up to {peak:.6g}, and they mean -1.0 to 1.0 (divide, or pass int16)")
         else:
             raise _not_sound(f"its type is {given.dtype}")
-        return cls(to_int16(floats if floats.ndim == 1 else floats.mean(axis=0)), rate_hz, name or "clip")
+        return cls(to_int16(mix_array(np.atleast_2d(floats), check_rate(rate_hz))), rate_hz, name or "clip")
 
     @classmethod
     def silence(cls, seconds: float, *, rate_hz: int = RATE_HZ) -> Clip:
@@ -284,8 +296,6 @@ class Clip:
 
     def to_pydub(self) -> Any:
         """Return the clip as a `pydub.AudioSegment`."""
-        import warnings
-
         with warnings.catch_warnings():
             # pydub warns on import that ffmpeg is missing, which nothing here needs, and of its own old syntax.
             warnings.simplefilter("ignore")

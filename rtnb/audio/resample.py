@@ -89,6 +89,27 @@ def finite(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return block if np.isfinite(block).all() else np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
+def scale_of(samples: npt.NDArray[Any]) -> float:
+    """Return what samples must be multiplied by to be in the range that their type means: 1.0 where they are.
+
+    Floats beyond ±4 are taken for whole numbers of 8, 16, 24 or 32 bits, unless they are one in a thousand or fewer
+    (±2 is what a loud recording may have). 32-bit numbers that are none over 16 or 24 bits are taken for those.
+
+    Args:
+        samples: Floats or `int32`, any shape.
+    """
+    if samples.dtype.kind == "f":
+        loud = np.abs(finite(samples))
+        if np.count_nonzero(loud > 4) <= loud.size / 1000:
+            return 1.0
+        peak = float(loud[loud <= 2.0**31].max(initial=0.0))
+        return 1 / next(top for top in (2.0**4, 2.0**7, 2.0**15, 2.0**23, 2.0**31) if peak <= top)
+    peak = float(np.abs(samples.astype(np.int64)).max(initial=0))
+    if not (samples & 255).any():  # 24 bits at the upper end, as they should be
+        return 1.0
+    return 2.0**16 if 2**9 <= peak <= 2**15 else 2.0**8 if 2**17 <= peak <= 2**23 else 1.0
+
+
 def channels_of(frame: Any) -> npt.NDArray[np.float32]:
     """Return a decoder's frame as float samples in [-1.0, 1.0] (floats may go beyond), shape `(channels, n)`."""
     kind, raw = frame.format.name, frame.to_ndarray()

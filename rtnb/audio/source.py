@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rtnb.audio.formats import READABLE, looks_like, sniff
+from rtnb.audio.formats import READABLE, Seekable, looks_like, sniff
 from rtnb.audio.naming import decoded, download_first, path_of
 from rtnb.errors import AudioError
 
@@ -103,7 +103,7 @@ def _open_path(path: Path, name: str) -> BinaryIO:
         raise fail(name, problem, "Check the path and its permissions.") from error
 
 
-def recognise(file: BinaryIO, name: str) -> str:
+def recognise(file: Seekable, name: str) -> str:
     """Name the container of a recording, by its content.
 
     Args:
@@ -135,6 +135,8 @@ def refuse_file(data: bytes | bytearray | memoryview, name: str = "(bytes)") -> 
     Raises:
         AudioError: They are a file with a header.
     """
-    if (kind := sniff(io.BytesIO(bytes(data[:65_536])), proofs=4)) is not None:
+    begins = bytes(data[:65_536])
+    # An mp3's tag may be longer than this.
+    if kind := sniff(io.BytesIO(begins), proofs=4) or "mp3" * (begins[:3] == b"ID3"):
         sentence = f"Your bytes are a whole file ({kind}), not bare samples. Use Clip.read(data)."
         raise AudioError(sentence, name=name, problem="not bare samples")

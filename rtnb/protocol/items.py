@@ -9,8 +9,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rtnb import html
-from rtnb.audio.formats import sniff, wav_header
+from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
+from rtnb.audio.shape import wav_header
 from rtnb.protocol.frames import decode_odd_audio
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Turn:
         if kind is None:
             return data, ""
         if kind == "wav":
-            samples = data[len(data) - wav_header(io.BytesIO(data)).present_bytes :]
+            samples = b"".join(data[start:end] for start, end in wav_header(io.BytesIO(data)).stretches)
             return samples, "The server sent its audio with the header of a WAV file, which was taken off."
         self._compressed = True
         return b"", f"The server sent its audio as {kind}, not as PCM: it is in the log only, and cannot be played."

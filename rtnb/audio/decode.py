@@ -1,0 +1,302 @@
+"""Decode one recording: its container opened, one of its audio tracks chosen, its frames as float samples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtnb.audio.formats import FRAMES, JOINTS, joint_after, sniff
+from rtnb.audio.part import Part
+from rtnb.audio.resample import channels_of, is_rate, scale_of
+from rtnb.audio.shape import shape_of, wav_header
+from rtnb.audio.source import fail, recognise, words_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_BLOCK_SECONDS = 0.1
+_MOST_CHANNELS = 64
+# The level below which a track is silent: -60 dBFS.
+_SILENT = 1e-3
+# A longer gap between the times of two frames is not taken for damage: a live stream's clock was set.
+_LONGEST_GAP_SECONDS = 600.0
+
+Block = tuple[int, "npt.NDArray[np.float32]"]
+"""A sample rate and samples of shape `(channels, n)`."""
+
+
+class Decoder:
+    """Decoder of one recording.
+
+    Attributes:
+        seconds: How long it says it is; an estimate. None where it does not say.
+        rate_hz: Samples per second as its header says; 0 where it does not.
+        channels: How many channels it has.
+        got_seconds: How much has been decoded.
+    """
+
+    _container: Any = None
+    _scale = 1.0
+
+    def __init__(self, part: Part, name: str, tell: Callable[[str], None], track: int | None = None) -> None:
+        """Open a recording.
+
+        Args:
+            part: The recording.
+            name: What to call it in errors.
+            tell: Takes what must be known of it, to follow on its name.
+            track: Which of its audio tracks to decode, counted from 0. None takes the first that is not silent.
+
+        Raises:
+            AudioError: It cannot be read.
+        """
+        self._part, self._name, self._tell, self._number = part, name, tell, track
+        self.got_seconds, self._lost_seconds = 0.0, 0.0
+        self._bad_packets, self._no_frames, self._ends_badly, self._last_error = 0, 0, False, ""
+        self._demuxer = recognise(part, name)
+        self._shape, self._header_bytes = shape_of(part, self._demuxer), joint_after(part, self._demuxer)
+        self._probe()
+
+    def close(self) -> None:
+        """Let go of the container. Closing twice does nothing."""
+        container, self._container = self._container, None
+        with suppress(Exception):
+            container.close()
+
+    def _probe(self) -> None:
+        part, demuxer = self._part, self._demuxer
+        self._joint = re.compile(JOINTS.get(demuxer, rb"(?!)"), re.DOTALL)
+        self._options = {"probesize": "16384", "analyzeduration": "0"}
+        if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):  # no header: streams show up as they come
+            self._options = {"probesize": "2000000", "analyzeduration": "2000000"}
+        if demuxer in ("wav", "rifx"):
+            self._probe_wav()
+        elif self._shape.missing is None or demuxer == "au":
+            part.look_for(self._joint, self._header_bytes)
+        self._choose_track()
+        context = self._track.codec_context
+        self.rate_hz = int(context.sample_rate or 0)
+        self.channels = int(getattr(context, "channels", 0) or 0)
+        if self.rate_hz:
+            self._check_rate(self.rate_hz)
+        if self.channels > _MOST_CHANNELS:
+            raise fail(self._name, f"its header says {self.channels} channels")
+        if context.name.startswith(("pcm_f", "pcm_s32")):
+            self._survey("int32" if "s32" in context.name else "float32")
+        self.seconds = self._declared()
+
+    def _probe_wav(self) -> None:
+        """Put a header before the audio that FFmpeg reads."""
+        wav = wav_header(self._part)
+        if not wav.form or not wav.present_bytes:
+            raise fail(self._name, "it ends before any sound" if wav.form else "it ends within its header")
+        _, channels, rate_hz, *_ = wav.numbers
+        if not 0 < channels <= _MOST_CHANNELS:
+            raise fail(self._name, f"its header says {channels} channels")
+        self._check_rate(rate_hz)
+        self._demuxer, head = wav.plain()
+        self._part.compose(head, wav.stretches)
+        self._options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
+        if wav.streamed:
+            self._options |= {"ignore_length": "1"} if self._demuxer == "wav" else {}
+            self._part.look_for(re.compile(JOINTS["streamed wav"], re.DOTALL), len(head))
+
+    def _tracks(self) -> list[Any]:
+        """Open the container, anew where it is open, and return its audio tracks that can be decoded."""
+        import av
+
+        self.close()
+        self._part.seek(0)
+        try:
+            # Before 19, PyAV raised on a tag that is not UTF-8 unless asked not to; 19 keeps it and has no such option.
+            lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+            options = dict(self._options)
+            self._container = av.open(self._part, "r", format=self._demuxer, options=options, **lenient)
+        except Exception as error:
+            broken = f"it begins like a {self._demuxer} file but is damaged or cut off ({words_of(error)})"
+            raise fail(self._name, self._shape.fault or broken) from error
+        if not self._container.streams.audio:
+            raise fail(self._name, self._shape.fault or "there is no sound in it")
+        if tracks := [track for track in self._container.streams.audio if track.codec_context is not None]:
+            return tracks
+        raise fail(self._name, "its kind of compression is unknown")
+
+    def _choose_track(self) -> None:
+        tracks, number = self._tracks(), self._number
+        if number is None and (count := len(tracks)) > 1:
+            number = next(filter(self._has_sound, range(count)), 0)
+            self._tell(
+                f"has {count} audio tracks, of which track={number} is read, counted from 0. Give another track=."
+            )
+            tracks = self._tracks()
+        if not 0 <= (number or 0) < len(tracks):
+            has = f"its audio tracks, counted from 0, end with track={len(tracks) - 1}"
+            raise fail(self._name, has, f"There is no track={number}: give another, or leave it out.")
+        self._track = tracks[number or 0]
+        with suppress(Exception):
+            self._track.codec_context.thread_count = 1
+        with suppress(Exception):
+            for other in self._container.streams:
+                if other.index != self._track.index:
+                    other.discard = "all"
+
+    def _has_sound(self, number: int) -> bool:
+        """Decode a track until it is not silent."""
+        import av
+
+        track = self._tracks()[number]
+        with suppress(av.FFmpegError, ValueError, EOFError):
+            frames = self._container.decode(track)
+            return any(np.abs(channels_of(frame)).max(initial=0.0) > _SILENT for frame in frames)
+        return False
+
+    def _survey(self, kind: str) -> None:
+        """Look at samples from all over the recording: whether they are in the range that their type means."""
+        import soundfile
+
+        before = self._part.tell()
+        self._part.seek(0)
+        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(self._part) as file:
+            starts = range(0, file.frames, max(file.frames // 32, 4096))
+            spots = [file.read(4096, dtype=kind).ravel() for start in starts if file.seek(start) == start]
+            self._scale = scale_of(np.concatenate(spots))
+        self._part.seek(before)  # where FFmpeg believes it is
+        if self._scale != 1:
+            self._tell(
+                "has samples of another range than their type means, as when whole numbers are written as floats: "
+                f"they are multiplied by {self._scale:.3g}. Listen to it before you send it."
+            )
+
+    def _check_rate(self, rate_hz: int) -> None:
+        if not is_rate(rate_hz):
+            raise fail(self._name, f"its header says {rate_hz} samples per second")
+
+    def _declared(self) -> float | None:
+        """Return the duration that the file states. None where it states none, or one that cannot be."""
+        if self._shape.seconds is not None:
+            return self._shape.seconds
+        track, seconds = self._track, (self._container.duration or 0) / 1_000_000
+        if track.duration and track.time_base:
+            seconds = float(track.duration * track.time_base)
+        return seconds if 0 < seconds < 400_000 else None
+
+    def blocks(self) -> Iterator[Block]:
+        """Decode it in blocks of about a tenth of a second.
+
+        Raises:
+            AudioError: There is no audio in it.
+        """
+        held: list[npt.NDArray[np.float32]] = []
+        held_hz, count = 0, 0
+        for rate_hz, channels in self._frames():
+            # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
+            full = count >= held_hz * _BLOCK_SECONDS
+            if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
+                yield held_hz, self._joined(held)
+                held, count = [], 0
+            held.append(channels)
+            held_hz, count = rate_hz, count + channels.shape[1]
+        if held:
+            yield held_hz, self._joined(held)
+        if not self.got_seconds:
+            damaged = f"its sound is damaged: {self._last_error}" if self._last_error else "there is no sound in it"
+            raise fail(self._name, self._shape.fault or damaged)
+
+    def _joined(self, held: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        channels = held[0] if len(held) == 1 else np.concatenate(held, axis=1)
+        return channels if self._scale == 1 else channels * np.float32(self._scale)
+
+    def _frames(self) -> Iterator[Block]:
+        import av
+
+        foreign = (av.FFmpegError, ValueError, EOFError)
+        packets = iter(self._container.demux(self._track))
+        per_second = float(1 / self._track.time_base) if self._demuxer == "ogg" else 0.0
+        due, last = 0.0, None
+        while self._container is not None:
+            packet = None
+            try:
+                if (packet := next(packets, None)) is None:
+                    break
+                last = packet if packet.size else last
+                frames = packet.decode()
+            except foreign as error:
+                if packet is None or packet.size:  # the empty last packet only flushes
+                    if silence := self._silence(packet):
+                        yield silence
+                    else:
+                        self._note(packet, error)
+                if packet is None:
+                    break
+                continue
+            for frame in filter(attrgetter("samples"), frames):
+                rate_hz, channels = frame.sample_rate, channels_of(frame)
+                self._check_rate(rate_hz)
+                self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
+                self.got_seconds += frame.samples / rate_hz
+                if per_second and frame.pts is not None:  # a page that is damaged is left out without a word
+                    gap = (frame.pts - due) / per_second
+                    self._lost_seconds += gap if 0.1 < gap < _LONGEST_GAP_SECONDS else 0.0
+                    due = frame.pts + frame.samples * per_second / rate_hz
+                yield rate_hz, channels
+        if last is not None and self._demuxer in FRAMES:
+            self._ends_badly = FRAMES[self._demuxer](bytes(last), 0) > last.size
+
+    def _silence(self, packet: Any) -> Block | None:
+        """Return the silence that a packet of AMR stands for; FFmpeg does not decode it. None for any other packet."""
+        context = self._track.codec_context
+        if packet is None or not context.name.startswith("amr") or bytes(packet)[0] >> 3 & 15 < 8:
+            return None
+        rate_hz = context.sample_rate
+        samples = round((packet.duration or 0) * (packet.time_base or 0) * rate_hz) or rate_hz // 50
+        self.got_seconds += samples / rate_hz
+        return rate_hz, np.zeros((self.channels or 1, min(samples, rate_hz)), np.float32)
+
+    def _note(self, packet: Any, error: BaseException) -> None:
+        """Count a packet that cannot be decoded; what stands behind the frames of an mp3 and is none does not count."""
+        self._last_error = words_of(error)
+        if packet is not None and self._demuxer in FRAMES:
+            self._no_frames += 1
+        else:
+            self._bad_packets, self._ends_badly = self._bad_packets + 1, True
+
+    def following(self) -> Decoder | None:
+        """Close it, now that it is decoded, and open the recording that follows. Return None where none does.
+
+        Raises:
+            AudioError: What follows cannot be read.
+        """
+        self.close()
+        rest = self._part.find_rest(self._joint, self._header_bytes)
+        return None if rest is None or sniff(rest) is None else Decoder(rest, self._name, self._tell, self._number)
+
+    def missing(self) -> tuple[float | None, str]:
+        """Return how many seconds are missing, now that it is decoded, and what is wrong, in a few words.
+
+        The seconds are None where the end is missing and nothing says how much; the words are "" where it is whole.
+        """
+        got, lost = self.got_seconds, self._lost_seconds
+        # Only now is known where an ogg ends in which another begins.
+        shape = shape_of(self._part, "ogg") if self._demuxer == "ogg" else self._shape
+        missing: float | None = lost
+        declared = None if self._demuxer == "ogg" and self._part.rest is not None else self.seconds
+        if shape.missing is not None:
+            missing = got * shape.missing / (1 - shape.missing) if shape.missing < 1 else 0.0
+        elif shape.certain_end and declared:
+            missing = max(declared - got, lost)
+        elif shape.fault or self._ends_badly:
+            missing = None
+        if missing is not None and missing < max(0.1, 0.002 * got):
+            missing = 0.0
+        if missing is None:
+            return None, f"{shape.fault or 'its end is damaged'}, and nothing says how much"
+        if missing:
+            which = "" if missing < 2 * lost else "the last "
+            return missing, f"{which}{missing:.1f} of {got + missing:.1f} s are missing"
+        bad = self._bad_packets
+        return 0.0, f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({self._last_error})" * bool(bad)

@@ -1,0 +1,245 @@
+"""Find where a recording ends by its own structure, and how much of it has been cut off."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from rtnb.audio.formats import Seekable, bytes_at, id3_length, mpeg_length, mpeg_rate, sniff
+
+_Order = Literal["big", "little"]
+
+# Headers written before the length was known say one of these, or something close to the signed or unsigned maximum.
+_STREAMED_FROM = 0x7FFF_0000
+
+
+def _chunks(
+    file: Seekable, at: int, *, name: int = 4, size: int = 4, order: _Order = "big", pad: int = 2, own: int = 0
+) -> Iterator[tuple[bytes, int, int]]:
+    """Walk the chunks of a file.
+
+    Args:
+        file: A seekable binary file; its position is moved.
+        at: Where the first chunk begins.
+        name: Bytes of a chunk's name, which comes first.
+        size: Bytes of its size, which comes next.
+        order: The byte order of the size.
+        pad: Chunks begin at multiples of so many bytes.
+        own: Bytes of the chunk's header that its size counts.
+
+    Yields:
+        A chunk's name, the size of its body in bytes as written, and where its body begins.
+    """
+    for _ in range(1000):
+        head = bytes_at(file, at, name + size)
+        body = int.from_bytes(head[name:], order) - own
+        if len(head) < name + size or body < 0:
+            return
+        start = at + name + size
+        yield head[:name], body, start
+        at = start + body + -body % pad
+
+
+@dataclass(frozen=True)
+class WavHeader:
+    """Header of a wav file.
+
+    Attributes:
+        form: The body of the `fmt ` chunk. Empty where there is none.
+        data_bytes: How many bytes of audio there should be. None where the header was written before that was known.
+        stretches: Where each piece of audio begins and ends; more than one where it is interrupted by other chunks.
+        streamed: The audio goes on beyond the length in the header.
+        order: The byte order, as `struct` names it.
+    """
+
+    form: bytes
+    data_bytes: int | None
+    stretches: tuple[tuple[int, int], ...]
+    streamed: bool
+    order: str
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int, int, int]:
+        """Kind of samples, channels, samples and bytes per second, bytes and bits of a sample, as written."""
+        return struct.unpack(f"{self.order}HHIIHH", self.form[:16].ljust(16, b"\0"))
+
+    @property
+    def present_bytes(self) -> int:
+        """Bytes of audio that there are."""
+        return sum(max(end - start, 0) for start, end in self.stretches)
+
+    def plain(self) -> tuple[str, bytes]:
+        """Return a header that FFmpeg reads, and the name of its demuxer for it.
+
+        By the file's own it would take big-endian samples for little-endian ones, those with fewer bits than their
+        container (24 in 32) for narrower ones, and only the last of several pieces of audio.
+        """
+        tag, channels, rate_hz, rate, width, bits = self.numbers
+        kind = int.from_bytes(self.form[24:26], "little") if tag == _EXTENSIBLE else tag
+        if kind == 1 and channels and 8 * width // channels in (8, 16, 24, 32):
+            bits = 8 * width // channels
+        size = min(self.data_bytes or _UNKNOWN, _UNKNOWN)
+        if self.order == ">" and bits > 8:
+            return "au", struct.pack(">4s5I", b".snd", 24, size, _AU_CODES.get((kind, bits), 0), rate_hz, channels)
+        form = struct.pack("<HHIIHH", tag, channels, rate_hz, rate, width, bits) + self.form[16:]
+        if tag == _EXTENSIBLE:
+            form = form[:18] + struct.pack("<H", bits) + form[20:]
+        return "wav", struct.pack("<4sI8sI", b"RIFF", _UNKNOWN, b"WAVEfmt ", len(form)) + form + struct.pack(
+            "<4sI", b"data", size
+        )
+
+
+_EXTENSIBLE, _UNKNOWN = 0xFFFE, 0xFFFF_FFFF
+# A wav file's way of writing samples and their bits → the same in an au file, where they are big-endian.
+_AU_CODES = {(1, 16): 3, (1, 24): 4, (1, 32): 5, (3, 32): 6, (3, 64): 7}
+
+
+def wav_header(file: Seekable) -> WavHeader:
+    """Walk the chunks of a wav file (RIFF, RIFX, RF64, BW64).
+
+    Args:
+        file: A seekable binary file beginning with a RIFF header; its position is moved.
+    """
+    end = file.seek(0, os.SEEK_END)
+    order: _Order = "big" if bytes_at(file, 0, 4) == b"RIFX" else "little"
+    form, long_size, wrong, sizes, stretches = b"", 0, False, list[int](), list[tuple[int, int]]()
+    for kind, size, start in _chunks(file, 12, order=order):
+        if kind == b"fmt " and not form:
+            form = bytes_at(file, start, min(size, 4096) & ~1)
+        elif kind == b"ds64":
+            long_size = int.from_bytes(bytes_at(file, start + 8, 8), "little")
+        elif kind in (b"RIFF", b"RIFX", b"RF64") and stretches:
+            break  # another file
+        elif kind == b"data":
+            size = long_size if size == _UNKNOWN and long_size else size
+            after = bytes_at(file, start + size + (size & 1), 16_384)
+            goes_on = size < end - start - 8 and not re.match(rb"[ -~]{4}", after)
+            unknown = size == 0 or (size >= _STREAMED_FROM and size > end - start and not long_size)
+            wrong = unknown or (goes_on and not sniff(io.BytesIO(after), proofs=4))
+            sizes.append(0 if unknown else size)
+            stretches.append((start, end if wrong else min(start + size, end)))
+            if wrong or goes_on or long_size:
+                break
+    return WavHeader(form, sum(sizes) if all(sizes) else None, tuple(stretches), wrong, "<>"[order == "big"])
+
+
+class Shape(NamedTuple):
+    """Completeness of a file.
+
+    Attributes:
+        missing: The part of the audio's bytes that is cut off, 0.0–1.0. None where the format does not say.
+        certain_end: The file's own structure shows where it should end (so a shorter duration means it was cut).
+        fault: What is wrong with it at large, in a few words. "" where nothing is.
+        seconds: How long its header says it is, for sure. None where it does not.
+    """
+
+    missing: float | None = None
+    certain_end: bool = False
+    fault: str = ""
+    seconds: float | None = None
+
+
+def shape_of(file: Seekable, demuxer: str) -> Shape:
+    """Find out whether the end of a recording has been cut off.
+
+    Args:
+        file: A seekable binary file; its position is moved.
+        demuxer: Its container, as `sniff` names it.
+    """
+    end = file.seek(0, os.SEEK_END)
+    if demuxer in ("wav", "rifx"):
+        wav = wav_header(file)
+        return _from_sizes(wav.data_bytes, wav.present_bytes)
+    if demuxer == "au" and len(head := bytes_at(file, 4, 8)) == 8:
+        offset, size = struct.unpack(">II", head)
+        return _from_sizes(size if size < _STREAMED_FROM else None, end - offset)
+    if demuxer == "mp3":
+        return _xing(file)
+    if demuxer == "avi":
+        return Shape(fault="its end is missing" * (int.from_bytes(bytes_at(file, 4, 4), "little") + 8 > end))
+    if demuxer in _CHUNKED:
+        begins, wanted, streamed_from, form = _CHUNKED[demuxer]
+        for kind, size, start in _chunks(file, begins, **form):
+            if kind.startswith(wanted):
+                return _from_sizes(None if size >= streamed_from else size, end - start)
+    look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
+    return look(file, end) if look else Shape(certain_end=demuxer in ("flac", "wv"))
+
+
+def _from_sizes(declared: int | None, present: int) -> Shape:
+    if not declared or present < 0:
+        return Shape()
+    return Shape(missing=max(0.0, 1 - present / declared), certain_end=True)
+
+
+# Where the first chunk is, the chunk with the audio, the size from which it was not known, and how chunks are written.
+_CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
+    "aiff": (12, b"SSND", _STREAMED_FROM, {}),
+    "caf": (8, b"data", 1 << 62, {"size": 8, "pad": 1}),
+    "w64": (40, b"data", 1 << 62, {"name": 16, "size": 8, "order": "little", "pad": 8, "own": 24}),
+}
+
+
+def _xing(file: Seekable) -> Shape:
+    """Look at an mp3 file's Xing header, which says how many frames it has; without one its duration is a guess."""
+    first = bytes_at(file, id3_length(bytes_at(file, 0, 10)), 512)
+    found = re.match(rb".{13,36}?(Xing|Info)...[\1\3\5\7\x09\x0b\x0d\x0f](....)", first, re.DOTALL)
+    if not found or not mpeg_length(first, 0):
+        return Shape()
+    frame = 1152 if first[1] >> 3 & 3 == 3 else 576
+    # Up to 3,456 samples are what an encoder puts before and behind the audio.
+    samples = int.from_bytes(found[2], "big") * frame - 3_456
+    return Shape(certain_end=True, seconds=max(0, samples) / mpeg_rate(first, 0))
+
+
+def _atoms(file: Seekable, end: int) -> Shape:
+    """Look at the top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
+    at, found, cut = 0, set(), False
+    for _ in range(100_000):
+        head = bytes_at(file, at, 16)
+        if len(head) < 8 or (head[4:8] == b"ftyp" and b"moov" in found):
+            break
+        size = int.from_bytes(head[:4], "big")
+        found.add(head[4:8])
+        if size == 1:
+            size = int.from_bytes(head[8:16], "big")
+        cut = at + size > end
+        if cut or size < 8:  # 0 is "to the end of the file"
+            break
+        at += size
+    if b"moov" not in found:
+        return Shape(fault="it has no moov atom, so it was cut off before the recording was finished")
+    return Shape(certain_end=cut)
+
+
+def _segment(file: Seekable, end: int) -> Shape:
+    """Look at the one Segment of a webm or mkv file, whose size is all ones where it was recorded live (RFC 8794)."""
+
+    def number(at: int) -> tuple[int, int, bool]:
+        raw = bytes_at(file, at, 8)
+        width = 9 - raw[0].bit_length() if raw and raw[0] else 0
+        if not width or len(raw) < width:
+            return 0, 0, True
+        mask = (1 << 7 * width) - 1
+        value = int.from_bytes(raw[:width], "big") & mask
+        return value, width, value == mask
+
+    size, width, unknown = number(4)
+    at = 4 + width + size
+    if unknown or bytes_at(file, at, 4) != b"\x18\x53\x80\x67":
+        return Shape()
+    size, width, unknown = number(at + 4)
+    return Shape(certain_end=not unknown and at + 4 + width + size > end)
+
+
+def _pages(file: Seekable, end: int) -> Shape:
+    """Look at the last page of an ogg file, which carries the mark "end of stream" (RFC 3533) unless it was cut off."""
+    tail = bytes_at(file, max(0, end - 131_072), 131_072)
+    _, found, page = tail.rpartition(b"OggS")  # `page` begins after these four bytes
+    whole = found and len(page) > 22 and page[1] & 4 and len(page) >= 23 + page[22] + sum(page[23 : 23 + page[22]])
+    return Shape(certain_end=bool(whole), fault="" if whole else "its end is missing")
