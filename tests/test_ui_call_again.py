@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from dialogue import Talk, serve, until
 from test_ui_call import PCM, Page, hear_sound
 
 from rtnb.audio import Clip
 from rtnb.opening import connect
+from rtnb.session.session import Session
 
 
 def weather(city: str) -> str:
@@ -118,6 +121,26 @@ def test_after_a_connection_that_never_came_about_nothing_is_lost():
         page.start()
         until(lambda: [entry.type for entry in page.call.session.log].count("conversation.item.added") == 2)
         assert [turn.words for turn in page.call.turns] == ["I am Ada.", "Hello Ada."]
+        page.call.hang_up().wait(10)
+
+
+def test_the_end_of_the_old_connection_does_not_end_the_call_that_is_begun_again_meanwhile(monkeypatch):
+    def connect_when_the_old_one_is_closed(**settings: Any) -> Session:
+        if page.call.session is not None:
+            page.call.session.close().wait(10)
+        return connect(**settings)
+
+    def script(talk: Talk) -> None:
+        talk.open()
+
+    monkeypatch.setattr("rtnb.ui.call.exchange.connect", connect_when_the_old_one_is_closed)
+    with serve(script) as url:
+        page = Page(url)
+        page.start()
+        page.say("hangup")
+        page.say("start")
+        page.hear("state", state="connecting")
+        assert page.hear("state")["state"] == "open"
         page.call.hang_up().wait(10)
 
 

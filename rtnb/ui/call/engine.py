@@ -153,6 +153,7 @@ class Engine:
                 self._soon(self.exchange.go_on)
                 return
             self._early.clear()
+            self.exchange.unfollow()
             self._set_state("connecting")
             # Starting the practice server takes a moment, and this thread has audio to take.
             self._connecting = threading.Thread(target=self._connect, name="rtnb-call", daemon=True)

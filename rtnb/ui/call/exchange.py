@@ -56,6 +56,7 @@ class Exchange:
         audio: The audio of the answers on its way to the page.
         captions: The turns on their way to the page.
         respond_next: Whether an answer is to be asked for as soon as that is possible.
+        unfollow: Ends following the last session, before the next one begins.
     """
 
     def __init__(self, settings: Mapping[str, Any], link: KernelLink, end: Callable[[str, str], object]) -> None:
@@ -66,6 +67,7 @@ class Exchange:
         self.captions = Captions(link, self.audio, lambda: self.turns)
         self._settings, self._link, self._end = settings, link, end
         self.respond_next = False
+        self.unfollow: Callable[[], None] = lambda: None
         self._taken_over = asyncio.Event()  # set when a page takes the call over
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
 
@@ -101,8 +103,8 @@ class Exchange:
                 return None
             self.sessions.append(session)
             self.audio.answers.clear()
+            self.unfollow = session.subscribe(functools.partial(self._update, session))
         session.lifecycle.gate = self._until_a_page_listens
-        session.subscribe(functools.partial(self._update, session))
         return session
 
     # --- what the user does, while the call is open
@@ -197,8 +199,6 @@ class Exchange:
     # --- what the server says
 
     def _update(self, session: Session, update: Any) -> None:
-        if session is not self.session:
-            return
         match update:
             case AudioDelta(item_id=item_id, pcm=pcm):
                 self.audio.push(item_id, pcm)
