@@ -210,9 +210,8 @@ class Engine:
             return
         self.link.heartbeat(on=True)
         away = time.monotonic() - self._from_page_at
-        back = away <= _PAGE_BACK_SECONDS
         there = min(away, waiting.free_seconds()) <= _PAGE_GONE_SECONDS and away <= _PAGE_MUTE_SECONDS
-        if there if self.exchange.page else back:
+        if there if self.exchange.page else away <= _PAGE_BACK_SECONDS:
             asyncio.get_running_loop().call_later(_HEARTBEAT_SECONDS, self._heartbeat)
         else:
             self.end(_HANG_UPS["page"], "page")
