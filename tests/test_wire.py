@@ -120,3 +120,22 @@ def test_a_refusal_names_the_field_and_the_code_and_ends_with_what_to_do():
 def test_a_refusal_that_quotes_a_key_is_masked():
     event = {"type": "error", "error": {"message": "Incorrect API key provided: sk-ab***************wxyz."}}
     assert "wxyz" not in str(error_events.error_from(event, "it"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "session.update"},
+        {"type": "session.update", "session": "x"},
+        {"type": "session.update", "session": {"audio": {"input": {"format": "pcm16"}}}},
+        {"type": "session.update", "session": {"audio": {"input": {"format": {}}}}},
+        {"type": "session.update", "session": {"audio": ["x"]}},
+        {"type": "session.update", "session": {"audio": {"output": "x"}}},
+        {"type": "response.create", "response": None},
+        {"type": "response.create", "response": {"output_modalities": 5}},
+        {"type": "conversation.item.create", "item": {"role": "assistant", "content": ["x"]}},
+        {"type": "conversation.item.create", "item": {"role": "assistant", "content": 5}},
+    ],
+)
+def test_what_has_no_form_of_the_api_goes_to_a_beta_server_as_it_is(event):
+    assert beta.to_beta(event) is event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,13 +17,14 @@ def to_ga(event: Event) -> Event:
 
 
 def to_beta(event: Event) -> Event:
-    """Return a client event as a server of the Beta interface reads it."""
-    if event["type"] == "session.update":
-        return {**event, "session": _flat(event["session"])}
-    if event["type"] == "response.create" and "response" in event:
-        return {**event, "response": _flat(event["response"])}
-    if event["type"] == "conversation.item.create":
-        return _with_content(event, {ga: beta for beta, ga in BETA_CONTENT.items()})
+    """Return a client event as a server of the Beta interface reads it; one in no form of the API's is unchanged."""
+    with contextlib.suppress(AttributeError, KeyError, TypeError, ValueError):  # the server says what is wrong
+        if event["type"] == "session.update":
+            return {**event, "session": _flat(event["session"])}
+        if event["type"] == "response.create" and "response" in event:
+            return {**event, "response": _flat(event["response"])}
+        if event["type"] == "conversation.item.create":
+            return _with_content(event, {ga: beta for beta, ga in BETA_CONTENT.items()})
     return event
 
 

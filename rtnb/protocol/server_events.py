@@ -75,8 +75,8 @@ def _fields(value: dict[str, Any], forms: Mapping[str, Any], odd: dict[str, None
     changed = {}
     for name, inner in value.items():
         form = forms.get(name)
-        if form is None or inner is None or (form is str and type(inner) is str):  # nearly all
-            continue
+        if form is None or inner is None or (type(inner) is form and (form is str or 0 <= inner <= _LARGEST)):
+            continue  # nearly all
         if (taken := _taken(inner, form, odd)) is not inner:
             changed[name] = taken
             # What is odd inside an object or a list has been noted there.
