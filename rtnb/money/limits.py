@@ -7,12 +7,15 @@ seen first when a response fails; its message says how long to wait, or that the
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from rtnb.errors import ConnectionFailed
 
 CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
 """Codes of a failed response that mean "later", not "never"."""
@@ -120,17 +123,37 @@ def _jittered(seconds: float) -> float:
 _places = asyncio.Semaphore(MAX_SESSIONS)
 
 
+_holders: set[Callable[[float], bool]] = set()
+_IDLE_SECONDS = 5.0
+
+
 @asynccontextmanager
-async def slot(tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Hold one of the places for sessions, waiting for it where all are taken.
+async def slot(tell: Callable[[str], None], busy: Callable[[float], bool]) -> AsyncIterator[None]:
+    """Hold one of the places for sessions, waiting for it where all are taken, as long as there is hope.
 
     Args:
         tell: Called with a plain sentence where it must wait.
+        busy: Returns whether anything happened in this session in the last so many seconds.
+
+    Raises:
+        ConnectionFailed: If nothing happens in any of the others.
     """
-    if _places.locked():
-        tell(
-            f"You have {MAX_SESSIONS} sessions open, so this one waits until another ends. Close those you no longer "
-            "need with their close()."
-        )
-    async with _places:
+    places, remedy = _places, "Close those you no longer need with their close()."
+    if places.locked():
+        gc.collect()  # those that nobody holds any more close now, also where they are part of a circle
+        tell(f"You have {MAX_SESSIONS} sessions open, so this one waits until another ends. {remedy}")
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                await places.acquire()
+            break
+        except TimeoutError:
+            if not any(is_busy(_IDLE_SECONDS) for is_busy in _holders):
+                idle = f"You have {MAX_SESSIONS} sessions open, and nothing happens in any, so no other is opened."
+                raise ConnectionFailed(f"{idle} {remedy}") from None
+    _holders.add(busy)
+    try:
         yield
+    finally:
+        _holders.discard(busy)
+        places.release()

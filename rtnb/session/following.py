@@ -241,7 +241,8 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     begun = context.channel.seconds
     run = context.tools.run
     runs = [run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls]
-    done = await asyncio.gather(*runs)
+    with turn.calling():
+        done = await asyncio.gather(*runs)
     turn.tool_calls += done
     turn.tool_rounds.append((begun, context.channel.seconds))
     for call, ran in zip(calls, done, strict=True):
@@ -265,8 +266,9 @@ async def _approved(context: TurnContext, turn: TurnState, response: Response) -
         return False
     for approval in asked:
         # A function that waits for a user must not stop the sockets.
-        said = await asyncio.to_thread(context.decide, approval)
-        yes = bool(await said if inspect.isawaitable(said) else said)
+        with turn.calling():
+            said = await asyncio.to_thread(context.decide, approval)
+            yes = bool(await said if inspect.isawaitable(said) else said)
         await context.queue.step_in(turn)
         context.router.claim(turn)
         send_approval(context, turn, approval, yes)

@@ -123,12 +123,7 @@ class Lifecycle:
     # --- from any thread
 
     def in_order(self, send: Callable[[], Awaitable[Any]], holder: object) -> Handle[Any]:
-        """Send something in its place among the calls; the handle is what `send` returns, awaited.
-
-        Args:
-            send: Sends it, and returns what waits for the answer.
-            holder: What must not be forgotten, and closed, before the answer.
-        """
+        """Send something in its place among the calls, and hold `holder`; the handle is what `send` returns."""
         sent: asyncio.Future[asyncio.Future[Any]] = self._loop.create_future()
 
         def place() -> None:
@@ -158,11 +153,7 @@ class Lifecycle:
         return Handle(asyncio.run_coroutine_threadsafe(until_closed(), self._loop))
 
     def call_soon(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the I/O thread, after those before it.
-
-        Raises:
-            InputError: If this is a child of the process that opened the session: its sockets and threads stayed there.
-        """
+        """Call a function on the I/O thread, after those before it; refuse it in a forked child."""
         io_thread.check_process(self._process_id, "session")
         # From another thread the loop is woken by a byte in a socket, a system call that is not needed on its own.
         call = self._loop.call_soon if io_thread.on_io_thread() else self._loop.call_soon_threadsafe
@@ -180,7 +171,7 @@ class Lifecycle:
 
     def forgotten(self) -> None:
         """Hang up, for nobody holds the session any more."""
-        if os.getpid() == self._process_id:
+        if os.getpid() == self._process_id and not self.closing:
             self.close()
 
     def end_with(self, error: BaseException) -> None:
@@ -240,9 +231,14 @@ class Lifecycle:
 
     async def _live(self) -> None:
         end, error = End(None, ""), None
-        with contextlib.suppress(asyncio.CancelledError):  # closed while it waited for a place
-            async with limits.slot(self.warn):
+        busy = lambda seconds: self.router.busy or self.channel.seconds - self.channel.received_at < seconds  # noqa: E731
+        try:
+            async with limits.slot(self.warn, busy):
                 end, error = await self._live_on()
+        except ConnectionFailed as refused:
+            error = refused
+        except asyncio.CancelledError:  # closed while it waited for a place
+            pass
         error = self.error or error  # where it was we who hung up, this is why
         wanted = self.closing and self.opened.done() and not isinstance(error, KeyRefused)
         self.error = None if wanted else error

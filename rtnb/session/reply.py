@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import Callable, Mapping
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rtnb.audio import pcm
-from rtnb.errors import AudioError, ResponseFailed, RtnbError
+from rtnb.errors import AudioError, InputError, ResponseFailed, RtnbError
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
@@ -79,6 +81,10 @@ class Approval:
         return f"{self.server_label}.{self.name}({self.arguments})"
 
 
+# The turn whose function, or answer to an approval, the present code is part of.
+_caller: contextvars.ContextVar[TurnState | None] = contextvars.ContextVar("rtnb_caller", default=None)
+
+
 @dataclass(eq=False)
 class TurnState:
     """State of one turn, written on the I/O thread; its reply is a view of it.
@@ -102,6 +108,7 @@ class TurnState:
         asked_at: When its answer was asked for first, on the log's clock.
         asked_id: The `event_id` of its last `response.create`.
         cancelled: Whether its caller cancelled it.
+        waiting: Whether it waits for code of its caller: functions, or what answers an approval.
         steering: What happens in the session while it is taken.
         place: Done when it is this turn's time to send.
         task: What takes it.
@@ -126,6 +133,7 @@ class TurnState:
     asked_at: float | None = None
     asked_id: str | None = None
     cancelled: bool = False
+    waiting: bool = False
     steering: asyncio.Queue[Any] = field(init=False)
     place: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
@@ -135,6 +143,16 @@ class TurnState:
     def turns(self) -> list[Turn]:
         """Items of its responses."""
         return [turn for response in self.responses for turn in response.turns]
+
+    @contextlib.contextmanager
+    def calling(self) -> Iterator[None]:
+        """Take note that the code in here, and what it starts, is called by this turn, which waits for it."""
+        token, self.waiting = _caller.set(self), not self.unasked  # others go on beside those of an unasked one
+        try:
+            yield
+        finally:
+            _caller.reset(token)
+            self.waiting = False
 
     def end(self, error: BaseException | None, log_end: int) -> None:
         """Take note that it is over."""
@@ -181,6 +199,13 @@ class Reply(Stream["Reply", Delta]):
     def progress(self) -> tuple[float, float | None]:
         """`(seconds sent, seconds in all)` of your audio; the second is None while unknown."""
         return self._turn.progress
+
+    def _check_waiting(self, *, blocks: bool = False) -> None:
+        super()._check_waiting(blocks=blocks)
+        caller = None if self.done or self._turn.beside else _caller.get()
+        if caller is not None and caller.waiting and caller.reply.session is self.session:
+            circle = "Your function waits for an answer of its own session, which waits for your function."
+            raise InputError(f"{circle} Ask with side(), or another session, or do not wait: it comes next.")
 
     # --- what it says
 

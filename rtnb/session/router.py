@@ -75,7 +75,13 @@ class Router:
         self._turns: list[TurnState] = []
         self._claim: TurnState | None = None  # the turn that `response.created` comes for next
         # Response id → the turn it belongs to. Once that is over, it is its reply's alone to keep.
-        self._owners: dict[str, weakref.ref[TurnState]] = {}
+        self._owners: weakref.WeakValueDictionary[str, TurnState] = weakref.WeakValueDictionary()
+        self._owned: set[str] = set()
+
+    @property
+    def busy(self) -> bool:
+        """True while a turn is under way."""
+        return bool(self._turns)
 
     # --- to whom an event belongs
 
@@ -92,18 +98,17 @@ class Router:
         """Take a response from a turn: the server had begun it by itself."""
         turn.responses.remove(response)
         self._owners.pop(response.id, None)
+        self._owned.discard(response.id)
 
     def owner(self, response: Response) -> TurnState | None:
         """Return the turn a response belongs to. None for none."""
-        kept = self._owners.get(response.id)
-        return None if kept is None else kept()
+        return self._owners.get(response.id)
 
     def route(self, update: Any) -> None:
         """Pass an update on to the listeners of the turns it belongs to."""
         if isinstance(update, TextDelta | AudioDelta):  # nearly all updates, and their owner is plain
-            kept = self._owners.get(update.response_id)
-            if kept is not None and (answered := kept()) is not None:
-                answered.updates.tell(update)
+            if (turn := self._owners.get(update.response_id)) is not None:
+                turn.updates.tell(update)
             return
         if isinstance(update, ResponseStarted):
             self._started(update.response)
@@ -111,33 +116,32 @@ class Router:
             owner = self.owner(update.response)
             if goes_on(update.response):  # the next response is of the same turn, and may begin at once
                 self._claim = owner or self._claim
-            if update.response.id not in self._owners and update.response.conversation_id is not None:
+            if update.response.id not in self._owned and update.response.conversation_id is not None:
                 self._unasked(update.response)
         elif isinstance(update, RateLimits) and (active := self._channel.conversation.active_response()) is not None:
-            over = lambda: not (active.active and _whole(active))  # noqa: E731
-            self._channel.limit(over, lambda silence: self._give_up(active, silence), active.id, _DONE_SECONDS)
+            self._limit(active, _DONE_SECONDS, complete=True)
         for turn in self._turns:
             if self._concerns(update, turn):
                 turn.updates.tell(update)
 
     def concerned(self, update: Any) -> list[TurnState]:
         """Return the turns that an update belongs to, those included that are over; it names an item or a response."""
-        owners = {id_: turn for id_, kept in self._owners.items() if (turn := kept()) is not None}
-        if (owner := owners.get(getattr(update, "response_id", ""))) is not None:
+        if (owner := self._owners.get(getattr(update, "response_id", ""))) is not None:
             return [owner]
-        named = [turn for turn in {*self._turns, *owners.values()} if update.item_id in turn.items]
+        named = [turn for turn in {*self._turns, *self._owners.values()} if update.item_id in turn.items]
         return named or [turn for turn in self._turns if self._concerns(update, turn)]
 
     def _started(self, response: Response) -> None:
         turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
         if turn is None and response.conversation_id is not None:
             turn, self._claim = self._claim, None
-        if turn is None:  # servers that speak the protocol in part echo no metadata, and know one conversation
+        if turn is None and not self._channel.provider.known:  # it may echo no metadata, and know one conversation
             turn = next((side for side in self.sides.values() if not side.responses), None)
-        self._channel.limit(lambda: not response.active, lambda silence: self._give_up(response, silence), response.id)
+        self._limit(response)
         if turn is not None:
             turn.responses.append(response)
-            self._owners[response.id] = weakref.ref(turn)
+            self._owners[response.id] = turn
+            self._owned.add(response.id)
             if turn.cancelled:  # before it began
                 self._channel.put(client_events.cancel(response.id))
 
@@ -196,8 +200,7 @@ class Router:
             return
         if active := [response for response in turn.responses if response.active]:
             self._channel.put(client_events.cancel(active[-1].id))
-            over, give_up = lambda: not active[-1].active, lambda silence: self._give_up(active[-1], silence)
-            self._channel.limit(over, give_up, active[-1].id, _CANCEL_SECONDS)
+            self._limit(active[-1], _CANCEL_SECONDS)
         elif self._claim is turn or turn in self.sides.values():
             # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
             if self._claim is turn:
@@ -223,17 +226,27 @@ class Router:
         self.fail(turns, error)
         self._owners.clear()
 
-    def _give_up(self, response: Response, silence: str) -> None:
-        """End a response of which nothing more comes: as whole where all of it has come, or as cancelled."""
-        owner = self.owner(response)
-        cancelled = owner is not None and owner.cancelled
-        if not (cancelled or _whole(response)):
-            return self.fail_silent(response, f"{silence} (timeout= says how long it may).")
-        response.end("cancelled" if cancelled else "completed", "no_end")
-        response.output = response.output or [turn.item for turn in response.turns]
-        if owner is not None and not cancelled:
-            owner.warnings.append(f"{silence} after the last item of the answer, so that was taken for its end.")
-        self._channel.tell_ended(response)
+    def _limit(self, response: Response, seconds: float | None = None, *, complete: bool = False) -> None:
+        """End a response of which nothing comes for too long: as whole where all of it has come, or as cancelled.
+
+        Args:
+            response: The response.
+            seconds: How long is too long. None: the session's timeout.
+            complete: Whether to end it only if all of it has come.
+        """
+
+        def give_up(silence: str) -> None:
+            owner = self.owner(response)
+            cancelled = owner is not None and owner.cancelled
+            if not (cancelled or _whole(response)):
+                return None if complete else self.fail_silent(response, f"{silence} (timeout= says how long it may).")
+            response.end("cancelled" if cancelled else "completed", "no_end")
+            response.output = response.output or [turn.item for turn in response.turns]
+            if owner is not None and not cancelled:
+                owner.warnings.append(f"{silence} after the last item of the answer, so that was taken for its end.")
+            return self._channel.tell_ended(response)
+
+        self._channel.limit(lambda: not response.active, give_up, response.id, seconds)
 
     def fail_silent(self, response: Response, sentence: str) -> None:
         """End an answer of which nothing more will come, and the turn it belongs to."""

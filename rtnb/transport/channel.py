@@ -76,7 +76,9 @@ class Channel:
     Attributes:
         conversation: The state folded from the events.
         log: Every event both ways.
+        provider: The kind of server, and what it lacks.
         timeout: As given.
+        received_at: When the last frame came, on the log's clock.
     """
 
     def __init__(
@@ -91,9 +93,10 @@ class Channel:
     ) -> None:
         self.log = Log()
         self.conversation = Conversation(self.log.heard.read)
+        self.provider = where.provider
         self._where, self._open, self._verbose = where, open_transport, verbose
         self._tell, self._unread, self._silent = tell, unread, silent
-        self._received_at = 0.0  # when the last frame came
+        self.received_at = 0.0
         self.timeout = timeout
         self._worked_at: dict[str, float] = {}  # response id ("" for none) → when its last event came
         # What is printed from the I/O thread belongs to the cell that opened the session.
@@ -160,7 +163,7 @@ class Channel:
         if event["type"] == "input_audio_buffer.append":
             self.conversation.appended(entry.sound_bytes)
         self._show("→", entry)
-        on_wire = beta.to_beta(event) if self._where.provider.beta_names else event
+        on_wire = beta.to_beta(event) if self.provider.beta_names else event
         self._transport.send(frames.dumps(on_wire))
 
     def append(self, pcm: bytes) -> None:
@@ -213,7 +216,9 @@ class Channel:
             expectation.fail(connection_errors.ended(None, "", url=self._where.url))
         self.put(event)
         missing = f"not even that it refused {doing}. {_WAIT}"
-        self.limit(future.done, lambda silence: expectation.fail(_unanswered(silence, missing)))
+        expected, event_id = self._expected, event["event_id"]  # by its id: what was asked must not be held for so long
+        fail = lambda silence: expected[event_id].fail(_unanswered(silence, missing))  # noqa: E731
+        self.limit(lambda: event_id not in expected, fail)
         return future
 
     def limit(
@@ -282,7 +287,7 @@ class Channel:
 
     def _take(self, frame: bytes) -> dict[str, Any] | None:
         """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
-        at = self._received_at = self.seconds
+        at = self.received_at = self.seconds
         odd: list[str] = []
         try:
             event = frames.loads(frame, odd.append)
@@ -332,22 +337,11 @@ class Channel:
             said: What happened, as a sentence.
             usual: Whether it is an error in the API's own form, after which a slow server may still answer.
         """
-        expected, answer = list(self._expected.values()), self.conversation.active_response()
-        seconds = _SILENCE_SECONDS * (5 if usual else 1)
-
-        def give_up() -> None:
-            left = seconds - (self.seconds - self._received_at)
-            waiting = [expectation for expectation in expected if not expectation.future.done()]
-            unfinished = answer is not None and answer.active
-            if left > 0 and (waiting or unfinished):
-                asyncio.get_running_loop().call_later(left, give_up)
-                return
-            for expectation in waiting:
-                expectation.fail(why(expectation.doing))
-            if answer is not None and answer.active:
-                self._silent(answer, said)
-
-        give_up()
+        seconds, answer = _SILENCE_SECONDS * (5 if usual else 1), self.conversation.active_response()
+        for one in self._expected.values():
+            self.limit(one.future.done, lambda _, one=one: one.fail(why(one.doing)), seconds=seconds)  # type: ignore[misc]
+        if answer is not None:
+            self.limit(lambda: not answer.active, lambda _: self._silent(answer, said), seconds=seconds)
 
     def tell_ended(self, response: Response) -> None:
         """Report the end of a response of which the server says none."""
