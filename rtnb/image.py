@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import os
 import re
@@ -42,8 +41,7 @@ class Image:
         """Read a picture.
 
         Args:
-            source: A path, the bytes of a file, an open file, a PIL image, or a matplotlib figure (or anything with
-                `savefig`).
+            source: A path, the bytes of a file, a PIL image, or a matplotlib figure (or anything with `savefig`).
             name: What to call it. None: the file's name.
             detail: How closely the model looks.
 
@@ -68,8 +66,6 @@ class Image:
                 raise InputError(sentence) from error
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
-        elif hasattr(source, "readable"):
-            data = source.read()
         else:
             raise InputError(
                 f"Your picture is a {type(source).__name__}, which cannot be read. "
@@ -96,12 +92,13 @@ class Image:
             return part
         drawn = hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size"))
         stored = isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES
-        return cls.read(part) if drawn or stored or cls.begins(part) else None
+        known = isinstance(part, bytes | bytearray | memoryview) and cls.begins(bytes(part[:16]))
+        return cls.read(part) if drawn or stored or known else None
 
     @staticmethod
-    def begins(part: Any) -> bool:
-        """Return whether a file, however it is given, begins like a picture."""
-        return _BEGINNING.match(_beginning(part)) is not None
+    def begins(head: bytes) -> bool:
+        """Return whether a file that begins with these 16 bytes is a picture."""
+        return _BEGINNING.match(head) is not None
 
     def content(self) -> dict[str, Any]:
         """Return the API's content part: `input_image` with a data URL."""
@@ -114,20 +111,6 @@ class Image:
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         return {f"image/{self.kind}": base64.b64encode(self.data).decode(), "text/plain": repr(self)}
-
-
-def _beginning(part: Any) -> bytes:
-    """Return how a file begins, however it is given; b"" where there is none."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if isinstance(part, os.PathLike) and (path := Path(part).expanduser()).is_file():
-            with path.open("rb") as file:
-                return file.read(16)
-        if part.seekable():
-            part.seek(0)
-            begins = part.read(16)
-            part.seek(0)
-            return begins if isinstance(begins, bytes) else b""
-    return bytes(part[:16]) if isinstance(part, bytes | bytearray | memoryview) else b""
 
 
 def _png(picture: Any) -> bytes:

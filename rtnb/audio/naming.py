@@ -8,7 +8,6 @@ import difflib
 import os
 import re
 import unicodedata
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -54,28 +53,18 @@ def path_of(text: str | os.PathLike[str]) -> Path:
     Blanks and quotes around it, `~`, `file://`, blanks with a backslash as terminals write them, and the other way to
     write an accent are seen through.
     """
-    spelled = [Path(text)] if not isinstance(text, str) else [Path(one) for one in _spellings(text)]
-    return next((path for path in map(_expanded, spelled) if os.path.exists(path)), _expanded(spelled[-1]))
-
-
-def _spellings(text: str) -> Iterator[str]:
+    if not isinstance(text, str):
+        return Path(os.path.expanduser(text))
     name = _bare(text)
-    yield from (text, text.strip(), name.replace("\\ ", " "))
-    yield from (unicodedata.normalize(form, name) for form in ("NFD", "NFC"))
-    yield name
+    accents = (unicodedata.normalize(form, name) for form in ("NFD", "NFC"))
+    paths = [*map(os.path.expanduser, (text, text.strip(), name.replace("\\ ", " "), *accents, name))]
+    return Path(next(filter(os.path.exists, paths), paths[-1]))
 
 
 def _bare(text: str) -> str:
     name = text.strip()
     name = name[1:-1].strip() if name[:1] + name[-1:] in _QUOTES and len(name) > 2 else name
     return url2pathname(urlsplit(name).path) if re.match("file:/", name, re.IGNORECASE) else name
-
-
-def _expanded(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:  # "~nobody"
-        return path
 
 
 def decoded(text: str) -> bytes | None:

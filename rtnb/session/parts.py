@@ -137,31 +137,31 @@ def _in_folder(folder: Path) -> list[Recording]:
     return found
 
 
-def _sounds(part: Any) -> bool:
-    """Return whether something begins like a recording. A missing file, and one that can be read but once, may be."""
+def _sounds(path: Path) -> bool:
     try:
-        check_recording(part)
+        return isinstance(_read_file(path, None), Recording)
     except ValueError:  # AudioError and InputError are
         return False
-    return not Image.begins(part)
 
 
-def check_recording(source: Any, name: str | None = None) -> None:
-    """Look whether a file that is there begins like a recording. A missing one is told of when it is read.
+def _read_file(source: Any, name: str | None, doubt: str = "", *, check: bool = True) -> Step:
+    """Read a file that is a recording or a picture: its content decides. A missing one is told of when it is sent.
 
     Raises:
-        AudioError: It does not, or cannot be opened.
+        AudioError: It is neither, or cannot be opened; a recording where `check` is set.
     """
-    if isinstance(source, os.PathLike) and not os.path.exists(path_of(source)):
-        return
-    if is_file(source) and not hasattr(source, "seekable"):
-        return  # it can be read but once
+    missing = isinstance(source, os.PathLike) and not os.path.exists(path_of(source))
+    if missing or (is_file(source) and not hasattr(source, "seekable")):  # what can be read but once is not tried
+        picture = Image.of(source)
+        return Recording(source, name, doubt) if picture is None else Message((picture.content(),))
     file, owned, called = open_source(source, name)
-    try:
-        recognise(file, called)
-    finally:
-        if owned:
-            file.close()
+    with file if owned else contextlib.nullcontext():
+        if Image.begins(file.read(16)):
+            file.seek(0)
+            return Message((Image.read(file.read(), name=called).content(),), doubt)
+        if check:
+            recognise(file, called)
+    return Recording(source, name, doubt)
 
 
 def _step(part: Any, name: str | None, *, check: bool = True) -> Step:
@@ -174,18 +174,13 @@ def _step(part: Any, name: str | None, *, check: bool = True) -> Step:
         if source is None:
             return Message(({"type": "input_text", "text": frames.plain(part, "text")},), doubt)
         part = source
-    if isinstance(part, Samples):
-        return Recording(Clip.read(part, rate_hz=None, name=name))
-    if isinstance(part, Clip):
-        return Recording(part)
-    missing = isinstance(part, os.PathLike) and not os.path.exists(path_of(part))
-    if (missing or not _sounds(part)) and (picture := Image.of(part)) is not None:
-        return Message((picture.content(),), doubt)
-    if not (isinstance(part, (bytes, bytearray, memoryview, os.PathLike)) or is_file(part)):
-        raise _not_sendable(part)
-    if check:
-        check_recording(part, name)
-    return Recording(part, name, doubt)
+    if isinstance(part, Samples | Clip):
+        return Recording(Clip.read(part, rate_hz=None))
+    if isinstance(part, (bytes, bytearray, memoryview, os.PathLike)) or is_file(part):
+        return _read_file(part, name, doubt, check=check)
+    if (picture := Image.of(part)) is not None:
+        return Message((picture.content(),))
+    raise _not_sendable(part)
 
 
 def _not_sendable(part: Any) -> InputError:
