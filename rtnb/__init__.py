@@ -12,8 +12,8 @@ _NAMES = {
     "audio": "Clip join samples",
     "course.check": "check",
     "diagnosis.doctor": "doctor",
-    "errors": "AudioError BudgetExceeded ConnectionFailed InputError KeyMissing KeyRefused ReplayError ResponseFailed "
-    "RtnbError RtnbWarning ServerError ToolFailed",
+    "errors": "ArgumentError AudioError BudgetExceeded ConnectionFailed InputError KeyMissing KeyRefused ReplayError "
+    "ResponseFailed RtnbError RtnbWarning ServerError ToolFailed",
     "image": "Image",
     "jobs.map": "map",
     "jobs.transcribe": "transcribe",

@@ -10,6 +10,7 @@ from rtnb.audio import join as join
 from rtnb.audio import samples as samples
 from rtnb.course.check import check as check
 from rtnb.diagnosis.doctor import doctor as doctor
+from rtnb.errors import ArgumentError as ArgumentError
 from rtnb.errors import AudioError as AudioError
 from rtnb.errors import BudgetExceeded as BudgetExceeded
 from rtnb.errors import ConnectionFailed as ConnectionFailed

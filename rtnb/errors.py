@@ -3,6 +3,7 @@
 ```
 RtnbError
 ├── InputError (ValueError)         an argument is not what the call takes
+│   └── ArgumentError (TypeError)   it has a name, a number or a type that the function does not take
 ├── AudioError (ValueError)         a recording cannot be read, or not written as asked
 ├── KeyMissing                      no API key was found
 ├── KeyRefused                      the server does not accept the key
@@ -242,6 +243,16 @@ class InputError(RtnbError, ValueError):
     turn_detection: Any = None
     turns: Any = None
     url: str | None = None
+
+
+class ArgumentError(InputError, TypeError):
+    """An argument has a name or a type that the function does not take, or there are too few or too many of them.
+
+    Attributes:
+        argument: The argument's name, as it was given. None where it has none.
+    """
+
+    argument: str | None = None
 
 
 class AudioError(RtnbError, ValueError):

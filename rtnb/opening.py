@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
-from rtnb.errors import InputError, KeyMissing
+from rtnb.errors import ArgumentError, InputError, KeyMissing
 from rtnb.money import Budget
 from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
+from rtnb.texts.arguments import bind
 from rtnb.texts.language import say
 from rtnb.transport import endpoint, websocket
 
@@ -116,14 +117,10 @@ def takes_options(options: Any) -> Callable[[F], F]:
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
             given["key"] = keys.hold(given.get("key"))
-            wrong = ""
-            try:
-                bound = signature.bind(*args, **given)
-            except TypeError as error:
-                wrong = f"{function.__name__}() {error}"
-            if wrong:  # raised out here, and without them, so that no frame shows a key under a wrong name
-                del args, given
-                raise TypeError(wrong)
+            bound = bind(function, signature, args, given)
+            if isinstance(bound, ArgumentError):
+                del args, given  # so that no frame shows a key under a wrong name
+                raise bound
             bound.apply_defaults()
             return function(*bound.args, **bound.kwargs)
 

@@ -21,12 +21,14 @@ from rtnb.audio.resample import check_rate, finite, resampled, scale_of, to_floa
 from rtnb.audio.source import Source, refuse_file
 from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError, RtnbWarning
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+@checks_call
 @dataclass(frozen=True, eq=False, repr=False)
 class Clip:
     """Piece of audio: 16-bit mono samples at one rate.
@@ -309,6 +311,7 @@ def _not_sound(problem: str) -> AudioError:
     return AudioError(f"Your array is no sound: {problem}. {remedy}", name="array", problem=problem)
 
 
+@checks_call
 def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = None) -> Clip:
     """Put clips one after another.
 

@@ -17,10 +17,12 @@ from rtnb.diagnosis.frontend import check_frontend, check_sound, detected
 from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.packages import WATCHED, check_loop, check_packages, check_python, versions_of
 from rtnb.diagnosis.report import Finding, Report
+from rtnb.texts.arguments import checks_call
 from rtnb.transport import endpoint
 from rtnb.transport.route import proxies_for, target_of
 
 
+@checks_call
 def doctor(
     *,
     model: str | None = None,

@@ -12,6 +12,7 @@ from rtnb import html, models
 from rtnb.errors import InputError
 from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.usage import Usage
+from rtnb.texts.arguments import checks_call
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Estimate:
         return html.table([f"{self.turns} × {self.model}", "quantity", "price", "US dollars"], rows)
 
 
+@checks_call
 def estimate(
     *,
     seconds_in: float = 0.0,

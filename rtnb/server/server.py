@@ -19,6 +19,7 @@ from rtnb.server.faults import read_faults
 from rtnb.server.protocol.session import Options
 from rtnb.server.responder.remote import Remote
 from rtnb.server.sockets import Server, ServerConfig
+from rtnb.texts.arguments import checks_call
 from rtnb.web import tls as certificates
 from rtnb.web.origins import OriginCheck, is_loopback
 
@@ -152,6 +153,7 @@ def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
+@checks_call
 def start(
     *,
     host: str | Sequence[str] = "127.0.0.1",

@@ -12,9 +12,11 @@ from rtnb.session import exchanges
 from rtnb.session.exchanges import is_type
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import pcm_of
+from rtnb.texts.arguments import checks_call
 from rtnb.transport.handle import Handle
 
 
+@checks_call
 class Requests:
     """Part of a session that sends one event at a time.
 

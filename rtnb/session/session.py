@@ -27,6 +27,7 @@ from rtnb.session.reply import Approval, Reply, TurnState
 from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
+from rtnb.texts.arguments import checks_call
 from rtnb.transport import endpoint
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
 
 
+@checks_call
 class Session(Requests):
     """One connection to a Realtime server, hot from the start.
 

@@ -17,6 +17,7 @@ from rtnb.protocol.items import Turns
 from rtnb.protocol.log import Entry
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
@@ -26,6 +27,7 @@ from rtnb.ui.shared import frontend, waiting, widget
 _NAMES = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": "System"}
 
 
+@checks_call
 def call(
     *,
     model: str | None = None,

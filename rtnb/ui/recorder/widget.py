@@ -12,6 +12,7 @@ from typing import Any
 from rtnb.audio import Clip
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 from rtnb.ui.shared import widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
@@ -25,6 +26,7 @@ _EMPTY = "The recording is empty. Press the button, speak, and press it again."
 _CUT_OFF = "The page went away during the recording, which ends there. Record again if need be."
 
 
+@checks_call
 def record(*, sample: bool | str = True) -> RecordBox:
     """Show a box to record your voice in: record, listen, record again. It never waits.
 

@@ -16,6 +16,7 @@ from typing import Any
 from rtnb import html
 from rtnb.audio import Clip
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 from rtnb.ui.shared import frontend, waiting, widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
@@ -26,6 +27,7 @@ __all__ = ["UploadBox", "UploadedFile", "upload"]
 _UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
 
 
+@checks_call
 def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = False) -> UploadBox:
     """Show a box to drop, paste or choose recordings in.
 

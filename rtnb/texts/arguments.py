@@ -1,0 +1,149 @@
+"""Check how a public function is called, before it begins: the names of arguments, with what was meant, and types."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+import re
+import reprlib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rtnb.errors import ArgumentError
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+# What other libraries and the API call an argument: what it is called here. Of several the function's own counts.
+_MEANT = """
+api_key apikey openai_api_key openai_key token secret password: key
+base_url endpoint server address uri api_base azure_endpoint ws_url: url
+model_name model_id engine deployment: model
+prompt question questions text words message messages input content: *parts | prompt | instructions
+audio clip clips recording recordings file files path sound image images folder data: *parts | clips | source
+system system_prompt system_message system_instruction persona: instructions
+modality output_modality output_modalities response_modalities: modalities
+max_output_tokens tool_choice metadata reasoning truncation: response={"NAME": …} | session={"NAME": …}
+max_tokens max_response_output_tokens: response={"max_output_tokens": …} | session={"max_output_tokens": …}
+temperature top_p seed: The API takes it no more; leave it out.
+functions function tool: tools
+push_to_talk ptt: turn_detection=None
+vad turn_detector: turn_detection
+transcribe transcript captions: transcription=True
+results output output_path outfile csv: out
+output_file save_to save save_as filename: out | Save the answer when it is there: reply.save(path).
+language lang target target_language dest: to | language | instructions="Answer in …"
+show display verbose stream: show | verbose | The last line of a cell shows what it returns, while it comes.
+sample_rate sampling_rate samplerate rate sr frame_rate fs hz: rate_hz
+workers max_workers threads parallel n_jobs jobs: concurrency
+limit cost max_cost limit_usd usd max_usd: budget
+timeout timeout_seconds: timeout | Give it where you wait: .wait(timeout).
+mock fake offline local dummy: practice=True
+"""
+
+
+def _meant(name: str, takes: list[str], *, parts: bool) -> str:
+    """Say what an argument is called that the function does not take by this name."""
+    rows = (row.partition(": ") for row in _MEANT.strip().splitlines())
+    meanings = [one for names, _, whole in rows if name.lower() in names.split() for one in whole.split(" | ")]
+    found = [re.sub(r"^\w+$", r"\g<0>=", one.replace("NAME", name)) for one in meanings if one.split("=")[0] in takes]
+    if parts and "*parts" in meanings:
+        found.insert(0, "a part, which has no name")
+    near = difflib.get_close_matches(name.lower(), takes, 1, 0.7) or [one for one in takes if one.startswith(name)]
+    found = found or [f"{one}=" for one in near]
+    if found:
+        return f"Did you mean {' or '.join(found)}?"
+    sentences = [one for one in meanings if one[0].isupper()]
+    return sentences[0] if sentences else f"It takes: {', '.join(takes)}."
+
+
+_WORDS = {str: "text", bool: "True or False", int: "a whole number", float: "a number", types.NoneType: "None"}
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """Return the types of an annotation, without what is in their brackets; of a `Literal`, that of its words."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [kind for one in typing.get_args(annotation) for kind in _kinds(one)]
+    kind = typing.get_origin(annotation) or annotation
+    return [str if kind is typing.Literal else kind]
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Return whether a value may be of a type; it may where this cannot tell."""
+    if kind is bool:
+        return isinstance(value, Integral) or type(value).__name__ == "bool_"
+    if kind in (int, float):
+        whole = isinstance(value, Integral) or (isinstance(value, float) and value % 1 == 0)
+        return not isinstance(value, bool) and (whole or (kind is float and isinstance(value, Real)))
+    if not isinstance(kind, type) or kind in (Any, inspect.Parameter.empty, bytes, bytearray, memoryview):
+        return True
+    if kind.__module__ == "collections.abc" and kind is not Mapping:
+        return isinstance(value, Iterable) or callable(value)  # a single function among them, which `tools` refuses
+    return isinstance(value, os.PathLike if kind is Path else kind)
+
+
+@functools.cache
+def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a type that only type checkers import
+        return {}
+
+
+def bind(
+    function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], given: dict[str, Any]
+) -> inspect.BoundArguments | ArgumentError:
+    """Bring the arguments of a call to their parameters.
+
+    Returns:
+        Them, or the error to raise where the function does not take them. It is not raised here, with a key in a frame.
+    """
+    name = {"start": "practice"}.get(function.__qualname__, function.__qualname__)
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    takes = [one for one, parameter in signature.parameters.items() if parameter.kind in by_name and one != "self"]
+    unknown = next((one for one in given if one not in takes), None)
+    if unknown is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
+        meant = _meant(unknown, takes, parts=inspect.Parameter.VAR_POSITIONAL in kinds)
+        return ArgumentError(f"Your argument {unknown}= is none that {name}() takes. {meant}", argument=unknown)
+    try:
+        bound = signature.bind(*args, **given)
+    except TypeError as error:
+        return ArgumentError(
+            f"Your call of {name}() does not fit: {error}. It takes, by these names: {', '.join(takes)}."
+        )
+    for one, value in bound.arguments.items():
+        annotation = signature.parameters[one].annotation
+        allowed = _kinds(_annotations(function).get(one, Any) if isinstance(annotation, str) else annotation)
+        if one in takes and not one.endswith("key") and not any(_fits(value, kind) for kind in allowed):
+            wrong = f"Your {one}={reprlib.repr(value)} is a {type(value).__name__}, which {name}() does not take there."
+            words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed))
+            return ArgumentError(f"{wrong} Give {words}.", argument=one)
+    return bound
+
+
+def checks_call(target: T) -> T:
+    """Let a public function, or each public method of a class, refuse a wrong call in words before it begins."""
+    if isinstance(target, type):
+        for name, member in [*vars(target).items()]:
+            if name[0] != "_" and isinstance(member, classmethod):
+                setattr(target, name, classmethod(checks_call(member.__func__)))
+            elif name[0] != "_" and inspect.isfunction(member):
+                setattr(target, name, checks_call(member))
+        return target
+    signature = inspect.signature(target)
+
+    @functools.wraps(target)
+    def called(*args: Any, **given: Any) -> Any:
+        held = [bind(target, signature, args, given)]  # and nothing else here, so that this frame shows no key
+        del args, given
+        if isinstance(held[0], ArgumentError):
+            raise held.pop()
+        return target(*held[0].args, **held.pop().kwargs)
+
+    return typing.cast(T, called)
