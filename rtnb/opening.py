@@ -60,7 +60,7 @@ class ConnectionOptions(ServerOptions, total=False):
         speed: How fast it speaks, 0.25–1.5. None: 1.0.
         instructions: How the model should behave. None: the server's default; "" for none at all.
         tools: Python functions the model may call (sync or async, typed), or tool definitions as dicts, those of MCP
-            servers among them.
+            servers among them. None: no tools.
         approve: Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may
             (sync or async). None: the reply ends with the question, see `Session.approve()`.
         modalities: `"audio"` (audio and its transcript) or `"text"`, also in the API's own form, a list of one; the API
@@ -77,7 +77,7 @@ class ConnectionOptions(ServerOptions, total=False):
     voice: str | None
     speed: float | None
     instructions: str | None
-    tools: Sequence[Any]
+    tools: Sequence[Any] | None
     approve: Callable[[Approval], Any] | None
     modalities: Literal["audio", "text"] | Sequence[Literal["audio", "text"]] | None
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None
@@ -167,6 +167,7 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     tools = connection["tools"]
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
     voice, instructions, speed = connection["voice"], connection["instructions"], connection["speed"]
+    settings.check_voice(voice, where.provider)
     transcription, extra = connection["transcription"], connection["session"] or {}
     wanted = settings.of_session(
         voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed

@@ -327,7 +327,7 @@ FAILURES = [
     (nothing_to_transcribe, "Your"),
     (nothing_to_translate, "Your"),
     (nothing_to_map, "Your"),
-    (misnamed, "unexpected keyword argument 'api_key'"),
+    (misnamed, r"argument api_key= is none that connect\(\) takes\. Did you mean key="),
     (wrong_call, "telepathy"),
     (no_patient, "not a WebSocket address"),
 ]

@@ -117,7 +117,9 @@ def test_the_docstring_describes_every_parameter(function):
 
 
 def test_an_option_that_does_not_exist_is_named_with_the_function():
-    with pytest.raises(TypeError, match=r"^transcribe\(\) got an unexpected keyword argument 'voice'$"):
+    with pytest.raises(
+        TypeError, match=r"^Your argument voice= is none that transcribe\(\) takes\. It takes: source, "
+    ):
         rtnb.transcribe("talk.m4a", voice="marin")
 
 

@@ -20,6 +20,7 @@ from rtnb.audio.source import is_file, open_source
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
 from rtnb.money import Budget, estimate, money
+from rtnb.money.estimates import ANSWER_SECONDS
 from rtnb.money.meter import Meter
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
@@ -34,7 +35,6 @@ __all__ = ["Results", "Row", "map"]
 # What no further recording would change: the run ends there, and nothing is written down as the recording's fault.
 _FATAL = (KeyRefused, KeyMissing, BudgetExceeded)
 _DEAD_AFTER = 3  # connections in a row that fail before anything succeeded: the network is gone, not the recording
-_ANSWER_SECONDS = 20.0  # the longest answer that is reckoned with, for the budget's reserve
 _TURN_SECONDS = 0.1  # how often a map that waits for another one's file tries to take it
 # The options that make it another question.
 _MATTERS = ("instructions", "modalities", "voice", "session", "speed")
@@ -86,7 +86,7 @@ class _Allowance:
 
     def _reckoned(self, job: _Job) -> float:
         seconds = 60.0 if job.seconds is None else job.seconds
-        return (estimate(seconds_in=seconds, seconds_out=_ANSWER_SECONDS, **self._about).usd or 0.0) * self._dearer
+        return (estimate(seconds_in=seconds, seconds_out=ANSWER_SECONDS, **self._about).usd or 0.0) * self._dearer
 
     def fits(self, job: _Job) -> bool:
         """Return whether the budget covers this recording beside those under way."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from rtnb import html, models
+from rtnb.audio import Clip, open_stream, pcm
+from rtnb.audio.given import Samples, flat
+from rtnb.audio.naming import file_of
 from rtnb.errors import InputError
 from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.usage import Usage
@@ -50,9 +54,28 @@ class Estimate:
         return html.table([f"{self.turns} × {self.model}", "quantity", "price", "US dollars"], rows)
 
 
+ANSWER_SECONDS = 20.0
+"""The longest answer that is reckoned with where none is known."""
+
+
+def _reckoned(parts: Sequence[Any]) -> tuple[float, int]:
+    """Return the seconds of speech and the tokens of text in the parts of a question."""
+    seconds, tokens = 0.0, 0
+    for part, _ in itertools.chain.from_iterable(map(flat, parts)):
+        source: Any = file_of(part).source if isinstance(part, str) else part
+        if source is None:
+            tokens += len(part.encode()) // 3 + 1
+            continue
+        if isinstance(source, Samples):
+            source = Clip.read(source)
+        with open_stream(source) as stream:
+            seconds += sum(map(len, stream)) / pcm.byte_count(1) if stream.seconds is None else stream.seconds
+    return seconds, tokens
+
+
 @checks_call
 def estimate(
-    *,
+    *parts: Any,
     seconds_in: float = 0.0,
     seconds_out: float = 0.0,
     turns: int = 1,
@@ -69,6 +92,8 @@ def estimate(
     cache nobody can promise, so the estimate is a range.
 
     Args:
+        *parts: Recordings and words that are going to be sent, as `ask` takes them; they come on top of `seconds_in`
+            and `text_in_tokens`. Where no length of the answers is given, 20 seconds each are reckoned with.
         seconds_in: Seconds of speech sent, in the whole talk.
         seconds_out: Seconds of speech received, in the whole talk.
         turns: Answers, at least 1; speech is spread over them evenly.
@@ -84,7 +109,8 @@ def estimate(
         The range; its `usd` is the upper end.
 
     Raises:
-        InputError: A negative length, or fewer than one turn.
+        InputError: A negative length, fewer than one turn, or a part that cannot be reckoned with.
+        AudioError: A file is no recording.
     """
     if turns < 1 or min(seconds_in, seconds_out, text_in_tokens) < 0:
         raise InputError(
@@ -92,6 +118,10 @@ def estimate(
             "estimate(seconds_in=60, seconds_out=60, turns=6).",
             turns=turns,
         )
+    if parts:
+        seconds, tokens = _reckoned(parts)
+        seconds_in, text_in_tokens = seconds_in + seconds, text_in_tokens + tokens
+        seconds_out = seconds_out or ANSWER_SECONDS * turns
     about = models.get(model or models.DEFAULT)
     name, of = about.name, models.limits()
     fixed = of.text_in_tokens_per_turn if instructions_tokens is None else instructions_tokens

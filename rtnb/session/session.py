@@ -219,6 +219,7 @@ class Session(Requests):
             AudioError: If a file is no recording.
         """
         steps = read_parts(parts)
+        settings.check_voice(voice, self.lifecycle.provider)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
         doubts = [step.doubt for step in steps if step.doubt]
         return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None), warnings=doubts)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rtnb import models
 from rtnb.audio import pcm
 from rtnb.errors import InputError
+from rtnb.models import Provider
 from rtnb.session.tools import Toolbox
 
 _Modalities = str | Sequence[str] | None
@@ -56,11 +59,11 @@ def of_session(
         settings["tools"] = tools.definitions()
     merged = merge(settings, extra)
     for side in ("input", "output"):
-        if merged["audio"][side].get("format", {}).get("type", "audio/pcm") != "audio/pcm":
-            raise InputError(
-                f"Your session asks for {merged['audio'][side]['format']['type']} as {side} format; rtnb speaks "
-                "audio/pcm at 24 kHz only. Leave the format out."
-            )
+        of_side = merged["audio"].get(side) if isinstance(merged["audio"], Mapping) else None
+        form = of_side.get("format", "audio/pcm") if isinstance(of_side, Mapping) else of_side
+        if (kind := form.get("type", "audio/pcm") if isinstance(form, Mapping) else form) != "audio/pcm":
+            asks = f"Your session asks for {kind} as {side} format; rtnb speaks audio/pcm at 24 kHz only."
+            raise InputError(f"{asks} Leave the format out.")
     return merged
 
 
@@ -82,6 +85,18 @@ def modality(given: _Modalities) -> str | None:
     return names[0] if names else None
 
 
+def check_voice(voice: Any, provider: Provider) -> None:
+    """Refuse what is nearly the name of a voice; other names may be voices that the server has and we do not know.
+
+    Raises:
+        InputError: It is misspelt, and the server is one whose voices are known.
+    """
+    if not isinstance(voice, str) or voice in models.VOICES or not (provider.listed or provider.built_in):
+        return
+    if near := difflib.get_close_matches(voice.lower(), models.VOICES, 1, 0.75):
+        raise InputError(f"Your voice={voice!r} is none there is. Did you mean {near[0]!r}?")
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Lay one object over another, dicts inside included."""
     merged = dict(base)
@@ -99,7 +114,7 @@ def of_response(
     if instructions is not None:
         settings["instructions"] = instructions
     if modalities is not None:
-        settings["output_modalities"] = output_modalities(modalities)
+        settings["output_modalities"] = [modality(modalities)]
     if voice is not None:
         settings["audio"] = {"output": {"voice": voice}}
     return {**settings, **(extra or {})}

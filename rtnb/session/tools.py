@@ -248,17 +248,17 @@ class Toolbox:
 
     Args:
         tools: Functions, `Tool`s, and dicts: `{"type": "mcp", …}` for a server the API itself calls, or
-            `{"type": "function", …}` for a function you answer yourself.
+            `{"type": "function", …}` for a function you answer yourself. None: no tools.
 
     Raises:
         InputError: One is none of these, lacks what it needs, or two have the same name.
     """
 
-    def __init__(self, tools: Iterable[Callable[..., Any] | Tool | Mapping[str, Any]] = ()) -> None:
+    def __init__(self, tools: Iterable[Callable[..., Any] | Tool | Mapping[str, Any]] | None = ()) -> None:
         if callable(tools) or isinstance(tools, Tool | Mapping | str):
             raise InputError("Your tools= is a single tool. Put it into a list: tools=[weather].")
         self._all: dict[str, Tool | dict[str, Any]] = {}
-        for given in tools:
+        for given in () if tools is None else tools:
             tool = dict(given) if isinstance(given, Mapping) else given
             if not isinstance(tool, Tool | dict):
                 tool = Tool.from_function(tool)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import math
 import os
 import re
 import reprlib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
+
+import orjson
 
 from rtnb.errors import ArgumentError
 
@@ -24,7 +27,8 @@ _MEANT = """
 api_key apikey openai_api_key openai_key token secret password: key
 base_url endpoint server address uri api_base azure_endpoint ws_url: url
 model_name model_id engine deployment: model
-prompt question questions text words message messages input content: *parts | prompt | instructions
+prompt: *parts | instructions
+question questions text words message messages input content: *parts | prompt
 audio clip clips recording recordings file files path sound image images folder data: *parts | clips | source
 system system_prompt system_message system_instruction persona: instructions
 modality output_modality output_modalities response_modalities: modalities
@@ -38,7 +42,7 @@ transcribe transcript captions: transcription=True
 results output output_path outfile csv: out
 output_file save_to save save_as filename: out | Save the answer when it is there: reply.save(path).
 language lang target target_language dest: to | language | instructions="Answer in …"
-show display verbose stream: show | verbose | The last line of a cell shows what it returns, while it comes.
+show display verbose stream: show | verbose | A reply shows itself as the last line of a cell.
 sample_rate sampling_rate samplerate rate sr frame_rate fs hz: rate_hz
 workers max_workers threads parallel n_jobs jobs: concurrency
 limit cost max_cost limit_usd usd max_usd: budget
@@ -53,7 +57,7 @@ def _meant(name: str, takes: list[str], *, parts: bool) -> str:
     meanings = [one for names, _, whole in rows if name.lower() in names.split() for one in whole.split(" | ")]
     found = [re.sub(r"^\w+$", r"\g<0>=", one.replace("NAME", name)) for one in meanings if one.split("=")[0] in takes]
     if parts and "*parts" in meanings:
-        found.insert(0, "a part, which has no name")
+        found.insert(0, "a part (it has no name)")
     near = difflib.get_close_matches(name.lower(), takes, 1, 0.7) or [one for one in takes if one.startswith(name)]
     found = found or [f"{one}=" for one in near]
     if found:
@@ -62,7 +66,17 @@ def _meant(name: str, takes: list[str], *, parts: bool) -> str:
     return sentences[0] if sentences else f"It takes: {', '.join(takes)}."
 
 
-_WORDS = {str: "text", bool: "True or False", int: "a whole number", float: "a number", types.NoneType: "None"}
+# Texts that are refused where they are written as JSON, by the name of their field, if JSON cannot carry them.
+_WRITTEN = {"instructions", "prompt", "item_id", "previous_item_id", "response_id"}
+_WORDS: dict[Any, str] = {str: "text", bool: "True or False", int: "a whole number", float: "a number"}
+_WORDS |= {
+    types.NoneType: "None",
+    Path: "a path",
+    Mapping: "a dict",
+    Sequence: "a list",
+    Iterable: "a list",
+    Callable: "a function",
+}
 
 
 def _kinds(annotation: Any) -> list[Any]:
@@ -76,7 +90,7 @@ def _kinds(annotation: Any) -> list[Any]:
 def _fits(value: Any, kind: Any) -> bool:
     """Return whether a value may be of a type; it may where this cannot tell."""
     if kind is bool:
-        return isinstance(value, Integral) or type(value).__name__ == "bool_"
+        return type(value).__name__ in ("bool", "bool_") or (isinstance(value, int) and value in (0, 1))
     if kind in (int, float):
         whole = isinstance(value, Integral) or (isinstance(value, float) and value % 1 == 0)
         return not isinstance(value, bool) and (whole or (kind is float and isinstance(value, Real)))
@@ -85,6 +99,14 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind.__module__ == "collections.abc" and kind is not Mapping:
         return isinstance(value, Iterable) or callable(value)  # a single function among them, which `tools` refuses
     return isinstance(value, os.PathLike if kind is Path else kind)
+
+
+def _unwritable(value: Any) -> bool:
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return True
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 @functools.cache
@@ -103,7 +125,7 @@ def bind(
     Returns:
         Them, or the error to raise where the function does not take them. It is not raised here, with a key in a frame.
     """
-    name = {"start": "practice"}.get(function.__qualname__, function.__qualname__)
+    name = {"start": "practice"}.get(function.__qualname__, function.__qualname__.replace("Requests.", "Session."))
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     takes = [one for one, parameter in signature.parameters.items() if parameter.kind in by_name and one != "self"]
@@ -114,14 +136,14 @@ def bind(
     try:
         bound = signature.bind(*args, **given)
     except TypeError as error:
-        return ArgumentError(
-            f"Your call of {name}() does not fit: {error}. It takes, by these names: {', '.join(takes)}."
-        )
+        names = ", ".join(f"{one}=" for one in takes) or "none"
+        return ArgumentError(f"Your call of {name}() does not fit: {error}. Name its arguments: {names}.")
     for one, value in bound.arguments.items():
         annotation = signature.parameters[one].annotation
         allowed = _kinds(_annotations(function).get(one, Any) if isinstance(annotation, str) else annotation)
-        if one in takes and not one.endswith("key") and not any(_fits(value, kind) for kind in allowed):
-            wrong = f"Your {one}={reprlib.repr(value)} is a {type(value).__name__}, which {name}() does not take there."
+        looked_at = one in takes and not one.endswith("key") and not (one in _WRITTEN and _unwritable(value))
+        if looked_at and not any(_fits(value, kind) for kind in allowed):
+            wrong = f"Your {one}={reprlib.repr(value)} is of type {type(value).__name__}, which {name}() does not take."
             words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed))
             return ArgumentError(f"{wrong} Give {words}.", argument=one)
     return bound
@@ -140,7 +162,7 @@ def checks_call(target: T) -> T:
 
     @functools.wraps(target)
     def called(*args: Any, **given: Any) -> Any:
-        held = [bind(target, signature, args, given)]  # and nothing else here, so that this frame shows no key
+        held: list[Any] = [bind(target, signature, args, given)]  # and nothing else, so that this frame shows no key
         del args, given
         if isinstance(held[0], ArgumentError):
             raise held.pop()

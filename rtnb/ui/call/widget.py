@@ -15,6 +15,7 @@ from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol.items import Turns
 from rtnb.protocol.log import Entry
+from rtnb.session import settings
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
@@ -33,7 +34,7 @@ def call(
     model: str | None = None,
     voice: str | None = None,
     instructions: str | None = None,
-    tools: Sequence[Any] = (),
+    tools: Sequence[Any] | None = (),
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
     transcription: bool | str | Mapping[str, Any] = True,
     practice: bool = False,
@@ -54,7 +55,7 @@ def call(
         model: The model's name. None: `gpt-realtime-2.1-mini`.
         voice: One of `rtnb.models.VOICES`, or a custom voice's id. None: the model's own.
         instructions: How the model should behave. None: the server's default.
-        tools: Python functions the model may call.
+        tools: Python functions the model may call. None: no tools.
         turn_detection: `"server_vad"` or `"semantic_vad"`: an open microphone, the server detects the end of a
             turn. A dict is the API's own object. None: push to talk, with the button or the space bar.
         transcription: Whether the user's words are shown too, which is billed apart. A name: with that model.
@@ -76,6 +77,7 @@ def call(
     key = keys.hold(key)
     arguments = {name: value for name, value in locals().items() if name != "show"}
     addresses.parse(url)
+    settings.check_voice(voice, models.provider_of(url, provider))
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
         raise InputError(
             f"Your turn_detection={turn_detection!r} is not one the API has. Give 'server_vad', 'semantic_vad', None "
