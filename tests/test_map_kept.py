@@ -95,7 +95,8 @@ def test_a_blocked_folder_of_sounds_is_found_before_anything_is_asked():
         with pytest.raises(InputError, match="results_sounds cannot be written: "):
             ask(TWELVE, url, modalities="audio")
         assert server.asked == 0
-        assert len(ask(TWELVE[:1], url).wait(20).rows) == 1  # written answers need none
+    with serve(Server()) as url:  # written answers need none
+        assert len(ask(TWELVE[:1], url).wait(20).rows) == 1
 
 
 def test_folders_on_the_way_are_made(tmp_path):
@@ -142,6 +143,7 @@ def on_a_full_disk(room_bytes, free_bytes):
     assert done.returncode == 0, done.stderr
     said, came, again = done.stdout.splitlines()
     assert said.startswith("The file results.jsonl cannot be written: ")
+    assert said.endswith(". What was answered is kept. Make room there and run the same line again.")
     return came.split(), again.split()
 
 
@@ -295,6 +297,30 @@ def test_audio_of_an_answer_is_kept_whatever_the_recordings_name(name):
     assert Path(row.sound).parent == Path("results_sounds")
 
 
+def test_spoken_answers_in_a_folder_that_is_asked_about_again_are_no_recordings(tmp_path):
+    for number in range(2):
+        clip(number).save(tmp_path / f"{number}.wav")
+    server = Speaker()
+    with serve(server) as url:
+        for _ in range(3):
+            results = ask(tmp_path, url, modalities="audio", out=tmp_path / "r.jsonl").wait(20)
+            assert [row.name for row in results] == ["0.wav", "1.wav"]
+        assert server.asked == 2
+        about = ask(tmp_path / "r_sounds", url, out=tmp_path / "r.jsonl").wait(20)  # these were meant
+    assert len(about.rows) == 2
+
+
+def test_audio_is_found_where_its_folder_was_moved_and_said_to_be_gone_where_it_is(tmp_path):
+    server = Speaker()
+    with serve(server) as url:
+        ask(TWELVE[:2], url, modalities="audio", out=tmp_path / "a" / "r.jsonl").wait(20)
+        (tmp_path / "a").rename(tmp_path / "b")
+        kept, gone = sorted((tmp_path / "b" / "r_sounds").iterdir())
+        gone.unlink()
+        results = ask(TWELVE[:2], url, modalities="audio", out=tmp_path / "b" / "r.jsonl").wait(20)
+    assert (results.skipped, {row.sound for row in results}) == (2, {str(kept), None})
+
+
 # --- what the budget leaves
 
 
@@ -353,6 +379,7 @@ assert not held
 
 
 def test_on_windows_a_byte_past_the_end_is_locked():
-    done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True, timeout=120)
+    env = {**os.environ, "JPY_SESSION_NAME": "talk.ipynb"}
+    done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("The file r.jsonl is in use: a map of -c (process ")
+    assert done.stdout.startswith("The file r.jsonl is in use: a map of talk.ipynb (process ")

@@ -434,6 +434,8 @@ def map(
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)
     file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
+    if file is not None:  # in a folder that is asked about again, answers are no recordings
+        jobs = [job for job in jobs if not file.spoke(job.source)] or jobs
     try:
         if file is not None and not file.take():
             print(say(_BUSY, path=printable(file.path)))

@@ -9,12 +9,13 @@ import socket
 import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, get_type_hints
+from typing import Any, BinaryIO, get_type_hints
 
 from rtnb.errors import InputError
 from rtnb.texts.files import to_be_written
+from rtnb.texts.shortening import printable
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,7 +47,7 @@ class Row:
         model: The model.
         source: The side that answered.
         prompt: The question.
-        sound: The file with the answer's audio. None for a written answer.
+        sound: The file with the answer's audio. None for a written answer, or where it is not there any more.
         error: Sentence on what went wrong. None for nothing.
     """
 
@@ -73,6 +74,7 @@ class Row:
 _TYPES = get_type_hints(Row) | {"seconds": float | int | None, "usd": float | int | None}
 _ROOM_BYTES = 4096  # that are free before a recording is asked about; a row has about 500
 _SOUND_BYTES = 1 << 16  # the same for an answer's audio: 20 s of Ogg Vorbis
+_AGAIN = "What was answered is kept. Make room there and run the same line again."
 _writing = threading.Lock()
 _taken: set[tuple[int, Path]] = set()  # by process, for a fork copies them
 _unwritten: dict[Path, list[Row]] = {}  # paid for while the disk was full
@@ -91,7 +93,7 @@ class RowsFile:
 
     def __init__(self, path: str | Path, *, sounds: bool = False) -> None:
         with to_be_written(path) as self.path:
-            self._sounds = self.path.with_name(self.path.stem + "_sounds") if sounds else None
+            self._sounds, self._speaks = self.path.with_name(self.path.stem + "_sounds"), sounds
             self._holder = self.path.with_name(f".{self.path.name}.holder")
             self._place = self.path.resolve()
             self._mine = (os.getpid(), self._place)
@@ -114,7 +116,7 @@ class RowsFile:
             with to_be_written(self.path):
                 self._lock()
             self.prove(1)
-            if self._sounds is not None:
+            if self._speaks:
                 with to_be_written(self._sounds):
                     self._sounds.mkdir(exist_ok=True)
                     tempfile.TemporaryFile(dir=self._sounds).close()
@@ -140,8 +142,8 @@ class RowsFile:
                 used = f"The file {self.path} is in use: a map of {who} writes there. Wait, or give another out=."
                 raise InputError(used, path=str(self.path)) from None
         with contextlib.suppress(OSError):
-            program = Path(os.environ.get("JPY_SESSION_NAME") or sys.argv[0]).name
-            self._holder.write_text(f"{program} (process {os.getpid()} on {socket.gethostname()})", "utf-8")
+            notebook = printable(os.environ.get("JPY_SESSION_NAME", "another program"))
+            self._holder.write_text(f"{notebook} (process {os.getpid()} on {socket.gethostname()})", "utf-8")
 
     def release(self) -> None:
         """Let other maps take the file."""
@@ -158,8 +160,8 @@ class RowsFile:
         Raises:
             InputError: If there is none.
         """
-        room = b"\n" * answers * (_ROOM_BYTES + (_SOUND_BYTES if self._sounds else 0))
-        with to_be_written(self.path), _writing, self.path.open("ab", buffering=0) as file:
+        room = b"\n" * answers * (_ROOM_BYTES + _SOUND_BYTES * self._speaks)
+        with to_be_written(self.path, _AGAIN), _writing, self.path.open("ab", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
             try:
                 if file.write(room) < len(room):
@@ -171,7 +173,11 @@ class RowsFile:
     def sound_of(self, name: str, key: str) -> str:
         """Return the file for an answer's audio, under a name that every system takes."""
         plain = re.sub(r"[^\w. -]", "_", Path(name).stem)[:60]
-        return str((self._sounds or self.path.parent) / f"{plain}-{key[:8]}.ogg")
+        return str(self._sounds / f"{plain}-{key[:8]}.ogg")
+
+    def spoke(self, recording: Any) -> bool:
+        """Return whether a recording is the audio of an answer that is kept here."""
+        return isinstance(recording, str | Path) and self._sounds.resolve() in Path(recording).resolve().parents
 
     def read(self) -> dict[str, Row]:
         """Return the rows by their keys; a line that a crash tore, or that is no row, is left alone.
@@ -189,7 +195,8 @@ class RowsFile:
                 held = json.loads(line.decode("utf-8-sig", errors="replace"), parse_constant=int)
                 row = Row(**{name: held[name] for name in held.keys() & _TYPES.keys()})
                 if all(isinstance(getattr(row, name), kind) for name, kind in _TYPES.items()):
-                    rows[row.key] = row
+                    sound = self._sounds / Path(row.sound or "").name  # the folder may have been moved
+                    rows[row.key] = replace(row, sound=str(sound) if row.sound and sound.exists() else None)
         return rows
 
     def append(self, *rows: Row) -> None:
@@ -198,7 +205,7 @@ class RowsFile:
         Raises:
             InputError: If they cannot be written. The next call, of whichever map of this process, tries again.
         """
-        with to_be_written(self.path), _writing:
+        with to_be_written(self.path, _AGAIN), _writing:
             waiting = _unwritten.setdefault(self._place, [])
             waiting += rows
             # Half a surrogate pair, which UTF-8 does not have, is written as JSON's own escape.

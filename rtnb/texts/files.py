@@ -19,8 +19,8 @@ _replacing = threading.Lock()
 
 
 @contextlib.contextmanager
-def to_be_written(path: str | Path) -> Iterator[Path]:
-    """Yield the place that a path means; whatever goes wrong with it inside is raised in words.
+def to_be_written(path: str | Path, remedy: str = "Choose another place.") -> Iterator[Path]:
+    """Yield the place that a path means; whatever goes wrong with it inside is raised in words, the remedy last.
 
     Raises:
         InputError: If the place cannot be written to.
@@ -33,7 +33,7 @@ def to_be_written(path: str | Path) -> Iterator[Path]:
     # RuntimeError.
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         problem = getattr(error, "strerror", None) or error
-        sentence = f"The file {path} cannot be written: {problem}. Choose another place."
+        sentence = f"The file {path} cannot be written: {problem}. {remedy}"
         raise InputError(sentence, path=str(path)) from error
 
 

@@ -101,7 +101,6 @@ class Interruptible(Handle[T]):
         Args:
             by: What the waiting cell gets, `KeyboardInterrupt`, or a task of the user's own, `CancelledError`.
         """
-        raise NotImplementedError
 
     def wait(self, timeout: float | None = None) -> T:
         """Block until it is over, as `Handle.wait` does."""
