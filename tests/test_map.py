@@ -206,5 +206,5 @@ def test_wrong_arguments_are_told():
 
 def test_a_progress_bar_counts(capsys):
     with serve(Server()) as url:
-        rtnb.map([clip(1), clip(2)], "What is it?", url=url).wait(20)
-    assert "2/2" in capsys.readouterr().err
+        rtnb.map([clip(1), clip(2), clip(1)], "What is it?", url=url).wait(20)
+    assert "3/3" in capsys.readouterr().err

@@ -283,7 +283,7 @@ class Results(Interruptible["Results"]):
     async def _ask_all(self) -> None:
         # The same recording twice is one question.
         waiting = {job.key: job for job in self._jobs if job.key not in self._rows}
-        self._bar.update(len(self._jobs) - len(waiting))
+        self._bar.update(len(self.rows))
         under_way: set[asyncio.Task[None]] = set()
         try:
             for job in waiting.values():
