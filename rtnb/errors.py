@@ -341,11 +341,13 @@ class BudgetExceeded(RtnbError):
     Attributes:
         limit_usd: The budget in US dollars.
         spent_usd: The part of it that has been spent, in US dollars.
+        held_usd: The part of it, in US dollars, that others have set aside and will release.
         reply: The `Reply` that was stopped or refused. None where no reply was under way.
     """
 
     limit_usd: float = 0.0
     spent_usd: float = 0.0
+    held_usd: float = 0.0
     reply: Any = None
 
 

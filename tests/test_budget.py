@@ -7,7 +7,7 @@ from dialogue import serve, usage
 
 from rtnb.errors import BudgetExceeded
 from rtnb.money import Budget
-from rtnb.money.meter import Meter, Reservation
+from rtnb.money.budget import Hold
 from rtnb.opening import connect
 
 # On gpt-realtime-2.1-mini, dollars per million tokens (OpenAI's price list): audio in 10, audio out 20, text in 0.60,
@@ -36,12 +36,10 @@ def test_what_was_spent_is_what_the_session_cost():
 
 
 def test_sessions_that_share_a_budget_stop_each_other():
-    budget = Budget(0.03)
+    budget = Budget(0.041)
     with serve(turns(2)) as url, connect(url=url, budget=budget) as one, connect(url=url, budget=budget) as two:
         one.ask("Hi").wait(10)
-        two.ask("Hi").wait(
-            10
-        )  # $0.0203 of it were spent before: it fits by the estimate, and is booked when it is over
+        two.ask("Hi").wait(10)  # $0.0203 of it were spent before: what is left pays for 1,000 tokens of audio
         with pytest.raises(BudgetExceeded) as stopped:
             one.ask("More").wait(10)
         assert stopped.value.spent_usd == pytest.approx(0.0406)
@@ -120,13 +118,13 @@ def test_the_bill_names_each_answer_with_its_tokens_and_cents():
 
 def test_what_one_turn_has_reserved_another_cannot_count_on():
     budget = Budget(1.0)
-    one, other = Reservation(Meter(budget)), Reservation(Meter(budget))
-    one.renew(0.7)
+    one, other = Hold(), Hold()
+    one.take(budget, 0.7)
     assert budget.left == pytest.approx(0.3)
     with pytest.raises(BudgetExceeded, match=r"\$0\.70 is held for responses under way"):
-        other.renew(0.4)
-    one.renew(0.5)  # the next response in place of the one before
-    other.renew(0.4)
+        other.take(budget, 0.4)
+    one.take(budget, 0.5)  # the next response in place of the one before
+    other.take(budget, 0.4)
     one.release()
     other.release()
     assert budget.left == 1.0
@@ -148,5 +146,10 @@ def test_what_a_response_was_reserved_is_free_again_when_it_is_booked():
         chat.ask("One").wait(10)
         chat.ask("Two").wait(10)
         assert budget.left == pytest.approx(1.0 - budget.spent) == pytest.approx(1.0 - 2 * ANSWER_USD)
-    # The second reads what the first read and said: 500 text tokens at $0.60 and 1,000 audio tokens at $10 a million.
-    assert left == [1.0, pytest.approx(1.0 - ANSWER_USD - 500 * 0.60e-6 - 1000 * 10e-6)]
+    # Each may write 4,096 tokens at $20 a million. The second reads what the first read and said: 500 text tokens at
+    # $0.60 and 1,000 audio tokens at $10 a million. Words and objects around them are less than 100 tokens of text.
+    first = 1.0 - 4096 * 20e-6
+    assert left == [
+        pytest.approx(first, abs=1e-4),
+        pytest.approx(first - ANSWER_USD - 500 * 0.60e-6 - 1000 * 10e-6, abs=1e-4),
+    ]

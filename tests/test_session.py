@@ -540,13 +540,13 @@ def test_a_budget_stops_the_next_response():
         talk.answer("dear", usage=usage(output_audio=100_000))
         talk.take_message("item_2")
 
-    with serve(script) as url, connect(url=url, budget=0.01) as chat:
+    with serve(script) as url, connect(url=url, budget=0.02) as chat:
         assert chat.ask("Hi").wait(10).text == "dear"
         reply = chat.ask("More")
         with pytest.raises(BudgetExceeded) as caught:
             reply.wait(10)
     assert caught.value.reply is reply
-    assert caught.value.limit_usd == 0.01
+    assert caught.value.limit_usd == 0.02
 
 
 def test_a_tool_is_called_and_its_result_goes_back():

@@ -268,11 +268,11 @@ def test_who_decides_on_approvals_and_ends_the_program_fails_the_turn_alone(deci
 # --- responses that no caller asked for -------------------------------------------------------------------------------
 
 
-def begin_by_itself(talk, *output, id="resp_1"):
+def begin_by_itself(talk, *output, id="resp_1", output_text=3):
     """Begin and end a response that the server's own turn detection brought about."""
     response = {"id": id, "status": "in_progress", "conversation_id": "c", "output": []}
     talk.say({"type": "response.created", "response": response})
-    final = {**response, "status": "completed", "output": list(output), "usage": usage(output_text=3)}
+    final = {**response, "status": "completed", "output": list(output), "usage": usage(output_text=output_text)}
     talk.say({"type": "response.done", "response": final})
 
 
@@ -392,16 +392,17 @@ def test_a_budget_refuses_the_answer_to_a_function_that_nobody_asked_for():
 
     def script(talk):
         talk.open()
-        begin_by_itself(talk, call())
+        begin_by_itself(talk, call(), output_text=1000)
         take_outputs(talk, 1)
         talk.expect("x")
 
-    # Three tokens of text are $0.0000072; what the next response reads is reserved before it is asked for.
+    # A thousand tokens of text are $0.0024; 600 of audio, the least that is set aside for the next one, are $0.012.
+    detection = {"type": "server_vad", "create_response": False}
     with serve(script) as url:
-        chat, seen = connect(url=url, tools=[book], turn_detection="server_vad", budget=8e-6), []
+        chat, seen = connect(url=url, tools=[book], turn_detection=detection, budget=0.014), []
         chat.subscribe(lambda update: seen.append(type(update).__name__))
         until(lambda: "Overspent" in seen)
-        assert chat.warnings[0].startswith("Your budget of $0.000008 does not cover this")
+        assert chat.warnings[0].startswith("Your budget of $0.014 does not cover this")
         assert "response.create" not in [entry.type for entry in chat.log]
         chat.send({"type": "x"}).wait(10)
         chat.close().wait(10)

@@ -649,7 +649,7 @@ def test_the_budget_ends_the_call():
         talk.answer("Costly.", PCM, usage=usage(output_audio=100_000))
 
     with serve(script) as url:
-        page = Page(url, budget=0.01, model="gpt-realtime-2.1", provider="openai")
+        page = Page(url, budget=0.1, model="gpt-realtime-2.1", provider="openai")
         page.start()
         page.say("say", text="Hi.")
         closed = page.hear("state", state="closed")

@@ -9,8 +9,6 @@ from typing import Any, Self
 
 from rtnb.audio import pcm
 from rtnb.errors import ConnectionFailed, InputError
-from rtnb.money import Budget
-from rtnb.money.meter import Meter
 from rtnb.protocol.updates import Odd
 from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
@@ -88,13 +86,12 @@ class AudioJob(Stream[T, P]):
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None) -> None:
+    def __init__(self, session: Session, audio_source: AudioSource) -> None:
         """Start the work; a subclass has set its own attributes before."""
         super().__init__()
         self.session = session
         self.warnings: list[str] = []
         self._source = audio_source
-        self._meter = Meter(budget)
         self._news = asyncio.Event()
         self._running = io_thread.submit(self._run())
 

@@ -19,9 +19,7 @@ from rtnb.audio import Clip, open_stream
 from rtnb.audio.source import is_file, open_source
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
-from rtnb.money import Budget, estimate, money
-from rtnb.money.estimates import ANSWER_SECONDS
-from rtnb.money.meter import Meter
+from rtnb.money import Budget, money
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.session import Session
@@ -74,40 +72,6 @@ class _Job:
         self.key = digest.hexdigest()[:32]
 
 
-class _Allowance:
-    """Money for the answers under way: reckoned before each, and by what those before it really cost."""
-
-    def __init__(self, prompt: str, connection: dict[str, Any]) -> None:
-        self._meter = Meter(connection["budget"])
-        text_only, text_in_tokens = connection["modalities"] != "audio", len(prompt) // 3 + 20
-        self._about = {"model": connection["model"], "text_only": text_only, "text_in_tokens": text_in_tokens}
-        self._under_way: list[_Job] = []
-        self._dearer = 1.0  # how much more an answer cost than was reckoned
-
-    def _reckoned(self, job: _Job) -> float:
-        seconds = 60.0 if job.seconds is None else job.seconds
-        return (estimate(seconds_in=seconds, seconds_out=ANSWER_SECONDS, **self._about).usd or 0.0) * self._dearer
-
-    def fits(self, job: _Job) -> bool:
-        """Return whether the budget covers this recording beside those under way."""
-        return self._meter.covers(sum(self._reckoned(one) for one in (*self._under_way, job)))
-
-    def begin(self, job: _Job) -> None:
-        """Reserve what the answer is likely to cost at most.
-
-        Raises:
-            BudgetExceeded: If the budget does not cover it.
-        """
-        self._meter.check(self._reckoned(job) if job.problem is None else 0.0)
-        self._under_way.append(job)
-
-    def end(self, job: _Job, usd: float | None) -> None:
-        """Reserve nothing for it any more; reckon with more from now on where it cost more."""
-        self._under_way.remove(job)
-        if usd and (reckoned := self._reckoned(job)):
-            self._dearer *= max(1.0, usd / reckoned)
-
-
 class Results(Interruptible["Results"]):
     """Answers to many recordings, as they come; it has started already.
 
@@ -142,7 +106,6 @@ class Results(Interruptible["Results"]):
         self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
         self._running: set[Session] = set()
         self._cancelled = False
-        self._allowance = _Allowance(prompt, connection)
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
 
@@ -287,13 +250,12 @@ class Results(Interruptible["Results"]):
         under_way: set[asyncio.Task[None]] = set()
         try:
             for job in waiting.values():
-                while len(under_way) >= self._concurrency or (under_way and not self._allowance.fits(job)):
+                while len(under_way) >= self._concurrency:
                     under_way = await self._some(under_way)
                 if self._cancelled:
                     break
                 if self._file is not None:
                     await asyncio.to_thread(self._file.prove, len(under_way) + 1)
-                self._allowance.begin(job)
                 under_way.add(asyncio.ensure_future(self._one(job)))
             while under_way:
                 under_way = await self._some(under_way)
@@ -311,11 +273,7 @@ class Results(Interruptible["Results"]):
         return rest
 
     async def _one(self, job: _Job) -> None:
-        row: Row | None = None
-        try:
-            row, audio = await self._answer(job)
-        finally:
-            self._allowance.end(job, row.usd if row else None)
+        row, audio = await self._answer(job)
         if row is None:
             return
         self._rows[job.key] = row
@@ -331,6 +289,7 @@ class Results(Interruptible["Results"]):
         if job.problem is not None:
             return Row(status="failed", error=str(job.problem), **about), None
         session = connect(**self._connection)
+        session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
         self._running.add(session)
         try:
             reply = session.ask(parts.Recording(job.source, job.name), self._prompt)

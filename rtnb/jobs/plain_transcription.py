@@ -15,7 +15,6 @@ from rtnb.audio.resample import Resampler
 from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.cutting import Cut
 from rtnb.jobs.transcription import Transcription
-from rtnb.money import Budget
 from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Errored
 from rtnb.session.session import Session
@@ -24,12 +23,12 @@ from rtnb.session.session import Session
 class PlainTranscription(Transcription):
     """Transcription whose server answers with `transcription.delta` and `transcription.done`."""
 
-    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None, rate_hz: int) -> None:
+    def __init__(self, session: Session, audio_source: AudioSource, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._resample: Resampler | None = None  # of the stretch under way
         self._partial = ""
         self._outcome: tuple[str, str | None] | None = None  # its words, or why there are none
-        super().__init__(session, audio_source, budget)
+        super().__init__(session, audio_source)
 
     @property
     def partial(self) -> str:
@@ -45,7 +44,6 @@ class PlainTranscription(Transcription):
             samples = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32_768)
             await self._append(self._resample(samples).tobytes())
             return
-        self._check_budget(piece)
         await self._append(self._resample(np.zeros(0, np.float32), last=True).tobytes())
         self._resample = None
         self._cuts.append(piece)

@@ -78,9 +78,8 @@ def transcribe(
         connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"
     where = find_server(None, connection, "?intent=transcription", transcribe=True)
     wanted = {"type": "transcription", "audio": {"input": listening}}
-    budget = Budget.of(connection["budget"])
     how: Any = {"verbose": connection["verbose"], "timeout": connection["timeout"]}
-    session = Session(where, transport_to(where), model, wanted, **how)
+    session = Session(where, transport_to(where), model, wanted, budget=Budget.of(connection["budget"]), **how)
     if not where.provider.responses:
-        return PlainTranscription(session, audio_source, budget, where.provider.input_rate_hz)
-    return Transcription(session, audio_source, budget)
+        return PlainTranscription(session, audio_source, where.provider.input_rate_hz)
+    return Transcription(session, audio_source)

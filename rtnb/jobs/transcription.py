@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import html, models
-from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
+from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, RtnbError, ServerError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.jobs.cutting import Cut, Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
-from rtnb.money import Budget, Cost, cost_of_transcription
+from rtnb.money import Cost, cost_of_transcription
 from rtnb.protocol import client_events
 from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
@@ -53,14 +53,14 @@ class Transcription(AudioJob["Transcription", Segment]):
         session: The session it runs on; `session.log` has every event.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource, budget: Budget | None = None) -> None:
+    def __init__(self, session: Session, audio_source: AudioSource) -> None:
         self._cuts: list[Cut] = []  # stretches in the order they were committed
         self._uncommitted: deque[tuple[int, asyncio.Future[Any]]] = deque()  # with the answers to their commits
         self._items: dict[str, int] = {}  # item id → number of its stretch
         self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
         self._done: dict[int, list[Segment]] = {}
         self._all_sent = False
-        super().__init__(session, audio_source, budget)
+        super().__init__(session, audio_source)
 
     # --- what there is
 
@@ -153,6 +153,20 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     async def _work(self) -> None:
         await self.session
+        over: BudgetExceeded | None = None
+        try:
+            await self._send_all()
+        except BudgetExceeded as refused:  # what was committed is paid for: its words are waited for
+            over = refused
+        self._all_sent = over is None
+        await self._until(lambda: len(self._done) == len(self._cuts))
+        if over is not None:
+            raise over
+        if (errors := [segment.error for segment in self.segments]) and all(errors):
+            said = f"It said: {errors[0]} Check model= and language=."
+            raise ServerError(f"The server could not transcribe any of it. {said}")
+
+    async def _send_all(self) -> None:
         cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
         async for block in self._source.blocks():
             for piece in cutter.feed(block):
@@ -161,17 +175,11 @@ class Transcription(AudioJob["Transcription", Segment]):
             await self._send(piece)
         if not self._cuts:
             self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
-        self._all_sent = True
-        await self._until(lambda: len(self._done) == len(self._cuts))
-        if (errors := [segment.error for segment in self.segments]) and all(errors):
-            said = f"It said: {errors[0]} Check model= and language=."
-            raise ServerError(f"The server could not transcribe any of it. {said}")
 
     async def _send(self, piece: bytes | Cut) -> None:
         if isinstance(piece, bytes):
             await self._append(piece)
             return
-        self._check_budget(piece)
         number = len(self._cuts)
         self._cuts.append(piece)
         committed, channel = is_type("input_audio_buffer.committed"), self.session.lifecycle.channel
@@ -182,8 +190,8 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     async def _append(self, piece: bytes) -> None:
         """Send audio, never far ahead of the socket."""
-        self.session.append(piece)
         await asyncio.sleep(0)  # the session sends in the order of calls, from the next turn of the loop on
+        self.session.lifecycle.channel.append(piece)
         await self.session.lifecycle.channel.drained(_AHEAD_BYTES)
 
     def _committed(self, number: int, answer: asyncio.Future[Any]) -> None:
@@ -212,7 +220,6 @@ class Transcription(AudioJob["Transcription", Segment]):
         if isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
             self._take_part(number, update.event)
         elif isinstance(update, InputTranscript) and update.final:
-            self._book(update.event.get("usage"))
             self._settle(number, update.whole)
         elif isinstance(update, InputTranscriptFailed):
             self._settle(number, "", reason_in(update.error))
@@ -224,14 +231,6 @@ class Transcription(AudioJob["Transcription", Segment]):
         start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
         part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
         self._parts.setdefault(number, []).append(part)
-
-    def _check_budget(self, cut: Cut) -> None:
-        seconds = cut.end_seconds - cut.start_seconds
-        self._meter.check(cost_of_transcription({"type": "duration", "seconds": seconds}, self.model))
-
-    def _book(self, usage: dict[str, Any] | None) -> None:
-        if (over := self._meter.book(cost_of_transcription(usage, self.model))) is not None:
-            self.warnings.append(str(over))  # the next stretch is refused
 
     def _settle(self, number: int, text: str, error: str | None = None) -> None:
         cut = self._cuts[number]

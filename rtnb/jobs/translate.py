@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 from rtnb import html, models
 from rtnb.audio import Clip, pcm
-from rtnb.errors import ConnectionFailed, InputError
+from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.money import Budget, Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, takes_options, transport_to
@@ -25,7 +25,6 @@ from rtnb.transport import connection_errors
 MODEL = "gpt-realtime-translate"
 _ORIGINAL_MODEL = "gpt-realtime-whisper"
 _CHUNK_BYTES = pcm.byte_count(0.2)  # the server takes frames of 200 ms (SDK docstring)
-_BUDGET_SECONDS = 10.0
 
 
 class Translation(AudioJob["Translation", Delta]):
@@ -38,12 +37,12 @@ class Translation(AudioJob["Translation", Delta]):
         to: The language it is translated into.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource, to: str, budget: Budget | None = None) -> None:
+    def __init__(self, session: Session, audio_source: AudioSource, to: str) -> None:
         self.to = to
         self._sent_seconds = 0.0
         self._pieces: list[Delta] = []
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
-        super().__init__(session, audio_source, budget)
+        super().__init__(session, audio_source)
 
     def _words(self, role: str) -> str:
         turn = self.session.conversation.turn(TRANSLATION_ITEMS[role])
@@ -77,7 +76,7 @@ class Translation(AudioJob["Translation", Delta]):
 
     @property
     def cost(self) -> Cost:
-        """Cost so far, in US dollars: by the minute of audio sent."""
+        """Cost so far, in US dollars: by the minute of audio sent; writing down the original is billed apart."""
         return cost_of_minutes(self._sent_seconds, self.model)
 
     def save(self, path: str | Path) -> Path:
@@ -120,29 +119,32 @@ class Translation(AudioJob["Translation", Delta]):
 
     async def _work(self) -> None:
         await self.session
-        rest, checked = b"", 0.0
+        over: BudgetExceeded | None = None
+        try:
+            await self._send_all()
+        except BudgetExceeded as refused:  # what was sent is paid for: its translation is waited for
+            over = refused
+        self._asked = True
+        self.session.send({"type": "session.close"})
+        await self._until(lambda: self._whole)
+        if over is not None:
+            raise over
+
+    async def _send_all(self) -> None:
+        rest = b""
         async for block in self._source.blocks():
             rest += block
             while len(rest) >= _CHUNK_BYTES:
-                if self._sent_seconds >= checked:
-                    self._meter.check(cost_of_minutes(_BUDGET_SECONDS, self.model))
-                    checked += _BUDGET_SECONDS
                 await self._append(rest[:_CHUNK_BYTES])
                 rest = rest[_CHUNK_BYTES:]
         if rest:
             await self._append(rest.ljust(_CHUNK_BYTES, b"\0"))
-        self._asked = True
-        self.session.send({"type": "session.close"})
-        await self._until(lambda: self._whole)
 
     async def _append(self, piece: bytes) -> None:
-        seconds = pcm.seconds(len(piece))
-        self._sent_seconds += seconds
-        if (over := self._meter.book(cost_of_minutes(seconds, self.model))) is not None:
-            raise over
         event = {"type": "session.input_audio_buffer.append", "event_id": client_events.new_event_id()}
         channel = self.session.lifecycle.channel
         channel.put({**event, "audio": frames.encode_audio(piece)})
+        self._sent_seconds += pcm.seconds(len(piece))
         await channel.flushed()
 
     def _take(self, update: Any) -> None:
@@ -206,5 +208,7 @@ def translate(
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
     how: Any = {"verbose": connection["verbose"], "timeout": connection["timeout"]}
-    session = Session(where, transport_to(where), model, {"audio": audio}, **how)
-    return Translation(session, audio_source, to, Budget.of(connection["budget"]))
+    session = Session(
+        where, transport_to(where), model, {"audio": audio}, budget=Budget.of(connection["budget"]), **how
+    )
+    return Translation(session, audio_source, to)

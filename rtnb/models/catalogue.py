@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtnb.errors import RtnbWarning
+from rtnb.errors import InputError, RtnbWarning
 
 __all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Ending", "Limits", "Model", "Models", "Prices", "Rate"]
-__all__ += ["get", "known_on", "limits", "load", "read", "shutdown_notice", "warn_shutdown"]
+__all__ += ["get", "known_on", "limits", "load", "price", "read", "shutdown_notice", "warn_shutdown"]
 
 WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
@@ -177,6 +177,7 @@ class Limits:
         reasoning_tokens_per_turn: Text tokens a 2.x model spends on reasoning (measured, at its default effort).
         text_out_tokens_per_second_spoken: Text tokens billed beside a second of speech received (measured).
         text_in_tokens_per_turn: Text tokens a session carries before anything is said (measured).
+        image_tokens: Tokens of a picture at most.
     """
 
     session_minutes: int
@@ -195,6 +196,7 @@ class Limits:
     reasoning_tokens_per_turn: int
     text_out_tokens_per_second_spoken: float
     text_in_tokens_per_turn: int
+    image_tokens: int
 
 
 class Models(dict[str, Model]):
@@ -266,6 +268,37 @@ def get(name: str) -> Model:
         The facts known of it; a `Model` with `known` False and `prices` None where nothing is.
     """
     return load().get(name) or Model(name)
+
+
+def price(name: str, *, like: str | None = None, **prices: Any) -> Model:
+    """State what a model costs whose price is not known here, so that a budget can count it, until the kernel ends.
+
+    ```python
+    models.price("my-deployment", like="gpt-realtime-2.1-mini")
+    models.price("my-model", text=(0.60, 0.06, 2.40), audio=(10.00, 0.30, 20.00))
+    ```
+
+    Args:
+        name: The model's name.
+        like: A model that costs the same. None: see `prices`.
+        **prices: `text`, `audio` and `image` as US dollars per million tokens: in, cached in, out, None where there is
+            no price; or `per_minute_usd`.
+
+    Returns:
+        The model, with what is known of it now.
+
+    Raises:
+        InputError: If neither is given, or nothing is known of `like`.
+    """
+    history = get(like).history if like else ()
+    if prices:
+        rates: dict[str, Any] = {k: Rate(*v) if isinstance(v, list | tuple) else v for k, v in prices.items()}
+        history = (Prices(since=date.today(), **rates),)
+    if not history:
+        raise InputError(f"Your price of {name} says nothing. Give a model of rtnb.prices() as like=.")
+    about = get(name) if get(name).known or not like else replace(get(like), name=name)
+    load()[name] = replace(about, history=history)
+    return load()[name]
 
 
 @cache

@@ -12,14 +12,86 @@ from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money.costs import Cost
 from rtnb.money.usage import money
 
+_LOCK = threading.RLock()  # one for all budgets: what is spent from one counts against the wider ones too
+_NOTICE_SHARE = 0.8  # of a budget, after which its user reads once how much is left
+
+
+class Hold:
+    """Money set aside in a budget and in all wider ones: nothing at first.
+
+    Args:
+        standing: Whether it stays for as long as its session is open, so that to wait for its release is no use.
+
+    Attributes:
+        usd: US dollars set aside.
+        standing: As given.
+    """
+
+    def __init__(self, *, standing: bool = False) -> None:
+        self.usd, self.standing = 0.0, standing
+        self._budgets: list[Budget] = []
+
+    def take(self, budget: Budget, usd: float, unasked: str = "the next response was not asked for") -> None:
+        """Set this much aside in place of what was set aside before, which stays where this raises.
+
+        Args:
+            budget: Where from.
+            usd: US dollars, 0 or more.
+            unasked: What is not done where this raises, as a clause.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it.
+        """
+        with _LOCK:
+            if usd > self.usd:
+                budget._check(usd - self.usd, unasked)
+            self._fill(usd, budget.chain)
+
+    def release(self) -> None:
+        """Set nothing aside any more."""
+        self._fill(0.0, [])
+
+    def move(self, to: Hold) -> None:
+        """Set all of it aside for something else."""
+        with _LOCK:
+            usd, budgets = self.usd, self._budgets
+            self.release()
+            to._fill(usd, budgets)
+
+    def book(self, budget: Budget, spent: Cost | float, keep: float = 0.0) -> None:
+        """Count what was spent where it was set aside, else in `budget`; at most `keep` stays set aside."""
+        with _LOCK:
+            for one in self._budgets or budget.chain:
+                one.spent += float(spent)
+            self._fill(min(self.usd, keep), self._budgets)
+
+    def _fill(self, usd: float, budgets: list[Budget]) -> None:
+        with _LOCK:
+            for one in self._budgets:
+                one.holds.discard(self)
+            for one in budgets:
+                one.holds.add(self)
+            self.usd, self._budgets = usd, budgets
+
 
 class Budget:
     """Hard stop: so many US dollars and not more. Sessions may share one; it may be used from any thread.
+
+    Before a response is asked for, what it reads and the most it may write are set aside, and that most goes to the
+    server as `max_output_tokens`: at most 4,096 tokens, and no response is asked for that could not have at least 200
+    (600 where the model reasons), unless its caller asked for fewer. What is billed by the minute is set aside before
+    its audio is sent. So `spent` never exceeds `limit_usd`, however many share it; where the server begins a response
+    by itself (turn detection, calls), by no more than the input that was on its way. It lives as long as the kernel:
+    what was spent before a restart does not count.
 
     Args:
         limit_usd: US dollars that may be spent, more than 0.
         parent: A wider budget that everything spent here counts against too. None means that of the whole
             kernel, where `limit_kernel` set one.
+
+    Attributes:
+        spent: US dollars spent.
+        holds: What is set aside of it.
 
     Raises:
         InputError: `limit_usd` is not a number above 0.
@@ -30,11 +102,10 @@ class Budget:
             wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
             raise InputError(wrong, limit_usd=limit_usd)
         self.limit_usd = float(limit_usd)
-        self.parent = parent if parent is not None else _kernel
-        self._spent = 0.0
-        self._held = 0.0
-        self._warned = False
-        self._lock = threading.Lock()
+        self.holds: set[Hold] = set()
+        self._parent = parent
+        self.spent = 0.0
+        self._warned = self._noticed = False
 
     @classmethod
     def of(cls, value: Budget | float | None) -> Budget | None:
@@ -54,15 +125,25 @@ class Budget:
         return cls(value)
 
     @property
-    def spent(self) -> float:
-        """US dollars spent."""
-        return self._spent
+    def parent(self) -> Budget | None:
+        """Wider budget that counts this one too. None where there is none."""
+        return self._parent if self._parent is not None or self is _kernel else _kernel
+
+    @property
+    def chain(self) -> list[Budget]:
+        """Itself and all wider budgets."""
+        return [self, *(self.parent.chain if self.parent is not None else ())]
 
     @property
     def left(self) -> float:
         """US dollars neither spent nor held for responses under way, here and in wider budgets; 0 or more."""
-        own = max(0.0, self.limit_usd - self._spent - self._held)
-        return own if self.parent is None else min(own, self.parent.left)
+        with _LOCK:
+            return max(0.0, min(one.limit_usd - one.spent - one.held for one in self.chain))
+
+    @property
+    def held(self) -> float:
+        """US dollars set aside for what is under way."""
+        return math.fsum(hold.usd for hold in self.holds)
 
     def check_before(self, next_estimate: Cost | float | None = 0.0) -> None:
         """Refuse what would not fit. Call it before each response.
@@ -74,15 +155,26 @@ class Budget:
         Raises:
             BudgetExceeded: It does not fit into what is left, or nothing is left.
         """
-        usd = self._usd(next_estimate)
-        if self._spent + self._held + usd > self.limit_usd or self._spent >= self.limit_usd:
-            held = f", {money(self._held)} is held for responses under way" if self._held else ""
-            raise self._exceeded(
-                f"does not cover this: {money(self._spent)} is spent{held} and the next response may cost {money(usd)}."
-                " Raise budget=, or start afresh: a long talk pays for its whole history at every turn."
-            )
-        if self.parent is not None:
-            self.parent.check_before(usd)
+        self._check(self._usd(next_estimate), "the next response was not asked for")
+
+    def _check(self, usd: float, unasked: str) -> None:
+        with _LOCK:
+            for one in self.chain:
+                held = one.held
+                if one.spent + held + usd > one.limit_usd or one.spent >= one.limit_usd:
+                    why = f"{money(one.spent)} is spent"
+                    why += f", {money(held)} is held for responses under way" if held else ""
+                    why += f", {money(usd)} more is needed, and {unasked}"
+                    raise _exceeded(one, f"does not cover this: {why}; raise budget= to go on.")
+
+    def notice(self) -> str | None:
+        """Return a sentence once, when 80 % of it or of a wider budget is spent. None otherwise."""
+        for one in self.chain:
+            if not one._noticed and one.spent >= one.limit_usd * _NOTICE_SHARE:
+                one._noticed, rest = True, max(0.0, one.limit_usd - one.spent)
+                share = f"{money(one.spent)} of your budget of {money(one.limit_usd)} is spent"
+                return f"{share} ({one.spent / one.limit_usd:.0%}), and {money(rest)} is left."
+        return None
 
     def add(self, spent: Cost | float | None) -> None:
         """Count what was spent, after each `response.done`; it is counted even where this raises.
@@ -101,15 +193,13 @@ class Budget:
                 "counts as nothing. Watch the account's usage page instead."
             )
             warnings.warn(sentence, RtnbWarning, stacklevel=2)
-        usd = self._usd(spent)
-        with self._lock:
-            self._spent += usd
-        over = self._spent > self.limit_usd
-        if self.parent is not None:
-            self.parent.add(usd)
-        if over:
-            kept = "What was received is kept; raise budget= to go on."
-            raise self._exceeded(f"is used up: {money(self._spent)} is spent. {kept}")
+        with _LOCK:
+            for one in self.chain:
+                one.spent += self._usd(spent)
+            for one in reversed(self.chain):
+                if one.spent > one.limit_usd:
+                    kept = "What was received is kept; raise budget= to go on."
+                    raise _exceeded(one, f"is used up: {money(one.spent)} is spent. {kept}")
 
     @contextmanager
     def hold(self, next_estimate: Cost | float | None) -> Iterator[None]:
@@ -121,30 +211,25 @@ class Budget:
         Raises:
             BudgetExceeded: It does not fit into what is left.
         """
-        usd = self._usd(next_estimate)
-        with self._lock:
-            self.check_before(usd)
-            self._held += usd
+        hold = Hold()
+        hold.take(self, self._usd(next_estimate))
         try:
-            if self.parent is None:
-                yield
-            else:
-                with self.parent.hold(usd):
-                    yield
+            yield
         finally:
-            with self._lock:
-                self._held -= usd
-
-    def _exceeded(self, how: str) -> BudgetExceeded:
-        sentence = f"Your budget of {money(self.limit_usd)} {how}"
-        return BudgetExceeded(sentence, limit_usd=self.limit_usd, spent_usd=self._spent)
+            hold.release()
 
     @staticmethod
     def _usd(amount: Cost | float | None) -> float:
         return amount.known_usd if isinstance(amount, Cost) else float(amount or 0)
 
     def __repr__(self) -> str:
-        return f"Budget({money(self._spent)} of {money(self.limit_usd)} spent)"
+        return f"Budget({money(self.spent)} of {money(self.limit_usd)} spent)"
+
+
+def _exceeded(budget: Budget, how: str) -> BudgetExceeded:
+    sentence = f"Your budget of {money(budget.limit_usd)} {how}"
+    held_usd = math.fsum(hold.usd for hold in budget.holds if not hold.standing)
+    return BudgetExceeded(sentence, limit_usd=budget.limit_usd, spent_usd=budget.spent, held_usd=held_usd)
 
 
 _kernel: Budget | None = None

@@ -1,97 +1,410 @@
 """Checks what may be spent and books what was; no other place does.
 
-A meter belongs to one session; its budget may be shared. Before a response is asked for, its likely cost is
-reserved, so that several at once cannot each count on the same rest; after `response.done` the real cost is booked.
+A meter belongs to one session; its budget may be shared. Before a response is asked for, what it reads and the most
+that it may write are set aside, and that most goes to the server as `max_output_tokens`; after `response.done` the real
+cost is booked. What it reads is an upper bound: what the last response read and wrote by the server's own count, and
+what came since by its length. A server that begins responses by itself gets the cap in its settings. What is billed by
+the minute is set aside some seconds ahead of its audio.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
-from rtnb.errors import BudgetExceeded
-from rtnb.money.budget import Budget
-from rtnb.money.costs import Cost
-from rtnb.money.usage import Usage
+from rtnb import models
+from rtnb.audio import pcm
+from rtnb.errors import BudgetExceeded, InputError
+from rtnb.models import Prices
+from rtnb.money.bill import cost_of_words, transcription_model
+from rtnb.money.bounds import ITEM_TOKENS, most_tokens, usd_per_second
+from rtnb.money.budget import Budget, Hold, kernel_budget
+from rtnb.money.costs import Cost, cost
+from rtnb.money.usage import Usage, money
+from rtnb.protocol import client_events, updates
 from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.items import Response
 
-_AUDIO_TOKENS_PER_SECOND = 10  # of the user's speech (OpenAI docs, guide realtime-costs)
+MOST_TOKENS = 4_096
+"""How many tokens a response may write at most where a budget is set and its caller asked for no fewer."""
+
+LEAST_TOKENS = {False: 200, True: 600}
+"""How many tokens a response must be able to write to be asked for, by whether the model reasons before it answers."""
+
+# How much audio is paid for ahead, so that the cap in the server's settings need not change with every block.
+_AHEAD_SECONDS = 10.0
+# How much audio a server that detects speech keeps while it detects none; the rest is not billed.
+_QUIET_SECONDS = 3.0
+# How long a patient turn waits before it asks again for money that others hold; they may be on any thread.
+_WAIT_SECONDS = 0.05
+_NOT_SENT = "the audio that follows was not sent"
+_Part = Mapping[str, Any] | float  # an item, or seconds of audio
 
 
-def next_input(conversation: Conversation, seconds_of_audio: float) -> Usage:
-    """Estimate the tokens that the next response reads: the history again, and the new audio.
+def _detection(session: Mapping[str, Any]) -> Mapping[str, Any]:
+    heard = (session.get("audio") or {}).get("input") or session
+    return heard.get("turn_detection") or {"create_response": False, "interrupt_response": False}
 
-    The whole conversation is billed as input for each response (OpenAI docs, guide realtime-costs).
+
+def _has_mcp(session: Mapping[str, Any]) -> bool:
+    return any(isinstance(tool, dict) and tool.get("type") == "mcp" for tool in session.get("tools") or ())
+
+
+class Reservation(Hold):
+    """Money set aside for one response, and what tells it from the others.
+
+    Attributes:
+        event_id: Of the `response.create`.
+        beside: Whether the response is out of band.
+        pending: Whether it was asked for and has not begun.
+        capped: Number of tokens that the budget allows it, where its caller allows more; else 0.
+        read: How many of the parts that no response has counted it reads.
     """
-    last = next((response for response in reversed(conversation.responses.values()) if response.usage), None)
-    history = Usage.from_event(last.usage if last is not None else None)
-    new = int(seconds_of_audio * _AUDIO_TOKENS_PER_SECOND)
-    return Usage(
-        input_text_tokens=history.input_text_tokens + history.output_text_tokens,
-        input_audio_tokens=history.input_audio_tokens + history.output_audio_tokens + new,
-        input_image_tokens=history.input_image_tokens,
-    )
 
-
-class Reservation:
-    """Money set aside for one turn: nothing at first, then for one response after the other."""
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-        self._held = contextlib.ExitStack()
-
-    def renew(self, likely: Cost | float | None) -> None:
-        """Set aside what the next response is likely to cost, in place of what was set aside before.
-
-        Raises:
-            BudgetExceeded: If the budget does not cover it.
-        """
-        self.release()
-        if self._meter.overspent is not None:
-            raise self._meter.overspent
-        if self._meter.budget is not None:
-            self._held.enter_context(self._meter.budget.hold(likely))
+    event_id, beside, pending, capped, read = "", False, False, 0, 0
 
     def release(self) -> None:
         """Set nothing aside any more: the response was booked, or there will be none."""
-        self._held.close()
+        super().release()
+        self.pending = False
 
 
+@dataclass(eq=False)
 class Meter:
-    """Check and book everything that one session spends.
+    """Check and book everything that one session spends; on the I/O thread, but for its making.
+
+    Args:
+        given: The budget it spends from. None for that of the whole kernel.
+        name: The model that answers.
+        conversation: What the server has said.
+        put: Sends a client event.
+        update: Sends a `session.update` without a change of its own, into which the cap is written.
+        warn: Called with a sentence for the user.
+        stop: Called with the refusal where the server begins responses by itself and nothing is left to pay for one.
 
     Attributes:
-        budget: The budget it spends from. None for no limit.
+        patient: Whether a turn waits for money that others hold, instead of being refused.
         overspent: The refusal after which nothing more is asked for. None while there is money left.
+
+    Raises:
+        InputError: There is a budget and the model's price is not known.
     """
 
-    def __init__(self, budget: Budget | None) -> None:
-        self.budget = budget
-        self.overspent: BudgetExceeded | None = None
+    given: Budget | None
+    name: str
+    conversation: Conversation
+    put: Callable[[dict[str, Any]], object]
+    update: Callable[[], object]
+    warn: Callable[[str], object]
+    stop: Callable[[BudgetExceeded], object]
+    patient: bool = False
+    overspent: BudgetExceeded | None = None
+    _audio: Hold = field(default_factory=Hold)  # for what is billed by the minute
+    _standing: Reservation = field(default_factory=lambda: Reservation(standing=True))
+    _asked: list[Reservation] = field(default_factory=list)
+    _running: dict[str, Reservation] = field(default_factory=dict)  # by response id
+    _own_tokens: Any = None  # `max_output_tokens` of the session, as its user wants it
+
+    def __post_init__(self) -> None:
+        self.model = models.get(self.name)
+        self.know(self.name)
+        self.renew()
 
     @property
-    def exhausted(self) -> bool:
-        """True where nothing is left to spend."""
-        return self.budget is not None and self.budget.left <= 0
+    def budget(self) -> Budget | None:
+        """Budget it spends from: its own, else that of the whole kernel, where there is one now."""
+        return self.given if self.given is not None else kernel_budget()
 
-    def covers(self, likely: float) -> bool:
-        """Return whether this many US dollars fit into what is left."""
-        return self.budget is None or likely <= self.budget.left
+    def know(self, name: str | None) -> None:
+        """Refuse a model that a budget cannot count.
 
-    def check(self, likely: Cost | float | None) -> None:
-        """Refuse what does not fit, without setting anything aside.
+        Raises:
+            InputError: If there is a budget and its price is not known.
+        """
+        if self.budget is not None and name and models.get(name).prices is None:
+            wrong = f"Your budget cannot count {name}, for its price is not known. Say it before, for example with "
+            wrong += f"rtnb.models.price({name!r}, like={models.DEFAULT!r}), or leave budget= out."
+            raise InputError(wrong, model=name)
+
+    def renew(self) -> None:
+        """Begin a new server session: nothing is under way and nothing was said."""
+        for hold in (*self._asked, *self._running.values(), self._standing, self._audio):
+            hold.release()
+        self._asked.clear()
+        self._running.clear()
+        self._configured, self._cap = False, 0  # the cap in the server's settings
+        self._history = Usage()  # what the last response read and wrote
+        self._fixed: dict[str, Any] = {}  # instructions and tools
+        self._new: list[_Part] = []  # what no response has counted
+        self._speaking, self._buffered, self._ready_until = False, 0.0, 0.0  # seconds in the input buffer
+        self._commits, self._unbilled = 0, list[float]()  # seconds of each item that is to be transcribed
+
+    # --- what a response may cost
+
+    def reads(self, *more: _Part) -> Usage:
+        """Return at most what the next response reads: the history again, what came since, and `more`."""
+        return sum(map(most_tokens, (*self._new, self._buffered, *more)), self._history)
+
+    def _take(self, reservation: Reservation, wanted: Mapping[str, Any], *parts: _Part) -> int:
+        """Set aside what a response may cost, and return how many tokens it may write.
+
+        Raises:
+            BudgetExceeded: If what is left does not pay for the least.
+        """
+        budget, of = self.budget, self.model.prices or Prices(since=date.min)
+        assert budget is not None
+        own = wanted.get("max_output_tokens") or self._own_tokens
+        own = own if isinstance(own, int) and own > 0 else math.inf
+        spoken = (wanted.get("output_modalities") or self.conversation.session.get("output_modalities")) != ["text"]
+        usd_per_token = max(of.text.output or 1e-9, (of.audio.output or 0) * spoken) / 1e6
+        items, more = wanted.get("input"), {k: wanted[k] for k in ("instructions", "tools") if wanted.get(k)}
+        parts = (*parts, more, *(one for one in items or () if isinstance(one, dict))) if more or items else parts
+        alone = isinstance(items, list) and all(one.get("type") != "item_reference" for one in items)
+        reads = sum(map(most_tokens, (self._fixed, *parts)), Usage()) if alone else self.reads(*parts)
+        reads_usd, most = cost(reads, self.model).known_usd, min(own, MOST_TOKENS)
+        paid = (budget.left + reservation.usd - reads_usd) / usd_per_token * (1 - 1e-9)  # never a rounding too much
+        tokens = int(max(min(most, paid), min(most, LEAST_TOKENS[bool(self.model.reasoning)])))
+        reservation.take(budget, reads_usd + tokens * usd_per_token)
+        reservation.capped = tokens if tokens < own else 0
+        return tokens
+
+    async def announce(self, reservation: Reservation, wanted: Mapping[str, Any], *parts: _Part) -> None:
+        """Set aside what a turn may cost before any of its parts is sent.
+
+        Args:
+            reservation: For it.
+            wanted: What is asked for, as the API's `response.create` takes it.
+            *parts: Its items, and the seconds of its recordings.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it, or, for one that is patient, never will.
+        """
+        while self.budget is not None:
+            try:
+                with self._yielding(reservation):
+                    self._take(reservation, wanted, *parts)
+                    if self._begins_responses():
+                        reservation.release()  # what stands ready pays for it
+                return
+            except BudgetExceeded as over:
+                if not (self.patient and over.held_usd):
+                    raise
+            await asyncio.sleep(_WAIT_SECONDS)
+
+    def reserve(self, reservation: Reservation, event: dict[str, Any]) -> None:
+        """Set aside what the response to a `response.create` may cost, and write the cap into the event.
 
         Raises:
             BudgetExceeded: If the budget does not cover it.
         """
+        wanted = event["response"] if isinstance(event.get("response"), dict) else {}
+        self._asked = [one for one in self._asked if one.pending and one is not reservation] + [reservation]
+        reservation.event_id, reservation.beside = event["event_id"], wanted.get("conversation") == "none"
+        reservation.read, reservation.pending = len(self._new), True
         if self.budget is not None:
-            self.budget.check_before(likely)
+            with self._yielding(reservation):
+                event["response"] = {**wanted, "max_output_tokens": self._take(reservation, wanted)}
 
-    def book(self, cost: Cost) -> BudgetExceeded | None:
-        """Book what something cost; return the refusal where more than the budget has now been spent."""
-        if self.budget is not None:
-            try:
-                self.budget.add(cost)
-            except BudgetExceeded as over:
+    # --- responses that the server begins by itself
+
+    def _begins_responses(self, wanted: Mapping[str, Any] | None = None) -> bool:
+        """Return whether the server begins responses by itself: after speech that it detects, or after an MCP call."""
+        session = {**self.conversation.session, **(wanted or {})}
+        answers = _detection(session).get("create_response") is not False
+        return self.model.kind in ("realtime", "unknown") and (answers or _has_mcp(session))
+
+    @contextlib.contextmanager
+    def _yielding(self, hold: Hold | None = None) -> Iterator[None]:
+        """Let what is set aside meanwhile, as `hold`, come before what stands ready for what the server begins."""
+        self._standing.release()
+        try:
+            yield
+        except BudgetExceeded:
+            if hold is not None:
+                hold.release()
+            raise
+        finally:
+            self._stand_ready()
+
+    def _stand_ready(self) -> None:
+        """Set aside what the next response may cost that the server begins by itself, and have the server cap it."""
+        if self.budget is None or not self._configured or not self._begins_responses():
+            self._standing.release()
+            return
+        under_way = (*self._running.values(), *(one for one in self._asked if one.pending))
+        # Speech ends the response under way, and what was set aside for it is free for the next one.
+        session = self.conversation.session
+        ends = _detection(session).get("interrupt_response") is not False and not _has_mcp(session)
+        if ends and not all(one.beside for one in under_way):
+            return
+        if self._standing_cap() != self._cap:
+            self.update()
+
+    def _standing_cap(self, session: Mapping[str, Any] | None = None) -> int:
+        self._ready_until = self._buffered + _AHEAD_SECONDS
+        wanted = {"output_modalities": (session or {}).get("output_modalities")}
+        try:
+            return self._take(self._standing, wanted, _AHEAD_SECONDS)
+        except BudgetExceeded as over:
+            self._standing.release()
+            if not over.held_usd and self.overspent is None:
                 self.overspent = over
-                return over
-        return None
+                self.stop(over)
+            return 1  # the least that the API takes
+
+    # --- what is sent
+
+    def before(self, event: dict[str, Any], pcm_bytes: int = 0) -> None:
+        """Set aside what a client event may cost, before it is sent; caps are written into it.
+
+        Args:
+            event: The event.
+            pcm_bytes: Size of its audio. 0: read from the event.
+
+        Raises:
+            BudgetExceeded: If the budget does not cover it.
+            InputError: If the price of what it asks for is not known.
+        """
+        match event:
+            case {"type": "response.create", "event_id": event_id}:
+                if all(one.event_id != event_id for one in self._asked):
+                    self.reserve(Reservation(), event)
+            case {"type": "input_audio_buffer.append" | "session.input_audio_buffer.append"}:
+                self._hear(pcm.seconds(pcm_bytes or len(event.get("audio") or "") * 3 // 4))
+            case {"type": "input_audio_buffer.commit"}:
+                self._commit()
+                self._commits += 1
+            case {"type": "input_audio_buffer.clear"}:
+                self._buffered = 0.0
+            case {"type": "conversation.item.create", "item": dict(item)}:
+                self._new.append(item)
+            case {"type": "session.update", "session": dict(session)}:
+                self._configure(session)
+
+    def _configure(self, wanted: dict[str, Any]) -> None:
+        self.know(transcription_model(wanted))
+        self._own_tokens = wanted.get("max_output_tokens", self._own_tokens)
+        self._fix({**self.conversation.session, **wanted})
+        if self.budget is not None and self._begins_responses(wanted):
+            wanted["max_output_tokens"] = self._cap = self._standing_cap(wanted)
+            if self.overspent is not None and not self._configured:
+                raise self.overspent
+        self._configured = True
+
+    def _fix(self, session: Mapping[str, Any]) -> None:
+        """Take note of instructions and tools, which every response reads."""
+        fixed = {name: session[name] for name in ("instructions", "tools") if session.get(name)}
+        if fixed != self._fixed:
+            self._new = [*(self._new if self._configured else ()), fixed]
+            self._fixed = fixed
+
+    def _commit(self) -> None:
+        self._new.append(self._buffered)
+        self._unbilled.append(self._buffered)
+        self._buffered, self._speaking = 0.0, False
+
+    def _hear(self, seconds: float) -> None:
+        """Set aside what audio costs before it is sent."""
+        budget, detects = self.budget, self._begins_responses()
+        most = _QUIET_SECONDS if detects and not self._speaking else math.inf
+        self._buffered = min(self._buffered + seconds, most)
+        if budget is not None and self.model.kind == "translation":  # no event will say what it cost
+            self._audio.take(budget, self._usd_per_second() * seconds, _NOT_SENT)
+            self._book(self._audio, self._audio.usd)
+        elif budget is not None and (
+            self._unbilled_usd() > self._audio.usd or (detects and self._buffered > self._ready_until)
+        ):
+            self._audio.standing = detects
+            with self._yielding():
+                needed, ahead = self._unbilled_usd(), self._usd_per_second() * _AHEAD_SECONDS
+                spare = max(0.0, (budget.left + self._audio.usd - needed) * (1 - 1e-9))
+                self._audio.take(budget, needed + min(ahead, spare), _NOT_SENT)
+        if self.overspent is not None:
+            raise self.overspent
+
+    def _usd_per_second(self) -> float:
+        """Return what a second of audio costs besides what the model that answers reads of it."""
+        names = {transcription_model(self.conversation.session) or ""}
+        names |= {self.name} if self.model.kind in ("transcription", "translation") else set()
+        return sum(usd_per_second(models.get(name)) for name in names if name)
+
+    def _unbilled_usd(self) -> float:
+        """Return what is still to be billed by the minute; each item by whole seconds."""
+        return self._usd_per_second() * sum(one + 1 for one in (self._buffered, *self._unbilled) if one)
+
+    # --- what the server says
+
+    def took(self, update: Any) -> None:
+        """Book what something cost, and take note of what the next response will read."""
+        match update:
+            case updates.ResponseStarted(response=response):
+                self._started(response)
+            case updates.ResponseEnded(response=response):
+                self._ended(response)
+            case updates.SessionStarted(session=session) | updates.SessionUpdated(session=session):
+                self._fix(session)
+            case updates.SpeechStarted():
+                self._speaking = True
+            case updates.Committed():
+                if not self._commits:  # the server's own turn detection
+                    self._commit()
+                self._commits = max(0, self._commits - 1)
+            case updates.InputTranscript(final=True, event=event) | updates.InputTranscriptFailed(event=event):
+                self._transcribed(event.get("usage"))
+            case updates.ItemDone(turn=turn) if turn.type.startswith("mcp_"):
+                self._new.append(turn.item)
+            case updates.Errored(error=error):
+                for reservation in [one for one in self._asked if one.event_id == error.get("event_id")]:
+                    reservation.release()
+            case updates.Other(event={"type": "transcription.done"}):  # it says nothing of what it cost
+                self._book(self._audio, self._usd_per_second() * sum(self._unbilled))
+                self._unbilled.clear()
+            case _:
+                return
+        self._stand_ready()
+
+    def _started(self, response: Response) -> None:
+        beside, mark = response.conversation_id is None, (response.metadata or {}).get("rtnb_side")
+        asked = [one for one in self._asked if one.pending and one.beside == beside and mark in (None, one.event_id)]
+        found = asked[0] if asked else Reservation() if beside else self._standing
+        running = self._running[response.id] = Reservation()
+        running.read, running.capped = found.read if asked else len(self._new), found.capped
+        running.beside = beside
+        found.move(running)
+        if self.budget is not None and not running.usd:
+            try:
+                self._take(running, {})
+            except BudgetExceeded:
+                self.put(client_events.cancel(response.id))
+
+    def _ended(self, response: Response) -> None:
+        running, budget = self._running.pop(response.id, Reservation()), self.budget
+        used = Usage.from_event(response.usage)
+        if used and response.conversation_id is not None:
+            text = used.input_text_tokens + used.output_text_tokens + ITEM_TOKENS * len(response.output)
+            audio = used.input_audio_tokens + used.output_audio_tokens
+            self._history = Usage(text, audio, used.input_image_tokens)
+            del self._new[: running.read]
+        if budget and running.capped and (response.status_details or {}).get("reason") == "max_output_tokens":
+            limit = money(min(budget.chain, key=lambda one: one.left).limit_usd)
+            paid = f"which paid for {running.capped:,} tokens of it"
+            response.cut = f"The answer was cut by your budget of {limit}, {paid}. Raise budget=, or ask for less."
+        self._book(running, cost(used, self.model))
+
+    def _transcribed(self, usage: Mapping[str, Any] | None) -> None:
+        if self._unbilled:
+            self._unbilled.remove(min(self._unbilled))  # whichever it was: the rest is no less
+        transcriber = transcription_model(self.conversation.session)
+        transcriber = transcriber or (self.name if self.model.kind == "transcription" else None)
+        self._book(self._audio, cost_of_words(usage, transcriber), self._unbilled_usd())
+
+    def _book(self, hold: Hold, spent: Cost | float, keep: float = 0.0) -> None:
+        if (budget := self.budget) is not None:
+            hold.book(budget, spent, keep)
+            if (sentence := budget.notice()) is not None:
+                self.warn(sentence)

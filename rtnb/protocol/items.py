@@ -241,6 +241,7 @@ class Response:
         started_at: When `response.created` came, in seconds on the log's clock. The next two likewise.
         first_sound_at: When the first audio came. None without audio.
         ended_at: When `response.done` came. None before.
+        cut: Sentence on who cut it, where it was not the server or the caller; "" otherwise.
     """
 
     id: str
@@ -254,6 +255,7 @@ class Response:
     started_at: float | None = None
     first_sound_at: float | None = None
     ended_at: float | None = None
+    cut: str = ""
 
     @property
     def active(self) -> bool:

@@ -7,6 +7,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Sized
 
+from rtnb.errors import BudgetExceeded
 from rtnb.session.reply import TurnState
 
 
@@ -21,14 +22,17 @@ class CallQueue:
     Args:
         append: Sends audio.
         log: The events so far.
+        refused: Called with the reason where the budget does not pay for audio.
 
     Attributes:
         current: The turn that is being taken. None for none.
     """
 
-    def __init__(self, append: Callable[[bytes], None], log: Sized) -> None:
+    def __init__(
+        self, append: Callable[[bytes], None], log: Sized, refused: Callable[[BudgetExceeded], object]
+    ) -> None:
         self.current: TurnState | None = None
-        self._append = append
+        self._append, self._refused = append, refused
         self._log = log
         self._is_open = self._is_over = False
         self._calls: deque[bytes | Callable[[], None]] = deque()
@@ -77,10 +81,13 @@ class CallQueue:
     def _proceed(self) -> None:
         while self._calls and self._is_open and self._sender is None:
             call = self._calls.popleft()
-            if isinstance(call, bytes):
-                self._append(call)
-            else:
+            if not isinstance(call, bytes):
                 call()
+                continue
+            try:
+                self._append(call)
+            except BudgetExceeded as over:
+                self._refused(over)
 
     def _let(self, turn: TurnState) -> None:
         if turn.place.done():

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from rtnb.models import Provider
+from rtnb.money.meter import Meter
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval
 from rtnb.session.router import Router
@@ -23,6 +24,7 @@ class TurnContext(Protocol):
         queue: The order of calls, in which a turn has its place.
         router: To which turn a response belongs.
         listeners: Called with every update.
+        meter: Checks and books what it spends.
         model: The model that answers.
         tools: The functions the model may call.
         decide: Called with an `Approval`, returns whether an MCP tool may be called. None: the caller is asked.
@@ -35,6 +37,7 @@ class TurnContext(Protocol):
     queue: CallQueue
     router: Router
     listeners: Listeners
+    meter: Meter
     model: str
     tools: Toolbox
     decide: Callable[[Approval], Any] | None

@@ -57,6 +57,12 @@ def update(
     return answer if provider.known or not channel.conversation.session else _confirmed(answer, warn)
 
 
+def update_unasked(channel: Channel, provider: Provider, model: str, warn: Callable[[str], None]) -> None:
+    """Send the session's settings without a change that anybody asked for; nobody waits for the answer."""
+    sent = asyncio.ensure_future(update(channel, provider, model, {"type": "realtime"}, warn))
+    sent.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+
 async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:
     try:
         return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)

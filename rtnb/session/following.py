@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import ResponseFailed, ServerError
-from rtnb.money import cost, limits
-from rtnb.money.meter import next_input
+from rtnb.money import limits
 from rtnb.protocol import client_events
 from rtnb.protocol.items import Response
 from rtnb.protocol.updates import Errored
@@ -58,15 +57,6 @@ def create_item(
     return expect_item(context, turn, client_events.item_create(item), added, doing)
 
 
-def reserve(context: TurnContext, turn: TurnState) -> None:
-    """Set aside what the next response reads.
-
-    Raises:
-        BudgetExceeded: If the budget does not cover it.
-    """
-    turn.reservation.renew(cost(next_input(context.channel.conversation, turn.progress[0]), context.model).usd)
-
-
 async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:
     """Wait until a response is over. Return False if the server refused the event `asked_id` because of this response.
 
@@ -82,7 +72,12 @@ async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str |
 async def respond(
     context: TurnContext, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
 ) -> None:
-    """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first."""
+    """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first.
+
+    Raises:
+        BudgetExceeded: If the budget does not cover it.
+        ServerError: If the server refuses it, or what was sent before.
+    """
     channel, router = context.channel, context.router
     if turn.unasked:
         await _until_welcome(context)
@@ -94,6 +89,7 @@ async def respond(
             turn.asked_at = channel.seconds
         event = client_events.respond(turn.settings if settings is None else settings)
         turn.asked_id = event["event_id"]
+        context.meter.reserve(turn.reservation, event)
 
         def begun(_: object, before: int = len(turn.responses)) -> bool:
             # Not `response.created`: some servers leave it out, and that of a side response looks the same.
@@ -143,7 +139,7 @@ async def _wait_for_room(context: TurnContext, turn: TurnState) -> None:
     talk = context.channel.conversation
     if not talk.rate_limits or talk.rate_limits_at is None:
         return
-    tokens = next_input(talk, turn.progress[0]).input_tokens
+    tokens = context.meter.reads().input_tokens
     if seconds := limits.wait_before(talk.rate_limits, context.channel.seconds - talk.rate_limits_at, tokens):
         context.queue.sent(turn)  # nothing else need wait
         _warn_of_wait(context, turn, seconds, "Your account's limit is nearly reached")
@@ -179,7 +175,6 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
                 # The question is in the conversation already: only the answer is asked for once more.
                 _warn_of_wait(context, turn, seconds, "Your account's limit is reached")
                 await asyncio.sleep(seconds)
-                reserve(context, turn)
                 await respond(context, turn)
                 continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
@@ -203,7 +198,6 @@ async def follow(context: TurnContext, turn: TurnState) -> None:
         outputs = await _run_tools(context, turn, calls)
         await context.queue.step_in(turn)
         rounds += 1
-        reserve(context, turn)
         if rounds >= TOOL_ROUNDS:
             turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
         await respond(context, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
@@ -318,7 +312,8 @@ async def judge(turn: TurnState) -> None:
         raise ResponseFailed(f"The server could not answer: {said} {remedy}", reply=turn.reply, code=code)
     reason = details.get("reason") or "no reason given"
     if response.status == "incomplete":
-        turn.warnings.append(f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}.")
+        sentence = f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}."
+        turn.warnings.append(response.cut or sentence)
     elif response.status == "cancelled" and not turn.cancelled:
         turn.warnings.append(f"The answer was cancelled ({reason}).")
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -18,12 +19,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any, Literal
 
-from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
-from rtnb.money import bill, cost, limits
+from rtnb.errors import BudgetExceeded, ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
+from rtnb.money import Budget, limits
+from rtnb.money.bill import transcription_model
 from rtnb.money.meter import Meter
 from rtnb.protocol import frames, server_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import InputTranscript, Odd, ResponseEnded
+from rtnb.protocol.updates import Odd
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval, TurnState
@@ -60,7 +62,7 @@ class Lifecycle:
         model: The model that answers.
         settings: The session object to ask for.
         tools: The functions the model may call.
-        meter: Checks and books what it spends.
+        budget: The budget it spends from. None for that of the whole kernel.
         decide: Asked whether an MCP tool may be called. None: the caller is asked.
         reconnect: Whether to go on in a new session when the connection drops.
         verbose: Whether to print every event.
@@ -69,6 +71,7 @@ class Lifecycle:
 
     Attributes:
         settings: The session object that was asked for.
+        meter: Checks and books what it spends.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
         error: Why it ended. None while it runs and after an orderly end.
@@ -82,7 +85,7 @@ class Lifecycle:
     model: str
     settings: dict[str, Any]
     tools: Toolbox
-    meter: Meter
+    budget: InitVar[Budget | None]
     decide: Callable[[Approval], Any] | None
     reconnect: bool
     verbose: InitVar[bool]
@@ -102,17 +105,22 @@ class Lifecycle:
     def __post_init__(
         self,
         open_transport: OpenTransport,
+        budget: Budget | None,
         verbose: bool,
         unasked: Callable[[Response], None],
         timeout: float | None,
     ) -> None:
         self.provider = self.where.provider
         self.settings = frames.plain(self.settings, "session")
+        before: Callable[[dict[str, Any], int], None] = lambda *of: self.meter.before(*of)  # noqa: E731
         silent: Callable[[Response, str], None] = lambda *of: self.router.fail_silent(*of)  # noqa: E731
-        self.channel = Channel(
-            self.where, open_transport, self._tell, self._unread, silent, verbose=verbose, timeout=timeout
-        )
-        self.queue = CallQueue(self.channel.append, self.channel.log)
+        called = (before, self._tell, self._unread, silent)
+        self.channel = Channel(self.where, open_transport, *called, verbose=verbose, timeout=timeout)
+        talk, put = self.channel.conversation, self.channel.put
+        write_cap = functools.partial(exchanges.update_unasked, self.channel, self.provider, self.model, self.warn)
+        self.meter = Meter(budget, self.model, talk, put, write_cap, self.warn, self._stop)
+        self.meter.know(transcription_model(self.settings))
+        self.queue = CallQueue(self.channel.append, self.channel.log, self._stop)
         self.router = Router(self.channel, self.queue, unasked)
         self._loop, self._process_id = io_thread.io_loop(), os.getpid()
 
@@ -248,6 +256,7 @@ class Lifecycle:
         settle(self.opened, error=gone)
         self.channel.fail_expected(gone)
         self.router.fail_all(gone)
+        self.meter.renew()
         self._tell(Closed(end.code, end.reason, self.error))
         settle(self.ended)
 
@@ -268,6 +277,7 @@ class Lifecycle:
             self.channel.fail_expected(broken)
             self.router.fail_all(broken, begun=True)
             self.channel.conversation.renew()
+            self.meter.renew()
             seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
             self.warn(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
             self._tell(Reconnecting(end.code, end.reason, seconds))
@@ -335,6 +345,8 @@ class Lifecycle:
         self.state = "open"
         settle(self.opened)
         self.queue.open()
+        if self.error is not None:  # nothing pays for what the server began at once
+            self.hang_up()
 
     async def _greeted(self) -> None:
         """Wait until the server says which session this is."""
@@ -348,7 +360,7 @@ class Lifecycle:
     # --- what the channel calls
 
     def _tell(self, update: Any) -> None:
-        self._book(update)
+        self.meter.took(update)
         if sentence := warning_of(update):
             self._note(update, sentence)
         self.router.route(update)
@@ -361,24 +373,12 @@ class Lifecycle:
             if sentence not in warnings and len(warnings) < _MOST_WARNINGS:
                 warnings.append(sentence)
 
-    def _book(self, update: Any) -> None:
-        """Book what something cost; over the budget, a session that answers by itself is closed at once."""
-        if isinstance(update, ResponseEnded):
-            spent = cost(update.response.usage, self.model)
-        elif isinstance(update, InputTranscript) and update.final:
-            spent = bill.cost_of_words(update.event.get("usage"), self.transcriber)
-        else:
-            return
-        over = self.meter.book(spent)
-        if isinstance(update, ResponseEnded) and (turn := self.router.owner(update.response)) is not None:
-            turn.reservation.release()
-        if over is not None and self.turn_detection() is not None:
-            self.end_with(over)
-
-    @property
-    def transcriber(self) -> str | None:
-        """Model that transcribes the user's words. None for none."""
-        return bill.transcription_model(self.channel.conversation.session or self.settings)
+    def _stop(self, over: BudgetExceeded) -> None:
+        """Close the session: nothing pays for what comes in, or for what the server begins by itself."""
+        if self.error is None:
+            self.meter.overspent = self.error = over
+            if self.state == "open":
+                self.hang_up()
 
     def _unread(self, type_: str, response_id: str, why: str) -> None:
         """Take note of an event that cannot be read, and let nothing wait for ever for what it may have been."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from rtnb.errors import InputError
+from rtnb.errors import BudgetExceeded, InputError
 from rtnb.protocol import client_events, frames
 from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
 from rtnb.session.exchanges import is_type
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import pcm_of
+from rtnb.session.updates import Overspent
 from rtnb.texts.arguments import checks_call
 from rtnb.transport.handle import Handle
 
@@ -38,7 +39,12 @@ class Requests:
         prepared.setdefault("event_id", client_events.new_event_id())
 
         def send() -> Awaitable[None]:
-            self.lifecycle.channel.put(prepared)
+            try:
+                self.lifecycle.channel.put(prepared)
+            except BudgetExceeded as over:  # perhaps nobody awaits it
+                self.lifecycle.warn(str(over))
+                self.lifecycle.listeners.tell(Overspent(over))
+                raise
             return self.lifecycle.channel.flushed()
 
         return self.lifecycle.in_order(send, self)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from rtnb import html
 from rtnb.errors import InputError, mask_secrets
 from rtnb.money import Budget, Cost, Usage, limits
-from rtnb.money.bill import Bill
-from rtnb.money.meter import Meter, Reservation
+from rtnb.money.bill import Bill, transcription_model
+from rtnb.money.meter import Reservation
 from rtnb.protocol import frames
 from rtnb.protocol.items import Response, Turns
 from rtnb.session import following, settings, turn
@@ -73,7 +73,6 @@ class Session(Requests):
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
-        meter = Meter(budget)
         # What lives on the I/O thread must not hold the session: it would never be forgotten.
         alive = weakref.WeakMethod(self._take_unasked)
 
@@ -82,7 +81,7 @@ class Session(Requests):
                 take(response)
 
         self.lifecycle = Lifecycle(
-            where, open_transport, model, wanted, self.tools, meter, approve, reconnect, verbose, unasked, timeout
+            where, open_transport, model, wanted, self.tools, budget, approve, reconnect, verbose, unasked, timeout
         )
         weakref.finalize(self, self.lifecycle.forgotten).atexit = False
         self.warnings = self.lifecycle.warnings
@@ -164,7 +163,8 @@ class Session(Requests):
     def bill(self) -> Bill:
         """Answers with their tokens and cents; `.compare()` says what the same talk costs on other models."""
         talk = self.conversation
-        return Bill.of(self.model, list(talk.responses.values()), talk.transcribed, self.lifecycle.transcriber)
+        transcriber = transcription_model(talk.session or self.settings)
+        return Bill.of(self.model, list(talk.responses.values()), talk.transcribed, transcriber)
 
     @property
     def unsent_bytes(self) -> int:
@@ -281,7 +281,7 @@ class Session(Requests):
 
     def _take(self, taking: Callable[..., Awaitable[None]], *args: Any, **fields: Any) -> Reply:
         """Take a turn with these fields of its state; `args` go to one of the functions of `turn`."""
-        life, state = self.lifecycle, TurnState(Reservation(self.lifecycle.meter), **fields)
+        life, state = self.lifecycle, TurnState(Reservation(), **fields)
 
         async def in_place() -> None:
             await life.placed(state)

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.audio import pcm
+from rtnb.audio.source import is_file
 from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
 from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type
-from rtnb.session.following import Sent, expect_item, follow, reserve, respond
+from rtnb.session.following import Sent, expect_item, follow, respond
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.updates import Overspent
@@ -47,7 +48,9 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
         BudgetExceeded: If the budget does not cover a response.
         ConnectionFailed: If the session ends before the turn does.
     """
-    reserve(context, turn)
+    if context.meter.budget is not None:
+        parts = [await _reads(step) for step in steps]
+        await context.meter.announce(turn.reservation, turn.settings, *parts)
     detection = context.turn_detection()
     by_hand = ending = detection is None
     sent: Sent = []
@@ -72,10 +75,10 @@ async def take_side(context: TurnContext, turn: TurnState) -> None:
         ResponseFailed: If it fails.
         BudgetExceeded: If the budget does not cover it.
     """
-    reserve(context, turn)
     event = client_events.respond(turn.settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
     event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
+    context.meter.reserve(turn.reservation, event)
     context.router.sides[event["event_id"]] = turn
     try:
         turn.asked_at = context.channel.seconds
@@ -99,7 +102,7 @@ async def take_approved(
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    reserve(context, turn)
+    await context.meter.announce(turn.reservation, turn.settings)
     context.router.claim(turn)
     sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
     context.queue.sent(turn)
@@ -123,7 +126,7 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
             context.warn(str(error))
         if isinstance(error, BudgetExceeded):
-            context.listeners.tell(Overspent())
+            context.listeners.tell(Overspent(error))
         raise
     finally:
         for warning in turn.warnings:
@@ -131,6 +134,16 @@ async def take_unasked(context: TurnContext, turn: TurnState) -> None:
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------
+
+
+async def _reads(step: Step) -> Mapping[str, Any] | float:
+    """Return what a response reads of a part: an item, or so many seconds of audio; 0 while that is not known."""
+    if isinstance(step, Message):
+        return {"content": step.content}
+    if is_file(step.source):
+        return 0.0  # it may be one that can be read but once
+    with await asyncio.get_running_loop().run_in_executor(None, step.open) as stream:
+        return stream.seconds or 0.0
 
 
 async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:

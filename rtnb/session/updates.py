@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from rtnb.errors import BudgetExceeded
 from rtnb.protocol import error_events
 from rtnb.protocol.updates import AudioDelta, InputTranscriptFailed, Odd, TextDelta
 from rtnb.session.tools import ToolCall
@@ -51,7 +52,13 @@ class Reconnecting:
 
 @dataclass(frozen=True)
 class Overspent:
-    """Answer to functions that the model called by itself is not asked for, as the budget does not cover it."""
+    """Response that nobody awaits is not asked for, as the budget does not cover it.
+
+    Attributes:
+        error: Why.
+    """
+
+    error: BudgetExceeded
 
 
 @dataclass(frozen=True)

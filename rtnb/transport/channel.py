@@ -66,6 +66,8 @@ class Channel:
     Args:
         where: The server.
         open_transport: Opens a transport to it.
+        before: Called with each client event before it is sent, and with the size of its audio where that is not in
+            it; it may write into it, and what it raises refuses it.
         tell: Called with every update, on the I/O thread.
         unread: Called with the type of an event that cannot be read, the id of its response ("" where it has none),
             and why.
@@ -85,6 +87,7 @@ class Channel:
         self,
         where: Address,
         open_transport: OpenTransport,
+        before: Callable[[dict[str, Any], int], None],
         tell: Callable[[Update], None],
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
@@ -95,7 +98,7 @@ class Channel:
         self.conversation = Conversation(self.log.heard.read)
         self.provider = where.provider
         self._where, self._open, self._verbose = where, open_transport, verbose
-        self._tell, self._unread, self._silent = tell, unread, silent
+        self._before, self._tell, self._unread, self._silent = before, tell, unread, silent
         self.received_at = 0.0
         self.timeout = timeout
         self._worked_at: dict[str, float] = {}  # response id ("" for none) → when its last event came
@@ -155,9 +158,14 @@ class Channel:
     # --- out
 
     def put(self, event: dict[str, Any]) -> None:
-        """Send an event; during a break it is lost. The log has what is sent, in the same order."""
+        """Send an event; during a break it is lost. The log has what is sent, in the same order.
+
+        Raises:
+            BudgetExceeded: If the session's budget does not cover it.
+        """
         if self._transport is None:
             return
+        self._before(event, 0)
         self.conversation.sent(event)
         entry = self.log.sent(event, self.seconds)
         if event["type"] == "input_audio_buffer.append":
@@ -167,10 +175,15 @@ class Channel:
         self._transport.send(frames.dumps(on_wire))
 
     def append(self, pcm: bytes) -> None:
-        """Send audio; during a break it is lost."""
+        """Send audio; during a break it is lost.
+
+        Raises:
+            BudgetExceeded: If the session's budget does not cover it.
+        """
         if self._transport is None:
             return
         event_id = client_events.new_event_id()
+        self._before({"type": "input_audio_buffer.append", "event_id": event_id}, len(pcm))
         entry = self.log.appended(event_id, pcm, self.seconds)
         self.conversation.appended(len(pcm))
         self._show("→", entry)
@@ -208,13 +221,16 @@ class Channel:
 
         Returns:
             A future that fails with `ServerError` if an `error` names the event, or nothing answers it in time.
+
+        Raises:
+            BudgetExceeded: If the session's budget does not cover it.
         """
+        self.put(event)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._expected[event["event_id"]] = expectation = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
             expectation.fail(connection_errors.ended(None, "", url=self._where.url))
-        self.put(event)
         missing = f"not even that it refused {doing}. {_WAIT}"
         expected, event_id = self._expected, event["event_id"]  # by its id: what was asked must not be held for so long
         fail = lambda silence: expected[event_id].fail(_unanswered(silence, missing))  # noqa: E731

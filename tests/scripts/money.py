@@ -3,7 +3,7 @@
 import rtnb
 
 print(rtnb.estimate(seconds_in=60, seconds_out=60, turns=4))
-with rtnb.connect(practice=True, budget=0.0005) as chat:
+with rtnb.connect(practice=True, budget=0.014) as chat:
     try:
         for question in ("Hello", "Tell me a story", "And then?", "And then?", "And then?", "And then?"):
             chat.ask(question).wait()

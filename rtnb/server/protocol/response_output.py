@@ -180,7 +180,11 @@ class ResponseOutput:
         # Recorded: 2.x reports its reasoning tokens, but not in every text answer.
         if self._session.model.second_generation and (plan.spoken or plan.effort) and self.items:
             reasoning = counting.REASONING_TOKENS[plan.effort or "low"] + read.total % 8
-        text_out = self._text_tokens + (2 if self._text_tokens else 0) + (reasoning or 0)
+        hidden = (2 if self._text_tokens else 0) + (reasoning or 0)
+        if isinstance(plan.max_output_tokens, int):  # reasoning is part of the output tokens (recorded)
+            hidden = max(0, min(hidden, plan.max_output_tokens - self._text_tokens - self._audio_tokens))
+            reasoning = reasoning if reasoning is None else min(reasoning, hidden)
+        text_out = self._text_tokens + hidden
         return counting.usage(
             read, text_out=text_out, audio_out=self._audio_tokens, reasoning=reasoning, cacheable=plan.cacheable
         )

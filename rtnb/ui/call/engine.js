@@ -340,7 +340,7 @@ class CallEngine {
   }
 
   responseEnded({ status, code, text }) {
-    if (status === "incomplete") this.notice("incomplete", this.say("The answer was cut off by the server."));
+    if (status === "incomplete") this.notice("incomplete", text || this.say("The answer was cut off by the server."));
     if (status !== "failed") return;
     const known = code.includes("rate_limit") ? FAILURES.rate_limit : FAILURES[code];
     this.notice("failed", this.say(known ?? FAILURES.other, { text }), "error");

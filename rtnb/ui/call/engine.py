@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from rtnb.errors import InputError, mask_secrets
+from rtnb.errors import BudgetExceeded, InputError, mask_secrets
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange
@@ -188,9 +188,10 @@ class Engine:
             self._soon(self._heartbeat)
             session.wait()
         except BaseException as error:
+            reason = "budget" if isinstance(error, BudgetExceeded) else "failed"
             with self._lock:
                 if wanted():
-                    self.end(str(error) or type(error).__name__, "failed")
+                    self.end(str(error) or type(error).__name__, reason)
             return
         with self._lock:
             if wanted():

@@ -194,7 +194,7 @@ class Exchange:
         session = self.sessions[-1]
         if session.conversation.active_response() is not None or not self.page:
             self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
-        elif not self._out_of_budget(session):
+        else:
             session.send({"type": "response.create"})
 
     # --- what the server says
@@ -231,8 +231,8 @@ class Exchange:
             case ToolRan(item_id=item_id, call=ran):
                 self.captions.tool_outputs[item_id] = repr(ran)
                 self.captions.change(item_id)
-            case Overspent():
-                self._end_at_budget(session)
+            case Overspent(error=over):
+                self._end(str(over), "budget")
             case ResponseStarted():
                 self._link.tell("response", on=True)
             case ResponseEnded(response=response):
@@ -256,23 +256,12 @@ class Exchange:
             status=response.status,
             reason=str(details.get("reason") or ""),
             code=str(error.get("code") or ""),
-            text=mask_secrets(str(error.get("message") or "")),
+            text=response.cut or mask_secrets(str(error.get("message") or "")),
         )
         self.tell_cost()
         # After functions the session asks for the answer itself.
         if response.status != "completed" or not any(item.get("name") in session.tools for item in response.calls):
             self.respond_if_asked()
-        self._out_of_budget(session)
-
-    def _out_of_budget(self, session: Session) -> bool:
-        """End the call where its budget is used up, by itself or with others, and return whether it was."""
-        if exhausted := session.lifecycle.meter.exhausted:
-            self._end_at_budget(session)
-        return exhausted
-
-    def _end_at_budget(self, session: Session) -> None:
-        limit = costs.money(session.budget.limit_usd if session.budget is not None else None)
-        self._end(f"The budget of {limit} is used up. Call again with a larger one.", "budget")
 
     def _complain(self, error: Mapping[str, Any]) -> None:
         code, said = str(error.get("code") or ""), str(error.get("message") or "")
