@@ -238,6 +238,14 @@ def test_ids_that_are_missing_events_said_twice_and_another_order(events):
     assert (reply.status, reply.text, len(reply.responses)) == ("completed", "Whole.", 1)
 
 
+def test_a_server_that_leaves_the_conversation_null_answers_in_it_all_the_same():
+    nowhere = {**CREATED, "response": {**CREATED["response"], "conversation_id": None}}
+    ending = {**DONE, "response": {**DONE["response"], "conversation_id": None}}
+    reply, chat = ask(nowhere, TEXT, ending)
+    assert (reply.status, reply.text) == ("completed", "Whole.")
+    assert [turn.words for turn in chat.turns] == ["Hi", "Whole."]
+
+
 def test_items_without_ids_are_those_of_their_place():
     item = {"type": "message", "role": "assistant", "content": []}
     said = {**item, "content": [{"type": "output_text", "text": "Whole."}]}

@@ -133,6 +133,8 @@ class Router:
 
     def _started(self, response: Response) -> None:
         turn = self.sides.get((response.metadata or {}).get("rtnb_side", ""))
+        if response.conversation_id is None and not self.sides and not self._asked_beside():
+            response.conversation_id = "default"  # some servers leave it null for every response
         if turn is None and response.conversation_id is not None:
             turn, self._claim = self._claim, None
         if turn is None and not self._channel.provider.known:  # it may echo no metadata, and know one conversation
@@ -144,6 +146,11 @@ class Router:
             self._owned.add(response.id)
             if turn.cancelled:  # before it began
                 self._channel.put(client_events.cancel(response.id))
+
+    def _asked_beside(self) -> bool:
+        """Return whether an out-of-band response was ever asked for."""
+        asked = [entry.silent for entry in self._channel.log if entry.type == "response.create"]
+        return any("'conversation': 'none'" in str(event.get("response")) for event in asked)
 
     def _concerns(self, update: Any, turn: TurnState) -> bool:
         """Return whether an update belongs to a turn: its responses and items, and while it is taken the rest too."""
