@@ -166,7 +166,7 @@ def test_where_all_tracks_are_silent_the_first_is_read():
 
 
 @pytest.mark.parametrize("codec", ["opus", "vorbis"])
-@pytest.mark.parametrize("place", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.999])
 def test_an_ogg_with_one_flipped_bit_says_what_it_lost(codec, place):
     clip, out = samples()["talk"][:12.0], io.BytesIO()
     soundfile.write(out, clip.array, 24_000, format="OGG", subtype=codec.upper())
@@ -176,6 +176,25 @@ def test_an_ogg_with_one_flipped_bit_says_what_it_lost(codec, place):
     with pytest.warns(RtnbWarning, match=r"[\d.]+ of 1[12]\.\d s are missing"):
         seconds = sum(map(len, stream)) / 48_000
     assert abs(seconds + stream.missing_seconds - clip.seconds) < 0.1
+
+
+def test_a_webm_with_damaged_blocks_says_what_it_lost():
+    data = bytearray(made("webm"))
+    third = len(data) // 3
+    data[third : third + 400] = bytes(400)
+    stream = open_stream(bytes(data))
+    with pytest.warns(RtnbWarning, match=r"[\d.]+ of 1\.\d s are missing"):
+        seconds = sum(map(len, stream)) / 48_000
+    assert abs(seconds + stream.missing_seconds - SECONDS) < 0.1
+
+
+def test_a_header_that_counts_too_many_frames_is_not_believed():
+    data = bytearray(made("mp3"))
+    at = data.index(b"Info" if b"Info" in data else b"Xing")
+    data[at + 8 : at + 12] = b"\x7f\xff\xff\xff"
+    stream = open_stream(bytes(data))
+    assert abs(sum(map(len, stream)) / 48_000 - SECONDS) < 0.1
+    assert stream.missing_seconds == 0.0
 
 
 @pytest.mark.parametrize("muxer", ["amr", "3gp"])

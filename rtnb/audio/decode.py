@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from rtnb.audio.formats import FRAMES, JOINTS, joint_after, sniff
 from rtnb.audio.part import Part
 from rtnb.audio.resample import channels_of, is_rate, scale_of
-from rtnb.audio.shape import shape_of, wav_header
+from rtnb.audio.shape import last_granule, shape_of, wav_header
 from rtnb.audio.source import fail, recognise, words_of
 
 if TYPE_CHECKING:
@@ -70,20 +70,18 @@ class Decoder:
 
     def _probe(self) -> None:
         part, demuxer = self._part, self._demuxer
-        self._joint = re.compile(JOINTS.get(demuxer, rb"(?!)"), re.DOTALL)
-        self._options = {"probesize": "16384", "analyzeduration": "0"}
-        if demuxer in ("mpegts", "mpeg", "flv", "avi", "asf"):  # no header: streams show up as they come
-            self._options = {"probesize": "2000000", "analyzeduration": "2000000"}
+        headless = demuxer in ("mpegts", "mpeg", "flv", "avi", "asf")  # streams show up as they come
+        probe, analyze = ("2000000", "2000000") if headless else ("16384", "0")
+        self._options = {"probesize": probe, "analyzeduration": analyze}
         if demuxer in ("wav", "rifx"):
             self._probe_wav()
         elif self._shape.missing is None or demuxer == "au":
-            part.look_for(self._joint, self._header_bytes)
+            part.look_for(JOINTS[demuxer], self._header_bytes)
         self._choose_track()
         context = self._track.codec_context
         self.rate_hz = int(context.sample_rate or 0)
         self.channels = int(getattr(context, "channels", 0) or 0)
-        if self.rate_hz:
-            self._check_rate(self.rate_hz)
+        self._check_rate(self.rate_hz or 1_000)
         if self.channels > _MOST_CHANNELS:
             raise fail(self._name, f"its header says {self.channels} channels")
         if context.name.startswith(("pcm_f", "pcm_s32")):
@@ -104,7 +102,7 @@ class Decoder:
         self._options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
         if wav.streamed:
             self._options |= {"ignore_length": "1"} if self._demuxer == "wav" else {}
-            self._part.look_for(re.compile(JOINTS["streamed wav"], re.DOTALL), len(head))
+            self._part.look_for(JOINTS["streamed wav"], len(head))
 
     def _tracks(self) -> list[Any]:
         """Open the container, anew where it is open, and return its audio tracks that can be decoded."""
@@ -130,14 +128,12 @@ class Decoder:
         tracks, number = self._tracks(), self._number
         if number is None and (count := len(tracks)) > 1:
             number = next(filter(self._has_sound, range(count)), 0)
-            self._tell(
-                f"has {count} audio tracks, of which track={number} is read, counted from 0. Give another track=."
-            )
+            self._tell(f"has {count} audio tracks, of which track={number} is read, counted from 0.")
             tracks = self._tracks()
         if not 0 <= (number or 0) < len(tracks):
             has = f"its audio tracks, counted from 0, end with track={len(tracks) - 1}"
             raise fail(self._name, has, f"There is no track={number}: give another, or leave it out.")
-        self._track = tracks[number or 0]
+        self._track, self._streams = tracks[number or 0], len(self._container.streams)
         with suppress(Exception):
             self._track.codec_context.thread_count = 1
         with suppress(Exception):
@@ -149,8 +145,8 @@ class Decoder:
         """Decode a track until it is not silent."""
         import av
 
-        track = self._tracks()[number]
-        with suppress(av.FFmpegError, ValueError, EOFError):
+        with suppress(av.FFmpegError, ValueError, EOFError, IndexError):
+            track = self._tracks()[number]
             frames = self._container.decode(track)
             return any(np.abs(channels_of(frame)).max(initial=0.0) > _SILENT for frame in frames)
         return False
@@ -168,8 +164,7 @@ class Decoder:
         self._part.seek(before)  # where FFmpeg believes it is
         if self._scale != 1:
             self._tell(
-                "has samples of another range than their type means, as when whole numbers are written as floats: "
-                f"they are multiplied by {self._scale:.3g}. Listen to it before you send it."
+                f"has samples of another range than their type means: multiplied by {self._scale:.3g}. Check it."
             )
 
     def _check_rate(self, rate_hz: int) -> None:
@@ -178,10 +173,8 @@ class Decoder:
 
     def _declared(self) -> float | None:
         """Return the duration that the file states. None where it states none, or one that cannot be."""
-        if self._shape.seconds is not None:
-            return self._shape.seconds
-        track, seconds = self._track, (self._container.duration or 0) / 1_000_000
-        if track.duration and track.time_base:
+        track, seconds = self._track, self._shape.seconds or (self._container.duration or 0) / 1_000_000
+        if track.duration and track.time_base and not self._shape.seconds:
             seconds = float(track.duration * track.time_base)
         return seconds if 0 < seconds < 400_000 else None
 
@@ -192,45 +185,35 @@ class Decoder:
             AudioError: There is no audio in it.
         """
         held: list[npt.NDArray[np.float32]] = []
-        held_hz, count = 0, 0
-        for rate_hz, channels in self._frames():
+        held_hz = 0
+        for rate_hz, channels in chain(self._frames(), [(0, np.zeros((0, 0), np.float32))]):
             # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-            full = count >= held_hz * _BLOCK_SECONDS
+            full = sum(part.shape[1] for part in held) >= held_hz * _BLOCK_SECONDS
             if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
-                yield held_hz, self._joined(held)
-                held, count = [], 0
+                yield held_hz, np.concatenate(held, axis=1) if held[1:] else held[0]
+                held = []
             held.append(channels)
-            held_hz, count = rate_hz, count + channels.shape[1]
-        if held:
-            yield held_hz, self._joined(held)
+            held_hz = rate_hz
         if not self.got_seconds:
             damaged = f"its sound is damaged: {self._last_error}" if self._last_error else "there is no sound in it"
             raise fail(self._name, self._shape.fault or damaged)
 
-    def _joined(self, held: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        channels = held[0] if len(held) == 1 else np.concatenate(held, axis=1)
-        return channels if self._scale == 1 else channels * np.float32(self._scale)
-
     def _frames(self) -> Iterator[Block]:
         import av
 
-        foreign = (av.FFmpegError, ValueError, EOFError)
         packets = iter(self._container.demux(self._track))
         per_second = float(1 / self._track.time_base) if self._demuxer == "ogg" else 0.0
-        due, last = 0.0, None
+        self._due, last = 0.0, None
         while self._container is not None:
-            packet = None
+            packet: Any = None
             try:
                 if (packet := next(packets, None)) is None:
                     break
                 last = packet if packet.size else last
                 frames = packet.decode()
-            except foreign as error:
+            except (av.FFmpegError, ValueError, EOFError, IndexError) as error:
                 if packet is None or packet.size:  # the empty last packet only flushes
-                    if silence := self._silence(packet):
-                        yield silence
-                    else:
-                        self._note(packet, error)
+                    yield from self._left_out(packet, words_of(error))
                 if packet is None:
                     break
                 continue
@@ -240,30 +223,30 @@ class Decoder:
                 self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
                 self.got_seconds += frame.samples / rate_hz
                 if per_second and frame.pts is not None:  # a page that is damaged is left out without a word
-                    gap = (frame.pts - due) / per_second
-                    self._lost_seconds += gap if 0.1 < gap < _LONGEST_GAP_SECONDS else 0.0
-                    due = frame.pts + frame.samples * per_second / rate_hz
-                yield rate_hz, channels
+                    self._lose((frame.pts - self._due) / per_second)
+                    self._due = frame.pts + frame.samples * per_second / rate_hz
+                yield rate_hz, channels if self._scale == 1 else channels * np.float32(self._scale)
+        if per_second and self._streams == 1:
+            self._lose((last_granule(self._part) - self._due) / per_second)
         if last is not None and self._demuxer in FRAMES:
             self._ends_badly = FRAMES[self._demuxer](bytes(last), 0) > last.size
 
-    def _silence(self, packet: Any) -> Block | None:
-        """Return the silence that a packet of AMR stands for; FFmpeg does not decode it. None for any other packet."""
-        context = self._track.codec_context
-        if packet is None or not context.name.startswith("amr") or bytes(packet)[0] >> 3 & 15 < 8:
-            return None
-        rate_hz = context.sample_rate
-        samples = round((packet.duration or 0) * (packet.time_base or 0) * rate_hz) or rate_hz // 50
-        self.got_seconds += samples / rate_hz
-        return rate_hz, np.zeros((self.channels or 1, min(samples, rate_hz)), np.float32)
+    def _lose(self, gap_seconds: float) -> None:
+        if 0.1 < gap_seconds < _LONGEST_GAP_SECONDS:
+            self._lost_seconds += gap_seconds
 
-    def _note(self, packet: Any, error: BaseException) -> None:
-        """Count a packet that cannot be decoded; what stands behind the frames of an mp3 and is none does not count."""
-        self._last_error = words_of(error)
-        if packet is not None and self._demuxer in FRAMES:
-            self._no_frames += 1
+    def _left_out(self, packet: Any, error: str) -> Iterator[Block]:
+        """Count a packet that cannot be decoded, or yield the silence that it stands for in AMR."""
+        context = self._track.codec_context
+        if packet is not None and context.name.startswith("amr") and bytes(packet)[0] >> 3 & 15 >= 8:
+            samples = round((packet.duration or 0) * (packet.time_base or 0) * context.sample_rate)
+            samples = min(samples or context.sample_rate // 50, context.sample_rate)
+            self.got_seconds += samples / context.sample_rate
+            yield context.sample_rate, np.zeros((self.channels or 1, samples), np.float32)
+        elif packet is not None and self._demuxer in FRAMES:  # what stands behind the frames of an mp3 may be a tag
+            self._no_frames, self._last_error = self._no_frames + 1, error
         else:
-            self._bad_packets, self._ends_badly = self._bad_packets + 1, True
+            self._bad_packets, self._last_error, self._ends_badly = self._bad_packets + 1, error, True
 
     def following(self) -> Decoder | None:
         """Close it, now that it is decoded, and open the recording that follows. Return None where none does.
@@ -272,7 +255,7 @@ class Decoder:
             AudioError: What follows cannot be read.
         """
         self.close()
-        rest = self._part.find_rest(self._joint, self._header_bytes)
+        rest = self._part.find_rest(JOINTS[self._demuxer], self._header_bytes)
         return None if rest is None or sniff(rest) is None else Decoder(rest, self._name, self._tell, self._number)
 
     def missing(self) -> tuple[float | None, str]:
@@ -284,11 +267,12 @@ class Decoder:
         # Only now is known where an ogg ends in which another begins.
         shape = shape_of(self._part, "ogg") if self._demuxer == "ogg" else self._shape
         missing: float | None = lost
-        declared = None if self._demuxer == "ogg" and self._part.rest is not None else self.seconds
+        # Beside a picture, the duration may be the picture's.
+        certain_end = shape.certain_end or (self._demuxer == "matroska" and self._streams == 1)
         if shape.missing is not None:
             missing = got * shape.missing / (1 - shape.missing) if shape.missing < 1 else 0.0
-        elif shape.certain_end and declared:
-            missing = max(declared - got, lost)
+        elif certain_end and self.seconds:
+            missing = self.seconds - got
         elif shape.fault or self._ends_badly:
             missing = None
         if missing is not None and missing < max(0.1, 0.002 * got):

@@ -237,9 +237,19 @@ def _segment(file: Seekable, end: int) -> Shape:
     return Shape(certain_end=not unknown and at + 4 + width + size > end)
 
 
+def _last_page(file: Seekable) -> bytes:
+    """Return the last page of an ogg file, without the four bytes it begins with. Empty where there is none."""
+    end = file.seek(0, os.SEEK_END)
+    return bytes_at(file, max(0, end - 131_072), 131_072).rpartition(b"OggS")[2]
+
+
+def last_granule(file: Seekable) -> int:
+    """Return the last position that an ogg file has, in its codec's own unit."""
+    return int.from_bytes(_last_page(file)[2:10], "little", signed=True)
+
+
 def _pages(file: Seekable, end: int) -> Shape:
     """Look at the last page of an ogg file, which carries the mark "end of stream" (RFC 3533) unless it was cut off."""
-    tail = bytes_at(file, max(0, end - 131_072), 131_072)
-    _, found, page = tail.rpartition(b"OggS")  # `page` begins after these four bytes
-    whole = found and len(page) > 22 and page[1] & 4 and len(page) >= 23 + page[22] + sum(page[23 : 23 + page[22]])
-    return Shape(certain_end=bool(whole), fault="" if whole else "its end is missing")
+    page = _last_page(file)
+    whole = len(page) > 22 and page[1] & 4 and len(page) >= 23 + page[22] + sum(page[23 : 23 + page[22]])
+    return Shape(fault="" if whole else "its end is missing")
