@@ -166,6 +166,14 @@ def test_an_event_too_deep_to_be_written_again_is_told_and_kept_as_text(tmp_path
     assert chat.save(tmp_path / "deep.rtnb").exists()
 
 
+@pytest.mark.parametrize("frame", [json.dumps([CREATED, TEXT, DONE]), json.dumps([[], TEXT]), "[]", "[1]", "[{}]"])
+def test_a_list_of_events_is_those_events_and_any_other_list_is_told(frame):
+    reply, chat = ask(*([] if "created" in frame else [CREATED]), frame, *([] if "done" in frame else [TEXT, DONE]))
+    assert (reply.status, reply.text) == ("completed", "Whole.")
+    told = [warning for warning in chat.warnings if "cannot be read" in warning]
+    assert bool(told) == ("created" not in frame)
+
+
 def test_ordinary_events_of_the_reference_are_not_odd():
     reply, chat = ask(CREATED, TEXT, SOUND, DONE)
     assert (reply.warnings, chat.warnings) == ([], [])

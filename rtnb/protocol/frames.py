@@ -58,6 +58,15 @@ def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
     return event
 
 
+def split(frame: bytes) -> list[bytes]:
+    """Return the frames of the events in one frame: itself, but for a list of events, which some servers send."""
+    try:
+        events = orjson.loads(frame) if frame.lstrip().startswith(b"[") else []
+        return list(map(orjson.dumps, events)) if events and all(isinstance(one, dict) for one in events) else [frame]
+    except (TypeError, ValueError):
+        return [frame]
+
+
 def _loads_leniently(frame: bytes) -> Any:
     text = frame.decode("utf-8", "replace").removeprefix("\ufeff")
     try:

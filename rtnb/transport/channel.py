@@ -138,9 +138,9 @@ class Channel:
         transport, complaint = self._transport, None
         try:
             while not isinstance(frame := await transport.receive(), End):
-                event = self._take(frame)
-                if event is not None and event["type"] == "error" and not self.conversation.session:
-                    complaint = event
+                for event in map(self._take, frames.split(frame)):
+                    if event is not None and event["type"] == "error" and not self.conversation.session:
+                        complaint = event
         finally:
             try:
                 await transport.close()
