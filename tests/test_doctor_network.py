@@ -334,7 +334,9 @@ def test_a_proxy_that_does_not_run():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     found = only(
-        check_network(Target("api.openai.com", 443, True, "/"), proxies={"https": f"127.0.0.1:{port}"}, timeout=1)
+        check_network(
+            Target("api.openai.com", 443, True, "/"), proxies={"https": f"http://127.0.0.1:{port}"}, timeout=1
+        )
     )
     assert found.symptom == f"127.0.0.1:{port} (proxy for api.openai.com) refuses the connection"
     assert found.remedy.startswith("Unset HTTPS_PROXY")
@@ -342,7 +344,8 @@ def test_a_proxy_that_does_not_run():
 
 def test_a_proxy_that_is_no_address_and_one_that_speaks_socks():
     there = Target("api.openai.com", 443, True, "/")
-    assert "no address" in only(check_network(there, proxies={"https": "http://:port"})).symptom
+    for proxy in ("http://:port", "127.0.0.1:3128", "nonsense"):
+        assert "no address" in only(check_network(there, proxies={"https": proxy})).symptom
     socks = only(check_network(there, proxies={"socks": "http://127.0.0.1:9"}))
     assert (socks.state, socks.symptom) == ("error", "a SOCKS proxy (127.0.0.1:9) is set")
     assert "python-socks" in socks.remedy

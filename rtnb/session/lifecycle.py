@@ -150,6 +150,7 @@ class Lifecycle:
         async def until_closed(_held: object = holder) -> Any:
             self._check_open()
             answer = asyncio.ensure_future(answered())
+            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             # The session may end before it was ever open.
             await asyncio.wait({answer, self._life}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():

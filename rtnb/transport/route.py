@@ -119,7 +119,7 @@ def route_to(target: Target, proxy: str | None) -> Route:
     if not proxy:
         return Route(target, target.host, target.port)
     try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        parts = urlsplit(proxy if "://" in proxy else "")  # `websockets` takes none without its scheme
         default = {"https": 443, "socks": 1080}.get(parts.scheme[:5], 80)
         return Route(target, parts.hostname or "", parts.port or default, parts)
     except ValueError:
