@@ -193,7 +193,7 @@ def kept_and_told(chat, answer, pieces):
 
 ORDINARY = {part: [(json.dumps(event), event, True) for event in events] for part, events in RECORDED.items()}
 QUIET = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
@@ -214,7 +214,7 @@ def test_any_answer_that_is_spoken(answer, caplog):
 
 
 @given(begin=mutated("begin"))
-@settings(QUIET, max_examples=15)
+@settings(QUIET, max_examples=10)
 def test_any_opening(begin, caplog):
     check({"begin": begin, "answer": ORDINARY["speaks"]}, caplog)
 
@@ -227,7 +227,7 @@ def test_recorded_events_are_not_odd(part, caplog):
 
 
 @given(events=st.lists(st.sampled_from(["calls", "speaks"]).flatmap(mutated), min_size=1, max_size=3))
-@settings(QUIET, max_examples=300)
+@settings(QUIET, max_examples=120)
 def test_the_fold_refuses_an_event_with_a_value_error_or_takes_it(events):
     talk = Conversation(lambda start, end: b"")
     for frame, *_ in [frame for answer in events for frame in answer]:
