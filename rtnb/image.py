@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 
 _KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -20,6 +21,7 @@ _BEGINNING = re.compile(
 )
 
 
+@checks_call
 @dataclass(frozen=True)
 class Image:
     """Picture in PNG or JPEG; the API takes no other (reference of `input_image`).

@@ -212,6 +212,40 @@ def test_other_functions_refuse_types_too(call):
         call()
 
 
+@pytest.mark.parametrize("turns", [["Hi"], [("user", 5)], [("user",)], [None], [{"role": "user"}]], ids=str)
+def test_turns_that_are_none_are_not_seeded(chat, turns):
+    with pytest.raises(InputError, match=r"^Your turns"):
+        chat.seed(turns)
+
+
+@pytest.mark.parametrize("key", [0, slice("a", "b"), slice(None, "2"), slice(0, 1, 2), "a"], ids=str)
+def test_a_stretch_of_a_clip_is_two_times(key):
+    with pytest.raises(InputError, match="Slice a clip in seconds"):
+        QUESTION[key]
+
+
+@pytest.mark.parametrize("models", [["mine"], ("mine",), {"mine"}])
+def test_a_tuple_may_be_another_list(models):
+    with rtnb.practice(models=models, engines=False) as server:
+        assert server.url
+
+
+def test_what_is_returned_refuses_wrong_calls_too():
+    reply = rtnb.ask("Hello", practice=True, show=False).wait(20)
+    job = rtnb.transcribe(practice=True)
+    for call, name in (
+        (lambda: reply.save(), r"Reply\.save"),
+        (lambda: reply.save(5), r"Reply\.save"),
+        (lambda: reply.wait(seconds=1), r"Handle\.wait"),
+        (lambda: reply.wait("5"), r"Handle\.wait"),
+        (lambda: job.append(audio=b""), r"AudioJob\.append"),
+        (lambda: rtnb.Image.read("a.png", size=5), r"Image\.read"),
+    ):
+        with pytest.raises(ArgumentError, match=name):
+            call()
+    job.cancel()
+
+
 def test_numbers_of_numpy_are_numbers():
     assert rtnb.estimate(seconds_in=np.float32(60), turns=np.int64(2)).turns == 2
     assert rtnb.Clip.silence(np.float64(0.5)).seconds == 0.5

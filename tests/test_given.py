@@ -2,6 +2,7 @@
 
 import array
 import base64
+import contextlib
 import io
 import types
 import unicodedata
@@ -15,6 +16,8 @@ import ipywidgets
 import numpy as np
 import pytest
 from dialogue import serve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import rtnb
 from rtnb.audio import Clip, samples
@@ -26,6 +29,7 @@ QUESTION = samples()["question"]
 WAV = QUESTION.encode("wav")
 FLOATS = QUESTION.array / 32_768
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+FIXTURE = [HealthCheck.function_scoped_fixture]  # the folder is the same for all examples
 URI = "data:audio/wav;base64," + base64.b64encode(WAV).decode()
 
 
@@ -239,6 +243,14 @@ WORDS = [
 @pytest.mark.parametrize("text", WORDS)
 def test_an_ordinary_sentence_is_words(text):
     words_of(text)
+
+
+@settings(derandomize=True, deadline=None, max_examples=300, suppress_health_check=FIXTURE)
+@given(st.text() | st.from_regex(r"[~./\\]{0,3}\w{0,5}( \w+){0,4}[.]?(wav|mp3|js|txt|pdf)?[.?!]?", fullmatch=True))
+def test_any_text_is_words_a_file_or_refused_in_words(text):
+    with contextlib.suppress(InputError):
+        named = file_of(text)
+        assert named.source is None or isinstance(named.source, bytes | Path)
 
 
 def test_a_word_is_not_taken_for_a_text_file_or_a_folder_of_that_name():
@@ -584,7 +596,7 @@ def test_a_folder_stands_for_its_recordings_and_leaves_hidden_files_alone(here):
 def test_map_takes_whatever_is_a_recording():
     put("a.3gp")
     pandas = pytest.importorskip("pandas")
-    given = [
+    forms = [
         ("a.3gp", ["a.3gp"]),
         ({"u.wav": WAV, "v.wav": WAV + bytes(2)}, ["u.wav", "v.wav"]),
         (io.BytesIO(WAV), ["(recording)"]),
@@ -595,7 +607,7 @@ def test_map_takes_whatever_is_a_recording():
         ({"a.3gp"}, ["a.3gp"]),
     ]
     with open("a.3gp", "rb") as file, serve(answer_recording) as url:
-        for clips, names in [*given, (file, ["(recording)"])]:
+        for clips, names in [*forms, (file, ["(recording)"])]:
             rows = rtnb.map(clips, "What?", url=url, out=None, show=False).wait(20)
             assert [(row.name, row.status) for row in rows] == [(name, "completed") for name in names]
 

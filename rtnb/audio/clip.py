@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,7 +236,8 @@ class Clip:
         return Clip(array, rate_hz, self.name, self.recorded_hz or self.rate_hz)
 
     def __getitem__(self, key: slice) -> Clip:
-        if not isinstance(key, slice) or key.step is not None:
+        edges = (key.start, key.stop, 0) if isinstance(key, slice) and key.step is None else ()
+        if not edges or not all(edge is None or isinstance(edge, Real) for edge in edges):
             raise InputError("Your index is not a stretch of time. Slice a clip in seconds: clip[1.5:3.0].")
         at = slice(*(None if edge is None else round(edge * self.rate_hz) for edge in (key.start, key.stop)))
         return Clip(self.array[at], self.rate_hz, self.name, self.recorded_hz)

@@ -13,6 +13,7 @@ from rtnb.protocol.updates import Odd
 from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
+from rtnb.texts.arguments import checks_call
 from rtnb.transport import connection_errors, io_thread
 from rtnb.transport.handle import P, Stream, T, settle
 
@@ -78,6 +79,7 @@ class AudioSource:
         self.total_seconds = self.seconds
 
 
+@checks_call
 class AudioJob(Stream[T, P]):
     """Work that a session does on an audio source; it has started already.
 

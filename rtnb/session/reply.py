@@ -20,6 +20,7 @@ from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.updates import AudioDelta, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
@@ -165,6 +166,7 @@ class TurnState:
         self.updates.tell(Finished(self.reply))
 
 
+@checks_call
 class Reply(Stream["Reply", Delta]):
     """Answer of the model to one turn; it has started already.
 

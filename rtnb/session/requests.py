@@ -120,7 +120,9 @@ class Requests:
 
         Audio cannot be sent again: the API takes none for the assistant's side.
         """
-        pairs = [turn if isinstance(turn, tuple) else (turn.role, turn.words) for turn in turns]
+        pairs = [(turn.role, turn.words) if isinstance(turn, Turn) else turn for turn in turns]
+        if not all(isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in pairs):
+            raise InputError("Your turns hold something else. Give turns of a session, or pairs: ('user', 'Hi').")
         items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
         life = self.lifecycle
         return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items), self)

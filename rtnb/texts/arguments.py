@@ -9,9 +9,11 @@ import math
 import os
 import re
 import reprlib
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,39 +24,11 @@ from rtnb.errors import ArgumentError
 
 T = TypeVar("T", bound=Callable[..., Any])
 
-# What other libraries and the API call an argument: what it is called here. Of several the function's own counts.
-_MEANT = """
-api_key apikey openai_api_key openai_key token secret password: key
-base_url endpoint server address uri api_base azure_endpoint ws_url: url
-model_name model_id engine deployment: model
-prompt: *parts | instructions
-question questions text words message messages input content: *parts | prompt
-audio clip clips recording recordings file files path sound image images folder data: *parts | clips | source
-system system_prompt system_message system_instruction persona: instructions
-modality output_modality output_modalities response_modalities: modalities
-max_output_tokens tool_choice metadata reasoning truncation: response={"NAME": …} | session={"NAME": …}
-max_tokens max_response_output_tokens: response={"max_output_tokens": …} | session={"max_output_tokens": …}
-temperature top_p seed: The API takes it no more; leave it out.
-functions function tool: tools
-push_to_talk ptt: turn_detection=None
-vad turn_detector: turn_detection
-transcribe transcript captions: transcription=True
-results output output_path outfile csv: out
-output_file save_to save save_as filename: out | Save the answer when it is there: reply.save(path).
-language lang target target_language dest: to | language | instructions="Answer in …"
-show display verbose stream: show | verbose | A reply shows itself as the last line of a cell.
-sample_rate sampling_rate samplerate rate sr frame_rate fs hz: rate_hz
-workers max_workers threads parallel n_jobs jobs: concurrency
-limit cost max_cost limit_usd usd max_usd: budget
-timeout timeout_seconds: timeout | Give it where you wait: .wait(timeout).
-mock fake offline local dummy: practice=True
-"""
-
 
 def _meant(name: str, takes: list[str], *, parts: bool) -> str:
     """Say what an argument is called that the function does not take by this name."""
-    rows = (row.partition(": ") for row in _MEANT.strip().splitlines())
-    meanings = [one for names, _, whole in rows if name.lower() in names.split() for one in whole.split(" | ")]
+    known = tomllib.loads((files("rtnb") / "texts" / "arguments.toml").read_text("utf-8"))
+    meanings = [one for names, whole in known.items() if name.lower() in names.split() for one in whole.split(" | ")]
     found = [re.sub(r"^\w+$", r"\g<0>=", one.replace("NAME", name)) for one in meanings if one.split("=")[0] in takes]
     if parts and "*parts" in meanings:
         found.insert(0, "a part (it has no name)")
@@ -96,7 +70,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return not isinstance(value, bool) and (whole or (kind is float and isinstance(value, Real)))
     if not isinstance(kind, type) or kind in (Any, inspect.Parameter.empty, bytes, bytearray, memoryview):
         return True
-    if kind.__module__ == "collections.abc" and kind is not Mapping:
+    if kind is tuple or (kind.__module__ == "collections.abc" and kind is not Mapping):
         return isinstance(value, Iterable) or callable(value)  # a single function among them, which `tools` refuses
     return isinstance(value, os.PathLike if kind is Path else kind)
 

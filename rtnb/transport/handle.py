@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 from rtnb.transport import io_thread
 
 T = TypeVar("T")
 P = TypeVar("P")
 
 
+@checks_call
 class Handle(Generic[T]):
     """Result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
 
