@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from dialogue import serve, until, usage
 from test_map import Server, ask, clip
+from websockets.exceptions import ConnectionClosed
 
 from rtnb.errors import InputError
 from rtnb.jobs.rows import RowsFile
@@ -171,27 +172,40 @@ def test_a_second_map_of_this_kernel_waits_for_the_file(capsys):
     assert set(server.heard.values()) == {1}
 
 
-def test_cancelling_keeps_what_is_under_way_and_a_second_time_gives_it_up():
+def test_cancelling_keeps_what_is_under_way_and_asks_nothing_more():
     server = Slow(at=1)
     with serve(server) as url:
         results = ask(TWELVE, url, concurrency=2)
         until(lambda: server.asked == 2)
+        results.cancel()
         results.cancel()
         server.may_answer.set()
         with pytest.raises(InputError, match="cancelled") as cancelled:
             results.wait(20)
         assert cancelled.value.reply is results
         assert [len(results.rows), len(results.unfinished), server.asked] == [2, 10, 2]
-    server = Slow(at=1)
-    with serve(server) as url:
-        results = ask(TWELVE, url, out="other.jsonl", concurrency=2)
-        until(lambda: server.asked == 2)
-        results.cancel()
+
+
+def test_a_recording_that_is_still_being_sent_is_not_asked_about_once_it_is_cancelled():
+    began, go_on, heard = threading.Event(), threading.Event(), []
+
+    def hears_nothing_at_first(talk):
+        talk.open()
+        began.set()
+        go_on.wait(20)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                heard.append(talk.hear()["type"])
+
+    with serve(hears_nothing_at_first) as url:
+        results = ask([clip(1, 400.0)], url)  # more than sockets hold
+        began.wait(20)
         results.cancel()
         with pytest.raises(InputError, match="cancelled"):
             results.wait(20)
-        server.may_answer.set()
-        assert results.rows == []
+        go_on.set()
+    assert results.rows == []
+    assert "response.create" not in heard
 
 
 CHILD = """

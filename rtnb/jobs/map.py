@@ -22,6 +22,7 @@ from rtnb.jobs.rows import Row, RowsFile
 from rtnb.money import Budget, money
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
+from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import say
 from rtnb.texts.shortening import printable
@@ -104,7 +105,7 @@ class Results(Interruptible["Results"]):
         self._jobs, self._prompt, self._connection = jobs, prompt, connection
         self._source, self._concurrency = source, concurrency
         self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
-        self._running: set[Session] = set()
+        self._running: dict[Session, Reply] = {}
         self._cancelled = False
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
@@ -155,17 +156,18 @@ class Results(Interruptible["Results"]):
     def cancel(self) -> None:
         """Stop; what was answered stays, and running the same cell again goes on from here.
 
-        No further recording is asked about. The answers under way are paid for: they are waited for and kept. A second
-        call gives them up.
+        No further recording is asked about, and what is still being sent is not. The answers under way are paid for:
+        they are waited for and kept.
         """
-        if self._cancelled:
-            for session in list(self._running):
-                session.close()
         self._cancelled = True
+        for session, reply in list(self._running.items()):
+            sent_seconds, seconds = reply.progress
+            if seconds is None or sent_seconds < seconds:
+                session.close()
 
     def interrupted(self, by: BaseException) -> None:
-        """Begin nothing more, and let what interrupted it have the answers."""
-        self._cancelled = True
+        """Cancel it, and let what interrupted it have the answers."""
+        self.cancel()
         vars(by)["reply"] = self
         by.add_note(say(_KEPT))
 
@@ -290,9 +292,9 @@ class Results(Interruptible["Results"]):
             return Row(status="failed", error=str(job.problem), **about), None
         session = connect(**self._connection)
         session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
-        self._running.add(session)
         try:
             reply = session.ask(parts.Recording(job.source, job.name), self._prompt)
+            self._running[session] = reply
             error: RtnbError | None = None
             try:
                 await reply
@@ -313,7 +315,7 @@ class Results(Interruptible["Results"]):
             about |= {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
             return Row(status=status, error=str(error) if error is not None else None, **about), audio
         finally:
-            self._running.discard(session)
+            self._running.pop(session, None)
             session.close()
 
 
