@@ -23,13 +23,15 @@ class Server:
     """Answers every recording with its length, and remembers how often it was asked."""
 
     def __init__(self, fail=()):
-        self.asked = 0
+        self.asked = self.opened = 0
         self.at_once = self.most_at_once = 0
         self._fail = list(fail)
         self._lock = threading.Lock()
 
     def __call__(self, talk):
         talk.open()
+        with self._lock:
+            self.opened += 1
         pcm = talk.take_sound()
         talk.take_message()
         with self._lock:

@@ -9,11 +9,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from dialogue import serve, usage
+from dialogue import serve, until, usage
 from test_map import PRICE, Server, ask, clip
 
 import rtnb
 from rtnb.errors import AudioError, InputError
+from rtnb.money.budget import Hold
 
 TWELVE = [clip(number) for number in range(12)]
 
@@ -117,6 +118,7 @@ from dialogue import serve
 from test_map import Server, ask, clip
 from rtnb.errors import InputError
 from rtnb.jobs import rows
+from rtnb.money.budget import Hold
 
 rows._ROOM_BYTES = int(sys.argv[2])
 clips, server = [clip(number) for number in range(12)], Server()
@@ -383,3 +385,30 @@ def test_on_windows_a_byte_past_the_end_is_locked():
     done = subprocess.run([sys.executable, "-c", WINDOWS], capture_output=True, text=True, timeout=120, env=env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("The file r.jsonl is in use: a map of talk.ipynb (process ")
+
+
+def test_it_waits_for_money_that_others_hold_and_may_be_cancelled_meanwhile():
+    budget, other, server = rtnb.Budget(1.0), Hold(), Server()
+    other.take(budget, 0.9999)
+    with serve(server) as url:
+        waits = ask(TWELVE, url, budget=budget)
+        until(lambda: server.opened == 4)
+        assert (server.asked, waits.done) == (0, False)
+        waits.cancel()
+        with pytest.raises(InputError, match="cancelled"):
+            waits.wait(20)
+        goes_on = ask(TWELVE, url, budget=budget)
+        other.release()
+        assert [len(goes_on.wait(20).rows), goes_on.stopped, server.asked] == [12, None, 12]
+
+
+def test_two_maps_share_a_budget_and_the_table_says_what_remains(capsys):
+    budget, server = rtnb.Budget(8 * PRICE), Server()
+    with serve(server) as url:
+        one, two = (ask(TWELVE[half : half + 6], url, budget=budget, out=f"{half}.jsonl") for half in (0, 6))
+        rows = [*one.wait(20), *two.wait(20)]
+    assert len(rows) + len(one.unfinished) + len(two.unfinished) == 12
+    assert 0 < server.asked == len(rows) <= 8
+    assert budget.spent == pytest.approx(server.asked * PRICE)
+    assert budget.spent <= budget.limit_usd
+    assert capsys.readouterr().out.count("remain unasked") == bool(one.unfinished) + bool(two.unfinished)
