@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
-from rtnb.transport import io_thread
+from rtnb.transport import cells, io_thread
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -78,10 +78,13 @@ class Handle(Generic[T]):
 
     def __await__(self) -> Generator[Any, None, T]:
         self._check_waiting()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> T:
         future = asyncio.wrap_future(self._future)
         # A task that gives up leaves this future behind; its exception is still kept in `error`.
         future.add_done_callback(lambda f: None if f.cancelled() else f.exception())
-        return asyncio.shield(future).__await__()
+        return await asyncio.shield(future)
 
 
 def settle(future: concurrent.futures.Future[T], result: Any = None, error: BaseException | None = None) -> None:
@@ -106,35 +109,24 @@ class Interruptible(Handle[T]):
 
     def wait(self, timeout: float | None = None) -> T:
         """Block until it is over, as `Handle.wait` does."""
-        try:
+        with cells.blocking(self.interrupted):
             return super().wait(timeout)
-        except KeyboardInterrupt as pressed:
-            self.interrupted(pressed)
-            raise
 
-    def __await__(self) -> Generator[Any, None, T]:
-        ticking = asyncio.ensure_future(_tick())
-        try:
-            return (yield from super().__await__())
-        except asyncio.CancelledError as cancelled:
-            task = asyncio.current_task()
-            in_cell = task is not None and getattr(task.get_coro(), "__name__", "") == "run_cell_async"
-            # IPython shows it as of any other cell; in a task of the user's own it would end the whole loop.
-            by = KeyboardInterrupt() if in_cell else cancelled
-            self.interrupted(by)
-            raise by from None
-        finally:
-            ticking.cancel()
+    async def _awaited(self) -> T:
+        async with cells.awaiting(self.interrupted):
+            return await super()._awaited()
 
 
-async def _tick() -> None:
-    """Wake the loop: ipykernel heeds its stop button only then, and nothing else may wake it for long."""
-    while True:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)
-
-
-class Stream(Handle[T], Generic[T, P]):
+class Stream(Interruptible[T], Generic[T, P]):
     """Handle on something that comes in pieces: `for` and `async for` yield each of them, old ones first."""
+
+    def cancel(self) -> None:
+        """Stop the work; what came stays."""
+        raise NotImplementedError
+
+    def interrupted(self, by: BaseException) -> None:
+        """Cancel it, and keep what came."""
+        self.cancel()
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
         """Put every piece, those that came already first, and None after the last; the function returned ends it."""
@@ -142,10 +134,15 @@ class Stream(Handle[T], Generic[T, P]):
 
     def __iter__(self) -> Iterator[P]:
         self._check_waiting(blocks=True)
+        cells.watch(self)
         pieces: queue.SimpleQueue[P | None] = queue.SimpleQueue()
         end = self._feed_to(pieces.put)
         try:
-            while (piece := pieces.get()) is not None:
+            while True:
+                with cells.blocking(self.interrupted):
+                    piece = pieces.get()
+                if piece is None:
+                    break
                 yield piece
         finally:
             end()
@@ -153,12 +150,14 @@ class Stream(Handle[T], Generic[T, P]):
 
     async def __aiter__(self) -> AsyncIterator[P]:
         self._check_waiting()
+        cells.watch(self)
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[P | None] = asyncio.Queue()
         end = self._feed_to(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))
         try:
-            while (piece := await pieces.get()) is not None:
-                yield piece
+            async with cells.awaiting(self.interrupted):
+                while (piece := await pieces.get()) is not None:
+                    yield piece
         finally:
             end()
         await self

@@ -15,6 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rtnb.transport.cells import kernel as kernel
+from rtnb.transport.cells import shell as shell
+
 
 @dataclass(frozen=True)
 class Frontend:
@@ -42,16 +45,6 @@ class Frontend:
         able = (self.widgets, self.microphone, self.live_messages, self.person)
         can = itertools.compress(("widgets", "microphone", "live messages", "a person"), able)
         return f"Frontend({self.name}: {', '.join(can) or 'text only'}; detected by {self.detected_by})"
-
-
-def shell() -> Any:
-    """Return the IPython shell of this process, or None where there is none."""
-    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-
-
-def kernel() -> Any | None:
-    """Return the IPython kernel that this process is, or None in scripts, terminals and marimo."""
-    return getattr(shell(), "kernel", None)
 
 
 def cell() -> int:

@@ -1,0 +1,164 @@
+"""The stop button: the cell ends at once, what it waits for is cancelled, what came is kept, and nothing else stops.
+
+In real kernels: the one of this Python, and the one of Colab's age where `RTNB_LAB3_PYTHON` names it.
+"""
+
+import ast
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+import rtnb
+
+COLAB_PYTHON = os.environ.get("RTNB_LAB3_PYTHON", "")
+PYTHONS = [pytest.param(sys.executable, id="newest"), pytest.param(COLAB_PYTHON, id="colab")]
+
+
+class Kernel:
+    """Kernel with its client; a cell is run, and stopped where its output asks for it."""
+
+    def __init__(self, python, folder):
+        self.manager = KernelManager()
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self.manager._kernel_spec = KernelSpec(argv=argv, display_name="Python", language="python")
+        environment = {**os.environ, "PYTHONPATH": str(Path(rtnb.__file__).parents[1]), "OPENAI_API_KEY": ""}
+        self.manager.start_kernel(cwd=str(folder), env=environment)
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=120)
+
+    def run(self, code, stop_at):
+        """Run a cell and stop it where its output says so; return its error's name and the seconds it took to end."""
+        request = self.client.execute(code, stop_on_error=False)
+        printed, error, stopped = "", "", None
+        while True:
+            message = self.client.get_iopub_msg(timeout=120)
+            content = message["content"]
+            # What another thread prints belongs to the cell that started the thread.
+            printed += content.get("text", "") if message["msg_type"] == "stream" else ""
+            if message["msg_type"] == "error":
+                error = content["ename"]
+            if stopped is None and stop_at in printed:
+                self.manager.interrupt_kernel()
+                stopped = time.monotonic()
+            ended = content.get("execution_state") == "idle" and message["parent_header"].get("msg_id") == request
+            if ended:
+                return error, None if stopped is None else time.monotonic() - stopped
+
+    def value(self, expression, code=""):
+        """Run a cell to its end and return the value of an expression after it."""
+        answer = self.client.execute_interactive(code, user_expressions={"it": expression}, output_hook=lambda _: None)
+        assert answer["content"]["status"] == "ok", answer["content"]
+        return ast.literal_eval(answer["content"]["user_expressions"]["it"]["data"]["text/plain"])
+
+    def close(self):
+        self.client.stop_channels()
+        with contextlib.suppress(Exception):
+            self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="module", params=PYTHONS)
+def kernel(request, tmp_path_factory):
+    if not Path(request.param).is_file():
+        pytest.skip("RTNB_LAB3_PYTHON names no Python with Colab's pins and a JupyterLab")
+    kernel = Kernel(request.param, tmp_path_factory.mktemp("kernel"))
+    try:
+        # At the pace of speech, so that an answer takes as long as it plays.
+        set_up = (
+            "import asyncio, rtnb, threading, time\n"
+            "server = rtnb.practice(pace=1)\n"
+            "talk = rtnb.samples()['talk']\n"
+            "def begun(handle):\n"
+            "    said = []\n"
+            "    def tell(update):\n"
+            "        if type(update).__name__ == 'AudioDelta' and not said:\n"
+            "            said.append(print('begun', flush=True))\n"
+            "    getattr(handle, 'session', handle).subscribe(tell)\n"
+            "    return handle\n"
+            "chat = await rtnb.connect(url=server.url)\n"
+            "LONG = 'Count to one hundred.'\n"
+        )
+        assert kernel.value("chat.state", set_up) == "open"
+        yield kernel
+    finally:
+        kernel.close()
+
+
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        "await r",
+        "r.wait()",
+        "await asyncio.gather(r, asyncio.sleep(0))",
+        "async for piece in r:\n    pass",
+        "for piece in r:\n    pass",
+    ],
+)
+def test_a_stopped_cell_ends_at_once_and_its_answer_is_cancelled_and_kept(kernel, waiting):
+    error, seconds = kernel.run(f"r = begun(chat.ask(LONG))\n{waiting}", stop_at="begun")
+    assert error in ("KeyboardInterrupt", "CancelledError")
+    assert seconds < 5
+    assert kernel.value("(r.status, bool(r.audio), r.done)", "r.wait(60)") == ("cancelled", True, True)
+    # The session goes on.
+    assert kernel.value("again.status", "again = await chat.ask('hello')") == "completed"
+
+
+@pytest.mark.parametrize("waiting", ["await job", "job.wait()"])
+def test_a_stopped_translation_keeps_what_came(kernel, waiting):
+    code = f"job = begun(rtnb.translate(talk, to='es', url=server.url))\n{waiting}"
+    error, seconds = kernel.run(code, stop_at="begun")
+    assert error in ("KeyboardInterrupt", "CancelledError")
+    assert seconds < 5
+    over = "try:\n    job.wait(60)\nexcept rtnb.RtnbError:\n    pass\n"
+    state = kernel.value("(job.done, job.audio is not None, chat.state, job.session.state)", over)
+    assert state == (True, True, "open", "closed")
+
+
+@pytest.mark.parametrize("waiting", ["await table", "table.wait()"])
+def test_a_stopped_map_asks_no_more_and_keeps_its_rows(kernel, waiting):
+    code = (
+        "clips = [clip for clip in rtnb.samples() if clip.seconds < 4]\n"
+        "table = rtnb.map(clips, 'Say it.', url=server.url, out=None, concurrency=1, modalities='audio')\n"
+        "def watch():\n    while not len(table):\n        time.sleep(0.05)\n    print('begun', flush=True)\n"
+        f"threading.Thread(target=watch).start()\nawait asyncio.sleep(0)\n{waiting}"
+    )
+    error, seconds = kernel.run(code, stop_at="begun")
+    assert error in ("KeyboardInterrupt", "CancelledError")
+    assert seconds < 5
+    over = "try:\n    table.wait(60)\nexcept rtnb.RtnbError:\n    pass\n"
+    done, rows, recordings = kernel.value("(table.done, len(table), len(clips))", over)
+    assert done
+    assert 0 < rows < recordings
+
+
+def test_a_cell_that_is_stopped_between_two_pieces_cancels_its_answer_too(kernel):
+    code = "r = begun(chat.ask(LONG))\nimport time\nfor piece in r:\n    print('begun'); time.sleep(60)"
+    error, seconds = kernel.run(code, stop_at="begun")
+    assert error == "KeyboardInterrupt"
+    assert seconds < 5
+    assert kernel.value("r.status", "r.wait(60)") == "cancelled"
+
+
+def test_a_stopped_cell_stops_nothing_that_it_does_not_wait_for(kernel):
+    code = "import time\nother = chat.ask('hello')\nprint('begun', flush=True)\ntime.sleep(60)"
+    kernel.run(code, stop_at="begun")
+    assert kernel.value("other.status", "other.wait(60)") == "completed"
+
+
+def test_a_cancelled_task_of_the_users_own_cancels_the_answer_it_awaits():
+    async def main():
+        async with rtnb.connect(practice=True) as chat:
+            reply = chat.ask(rtnb.samples()["talk"], "Say it all again.")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reply, 0.01)
+            await reply
+            return reply.status
+
+    assert asyncio.run(main()) == "cancelled"
