@@ -70,10 +70,10 @@ def kernel(request, tmp_path_factory):
         pytest.skip("RTNB_LAB3_PYTHON names no Python with Colab's pins and a JupyterLab")
     kernel = Kernel(request.param, tmp_path_factory.mktemp("kernel"))
     try:
-        # At the pace of speech, so that an answer takes as long as it plays.
+        # At four times the pace of speech, so that an answer takes seconds.
         set_up = (
             "import asyncio, rtnb, threading, time\n"
-            "server = rtnb.practice(pace=1)\n"
+            "server = rtnb.practice(pace=4)\n"
             "talk = rtnb.samples()['talk']\n"
             "def begun(handle):\n"
             "    said = []\n"

@@ -21,7 +21,7 @@ P = TypeVar("P")
 class Handle(Generic[T]):
     """Result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
 
-    Giving up on waiting (a cancelled task, an interrupted cell) never cancels the work itself.
+    Giving up on waiting (a cancelled task, an interrupted cell) cancels nothing here; see `Interruptible`.
     """
 
     def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
