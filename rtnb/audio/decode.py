@@ -185,15 +185,15 @@ class Decoder:
             AudioError: There is no audio in it.
         """
         held: list[npt.NDArray[np.float32]] = []
-        held_hz = 0
+        held_hz, count = 0, 0
         for rate_hz, channels in chain(self._frames(), [(0, np.zeros((0, 0), np.float32))]):
             # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-            full = sum(part.shape[1] for part in held) >= held_hz * _BLOCK_SECONDS
+            full = count >= held_hz * _BLOCK_SECONDS
             if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
                 yield held_hz, np.concatenate(held, axis=1) if held[1:] else held[0]
-                held = []
+                held, count = [], 0
             held.append(channels)
-            held_hz = rate_hz
+            held_hz, count = rate_hz, count + channels.shape[1]
         if not self.got_seconds:
             damaged = f"its sound is damaged: {self._last_error}" if self._last_error else "there is no sound in it"
             raise fail(self._name, self._shape.fault or damaged)
@@ -220,7 +220,8 @@ class Decoder:
             for frame in filter(attrgetter("samples"), frames):
                 rate_hz, channels = frame.sample_rate, channels_of(frame)
                 self._check_rate(rate_hz)
-                self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
+                if self._no_frames or self._ends_badly:
+                    self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
                 self.got_seconds += frame.samples / rate_hz
                 if per_second and frame.pts is not None:  # a page that is damaged is left out without a word
                     self._lose((frame.pts - self._due) / per_second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -44,30 +45,35 @@ class Mixer:
             return channels[0]
         first = count != len(self._weights)
         if first:
-            self._weights, self._products = np.full(count, 1 / count, channels.dtype), np.zeros((count, count))
+            self._weights, self._energies, self._sum = np.full(count, 1 / count, channels.dtype), np.zeros(count), 0.0
         products, before = channels @ channels.T, self._weights
-        if products.diagonal().max() > _AUDIBLE * length:
-            self._weigh(channels, products)
+        energies = products.diagonal()
+        if energies.max() > _AUDIBLE * length:
+            self._weigh(channels, products, energies)
         mixed = self._weights @ channels
-        if not first and (self._weights != before).any():
+        if self._weights is not before and not first:
             fade = np.minimum(np.arange(length, dtype=channels.dtype) / (length / 16), 1)  # no click
             mixed = mixed * fade + before @ channels * (1 - fade)
         return mixed
 
-    def _weigh(self, channels: npt.NDArray[Any], products: npt.NDArray[Any]) -> None:
-        """Set the weights for a block, from its channels' products with each other and from those until now."""
+    def _weigh(self, channels: npt.NDArray[Any], products: npt.NDArray[Any], energies: npt.NDArray[Any]) -> None:
+        """Set the weights for a block, from its channels' products with each other and the energies until now."""
         count, signs = len(channels), np.sign(self._weights)
-        if signs @ products @ signs < 0.25 * products.trace():
+        if (together := signs @ products @ signs) < 0.25 * energies.sum():
             signs = _aligned(products, signs)
+            together = signs @ products @ signs
             self._tell("has channels that cancel each other, so some are turned over. Record in mono to be sure.")
-        self._products += products * np.outer(signs, signs)
-        gain = count * float(np.sqrt(self._products.diagonal().max() / max(self._products.sum(), 1e-30)))
+        self._energies += energies
+        self._sum += float(together)
+        gain = count * math.sqrt(self._energies.max() / max(self._sum, 1e-30))
         if gain < _QUIET:
             gain = 1.0
         else:
             self._tell(f"has {count} channels of which few carry the audio, so their average is made louder.")
-        peak = float(np.abs(signs @ channels).max()) / count
-        self._weights = signs * max(1.0, min(gain, count, 1 / peak)) / count
+            gain = max(1.0, min(gain, count, count / float(np.abs(signs @ channels).max())))
+        weights = signs * channels.dtype.type(gain / count)
+        if (weights != self._weights).any():
+            self._weights = weights
 
 
 def _aligned(products: npt.NDArray[Any], signs: npt.NDArray[Any]) -> npt.NDArray[Any]:
