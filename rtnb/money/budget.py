@@ -44,7 +44,7 @@ class Hold:
         """
         with _LOCK:
             if usd > self.usd:
-                budget._check(usd - self.usd, unasked)
+                budget._check(usd, unasked, self)
             self._fill(usd, budget.chain)
 
     def release(self) -> None:
@@ -157,15 +157,15 @@ class Budget:
         """
         self._check(self._usd(next_estimate), "the next response was not asked for")
 
-    def _check(self, usd: float, unasked: str) -> None:
+    def _check(self, usd: float, unasked: str, own: Hold | None = None) -> None:
         with _LOCK:
             for one in self.chain:
-                held = one.held
+                held = math.fsum(hold.usd for hold in one.holds if hold is not own)
                 if one.spent + held + usd > one.limit_usd or one.spent >= one.limit_usd:
                     why = f"{money(one.spent)} is spent"
                     why += f", {money(held)} is held for responses under way" if held else ""
                     why += f", {money(usd)} more is needed, and {unasked}"
-                    raise _exceeded(one, f"does not cover this: {why}; raise budget= to go on.")
+                    raise _exceeded(one, f"does not cover this: {why}; raise budget= to go on.", own)
 
     def notice(self) -> str | None:
         """Return a sentence once, when 80 % of it or of a wider budget is spent. None otherwise."""
@@ -226,9 +226,9 @@ class Budget:
         return f"Budget({money(self.spent)} of {money(self.limit_usd)} spent)"
 
 
-def _exceeded(budget: Budget, how: str) -> BudgetExceeded:
+def _exceeded(budget: Budget, how: str, own: Hold | None = None) -> BudgetExceeded:
     sentence = f"Your budget of {money(budget.limit_usd)} {how}"
-    held_usd = math.fsum(hold.usd for hold in budget.holds if not hold.standing)
+    held_usd = math.fsum(hold.usd for hold in budget.holds if not hold.standing and hold is not own)
     return BudgetExceeded(sentence, limit_usd=budget.limit_usd, spent_usd=budget.spent, held_usd=held_usd)
 
 
