@@ -15,6 +15,7 @@ from urllib.parse import quote
 import ipywidgets
 import numpy as np
 import pytest
+import soundfile
 from dialogue import serve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,6 +124,8 @@ def test_a_file_with_sound_is_a_recording_whatever_its_name(name):
         lambda name: str(Path(name).resolve()),
         lambda name: Path(name).resolve().as_uri(),
         lambda name: f"file://localhost{quote(str(Path(name).resolve()))}",
+        lambda name: f"$HOME/{name}",
+        lambda name: f"file:{name}",
         lambda name: unicodedata.normalize("NFD", name),
     ],
 )
@@ -208,6 +211,9 @@ WORDS = [
     "Hello",
     "Explain the difference between .mp3 and .wav",
     "What is .wav",
+    "Convert to output.mp3",
+    "Please play song.mp3",
+    "Save it as output.wav",
     "Tell me about node.js",
     "node.js",
     "What is ASP.NET",
@@ -267,13 +273,21 @@ def test_a_guess_that_may_be_wrong_is_said():
     (step,) = read_parts(["hello"])
     assert isinstance(step, Recording)
     assert "full stop" in step.doubt
-    assert "'question.wav'" in words_of("What is said in the recording called question.wav").doubt
+    assert "'question.wav' at its end is no file here" in words_of("What is said in question.wav").doubt
+    put("question.wav")
+    assert "'question.wav' at its end does not go with it" in words_of("What is said in question.wav").doubt
     assert "no model opens an address" in words_of("https://example.com/talk").doubt
-    assert [file_of(text).doubt for text in WORDS[:5]] == [""] * 5
+    assert [file_of(text).doubt for text in WORDS[:3]] == [""] * 3
 
     with serve(answer_words) as url:
         reply = rtnb.ask("What is said in the recording called question.wav", url=url, show=False).wait(10)
-    assert any("is sent as words" in warning for warning in reply.warnings)
+    assert any("sent as words" in warning for warning in reply.warnings)
+
+
+def test_a_name_behind_a_word_is_told_to_be_a_part_of_its_own():
+    put("q.wav")
+    with pytest.raises(InputError, match=r"Give the recording as a part of its own: 'q\.wav'\."):
+        read_parts(["Summarize q.wav"])
 
 
 def test_a_name_that_is_nearly_right_is_found_again():
@@ -549,6 +563,43 @@ def test_nothing_uploaded_is_said(empty):
         read_parts([empty])
 
 
+class Once(io.RawIOBase):
+    """A file that comes once, as pipes and `urllib.request.urlopen` return it."""
+
+    def __init__(self, data):
+        self.left = data
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        piece, self.left = self.left[: len(buffer)], self.left[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+class Reader:
+    """The least a file can be."""
+
+    def __init__(self, data):
+        self.pieces = [data, b""]
+
+    def read(self, _):
+        return self.pieces.pop(0)
+
+
+@pytest.mark.parametrize("make", [lambda data: io.BufferedReader(Once(data)), Reader], ids=["download", "reader"])
+def test_what_can_be_read_but_once_is_not_read_before_it_is_sent(make):
+    assert is_the_question(sound_of(make(WAV)))
+    assert is_the_question(Clip.read(make(WAV)).array)
+    (recording,) = read_recordings(make(WAV), single=True)
+    with recording.open() as stream:
+        assert is_the_question(np.frombuffer(b"".join(stream), "<i2"))
+    with serve(answer_recording) as url:
+        rows = rtnb.map(make(WAV), "What?", url=url, out=None, show=False).wait(20)
+    assert [row.status for row in rows] == ["completed"]
+
+
 def test_two_questions_may_share_an_open_buffer():
     buffer = io.BytesIO(WAV)
     first, second = (read_parts([buffer])[0].open() for _ in range(2))
@@ -567,6 +618,7 @@ def test_two_questions_may_share_an_open_buffer():
         (Path, "Give words"),
         (rtnb.Image, "Give words"),
         (io.StringIO("hello"), "opened as text"),
+        (soundfile.SoundFile(io.BytesIO(WAV)), r"read\(\) returns a ndarray"),
         (np.array(["a.wav", "b.wav"]), "no such file"),
     ],
 )

@@ -26,7 +26,7 @@ SOUND_ENDINGS = frozenset(f".{ending}" for ending in _SOUND.split())
 """Endings of recordings. They decide only where there is no file whose content would."""
 _ENDINGS = SOUND_ENDINGS | {f".{ending}" for ending in _OTHER.split()}
 
-_ADDRESS = re.compile(r"(?!file:|data:)[a-z][a-z0-9+.-]+:/+\S+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:(?!file:|data:)[a-z][a-z0-9+.-]+:/+|www\.)\S+", re.IGNORECASE)
 # A kind with parameters, which recorders of browsers write with commas in them (`;codecs=avc1,opus;base64,`).
 _DATA = re.compile(r"data:(?:[^\n]{0,200}?(;base64),|[\w.+-]+/[\w.+-]+(?:;[^,;\s]+)*,)", re.IGNORECASE)
 # A folder, a drive or a home before it: no words begin so. "/help" and "and/or" are words.
@@ -57,14 +57,15 @@ def path_of(text: str | os.PathLike[str]) -> Path:
         return Path(os.path.expanduser(text))
     name = _bare(text)
     accents = (unicodedata.normalize(form, name) for form in ("NFD", "NFC"))
-    paths = [*map(os.path.expanduser, (text, text.strip(), name.replace("\\ ", " "), *accents, name))]
+    spellings = (text, text.strip(), name.replace("\\ ", " "), *accents, os.path.expandvars(name), name)
+    paths = [*map(os.path.expanduser, spellings)]
     return Path(next(filter(os.path.exists, paths), paths[-1]))
 
 
 def _bare(text: str) -> str:
     name = text.strip()
     name = name[1:-1].strip() if name[:1] + name[-1:] in _QUOTES and len(name) > 2 else name
-    return url2pathname(urlsplit(name).path) if re.match("file:/", name, re.IGNORECASE) else name
+    return url2pathname(urlsplit(name).path) if re.match(r"file:\S", name, re.IGNORECASE) else name
 
 
 def decoded(text: str) -> bytes | None:
@@ -88,6 +89,7 @@ def decoded(text: str) -> bytes | None:
 def download_first(address: str) -> str:
     """Say how an address becomes a file, which is the user's to do."""
     name = Path(urlsplit(address).path).name or "recording.mp3"
+    address = address if "://" in address else f"https://{address}"
     return f'Download it first: urllib.request.urlretrieve("{address}", "{name}"), then give "{name}".'
 
 
@@ -124,7 +126,8 @@ def file_of(text: str) -> Named:
     if (is_path and not re.search(r"\s", name)) or _reads_like_a_name(name, ending, quoted=quoted):
         raise InputError(_missing(name, path), part=text)
     if ending in SOUND_ENDINGS and Path(last := name.split()[-1]).suffix:
-        return Named(None, f"Your text ends with {last!r}, which is no file here, and is sent as words.")
+        there = "is no file here" if not os.path.isfile(path_of(last)) else "does not go with it as it stands"
+        return Named(None, f"Your text is sent as words, and {last!r} at its end {there}. Give a file as its own part.")
     return Named(None)
 
 
@@ -135,7 +138,7 @@ def _reads_like_a_name(name: str, ending: str, *, quoted: bool) -> bool:
         return False  # ".wav" alone is no file, and "abc.net.au" is an address
     if not before:
         return not _PAUSE.search(name)
-    sentence = len(before) > 2 and sum(word[0].islower() for word in before) > 1
+    sentence = len(before) > 1 and any(word[0].islower() for word in before)
     return ending in SOUND_ENDINGS and (quoted or bool(_PATH.match(name)) or not (sentence or _PAUSE.search(name)))
 
 
@@ -148,5 +151,7 @@ def _missing(name: str, path: Path) -> str:
     meant = f" Did you mean {there[near[0]]!r}?" if near else ""
     if re.search(r"[*?]", name):
         meant = f" For several give a list: sorted(Path().glob({name!r}))."
+    if os.path.isfile(last := path_of(name.split()[-1])):
+        meant = f" Give the recording as a part of its own: {last.name!r}."
     where = f"Check the path (the current folder is {Path.cwd()}), or add a full stop if these are words to send."
     return f"Your text {name!r} reads like a file's name, but there is no such file.{meant} {where}"

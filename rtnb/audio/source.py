@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -33,6 +34,13 @@ def words_of(error: BaseException) -> str:
 def is_file(given: Any) -> bool:
     """Return whether something is an open file: it has a `read` of its own, where classes have one that makes them."""
     return hasattr(given, "read") and not isinstance(getattr(given.read, "__self__", None), type)
+
+
+def reads_once(given: Any) -> bool:
+    """Return whether something is an open file that cannot be read again: a pipe, a download, a minimal reader."""
+    with contextlib.suppress(ValueError):  # it is closed
+        return is_file(given) and not (hasattr(given, "seekable") and given.seekable())
+    return False
 
 
 def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
@@ -71,21 +79,39 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
     try:
         if source.seekable():
             source.seek(0)
-            if isinstance(source.read(0), str):
-                raise fail(name, "it was opened as text", 'Open it with open(path, "rb").')
+            _only_bytes(source.read(0), name)
             return source, False, name
+    except AudioError:
+        raise
     except AttributeError:
         pass  # no seekable(): a minimal reader, such as an upload of a web framework
     except (OSError, ValueError) as error:
         raise fail(name, f"it cannot be read ({words_of(error)})", "Open it anew and try again.") from error
+    piece = _only_bytes(source.read(1 << 16), name)
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
-    while piece := source.read(1 << 16):
-        if not isinstance(piece, bytes | bytearray | memoryview):
-            spool.close()
-            what = "it was opened as text" if isinstance(piece, str) else f"its read() returns a {type(piece).__name__}"
-            raise fail(name, what, 'Open it with open(path, "rb"), or give its bytes.')
+    while piece:
         spool.write(piece)
+        piece = source.read(1 << 16)
+    spool.seek(0)
     return spool, True, name  # type: ignore[return-value]
+
+
+def _only_bytes(piece: Any, name: str) -> Any:
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return piece
+    what = "it was opened as text" if isinstance(piece, str) else f"its read() returns a {type(piece).__name__}"
+    raise fail(name, what, 'Open it with open(path, "rb"), or give its bytes.')
+
+
+def read_whole(source: Source, name: str) -> bytes:
+    """Return the bytes of a recording, which may be read but once.
+
+    Raises:
+        AudioError: If it cannot be opened.
+    """
+    file, owned, _ = open_source(source, name)
+    with file if owned else contextlib.nullcontext():
+        return file.read()
 
 
 def _open_path(path: Path, name: str) -> BinaryIO:
@@ -95,6 +121,8 @@ def _open_path(path: Path, name: str) -> BinaryIO:
         if path.exists() and not path.is_file():
             raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
         return path.open("rb")
+    except AudioError:
+        raise
     except FileNotFoundError as error:
         remedy = f"Check the path (the current folder is {Path.cwd()})."
         raise fail(name, f"there is no file at {path}", remedy) from error

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 
 from rtnb import html, models
 from rtnb.audio import Clip, open_stream
-from rtnb.audio.source import is_file, open_source
+from rtnb.audio.source import is_file, read_whole
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
 from rtnb.money import Budget, money
@@ -335,7 +335,7 @@ def _jobs(clips: Any) -> list[_Job]:
         if isinstance(source, Clip):
             name = source.name
         elif is_file(source):  # read twice here, which not every file allows
-            source = open_source(source, name)[0].read()
+            source = read_whole(source, name)
         found.append(_Job(source, name))
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 from rtnb.audio import Clip, Stream, open_stream
 from rtnb.audio.given import Samples, flat
 from rtnb.audio.naming import SOUND_ENDINGS, file_of, path_of
-from rtnb.audio.source import is_file, open_source, recognise, refuse_file
+from rtnb.audio.source import is_file, open_source, reads_once, recognise, refuse_file
 from rtnb.errors import InputError
 from rtnb.image import Image
 from rtnb.protocol import frames
@@ -151,7 +151,7 @@ def _read_file(source: Any, name: str | None, doubt: str = "", *, check: bool = 
         AudioError: It is neither, or cannot be opened; a recording where `check` is set.
     """
     missing = isinstance(source, os.PathLike) and not os.path.exists(path_of(source))
-    if missing or (is_file(source) and not hasattr(source, "seekable")):  # what can be read but once is not tried
+    if missing or reads_once(source):
         picture = Image.of(source)
         return Recording(source, name, doubt) if picture is None else Message((picture.content(),))
     file, owned, called = open_source(source, name)
