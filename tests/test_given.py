@@ -1,6 +1,5 @@
 """What is given is read, or refused in words: names, addresses, samples and uploads, in every form people hold them."""
 
-import array
 import base64
 import contextlib
 import io
@@ -24,7 +23,7 @@ import rtnb
 from rtnb.audio import Clip, samples
 from rtnb.audio.naming import file_of
 from rtnb.errors import AudioError, InputError
-from rtnb.session.parts import Message, Recording, pcm_of, read_parts, read_recordings
+from rtnb.session.parts import Message, Recording, read_parts, read_recordings
 
 QUESTION = samples()["question"]
 WAV = QUESTION.encode("wav")
@@ -662,51 +661,3 @@ def test_map_takes_whatever_is_a_recording():
         for clips, names in [*forms, (file, ["(recording)"])]:
             rows = rtnb.map(clips, "What?", url=url, out=None, show=False).wait(20)
             assert [(row.name, row.status) for row in rows] == [(name, "completed") for name in names]
-
-
-# --- samples that are appended --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [
-        QUESTION.pcm,
-        bytearray(QUESTION.pcm),
-        memoryview(QUESTION.pcm),
-        QUESTION.array,
-        array.array("h", QUESTION.array.tolist()),
-        QUESTION,
-        QUESTION.resample(48_000),
-        (24_000, FLOATS),
-    ],
-    ids=lambda piece: type(piece).__name__,
-)
-def test_samples_are_appended_in_plain_forms(piece):
-    assert abs(len(pcm_of(piece)) - len(QUESTION.pcm)) <= 4
-
-
-@pytest.mark.parametrize("form", ["wav", "mp3", "opus", "flac", "m4a", "webm", "aiff", "au", "caf", "aac"])
-def test_a_file_is_no_bare_samples(form):
-    data = QUESTION.encode(form)
-    with pytest.raises(AudioError, match=r"whole file.*Use Clip\.read"):
-        pcm_of(data)
-    with pytest.raises(AudioError, match=r"whole file.*Use Clip\.read"):
-        Clip.from_pcm(data, rate_hz=24_000)
-
-
-@pytest.mark.parametrize("piece", ["a.wav", URI, FLOATS, [0.5, 0.5], None, 5, Path("a.wav"), STEREO])
-def test_what_is_no_samples_is_not_appended(piece):
-    with pytest.raises(InputError, match=r"Clip\.from_array"):
-        pcm_of(piece)
-
-
-def test_samples_are_never_taken_for_a_file():
-    rng = np.random.default_rng(3)
-    for scale in (3, 300, 9_000):
-        noise = (rng.normal(size=200_000) * scale).astype("<i2").tobytes()
-        for start in range(0, len(noise), 1_000):
-            pcm_of(noise[start : start + 1_000])
-    for clip in samples():
-        pcm = clip.pcm
-        for start in range(0, len(pcm), 480):
-            pcm_of(pcm[start : start + 480])
