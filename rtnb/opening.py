@@ -173,10 +173,18 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
         voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
     )
     budget, approve = Budget.of(connection["budget"]), connection["approve"]
-    reconnect, verbose = connection["reconnect"], connection["verbose"]
+    reconnect = connection["reconnect"]
     opener = transport_to(where)
-    how: Any = {"reconnect": reconnect, "verbose": verbose, "timeout": connection["timeout"]}
-    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, **how)
+    how = shown_and_limited(connection)
+    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, **how)
+
+
+def shown_and_limited(connection: ServerOptions) -> dict[str, Any]:
+    """Return the options of a session that are the same for each kind; what is replayed slower comes later."""
+    timeout = connection["timeout"]
+    if connection["replay"] is not None and isinstance(timeout, int | float) and connection["replay_speed"] < 1:
+        timeout = timeout / connection["replay_speed"]
+    return {"verbose": connection["verbose"], "timeout": timeout}
 
 
 def transport_to(where: endpoint.Address) -> websocket.OpenTransport:

@@ -273,10 +273,17 @@ def test_one_more_than_are_busy_waits_for_its_turn(monkeypatch):
 # --- in a child of the process ------------------------------------------------------------------------------------
 
 FORKED = """
-import os, sys
+import os, sys, time
 import rtnb
+def own():
+    chat = rtnb.connect(url=sys.argv[1], timeout=20)
+    reply = chat.ask("Hi")
+    chat.clear()
+    return reply.wait(20).text
 chat = rtnb.connect(url=sys.argv[1], timeout=20).wait(20)
 pending = chat.ask("Hi")
+while not any(entry.type == "response.create" for entry in chat.log):
+    time.sleep(0.01)
 said = []
 def attempt(name, do):
     try:
@@ -294,19 +301,29 @@ if (child := os.fork()) == 0:
     async def awaited():
         return await pending
     attempt("await", lambda: asyncio.run(awaited()))
-    attempt("own", lambda: rtnb.connect(url=sys.argv[1]).ask("Hi").wait(20).text)
+    attempt("own", own)
     del chat
     import gc; gc.collect()
     print("\\n".join(said), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
+chat.clear()
 print("parent:", pending.wait(20).text)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
 def test_a_forked_child_is_refused_what_belongs_to_its_parent_and_opens_its_own():
-    with serve(answers) as url:
+    def when_cleared(talk):
+        """Nothing is under way while the parent forks, which would be so in its child for ever."""
+        talk.open()
+        talk.take_message()
+        talk.expect("response.create")
+        talk.expect("input_audio_buffer.clear")
+        talk.say({"type": "input_audio_buffer.cleared"})
+        talk.answer("Hello.", expect=False)
+
+    with serve(when_cleared) as url:
         path = os.pathsep.join([str(Path(rtnb.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKED, url]
         done = subprocess.run(

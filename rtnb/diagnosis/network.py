@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from rtnb.diagnosis.certificates import issuer_in
 from rtnb.diagnosis.report import Finding, State
 from rtnb.errors import mask_secrets
-from rtnb.transport.route import Route, Target, no_http, no_tls, proxy_for, route_to, why_closed
+from rtnb.transport.route import Route, Target, proxy_for, route_to, why_closed
 
 
 class _Failed(Exception):
@@ -57,25 +57,28 @@ def check_network(
     Returns:
         One finding: how far it came, and if it did not get through, why.
     """
+    route = route_to(target, proxy_for(target, proxies or {}))
     try:
-        route = _route(target, proxy_for(target, proxies or {}))
+        _check_proxy(route)
         _look_up(route, resolve, timeout)
         with contextlib.closing(_open(route, timeout)) as connection:
-            _connect(connection, route)
+            connection.connect()
             issuer = _secure(connection, route, context or ssl.create_default_context()) if target.tls else ""
             return [_upgrade(connection, route, issuer)]
     except _Failed as failed:
         return [failed.finding]
+    except (OSError, UnicodeError, HTTPException) as error:
+        untrusted = isinstance(error, ssl.SSLCertVerificationError)
+        reason = why_closed(error, route, _issuer_unchecked(route, timeout) if untrusted else "")
+        return [_Failed(*reason).finding]
 
 
-def _route(target: Target, proxy: str | None) -> Route:
-    route = route_to(target, proxy)
+def _check_proxy(route: Route) -> None:
     if (obstacle := route.obstacle) is not None:
         raise _Failed(*obstacle)
     if route.proxy and route.proxy.scheme.startswith("socks"):
         cause = "The way through it is tried with the model."
         raise _Failed(f"a SOCKS proxy ({route.host}:{route.port}) is set", cause, "", "unknown")
-    return route
 
 
 def _look_up(route: Route, resolve: Callable[..., Any], timeout: float) -> None:
@@ -95,16 +98,6 @@ def _look_up(route: Route, resolve: Callable[..., Any], timeout: float) -> None:
         cause = "The network's name server is out of reach; there may be no internet here."
         remedy = "Check the Wi-Fi; without internet practice=True works."
         raise _Failed(f"{route.host}: the name is not answered", cause, remedy) from None
-    except (OSError, UnicodeError) as error:
-        raise _Failed(*why_closed(error, route)) from None
-
-
-def _connect(connection: HTTPConnection, route: Route) -> None:
-    """Open the connection, and the tunnel through a proxy."""
-    try:
-        connection.connect()
-    except OSError as error:
-        raise _Failed(*why_closed(error, route)) from None
 
 
 def _secure(connection: HTTPConnection, route: Route, context: ssl.SSLContext) -> str:
@@ -112,15 +105,10 @@ def _secure(connection: HTTPConnection, route: Route, context: ssl.SSLContext) -
     target = route.target
     try:
         secured = context.wrap_socket(connection.sock, server_hostname=target.host)
-    except ssl.SSLCertVerificationError as error:
-        issuer = _issuer_unchecked(route, connection.timeout)
-        raise _Failed(*why_closed(error, route, issuer)) from None
     except TimeoutError:
         cause = "A firewall or proxy holds it, or something else than a TLS server listens there."
         remedy = "Try another network; for a server of your own use ws:// if it has no TLS."
         raise _Failed(f"{target.host}:{target.port} takes the connection and says nothing", cause, remedy) from None
-    except OSError as error:
-        raise _Failed(*no_tls(error, route)) from None
     connection.sock = secured
     return issuer_in(secured.getpeercert(binary_form=True))
 
@@ -149,8 +137,6 @@ def _upgrade(connection: HTTPConnection, route: Route, issuer: str) -> Finding:
         cause = "Something holds WebSockets back: a proxy, a firewall, or a server that is stuck."
         remedy = "Try another network; restart a server of your own."
         raise _Failed(f"{route.name} takes the connection and says nothing", cause, remedy) from None
-    except (OSError, HTTPException) as error:
-        raise _Failed(*no_http(error, route)) from None
     way = f"{route.target.host} reached{' through the proxy' if route.proxy else ''}"
     return _answered(status, way + (f", certificate by {issuer}" if issuer else ""), route.target.host)
 

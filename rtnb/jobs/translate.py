@@ -12,7 +12,7 @@ from rtnb.audio import Clip, pcm
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.money import Budget, Cost, cost_of_minutes
-from rtnb.opening import ServerOptions, find_server, takes_options, transport_to
+from rtnb.opening import ServerOptions, find_server, shown_and_limited, takes_options, transport_to
 from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.items import TRANSLATION_ITEMS
 from rtnb.protocol.updates import Errored
@@ -207,7 +207,7 @@ def translate(
         path, mark, query = str(connection["url"]).partition("?")
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
-    how: Any = {"verbose": connection["verbose"], "timeout": connection["timeout"]}
+    how = shown_and_limited(connection)
     session = Session(
         where, transport_to(where), model, {"audio": audio}, budget=Budget.of(connection["budget"]), **how
     )

@@ -29,7 +29,7 @@ from rtnb.protocol.updates import Odd
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval, TurnState
-from rtnb.session.router import Router
+from rtnb.session.router import Router, Unasked
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting, warning_of
 from rtnb.transport import connection_errors, endpoint, io_thread
@@ -66,7 +66,7 @@ class Lifecycle:
         decide: Asked whether an MCP tool may be called. None: the caller is asked.
         reconnect: Whether to go on in a new session when the connection drops.
         verbose: Whether to print every event.
-        unasked: Called with a response that ended and belongs to no turn.
+        unasked: Holds what is called with a response that ended and belongs to no turn.
         timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
@@ -89,7 +89,7 @@ class Lifecycle:
     decide: Callable[[Approval], Any] | None
     reconnect: bool
     verbose: InitVar[bool]
-    unasked: InitVar[Callable[[Response], None]]
+    unasked: InitVar[Unasked]
     timeout: InitVar[float | None] = None
     gate: Callable[[], Awaitable[object]] | None = None
     own_detection: dict[str, Any] | None = None
@@ -107,7 +107,7 @@ class Lifecycle:
         open_transport: OpenTransport,
         budget: Budget | None,
         verbose: bool,
-        unasked: Callable[[Response], None],
+        unasked: Unasked,
         timeout: float | None,
     ) -> None:
         self.provider = self.where.provider

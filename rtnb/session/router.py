@@ -43,6 +43,10 @@ _CANCEL_SECONDS = 3.0
 _DONE_SECONDS = 3.0
 
 
+Unasked = Callable[[], Callable[[Response], None] | None]
+"""Weak reference to a method of a session: what lives on the I/O thread must not hold one that nobody else does."""
+
+
 def goes_on(response: Response) -> bool:
     """Return whether the model goes on by itself: the last item is a call that the server made for it."""
     return bool(response.output) and response.output[-1].get("type") == "mcp_call" and response.status == "completed"
@@ -59,14 +63,14 @@ class Router:
     Args:
         channel: Where events come from.
         queue: The order of calls, in which each turn has its place.
-        unasked: Called with a response that ended and belongs to no turn.
+        unasked: Holds what is called with a response that ended and belongs to no turn.
 
     Attributes:
         sides: Turns beside the conversation by the mark in their metadata.
         unanswered: The items of turns that a break ended; asking again sends them again.
     """
 
-    def __init__(self, channel: Channel, queue: CallQueue, unasked: Callable[[Response], None]) -> None:
+    def __init__(self, channel: Channel, queue: CallQueue, unasked: Unasked) -> None:
         self.sides: dict[str, TurnState] = {}
         self.unanswered: set[Turn] = set()
         self._channel = channel
@@ -116,8 +120,9 @@ class Router:
             owner = self.owner(update.response)
             if goes_on(update.response):  # the next response is of the same turn, and may begin at once
                 self._claim = owner or self._claim
-            if update.response.id not in self._owned and update.response.conversation_id is not None:
-                self._unasked(update.response)
+            others = update.response.id not in self._owned and update.response.conversation_id is not None
+            if others and (take := self._unasked()) is not None:
+                take(update.response)
         elif isinstance(update, RateLimits) and (active := self._channel.conversation.active_response()) is not None:
             self._limit(active, _DONE_SECONDS, complete=True)
         for turn in self._turns:

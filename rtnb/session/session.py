@@ -74,12 +74,7 @@ class Session(Requests):
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
         # What lives on the I/O thread must not hold the session: it would never be forgotten.
-        alive = weakref.WeakMethod(self._take_unasked)
-
-        def unasked(response: Response) -> None:
-            if (take := alive()) is not None:
-                take(response)
-
+        unasked = weakref.WeakMethod(self._take_unasked)
         self.lifecycle = Lifecycle(
             where, open_transport, model, wanted, self.tools, budget, approve, reconnect, verbose, unasked, timeout
         )

@@ -164,24 +164,15 @@ def why_closed(broken: BaseException, route: Route, issuer: str = "") -> Reason:
         issued = f"; issued by {issuer}" if issuer else ""
         symptom = f"{target.host}: certificate not trusted ({broken.verify_message}{issued})"
         return Reason(symptom, _UNTRUSTED.get(broken.verify_code, _INSPECTED), _TRUST)
-    if isinstance(broken, ssl.SSLError) or (target.tls and isinstance(broken, ConnectionResetError)):
-        return no_tls(broken, route)
+    cut = target.tls and isinstance(broken, ConnectionError) and "HTTPException" not in kinds
+    if isinstance(broken, ssl.SSLError) or cut:
+        reason = _line(str(getattr(broken, "reason", None) or type(broken).__name__))
+        cause = "A sign-in page of the Wi-Fi answers instead, or the server has no TLS."
+        remedy = "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://."
+        return Reason(f"{target.host}:{target.port} does not speak TLS ({reason})", cause, remedy)
     if isinstance(broken, OSError) and not isinstance(broken, ConnectionError):
         symptom = f"{route.name} cannot be reached ({_line(broken.strerror or said)})"
         return Reason(symptom, "There is no way to it from this network.", f"Check the Wi-Fi; {_OFFLINE}")
-    return no_http(broken, route)
-
-
-def no_tls(broken: BaseException, route: Route) -> Reason:
-    """Return why a server cannot be spoken to through TLS."""
-    reason = _line(str(getattr(broken, "reason", None) or type(broken).__name__))
-    cause = "A sign-in page of the Wi-Fi answers instead, or the server has no TLS."
-    remedy = "Open any web page and sign in to the Wi-Fi; for a server of your own use ws:// instead of wss://."
-    return Reason(f"{route.target.host}:{route.target.port} does not speak TLS ({reason})", cause, remedy)
-
-
-def no_http(broken: BaseException, route: Route) -> Reason:
-    """Return why a server cannot be asked for a WebSocket."""
     cause = "Something else listens there, a server that wants TLS, or a firewall that cuts WebSockets."
     remedy = "Check the address: wss:// for a server with TLS, ws:// for one without."
     return Reason(f"{route.name} does not speak HTTP ({type(broken).__name__})", cause, remedy)
