@@ -97,6 +97,7 @@ def settle(future: concurrent.futures.Future[T], result: Any = None, error: Base
         future.set_exception(error)
 
 
+@checks_call
 class Interruptible(Handle[T]):
     """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task."""
 
