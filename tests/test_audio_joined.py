@@ -102,6 +102,19 @@ def test_a_chain_of_three_is_read_whole():
     assert Clip.read(written("WAV", "PCM_16") * 3).seconds == 3 * SECONDS
 
 
+CUTS = {"wav": 0.4, "rifx": 0.4, "aiff": 0.4, "au": 0.4, "caf": 0.4, "flac": 0.5, "mp3": 0.5, "webm": 0.5}
+
+
+@pytest.mark.parametrize("kind", CUTS)
+def test_one_that_is_cut_off_before_another_says_what_it_misses(kind):
+    data = made(kind)
+    stream = open_stream(data[: int(len(data) * CUTS[kind]) & ~1] + data)
+    with pytest.warns(RtnbWarning, match=r"the last [\d.]+ of 1\.\d s are missing") as told:
+        seconds = sum(map(len, stream)) / 48_000
+    assert len(told) == 1
+    assert abs(seconds + stream.missing_seconds - 2 * SECONDS) < 0.2
+
+
 def test_what_follows_and_cannot_be_read_is_told():
     broken = written("FLAC", "PCM_16")[:60]
     stream = open_stream(written("FLAC", "PCM_16") + broken)

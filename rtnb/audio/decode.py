@@ -75,7 +75,7 @@ class Decoder:
         self._options = {"probesize": probe, "analyzeduration": analyze}
         if demuxer in ("wav", "rifx"):
             self._probe_wav()
-        elif self._shape.missing is None or demuxer == "au":
+        else:
             part.look_for(JOINTS[demuxer], self._header_bytes)
         self._choose_track()
         context = self._track.codec_context
@@ -265,8 +265,7 @@ class Decoder:
         The seconds are None where the end is missing and nothing says how much; the words are "" where it is whole.
         """
         got, lost = self.got_seconds, self._lost_seconds
-        # Only now is known where an ogg ends in which another begins.
-        shape = shape_of(self._part, "ogg") if self._demuxer == "ogg" else self._shape
+        shape = shape_of(self._part, self._demuxer)  # only now it is known where it ends, if another recording follows
         missing: float | None = lost
         # Beside a picture, the duration may be the picture's.
         certain_end = shape.certain_end or (self._demuxer == "matroska" and self._streams == 1)

@@ -53,7 +53,7 @@ _ANY += [rb"RIFF....WAVE", rb"RF64....WAVE", rb"FORM....AIF[FC]", rb"OggS\0[\x02
 _ANY += [rb"ID3[\x02-\x04]\0.[\0-\x7f]{4}", rb"\xff[\xe2-\xff]..(.{9}|.{17}|.{32})(Xing|Info)"]
 _JOINTS = {demuxer: _BEGINNINGS[demuxer] for demuxer in ("flac", "matroska", "asf", "flv")}
 _ALL = ("wav", "rifx", "ogg", "mp3", "aac", "amr", "aiff", "au", "caf", "w64")
-_JOINTS |= dict.fromkeys(_ALL, b"|".join(_ANY)) | {"mov": rb"\0\0..ftyp", "streamed wav": _BEGINNINGS["wav"]}
+_JOINTS |= dict.fromkeys(_ALL, b"|".join(_ANY)) | {"mov": rb"\0\0..ftyp", "streamed wav": rb"RIF[FX]....WAVE"}
 JOINTS = {demuxer: re.compile(_JOINTS.get(demuxer, rb"(?!)"), re.DOTALL) for demuxer in {**_BEGINNINGS, **_JOINTS}}
 
 
