@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from dialogue import serve
+from dialogue import serve, until
 from test_doctor_network import http, serving, silent, with_tls
 
 import rtnb
-from rtnb.errors import ConnectionFailed, RtnbError
+from rtnb.errors import ConnectionFailed, RtnbError, ServerError
 from rtnb.opening import connect
 from rtnb.transport import connection_errors
 
@@ -193,6 +194,33 @@ def test_a_network_that_answers_no_pings_has_gone_silent(monkeypatch):
     with serving(opened_and_then(b"")) as server, pytest.raises(ConnectionFailed, match=silence) as gone:
         connect(url=f"ws://127.0.0.1:{server.port}").ask("Hi").wait(20)
     assert gone.value.code == 1011
+
+
+def deaf(end, heard):
+    """A server that opens a session and then reads nothing more, so that what is sent has nowhere to go."""
+    http("101 Switching Protocols")(end, heard)
+    session = {"id": "sess_1", "type": "realtime"}
+    end.sendall(frame({"type": "session.created", "session": session}))
+    end.recv(65536)
+    end.sendall(frame({"type": "session.updated", "session": session}))
+    until(lambda: heard[1:], seconds=120)
+
+
+def test_a_server_that_reads_nothing_more_is_given_up():
+    long = rtnb.Clip.from_array(np.full(24_000 * 120, 0.3, np.float32), rate_hz=24_000)
+    with serving(deaf) as server:
+        url = f"ws://127.0.0.1:{server.port}"
+        for start in (
+            lambda: connect(url=url, timeout=0.5).ask(long),
+            lambda: rtnb.transcribe(long, url=url, timeout=0.5),
+            lambda: rtnb.translate(long, to="es", url=url, timeout=0.5),
+        ):
+            work = start()
+            with pytest.raises(ServerError, match=r"^The server sent nothing for 0\.5 s, and takes no") as given_up:
+                work.wait(20)
+            assert given_up.value.reply is work
+            work.session.close().wait(20)
+        server.heard.append(b"")
 
 
 # --- what came, and what is printed -----------------------------------------------------------------------------------

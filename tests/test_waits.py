@@ -332,6 +332,52 @@ def test_a_refused_commit_takes_no_words_from_the_next_stretch():
     assert "No." in words.segments[0].error
 
 
+def test_a_server_that_detects_speech_and_then_says_nothing_is_given_up():
+    def script(talk):
+        talk.open()
+        talk.hear()
+        talk.say({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "item_1"})
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            while True:
+                talk.hear()
+
+    silence, options = r"detected speech, sent nothing for 0\.2 s and did not answer", {"timeout": LIMIT_SECONDS}
+    with serve(script) as url, connect(url=url, turn_detection="server_vad", **options) as chat:
+        reply = chat.ask(TONE)
+        with pytest.raises(ServerError, match=silence):
+            reply.wait(20)
+
+
+def test_an_answer_of_nobody_that_never_ends_keeps_no_other_waiting():
+    def script(talk):
+        talk.open()
+        talk.say({"type": "response.created", "response": {**CREATED, "id": "resp_0"}})
+        talk.take_message()
+        event_id = talk.expect("response.create")["event_id"]
+        busy = {"code": "conversation_already_has_active_response", "message": "Busy.", "event_id": event_id}
+        talk.say({"type": "error", "error": busy})
+        talk.expect("response.create", over=("response.cancel",))
+        talk.answer("Now.", expect=False)
+
+    with serve(script) as url, connect(url=url, timeout=LIMIT_SECONDS) as chat:
+        assert chat.ask("Hi").wait(20).text == "Now."
+
+
+def test_a_break_into_a_mute_server_is_told_in_a_whole_sentence():
+    def first(talk):
+        talk.open()
+        talk.drop()
+
+    def second(talk):
+        talk.hear()
+
+    with serve(first, second) as url:
+        chat = connect(url=url, timeout=LIMIT_SECONDS, reconnect=True).wait(20)
+        until(lambda: len(chat.warnings) == 2)
+        chat.close().wait(20)
+    assert chat.warnings[1].startswith("The server sent nothing for 0.2 s, so no session came about. rtnb goes on")
+
+
 # --- limits -----------------------------------------------------------------------------------------------------------
 
 

@@ -280,7 +280,7 @@ class Lifecycle:
             self.channel.conversation.renew()
             self.meter.renew()
             seconds = min(8.0, 0.25 * 2**tries) * random.uniform(0.8, 1.2)
-            self.warn(f"{str(error).partition('.')[0]}. rtnb goes on in a new session, with the talk so far as text.")
+            self.warn(f"{str(error).partition('. ')[0]}. rtnb goes on in a new session, with the talk so far as text.")
             self._tell(Reconnecting(end.code, end.reason, seconds))
             try:
                 await asyncio.sleep(seconds)

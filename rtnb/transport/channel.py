@@ -33,7 +33,7 @@ _SILENCE_SECONDS = 3.0
 
 # How the types of events begin that show that a server is at work; "ping" and `rate_limits.updated` show nothing.
 _AT_WORK = ("session.", "transcription", "response.", "conversation.", "input_audio_buffer.")
-_WAIT = "The session goes on: ask again, or wait longer with timeout=."
+_WAIT = "Try again, or wait longer with timeout=."
 
 NO_ANSWER = "no_answer"
 """Code of the error for what a server owed and never sent."""
