@@ -34,7 +34,8 @@ class ServerOptions(TypedDict, total=False):
         practice: Use the practice server, whatever keys there are.
         replay: A session saved with `session.save()`, to be played back instead of calling anybody.
         replay_speed: How many times faster than it was recorded; `math.inf` does not wait at all.
-        budget: US dollars this may cost, or a budget shared with others. None: no limit.
+        budget: US dollars this may cost at most, or a budget shared with others; `rtnb.Budget` says what is guaranteed.
+            None: no limit.
         verbose: Whether to print every event as it comes and goes.
         timeout: Seconds for which a server that owes something (to open, an answer, its end) may send nothing before it
             is given up with an error; a model may think that long without a word. None: as long as it likes.

@@ -20,6 +20,7 @@ from rtnb.opening import connect
 from rtnb.protocol import client_events, updates
 from rtnb.protocol.conversation import Conversation
 from rtnb.server.protocol.usage import count_input
+from rtnb.ui.reply_card.card import trouble
 
 MODEL = "gpt-realtime-2.1-mini"  # audio out $20, text out $2.40, text in $0.60 a million tokens; it reasons
 LONG = "Count to one hundred."  # about 2,500 tokens of audio on the practice server, $0.046
@@ -34,15 +35,15 @@ class Holders:
 
     def __init__(self, limit_usd: float) -> None:
         self.budget, self.beyond_usd = Budget(limit_usd), 0.0
-        self.meters = [self._meter() for _ in range(20)]
+        self.meters, self.talks = [self._meter() for _ in range(20)], [Conversation() for _ in range(20)]
         self.asked: list[dict[str, tuple[Reservation, int]]] = [{} for _ in self.meters]
 
     def _meter(self) -> Meter:
         nothing = lambda *_: None  # noqa: E731
-        return Meter(self.budget, MODEL, Conversation(), nothing, nothing, nothing, nothing)
+        return Meter(self.budget, MODEL, nothing, nothing, nothing, nothing)
 
     def tell(self, number: int, **event) -> None:
-        for update in self.meters[number].conversation.apply(event):
+        for update in self.talks[number].apply(event):
             self.meters[number].took(update)
 
     def ask(self, number: int, share: float) -> None:
@@ -279,8 +280,10 @@ CUT = {"status": "incomplete", "status_details": {"type": "incomplete", "reason"
 
 def test_an_answer_that_the_budget_cut_names_it_and_one_that_its_caller_cut_does_not():
     with serve(one_answer(**CUT)) as url, connect(url=url, budget=0.25) as chat:
-        (warning,) = chat.ask("Hi").wait(10).warnings
+        reply = chat.ask("Hi").wait(10)
+        (warning,) = reply.warnings
         assert warning.startswith("The answer was cut by your budget of $0.25, which paid for 4,096 tokens of it.")
+        assert trouble(reply) == warning
     with serve(one_answer(**CUT)) as url, connect(url=url, budget=0.25) as chat:
         (warning,) = chat.ask("Hi", response={"max_output_tokens": 20}).wait(10).warnings
         assert "budget" not in warning
@@ -395,7 +398,8 @@ def test_audio_in_an_item_and_pictures_are_reserved():
 
 def test_speech_is_reserved_before_it_is_sent_and_released_when_it_is_billed():
     meter = Holders(1.0).meters[0]
-    meter.conversation.session = {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}}
+    session = {"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}}
+    meter.took(updates.SessionUpdated({"type": "session.updated"}, 0.0, session))
     usd_per_second = 0.017 / 60
     meter.before({"type": "input_audio_buffer.append", "event_id": "e"}, 5 * 48_000)
     assert meter.budget.held >= 5 * usd_per_second

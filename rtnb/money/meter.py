@@ -27,7 +27,6 @@ from rtnb.money.budget import Budget, Hold, kernel_budget
 from rtnb.money.costs import Cost, cost
 from rtnb.money.usage import Usage, money
 from rtnb.protocol import client_events, updates
-from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 
 MOST_TOKENS = 4_096
@@ -40,6 +39,8 @@ LEAST_TOKENS = {False: 200, True: 600}
 _AHEAD_SECONDS = 10.0
 # How much audio a server that detects speech keeps while it detects none; the rest is not billed.
 _QUIET_SECONDS = 3.0
+# How much speech that is written down is to be paid for beside a response, where there is that much.
+_MEANWHILE_SECONDS = 60.0
 # How long a patient turn waits before it asks again for money that others hold; they may be on any thread.
 _WAIT_SECONDS = 0.05
 _NOT_SENT = "the audio that follows was not sent"
@@ -81,7 +82,6 @@ class Meter:
     Args:
         given: The budget it spends from. None for that of the whole kernel.
         name: The model that answers.
-        conversation: What the server has said.
         put: Sends a client event.
         update: Sends a `session.update` without a change of its own, into which the cap is written.
         warn: Called with a sentence for the user.
@@ -97,7 +97,6 @@ class Meter:
 
     given: Budget | None
     name: str
-    conversation: Conversation
     put: Callable[[dict[str, Any]], object]
     update: Callable[[], object]
     warn: Callable[[str], object]
@@ -139,6 +138,7 @@ class Meter:
         self._running.clear()
         self._configured, self._cap = False, 0  # the cap in the server's settings
         self._history = Usage()  # what the last response read and wrote
+        self._session: Mapping[str, Any] = {}  # its settings
         self._fixed: dict[str, Any] = {}  # instructions and tools
         self._new: list[_Part] = []  # what no response has counted
         self._speaking, self._buffered, self._ready_until = False, 0.0, 0.0  # seconds in the input buffer
@@ -160,15 +160,18 @@ class Meter:
         assert budget is not None
         own = wanted.get("max_output_tokens") or self._own_tokens
         own = own if isinstance(own, int) and own > 0 else math.inf
-        spoken = (wanted.get("output_modalities") or self.conversation.session.get("output_modalities")) != ["text"]
+        spoken = (wanted.get("output_modalities") or self._session.get("output_modalities")) != ["text"]
         usd_per_token = max(of.text.output or 1e-9, (of.audio.output or 0) * spoken) / 1e6
         items, more = wanted.get("input"), {k: wanted[k] for k in ("instructions", "tools") if wanted.get(k)}
         parts = (*parts, more, *(one for one in items or () if isinstance(one, dict))) if more or items else parts
         alone = isinstance(items, list) and all(one.get("type") != "item_reference" for one in items)
         reads = sum(map(most_tokens, (self._fixed, *parts)), Usage()) if alone else self.reads(*parts)
         reads_usd, most = cost(reads, self.model).known_usd, min(own, MOST_TOKENS)
-        paid = (budget.left + reservation.usd - reads_usd) / usd_per_token * (1 - 1e-9)  # never a rounding too much
-        tokens = int(max(min(most, paid), min(most, LEAST_TOKENS[bool(self.model.reasoning)])))
+        least, left_usd = min(most, LEAST_TOKENS[bool(self.model.reasoning)]), budget.left + reservation.usd - reads_usd
+        if self._begins_responses():  # the user may speak meanwhile, which is written down
+            spare = max(0.0, left_usd - least * usd_per_token)
+            left_usd -= min(self._usd_per_second() * _MEANWHILE_SECONDS, spare / 2)
+        tokens = int(max(min(most, left_usd / usd_per_token * (1 - 1e-9)), least))  # never a rounding too much
         reservation.take(budget, reads_usd + tokens * usd_per_token)
         reservation.capped = tokens if tokens < own else 0
         return tokens
@@ -212,11 +215,10 @@ class Meter:
 
     # --- responses that the server begins by itself
 
-    def _begins_responses(self, wanted: Mapping[str, Any] | None = None) -> bool:
+    def _begins_responses(self) -> bool:
         """Return whether the server begins responses by itself: after speech that it detects, or after an MCP call."""
-        session = {**self.conversation.session, **(wanted or {})}
-        answers = _detection(session).get("create_response") is not False
-        return self.model.kind in ("realtime", "unknown") and (answers or _has_mcp(session))
+        answers = _detection(self._session).get("create_response") is not False
+        return self.model.kind in ("realtime", "unknown") and (answers or _has_mcp(self._session))
 
     @contextlib.contextmanager
     def _yielding(self, hold: Hold | None = None) -> Iterator[None]:
@@ -238,18 +240,16 @@ class Meter:
             return
         under_way = (*self._running.values(), *(one for one in self._asked if one.pending))
         # Speech ends the response under way, and what was set aside for it is free for the next one.
-        session = self.conversation.session
-        ends = _detection(session).get("interrupt_response") is not False and not _has_mcp(session)
+        ends = _detection(self._session).get("interrupt_response") is not False and not _has_mcp(self._session)
         if ends and not all(one.beside for one in under_way):
             return
         if self._standing_cap() != self._cap:
             self.update()
 
-    def _standing_cap(self, session: Mapping[str, Any] | None = None) -> int:
+    def _standing_cap(self) -> int:
         self._ready_until = self._buffered + _AHEAD_SECONDS
-        wanted = {"output_modalities": (session or {}).get("output_modalities")}
         try:
-            return self._take(self._standing, wanted, _AHEAD_SECONDS)
+            return self._take(self._standing, {}, _AHEAD_SECONDS)
         except BudgetExceeded as over:
             self._standing.release()
             if not over.held_usd and self.overspent is None:
@@ -289,15 +289,17 @@ class Meter:
     def _configure(self, wanted: dict[str, Any]) -> None:
         self.know(transcription_model(wanted))
         self._own_tokens = wanted.get("max_output_tokens", self._own_tokens)
-        self._fix({**self.conversation.session, **wanted})
-        if self.budget is not None and self._begins_responses(wanted):
-            wanted["max_output_tokens"] = self._cap = self._standing_cap(wanted)
+        audio = {**(self._session.get("audio") or {}), **(wanted.get("audio") or {})}
+        self._take_over({**self._session, **wanted, **({"audio": audio} if audio else {})})
+        if self.budget is not None and self._begins_responses():
+            wanted["max_output_tokens"] = self._cap = self._standing_cap()
             if self.overspent is not None and not self._configured:
                 raise self.overspent
         self._configured = True
 
-    def _fix(self, session: Mapping[str, Any]) -> None:
-        """Take note of instructions and tools, which every response reads."""
+    def _take_over(self, session: Mapping[str, Any]) -> None:
+        """Take note of the settings, with the instructions and tools, which every response reads."""
+        self._session = session
         fixed = {name: session[name] for name in ("instructions", "tools") if session.get(name)}
         if fixed != self._fixed:
             self._new = [*(self._new if self._configured else ()), fixed]
@@ -316,20 +318,20 @@ class Meter:
         if budget is not None and self.model.kind == "translation":  # no event will say what it cost
             self._audio.take(budget, self._usd_per_second() * seconds, _NOT_SENT)
             self._book(self._audio, self._audio.usd)
-        elif budget is not None and (
-            self._unbilled_usd() > self._audio.usd or (detects and self._buffered > self._ready_until)
-        ):
-            self._audio.standing = detects
-            with self._yielding():
-                needed, ahead = self._unbilled_usd(), self._usd_per_second() * _AHEAD_SECONDS
-                spare = max(0.0, (budget.left + self._audio.usd - needed) * (1 - 1e-9))
-                self._audio.take(budget, needed + min(ahead, spare), _NOT_SENT)
+        elif budget is not None:
+            needed, ahead = self._unbilled_usd(), self._usd_per_second() * _AHEAD_SECONDS
+            # In good time: when the response has begun, it has what is left, and quiet goes on being sent.
+            if needed + ahead / 2 > self._audio.usd or (detects and self._buffered > self._ready_until):
+                self._audio.standing = detects
+                with self._yielding():
+                    spare = max(0.0, (budget.left + self._audio.usd - needed) * (1 - 1e-9))
+                    self._audio.take(budget, needed + min(ahead, spare), _NOT_SENT)
         if self.overspent is not None:
             raise self.overspent
 
     def _usd_per_second(self) -> float:
         """Return what a second of audio costs besides what the model that answers reads of it."""
-        names = {transcription_model(self.conversation.session) or ""}
+        names = {transcription_model(self._session) or ""}
         names |= {self.name} if self.model.kind in ("transcription", "translation") else set()
         return sum(usd_per_second(models.get(name)) for name in names if name)
 
@@ -347,7 +349,7 @@ class Meter:
             case updates.ResponseEnded(response=response):
                 self._ended(response)
             case updates.SessionStarted(session=session) | updates.SessionUpdated(session=session):
-                self._fix(session)
+                self._take_over(session)
             case updates.SpeechStarted():
                 self._speaking = True
             case updates.Committed():
@@ -399,7 +401,7 @@ class Meter:
     def _transcribed(self, usage: Mapping[str, Any] | None) -> None:
         if self._unbilled:
             self._unbilled.remove(min(self._unbilled))  # whichever it was: the rest is no less
-        transcriber = transcription_model(self.conversation.session)
+        transcriber = transcription_model(self._session)
         transcriber = transcriber or (self.name if self.model.kind == "transcription" else None)
         self._book(self._audio, cost_of_words(usage, transcriber), self._unbilled_usd())
 

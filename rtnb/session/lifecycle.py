@@ -116,9 +116,8 @@ class Lifecycle:
         silent: Callable[[Response, str], None] = lambda *of: self.router.fail_silent(*of)  # noqa: E731
         called = (before, self._tell, self._unread, silent)
         self.channel = Channel(self.where, open_transport, *called, verbose=verbose, timeout=timeout)
-        talk, put = self.channel.conversation, self.channel.put
         write_cap = functools.partial(exchanges.update_unasked, self.channel, self.provider, self.model, self.warn)
-        self.meter = Meter(budget, self.model, talk, put, write_cap, self.warn, self._stop)
+        self.meter = Meter(budget, self.model, self.channel.put, write_cap, self.warn, self._stop)
         self.meter.know(transcription_model(self.settings))
         self.queue = CallQueue(self.channel.append, self.channel.log, self._stop)
         self.router = Router(self.channel, self.queue, unasked)

@@ -81,6 +81,8 @@ def trouble(reply: Reply) -> str:
     if reply.error is not None:
         # Ours already say who is to blame first and what to do last.
         return mask_secrets(str(reply.error))
+    if reply.responses and (cut := reply.responses[-1].cut):
+        return cut
     details = reply.status_details or {}
     error = details.get("error") or {}
     reason = str(details.get("reason") or "")
