@@ -162,9 +162,10 @@ class Meter:
         own = own if isinstance(own, int) and own > 0 else math.inf
         spoken = (wanted.get("output_modalities") or self._session.get("output_modalities")) != ["text"]
         usd_per_token = max(of.text.output or 1e-9, (of.audio.output or 0) * spoken) / 1e6
-        items, more = wanted.get("input"), {k: wanted[k] for k in ("instructions", "tools") if wanted.get(k)}
-        parts = (*parts, more, *(one for one in items or () if isinstance(one, dict))) if more or items else parts
-        alone = isinstance(items, list) and all(one.get("type") != "item_reference" for one in items)
+        given, more = wanted.get("input"), {k: wanted[k] for k in ("instructions", "tools") if wanted.get(k)}
+        items = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+        parts = (*parts, *([more] if more else ()), *items)
+        alone = isinstance(given, list) and all(one.get("type") != "item_reference" for one in items)
         reads = sum(map(most_tokens, (self._fixed, *parts)), Usage()) if alone else self.reads(*parts)
         reads_usd, most = cost(reads, self.model).known_usd, min(own, MOST_TOKENS)
         least, left_usd = min(most, LEAST_TOKENS[bool(self.model.reasoning)]), budget.left + reservation.usd - reads_usd
