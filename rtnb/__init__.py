@@ -39,6 +39,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "last":  # another one after each call, so it is never kept here
+        return import_module("rtnb.transport.handle").Interruptible.last
     if name in _MODULES:
         value = import_module(f"rtnb.{_MODULES[name]}")
     elif name in _HOME:
@@ -51,4 +53,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "last"})

@@ -24,8 +24,11 @@ from rtnb.errors import RtnbWarning as RtnbWarning
 from rtnb.errors import ServerError as ServerError
 from rtnb.errors import ToolFailed as ToolFailed
 from rtnb.image import Image as Image
+from rtnb.jobs.map import Results
 from rtnb.jobs.map import map as map
 from rtnb.jobs.transcribe import transcribe as transcribe
+from rtnb.jobs.transcription import Transcription
+from rtnb.jobs.translate import Translation
 from rtnb.jobs.translate import translate as translate
 from rtnb.keys import find_key as find_key
 from rtnb.money import Budget as Budget
@@ -34,6 +37,7 @@ from rtnb.money import limit_kernel as limit_kernel
 from rtnb.money import prices as prices
 from rtnb.protocol.conversation import Conversation as Conversation
 from rtnb.server.server import start
+from rtnb.session.reply import Reply
 from rtnb.session.session import Session as Session
 from rtnb.session.tools import Tool as Tool
 from rtnb.texts.language import language as language
@@ -43,5 +47,6 @@ from rtnb.ui.recorder.widget import record as record
 from rtnb.ui.upload.widget import upload as upload
 
 __version__: str
+last: Reply | Transcription | Translation | Results | None
 costs = money
 practice = start

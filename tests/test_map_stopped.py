@@ -144,7 +144,7 @@ def test_the_stop_button_ends_an_awaiting_cell_of_a_kernel(tmp_path):
             line = f"r = await rtnb.map(rtnb.samples()[:6], 'What?', url={url!r}, concurrency=2, show=False)"
             assert run(line, stop).endswith("KeyboardInterrupt")
             assert not server.may_answer.is_set()
-            assert "Results(" in run("import sys; sys.last_value.reply")
+            assert "Results(" in run("import rtnb; rtnb.last")
             server.may_answer.set()
             assert "Error" not in run(line)
             assert run("len(r), len(r.unfinished)") == "(6, 0)"

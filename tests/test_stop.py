@@ -152,6 +152,14 @@ def test_a_stopped_cell_stops_nothing_that_it_does_not_wait_for(kernel):
     assert kernel.value("other.status", "other.wait(60)") == "completed"
 
 
+def test_what_an_await_would_have_returned_is_in_last(kernel):
+    error, _ = kernel.run("first = begun(chat.ask(LONG))\nsecond = await first", stop_at="begun")
+    assert error == "KeyboardInterrupt"
+    assert kernel.value("(rtnb.last is first, rtnb.last.wait(60).status)") == (True, "cancelled")
+    # Looked up anew each time.
+    assert kernel.value("(rtnb.last is first, rtnb.last is again)", "again = await chat.ask('hello')") == (False, True)
+
+
 def test_a_cancelled_task_of_the_users_own_cancels_the_answer_it_awaits():
     async def main():
         async with rtnb.connect(practice=True) as chat:

@@ -165,11 +165,7 @@ class Results(Interruptible["Results"]):
             if seconds is None or sent_seconds < seconds:
                 session.close()
 
-    def interrupted(self, by: BaseException) -> None:
-        """Cancel it, and let what interrupted it have the answers."""
-        self.cancel()
-        vars(by)["reply"] = self
-        by.add_note(say(_KEPT))
+    kept = "What was answered is kept: it is in rtnb.last. Run the same line again to go on."
 
     def wait(self, timeout: float | None = None) -> "Results":
         """Block until it is over; see `Handle.wait`."""
@@ -323,7 +319,6 @@ _OVER = (
     "Your budget of {limit} ended this map: {spent} is spent, and {left} of {all} recordings remain unasked. Raise "
     "budget= and run the same line again."
 )
-_KEPT = "What was answered is kept. Run the same line again to go on; so far it is sys.last_value.reply."
 _BUSY = "Another map of this kernel still writes to {path}. This one goes on when that is over."
 
 

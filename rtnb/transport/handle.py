@@ -7,10 +7,11 @@ import concurrent.futures
 import os
 import queue
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say
 from rtnb.transport import cells, io_thread
 
 T = TypeVar("T")
@@ -99,14 +100,35 @@ def settle(future: concurrent.futures.Future[T], result: Any = None, error: Base
 
 @checks_call
 class Interruptible(Handle[T]):
-    """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task."""
+    """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task.
+
+    Attributes:
+        kept: Sentence that says where what came is kept.
+        last: The one that this process began last, off the I/O thread: what a map or a call begins is its own. None
+            before the first.
+    """
+
+    kept: ClassVar[str] = "What came is kept: it is in rtnb.last."
+    last: ClassVar[Interruptible[Any] | None] = None
+
+    def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
+        super().__init__(future)
+        if not io_thread.on_io_thread():
+            Interruptible.last = self
+
+    def cancel(self) -> None:
+        """Stop the work; what came stays."""
+        raise NotImplementedError
 
     def interrupted(self, by: BaseException) -> None:
-        """Call it off.
+        """Cancel it, and say where what came is kept.
 
         Args:
             by: What the waiting cell gets, `KeyboardInterrupt`, or a task of the user's own, `CancelledError`.
         """
+        self.cancel()
+        vars(by)["reply"] = self
+        by.add_note(say(self.kept))
 
     def wait(self, timeout: float | None = None) -> T:
         """Block until it is over, as `Handle.wait` does."""
@@ -120,14 +142,6 @@ class Interruptible(Handle[T]):
 
 class Stream(Interruptible[T], Generic[T, P]):
     """Handle on something that comes in pieces: `for` and `async for` yield each of them, old ones first."""
-
-    def cancel(self) -> None:
-        """Stop the work; what came stays."""
-        raise NotImplementedError
-
-    def interrupted(self, by: BaseException) -> None:
-        """Cancel it, and keep what came."""
-        self.cancel()
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
         """Put every piece, those that came already first, and None after the last; the function returned ends it."""

@@ -188,6 +188,32 @@ def test_stop_pause_and_a_players_own_start_end_the_sound(browser: Any, jupyters
         page.context.close()
 
 
+@pytest.mark.parametrize("place", ["lab", "colab"])
+def test_the_stop_button_ends_the_cell_and_the_sound(place: str, browser: Any, jupyters: Any) -> None:
+    source = (
+        "import rtnb\nserver = rtnb.practice()\n"
+        "reply = await rtnb.ask('Count to one hundred.', url=server.url, key='practice')"
+    )
+    with jupyters(place) as jupyter:
+        page = lab.page(browser)
+        notebook = jupyter.open(
+            page, jupyter.write("a.ipynb", [source, "print(rtnb.last.status, rtnb.last.audio.seconds > 5)"])
+        )
+        notebook.run(0, wait=False)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        page.wait_for_function(
+            "() => /^0:0[1-9]/.test(document.querySelector('.rtnb-player [data-is=time]').textContent)"
+        )
+        notebook.interrupt()
+        # Most of it had come and waited to be played: twelve times faster than it plays.
+        page.wait_for_selector(".rtnb-player", state="detached", timeout=15_000)
+        notebook.wait_idle()
+        assert notebook.output(0).get_by_text("KeyboardInterrupt").count()
+        notebook.run(1)
+        assert notebook.output(1).inner_text().strip() == "cancelled True"
+        page.context.close()
+
+
 def told(talk: Talk) -> None:
     """An answer in two sentences, of which the second comes late."""
     talk.open()

@@ -1,7 +1,7 @@
 // The player of an answer while it is still coming: pause, stop, volume, how far it is.
 //
 // From the kernel (a page that loads slowly misses the first ones; they are sent again):
-//   {kind: "audio", item} + PCM   {kind: "words", item, start, text}   {kind: "end", item}   {kind: "over"}
+//   {kind: "audio", item} + PCM   {kind: "words", item, start, text}   {kind: "end", item}   {kind: "over"}   {kind: "stop"}
 // To the kernel: {kind: "hello"}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these arrives
 // while a cell runs, so nothing here waits for an answer, a welcome neither.
 
@@ -67,6 +67,9 @@ class AnswerPlayer {
       this.over = true;
       if (!this.sum("pushed_ms")) this.finish();
       else this.act(() => this.look());
+    } else if (message.kind === "stop") {
+      this.over = true;
+      this.stop();
     }
     this.draw();
   }

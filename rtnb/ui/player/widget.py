@@ -80,12 +80,16 @@ class StreamPlayer:
         with self._lock:
             self._tell("end", item=item_id)
 
-    def over(self) -> None:
-        """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up."""
+    def over(self, *, stop: bool = False) -> None:
+        """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up.
+
+        Args:
+            stop: Whether the page falls silent at once, whatever it has not played yet.
+        """
         with self._lock:
             if not self._over:
                 self._over = True
-                self._tell("over")
+                self._tell("stop" if stop else "over")
                 self._await_played()
 
     def close(self) -> None:

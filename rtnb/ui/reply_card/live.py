@@ -133,7 +133,7 @@ class _NotebookView:
                 case Finished():
                     self._send_words()
                     if self._player is not None:
-                        self._player.over()
+                        self._player.over(stop=self._reply.status == "cancelled")
                     self._finished.set()
                     # The card compresses the audio, which would hold up every socket on this thread.
                     threading.Thread(target=self.finish, name="rtnb-card", daemon=True).start()
