@@ -1,7 +1,9 @@
 """A budget is never exceeded: by any kind of response, by several at once, or by what is billed by the minute."""
 
 import asyncio
+import threading
 import types
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from rtnb.opening import connect
 from rtnb.protocol import client_events, updates
 from rtnb.protocol.conversation import Conversation
 from rtnb.server.protocol.usage import count_input
+from rtnb.transport import endpoint, live_calls
 from rtnb.ui.reply_card.card import trouble
 
 MODEL = "gpt-realtime-2.1-mini"  # audio out $20, text out $2.40, text in $0.60 a million tokens; it reasons
@@ -417,3 +420,36 @@ def test_what_is_written_about_it_has_the_numbers():
         for number in (MOST_TOKENS, *LEAST_TOKENS.values()):
             assert f"{number:,}" in text
         assert "kernel" in text
+
+
+def test_a_live_call_whose_sideband_is_lost_is_ended(monkeypatch):
+    def script(talk):
+        talk.expect("session.update")
+        talk.drop()
+
+    asked = []
+    monkeypatch.setattr(live_calls, "hang_up", lambda where: asked.append(where.reveal()))
+    with serve(script) as url:
+        for budget in (1.0, None):
+            with pytest.raises(rtnb.RtnbError):
+                connect(url=f"{url}?call_id=rtc_1", budget=budget).wait(20)
+        assert asked == [f"{url}?call_id=rtc_1"]
+
+
+def test_a_live_call_is_ended_by_its_id():
+    asked = []
+
+    class Calls(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Calls) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{server.server_port}/v1/realtime?call_id=rtc_1"
+        live_calls.hang_up(endpoint.Address(url, None, "", lambda: {"Authorization": "Bearer x"}, lambda: url))
+        server.shutdown()
+    assert asked == [("/v1/realtime/calls/rtc_1/hangup", "Bearer x")]

@@ -32,7 +32,7 @@ from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import Router, Unasked
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting, warning_of
-from rtnb.transport import connection_errors, endpoint, io_thread
+from rtnb.transport import connection_errors, endpoint, io_thread, live_calls
 from rtnb.transport.channel import NO_ANSWER, Channel
 from rtnb.transport.handle import Handle, settle
 from rtnb.transport.websocket import End, OpenTransport
@@ -249,6 +249,8 @@ class Lifecycle:
             pass
         error = self.error or error  # where it was we who hung up, this is why
         wanted = self.closing and self.opened.done() and not isinstance(error, KeyRefused)
+        if self.where.sideband and self.meter.budget is not None and not wanted:  # nobody watches that call any more
+            await asyncio.to_thread(live_calls.hang_up, self.where)
         self.error = None if wanted else error
         self.state = "closed"
         gone = error or self._closed()
