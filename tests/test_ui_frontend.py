@@ -114,6 +114,6 @@ def test_it_says_in_one_line_what_it_can_and_how_it_was_told():
 
 def test_a_module_is_its_files_in_order_with_its_texts_in_front():
     module = widget.esm("shared/words.js", "player/player.js", texts=("player",))
-    assert module.startswith("const CHINESE = {")
+    assert module.startswith("const TEXTS = {")
     assert module.index("function wordsIn") < module.index("export default")
     assert "Drop recordings here, paste them, or" not in module

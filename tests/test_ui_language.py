@@ -28,6 +28,7 @@ def nothing_chosen(monkeypatch):
 
 PACKAGE = Path(rtnb.__file__).parent
 TABLES = tomllib.loads((files("rtnb") / "texts" / "zh.toml").read_text("utf-8"))
+TAG = TABLES.pop("tag")
 PAIRS = [(english, chinese) for table in TABLES.values() for english, chinese in table.items()]
 CHINESE = defaultdict(set)
 for english, chinese in PAIRS:
@@ -185,7 +186,7 @@ def test_a_language_without_texts_is_refused_and_changes_nothing():
 
 
 def test_a_page_gets_only_the_texts_it_asked_for():
-    given = texts_of.chinese("player")
+    given = texts_of.sentences("zh", "player")
     assert given == TABLES["player"]
     assert given["Stop"] == "停止"
     assert "Drop recordings here, paste them, or" not in given
@@ -193,4 +194,16 @@ def test_a_page_gets_only_the_texts_it_asked_for():
 
 def test_a_table_nobody_wrote_is_a_mistake_in_the_code():
     with pytest.raises(KeyError):
-        texts_of.chinese("nonsense")
+        texts_of.sentences("zh", "nonsense")
+
+
+def test_a_language_is_known_by_its_file(tmp_path, monkeypatch):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "fr.toml").write_text('tag = "fr"\n[player]\n"Download" = "Télécharger"\n', "utf-8")
+    texts_of.languages.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(texts_of, "files", lambda package: tmp_path)
+        assert language("fr-CA") == "fr"
+        assert say("Download") == "Télécharger"
+        assert texts_of.widget_texts("player") == {"fr": {"tag": "fr", "sentences": {"Download": "Télécharger"}}}
+    texts_of.languages.cache_clear()

@@ -1,4 +1,4 @@
-"""Language of the user: English, which stands in the code, or Simplified Chinese, from `zh.toml`.
+"""Language of the user: English, which stands in the code, or one that has a file here: Simplified Chinese, `zh.toml`.
 
 Widgets follow the browser's language, which the kernel does not know; what Python itself writes follows the
 environment (`LANG`). `rtnb.language("zh")` decides for both.
@@ -11,23 +11,42 @@ import os
 import tomllib
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Any
 
 from rtnb.errors import InputError
-
-_KNOWN = ("en", "zh")
 
 _chosen: str | None = None
 
 
 @cache
-def chinese(*areas: str) -> dict[str, str]:
-    """Return the Chinese of sentences by their English.
+def languages() -> tuple[str, ...]:
+    """Return the languages there are texts in: English, and one for each file beside this one."""
+    names = [Path(file.name) for file in (files("rtnb") / "texts").iterdir()]
+    return ("en", *sorted(name.stem for name in names if name.suffix == ".toml" and len(name.stem) == 2))
+
+
+@cache
+def sentences(code: str, *areas: str) -> dict[str, str]:
+    """Return the sentences of a language by their English; none in English.
 
     Args:
-        *areas: Tables of `zh.toml`; none means all. A short sentence may have another Chinese in another table.
+        code: ISO 639-1 code, for example `"zh"`.
+        *areas: Tables of the language's file; none means all. A short sentence may differ from table to table.
     """
-    tables = tomllib.loads((files("rtnb") / "texts" / "zh.toml").read_text("utf-8"))
+    tables = {} if code == "en" else _file_of(code)["sentences"]
     return {english: words for area in areas or tables for english, words in tables[area].items()}
+
+
+def widget_texts(*areas: str) -> dict[str, dict[str, Any]]:
+    """Return every language but English as a page takes it: the `tag` of its texts, and their `sentences`."""
+    return {code: {"tag": _file_of(code)["tag"], "sentences": sentences(code, *areas)} for code in languages()[1:]}
+
+
+@cache
+def _file_of(code: str) -> dict[str, Any]:
+    tables = tomllib.loads((files("rtnb") / "texts" / f"{code}.toml").read_text("utf-8"))
+    return {"tag": tables.pop("tag"), "sentences": tables}
 
 
 def language(name: str | None = None) -> str:
@@ -49,9 +68,11 @@ def language(name: str | None = None) -> str:
     """
     global _chosen
     if name is not None:
-        known = None if name == "auto" else _known(name)
+        known = None if name == "auto" else _code_of(name)
         if name != "auto" and known is None:
-            message = f"Your language {name!r} is not one rtnb has texts in. Take one of: {', '.join(_KNOWN)}, auto."
+            message = (
+                f"Your language {name!r} is not one rtnb has texts in. Take one of: {', '.join(languages())}, auto."
+            )
             raise InputError(message, name=name)
         _chosen = known
     return _chosen or _of_environment()
@@ -62,10 +83,10 @@ def chosen() -> str:
     return _chosen or ""
 
 
-def _known(tag: str) -> str | None:
+def _code_of(tag: str) -> str | None:
     """Return the language of a tag such as `zh_CN.UTF-8`, or None where there are no texts in it."""
     first = tag.replace("_", "-").split("-")[0].split(".")[0].lower()
-    return first if first in _KNOWN else None
+    return first if first in languages() else None
 
 
 def _of_environment() -> str:
@@ -73,15 +94,15 @@ def _of_environment() -> str:
     values = (os.environ.get(name, "") for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG"))
     tag = next(filter(None, ":".join(values).split(":")), None)
     # Windows sets none of them.
-    return _known(tag or locale.getlocale()[0] or "en") or "en"
+    return _code_of(tag or locale.getlocale()[0] or "en") or "en"
 
 
 def say(english: str, **values: object) -> str:
     """Return a sentence in the language in force.
 
     Args:
-        english: The sentence in English, which is its key in `zh.toml`.
+        english: The sentence in English, which is its key in the other languages' files.
         **values: What its braces stand for.
     """
-    sentence = chinese().get(english, english) if language() == "zh" else english
+    sentence = sentences(language()).get(english, english)
     return sentence.format(**values) if values else sentence

@@ -4,7 +4,7 @@
  * The kernel's end is `engine.py`. It sends what the server says; this side knows what was really played.
  */
 
-/* global CHINESE, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
+/* global TEXTS, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
 /* global KernelLink, openAudioContext, createPlayback, whenLeaving */
 
 const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
@@ -15,7 +15,7 @@ class CallEngine {
   constructor(model) {
     this.model = model;
     this.setup = model.get("setup");
-    this.say = wordsIn(CHINESE, model.get("language"));
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.views = new Set();
     this.state = "new"; // until the kernel's welcome: "ready", "connecting", "open", "closed"
     this.owner = ""; // the page that talks: this one, another one, or "" while it is away

@@ -5,7 +5,7 @@
 // To the kernel: {kind: "hello"}   {kind: "held", held}   {kind: "played"}. Before ipykernel 7.4 none of these arrives
 // while a cell runs, so nothing here waits for an answer, a welcome neither.
 
-/* global CHINESE, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
+/* global TEXTS, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
 /* global KernelLink, PCM_BYTES_PER_MS, smallIcon, clock, named, partsOf, widgetRoot */
 
 const STATES = {
@@ -19,7 +19,7 @@ const players = new Map();
 /** One answer's audio in this page, however many views show it. */
 class AnswerPlayer {
   constructor(model) {
-    this.say = wordsIn(CHINESE, model.get("language"));
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.waiting = []; // audio that came before there was anything to play it with
     /** @type {Map<string, {text: string, pushed_ms: number, played_ms: number, ended: boolean}>} in the order they came */
     this.items = new Map();

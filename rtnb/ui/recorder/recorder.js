@@ -4,7 +4,7 @@
  * Audio goes to the kernel while it is spoken; the page keeps a copy, to listen to at once.
  */
 
-/* global CHINESE, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
+/* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
 /* global KernelLink, joined, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write, drawWaveform */
 
 const STATES = {
@@ -50,7 +50,7 @@ const MARKUP = `
 
 class Recorder {
   constructor(model, el) {
-    this.say = wordsIn(CHINESE, model.get("language"));
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.state = "ready"; // "ready", "asking", "recording", "done"
     /** @type {ArrayBuffer[]} the recording */
     this.chunks = [];

@@ -27,10 +27,10 @@ def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
 
     Args:
         *names: Paths of files in `rtnb/ui`; the last one has the default export.
-        texts: Tables of `zh.toml` that are put in front as `const CHINESE`, the Chinese of each English sentence.
+        texts: Tables of the languages' files that are put in front as `const TEXTS`: their `tag` and `sentences`.
     """
-    chinese = [f"const CHINESE = {json.dumps(language.chinese(*texts), ensure_ascii=False)};\n"] if texts else []
-    return "\n".join([*chinese, *map(_read, names)])
+    known = [f"const TEXTS = {json.dumps(language.widget_texts(*texts), ensure_ascii=False)};\n"] if texts else []
+    return "\n".join([*known, *map(_read, names)])
 
 
 def css(*names: str) -> str:

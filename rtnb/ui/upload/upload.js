@@ -9,7 +9,7 @@
 // The kernel answers only while it is idle. So a few pieces are on their way at a time, and the next ones are read when
 // it has answered.
 
-/* global CHINESE, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
+/* global TEXTS, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
 /* global partsOf, whenChosen, widgetRoot, write */
 
 const FAILURES = {
@@ -44,7 +44,7 @@ const MARKUP = `
 class UploadView {
   constructor(model, el) {
     this.model = model;
-    this.say = wordsIn(CHINESE, model.get("language"));
+    this.say = wordsIn(TEXTS, model.get("language"));
     this.many = model.get("setup").multiple;
     /** @type {Sending[]} */
     this.sending = [];
