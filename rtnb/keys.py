@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from rtnb import models
 from rtnb.errors import InputError, KeyMissing, keep_secret
 
-_KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin"}
+# By how a key begins; nothing of the rest is ever shown.
+_KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin", "sk-": "api"}
 
 
 class Key:
@@ -54,7 +55,8 @@ class Key:
             value = ""
             raise InputError(f"Your key is a {kind}, not text. Give the key as a string, or leave key= out.")
         secret, value = value.strip(), ""
-        if problem := _problem(secret):
+        found = (problem for pattern, problem in _PROBLEMS.items() if re.match(pattern, secret, re.DOTALL))
+        if problem := next(found, None):
             # Tracebacks can show local variables; this one must have nothing left to show.
             secret = ""
             remedy = "Copy it again from where it was made, without quotes and in one piece."
@@ -69,15 +71,14 @@ class Key:
     @property
     def kind(self) -> str:
         """`"ephemeral"` for `ek_…` secrets, else `"project"`, `"service"`, `"admin"` or `"api"`."""
-        return next((kind for prefix, kind in _KINDS.items() if self.reveal().startswith(prefix)), "api")
+        return _KINDS.get(str(self)[:-1], "api")
 
     def __repr__(self) -> str:
         return f"Key({self}, from {self.source})"
 
     def __str__(self) -> str:
         # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.
-        match = re.match(r"sk-(?:proj-|svcacct-|admin-)?|ek_", str(self.reveal()))
-        return f"{match[0] if match else ''}…"
+        return next(filter(str(self.reveal()).startswith, _KINDS), "") + "…"
 
     def __format__(self, spec: str) -> str:
         return format(str(self), spec)
@@ -132,11 +133,6 @@ _PROBLEMS = {
 }
 
 
-def _problem(value: str) -> str | None:
-    """Return what keeps `value` from being a key, in words that do not quote it; None for nothing."""
-    return next((problem for pattern, problem in _PROBLEMS.items() if re.match(pattern, value, re.DOTALL)), None)
-
-
 # What an outcome says where there may be a key all the same.
 _OBSTACLE = re.compile("no access|Colab did not|cannot be read")
 # By what an outcome says, the first that fits; "" fits any.
@@ -185,9 +181,9 @@ def find_key(
         return Key(key)
     looked: list[tuple[str, str]] = []
     kind = models.provider_of(None, provider)
-    for place, found, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
-        if found is not None:
-            return found
+    for place, source, held, outcome in _places(kind, ask, environ, Path.cwd() if folder is None else Path(folder)):
+        if held and held[0].strip():
+            return Key(held.pop(), source)  # out of the list, so that no traceback shows it
         looked.append((place, outcome))
     outcomes = " ".join(outcome for _, outcome in looked)
     remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in outcomes)
@@ -219,37 +215,34 @@ def lookup(
 
 def _places(
     kind: models.Provider, ask: bool, environ: Mapping[str, str] | None, folder: Path
-) -> Iterator[tuple[str, Key | None, str]]:
-    """Look in one place after the other; yield its name, the key found there, and why there is none."""
+) -> Iterator[tuple[str, str, list[str], str]]:
+    """Look in one place after the other.
+
+    Yields:
+        The place, what a key from there names as its source, a list of what it holds, and why that is no key.
+    """
     userdata = _colab_userdata()
     for name in (*kind.key_names, *kind.colab_names) if userdata is not None else ():
-        found, outcome = _colab_secret(userdata, name)
-        yield f"Colab's secret {name}", found, outcome
+        held, outcome = _colab_secret(userdata, name)
+        yield f"Colab's secret {name}", f"Colab's secret {name}", held, outcome
         if outcome.startswith("Colab did not answer"):
             break  # It would not answer for the next name either, and each try takes ten seconds.
     for name in kind.key_names:
-        yield f"the environment ({name})", *_from_environment(environ, name)
+        yield f"the environment ({name})", f"the environment ({name})", *_from_environment(environ, name)
     path = _dotenv(folder)
     if path is None:
-        yield ".env", None, "no such file here or above"
+        yield ".env", "", [], "no such file here or above"
     else:
         for name in kind.key_names:
-            yield f"{path.name} in {path.parent}", *_from_dotenv(path, name)
+            yield f"{path.name} in {path.parent}", f"{path.name} ({name})", *_from_dotenv(path, name)
     if ask:
-        yield "a prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
+        yield "a prompt", "the prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
 
 
-def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[Key | None, str]:
-    """Return the key in an environment variable, or None and why not."""
+def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[list[str], str]:
+    # In a function of its own, for what goes wrong later must not show the environment in a traceback.
     variables = os.environ if environ is None else environ
-    held = [variables[name]] if name in variables else []
-    del environ, variables  # a bad key is refused below: tracebacks that show locals would show the environment
-    return _take(held, f"the environment ({name})", "empty") if held else (None, "not set")
-
-
-def _take(held: list[str], source: str, empty: str) -> tuple[Key | None, str]:
-    """Take a key out of a list of one, so that no traceback shows it; where it is blank, return None and why."""
-    return (Key(held.pop(), source), "") if held[0].strip() else (None, empty)
+    return ([variables[name]], "empty") if name in variables else ([], "not set")
 
 
 def _colab_userdata() -> Any | None:
@@ -273,22 +266,19 @@ _COLAB_OUTCOMES = {
 }
 
 
-def _colab_secret(userdata: Any, name: str) -> tuple[Key | None, str]:
-    """Return one of Colab's secrets, or None and why not."""
+def _colab_secret(userdata: Any, name: str) -> tuple[list[str], str]:
+    """Return one of Colab's secrets in a list, and why that is no key."""
     try:
         value = userdata.get(name)
     except Exception as error:
         kind = type(error).__name__
-        return None, _COLAB_OUTCOMES.get(kind, f"Colab did not give it ({kind})")
-    held, value = [value if isinstance(value, str) else ""], None
-    return _take(held, f"Colab's secret {name}", "it is empty")
+        return [], _COLAB_OUTCOMES.get(kind, f"Colab did not give it ({kind})")
+    return [value if isinstance(value, str) else ""], "it is empty"
 
 
 def _dotenv(folder: Path) -> Path | None:
     """Return the nearest `.env` in `folder` or above it, as far as the home folder or the root."""
-    home = None
-    with contextlib.suppress(RuntimeError):
-        home = Path.home()
+    home = Path(os.path.expanduser("~"))  # "~" itself where there is none
     with contextlib.suppress(OSError):
         for place in (folder, *folder.parents):
             if (place / ".env").is_file():
@@ -298,27 +288,24 @@ def _dotenv(folder: Path) -> Path | None:
     return None
 
 
-def _from_dotenv(path: Path, name: str) -> tuple[Key | None, str]:
+def _from_dotenv(path: Path, name: str) -> tuple[list[str], str]:
     """Read the value of `name` in a `.env` file: `export` before, quotes around, comments after."""
     # Only one line of one file is wanted, and nothing may be put into os.environ, where it would be inherited by every
     # command a cell starts: so no dependency on a package that loads the whole file.
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        return None, f"cannot be read ({type(error).__name__})"
+        return [], f"cannot be read ({type(error).__name__})"
     pattern = re.compile(rf"\s*(?:export\s+)?{re.escape(name)}\s*=\s*(?P<value>.*?)\s*$")
     held = [match["value"] for match in map(pattern.match, lines) if match]
-    del lines
     if not held:
-        return None, f"has no {name}"
+        return [], f"has no {name}"
     # The last one counts, as in a shell.
     quoted = re.match(r"(?P<quote>['\"])(?P<inside>.*?)(?P=quote)\s*(?:#.*)?$", held[-1])
-    held = [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])]
-    del quoted
-    return _take(held, f"{path.name} ({name})", f"{name} is empty")
+    return [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])], f"{name} is empty"
 
 
-def _ask(name: str) -> tuple[Key | None, str]:
+def _ask(name: str) -> tuple[list[str], str]:
     """Ask the user, hiding what is typed; in notebooks the front end shows its own password box."""
     import getpass
     import warnings
@@ -327,12 +314,11 @@ def _ask(name: str) -> tuple[Key | None, str]:
         with warnings.catch_warnings():
             # Where what is typed cannot be hidden, getpass warns and shows it. Then rather not ask at all.
             warnings.simplefilter("error", getpass.GetPassWarning)
-            held = [getpass.getpass(f"{name}: ")]
+            return [getpass.getpass(f"{name}: ")], "nothing was typed"
     except (EOFError, getpass.GetPassWarning):
-        return None, "nobody is there to answer, or what is typed cannot be hidden"
+        return [], "nobody is there to answer, or what is typed cannot be hidden"
     except Exception as error:
         # ipykernel raises its StdinNotImplementedError where a notebook runs without a user (nbclient, papermill).
         if type(error).__name__ != "StdinNotImplementedError":
             raise
-        return None, "nobody is there to answer"
-    return _take(held, "the prompt", "nothing was typed")
+        return [], "nobody is there to answer"
