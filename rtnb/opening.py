@@ -165,32 +165,35 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     turn_detection = connection["turn_detection"]
     if turn_detection is None and not where.provider.commit:
         turn_detection = "server_vad"  # nobody can end a turn by hand there
-    tools = connection["tools"]
+    tools, voice = connection["tools"], connection["voice"]
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    voice, instructions, speed = connection["voice"], connection["instructions"], connection["speed"]
     settings.check_voice(voice, where.provider)
-    transcription, extra = connection["transcription"], connection["session"] or {}
+    instructions, transcription, speed = connection["instructions"], connection["transcription"], connection["speed"]
+    extra = connection["session"] or {}
     wanted = settings.of_session(
         voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
     )
-    budget, approve = Budget.of(connection["budget"]), connection["approve"]
-    reconnect = connection["reconnect"]
-    opener = transport_to(where)
-    how = shown_and_limited(connection)
-    return Session(where, opener, model, wanted, toolbox, budget, approve=approve, reconnect=reconnect, **how)
+    how = {"tools": toolbox, "approve": connection["approve"], "reconnect": connection["reconnect"]}
+    return open_session(where, model, wanted, connection, **how)
 
 
-def shown_and_limited(connection: ServerOptions) -> dict[str, Any]:
-    """Return the options of a session that are the same for each kind; what is replayed slower comes later."""
+def open_session(
+    where: endpoint.Address, model: str, wanted: dict[str, Any], connection: ServerOptions, **how: Any
+) -> Session:
+    """Open a session with the options that are the same for each kind.
+
+    Args:
+        where: Who answers.
+        model: The model's name.
+        wanted: The session object to configure it with.
+        connection: All options; what is replayed slower comes later.
+        **how: Those of `Session` that only one kind has.
+    """
     timeout = connection["timeout"]
     if connection["replay"] is not None and isinstance(timeout, int | float) and connection["replay_speed"] < 1:
         timeout = timeout / connection["replay_speed"]
-    return {"verbose": connection["verbose"], "timeout": timeout}
-
-
-def transport_to(where: endpoint.Address) -> websocket.OpenTransport:
-    """Return the function that opens a transport to an address, for the first time and after each break."""
-    return functools.partial(websocket.open_websocket, where)
+    how |= {"budget": Budget.of(connection["budget"]), "verbose": connection["verbose"], "timeout": timeout}
+    return Session(where, functools.partial(websocket.open_websocket, where), model, wanted, **how)
 
 
 def find_server(

@@ -6,10 +6,12 @@ taken up where it ended by running the same cell again. One map at a time writes
 """
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -42,35 +44,28 @@ _MATTERS = ("instructions", "modalities", "voice", "session", "speed")
 @dataclass
 class _Job:
     source: Any
-    name: str
-    key: str = ""
-    seconds: float | None = None
-    problem: RtnbError | None = None
+    row: Row  # without an answer; its key and the seconds are found out later
+    problem: AudioError | None = None
 
-    def __post_init__(self) -> None:
-        self.name = printable(self.name)
-
-    def identify(self, asked: Any) -> None:
+    def identify(self, how: dict[str, Any]) -> None:
         """Find out what the recording is: its digest by content, and its duration."""
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
+        asked = (self.row.prompt, self.row.model, self.row.source, how)
+        digest, seconds = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()), None
         try:
             if isinstance(self.source, Clip):
                 digest.update(f"pcm {self.source.rate_hz} ".encode() + self.source.pcm)
-                self.seconds = self.source.seconds
+                seconds = self.source.seconds
             else:
                 held = isinstance(self.source, bytes | bytearray | memoryview)
                 with io.BytesIO(self.source) if held else open(self.source, "rb") as file:
                     hashlib.file_digest(file, lambda: digest)
                 with open_stream(self.source) as stream:
-                    self.seconds = None if stream.seconds is None else round(stream.seconds, 3)
-        except AudioError as problem:
-            self.problem = problem
-        except OSError as problem:
-            why = f"The file {self.name} cannot be read: {problem.strerror}. Check the path."
-            self.problem = AudioError(why, name=self.name, problem=str(problem.strerror))
-        if self.problem is not None:
-            digest.update(self.name.encode())
-        self.key = digest.hexdigest()[:32]
+                    seconds = None if stream.seconds is None else round(stream.seconds, 3)
+        except (AudioError, OSError) as problem:
+            words = f"The file {self.row.name} cannot be read: {getattr(problem, 'strerror', None)}. Check the path."
+            self.problem = problem if isinstance(problem, AudioError) else AudioError(words)
+            digest.update(self.row.name.encode())
+        self.row = replace(self.row, key=digest.hexdigest()[:32], seconds=seconds)
 
 
 class Results(Interruptible["Results"]):
@@ -88,11 +83,8 @@ class Results(Interruptible["Results"]):
     def __init__(
         self,
         jobs: list[_Job],
-        prompt: str,
         file: RowsFile | None,
         connection: dict[str, Any],
-        *,
-        source: str,
         concurrency: int,
         show: bool,
     ) -> None:
@@ -101,9 +93,8 @@ class Results(Interruptible["Results"]):
         super().__init__()
         self._file, self.path = file, file.path if file is not None else None
         self.stopped: str | None = None
-        self.skipped = self._dead = 0
-        self._jobs, self._prompt, self._connection = jobs, prompt, connection
-        self._source, self._concurrency = source, concurrency
+        self.skipped = self._dead = self._under_way = 0
+        self._jobs, self._connection, self._concurrency = jobs, connection, concurrency
         self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
         self._running: dict[Session, Reply] = {}
         self._cancelled = False
@@ -115,21 +106,16 @@ class Results(Interruptible["Results"]):
     @property
     def rows(self) -> list[Row]:
         """Answers so far, in the order of the recordings."""
-        return [self._row(job) for job in self._jobs if job.key in self._rows]
+        return [self._row(job) for job in self._jobs if job.row.key in self._rows]
 
     @property
     def unfinished(self) -> list[Row]:
         """Recordings without an answer, of status `"unfinished"`; the next run asks about them."""
-        return [self._row(job) for job in self._jobs if job.key not in self._rows]
+        return [job.row for job in self._jobs if job.row.key not in self._rows]
 
     def _row(self, job: _Job) -> Row:
         # Files of the same bytes are one question, and each has its own name.
-        row = self._rows.get(job.key) or Row(status="unfinished", **self._about(job))
-        return replace(row, name=job.name)
-
-    def _about(self, job: _Job) -> dict[str, Any]:
-        about: dict[str, Any] = {"key": job.key, "name": job.name, "seconds": job.seconds}
-        return about | {"source": self._source, "prompt": self._prompt, "model": self._connection["model"]}
+        return replace(self._rows.get(job.row.key, job.row), name=job.row.name)
 
     @property
     def failed(self) -> list[Row]:
@@ -169,12 +155,10 @@ class Results(Interruptible["Results"]):
 
     def wait(self, timeout: float | None = None) -> "Results":
         """Block until it is over; see `Handle.wait`."""
-        super().wait(timeout)
-        return self._told()
+        return super().wait(timeout)._told()
 
-    def __await__(self) -> Generator[Any, None, "Results"]:
-        yield from super().__await__()
-        return self._told()
+    async def _awaited(self) -> "Results":
+        return (await super()._awaited())._told()
 
     def _told(self) -> "Results":
         if self.stopped:
@@ -196,7 +180,7 @@ class Results(Interruptible["Results"]):
         where = f", {printable(self.path)}" if self.path else ""
         count = f"{len(self)} of {len(self._jobs)}{failed}"
         why = f": {self.stopped}" if self.stopped else ""
-        return f"Results({count}, {money(self.usd)}, {self._source}{where}{state}){why}"
+        return f"Results({count}, {money(self.usd)}, {self._jobs[0].row.source}{where}{state}){why}"
 
     def _repr_html_(self) -> str:
         shown = [*self.rows, *(self.unfinished if self.done else [])]
@@ -235,81 +219,74 @@ class Results(Interruptible["Results"]):
         for job in self._jobs:
             if self._cancelled:
                 return
-            asked = (self._prompt, self._connection["model"], self._source, how)
-            await asyncio.to_thread(job.identify, asked)
-            if (row := known.get(job.key)) and row.over and job.key not in self._rows:
-                self._rows[job.key] = row
+            await asyncio.to_thread(job.identify, how)
+            if (row := known.get(job.row.key)) and row.over and row.key not in self._rows:
+                self._rows[row.key] = row
                 self.skipped += 1
 
     async def _ask_all(self) -> None:
         # The same recording twice is one question.
-        waiting = {job.key: job for job in self._jobs if job.key not in self._rows}
+        waiting = deque({job.row.key: job for job in self._jobs if job.row.key not in self._rows}.values())
         self._bar.update(len(self.rows))
-        under_way: set[asyncio.Task[None]] = set()
+        workers = [asyncio.ensure_future(self._work(waiting)) for _ in range(self._concurrency)]
         try:
-            for job in waiting.values():
-                while len(under_way) >= self._concurrency:
-                    under_way = await self._some(under_way)
-                if self._cancelled:
-                    break
-                if self._file is not None:
-                    await asyncio.to_thread(self._file.prove, len(under_way) + 1)
-                under_way.add(asyncio.ensure_future(self._one(job)))
-            while under_way:
-                under_way = await self._some(under_way)
-        except BaseException:
+            await asyncio.gather(*workers)
+        finally:
             # Those under way have been paid for: they are waited for and written down.
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, waiting: deque[_Job]) -> None:
+        """Ask about one recording after the other, until something ends them all."""
+        try:
+            while waiting and not self._cancelled:
+                await self._one(waiting.popleft())
+        except BaseException:
+            waiting.clear()
             raise
 
-    async def _some(self, under_way: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
-        """Wait for one of them to end; return the others."""
-        done, rest = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-        if failures := [failure for task in done if (failure := task.exception())]:
-            await asyncio.gather(*rest, return_exceptions=True)
-            raise failures[0]
-        return rest
-
     async def _one(self, job: _Job) -> None:
+        self._under_way += 1
+        if self._file is not None:
+            await asyncio.to_thread(self._file.prove, self._under_way)
         row, audio = await self._answer(job)
+        self._under_way -= 1
         if row is None:
             return
-        self._rows[job.key] = row
+        self._rows[row.key] = row
         if self._file is not None:
             await asyncio.to_thread(self._file.append, row)
             # The words, which were asked for, are safe by now, whatever becomes of the audio.
             if audio is not None and row.sound:
                 await asyncio.to_thread(audio.save, row.sound)
-        self._bar.update(sum(other.key == job.key for other in self._jobs))
+        self._bar.update(sum(other.row.key == row.key for other in self._jobs))
 
     async def _answer(self, job: _Job) -> tuple[Row | None, Clip | None]:
-        about = self._about(job)
         if job.problem is not None:
-            return Row(status="failed", error=str(job.problem), **about), None
+            return replace(job.row, status="failed", error=str(job.problem)), None
         session = connect(**self._connection)
         session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
         try:
-            reply = session.ask(parts.Recording(job.source, job.name), self._prompt)
+            reply = session.ask(parts.Recording(job.source, job.row.name), job.row.prompt)
             self._running[session] = reply
-            error: RtnbError | None = None
-            try:
+            with contextlib.suppress(RtnbError):
                 await reply
-                self._dead = 0
-            except RtnbError as failed:
-                error = failed
-                broken = isinstance(failed, ConnectionFailed)
-                if broken and self._cancelled:
+            error = reply.error
+            if isinstance(error, ConnectionFailed):
+                if self._cancelled:
                     return None, None
-                self._dead += broken
-                dead = self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values())
-                if (broken and dead) or (isinstance(failed, _FATAL) and not reply.usage):
-                    raise
-            if (audio := reply.audio) is not None and self._file is not None:
-                about["sound"] = self._file.sound_of(job.name, job.key)
+                self._dead += 1
+                if self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values()):
+                    raise error
+            elif isinstance(error, _FATAL) and not reply.usage:
+                raise error
+            audio, sound = reply.audio, None
+            if audio is not None and self._file is not None:
+                sound = self._file.sound_of(job.row.name, job.row.key)
             # A budget that ended after the answer was there does not undo the answer.
             status = reply.status if error is None or isinstance(error, BudgetExceeded) else "failed"
-            about |= {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
-            return Row(status=status, error=str(error) if error is not None else None, **about), audio
+            said: dict[str, Any] = {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
+            problem = str(error) if error is not None else None
+            return replace(job.row, status=status, sound=sound, error=problem, **said), audio
         finally:
             self._running.pop(session, None)
             session.close()
@@ -322,17 +299,13 @@ _OVER = (
 _BUSY = "Another map of this kernel still writes to {path}. This one goes on when that is over."
 
 
-def _jobs(clips: Any) -> list[_Job]:
-    """Return what was given as recordings: a folder stands for the recordings in it."""
-    found = []
-    for recording in parts.read_recordings(clips):
-        source, name = recording.source, recording.label
-        if isinstance(source, Clip):
-            name = source.name
-        elif is_file(source):  # read twice here, which not every file allows
-            source = read_whole(source, name)
-        found.append(_Job(source, name))
-    return found
+def _job(recording: parts.Recording, **about: Any) -> _Job:
+    source, name = recording.source, recording.label
+    if isinstance(source, Clip):
+        name = source.name
+    elif is_file(source):  # read twice here, which not every file allows
+        source = read_whole(source, name)
+    return _Job(source, Row("", printable(name), "unfinished", **about))
 
 
 @takes_options(ConnectionOptions)
@@ -383,7 +356,7 @@ def map(
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     parts.read_parts([prompt])  # raises here what each of the questions would
-    jobs = _jobs(clips)
+    recordings = parts.read_recordings(clips)
     how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
     if where.provider.built_in and not connection["url"]:
@@ -391,11 +364,12 @@ def map(
     how["budget"] = Budget.of(budget)
     file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
     if file is not None:  # in a folder that is asked about again, answers are no recordings
-        jobs = [job for job in jobs if not file.spoke(job.source)] or jobs
+        recordings = [one for one in recordings if not file.spoke(one.source)] or recordings
+    jobs = [_job(one, source=where.source, prompt=prompt, model=how["model"]) for one in recordings]
     try:
         if file is not None and not file.take():
             print(say(_BUSY, path=printable(file.path)))
-        return Results(jobs, prompt, file, how, source=where.source, concurrency=concurrency, show=show)
+        return Results(jobs, file, how, concurrency, show)
     except BaseException:  # the stop button can be pressed here too
         if file is not None:
             file.release()

@@ -10,9 +10,7 @@ from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.plain_transcription import PlainTranscription
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
-from rtnb.money import Budget
-from rtnb.opening import ServerOptions, find_server, shown_and_limited, takes_options, transport_to
-from rtnb.session.session import Session
+from rtnb.opening import ServerOptions, find_server, open_session, takes_options
 from rtnb.transport import endpoint
 
 __all__ = ["Segment", "Transcription", "transcribe"]
@@ -78,8 +76,7 @@ def transcribe(
         connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"
     where = find_server(None, connection, "?intent=transcription", transcribe=True)
     wanted = {"type": "transcription", "audio": {"input": listening}}
-    how = shown_and_limited(connection)
-    session = Session(where, transport_to(where), model, wanted, budget=Budget.of(connection["budget"]), **how)
+    session = open_session(where, model, wanted, connection)
     if not where.provider.responses:
         return PlainTranscription(session, audio_source, where.provider.input_rate_hz)
     return Transcription(session, audio_source)

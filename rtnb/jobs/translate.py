@@ -11,8 +11,8 @@ from rtnb import html, models
 from rtnb.audio import Clip, pcm
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
-from rtnb.money import Budget, Cost, cost_of_minutes
-from rtnb.opening import ServerOptions, find_server, shown_and_limited, takes_options, transport_to
+from rtnb.money import Cost, cost_of_minutes
+from rtnb.opening import ServerOptions, find_server, open_session, takes_options
 from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.items import TRANSLATION_ITEMS
 from rtnb.protocol.updates import Errored
@@ -207,8 +207,4 @@ def translate(
         path, mark, query = str(connection["url"]).partition("?")
         connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
-    how = shown_and_limited(connection)
-    session = Session(
-        where, transport_to(where), model, {"audio": audio}, budget=Budget.of(connection["budget"]), **how
-    )
-    return Translation(session, audio_source, to)
+    return Translation(open_session(where, model, {"audio": audio}, connection), audio_source, to)
