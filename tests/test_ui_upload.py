@@ -1,8 +1,10 @@
 """The upload box as the kernel sees it: pieces in, answers out, and a sample until somebody has chosen."""
 
+import errno
 import hashlib
 import os
 import random
+import shutil
 import time
 import zlib
 
@@ -374,3 +376,41 @@ def test_a_file_on_its_way_from_a_page_that_goes_away_is_told_and_leaves_nothing
         time.sleep(0.01)
     assert [(file["name"], file["failed"]) for file in page.state["files"]] == [("lecture.wav", "")]
     assert box.files[0].sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_a_file_longer_than_its_page_said_is_dropped_at_once(box, page, wav):
+    page.begin(wav[:PIECE])
+    page.piece(wav, 0)
+    path = box._transfers.arriving["f"].path
+    page.piece(wav, 1)
+    assert page.heard[-1]["why"] == "short"
+    assert f"/ {PIECE} B" in page.heard[-1]["problem"]
+    assert not path.exists()
+    assert box._transfers.arriving == {}
+
+
+@pytest.mark.parametrize("size", [-1, None, "9", float("nan"), [], {}])
+def test_a_size_that_is_none_holds_nothing(box, page, wav, size):
+    page.say("begin", name="question.wav", bytes=size)
+    page.piece(wav, 0)
+    assert page.heard[-1]["why"] == "short"
+    page.upload(wav, key="g")
+    assert box.clip.seconds > 0
+
+
+def test_what_the_disk_has_no_room_for_is_not_begun(box, page, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(9_000, 8_000, 1_000))
+    page.say("begin", "f", name="film.mp4", bytes=600)
+    for key, size in (("g", 600), ("h", 10**18)):
+        page.say("begin", key, name="film.mp4", bytes=size)
+        assert (page.heard[-1]["id"], page.heard[-1]["why"]) == (key, "disk")
+        assert os.strerror(errno.ENOSPC) in page.heard[-1]["problem"]
+    page.say("begin", "i", name="film.mp4", bytes=400)
+    assert [*box._transfers.arriving] == ["f", "i"]
+
+
+def test_a_page_hears_so_much_of_a_large_file_and_no_more(box, page, wav, monkeypatch):
+    monkeypatch.setattr(module, "_PLAYED_BYTES", 100)
+    page.upload(wav)
+    page.say("listen")
+    assert page.buffers[-1] == [wav[:100]]

@@ -41,11 +41,7 @@ def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
         ValueError: If the frame is not a JSON object with a string `type`, or so deep that it cannot be written again.
     """
     data = frame if isinstance(frame, bytes) else frame.encode("utf-8", "replace")
-    lenient = False
-    try:
-        event = orjson.loads(data)
-    except ValueError:
-        event, lenient = _loads_leniently(data), True
+    event, lenient = parse(data)
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ValueError("no JSON object with a type")
     if data.count(b"{") + data.count(b"[") > _DEEPEST:
@@ -65,6 +61,18 @@ def split(frame: bytes) -> list[bytes]:
         return list(map(orjson.dumps, events)) if events and all(isinstance(one, dict) for one in events) else [frame]
     except (TypeError, ValueError):
         return [frame]
+
+
+def parse(data: bytes) -> tuple[Any, bool]:
+    """Read JSON; return it, and whether it holds what JSON has not.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        return orjson.loads(data), False
+    except ValueError:
+        return _loads_leniently(data), True
 
 
 def _loads_leniently(frame: bytes) -> Any:

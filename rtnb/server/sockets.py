@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import random
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from rtnb.server.protocol.effects import Close, Ids, Send
 from rtnb.server.protocol.session import Options
 from rtnb.server.server_session import ServerSession
 from rtnb.web.connection import Connection
-from rtnb.web.http import Request, Response, offered_protocols
+from rtnb.web.http import Request, Response, api_error, is_target, offered_protocols
 from rtnb.web.origins import OriginCheck, cross_origin
 from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
 from rtnb.web.server import listen, masked_log
@@ -43,6 +44,10 @@ from rtnb.web.server import listen, masked_log
 _PING_SECONDS = models.limits().ping_seconds
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
+
+# The API's, and where Azure has the first.
+_PATHS = re.compile(r"/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
+_AUDIO_BYTES = 1 << 30  # what the sessions of a server share
 
 _log = logging.getLogger("rtnb.practice")
 _socket_log = masked_log("rtnb.practice.sockets")
@@ -125,11 +130,15 @@ class Server:
     def _answer(self, connection: Connection, request: Request) -> Response | None:
         opening = connection.opening
         assert opening is not None
+        if not is_target(request.path):
+            return api_error(HTTPStatus.BAD_REQUEST, "Your request's address cannot be read.")
         if opening.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
             ids = Ids(random.Random())
             answer = rest.answer(request, opening, auth=self._auth, ids=ids, beta=self._config.beta)
             answer.headers.update(cross_origin(request))
             return answer
+        if not _PATHS.fullmatch(path := urlsplit(request.path).path):
+            return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL (GET {path})")
         try:
             status = self._faults(request.path).refuse
         except InputError:
@@ -220,7 +229,9 @@ class Server:
 
     def _script(self, handshake: Handshake, faults: Faults, ids: Ids) -> Any:
         common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}
-        common["options"] = faults.options(self._config.options)
+        options = faults.options(self._config.options)
+        share = _AUDIO_BYTES // (len(self.sessions) + 1)  # of those open now: each session keeps what it has begun with
+        common["options"] = replace(options, buffer_bytes=min(options.buffer_bytes, share))
         if handshake.kind == "translation":
             return translations.TranslationSession(ids, model_name=handshake.model_name, **common)
         kind = beta.BetaSession if handshake.beta else realtime.RealtimeSession

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from http import HTTPStatus
+from typing import Any, ClassVar
 
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from rtnb.web.http import Opening, read_opening
+from rtnb.web.http import Opening, api_error, read_opening
 
+_MOST_HALVES = 500  # each may have sent a quarter of a megabyte
 _WRITE_BYTES = 64 * 1024  # where the event loop too begins to hold writers back
 TURN_SECONDS = 0.005  # of work for one client, before the others have theirs
 
@@ -23,14 +25,30 @@ class Connection(ServerConnection):
 
     Attributes:
         opening: The first request, as it came; websockets is shown it as a GET. None until it is complete.
+        halves: The connections whose request is not complete, the oldest first; of each server its own.
     """
 
+    halves: ClassVar[dict[Connection, None]] = {}
     opening: Opening | None = None
     _head = b""
     _take: Callable[[str | bytes], None] | None = None
     _turn_ends = 0.0
     _queued = 0  # messages that websockets keeps for us, whole or not
     _failure: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection; where too many are half open, the one that has been so for longest goes."""
+        super().connection_made(transport)
+        self.halves[self] = None
+        if len(self.halves) > _MOST_HALVES:
+            oldest = next(iter(self.halves))
+            del self.halves[oldest]
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection."""
+        self.halves.pop(self, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the network."""
@@ -41,8 +59,10 @@ class Connection(ServerConnection):
         self._head += data
         try:
             self.opening = read_opening(self._head)
-        except ValueError:
-            self.transport.abort()
+        except ValueError as error:
+            refusal = api_error(HTTPStatus.BAD_REQUEST, str(error))
+            self.transport.write(refusal.serialize())
+            self.transport.close()
         if self.opening is not None:
             super().data_received(self.opening.as_get)
 
@@ -82,6 +102,7 @@ class Connection(ServerConnection):
             if self._taken_at_once(event):
                 return
             self._queued += 1
+        self.halves.pop(self, None)
         super().process_event(event)
 
     def _taken_at_once(self, frame: Frame) -> bool:
@@ -116,4 +137,13 @@ class Connection(ServerConnection):
         """
         for text in texts:
             self.protocol.send_text(text)
-        self.transport.write(b"".join(self.protocol.data_to_send()))
+        data = b"".join(self.protocol.data_to_send())
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def send_data(self) -> None:
+        """Send what websockets has to send; asyncio warns of every write to a connection that is lost already."""
+        if self.transport.is_closing():
+            self.protocol.data_to_send()
+        else:
+            super().send_data()

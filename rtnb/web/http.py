@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -14,7 +16,7 @@ from websockets.http11 import Request, Response
 __all__ = ["Headers", "Opening", "Request", "Response", "api_error", "offered_protocols", "read_opening", "response"]
 
 _HEAD_LIMIT = 64 * 1024
-_BODY_LIMIT = 1024 * 1024
+_BODY_LIMIT = 256 * 1024
 _OTHER_METHODS = (b"POST ", b"OPTIONS ")
 
 
@@ -43,25 +45,40 @@ def read_opening(data: bytes) -> Opening | None:
         The request; None while more of it must come.
 
     Raises:
-        ValueError: Its head or its body is too long.
+        ValueError: Its head or its body is too long, or its length cannot be told. It says so to the client.
     """
     if not any(method.startswith(data[: len(method)]) for method in _OTHER_METHODS):
         return Opening(data)
     head, blank, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
-    fields = (line.partition(b":") for line in lines)
-    values = [value.strip() for name, _, value in fields if name.strip().lower() == b"content-length"]
-    lengths = [int(value) for value in values if value.isdigit()]
-    length = lengths[-1] if blank and lengths else 0
-    if length > _BODY_LIMIT or (not blank and len(head) > _HEAD_LIMIT):
-        raise ValueError("the request is too long")
-    if not blank or len(body) < length:
+    if len(head) > _HEAD_LIMIT:
+        raise ValueError("Your request's headers are too long.")
+    if not blank:
+        return None
+    fields = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
+    lengths = [value for name, value in fields if name == b"content-length"]
+    # Who reads such a length in another way than the next server smuggles requests past it (RFC 9112, 6.3).
+    if len(lengths) > 1 or not all(re.fullmatch(rb"\d{1,15}", value) for value in lengths):
+        raise ValueError("Your request must say the length of its body once and as a number (Content-Length).")
+    if any(name == b"transfer-encoding" for name, _ in fields):
+        raise ValueError("Your request's body must come in one piece, with its Content-Length.")
+    if (length := int(lengths[0]) if lengths else 0) > _BODY_LIMIT:
+        raise ValueError("Your request's body is too long.")
+    if len(body) < length:
         return None
     method, _, rest = first.partition(b" ")
     kept = [line for line in lines if not line.lower().startswith((b"content-length", b"transfer-encoding"))]
     as_get = b"\r\n".join([b"GET " + rest, *kept, b"", b""])
     preflight = method == b"OPTIONS"
     return Opening(as_get, None if preflight else body[:length], preflight)
+
+
+def is_target(text: str) -> bool:
+    """Return whether what a request asks for can be an address."""
+    try:
+        return text.isascii() and bool(urlsplit(text))
+    except ValueError:  # such as half an IPv6 address
+        return False
 
 
 def offered_protocols(headers: Headers) -> list[str]:

@@ -66,7 +66,7 @@ async def listen(
         ssl=tls,
         process_request=admit,
         select_subprotocol=lambda connection, offered: protocol if protocol in offered else None,  # type: ignore[arg-type, return-value]
-        create_connection=Connection,
+        create_connection=type("Connection", (Connection,), {"halves": {}}),
         compression=None,  # deflate costs about ten times the rest on base64 audio
         logger=log,
         **options,

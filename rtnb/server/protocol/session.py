@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.client_events import event_id_of, read_event, read_frame
 from rtnb.server.protocol.effects import Close, Effect, Ids, Send
@@ -39,7 +40,7 @@ class Options:
 
     pace: float = 12.0
     session_seconds: float = 3600.0
-    buffer_bytes: int = 400 * 1024 * 1024
+    buffer_bytes: int = 3600 * 1000 * BYTES_PER_MS  # as much as a session can hear in its hour
     item_count: int = 20_000
     rate_limits_after: float | None = 0.030  # recorded: 29–46 ms
     failure: dict[str, Any] | None = None

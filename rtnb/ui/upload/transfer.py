@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import re
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -76,13 +79,24 @@ class Transfers:
     arriving: dict[str, _Arriving] = field(default_factory=dict, init=False)
 
     def begin(self, key: str, name: str, size: int) -> None:
-        """Make room for a file of so many bytes."""
+        """Make room for a file of so many bytes.
+
+        Raises:
+            OSError: The disk has not as many left, beside what is still to come of other files.
+        """
+        to_come = sum(file.bytes - file.written for file in self.arriving.values())
+        if size + to_come > shutil.disk_usage(_folder().name).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.arriving[key] = file = _Arriving(name, place(name), size)
         file.path.touch()
 
     def piece(self, key: str, data: bytes) -> None:
-        """Write the next piece of a file; nothing of one that was removed meanwhile."""
+        """Write the next piece of a file; nothing of one that was removed meanwhile, or is longer than it said."""
         if (file := self.arriving.get(key)) is not None:
+            if file.written + len(data) > file.bytes:
+                self.drop(key)
+                self.fail(key, "short", f"{file.written + len(data)} / {file.bytes} B")
+                return
             with open(file.path, "ab") as out:
                 out.write(data)
             file.digest.update(data)

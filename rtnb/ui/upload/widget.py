@@ -24,6 +24,7 @@ from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, intact, pl
 
 __all__ = ["UploadBox", "UploadedFile", "upload"]
 
+_PLAYED_BYTES = 64 << 20  # of a file that a page wants to hear again: it goes through memory
 _UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
 
 
@@ -197,7 +198,8 @@ class UploadBox(widget.Box):
         with self._lock:
             self._given_up = {old: file for old, file in self._given_up.items() if file.name != name}
         self._tell_page()
-        self._transfers.begin(key, name, int(fields.get("bytes", 0)))
+        size = fields.get("bytes")
+        self._transfers.begin(key, name, size if isinstance(size, int) and size > 0 else 0)
 
     def _remove(self, key: str) -> None:
         with self._lock:
@@ -225,7 +227,8 @@ class UploadBox(widget.Box):
             self._link.tell("audio", to=page, buffers=[self._sample.encode("opus")], id=key)
         elif key in self._files:
             # Whatever the page can play of the file as it is; it has no copy of its own after a reload.
-            self._link.tell("audio", to=page, buffers=[self._files[key].path.read_bytes()], id=key)
+            with open(self._files[key].path, "rb") as file:
+                self._link.tell("audio", to=page, buffers=[file.read(_PLAYED_BYTES)], id=key)
 
     # --- when a file is there
 
