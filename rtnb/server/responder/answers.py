@@ -6,20 +6,34 @@ import re
 from collections.abc import Callable
 
 from rtnb.server import languages
-from rtnb.server.responder import counting, recall, verbatim
-from rtnb.server.responder.dates import dates, times
+from rtnb.server.languages import closed, together
 from rtnb.server.responder.dialogue import Dialogue
+from rtnb.server.responder.intents import command_and_rest, intent_of, is_command
 from rtnb.server.responder.length_limits import limits_of
-from rtnb.server.responder.lexicon import cue, extract
-from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced
+from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
+from rtnb.server.responder.names import dates, times
+from rtnb.server.responder.numbers import numbers
+from rtnb.server.responder.text_extraction import (
+    content,
+    keywords,
+    quoted,
+    sentences,
+    spoken_sentences,
+    stem,
+    summary,
+    unspaced,
+    words,
+)
 
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other
+_BESIDE_THE_POINT = bag("beside_the_point")
+Rule = Callable[[Dialogue, str], list[str]]
 
 
 def heard_sentence(dialogue: Dialogue) -> list[str]:
     """Say what was heard in this turn; nothing where it was typed."""
     nothing = [dialogue.say("heard_nothing")] if dialogue.turn.clips and not dialogue.turn.typed else []
-    return dialogue.say_if("heard", languages.together(dialogue.turn.heard)) or nothing
+    return dialogue.say_if("heard", dialogue.turn.heard) or nothing
 
 
 def translate(dialogue: Dialogue, request: str) -> list[str]:
@@ -34,11 +48,11 @@ def classify(dialogue: Dialogue, request: str) -> list[str]:
         options = [*filter(None, map(str.strip, re.split(r",\s*(?:or\s+)?|\s+or\s+", extract("classes", request))))]
     if len(options) < 2:
         return []
-    roots = set(content(dialogue.material or " ".join(words for _, words in dialogue.messages)))
+    roots = set(content(dialogue.material or " ".join(dialogue.messages)))
     best = max(options, key=lambda option: len(roots & set(content(option))))
     if not roots & set(content(best)):
         best = next((option for option in options if stem(option) in _UNDECIDED), "")
-    return [dialogue.say_of("fits", best, "no_answer")]
+    return dialogue.say_if("fits", best, "no_answer")
 
 
 def summarise(dialogue: Dialogue, request: str) -> list[str]:
@@ -48,7 +62,7 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
     limits = limits_of(dialogue)
     if limits.words is not None:
         names = keywords(material, limits.words)
-        return [languages.closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
+        return [closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
     foreign = languages.guess(material, default=dialogue.language) != dialogue.language
     first, *rest = summary(material, limits.sentences)
     return [dialogue.say("own_words" if foreign else "summary", x=first), *rest]
@@ -56,7 +70,8 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
 
 def clock(dialogue: Dialogue, request: str) -> list[str]:
     """Say the sentence of the instructions that says which time it is."""
-    for sentence in (one for text in [*reversed(dialogue.system), dialogue.instructions] for one in sentences(text)):
+    told = [*reversed(dialogue.system), dialogue.request.instructions]
+    for sentence in (one for text in told for one in sentences(text)):
         if cue("time_told").search(sentence) and (dates(sentence) or times(sentence) or re.search(r"[\d点]", sentence)):
             return [dialogue.say("told", x=sentence)]
     return [dialogue.say("no_clock")]
@@ -69,7 +84,7 @@ def who(dialogue: Dialogue, request: str) -> list[str]:
 
 def hear_you(dialogue: Dialogue, request: str) -> list[str]:
     """Say that the user is heard, and what was heard."""
-    return [dialogue.say("hear_you"), *dialogue.say_if("heard", languages.together(dialogue.turn.heard))]
+    return [dialogue.say("hear_you"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
 
 def invent(dialogue: Dialogue, request: str) -> list[str]:
@@ -79,16 +94,238 @@ def invent(dialogue: Dialogue, request: str) -> list[str]:
 
 def greet(dialogue: Dialogue, request: str) -> list[str]:
     """Greet the user, by name where it is known."""
-    return [dialogue.say_of("greet_name", dialogue.user_name, "greet")]
+    return dialogue.say_if("greet_name", dialogue.user_name, "greet")
 
 
-def _template(key: str) -> Callable[[Dialogue, str], list[str]]:
-    return lambda dialogue, request: [dialogue.say(key)]
+# ── In words as they were said or given ──
 
 
-_RULES = (translate, classify, summarise, clock, who, hear_you, invent, greet)
-ANSWERS: dict[str, Callable[[Dialogue, str], list[str]]] = {
-    rule.__name__: rule for rule in (*_RULES, *verbatim.RULES, *recall.RULES, *counting.RULES)
-} | {intent: _template(intent) for intent in ("can", "fine", "thanks", "bye")}
+def _given(dialogue: Dialogue, request: str) -> str:
+    """Return the words a request gives to be said, in any language: behind a colon, or, if long, in quotation marks."""
+    if (found := re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", request)) and intent_of(found[1] + "："):
+        return found[2].strip(" \"'“”‘’「」")
+    # A long text was divided from its request before.
+    own = dialogue.turn.request
+    command, rest = command_and_rest(own)
+    return rest if command == request and re.search(rf"[:：“\"'‘«「]\s*{re.escape(rest)}", own) else ""
+
+
+def latin_word(request: str) -> str:
+    """Return the word that stands in quotation marks, or the first in Latin letters of a request without spaces."""
+    if marked := quoted(request):
+        return marked[0]
+    found = re.search(r"[^\W\d_]+", re.sub(rf"[{LETTERS}]", " ", request))
+    return found[0] if found and unspaced(request) else ""
+
+
+def exactly(dialogue: Dialogue, request: str) -> list[str]:
+    """Say what is given, and nothing else: "Say only yes"."""
+    if marked := quoted(request):
+        return [marked[-1]]
+    if given := _given(dialogue, request):
+        return [given]
+    what = extract("given_exactly", request)
+    vague = not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what)
+    return [] if vague else [what.strip(" \"'")]
+
+
+def say(dialogue: Dialogue, request: str) -> list[str]:
+    """Say what is given, or what was said before: "Say it again"."""
+    if marked := quoted(request):
+        return [marked[0]]
+    if given := _given(dialogue, request):
+        return [closed(given)]
+    what = extract("given_to_say", request).strip()
+    if not what or re.match(r"(?i)(?:something|anything|what|it|that|this|a few|nothing|the|a|your|my)\b", what):
+        material = dialogue.material
+        return [closed(material)] if material and re.match(r"(?i)(?:it|that|this|what|the)\b", what) else []
+    return [closed(re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what))]
+
+
+def repeat(dialogue: Dialogue, request: str) -> list[str]:
+    """Repeat the words that are given, or what was said."""
+    users = request in dialogue.turn.text
+    if users and (given := _given(dialogue, request)):
+        return [closed(given)]
+    own = extract("given_to_repeat", request).strip()
+    if users and own and not cue("named").search(own):
+        return [closed(own)]
+    if marked := quoted(request):  # 把“苹果”重复一遍
+        return [closed(marked[0])]
+    if material := dialogue.material or ("" if users else dialogue.turn.text):
+        return [closed(material)]
+    return [dialogue.say("heard_nothing" if dialogue.turn.clips else "said_nothing")]
+
+
+def transcribe(dialogue: Dialogue, request: str) -> list[str]:
+    """Say every word of the recording."""
+    if not dialogue.material:  # "I read the full text of it", said aloud, asks for nothing
+        return [] if dialogue.turn.heard else [dialogue.say("heard_nothing")]
+    return sentences(closed(dialogue.material))
+
+
+def passage(dialogue: Dialogue, request: str) -> list[str]:
+    """Say the first or last words or sentences: "Repeat the first ten words"."""
+    if not dialogue.material:
+        return [dialogue.say("heard_nothing")]
+    count = next((max(1, int(number.value)) for number in numbers(cue("ordinal").sub(" ", request))), 1)
+    each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
+    parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
+    return [closed(together(parts[-count:] if cue("last").search(request) else parts[:count]))]
+
+
+def reverse(dialogue: Dialogue, request: str) -> list[str]:
+    """Say the words from the last to the first."""
+    found = words(dialogue.material)
+    return [closed(" ".join(reversed(found)))] if found else [dialogue.say("heard_nothing")]
+
+
+def which_word(dialogue: Dialogue, request: str) -> list[str]:
+    """Say the first, last, longest or shortest word."""
+    if not (found := words(dialogue.material)):
+        return [dialogue.say("heard_nothing")]
+    choices = {"last_word": found[-1], "longest_word": max(found, key=len), "shortest_word": min(found, key=len)}
+    word = next((word for key, word in choices.items() if cue(key).search(request)), found[0])
+    return [f"“{word}”" + dialogue.say("stop")]
+
+
+def spell(dialogue: Dialogue, request: str) -> list[str]:
+    """Spell a word, the user's name, or the last word that was said."""
+    what = (extract("given_to_spell", request) if not quoted(request) else "") or latin_word(request)
+    if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
+        what = dialogue.user_name or ""
+    if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
+        what = next(reversed(words(dialogue.material)), "")
+    letters = [character.upper() for character in what if character.isalnum() or character == " "]
+    if not letters:
+        return []
+    row = dialogue.row("–" if letter == " " else letter for letter in letters[:60])
+    return [what + dialogue.say("colon") + row]
+
+
+# ── From what was said so far ──
+
+
+def find_said(dialogue: Dialogue, question: str) -> str | None:
+    """Find the sentence of the conversation, or of the instructions, that shares most with a question."""
+    wanted = set(content(question)) - _BESIDE_THE_POINT
+    texts = [*dialogue.earlier, dialogue.turn.heard if dialogue.turn.typed else ""]
+    said = (sentence for text in texts for sentence in sentences(text))
+    pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]
+    scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
+    best, index = max(scored, default=(0, -1))
+    # Half of what is asked about must be there, or we would answer beside the point.
+    return pool[index] if best and best * 2 >= len(wanted) else None
+
+
+def which_language(dialogue: Dialogue, request: str) -> list[str]:
+    """Say which language was spoken."""
+    if not dialogue.material:
+        return [dialogue.say("said_nothing")]
+    names = languages.NAMES[languages.guess(dialogue.material)]
+    chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
+    return [closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
+
+
+def name_is(dialogue: Dialogue, request: str) -> list[str]:
+    """Say the user's name."""
+    return dialogue.say_if("your_name", dialogue.user_name, "no_name")
+
+
+def said_first(dialogue: Dialogue, request: str) -> list[str]:
+    """Say what the user said first."""
+    return dialogue.say_if("said_first", next(iter(dialogue.earlier), ""), "said_nothing")
+
+
+def said_last(dialogue: Dialogue, request: str) -> list[str]:
+    """Say what the user said last, in their n-th message, or about something."""
+    earlier, turn = dialogue.earlier, dialogue.turn
+    about = extract("topic", request)
+    found = find_said(dialogue, about) if about else None
+    nth = next((int(number.value) for number in numbers(request) if number.ordinal), 0)
+    said = found or dict(enumerate(earlier, 1)).get(nth) or (turn.heard if turn.typed else "")
+    return dialogue.say_if("said", said) or dialogue.say_if("said_last", next(reversed(earlier), ""), "said_nothing")
+
+
+def _topics(dialogue: Dialogue, count: int) -> list[str]:
+    return keywords(" ".join(said for said in dialogue.earlier if not is_command(said)), count)
+
+
+def talked(dialogue: Dialogue, request: str) -> list[str]:
+    """Say what was talked about."""
+    topics = _topics(dialogue, 4) or keywords(" ".join(dialogue.earlier), 4)
+    return dialogue.say_if("talked", dialogue.join(topics), "talked_nothing")
+
+
+def i_said(dialogue: Dialogue, request: str) -> list[str]:
+    """Say the last answer again."""
+    if not dialogue.answers:
+        return transcribe(dialogue, request) if dialogue.turn.heard else [dialogue.say("i_said_nothing")]
+    last = dialogue.answers[-1]
+    return [last if cue("once_more").search(request) else dialogue.say("i_said", x=last)]
+
+
+def practise(dialogue: Dialogue, request: str) -> list[str]:
+    """Choose a sentence of the user's to say once more."""
+    turns = dialogue.turns if dialogue.turn.heard else dialogue.turns[:-1]
+    texts = (text for turn in turns for text in ([turn.heard] if turn.heard else turn.messages))
+    found = [sentence for text in texts for sentence in sentences(text) if not is_command(sentence)]
+    fitting = [sentence for sentence in found if 4 <= len(words(sentence)) <= 16] or found
+    best = max(fitting, key=lambda sentence: len(content(sentence)), default="")
+    return dialogue.say_if("practise", best, "said_nothing")
+
+
+def ask_me(dialogue: Dialogue, request: str) -> list[str]:
+    """Ask the user something."""
+    return dialogue.say_if("question_about", "".join(_topics(dialogue, 1)), "question")
+
+
+# ── Counts ──
+
+
+def count_to(dialogue: Dialogue, request: str) -> list[str]:
+    """Count from one number to another, at most 200 steps."""
+    down = cue("downwards").search(request)
+    values = [int(number.value) for number in numbers(request)] or ([10] if down else [])
+    if not values:
+        return []
+    first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
+    step = 1 if last >= first else -1
+    return [dialogue.row(map(str, range(first, last + step, step)[:201]))]
+
+
+def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
+    return [dialogue.say(key) if count == 1 else dialogue.say(f"{key}s", x=count)]
+
+
+def count(dialogue: Dialogue, request: str) -> list[str]:
+    """Count what the request names."""
+    turn, sent = dialogue.turn, len(dialogue.messages)
+    if not cue("count_text").search(request) and cue("count_clips").search(request):
+        return _plural(dialogue, "count_clip", sum(one.clips for one in dialogue.turns))
+    if cue("count_turns").search(request):
+        return _plural(dialogue, "count_turn", sent - bool(turn.text) or sent)
+    if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
+        return [dialogue.say("count_letters", word=word, x=sum(letter.isalpha() for letter in word))]
+    material = dialogue.material
+    if cue("count_sentences").search(request):
+        split = spoken_sentences if turn.heard or not turn.typed else sentences
+        return _plural(dialogue, "count_sentence", len(split(material)))
+    if one := extract("times_of", request):
+        return _plural(dialogue, "count_turn", len(re.findall(re.escape(one), material, re.IGNORECASE)))
+    if cue("count_words").search(request) or (material and cue("count_all").search(request)):
+        found = words(material)
+        return _plural(dialogue, "count_character" if found and all(map(unspaced, found)) else "count_word", len(found))
+    return []
+
+
+_RULES: tuple[Rule, ...] = (
+    *(translate, classify, summarise, clock, who, hear_you, invent, greet),
+    *(exactly, say, repeat, transcribe, passage, reverse, which_word, spell),
+    *(which_language, name_is, said_first, said_last, talked, i_said, practise, ask_me, count_to, count),
+)
+ANSWERS: dict[str, Rule] = {rule.__name__: rule for rule in _RULES} | {
+    key: lambda dialogue, request, key=key: [dialogue.say(key)] for key in ("can", "fine", "thanks", "bye")
+}
 """Rules by the intents that they answer: each takes the dialogue and the words of the request, and returns sentences,
 or none where the request is not what it seemed."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.server.protocol.requests import Request
+from rtnb.server.responder.schema import functions
 
 _UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
 _ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
@@ -60,9 +61,12 @@ def messages(request: Request) -> list[dict[str, Any]]:
 def tools(request: Request) -> dict[str, Any]:
     """Return the `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
     found = [
-        {"name": name, "description": tool.get("description") or "", "parameters": tool.get("parameters") or _NO_FIELDS}
-        for tool in request.tools
-        if tool.get("type", "function") == "function" and (name := tool.get("name"))
+        {
+            "name": tool["name"],
+            "description": tool.get("description") or "",
+            "parameters": tool.get("parameters") or _NO_FIELDS,
+        }
+        for tool in functions(request.tools)
     ]
     if not found:
         return {}

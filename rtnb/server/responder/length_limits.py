@@ -44,9 +44,9 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
         dialogue: The conversation.
         whole: Whether words are asked for as they are: then only the user shortens them, no instructions.
     """
-    own = cue("no_limit").sub(" ", brief(" ".join(dialogue.turn.typed or dialogue.turn.heard)))
+    own = cue("no_limit").sub(" ", brief(dialogue.turn.request))
     # Only what a client has set is a limit, not the instructions that every session begins with.
-    set_by_client = [] if dialogue.instructions == INSTRUCTIONS else [dialogue.instructions]
+    set_by_client = {dialogue.request.instructions} - {INSTRUCTIONS}
     standing = brief(" ".join([*set_by_client, *dialogue.system]))
     asked = _lengths(own)
     allowed = (None, None) if whole else _lengths(standing)

@@ -13,17 +13,18 @@ from dataclasses import replace
 
 from rtnb.server.languages import together
 from rtnb.server.protocol.requests import Call, Request, Text
-from rtnb.server.responder import intents, tool_selection
-from rtnb.server.responder.answers import ANSWERS, heard_sentence
+from rtnb.server.responder import intents
+from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
 from rtnb.server.responder.dialogue import Dialogue, read_dialogue
 from rtnb.server.responder.length_limits import Limits, fit, limits_of
 from rtnb.server.responder.lexicon import cue, having
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
-from rtnb.server.responder.recall import find_said
+from rtnb.server.responder.schema import Schema, functions
 from rtnb.server.responder.slot_filling import fill
 from rtnb.server.responder.text_extraction import keywords, words
 from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
+from rtnb.server.responder.tool_selection import Match, choose
 
 _POLITENESS = ("greet", "fine", "thanks")
 
@@ -38,14 +39,14 @@ def think(request: Request) -> Iterator[Text | Call]:
         `Text` for each sentence of the answer, or `Call` for each function to call; at least one of either.
     """
     dialogue = read_dialogue(request)
-    calls, lacking = _calls(dialogue)
-    if calls:
+    matches = _matches(dialogue)
+    if calls := [call for match in matches for call in match.calls]:
         yield from calls
         return
     limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
     if dialogue.turn.outputs:  # the results of calls are said in full
         limits = replace(limits, words=None, sentences=None)
-    said = fit(_answer(dialogue, lacking), limits) or [dialogue.say("wrote_nothing")]
+    said = fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
     yield from map(Text, [*_introduction(dialogue, limits), *said])
 
 
@@ -57,22 +58,20 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
     begun = dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked
     if begun or _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
         return []
-    return [dialogue.say_of("intro_as", dialogue.persona, "intro")]
+    return dialogue.say_if("intro_as", dialogue.persona, "intro")
 
 
-def _calls(dialogue: Dialogue) -> tuple[list[Call], list[str]]:
-    """Choose the functions to call now; or, where an argument is missing, write the sentence that asks for it."""
-    request, turn = dialogue.request, dialogue.turn
-    tools = tool_selection.functions(request.tools)
-    choice = request.tool_choice or "auto"
+def _matches(dialogue: Dialogue) -> list[Match]:
+    """Choose the functions to call now, and those that lack an argument."""
+    request, turn, choice = dialogue.request, dialogue.turn, dialogue.request.tool_choice
+    tools = functions(request.tools)
     if not tools or choice == "none" or turn.outputs:
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
-        return [], []
-    wanted = choice if isinstance(choice, Mapping) else {}
-    named = str(wanted.get("name") or (wanted.get("function") or {}).get("name") or "") or None
+        return []
+    named = choice.get("name") or None if isinstance(choice, Mapping) else None
     insist = choice == "required" or named is not None
-    text, typed = intents.brief(turn.text), intents.brief(" ".join(turn.typed))
+    text, typed = intents.brief(turn.text), intents.brief(turn.typed)
     if typed and turn.heard and intents.is_command(typed):
         # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
         text = typed
@@ -80,60 +79,60 @@ def _calls(dialogue: Dialogue) -> tuple[list[Call], list[str]]:
     if insist:
         text = together([text, asked]) or intents.brief(next(reversed(dialogue.earlier), ""))
     elif not text and not asked:
-        return [], []
-    matches = tool_selection.choose(text, tools, insist=insist, named=named)
+        return []
+    matches = choose(text, tools, insist=insist, named=named)
     if asked and not any(match.calls for match in matches):
-        matches = [match for match in tool_selection.choose(asked, tools) if match.calls] or matches
+        matches = [match for match in choose(asked, tools) if match.calls] or matches
     if not matches and not intents.is_command(text) and len(words(text)) <= 6:
         matches = _follow_up(dialogue, text, tools)
-    if calls := [call for match in matches for call in match.calls]:
-        return calls, []
-    lacking = next((match for match in matches if match.missing and match.score >= 2.5), None)
-    if lacking is None:
-        return [], []
-    tool = plain(re.sub(r"^(?:get|fetch)_", "", str(lacking.tool["name"])))
-    return [], [dialogue.say("need", tool=tool, x=dialogue.join([plain(name) for name in lacking.missing]))]
+    return matches
 
 
-def _follow_up(dialogue: Dialogue, text: str, tools: list[tool_selection.Schema]) -> list[tool_selection.Match]:
+def _lacking(dialogue: Dialogue, matches: list[Match]) -> list[str]:
+    """Ask for the arguments that a function lacks."""
+    for match in (match for match in matches if match.missing and match.score >= 2.5):
+        tool = plain(re.sub(r"^(?:get|fetch)_", "", match.tool["name"]))
+        return [dialogue.say("need", tool=tool, x=dialogue.join([*map(plain, match.missing)]))]
+    return []
+
+
+def _follow_up(dialogue: Dialogue, text: str, tools: list[Schema]) -> list[Match]:
     """Take a few words for what the request before them lacked.
 
     "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
     """
-    before = tool_selection.choose(intents.brief(dialogue.earlier[-1]), tools) if dialogue.earlier else []
+    before = choose(intents.brief(dialogue.earlier[-1]), tools) if dialogue.earlier else []
     if not before or (before[0].calls and not cue("follow_up").search(text)):
         return []
     again = "in " + re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
-    given, _ = fill(before[0].tool.get("parameters") or {}, again, insist=False)
-    return tool_selection.choose(again, tools, named=str(before[0].tool["name"])) if given else []
+    given, _ = fill(before[0].tool.get("parameters"), again, insist=False)
+    return choose(again, tools, named=before[0].tool["name"]) if given else []
 
 
-def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str, str] | None:
+def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str | None, str]:
     """Return the intent of the instructions and its sentence, where it goes before the user's own intent."""
-    wish = intents.standing([dialogue.instructions, *reversed(dialogue.system)])
-    return wish if wish and (intent is None or (intent in _POLITENESS and wish[0] != "greet")) else None
+    wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])
+    return wish if wish and (intent is None or (intent in _POLITENESS and wish[0] != "greet")) else (intent, "")
 
 
 def _whole_intent(dialogue: Dialogue) -> str | None:
     """Return the intent of the user's request, or else of the instructions."""
-    intent = intents.intent_of(intents.command_and_rest(dialogue.turn.request)[0])
-    wish = _wish(dialogue, intent)
-    return wish[0] if wish else intent
+    return _wish(dialogue, intents.intent_of(intents.command_and_rest(dialogue.turn.request)[0]))[0]
 
 
-def _answer(dialogue: Dialogue, lacking: list[str]) -> list[str]:
+def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     turn = dialogue.turn
     if turn.outputs:
         return about_outputs(dialogue)
     said = about_pictures(dialogue)
     # The typed words may leave the request to the recording: "Answer the question in the recording".
-    if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
-        turn.typed = []
+    if turn.heard and cue("answer_what_is_heard").search(intents.brief(turn.typed)):
+        turn.typed = ""
     own = turn.request
-    command = intents.brief(intents.command_and_rest(own)[0]) if own else ""
-    if found := _by_intent(dialogue, command) or lacking:
+    command = intents.brief(intents.command_and_rest(own)[0])
+    if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):
         return [*said, *found]
-    if own and (sum_ := arithmetic(intents.brief(own))):
+    if sum_ := arithmetic(intents.brief(own)):
         return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=spoken_number(sum_[1]))]
     if own:
         return [*said, *_to_statement(dialogue, own, command, seen=bool(said))]
@@ -144,31 +143,28 @@ def _answer(dialogue: Dialogue, lacking: list[str]) -> list[str]:
 
 def _by_intent(dialogue: Dialogue, command: str) -> list[str]:
     """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's."""
-    turn = dialogue.turn
-    intent = intents.intent_of(command) if command else None
-    if wish := _wish(dialogue, intent):
-        wanted, sentence = wish
-        greeted = wanted == "greet" and turn.request and dialogue.answers
-        wordless = wanted in having("about_words") and not turn.text
-        if not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
-            return found
+    turn, intent = dialogue.turn, intents.intent_of(command)
+    wanted, sentence = _wish(dialogue, intent)
+    greeted = wanted == "greet" and turn.request and dialogue.answers
+    wordless = wanted in having("about_words") and not turn.text
+    if wanted and sentence and not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
+        return found
     return ANSWERS[intent](dialogue, command) if intent is not None else []
 
 
 def _to_statement(dialogue: Dialogue, own: str, command: str, *, seen: bool) -> list[str]:
     """Answer words that no intent is known of: a question, a name, or anything else."""
     if intents.is_question(intents.brief(own)):
-        if sentence := find_said(dialogue, own):
-            return [dialogue.say("said", x=sentence)]
-        return [*heard_sentence(dialogue), *([] if seen else [dialogue.say("no_answer")])]
+        unknown = [*heard_sentence(dialogue), *([] if seen else [dialogue.say("no_answer")])]
+        return dialogue.say_if("said", find_said(dialogue, own)) or unknown
     if dialogue.asked:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, command)
     if name := last_name([intents.brief(own)]):
         return [dialogue.say("nice", x=name)]
-    heard = together(dialogue.turn.heard)
-    topics = keywords(heard or own, 1) if not (heard and dialogue.turn.typed) else []
-    said = dialogue.say("heard", x=heard) if heard else dialogue.say("said", x=own)
-    return [said, *dialogue.say_if("question_about", "".join(topics))]
+    heard = dialogue.turn.heard
+    topics = keywords(own, 1) if not (heard and dialogue.turn.typed) else []
+    said = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
+    return [*said, *dialogue.say_if("question_about", "".join(topics))]
 
 
 def _read_out(dialogue: Dialogue, sum_: str) -> str:

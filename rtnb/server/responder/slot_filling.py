@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.server import languages
-from rtnb.server.responder.dates import dates, times
 from rtnb.server.responder.lexicon import bag, cue, extract, source
-from rtnb.server.responder.names import last_name, places, proper_names
+from rtnb.server.responder.names import dates, last_name, places, proper_names, times
 from rtnb.server.responder.numbers import Number, arithmetic, numbers
 from rtnb.server.responder.schema import Parameter, Schema, parameters, split_name
 from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
@@ -25,11 +24,12 @@ WEAK = stems(bag("weak"))
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
 _COLOURS = bag("colours")
+_NO = {"no", "not", "without", "don't", "never", "non", "fals", "off"}
 _FREE_TEXT = stems(bag("text_parameters"))
 _LEAD = rf"{source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
 
 
-def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
+def fill(schema: Any, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
     """Read the arguments of a call from a request.
 
     Args:
@@ -40,8 +40,8 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
     Returns:
         The arguments, and the names of required ones that are missing (never any if `insist`).
     """
-    listed = schema.get("required")
-    required = [str(name) for name in listed] if isinstance(listed, Sequence) and not isinstance(listed, str) else []
+    listed = schema.get("required") if isinstance(schema, Mapping) else None
+    required = listed if isinstance(listed, list) else []
     known = parameters(schema)
     values: dict[str, Any] = {}
     reader = _Reader(request, known)
@@ -50,25 +50,23 @@ def fill(schema: Schema, request: str, *, insist: bool) -> tuple[dict[str, Any],
     for parameter in sorted(known, key=lambda one: (one.name not in required, bool(one.stems & last))):
         needed = parameter.name in required
         value = reader.value(parameter, needed=needed, insist=insist)
-        if value is None and needed:
-            value = parameter.schema.get("default")
-        if value is None and needed and insist:
-            value = _something(parameter, request)
-        values[parameter.name] = value
+        values[parameter.name] = _unsaid(parameter, request, insist=insist) if value is None and needed else value
     missing = [name for name, value in values.items() if value is None and name in required]
     return {one.name: value for one in known if (value := values[one.name]) is not None}, missing
 
 
-def _something(parameter: Parameter, request: str) -> Any:
-    """Make up a value of the right kind, where the client insists on a call."""
-    kind, low = parameter.kind, parameter.schema.get("minimum")
+def _unsaid(parameter: Parameter, request: str, *, insist: bool) -> Any:
+    """Return the default of what was not said; or make up a value of the right kind, where the client insists."""
+    default, low = parameter.schema.get("default"), parameter.schema.get("minimum")
+    if default is not None or not insist:
+        return default
     if parameter.options:
         return parameter.options[0]
-    if kind in ("integer", "number"):
-        return low if isinstance(low, int | float) else 0
-    if kind == "object":
+    if parameter.kind == "object":
         return fill(parameter.schema, request, insist=True)[0]
-    return {"boolean": False, "array": []}.get(kind, request.strip()[:200])
+    number = low if isinstance(low, int | float) else 0
+    made_up = {"boolean": False, "array": [], "integer": number, "number": number}
+    return made_up.get(parameter.kind, request.strip()[:200])
 
 
 class _Reader:
@@ -76,58 +74,60 @@ class _Reader:
 
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
         self._request, self._known = request, known
-        self._numbers_used: set[int] = set()
+        self._numbers = numbers(request)
         self._strings_used: set[str] = set()
 
     def value(self, parameter: Parameter, *, needed: bool, insist: bool) -> Any:
         """Return what the request says for a parameter; None for nothing."""
-        kind, options = parameter.kind, parameter.options
-        if options:
+        if options := parameter.options:
             only = options[0] if needed and len(options) == 1 else None
             return next(iter(parameter.mentioned(self._request)), only)
-        if kind in ("integer", "number"):
-            number = self._number(parameter)
-            return math.floor(number + 0.5) if number is not None and kind == "integer" else number
-        if kind == "boolean":
-            return _boolean(parameter, self._request)
-        if kind == "array":
-            return _array(parameter, self._request)
-        if kind == "object":
-            inner, lacking = fill(parameter.schema, self._request, insist=insist and needed)
-            return inner if inner and not lacking else None
-        return self._matching(parameter) if kind == "string" else None
+        match parameter.kind:
+            case "integer" | "number" as kind:
+                number = self._number(parameter)
+                return math.floor(number + 0.5) if number is not None and kind == "integer" else number
+            case "boolean":
+                return _boolean(parameter, self._request)
+            case "array":
+                return _array(parameter, self._request) or None
+            case "object":
+                inner, lacking = fill(parameter.schema, self._request, insist=insist and needed)
+                return inner if inner and not lacking else None
+            case "string":
+                return self._matching(parameter)
+        return None
 
     # ── Numbers ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _number(self, parameter: Parameter) -> int | float | None:
         """Choose the number for a parameter: by the words beside it, else the next one in order."""
-        text, about = self._request, parameter.stems
-        found = [number for number in numbers(text) if number.start not in self._numbers_used]
-        wanted = _unit_wanted(parameter)
-        timed = [(number, unit) for number in found if (unit := _unit_after(text, number))]
+        text, about, found = self._request, parameter.stems, self._numbers
+        units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in parameter.description)
+        wanted = "millisecond" if "ms" in about else next(units, None)
+        timed = {number: unit for number in found if (unit := _unit_after(text, number))}
         if wanted is not None and timed:
             return self._duration(parameter, wanted, timed)
         named = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
         any_unit = wanted is not None or len(found) == 1
         fitting = (one for one in found if _within(one.value, parameter.schema))
-        free = (one for one in fitting if any_unit or not _unit_after(text, one))
+        free = (one for one in fitting if any_unit or one not in timed)
         number = next(itertools.chain(named, free), None)
         return self._take(number) if number else None
 
     def _take(self, number: Number) -> int | float:
-        self._numbers_used.add(number.start)
+        self._numbers.remove(number)
         return number.value
 
-    def _duration(self, parameter: Parameter, wanted: str, timed: Sequence[tuple[Number, str]]) -> int | float:
+    def _duration(self, parameter: Parameter, wanted: str, timed: Mapping[Number, str]) -> int | float:
         """Return a time in the unit of the parameter.
 
         With a parameter for minutes beside the one for seconds each takes its own, alone it takes the sum.
         """
-        same = [number for number, unit in timed if unit == wanted]
+        same = [number for number, unit in timed.items() if unit == wanted]
         beside = {root for other in self._known if other.name != parameter.name for root in other.stems}
         if len(timed) > 1 and same and any(stem(unit) in beside for unit in _SECONDS):
             return self._take(same[0])
-        return sum(self._take(number) * _SECONDS[unit] for number, unit in timed) / _SECONDS[wanted]
+        return sum(self._take(number) * _SECONDS[unit] for number, unit in timed.items()) / _SECONDS[wanted]
 
     # ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,8 +148,9 @@ class _Reader:
 
     def _string(self, parameter: Parameter) -> str | None:
         text, about = self._request, parameter.stems
-        if (formed := _texts_of_a_form(parameter, text)) is not None:
-            return self._fresh(formed)
+        for formats, stems_, not_, read in _FORMS:
+            if parameter.format in formats.split() or (about & {*stems_.split()} and not about & {*not_.split()}):
+                return self._fresh(read(parameter, text))
         if about & {"expression", "calculation", "formula", "equation", "sum"} and (found := arithmetic(text)):
             return found[0]
         if not parameter.is_place and (marked := quoted(text)):
@@ -169,13 +170,6 @@ class _Reader:
         return f"{value}, {pair[1]}" if pair else value
 
 
-def _unit_wanted(parameter: Parameter) -> str | None:
-    """Return the unit of time that a parameter counts in; None for none."""
-    about, described = parameter.stems, parameter.description
-    units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in described)
-    return "millisecond" if "ms" in about else next(units, None)
-
-
 def _unit_after(text: str, number: Number) -> str | None:
     found = re.match(r"(?i)[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :])
     return next(unit for unit in _SECONDS if unit.startswith(found[1].casefold())) if found else None
@@ -190,39 +184,28 @@ def _boolean(parameter: Parameter, text: str) -> bool | None:
     low = text.casefold()
     about = parameter.stems - WEAK - {"is", "has", "should", "includ", "with"}
     if about & {"on", "enabl", "activ", "stat", "power", "enabled"} or "turn" in low or "switch" in low:
-        if cue("off").search(low):
-            return False
-        if cue("on").search(low):
-            return True
+        for key, switched in (("off", False), ("on", True)):
+            if cue(key).search(low):
+                return switched
     said = roots(text)
-    for index, word in enumerate(said):
-        if word in about:
-            near = said[max(0, index - 3) : index] + said[index + 1 : index + 2]
-            return not ({"no", "not", "without", "don't", "never", "non", "fals", "off"} & set(near))
-    return None
+    near = ({*said[max(0, at - 3) : at], *said[at + 1 : at + 2]} for at, word in enumerate(said) if word in about)
+    return next((not _NO & words_near for words_near in near), None)
 
 
-def _array(parameter: Parameter, text: str) -> list[Any] | None:
-    items = parameter.schema.get("items")
-    item = Parameter(parameter.name.removesuffix("s"), items if isinstance(items, Mapping) else {})
-    kind = item.kind
+def _array(parameter: Parameter, text: str) -> list[Any]:
+    item = Parameter(parameter.name.removesuffix("s"), parameter.schema.get("items"))
     if item.options:
-        return item.mentioned(text) or None
-    if kind in ("integer", "number"):
-        return [int(number.value) if kind == "integer" else number.value for number in numbers(text)] or None
-    if kind == "string":
-        if item.is_place or parameter.is_place:
-            return places(text) or None
-        if marked := quoted(text):
-            return marked
-        if item.is_person:
-            return proper_names(text) or None
-        parts = re.split(source("joins_entries"), extract("list_of_items", text))
-        return [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()] or None
-    if kind == "object":
+        return item.mentioned(text)
+    if item.kind in ("integer", "number"):
+        return [int(number.value) if item.kind == "integer" else number.value for number in numbers(text)]
+    if item.kind == "object":
         arguments, missing = fill(item.schema, text, insist=False)
-        return [arguments] if arguments and not missing else None
-    return None
+        return [arguments] if arguments and not missing else []
+    if item.kind != "string" or item.is_place or parameter.is_place:
+        return places(text) if item.kind == "string" else []
+    parts = re.split(source("joins_entries"), extract("list_of_items", text))
+    listed = [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()]
+    return quoted(text) or (proper_names(text) if item.is_person else listed)
 
 
 def _emails(parameter: Parameter, text: str) -> list[str]:
@@ -256,15 +239,6 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("", "color colour", "", lambda one, text: [word for word in map(str.casefold, words(text)) if word in _COLOURS]),
     ("", "languag lang local", "", _languages),
 )
-
-
-def _texts_of_a_form(parameter: Parameter, text: str) -> list[str] | None:
-    """List the texts of the form that a parameter takes; None where it takes no certain form."""
-    about = parameter.stems
-    for formats, stems_, not_, read in _FORMS:
-        if parameter.format in formats.split() or (about & {*stems_.split()} and not about & {*not_.split()}):
-            return read(parameter, text)
-    return None
 
 
 def _names_and_texts(parameter: Parameter, text: str) -> list[str]:

@@ -7,7 +7,7 @@ not made unless the client insists on one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +44,11 @@ class Match:
     missing: tuple[str, ...] = ()
 
 
-def functions(tools: Sequence[Schema]) -> list[Schema]:
-    """List the tools that are functions with a name, whatever else a client may have listed."""
-    return [tool for tool in tools if tool.get("type", "function") == "function" and tool.get("name")]
-
-
 def _score(tool: Schema, request: str) -> float:
     asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said in request)}
     wide = asked.union(*(group for group in _ALIKE if group & asked))
-    title = str(tool["name"]).casefold()
-    name = [root for root in map(stem, split_name(str(tool["name"]))) if root not in _SMALL]
+    title = tool["name"].casefold()
+    name = [root for root in map(stem, split_name(tool["name"])) if root not in _SMALL]
     strong = [root for root in name if root not in WEAK or root == "call"] or name
     points = sum(2.5 if root in asked else 2.0 if root in wide else 0.0 for root in strong)
     points += 4 * any(one in request.casefold() for one in (title, title.replace("_", " ")))
@@ -72,7 +67,7 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
 
     Args:
         request: The user's words.
-        tools: Tool definitions as in `session.tools`.
+        tools: Definitions of functions as in `session.tools`.
         insist: The client requires a call: take the likeliest tool even if nothing points to it, and fill what is
             missing as well as can be.
         named: The client requires this tool.
@@ -80,12 +75,10 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
     Returns:
         One match for each tool asked for, in the order of the request; empty where none is.
     """
-    candidates = functions(tools)
-    if named is not None:
-        candidates = [tool for tool in candidates if tool["name"] == named]
-    elif len(candidates) > 1:
+    candidates = [tool for tool in tools if named in (None, tool["name"])]
+    if named is None and len(candidates) > 1:
         several = _by_clause(request, candidates)
-        if len({str(match.tool["name"]) for match in several}) > 1:
+        if len({match.tool["name"] for match in several}) > 1:
             return several
     force = insist or named is not None
     scores = [(_score(tool, request), tool) for tool in candidates]
@@ -114,8 +107,7 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
 
 
 def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
-    given, name = tool.get("parameters"), str(tool["name"])
-    schema: Schema = given if isinstance(given, Mapping) else {}
+    schema, name = tool.get("parameters"), tool["name"]
     arguments, missing = fill(schema, request, insist=insist)
     parameter, values = _listed(schema, request)
     if values and not any(other != parameter for other in missing):
@@ -123,7 +115,7 @@ def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
     return Match(tool, score, () if missing else (Call(name, arguments),), tuple(missing))
 
 
-def _listed(schema: Schema, request: str) -> tuple[str, list[Any]]:
+def _listed(schema: Any, request: str) -> tuple[str, list[Any]]:
     """Find a parameter that takes one value where the request names several: "Oslo and Paris"."""
     known = parameters(schema)
     for one in (one for one in known if one.kind == "string"):
