@@ -76,11 +76,6 @@ def bag(key: str) -> frozenset[str]:
     return frozenset(word for file in FILES.values() for word in file.get("lists", {}).get(key, "").split())
 
 
-def rules(table: str) -> list[tuple[str, str]]:
-    """Return a table's rewriting rules of all languages: regular expressions and what stands instead."""
-    return [(pattern, instead) for file in FILES.values() for pattern, instead in file.get(table, {}).get("rules", ())]
-
-
 def entries(table: str) -> dict[str, Any]:
     """Return a table of all languages as one."""
     return {key: value for file in FILES.values() for key, value in file.get(table, {}).items()}

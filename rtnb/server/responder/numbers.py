@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from operator import add, mod, mul, sub, truediv
 from typing import Any
 
-from rtnb.server.responder import chinese
-from rtnb.server.responder.lexicon import LETTERS, entries, rules
+from rtnb.server.responder.lexicon import FILES, LETTERS, cue, entries, source
 
 _VALUES: dict[str, int] = entries("numbers")
 _UNITS = {word: value for word, value in _VALUES.items() if value < 20}
@@ -20,8 +19,12 @@ _ORDINALS: dict[str, int] = entries("ordinals")
 _TOKEN = re.compile(
     # Digits may touch Chinese characters, which stand without a space, and no Latin letters.
     rf"(?<![^\W{LETTERS}])(?<!\.)-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?(?![^\W{LETTERS}])"
-    rf"|{chinese.NUMERAL}|[^\W\d_{LETTERS}]+|\S"
+    rf"|{source('chinese_numeral')}|[^\W\d_{LETTERS}]+|\S"
 )
+_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
+_ASCII = str.maketrans({digit: str(number) for digit, number in _DIGITS.items()})
+_PLACES = {"十": 10, "百": 100, "千": 1000}
+_MYRIADS = {"万": 10_000, "亿": 100_000_000}
 _Tokens = Sequence[tuple[str, int, int]]  # word, start, end
 
 
@@ -57,37 +60,27 @@ def numbers(text: str) -> list[Number]:
     tokens += [("", 0, 0)] * 2  # so that there is a word before the first and behind the last
     index = 0
     while tokens[index][0]:
-        word, start, end = tokens[index]
-        before = tokens[index - 1][0]
-        number, after = None, index + 1
+        (word, start, end), before, after = tokens[index], tokens[index - 1][0], index + 1
+        value, ordinal = None, before == "第"
         if digits := re.fullmatch(r"(-?\d[\d,]*(?:\.\d+)?)(st|nd|rd|th)?", word):
-            value = float(digits[1].replace(",", "").rstrip("."))
+            value, ordinal = float(digits[1].replace(",", "").rstrip(".")), ordinal or bool(digits[2])
             if tokens[after][0] in _SCALES and not digits[2]:
-                value, end, after = value * _SCALES[tokens[after][0]], tokens[after][2], after + 1
-            number = Number(_whole(value), start, end, bool(digits[2]) or before == "第")
-        elif re.fullmatch(chinese.NUMERAL, word):
-            if chinese.is_number(text, start, end):
-                sign, start = (-1, tokens[index - 1][1]) if before == "负" else (1, start)
-                number = Number(_whole(sign * chinese.value(word)), start, end, before == "第")
+                value, after = value * _SCALES[tokens[after][0]], after + 1
+        elif cue("chinese_numeral").fullmatch(word):
+            value = _chinese_value(word) if _is_chinese_number(text, start, end) else None
+            if value is not None and before == "负":
+                value, start = -value, tokens[index - 1][1]
+        elif word in _ORDINALS and (word != "second" or before in ("the", "my", "your")):
+            value, ordinal = _ORDINALS[word], True
         else:
-            number, after = _spelled(tokens, index)
-        found += [number] if number else []
-        index = after
-    # Some hundred digits in a row are more than a float holds.
-    return [number for number in found if math.isfinite(number.value)]
-
-
-def _spelled(tokens: _Tokens, at: int) -> tuple[Number | None, int]:
-    """Read a number in English words from `at`: the number, or None, and the index after it."""
-    word, start, end = tokens[at]
-    value, after = _word_number(tokens, at)
-    if value is not None:
-        if tokens[after][0] == "dozen":
-            value, after = value * 12, after + 1
-        return Number(_whole(value), start, tokens[after - 1][2]), after
-    if word in _ORDINALS and (word != "second" or tokens[at - 1][0] in ("the", "my", "your")):
-        return Number(_ORDINALS[word], start, end, True), at + 1
-    return Number(12, start, end) if word == "dozen" else None, at + 1
+            value, after = _word_number(tokens, index)
+            if tokens[after][0] == "dozen":
+                value, after = 12 * (1 if value is None else value), after + 1
+        index = max(after, index + 1)
+        # Some hundred digits in a row are more than a float holds.
+        if value is not None and math.isfinite(value):
+            found.append(Number(_whole(value), start, tokens[index - 1][2], ordinal))
+    return found
 
 
 def _word_number(tokens: _Tokens, at: int) -> tuple[float | None, int]:
@@ -113,12 +106,50 @@ def _word_number(tokens: _Tokens, at: int) -> tuple[float | None, int]:
     value = total + current
     if word == "point" and following in _UNITS:
         digits = ""
-        index += 1
-        while _UNITS.get(tokens[index][0], 10) < 10:
-            digits += str(_UNITS[tokens[index][0]])
-            index += 1
-        value += float(f"0.{digits}")
+        while (digit := _UNITS.get(tokens[index + len(digits) + 1][0], 10)) < 10:
+            digits += str(digit)
+        value, index = value + float(f"0.{digits}"), index + len(digits) + 1
     return value, index
+
+
+def _chinese_value(numeral: str) -> float:
+    """Return the value of a Chinese numeral: of 十二 12, of 一百零五 105, of 二〇二六 2026, of 三点五 3.5."""
+    whole, _, places = numeral.partition("点")
+    total = _counted(whole) if re.search(r"[十百千万亿]", whole) else float(whole.translate(_ASCII))
+    return total + float(f"0.{places.translate(_ASCII)}")
+
+
+def _counted(whole: str) -> float:
+    total = section = digit = 0.0  # floats: a row of 亿 is endless, and no error
+    last = 1  # the place named last: 一百二 is 120, 一百零二 is 102
+    for character in whole:
+        if character in _DIGITS:
+            digit = _DIGITS[character]
+            last = last if digit else 10
+        elif character in _PLACES:
+            last = _PLACES[character]
+            section += (digit or 1) * last
+            digit = 0
+        else:
+            last = _MYRIADS[character]
+            # 三万亿 multiplies all that came before.
+            total = (total + section + digit) * last if total and last > total else total + (section + digit) * last
+            section = digit = 0
+    return total + section + digit * max(1, last // 10)
+
+
+def _is_chinese_number(text: str, start: int, end: int) -> bool:
+    """Return whether a numeral found in a text counts something: not in 一下, 十分 (very), 星期三, 万一."""
+    numeral, before, after = text[start:end], text[:start], text[end : end + 2]
+    if numeral[0] in "百千万亿" or re.search(r"(?:星期|礼拜|周)$", before):
+        return False
+    if before.endswith("第"):
+        return True
+    if numeral == "一":
+        return not re.match(r"[个下些起样点直定切般会旦生边共同向方面半遍次]", after)
+    if numeral == "十" and after[:1] == "分":
+        return after == "分钟"
+    return numeral + after[:1] not in ("三明", "四川", "零下", "零食")
 
 
 def spoken_number(value: int | float) -> str:
@@ -128,13 +159,11 @@ def spoken_number(value: int | float) -> str:
 
 
 _OPERATIONS: Any = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.Pow: pow, ast.Mod: mod}
-_RULES = rules("arithmetic")
+_RULES = [rule for file in FILES.values() for rule in file.get("arithmetic", {}).get("rules", ())]
 
 
 def _value(node: ast.AST) -> float:
     match node:
-        case ast.Expression(body=body):
-            return _value(body)
         case ast.Constant(value=int() | float() as value):
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -164,7 +193,7 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         if not re.search(r"\d\s*\)*\s*(?:[+\-*/%]|\*\*)\s*\(*-?\s*\d", sum_):
             continue
         try:
-            result = float(_value(ast.parse(sum_.replace(" ", ""), mode="eval")))
+            result = float(_value(ast.parse(sum_.replace(" ", ""), mode="eval").body))
         except (ArithmeticError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
             continue
         if math.isfinite(result):

@@ -10,10 +10,13 @@ import re
 from collections import Counter
 
 from rtnb.server.languages import closed, together
-from rtnb.server.responder import chinese, lexicon
+from rtnb.server.responder import lexicon
 from rtnb.server.responder.lexicon import LETTERS, cue
 
 _EMPTY = lexicon.bag("empty")
+_KEPT = lexicon.bag("kept")
+_WORDS = re.compile("|".join(sorted(_KEPT | lexicon.bag("function_words"), key=len, reverse=True)))
+_LIGHT = re.compile("|".join(lexicon.bag("light_verbs")))
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
@@ -54,7 +57,18 @@ def stems(listed: str | frozenset[str]) -> frozenset[str]:
 
 def content(text: str) -> list[str]:
     """List the stems of the words that carry meaning."""
-    return [stem(word) for word in words(chinese.bare(text)) if word.casefold().replace("’", "'") not in _EMPTY]
+    return [stem(word) for word in words(bare(text)) if word.casefold().replace("’", "'") not in _EMPTY]
+
+
+def bare(text: str) -> str:
+    """Replace the Chinese function words of a text by spaces: of 我喜欢苹果 what is left is 苹果."""
+    return _WORDS.sub(lambda word: word[0] if word[0] in _KEPT else " ", text)
+
+
+def terms(text: str, longest: int = 6) -> list[str]:
+    """List what stands between the function words, the kana and the marks, where it is as short as a word."""
+    found = re.findall(r"[\u3400-\u9fff々]+|[\u30a0-\u30ff]{2,}", _LIGHT.sub(" ", bare(text)))
+    return [term for term in found if len(term) <= longest and not cue("chinese_numeral").fullmatch(term)]
 
 
 def sentences(text: str) -> list[str]:
@@ -95,7 +109,7 @@ def keywords(text: str, count: int) -> list[str]:
     tally: Counter[str] = Counter()
     first = {found[0] for sentence in sentences(text) if (found := words(sentence))}
     latin = re.sub(rf"[{LETTERS}]", " ", text)
-    for word in [*words(latin), *chinese.terms(text)]:
+    for word in [*words(latin), *terms(text)]:
         if word.casefold().replace("’", "'") in _EMPTY or (len(word) < 3 and word.isascii()) or word.isdigit():
             continue
         seen.setdefault(stem(word), word)
