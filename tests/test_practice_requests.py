@@ -15,7 +15,7 @@ from rtnb.server.engines import asr
 from rtnb.server.languages import together
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.effects import Respond
-from rtnb.server.responder import responder, text_extraction
+from rtnb.server.responder import answers, responder, text_extraction
 from rtnb.server.responder.responder import Call, Request, Text
 
 DEFAULT = settings.defaults("realtime", session_id="s", expires_at=0, model=settings.MODELS["gpt-realtime"])[
@@ -194,7 +194,7 @@ def test_all_of_it_is_counted(request_: str, count: str, instructions: str) -> N
     ],
 )
 def test_a_comma_of_the_recogniser_may_end_a_sentence(heard: str, count: int) -> None:
-    assert len(text_extraction.spoken_sentences(heard)) == count
+    assert len(answers.spoken_sentences(heard)) == count
 
 
 # ── The language is the user's ──

@@ -13,17 +13,7 @@ from rtnb.server.responder.length_limits import limits_of
 from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
 from rtnb.server.responder.names import dates, times
 from rtnb.server.responder.numbers import numbers
-from rtnb.server.responder.text_extraction import (
-    content,
-    keywords,
-    quoted,
-    sentences,
-    spoken_sentences,
-    stem,
-    summary,
-    unspaced,
-    words,
-)
+from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
 
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other
 _BESIDE_THE_POINT = bag("beside_the_point")
@@ -281,6 +271,23 @@ def ask_me(dialogue: Dialogue, request: str) -> list[str]:
 
 
 # ── Counts ──
+
+
+def spoken_sentences(text: str) -> list[str]:
+    """Return the sentences of a transcript: recognisers often write a comma where a sentence ends.
+
+    A comma counts as an end where a clause with a verb of its own follows, without a word that joins the two.
+    """
+    found: list[str] = []
+    for sentence in sentences(text):
+        begun = len(found)
+        for clause in re.split(r"(?<=,)\s+", sentence):
+            own = cue("clause_with_verb").search(clause) and not cue("joins_clauses").search(clause)
+            if len(found) == begun or (own and not cue("leads_clauses").search(found[-1])):
+                found.append(clause)
+            else:
+                found[-1] += f" {clause}"
+    return found
 
 
 def count_to(dialogue: Dialogue, request: str) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.server.protocol.requests import Request
-from rtnb.server.responder.schema import functions
+from rtnb.server.responder.slot_filling import functions
 
 _UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
 _ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
@@ -31,21 +31,20 @@ def messages(request: Request) -> list[dict[str, Any]]:
         Chat messages: recordings as their recognised words, pictures passed through, consecutive messages of one
         speaker as one, consecutive calls in one assistant message with a `tool` message for each of them behind it.
     """
-    system = request.instructions or ""
+    system = request.instructions
     system = f"{system}\n\n{_ALOUD}".strip() if "audio" in request.modalities else system
     found: list[dict[str, Any]] = [{"role": "system", "content": system}] if system else []
-    outputs = [item for item in request.items if item.get("type") == "function_call_output"]
-    results = {str(item.get("call_id")): str(item.get("output") or "") for item in outputs}
-    called = {str(item.get("call_id")) for item in request.items if item.get("type") == "function_call"}
+    results = {item["call_id"]: item["output"] for item in request.items if item["type"] == "function_call_output"}
+    called = {item["call_id"] for item in request.items if item["type"] == "function_call"}
     for item in request.items:
-        kind = item.get("type") or "message"
+        kind = item["type"]
         if kind == "function_call":
             _add_call(found, item)
-        elif kind == "function_call_output" and str(item.get("call_id")) not in called:
+        elif kind == "function_call_output" and item["call_id"] not in called:
             # Its call is no longer in the conversation.
-            _add(found, "user", f"(the result of a function called before: {item.get('output') or ''})")
-        elif kind == "message" and (content := _content(item.get("content") or [])):
-            _add(found, str(item.get("role") or "user"), content)
+            _add(found, "user", f"(the result of a function called before: {item['output']})")
+        elif kind == "message" and (content := _content(item["content"])):
+            _add(found, item["role"], content)
     answered: list[dict[str, Any]] = []
     for message in found:
         calls = [call["id"] for call in message.get("tool_calls", ())]
@@ -60,20 +59,16 @@ def messages(request: Request) -> list[dict[str, Any]]:
 
 def tools(request: Request) -> dict[str, Any]:
     """Return the `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
-    found = [
-        {
-            "name": tool["name"],
-            "description": tool.get("description") or "",
-            "parameters": tool.get("parameters") or _NO_FIELDS,
-        }
-        for tool in functions(request.tools)
-    ]
-    if not found:
-        return {}
-    choice = request.tool_choice or "auto"
+    found = [{"type": "function", "function": _function(tool)} for tool in functions(request.tools)]
+    choice = request.tool_choice
     if isinstance(choice, Mapping):
         choice = {"type": "function", "function": {"name": choice.get("name")}}
-    return {"tools": [{"type": "function", "function": function} for function in found], "tool_choice": choice}
+    return {"tools": found, "tool_choice": choice} if found else {}
+
+
+def _function(tool: Mapping[str, Any]) -> dict[str, Any]:
+    described = {"description": tool.get("description") or "", "parameters": tool.get("parameters") or _NO_FIELDS}
+    return {"name": tool["name"], **described}
 
 
 def _add(found: list[dict[str, Any]], role: str, content: str | list[dict[str, Any]]) -> None:
@@ -87,8 +82,8 @@ def _add(found: list[dict[str, Any]], role: str, content: str | list[dict[str, A
 
 
 def _add_call(found: list[dict[str, Any]], item: Mapping[str, Any]) -> None:
-    function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
-    call = {"id": str(item.get("call_id")), "type": "function", "function": function}
+    function = {"name": item["name"], "arguments": item["arguments"] or "{}"}
+    call = {"id": item["call_id"], "type": "function", "function": function}
     if not found or found[-1]["role"] != "assistant":
         found.append({"role": "assistant", "content": None})
     found[-1].setdefault("tool_calls", []).append(call)
@@ -98,14 +93,12 @@ def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _content(parts: Sequence[Any] | str) -> str | list[dict[str, Any]]:
-    if isinstance(parts, str):
-        return parts
+def _content(parts: Sequence[Mapping[str, Any]]) -> str | list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for part in (part for part in parts if isinstance(part, Mapping)):
-        if part.get("type") == "input_image":
-            image = {"url": part.get("image_url"), "detail": part.get("detail") or "auto"}
+    for part in parts:
+        if part["type"] == "input_image":
+            image = {"url": part["image_url"], "detail": part.get("detail") or "auto"}
             found.append({"type": "image_url", "image_url": image})
-        elif text := part.get("text") or part.get("transcript") or _UNSAID.get(str(part.get("type"))):
+        elif text := part.get("text") or part.get("transcript") or _UNSAID.get(part["type"]):
             found.append({"type": "text", "text": text})
     return "\n".join(part["text"] for part in found) if all(part["type"] == "text" for part in found) else found

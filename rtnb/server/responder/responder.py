@@ -20,8 +20,7 @@ from rtnb.server.responder.length_limits import Limits, fit, limits_of
 from rtnb.server.responder.lexicon import cue, having
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
-from rtnb.server.responder.schema import Schema, functions
-from rtnb.server.responder.slot_filling import fill
+from rtnb.server.responder.slot_filling import Schema, fill, functions
 from rtnb.server.responder.text_extraction import keywords, words
 from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose

@@ -20,6 +20,15 @@ _LIGHT = re.compile("|".join(lexicon.bag("light_verbs")))
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
+_QUOTES = (
+    r"“([^”]+)”",
+    r'"([^"]+)"',
+    r"«\s*([^»]+?)\s*»",
+    r"「([^」]+)」",
+    r"‘([^’]+)’(?!\w)",
+    r"(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)",
+)
+_QUOTED = re.compile("|".join(_QUOTES))
 _SENTENCE_END = re.compile(
     r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+"
 )
@@ -76,30 +85,9 @@ def sentences(text: str) -> list[str]:
     return [part.strip() for part in _SENTENCE_END.split(text) if part and re.search(r"\w", part)]
 
 
-def spoken_sentences(text: str) -> list[str]:
-    """Return the sentences of a transcript: recognisers often write a comma where a sentence ends.
-
-    A comma counts as an end where a clause with a verb of its own follows, without a word that joins the two.
-    """
-    found: list[str] = []
-    for sentence in sentences(text):
-        begun = len(found)
-        for clause in re.split(r"(?<=,)\s+", sentence):
-            own = cue("clause_with_verb").search(clause) and not cue("joins_clauses").search(clause)
-            if len(found) == begun or (own and not cue("leads_clauses").search(found[-1])):
-                found.append(clause)
-            else:
-                found[-1] += f" {clause}"
-    return found
-
-
 def quoted(text: str) -> list[str]:
     """List what stands in quotation marks of any kind, in order."""
-    pattern = (
-        r"“([^”]+)”|\"([^\"]+)\"|«\s*([^»]+?)\s*»|「([^」]+)」|‘([^’]+)’(?!\w)"
-        r"|(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)"
-    )
-    found = (next(filter(None, match.groups())) for match in re.finditer(pattern, text))
+    found = (next(filter(None, match.groups())) for match in _QUOTED.finditer(text))
     return [quotation for quotation in found if quotation.strip()]
 
 

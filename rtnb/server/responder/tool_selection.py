@@ -15,8 +15,7 @@ from rtnb.server.protocol.requests import Call
 from rtnb.server.responder import lexicon
 from rtnb.server.responder.names import places, proper_names
 from rtnb.server.responder.numbers import arithmetic
-from rtnb.server.responder.schema import Schema, parameters, split_name
-from rtnb.server.responder.slot_filling import WEAK, fill
+from rtnb.server.responder.slot_filling import WEAK, Schema, fill, parameters, split_name
 from rtnb.server.responder.text_extraction import content, roots, stem, stems
 
 # Words that mean a tool without being in its name.
