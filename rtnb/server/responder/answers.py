@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 from rtnb.server import languages
 from rtnb.server.languages import closed, together
-from rtnb.server.responder.dialogue import Dialogue
+from rtnb.server.responder.dialogue import Dialogue, limits_of
 from rtnb.server.responder.intents import command_and_rest, intent_of, is_command
-from rtnb.server.responder.length_limits import limits_of
 from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
 from rtnb.server.responder.names import dates, times
 from rtnb.server.responder.numbers import numbers

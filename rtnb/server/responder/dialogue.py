@@ -16,9 +16,11 @@ from typing import Any
 from rtnb.server import languages
 from rtnb.server.languages import together
 from rtnb.server.protocol.requests import Request
+from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import intents
 from rtnb.server.responder.lexicon import TEMPLATES, cue, extract, template
 from rtnb.server.responder.names import last_name
+from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences
 
 
@@ -201,3 +203,57 @@ def _language(dialogue: Dialogue) -> str:
     guesses.insert(1, dialogue.request.prompt_language or "")
     guess = next(filter(None, guesses), "en")
     return guess if guess in TEMPLATES else "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Length and frame of an answer.
+
+    Attributes:
+        words: At most this many words. None: as many as it takes.
+        sentences: At most this many sentences. None: as many as it takes.
+        prefix: What it must begin with.
+        suffix: What it must end with.
+        asked_now: Whether the length was asked for by the user, and not only by standing instructions.
+    """
+
+    words: int | None = None
+    sentences: int | None = None
+    prefix: str = ""
+    suffix: str = ""
+    asked_now: bool = False
+
+
+# Lengths in words alone, the first that fits.
+_SENTENCES = (("one_or_two_sentences", 2), ("one_sentence", 1), ("brief", 2))
+
+
+def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
+    """Find how long the answer may be, and how it must begin and end: the user's word over the instructions'.
+
+    Args:
+        dialogue: The conversation.
+        whole: Whether words are asked for as they are: then only the user shortens them, no instructions.
+    """
+    own = cue("no_limit").sub(" ", intents.brief(dialogue.turn.request))
+    # Only what a client has set is a limit, not the instructions that every session begins with.
+    set_by_client = {dialogue.request.instructions} - {INSTRUCTIONS}
+    standing = intents.brief(" ".join([*set_by_client, *dialogue.system]))
+    asked = _lengths(own)
+    allowed = (None, None) if whole else _lengths(standing)
+    words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))
+    prefix, suffix = (
+        next(filter(None, (extract(key, text)[1:-1].strip() for text in (own, standing))), "")
+        for key in ("begins_with", "ends_with")
+    )
+    return Limits(words, sentence_count, prefix, suffix, asked_now=asked != (None, None))
+
+
+def _lengths(text: str) -> tuple[int | None, int | None]:
+    """Read how many words and how many sentences a text allows."""
+    limits = [number for number in numbers(text) if cue("limit_before").search(text[: number.start])]
+    words = [int(one.value) for one in limits if one.value >= 1 and cue("limit_of_words").search(text[one.end :])]
+    counts = [max(1, int(one.value)) for one in limits if cue("limit_of_sentences").search(text[one.end :])]
+    words += [1] if cue("one_word").search(text) else []
+    counts += [count for key, count in _SENTENCES if cue(key).search(text)]
+    return next(iter(words), None), next(iter(counts), None)

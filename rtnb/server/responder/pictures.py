@@ -24,29 +24,25 @@ def describe(data_url: str) -> tuple[str, int, int] | None:
     body = data_url[match.end() : match.end() + _HEAD_CHARACTERS]
     try:
         return _size(base64.b64decode(body[: len(body) // 4 * 4]))
-    except (ValueError, struct.error, IndexError):  # binascii.Error is a ValueError
+    except (ValueError, struct.error):  # binascii.Error is a ValueError
         return None
 
 
 def _size(head: bytes) -> tuple[str, int, int] | None:
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG", *struct.unpack(">II", head[16:24])
-    if head[:6] in (b"GIF87a", b"GIF89a"):
+    if head.startswith((b"GIF87a", b"GIF89a")):
         return "GIF", *struct.unpack("<HH", head[6:10])
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return _size_of_webp(head)
+    match head[:4] + head[8:16]:
+        case b"RIFFWEBPVP8X":
+            return "WebP", 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+        case b"RIFFWEBPVP8 ":
+            width, height = struct.unpack("<HH", head[26:30])
+            return "WebP", width & 0x3FFF, height & 0x3FFF
+        case b"RIFFWEBPVP8L":
+            bits = int.from_bytes(head[21:25], "little")
+            return "WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     return _size_of_jpeg(head) if head.startswith(b"\xff\xd8") else None
-
-
-def _size_of_webp(head: bytes) -> tuple[str, int, int] | None:
-    kind = head[12:16]
-    if kind == b"VP8X":
-        return "WebP", 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-    if kind == b"VP8 ":
-        width, height = struct.unpack("<HH", head[26:30])
-        return "WebP", width & 0x3FFF, height & 0x3FFF
-    bits = int.from_bytes(head[21:25], "little")
-    return ("WebP", 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)) if kind == b"VP8L" else None
 
 
 def _size_of_jpeg(head: bytes) -> tuple[str, int, int] | None:

@@ -8,7 +8,6 @@ import http.client
 import json
 import re
 import socket
-import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -154,8 +153,11 @@ class _Answer(Iterator[Answer]):
 
     def _choices(self) -> Iterator[Mapping[str, Any]]:
         """Return the first choice of every chunk."""
-        remote, connection = self._remote, self._connection()
-        path = urllib.parse.urlsplit(remote.base_url).path.rstrip("/") + "/chat/completions"
+        remote, address = self._remote, urllib.parse.urlsplit(self._remote.base_url)
+        kind = http.client.HTTPConnection if address.scheme == "http" else http.client.HTTPSConnection
+        # There is a host: it was checked when made.
+        connection = kind(str(address.hostname), address.port, timeout=_CONNECT_SECONDS)
+        path = address.path.rstrip("/") + "/chat/completions"
         body = {"model": remote.model, "stream": True, "messages": messages(self._request), **tools(self._request)}
         response: http.client.HTTPResponse | None = None
         try:
@@ -186,14 +188,6 @@ class _Answer(Iterator[Answer]):
                 response.close()  # it keeps the socket open on its own where it was not read to its end
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
-        address = urllib.parse.urlsplit(self._remote.base_url)
-        host, port = str(address.hostname), address.port  # there is a host: it was checked when made
-        if address.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=context)
-
     def _connect(self, connection: http.client.HTTPConnection) -> None:
         connection.set_debuglevel(0)  # where a program has set it for all, whole requests are printed
         connection.connect()
@@ -212,19 +206,18 @@ class _Answer(Iterator[Answer]):
         nothing, other = True, ""
         for raw in response:
             line = raw.decode("utf-8", "replace").strip()
-            if line.startswith("error:"):  # how older llama.cpp fails in the middle
-                yield {"error": self._parsed(line.removeprefix("error:").strip())}
-            elif line.startswith("data:"):
+            name, _, data = line.partition(":")
+            if name == "error":  # how older llama.cpp fails in the middle
+                yield {"error": self._parsed(data.strip())}
+            elif name == "data":
                 nothing = False
-                data = line.removeprefix("data:").strip()
-                if data == "[DONE]":
+                if data.strip() == "[DONE]":
                     self._ended = True
                     return
-                yield self._parsed(data)
-            elif nothing and not line.startswith((":", "event:", "id:", "retry:")):  # those are comments and such
+                yield self._parsed(data.strip())
+            elif nothing and name not in ("", "event", "id", "retry"):  # those are comments and such
                 other = (other + line)[:200]
         if nothing and other:
-            self._parsed(other)
             raise self._no_chat(other)
 
     def _parsed(self, text: str) -> Mapping[str, Any]:

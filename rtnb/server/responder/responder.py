@@ -8,20 +8,19 @@ OpenAI-compatible chat endpoint, of the same shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from rtnb.server.languages import together
+from rtnb.server.languages import closed, together
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.responder import intents
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
-from rtnb.server.responder.dialogue import Dialogue, read_dialogue
-from rtnb.server.responder.length_limits import Limits, fit, limits_of
+from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.lexicon import cue, having
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
 from rtnb.server.responder.slot_filling import Schema, fill, functions
-from rtnb.server.responder.text_extraction import keywords, words
+from rtnb.server.responder.text_extraction import keywords, sentences, words
 from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose
 
@@ -45,8 +44,33 @@ def think(request: Request) -> Iterator[Text | Call]:
     limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
     if dialogue.turn.outputs:  # the results of calls are said in full
         limits = replace(limits, words=None, sentences=None)
-    said = fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
+    said = _fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
     yield from map(Text, [*_introduction(dialogue, limits), *said])
+
+
+def _fit(said: Sequence[str], limits: Limits) -> list[str]:
+    """Cut and frame the sentences of an answer."""
+    # A quotation inside a sentence of ours is kept whole unless it is long.
+    parts = [part for text in said for part in ([text] if len(text) <= 160 else sentences(text) or [text])]
+    parts = parts[: limits.sentences]
+    if limits.words is not None:
+        parts = _first_words(parts, limits.words)
+    return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
+
+
+def _first_words(parts: Sequence[str], left: int) -> list[str]:
+    """Keep so many words of an answer's sentences, characters of a Chinese or Japanese one."""
+    kept: list[str] = []
+    for part in parts:
+        tokens = part.split()
+        if part and not part.isascii() and len(tokens) < 2 and len(part) > left:
+            return [*kept, part[:left]]
+        if len(tokens) > left:
+            cut = " ".join(tokens[:left]).rstrip(',;:“”"')
+            return [*kept, cut if cut[-1:] in ".!?" else f"{cut}."] if left else kept
+        kept.append(part)
+        left -= len(tokens)
+    return kept
 
 
 def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
