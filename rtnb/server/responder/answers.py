@@ -107,11 +107,13 @@ def latin_word(request: str) -> str:
     return found[0] if found and unspaced(request) else ""
 
 
+def _closed(dialogue: Dialogue, text: str, otherwise: str = "heard_nothing") -> list[str]:
+    return [closed(text)] if text else [dialogue.say(otherwise)]
+
+
 def exactly(dialogue: Dialogue, request: str) -> list[str]:
     """Say what is given, and nothing else: "Say only yes"."""
-    if marked := quoted(request):
-        return [marked[-1]]
-    if given := _given(dialogue, request):
+    if given := "".join(quoted(request)[-1:]) or _given(dialogue, request):
         return [given]
     what = extract("given_exactly", request)
     vague = not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what)
@@ -122,28 +124,22 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
     """Say what is given, or what was said before: "Say it again"."""
     if marked := quoted(request):
         return [marked[0]]
-    if given := _given(dialogue, request):
-        return [closed(given)]
-    what = extract("given_to_say", request).strip()
-    if not what or re.match(r"(?i)(?:something|anything|what|it|that|this|a few|nothing|the|a|your|my)\b", what):
-        material = dialogue.material
-        return [closed(material)] if material and re.match(r"(?i)(?:it|that|this|what|the)\b", what) else []
-    return [closed(re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what))]
+    given, what = _given(dialogue, request), extract("given_to_say", request).strip()
+    if not given and re.match(r"(?i)(?:it|that|this|what|the)\b", what):
+        given = dialogue.material
+    elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
+        given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
+    return [closed(given)] if given else []
 
 
 def repeat(dialogue: Dialogue, request: str) -> list[str]:
     """Repeat the words that are given, or what was said."""
     users = request in dialogue.turn.text
-    if users and (given := _given(dialogue, request)):
-        return [closed(given)]
     own = extract("given_to_repeat", request).strip()
-    if users and own and not cue("named").search(own):
-        return [closed(own)]
-    if marked := quoted(request):  # 把“苹果”重复一遍
-        return [closed(marked[0])]
-    if material := dialogue.material or ("" if users else dialogue.turn.text):
-        return [closed(material)]
-    return [dialogue.say("heard_nothing" if dialogue.turn.clips else "said_nothing")]
+    given = (_given(dialogue, request) or (own if not cue("named").search(own) else "")) if users else ""
+    marked = "".join(quoted(request)[:1])  # 把“苹果”重复一遍
+    said = given or marked or dialogue.material or ("" if users else dialogue.turn.text)
+    return _closed(dialogue, said, "heard_nothing" if dialogue.turn.clips else "said_nothing")
 
 
 def transcribe(dialogue: Dialogue, request: str) -> list[str]:
@@ -155,18 +151,15 @@ def transcribe(dialogue: Dialogue, request: str) -> list[str]:
 
 def passage(dialogue: Dialogue, request: str) -> list[str]:
     """Say the first or last words or sentences: "Repeat the first ten words"."""
-    if not dialogue.material:
-        return [dialogue.say("heard_nothing")]
     count = next((max(1, int(number.value)) for number in numbers(cue("ordinal").sub(" ", request))), 1)
     each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
     parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
-    return [closed(together(parts[-count:] if cue("last").search(request) else parts[:count]))]
+    return _closed(dialogue, together(parts[-count:] if cue("last").search(request) else parts[:count]))
 
 
 def reverse(dialogue: Dialogue, request: str) -> list[str]:
     """Say the words from the last to the first."""
-    found = words(dialogue.material)
-    return [closed(" ".join(reversed(found)))] if found else [dialogue.say("heard_nothing")]
+    return _closed(dialogue, " ".join(reversed(words(dialogue.material))))
 
 
 def which_word(dialogue: Dialogue, request: str) -> list[str]:
@@ -185,11 +178,8 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
         what = dialogue.user_name or ""
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
         what = next(reversed(words(dialogue.material)), "")
-    letters = [character.upper() for character in what if character.isalnum() or character == " "]
-    if not letters:
-        return []
-    row = dialogue.row("–" if letter == " " else letter for letter in letters[:60])
-    return [what + dialogue.say("colon") + row]
+    letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
+    return [what + dialogue.say("colon") + dialogue.row(letters[:60])] if letters else []
 
 
 # ── From what was said so far ──
@@ -248,10 +238,10 @@ def talked(dialogue: Dialogue, request: str) -> list[str]:
 
 def i_said(dialogue: Dialogue, request: str) -> list[str]:
     """Say the last answer again."""
-    if not dialogue.answers:
-        return transcribe(dialogue, request) if dialogue.turn.heard else [dialogue.say("i_said_nothing")]
-    last = dialogue.answers[-1]
-    return [last if cue("once_more").search(request) else dialogue.say("i_said", x=last)]
+    last = next(reversed(dialogue.answers), "")
+    if not last and dialogue.turn.heard:
+        return transcribe(dialogue, request)
+    return [last] if last and cue("once_more").search(request) else dialogue.say_if("i_said", last, "i_said_nothing")
 
 
 def practise(dialogue: Dialogue, request: str) -> list[str]:

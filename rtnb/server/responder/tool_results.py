@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.server.languages import closed
@@ -30,24 +29,19 @@ def plain(name: str) -> str:
 
 def _in_words(value: Any) -> str:
     """Write a tool's result in words."""
-    match value:
-        case Mapping():
-            return ", ".join(_entry(str(key), inner) for key, inner in value.items())
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return spoken_number(value)
-        case str() | int():
-            return str(value).strip().rstrip(".。")
-        case Sequence():
-            return "; ".join(map(_in_words, value)) or "nothing"
-    return "nothing"
+    if isinstance(value, dict):
+        return ", ".join(_entry(key, inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value)) or "nothing"
+    if isinstance(value, bool | None):
+        return "nothing" if value is None else "yes" if value else "no"
+    return spoken_number(value) if isinstance(value, float) else str(value).strip().rstrip(".。")
 
 
 def _entry(key: str, value: Any) -> str:
     """Write one entry of a result, a unit in its name behind its number."""
     name, _, unit = plain(key).rpartition(" ")
-    if name and unit in _UNITS and isinstance(value, int | float) and not isinstance(value, bool):
+    if name and unit in _UNITS and type(value) in (int, float):
         return f"{name} {_in_words(value)} {_UNITS[unit]}"
     return f"{plain(key)} {_in_words(value)}"
 
@@ -61,7 +55,7 @@ def _result(dialogue: Dialogue, call_id: str, output: str) -> str:
         value = output
     result = _in_words(value)
     given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
-    if isinstance(value, Mapping) and (error := value.get("error")):
+    if isinstance(value, dict) and (error := value.get("error")):
         return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(error))
     if not result or value is None:
         return dialogue.say("result_empty", tool=tool.capitalize())
