@@ -10,7 +10,7 @@ from rtnb.server.languages import closed, together
 from rtnb.server.responder.dialogue import Dialogue, limits_of
 from rtnb.server.responder.intents import command_and_rest, intent_of, is_command
 from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
-from rtnb.server.responder.names import dates, times
+from rtnb.server.responder.names import dates, last_name, times
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
 
@@ -68,7 +68,7 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
 
 def who(dialogue: Dialogue, request: str) -> list[str]:
     """Say who is speaking."""
-    return [*dialogue.say_if("intro_as", dialogue.persona), dialogue.say("who")]
+    return [*dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions)), dialogue.say("who")]
 
 
 def hear_you(dialogue: Dialogue, request: str) -> list[str]:
@@ -83,7 +83,7 @@ def invent(dialogue: Dialogue, request: str) -> list[str]:
 
 def greet(dialogue: Dialogue, request: str) -> list[str]:
     """Greet the user, by name where it is known."""
-    return dialogue.say_if("greet_name", dialogue.user_name, "greet")
+    return dialogue.say_if("greet_name", last_name(dialogue.messages), "greet")
 
 
 # ── In words as they were said or given ──
@@ -175,7 +175,7 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
     """Spell a word, the user's name, or the last word that was said."""
     what = (extract("given_to_spell", request) if not quoted(request) else "") or latin_word(request)
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
-        what = dialogue.user_name or ""
+        what = last_name(dialogue.messages) or ""
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
         what = next(reversed(words(dialogue.material)), "")
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
@@ -208,7 +208,7 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
     """Say the user's name."""
-    return dialogue.say_if("your_name", dialogue.user_name, "no_name")
+    return dialogue.say_if("your_name", last_name(dialogue.messages), "no_name")
 
 
 def said_first(dialogue: Dialogue, request: str) -> list[str]:

@@ -19,7 +19,6 @@ from rtnb.server.protocol.requests import Request
 from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import intents
 from rtnb.server.responder.lexicon import TEMPLATES, cue, extract, template
-from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences
 
@@ -47,13 +46,12 @@ class Turn:
 
     def add(self, parts: Sequence[Mapping[str, Any]]) -> None:
         """Take the content parts of a user message."""
-        typed, heard, pictures = (
-            [part for part in parts if part["type"] == kind] for kind in ("input_text", "input_audio", "input_image")
-        )
         self.messages.append(words_of(parts))
-        self.typed, self.heard = _joined(self.typed, words_of(typed)), _joined(self.heard, words_of(heard))
+        self.pictures += [part["image_url"] for part in parts if part["type"] == "input_image"]
+        heard = [part for part in parts if part["type"] == "input_audio"]
         self.clips += len(heard)
-        self.pictures += [part["image_url"] for part in pictures]
+        self.heard = _joined(self.heard, words_of(heard))
+        self.typed = _joined(self.typed, words_of(part for part in parts if part["type"] == "input_text"))
 
 
 @dataclass(slots=True)
@@ -99,16 +97,6 @@ class Dialogue:
     def earlier(self) -> list[str]:
         """Everything the user said before this turn, one entry a message."""
         return [words for turn in self.turns[:-1] for words in turn.messages if words]
-
-    @property
-    def user_name(self) -> str | None:
-        """Name the user last gave for themselves; None where none was given."""
-        return last_name(self.messages)
-
-    @property
-    def persona(self) -> str:
-        """Name the instructions give the speaker: "Nova" of "You are Nova, a guide."; "" for none."""
-        return extract("persona", self.request.instructions)
 
     @property
     def material(self) -> str:

@@ -203,12 +203,10 @@ def arithmetic(text: str) -> tuple[str, float] | None:
 
 def _flat(text: str) -> str:
     """Rewrite the words of a text that number and calculate into digits and signs."""
-    flat, at = "", 0
-    for number in numbers(text):
+    for number in reversed(numbers(text)):
         # "3-4" reads as 3 and -4 only where nothing but a space or bracket stands before the minus.
-        flat += text[at : number.start].casefold() + f" {spoken_number(number.value)} "
-        at = number.end
-    flat += text[at:].casefold()
+        text = f"{text[: number.start]} {spoken_number(number.value)} {text[number.end :]}"
+    flat = text.casefold()
     for pattern, instead in _RULES:
         flat = re.sub(pattern, instead, flat)
     return re.sub(r"(?<=\d)\s+(?=\d)", " ; ", flat)  # two numbers side by side are not one

@@ -16,7 +16,7 @@ from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.responder import intents
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
-from rtnb.server.responder.lexicon import cue, having
+from rtnb.server.responder.lexicon import cue, extract, having
 from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
 from rtnb.server.responder.slot_filling import Schema, fill, functions
@@ -81,7 +81,7 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
     begun = dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked
     if begun or _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
         return []
-    return dialogue.say_if("intro_as", dialogue.persona, "intro")
+    return dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions), "intro")
 
 
 def _matches(dialogue: Dialogue) -> list[Match]:

@@ -66,12 +66,10 @@ class Parameter:
         self.is_person = bool(self.stems & _PEOPLE) and not self.stems & _NO_PEOPLE
 
     def _kind(self) -> str:
-        kind = self.schema.get("type")
-        if isinstance(kind, list):
-            kind = next((one for one in kind if one != "null"), None)
-        if kind is None:
-            branches = (one for one in self._branches("anyOf", "oneOf") if one.get("type") != "null")
-            kind = next((Parameter("", one).kind for one in branches), None)
+        named = self.schema.get("type")
+        types = [one for one in named if one != "null"] if isinstance(named, list) else [named]
+        branches = (one for one in self._branches("anyOf", "oneOf") if one.get("type") != "null")
+        kind = next(filter(None, itertools.chain(types, (Parameter("", one).kind for one in branches))), None)
         if kind is None and "enum" in self.schema:
             kind = {bool: "boolean", int: "integer", float: "number"}.get(type(next(iter(self.options), "")))
         return str(kind or ("object" if "properties" in self.schema else "string"))
@@ -86,6 +84,12 @@ class Parameter:
         """List the schemas that it may follow instead, under these keywords."""
         listed = [self.schema[key] for key in several if isinstance(self.schema.get(key), list)]
         return [one for branches in listed for one in branches if isinstance(one, Mapping)]
+
+    def named(self, text: str) -> list[Any]:
+        """List the values it allows, the places or the people that a text names."""
+        if self.options or self.is_place:
+            return self.mentioned(text) if self.options else places(text)
+        return proper_names(text) if self.is_person else []
 
     def mentioned(self, text: str) -> list[Any]:
         """List the values it allows that a text mentions, in the order of the text."""

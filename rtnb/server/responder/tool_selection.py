@@ -13,7 +13,6 @@ from typing import Any
 
 from rtnb.server.protocol.requests import Call
 from rtnb.server.responder import lexicon
-from rtnb.server.responder.names import places, proper_names
 from rtnb.server.responder.numbers import arithmetic
 from rtnb.server.responder.slot_filling import WEAK, Schema, fill, parameters, split_name
 from rtnb.server.responder.text_extraction import content, roots, stem, stems
@@ -118,13 +117,8 @@ def _listed(schema: Any, request: str) -> tuple[str, list[Any]]:
     """Find a parameter that takes one value where the request names several: "Oslo and Paris"."""
     known = parameters(schema)
     for one in (one for one in known if one.kind == "string"):
-        values: list[Any] = []
-        if one.options:
-            values = one.mentioned(request)
-        elif one.is_place and sum(other.is_place for other in known) == 1:
-            values = places(request)
-        elif one.is_person and sum(other.is_person for other in known) == 1:
-            values = proper_names(request)
+        alike = sum(other.is_place if one.is_place else other.is_person for other in known)
+        values = one.named(request) if one.options or alike == 1 else []
         if len(values) < 2:
             continue
         first, second, last = (re.escape(str(values[index])) for index in (0, 1, -1))
