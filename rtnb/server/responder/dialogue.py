@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.server import languages
 from rtnb.server.languages import together
@@ -193,8 +193,7 @@ def _language(dialogue: Dialogue) -> str:
     return guess if guess in TEMPLATES else "en"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Length and frame of an answer.
 
     Attributes:
@@ -230,10 +229,8 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
     asked = _lengths(own)
     allowed = (None, None) if whole else _lengths(standing)
     words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))
-    prefix, suffix = (
-        next(filter(None, (extract(key, text)[1:-1].strip() for text in (own, standing))), "")
-        for key in ("begins_with", "ends_with")
-    )
+    frame = [extract(key, own) or extract(key, standing) for key in ("begins_with", "ends_with")]
+    prefix, suffix = (quotation[1:-1].strip() for quotation in frame)
     return Limits(words, sentence_count, prefix, suffix, asked_now=asked != (None, None))
 
 

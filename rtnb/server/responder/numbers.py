@@ -6,9 +6,8 @@ import ast
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import add, mod, mul, sub, truediv
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.server.responder.lexicon import FILES, LETTERS, cue, entries, source
 
@@ -28,8 +27,7 @@ _MYRIADS = {"万": 10_000, "亿": 100_000_000}
 _Tokens = Sequence[tuple[str, int, int]]  # word, start, end
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """Number found in a text.
 
     Attributes:

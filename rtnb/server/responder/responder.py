@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from rtnb.server.languages import closed, together
 from rtnb.server.protocol.requests import Call, Request, Text
@@ -43,7 +42,7 @@ def think(request: Request) -> Iterator[Text | Call]:
         return
     limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
     if dialogue.turn.outputs:  # the results of calls are said in full
-        limits = replace(limits, words=None, sentences=None)
+        limits = limits._replace(words=None, sentences=None)
     said = _fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
     yield from map(Text, [*_introduction(dialogue, limits), *said])
 

@@ -94,7 +94,7 @@ class Parameter:
     def mentioned(self, text: str) -> list[Any]:
         """List the values it allows that a text mentions, in the order of the text."""
         found = [option for option in self.options if _mentions(text, str(option))]
-        return sorted(found, key=lambda option: _position(text, str(option)))
+        return sorted(found, key=lambda option: at.start() if (at := _find(str(option), text)) else len(text))
 
 
 def functions(tools: Sequence[Schema]) -> list[Schema]:
@@ -112,11 +112,6 @@ def _find(option: str, text: str) -> re.Match[str] | None:
     spaced = re.escape(option.replace("_", " ").replace("-", " ").strip()).replace(r"\ ", r"[\s_-]+")
     pattern = rf"(?<!\w){spaced}(?:s|es)?(?!\w)" if option.isascii() else spaced
     return re.search(pattern, text, re.IGNORECASE)
-
-
-def _position(text: str, option: str) -> int:
-    found = _find(option, text)
-    return found.start() if found else len(text)
 
 
 def _mentions(text: str, option: str) -> bool:
@@ -298,11 +293,13 @@ def _array(parameter: Parameter, text: str) -> list[Any]:
     if item.kind == "object":
         arguments, missing = fill(item.schema, text, insist=False)
         return [arguments] if arguments and not missing else []
-    if item.kind != "string" or item.is_place or parameter.is_place:
-        return places(text) if item.kind == "string" else []
+    if item.kind != "string":
+        return []
+    if item.is_place or parameter.is_place:
+        return places(text)
     parts = re.split(source("joins_entries"), extract("list_of_items", text))
     listed = [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()]
-    return quoted(text) or (proper_names(text) if item.is_person else listed)
+    return quoted(text) or (item.named(text) if item.is_person else listed)
 
 
 def _emails(parameter: Parameter, text: str) -> list[str]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.server.protocol.requests import Call
 from rtnb.server.responder import lexicon
@@ -25,8 +24,7 @@ _CALCULATES = {"calculat", "calculator", "math", "evaluat", "add", "sum", "multi
 _LEAST = 2.0  # a word of the name, or two of the description
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """Tool that a request seems to ask for.
 
     Attributes:
@@ -88,11 +86,8 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
 
 def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
     """Match clause by clause: "the weather in Oslo and the time in Paris"."""
-    clauses = [clause for clause in lexicon.cue("clause_end").split(request) if clause.strip()]
-    if len(clauses) < 2:
-        return []
     groups: list[tuple[Schema, float, list[str]]] = []
-    for clause in clauses:
+    for clause in filter(str.strip, lexicon.cue("clause_end").split(request)):
         score, tool = max(((_score(tool, clause), tool) for tool in tools), key=lambda entry: entry[0])
         if score >= _LEAST and not (groups and groups[-1][0]["name"] == tool["name"]):
             groups.append((tool, score, [clause]))
