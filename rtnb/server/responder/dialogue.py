@@ -85,12 +85,12 @@ class Dialogue:
 
     @property
     def turn(self) -> Turn:
-        """The turn that wants an answer."""
+        """Turn that wants an answer."""
         return self.turns[-1]
 
     @property
     def messages(self) -> list[str]:
-        """The words of every message of the user."""
+        """Words of every message of the user."""
         return [words for turn in self.turns for words in turn.messages]
 
     @property
@@ -231,6 +231,8 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
     words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))
     frame = [extract(key, own) or extract(key, standing) for key in ("begins_with", "ends_with")]
     prefix, suffix = (quotation[1:-1].strip() for quotation in frame)
+    if dialogue.turn.outputs:  # the results of calls are said in full
+        words = sentence_count = None
     return Limits(words, sentence_count, prefix, suffix, asked_now=asked != (None, None))
 
 

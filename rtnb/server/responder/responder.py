@@ -41,8 +41,6 @@ def think(request: Request) -> Iterator[Text | Call]:
         yield from calls
         return
     limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
-    if dialogue.turn.outputs:  # the results of calls are said in full
-        limits = limits._replace(words=None, sentences=None)
     said = _fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
     yield from map(Text, [*_introduction(dialogue, limits), *said])
 
