@@ -17,7 +17,6 @@ _UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
 _ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
 _NO_RESULT = "(no result has come yet)"
 _BEGIN = "(The user has not said anything yet. Begin.)"
-_GO_ON = "(Go on.)"
 _NO_FIELDS = {"type": "object", "properties": {}}
 
 
@@ -53,7 +52,7 @@ def messages(request: Request) -> list[dict[str, Any]]:
     begins = all(message["role"] == "system" for message in answered)
     # Behind an assistant's message a chat server would write on in the middle of it, or refuse.
     if begins or answered[-1]["role"] == "assistant":
-        answered.append({"role": "user", "content": request.asked or (_BEGIN if begins else _GO_ON)})
+        answered.append({"role": "user", "content": request.asked or (_BEGIN if begins else "(Go on.)")})
     return answered
 
 

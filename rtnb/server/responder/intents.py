@@ -9,9 +9,6 @@ from rtnb.server.languages import together
 from rtnb.server.responder.lexicon import INTENTS, LETTERS, cue, having
 from rtnb.server.responder.text_extraction import content, quoted, sentences
 
-_POLITE = having("polite")
-_STANDING = having("standing")
-
 
 def brief(text: str) -> str:
     """Return what of a text is read as a request: its first and last sentences, none of them endless.
@@ -32,7 +29,7 @@ def intent_of(text: str) -> str | None:
 
 def is_command(text: str) -> bool:
     """Return whether a text asks for something to be done, more than politeness."""
-    return intent_of(text) not in (None, *_POLITE)
+    return intent_of(text) not in (None, *having("polite"))
 
 
 def is_question(text: str) -> bool:
@@ -65,5 +62,5 @@ def standing(instructions: Sequence[str]) -> tuple[str, str] | None:
     """Return what the instructions ask of every answer, whatever the user says: the intent and its sentence."""
     said = (sentence for text in instructions for sentence in unconditional(text))
     commands = (sentence for sentence in said if cue("imperative").search(sentence))
-    found = ((name, sentence) for sentence in commands for name in _STANDING if INTENTS[name].search(sentence))
+    found = ((name, sentence) for sentence in commands for name in having("standing") if INTENTS[name].search(sentence))
     return next(found, None)

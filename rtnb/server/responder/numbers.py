@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from rtnb.server.responder.lexicon import FILES, LETTERS, cue, entries, source
 
 _VALUES: dict[str, int] = entries("numbers")
-_UNITS = {word: value for word, value in _VALUES.items() if value < 20}
 _SCALES = {word: value for word, value in _VALUES.items() if value >= 100}  # Chinese ones behind digits, as in 3万
 _ORDINALS: dict[str, int] = entries("ordinals")
 _TOKEN = re.compile(
@@ -24,7 +23,6 @@ _DIGITS = {digit: number for number, digit in enumerate("零一二三四五六�
 _ASCII = str.maketrans({digit: str(number) for digit, number in _DIGITS.items()})
 _PLACES = {"十": 10, "百": 100, "千": 1000}
 _MYRIADS = {"万": 10_000, "亿": 100_000_000}
-_Tokens = Sequence[tuple[str, int, int]]  # word, start, end
 
 
 class Number(NamedTuple):
@@ -81,7 +79,7 @@ def numbers(text: str) -> list[Number]:
     return found
 
 
-def _word_number(tokens: _Tokens, at: int) -> tuple[float | None, int]:
+def _word_number(tokens: Sequence[tuple[str, int, int]], at: int) -> tuple[float | None, int]:
     """Read a cardinal number in words from `at`: its value, or None, and the index after it."""
     total, current, index, last = 0.0, 0.0, at, "none"
     while True:
@@ -102,9 +100,9 @@ def _word_number(tokens: _Tokens, at: int) -> tuple[float | None, int]:
     if last == "none":
         return None, at
     value = total + current
-    if word == "point" and following in _UNITS:
+    if word == "point" and _VALUES.get(following, 20) < 20:
         digits = ""
-        while (digit := _UNITS.get(tokens[index + len(digits) + 1][0], 10)) < 10:
+        while (digit := _VALUES.get(tokens[index + len(digits) + 1][0], 10)) < 10:
             digits += str(digit)
         value, index = value + float(f"0.{digits}"), index + len(digits) + 1
     return value, index

@@ -120,7 +120,7 @@ class _Answer(Iterator[Answer]):
             yield answer
         if answer and self._why in _CUT:
             yield _CUT[self._why]
-        if not answer and not self._abandoned:
+        elif not answer and not self._abandoned:
             reason = f" (it stopped for: {self._why})" if self._why not in ("", "stop") else ""
             what = f"answered without a word{reason}. Ask again, or take another model"
             raise self._failed(what, type="empty_answer")
@@ -131,14 +131,14 @@ class _Answer(Iterator[Answer]):
         for choice in self._choices():
             self._why = choice.get("finish_reason") or self._why
             delta = choice.get("delta") or choice.get("message") or {}
-            piece = delta.get("content")
-            yield from map(Text, sentences.feed(piece) if isinstance(piece, str) else ())
+            if isinstance(piece := delta.get("content"), str):
+                yield from map(Text, sentences.feed(piece))
             for position, part in enumerate(delta.get("tool_calls") or ()):
                 _add_call(calls, part, position)
         yield from map(Text, sentences.rest())
-        for call in calls:
-            if name := call["name"]:
-                yield Call(name, self._arguments(name, call["arguments"]))
+        yield from (
+            Call(call["name"], self._arguments(call["name"], call["arguments"])) for call in calls if call["name"]
+        )
 
     def _arguments(self, name: str, written: str) -> dict[str, Any]:
         try:
@@ -268,14 +268,12 @@ class _Answer(Iterator[Answer]):
         if status in (401, 403):
             refused = f"Your key for the brain at {remote.base_url} was refused: {said}."
             raise KeyRefused(f"{refused} Give the right one as --brain-key.", code=str(status))
-        if status == 404:
-            remedy = f"Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1"
-            what = f"knows no model {remote.model!r}, or no such address: {said}. {remedy}"
-            raise self._failed(what, type="not_found", code="404")
+        what = f"knows no model {remote.model!r}, or no such address" if status == 404 else f"answered {status}"
         remedies = dict.fromkeys(range(300, 400), "If that address is right, give it as --brain")
         remedies |= {429: "Wait a little, then ask again", 503: "It may still be loading: ask again in a moment"}
-        remedy = remedies.get(status, "Look at its own log")
-        raise self._failed(f"answered {status}: {said}. {remedy}", code=str(status))
+        remedies[404] = f"Check the name (with Ollama: ollama pull {remote.model}) and that the address ends in /v1"
+        what = f"{what}: {said}. {remedies.get(status, 'Look at its own log')}"
+        raise self._failed(what, type="not_found" if status == 404 else "server_error", code=str(status))
 
 
 def _add_call(calls: list[dict[str, Any]], part: Any, position: int) -> None:
