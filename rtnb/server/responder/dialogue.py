@@ -28,7 +28,7 @@ class Turn:
     """Everything one side said until the other spoke."""
 
     messages: list[str] = field(default_factory=list)  # the words of each
-    typed: str = ""
+    typed: list[str] = field(default_factory=list)
     heard: str = ""
     clips: int = 0
     pictures: list[str] = field(default_factory=list)
@@ -37,12 +37,12 @@ class Turn:
     @property
     def text(self) -> str:
         """Its words, typed and heard."""
-        return _joined(self.typed, self.heard)
+        return _joined(*self.typed, self.heard)
 
     @property
     def request(self) -> str:
         """Its typed words, or where there are none the heard ones."""
-        return self.typed or self.heard
+        return together(self.typed) or self.heard
 
     def add(self, parts: Sequence[Mapping[str, Any]]) -> None:
         """Take the content parts of a user message."""
@@ -51,7 +51,7 @@ class Turn:
         heard = [part for part in parts if part["type"] == "input_audio"]
         self.clips += len(heard)
         self.heard = _joined(self.heard, words_of(heard))
-        self.typed = _joined(self.typed, words_of(part for part in parts if part["type"] == "input_text"))
+        self.typed += filter(None, [words_of([part]) for part in parts if part["type"] == "input_text"])
 
 
 @dataclass(slots=True)
@@ -145,7 +145,7 @@ def read_dialogue(request: Request) -> Dialogue:
                 dialogue.turns.append(Turn())
     if asked := _asked(dialogue):
         dialogue.asked = asked
-        dialogue.turns.append(Turn(typed=asked))
+        dialogue.turns.append(Turn(typed=[asked]))
     dialogue.language = _language(dialogue)
     return dialogue
 
@@ -178,13 +178,13 @@ def _asked_language(text: str) -> str | None:
 
 def _language(dialogue: Dialogue) -> str:
     turn, earlier, instructions = dialogue.turn, dialogue.earlier[::-1], dialogue.request.instructions
-    always = " ".join([instructions, *dialogue.system])
-    wishes = [turn.request, *(words for words in earlier if cue("from_now_on").search(words)), always]
+    typed, always = " ".join(turn.typed), " ".join([instructions, *dialogue.system])
+    wishes = [typed or turn.heard, *(words for words in earlier if cue("from_now_on").search(words)), always]
     if asked := next(filter(None, map(_asked_language, wishes)), None):
         return asked
     answer = [re.sub(r"[“„«「][^”“»」]*[”“»」]", "", words) for words in dialogue.answers[-1:]]  # without quotations
-    texts = [turn.typed, *answer, *earlier, instructions] if turn.typed else [*earlier, *answer, instructions]
-    if turn.heard and not turn.typed:
+    texts = [typed, *answer, *earlier, instructions] if typed else [*earlier, *answer, instructions]
+    if turn.heard and not typed:
         # The recogniser writes in the language it hears: what was typed before says nothing of it.
         texts = [other.heard for other in reversed(dialogue.turns)]
     guesses = [languages.guess(text, default="") for text in texts]
@@ -222,7 +222,7 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
         dialogue: The conversation.
         whole: Whether words are asked for as they are: then only the user shortens them, no instructions.
     """
-    own = cue("no_limit").sub(" ", intents.brief(dialogue.turn.request))
+    own = cue("no_limit").sub(" ", intents.brief(" ".join(dialogue.turn.typed) or dialogue.turn.heard))
     # Only what a client has set is a limit, not the instructions that every session begins with.
     set_by_client = {dialogue.request.instructions} - {INSTRUCTIONS}
     standing = intents.brief(" ".join([*set_by_client, *dialogue.system]))

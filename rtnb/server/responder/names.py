@@ -24,8 +24,7 @@ def proper_names(text: str) -> list[str]:
             parts = parts[1:]
         while parts and parts[-1] in _NOT_NAMES:
             parts = parts[:-1]
-        name = " ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’")
-        found.append(name)
+        found.append(" ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’"))
     return [*filter(None, dict.fromkeys(found))]
 
 

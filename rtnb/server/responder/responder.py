@@ -91,7 +91,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
         return []
     named = choice.get("name") or None if isinstance(choice, Mapping) else None
     insist = choice == "required" or named is not None
-    text, typed = intents.brief(turn.text), intents.brief(turn.typed)
+    text, typed = intents.brief(turn.text), intents.brief(" ".join(turn.typed))
     if typed and turn.heard and intents.is_command(typed):
         # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
         text = typed
@@ -146,8 +146,8 @@ def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
         return about_outputs(dialogue)
     said = about_pictures(dialogue)
     # The typed words may leave the request to the recording: "Answer the question in the recording".
-    if turn.heard and cue("answer_what_is_heard").search(intents.brief(turn.typed)):
-        turn.typed = ""
+    if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
+        turn.typed = []
     own = turn.request
     command = intents.brief(intents.command_and_rest(own)[0])
     if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):

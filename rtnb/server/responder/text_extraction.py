@@ -20,18 +20,10 @@ _LIGHT = re.compile("|".join(lexicon.bag("light_verbs")))
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
-_QUOTES = (
-    r"“([^”]+)”",
-    r'"([^"]+)"',
-    r"«\s*([^»]+?)\s*»",
-    r"「([^」]+)」",
-    r"‘([^’]+)’(?!\w)",
-    r"(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)",
+_QUOTED = re.compile(
+    r"""“([^”]+)”|"([^"]+)"|«\s*([^»]+?)\s*»|「([^」]+)」|‘([^’]+)’(?!\w)|(?<!\w)'([^']+(?:'\w[^']*)*)'(?!\w)"""
 )
-_QUOTED = re.compile("|".join(_QUOTES))
-_SENTENCE_END = re.compile(
-    r"(?<=[.!?…])(?<!\bMr\.)(?<!\bDr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+"
-)
+_SENTENCE_END = re.compile(r"(?<=[.!?…])(?<!\b(?:Mr|Dr|Ms|St)\.)(?<!\bMrs\.)[\"'”’)]*\s+|(?<=[。！？])\s*|\n+")
 
 
 def unspaced(text: str) -> bool:
