@@ -6,7 +6,6 @@ recording is what it is about; a recording alone is both; the instructions speak
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,6 +123,14 @@ def _joined(*texts: str) -> str:
     return together(filter(None, texts))
 
 
+def from_json(text: str) -> Any:
+    """Return the value of a JSON text, or the text itself where it is none."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def read_dialogue(request: Request) -> Dialogue:
     """Read a request into turns, and find the language to answer in."""
     dialogue = Dialogue(request)
@@ -131,7 +138,8 @@ def read_dialogue(request: Request) -> Dialogue:
         turn = dialogue.turn
         match item["type"], item.get("role"):
             case "function_call", _:
-                dialogue.calls[item["call_id"]] = (item["name"], _parsed(item["arguments"]))
+                arguments = from_json(item["arguments"])
+                dialogue.calls[item["call_id"]] = (item["name"], arguments if isinstance(arguments, dict) else {})
                 if turn.typed or turn.clips:
                     dialogue.turns.append(Turn())  # the question it came from is being answered
             case "function_call_output", _:
@@ -160,12 +168,6 @@ def _asked(dialogue: Dialogue) -> str:
         # "Write a note." is about what was said; "You are a guide." begins a conversation.
         return "" if not dialogue.messages or intents.is_command(turn.text) else asked
     return asked if aside or dialogue.messages or len(sentences(asked)) <= 2 else ""
-
-
-def _parsed(arguments: Any) -> dict[str, Any]:
-    with contextlib.suppress(ValueError):
-        arguments = json.loads(arguments)
-    return arguments if isinstance(arguments, dict) else {}
 
 
 def _asked_language(text: str) -> str | None:

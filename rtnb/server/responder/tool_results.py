@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from rtnb.server.languages import closed
 from rtnb.server.responder import lexicon, pictures
-from rtnb.server.responder.dialogue import Dialogue
+from rtnb.server.responder.dialogue import Dialogue, from_json
 from rtnb.server.responder.numbers import spoken_number
 
 _UNITS: dict[str, str] = lexicon.entries("result_units")
@@ -49,10 +48,7 @@ def _entry(key: str, value: Any) -> str:
 def _result(dialogue: Dialogue, call_id: str, output: str) -> str:
     name, arguments = dialogue.calls.get(call_id, ("", {}))
     tool = plain(re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name)) or "tool"
-    try:
-        value = json.loads(output)
-    except ValueError:
-        value = output
+    value = from_json(output)
     result = _in_words(value)
     given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
     if isinstance(value, dict) and (error := value.get("error")):
