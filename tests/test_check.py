@@ -134,6 +134,7 @@ def test_the_catalogue_has_the_sentences_of_the_checkers_and_no_others():
     words = {node.value for node in nodes if isinstance(node, ast.Constant)}
     assert set(sentences) <= words
     said = [node.args[0] for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Wrong", "say")]
+    said += [node.args[1] for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "require"]
     named = [node for node in nodes if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "sentence"]
     said += [node.value for node in named]
     assert {one.value for one in said if isinstance(one, ast.Constant)} <= set(sentences)

@@ -24,27 +24,29 @@ class Wrong(Exception):
         super().__init__(say(english, **values))
 
 
+def require(met: object, english: str, **values: object) -> None:
+    """Raise `Wrong` with a sentence and its values unless something is met."""
+    if not met:
+        raise Wrong(english, **values)
+
+
 def reply_of(thing: Any) -> Reply:
     """Return the reply that was handed over, once it is complete."""
-    if isinstance(thing, Session):
-        raise Wrong("That is a session. Hand over what chat.ask(…) gave you.")
-    if not isinstance(thing, Reply):
-        raise Wrong("That is of type {kind}, not a reply. Hand over what ask(…) gave you.", kind=type(thing).__name__)
-    if not thing.done:
-        raise Wrong("The reply is not over yet. Write await before ask(…), or wait a moment and check again.")
-    if thing.status != "completed":
-        sentence = "The reply ended as {status!r}. Read reply.error and reply.status_details, and ask again."
-        raise Wrong(sentence, status=thing.status)
+    require(not isinstance(thing, Session), "That is a session. Hand over what chat.ask(…) gave you.")
+    sentence = "That is of type {kind}, not a reply. Hand over what ask(…) gave you."
+    require(isinstance(thing, Reply), sentence, kind=type(thing).__name__)
+    require(thing.done, "The reply is not over yet. Write await before ask(…), or wait a moment and check again.")
+    sentence = "The reply ended as {status!r}. Read reply.error and reply.status_details, and ask again."
+    require(thing.status == "completed", sentence, status=thing.status)
     return thing
 
 
 def session_of(thing: Any) -> Session:
     """Return the session that was handed over."""
-    if isinstance(thing, Reply):
-        raise Wrong("That is a single reply. Hand over the session: what rtnb.connect(…) gave you.")
-    if not isinstance(thing, Session):
-        sentence = "That is of type {kind}, not a session. Hand over what rtnb.connect(…) gave you."
-        raise Wrong(sentence, kind=type(thing).__name__)
+    sentence = "That is a single reply. Hand over the session: what rtnb.connect(…) gave you."
+    require(not isinstance(thing, Reply), sentence)
+    sentence = "That is of type {kind}, not a session. Hand over what rtnb.connect(…) gave you."
+    require(isinstance(thing, Session), sentence, kind=type(thing).__name__)
     return thing
 
 

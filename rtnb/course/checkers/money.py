@@ -3,7 +3,7 @@
 from typing import Any
 
 from rtnb import money
-from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong
+from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, require
 from rtnb.errors import BudgetExceeded
 from rtnb.texts.language import say
 
@@ -23,10 +23,8 @@ def cost_by_hand(reply: Reply, usd: Any) -> str:
         raise Wrong("No price is known for {model}. Ask one of the models in rtnb.prices().", model=reply.model)
     if _near(given, cost.usd):
         return say("Right: {cost}, to the last digit that matters.", cost=cost)
-    if _near(given, cost.usd * 100):
-        raise Wrong("The figure is right, but in cents. Give dollars.")
-    if _near(given, cost.usd * 1e6):
-        raise Wrong("Prices are for a million tokens: divide by 1,000,000.")
+    require(not _near(given, cost.usd * 100), "The figure is right, but in cents. Give dollars.")
+    require(not _near(given, cost.usd * 1e6), "Prices are for a million tokens: divide by 1,000,000.")
     for line in cost.lines:
         if line.usd and _near(given, cost.usd - line.usd):
             raise Wrong("Nearly: one line is missing, {what}.", what=line.what)
@@ -38,36 +36,30 @@ def cost_by_hand(reply: Reply, usd: Any) -> str:
 
 def stopped(made: Any) -> str:
     """Check that a budget stopped a reply."""
-    if isinstance(made, Reply) and not made.done:
-        raise Wrong("The reply still runs. Await it inside try.")
-    error = made.error if isinstance(made, Reply | Session) else made
-    if error is None:
-        raise Wrong("Nothing stopped it: the budget was large enough. Make it smaller, or talk longer.")
+    require(not isinstance(made, Reply) or made.done, "The reply still runs. Await it inside try.")
+    error: Any = made.error if isinstance(made, Reply | Session) else made
+    require(error is not None, "Nothing stopped it: the budget was large enough. Make it smaller, or talk longer.")
     kind = type(error).__name__
-    if not isinstance(error, BaseException):
-        raise Wrong("That is of type {kind}. Hand over the exception you caught, or the reply it stopped.", kind=kind)
-    if not isinstance(error, BudgetExceeded):
-        raise Wrong("It ended, but not for money: {kind}: {error}", kind=kind, error=error)
+    sentence = "That is of type {kind}. Hand over the exception you caught, or the reply it stopped."
+    require(isinstance(error, BaseException), sentence, kind=kind)
+    require(isinstance(error, BudgetExceeded), "It ended, but not for money: {kind}: {error}", kind=kind, error=error)
     sentence = "Right: of {limit} {spent} was spent, and rtnb said stop."
     return say(sentence, limit=money.money(error.limit_usd), spent=money.money(error.spent_usd))
 
 
 def half_the_cost(first: Reply, second: Reply) -> str:
     """Check that the second reply costs at most half of the first and still answers."""
-    if first is second:
-        raise Wrong("That is the same reply twice.")
+    require(first is not second, "That is the same reply twice.")
     first_usd, second_usd = first.cost.usd, second.cost.usd
     if first_usd is None or second_usd is None:
         raise Wrong("One of the two has no known price. Ask models that are in rtnb.prices().")
     figures = {"cheap": second.cost, "dear": first.cost, "share": second_usd / first_usd}
-    if second_usd > first_usd / 2:
-        raise Wrong(
-            "The second costs {cheap} against {dear}: {share:.0%} of it. "
-            "Halve it: text instead of sound, a shorter answer, or the small model.",
-            **figures,
-        )
-    if not second.text:
-        raise Wrong("The cheap one says nothing. It should still answer.")
+    sentence = (
+        "The second costs {cheap} against {dear}: {share:.0%} of it. "
+        "Halve it: text instead of sound, a shorter answer, or the small model."
+    )
+    require(second_usd <= first_usd / 2, sentence, **figures)
+    require(second.text, "The cheap one says nothing. It should still answer.")
     return say("Right: {cheap} instead of {dear}, that is {share:.0%}.", **figures)
 
 
