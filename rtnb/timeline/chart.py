@@ -1,7 +1,5 @@
 """Draw spans and marks as an SVG picture: a lane for each of person, model, tools and socket, long pauses folded."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from functools import cache

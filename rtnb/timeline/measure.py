@@ -26,14 +26,8 @@ Lane = Literal["person", "model", "tools", "socket"]
 
 _SPLIT_SECONDS = 0.5  # sending that pauses so long is two stretches
 
-KINDS = {
-    "sent": "sends a recording",
-    "speech": "speaks",
-    "waiting": "prepares an answer",
-    "writing": "writes",
-    "speaking": "speaks",
-    "tool": "runs",
-}
+KINDS = {"sent": "sends a recording", "speech": "speaks", "waiting": "prepares an answer"}
+KINDS |= {"writing": "writes", "speaking": "speaks", "tool": "runs"}
 
 
 @dataclass(frozen=True)
@@ -122,23 +116,6 @@ def measure(log: Log, conversation: Conversation, begin: int, end: int | None) -
     return reader.done(), reader.marks
 
 
-class _Appends:
-    """Times at which the bytes of the user's audio were sent."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._ends: list[tuple[int, float]] = []
-
-    def add(self, size: int, at: float) -> None:
-        self.size += size
-        self._ends.append((self.size, at))
-
-    def when(self, byte: int) -> float:
-        """Return when this byte was sent: for a microphone, when it was said."""
-        index = min(bisect.bisect_left(self._ends, (byte, 0.0)), len(self._ends) - 1)
-        return self._ends[index][1] if self._ends else 0.0
-
-
 class _Reader:
     """Reads the entries of one log in order.
 
@@ -151,7 +128,8 @@ class _Reader:
         self._spans: list[Span] = []
         self._heard, self._talk = log.heard, conversation
         self._written = _first_words(log)
-        self._appends = _Appends()
+        self._appended = 0  # bytes of the user's audio
+        self._ends: list[tuple[int, float]] = []  # how many had been sent at which time
         self._session_start = 0  # bytes appended before the present server session: its offsets count from here
         self._sending: tuple[int, float, float] | None = None  # first byte, first and last time of a stretch under way
         self._speech: dict[str, int] = {}  # item id → where the server detected its beginning, in milliseconds
@@ -166,7 +144,8 @@ class _Reader:
         if entry.type == "input_audio_buffer.append":
             if inside:
                 self._append(at)
-            self._appends.add(entry.sound_bytes, at)
+            self._appended += entry.sound_bytes
+            self._ends.append((self._appended, at))
         elif inside:
             if entry.type == "input_audio_buffer.commit":
                 self._end_sending()
@@ -185,13 +164,12 @@ class _Reader:
             if inside:
                 kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")
                 self.marks.append(Mark("socket", kind, at, label))
-            self._session_start, self._opened = (self._appends.size if self._opened else 0), True
+            self._session_start, self._opened = (self._appended if self._opened else 0), True
         if event["type"] == "input_audio_buffer.speech_started":
             self._speech[event.get("item_id") or ""] = int(event.get("audio_start_ms") or 0)
         if inside:
             self.marks.append(Mark("socket", "received", at))
-            if (read := _RECEIVED.get(event["type"])) is not None:
-                read(self, event, at)
+            self._read(event, at)
 
     def done(self) -> list[Span]:
         """Return all spans, those included that need the whole log to be known."""
@@ -211,15 +189,15 @@ class _Reader:
     def _append(self, at: float) -> None:
         if self._sending and at - self._sending[2] > _SPLIT_SECONDS:
             self._end_sending()
-        first, start, _ = self._sending or (self._appends.size, at, at)
+        first, start, _ = self._sending or (self._appended, at, at)
         self._sending = first, start, at
 
     def _end_sending(self) -> None:
         if self._sending:
             first, start, last = self._sending
-            seconds = pcm.seconds(self._appends.size - first)
+            seconds = pcm.seconds(self._appended - first)
             status = "live" if seconds > 1 and last - start > 0.4 * seconds else "completed"
-            end, read = max(last, start + 0.02), partial(self._heard.read, first, self._appends.size)
+            end, read = max(last, start + 0.02), partial(self._heard.read, first, self._appended)
             self._spans.append(Span("person", "sent", start, end, f"{seconds:.1f} s of sound", status, seconds, read))
             self._sending = None
 
@@ -230,8 +208,7 @@ class _Reader:
             said = str(item.get("output") or "")
             status = "failed" if said.startswith("Error") or '"error"' in said[:20] else "completed"
             label = f"{name}({_short(arguments)}) → {said}"
-            self._spans.append(Span("tools", "tool", begun, max(at, begun), label, status))
-            return
+            return self._spans.append(Span("tools", "tool", begun, max(at, begun), label, status))
         content = item.get("content") or ()
         if text := " ".join(part["text"] for part in content if part.get("text")):
             lane: Lane = "model" if item.get("role") == "assistant" else "person"
@@ -241,16 +218,35 @@ class _Reader:
 
     # --- what we received
 
-    def _configured(self, event: Mapping[str, Any], at: float) -> None:
-        self.marks.append(Mark("socket", "configured", at, "configured"))
+    def _read(self, event: Mapping[str, Any], at: float) -> None:
+        match event["type"]:
+            case "session.updated":
+                self.marks.append(Mark("socket", "configured", at, "configured"))
+            case "error":
+                error = event.get("error") or {}
+                problem = error.get("code") or error.get("message") or ""
+                self.marks.append(Mark("socket", "error", at, f"error: {problem}"))
+            case "input_audio_buffer.speech_started" if over := self._played(at):
+                self.marks.append(Mark("person", "interrupted", at, f"speaks over the answer after {over:.1f} s"))
+            case "input_audio_buffer.speech_stopped":
+                self._speech_stopped(event, at)
+            case "response.created":
+                self._response_created(event, at)
+            case "response.function_call_arguments.done":
+                turn = self._talk.turn(event.get("item_id") or "") or Turn("")
+                self._called({**event, "name": event.get("name") or turn.item.get("name")}, at)
+            case "response.done":
+                for item in (event.get("response") or {}).get("output") or ():
+                    if item.get("type") == "function_call":
+                        self._called(item, at)
+            case "conversation.item.truncated":
+                seconds = int(event.get("audio_end_ms") or 0) / 1000
+                self.marks.append(Mark("model", "truncated", at, f"cut to the {seconds:.1f} s that were heard"))
 
-    def _error(self, event: Mapping[str, Any], at: float) -> None:
-        error = event.get("error") or {}
-        self.marks.append(Mark("socket", "error", at, f"error: {error.get('code') or error.get('message') or ''}"))
-
-    def _speech_started(self, event: Mapping[str, Any], at: float) -> None:
-        if talk_over := self._played(at):
-            self.marks.append(Mark("person", "interrupted", at, f"speaks over the answer after {talk_over:.1f} s"))
+    def _sent_at(self, byte: int) -> float:
+        """Return when this byte of the user's audio was sent: for a microphone, when it was said."""
+        index = min(bisect.bisect_left(self._ends, (byte, 0.0)), len(self._ends) - 1)
+        return self._ends[index][1] if self._ends else 0.0
 
     def _played(self, at: float) -> float:
         """Return how many seconds of an answer had played at this moment; 0.0 if none was playing."""
@@ -267,7 +263,7 @@ class _Reader:
         last = self._session_start + int(event.get("audio_end_ms") or 0) * pcm.BYTES_PER_MS
         seconds = pcm.seconds(last - first)
         # A file goes out faster than it plays, so there the moment of the event is all there is to go by.
-        begins, ends = self._appends.when(first), self._appends.when(last)
+        begins, ends = self._sent_at(first), self._sent_at(last)
         # What the detector adds in front may have been sent long before; nobody speaks slower than time.
         begins = max(begins, ends - seconds)
         if ends - begins >= 0.3 * seconds:
@@ -285,31 +281,9 @@ class _Reader:
             self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
             self._asked_at = None
 
-    def _called(self, event: Mapping[str, Any], at: float) -> None:
-        name = event.get("name") or (self._talk.turn(event.get("item_id") or "") or Turn("")).item.get("name") or ""
-        self._calls.setdefault(event.get("call_id") or "", (at, name, event.get("arguments") or ""))
-
-    def _response_done(self, event: Mapping[str, Any], at: float) -> None:
-        for item in (event.get("response") or {}).get("output") or ():
-            if item.get("type") == "function_call":
-                named = (at, item.get("name") or "", item.get("arguments") or "")
-                self._calls.setdefault(item.get("call_id") or "", named)
-
-    def _truncated(self, event: Mapping[str, Any], at: float) -> None:
-        seconds = int(event.get("audio_end_ms") or 0) / 1000
-        self.marks.append(Mark("model", "truncated", at, f"cut to the {seconds:.1f} s that were heard"))
-
-
-_RECEIVED: dict[str, Callable[[_Reader, Mapping[str, Any], float], None]] = {
-    "session.updated": _Reader._configured,
-    "error": _Reader._error,
-    "input_audio_buffer.speech_started": _Reader._speech_started,
-    "input_audio_buffer.speech_stopped": _Reader._speech_stopped,
-    "response.created": _Reader._response_created,
-    "response.function_call_arguments.done": _Reader._called,
-    "response.done": _Reader._response_done,
-    "conversation.item.truncated": _Reader._truncated,
-}
+    def _called(self, call: Mapping[str, Any], at: float) -> None:
+        named = (at, call.get("name") or "", call.get("arguments") or "")
+        self._calls.setdefault(call.get("call_id") or "", named)
 
 
 def _short(arguments: str) -> str:
