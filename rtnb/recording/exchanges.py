@@ -1,7 +1,5 @@
 """Recording sorted by what caused what: what was asked, and what was answered."""
 
-from __future__ import annotations
-
 import fnmatch
 import glob
 import json
@@ -97,19 +95,17 @@ class Exchanges:
             self._appended += recorded.size_bytes
             self._appended_at = recorded.at_seconds
             return
+        asks = question(self.recording.whole(recorded))
         if recorded.type == "input_audio_buffer.commit":
-            asks: Any = ("sound", len(self.commits))
+            asks = ("sound", len(self.commits))
             self.commits.append((self._buffer_from, self._appended))
-        else:
-            asks = question(self.recording.whole(recorded))
         if recorded.type in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
             self._buffer_from = self._appended
         exchange = self._last = Exchange(asks, recorded.at_seconds)
         self._by_event[recorded.event.get("event_id") or ""] = exchange
         if recorded.type == "session.update":
             self._updates.append(exchange)
-            self.updates.append(exchange)
-            return
+            return self.updates.append(exchange)
         self.asked.append(exchange)
         if recorded.type == "response.create":
             self._responses.append(exchange)
@@ -195,9 +191,7 @@ def question(event: Mapping[str, Any]) -> Any:
         if wanted.get("conversation") == "none":
             return ("response", "beside", _canonical(wanted), metadata.get("rtnb_side"))
         return ("response", "talk", _canonical(wanted), None)
-    if kind in ("conversation.item.retrieve", "conversation.item.delete"):
-        return (kind, event.get("item_id"))
-    return (kind,)
+    return (kind, event.get("item_id"))
 
 
 def same_question(recorded: Any, asked: Any) -> bool:

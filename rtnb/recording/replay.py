@@ -5,8 +5,6 @@ as one likes, at the pace of the recording or faster. Names of the API are the r
 question that is not in the recording is answered with an `error` event that says so.
 """
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import functools
@@ -104,20 +102,12 @@ class _Player:
         self._next_free = 0.0
         self._closing = False
         self._watch: asyncio.TimerHandle | None = None
-        self._handlers = {
-            "session.update": self._update,
-            "input_audio_buffer.append": self._append,
-            "session.input_audio_buffer.append": self._append,
-            "session.close": self._close,
-            "input_audio_buffer.commit": self._commit,
-            "input_audio_buffer.clear": self._clear,
-            "conversation.item.create": self._create,
-            "conversation.item.truncate": self._confirm,
-            "conversation.item.delete": self._confirm,
-            "conversation.item.retrieve": self._retrieve,
-            "response.create": self._respond,
-            "response.cancel": self._cancel,
-        }
+        self._handlers = {"session.update": self._update, "session.close": self._close}
+        self._handlers |= {"input_audio_buffer.append": self._append, "session.input_audio_buffer.append": self._append}
+        self._handlers |= {"input_audio_buffer.commit": self._commit, "input_audio_buffer.clear": self._clear}
+        self._handlers |= {"conversation.item.create": self._create, "conversation.item.retrieve": self._retrieve}
+        self._handlers |= {"conversation.item.truncate": self._confirm, "conversation.item.delete": self._confirm}
+        self._handlers |= {"response.create": self._respond, "response.cancel": self._cancel}
 
     async def run(self) -> None:
         opening = self._exchanges.opening
@@ -154,12 +144,9 @@ class _Player:
         """Send events of the recording, each as long from now as it came after `since_seconds`."""
         now = self._loop.time()
         due = [(now + (one.at_seconds - since_seconds) / self._speed, one) for one in events]
-        self._queue.send([self._frame(at, one, metadata) for at, one in due])
+        self._queue.send([Frame(at, functools.partial(self._text, one, metadata)) for at, one in due])
 
-    def _frame(self, at: float, recorded: RecordedEvent, metadata: Any = None) -> Frame:
-        return Frame(at, functools.partial(self._text, recorded, metadata))
-
-    def _text(self, recorded: RecordedEvent, metadata: Any) -> bytes | None:
+    def _text(self, recorded: RecordedEvent, metadata: Any = None) -> bytes | None:
         """Write an event of the recording as it goes out now. None for one whose response was cancelled."""
         event = self._recording.whole(recorded)
         response = event.get("response") or {}
@@ -217,8 +204,7 @@ class _Player:
         pcm = self._appended.read(self._buffer_from, self._appended.size)
         self._buffer_from = self._appended.size
         if message := error_events.commit_refusal(pcm_arithmetic.milliseconds(len(pcm))):
-            self._refuse(event, "", error_events.COMMIT_EMPTY, message)
-            return
+            return self._refuse(event, "", error_events.COMMIT_EMPTY, message)
         commits = enumerate(self._exchanges.commits)
         numbers = [number for number, place in commits if alike(pcm, self._recording.audio(("heard", *place)))]
         found = [one for one in self._exchanges.asked if one.question[0] == "sound" and one.question[1] in numbers]
@@ -244,13 +230,11 @@ class _Player:
             if (running := next(active, None)) is not None:
                 code = "conversation_already_has_active_response"
                 message = f"Conversation already has an active response in progress: {running}."
-                self._refuse(event, "", code, f"{message} Wait until it is finished.")
-                return
+                return self._refuse(event, "", code, f"{message} Wait until it is finished.")
             before, self._asked = tuple(self._asked), []
         exchange = self._find(asked, before)
         if exchange is None or not exchange.events:
-            self._refuse(event, "an answer to this, asked in this way")
-            return
+            return self._refuse(event, "an answer to this, asked in this way")
         for recorded in exchange.events:
             self._cancelled.discard((recorded.event.get("response") or {}).get("id") or "")
         self._play(exchange.events, exchange.at_seconds, (event.get("response") or {}).get("metadata"))
@@ -258,8 +242,8 @@ class _Player:
     def _cancel(self, event: Event) -> None:
         wanted = event.get("response_id")
         if (response_id := next((id_ for id_ in self._running if wanted in (None, id_)), None)) is None:
-            self._refuse(event, "", "response_cancel_not_active", "Cancellation failed: no active response found")
-            return
+            no_response = "Cancellation failed: no active response found"
+            return self._refuse(event, "", "response_cancel_not_active", no_response)
         self._cancelled.add(response_id)
         details = {"type": "cancelled", "reason": "client_cancelled"}
         ended = {**copy.deepcopy(self._running.pop(response_id)), "status": "cancelled", "status_details": details}
@@ -274,8 +258,7 @@ class _Player:
         for recorded in self._recording.events:
             item = recorded.event.get("item") or {}
             if recorded.type == "conversation.item.retrieved" and item.get("id") == event.get("item_id"):
-                self._play([recorded], recorded.at_seconds)
-                return
+                return self._play([recorded], recorded.at_seconds)
         self._refuse(event, "this item on its own")
 
     # a server that detects turns
@@ -288,8 +271,7 @@ class _Player:
             if due.recorded.type == "session.closed" and not self._closing:
                 return
             if due.after_bytes > self._appended.size:
-                self._wait_for_more()
-                return
+                return self._wait_for_more()
             if due.recorded.type == "input_audio_buffer.committed" and not self._same_so_far(due.after_bytes):
                 # The rest of this turn is left out: up to where the server detects the next one.
                 rest = range(self._next + 1, len(events))
@@ -301,7 +283,7 @@ class _Player:
             # Never before what came before it.
             self._next_free = max(self._next_free, self._loop.time() + due.seconds / self._speed)
             self._reached = due.after_bytes
-            self._queue.send([self._frame(self._next_free, due.recorded)])
+            self._queue.send([Frame(self._next_free, functools.partial(self._text, due.recorded))])
 
     def _same_so_far(self, end: int) -> bool:
         start, self._buffer_from = self._buffer_from, end

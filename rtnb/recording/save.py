@@ -1,7 +1,5 @@
 """Save a session's log to a file: every event both ways with its time, the audio once and compressed, no secrets."""
 
-from __future__ import annotations
-
 import io
 import json
 import os
@@ -64,10 +62,8 @@ def save_session(
     lines = []
     for entry, place in zip(entries, places, strict=True):
         line: dict[str, Any] = {"at": round(entry.at_seconds, 6), "by": "us" if entry.direction == "sent" else "server"}
-        if place is None:
-            line["event"] = _without_audio(entry.silent, tracks["more"], pictures)
-        else:
-            line |= {"sound": place, "event": entry.silent}
+        line |= {"sound": place} if place else {}
+        line["event"] = entry.silent if place else _without_audio(entry.silent, tracks["more"], pictures)
         lines.append(scrubbed(line) + "\n")
     about = {"version": VERSION, "model": model, "source": source, "url": url.partition("?")[0], "settings": settings}
     about |= {"sound": sound, "sizes": {name: track.size for name, track in tracks.items()}}
