@@ -73,20 +73,11 @@ def doctor(
     price = [Finding("price", "note", f"none that is known here: {kind.title}")]
     if kind.needs_key or talk is not None:
         price = check_price(talk or money.estimate(seconds_in=300, seconds_out=300, turns=20, model=name), learners)
-    findings = (
-        *check_python(sys.version_info[:3], platform.system(), platform.machine()),
-        *check_packages(versions_of(WATCHED), sys.version_info[:2]),
-        *check_loop(_running_loop()),
-        *check_frontend(frontend, versions_of(["ipykernel", "ipywidgets", "jupyterlab_widgets"])),
-        *key_findings,
-        *address,
-        *network,
-        *access,
-        *check_shutdown(name, date.today()),
-        *price,
-        *check_sound(frontend),
-    )
-    return Report(findings, time.monotonic() - begun)
+    here = check_python(sys.version_info[:3], platform.system(), platform.machine())
+    here += check_packages(versions_of(WATCHED), sys.version_info[:2]) + check_loop(_running_loop())
+    here += check_frontend(frontend, versions_of(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
+    there = [*key_findings, *address, *network, *access, *check_shutdown(name, date.today()), *price]
+    return Report((*here, *there, *check_sound(frontend)), time.monotonic() - begun)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

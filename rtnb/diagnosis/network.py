@@ -59,7 +59,11 @@ def check_network(
     """
     route = route_to(target, proxy_for(target, proxies or {}))
     try:
-        _check_proxy(route)
+        if (obstacle := route.obstacle) is not None:
+            raise _Failed(*obstacle)
+        if route.proxy and route.proxy.scheme.startswith("socks"):
+            cause = "The way through it is tried with the model."
+            raise _Failed(f"a SOCKS proxy ({route.host}:{route.port}) is set", cause, "", "unknown")
         _look_up(route, resolve, timeout)
         with contextlib.closing(_open(route, timeout)) as connection:
             connection.connect()
@@ -71,14 +75,6 @@ def check_network(
         untrusted = isinstance(error, ssl.SSLCertVerificationError)
         reason = why_closed(error, route, _issuer_unchecked(route, timeout) if untrusted else "")
         return [_Failed(*reason).finding]
-
-
-def _check_proxy(route: Route) -> None:
-    if (obstacle := route.obstacle) is not None:
-        raise _Failed(*obstacle)
-    if route.proxy and route.proxy.scheme.startswith("socks"):
-        cause = "The way through it is tried with the model."
-        raise _Failed(f"a SOCKS proxy ({route.host}:{route.port}) is set", cause, "", "unknown")
 
 
 def _look_up(route: Route, resolve: Callable[..., Any], timeout: float) -> None:
