@@ -14,6 +14,7 @@ from typing import Any
 from rtnb import models, money
 from rtnb.course import sources
 from rtnb.course.execution import execute, tidy
+from rtnb.money.usage import text_table
 
 
 def _cents(usd: float) -> str:
@@ -40,9 +41,7 @@ def remake(
     """
     import nbformat
 
-    for path in sources.paths(folder):
-        if names and not path.stem.startswith(tuple(names)):
-            continue
+    for path in (path for path in sources.paths(folder) if path.stem.startswith(tuple(names) or "")):
         source = sources.read(path)
         for language in languages:
             made = folder / sources.target(source.name, language)
@@ -99,11 +98,9 @@ def cost_sheet(folder: Path, learners: int) -> str:
     for name, (taken, one_usd, other_usd) in costs.items():
         sums = (money.money(usd) for usd in (one_usd, one_usd * learners, other_usd * learners))
         rows.append([name, str(taken), *sums])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     tokens = f"Prices as known on {models.known_on()}. Tokens of the runs shown in the notebooks, exercises left out:"
     limit = "a class that experiments spends more. Three times this is a sensible limit for the project."
-    return "\n".join([*lines, "", tokens, limit])
+    return "\n".join([text_table(rows), "", tokens, limit])
 
 
 def _folder() -> Path:

@@ -136,13 +136,9 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     colab = "https://colab.research.google.com"
     url = f"{colab}/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
     found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
-    values = {
-        "colab": f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})",
-        "install": _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language]),
-        "language": language,
-        "minutes": str(source.minutes),
-        "cents": cents,
-    }
+    values = {"language": language, "minutes": str(source.minutes), "cents": cents}
+    values["colab"] = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})"
+    values["install"] = _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language])
     cells, seen = [], dict[str, int]()
     for cell in source.cells:
         text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], cell.texts[language])
