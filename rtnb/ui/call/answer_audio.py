@@ -4,8 +4,6 @@ The first seconds of an answer go to the page at once. The rest follows at four 
 on a slow network, "the user speaks, be silent" must not queue behind a minute of audio.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Callable

@@ -1,9 +1,8 @@
 """Captions of a call: the conversation's turns as the page shows them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Collection
+from typing import Any
 
 from rtnb.errors import mask_secrets
 from rtnb.protocol.items import Turn, Turns
@@ -63,15 +62,9 @@ class Captions:
         words = self.tool_outputs.get(shown_id) or turn.words
         if turn.type == "message" and not words and turn.role == "assistant":
             return  # nothing said yet
-        self._link.tell(
-            "turn",
-            to=to,
-            item=shown_id,
-            after=after,
-            role="tool" if turn.type == "function_call" else turn.role,
-            text=mask_secrets(words),
-            spoken=turn.spoken,
-            open=shown_id not in self._ended,
-            audio_ms=round(turn.audio_ms) if turn.role == "assistant" else None,
-            played_ms=turn.truncated_ms if answer is None else answer.played_ms,
-        )
+        shown: dict[str, Any] = {"item": shown_id, "after": after, "text": mask_secrets(words), "spoken": turn.spoken}
+        shown["role"] = "tool" if turn.type == "function_call" else turn.role
+        shown["open"] = shown_id not in self._ended
+        shown["audio_ms"] = round(turn.audio_ms) if turn.role == "assistant" else None
+        shown["played_ms"] = turn.truncated_ms if answer is None else answer.played_ms
+        self._link.tell("turn", to=to, **shown)

@@ -4,8 +4,6 @@ The page knows how much audio it has played and says so; answers are truncated t
 page from the I/O thread, so they keep coming while a cell blocks the kernel.
 """
 
-from __future__ import annotations
-
 import asyncio
 import threading
 import time
@@ -122,16 +120,10 @@ class Engine:
         self._soon(lambda: self.exchange.open and act())
 
     def _standing(self) -> dict[str, Any]:
-        silent = time.monotonic() - self._from_page_at > _PAGE_SILENT_SECONDS
-        return {
-            "state": self.state,
-            "owner": self.exchange.page,
-            "away": self._running and (not self.exchange.page or silent),
-            "reason": self._reason,
-            "text": self.ended,
-            "seconds": round(self.seconds, 1),
-            "source": self.exchange.source,
-        }
+        page, silent = self.exchange.page, time.monotonic() - self._from_page_at > _PAGE_SILENT_SECONDS
+        standing = {"state": self.state, "owner": page, "away": self._running and (not page or silent)}
+        standing |= {"reason": self._reason, "text": self.ended, "source": self.exchange.source}
+        return standing | {"seconds": round(self.seconds, 1)}
 
     def _append(self, *pieces: bytes) -> None:
         with self._lock:
@@ -150,8 +142,7 @@ class Engine:
             self.exchange.page, self._from_page_at = page, time.monotonic()
             if going_on:  # a page that was reloaded, or another tab, takes the call over as it stands
                 self.link.tell("state", **self._standing())
-                self._soon(self.exchange.go_on)
-                return
+                return self._soon(self.exchange.go_on)
             self._early.clear()
             self.exchange.unfollow()
             self._set_state("connecting")

@@ -1,7 +1,5 @@
 """Exchange with the server in a call: what the user does goes to the session, and the session's updates to the page."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from collections.abc import Callable, Mapping
@@ -12,23 +10,8 @@ from rtnb import money as costs
 from rtnb.audio import pcm as arithmetic
 from rtnb.errors import BudgetExceeded, mask_secrets
 from rtnb.opening import connect
+from rtnb.protocol import updates
 from rtnb.protocol.items import Response, Turns
-from rtnb.protocol.updates import (
-    AudioDelta,
-    AudioDone,
-    Committed,
-    Errored,
-    InputTranscript,
-    InputTranscriptFailed,
-    ItemAdded,
-    ItemDone,
-    ResponseEnded,
-    ResponseStarted,
-    SpeechStarted,
-    SpeechStopped,
-    TextDelta,
-    Truncated,
-)
 from rtnb.session.exchanges import BENIGN_CODES, message
 from rtnb.session.session import Session
 from rtnb.session.turn import trailing_silence
@@ -189,55 +172,52 @@ class Exchange:
             self._respond()
 
     def _respond(self) -> None:
-        if not self.open:
-            return
-        session = self.sessions[-1]
-        if session.conversation.active_response() is not None or not self.page:
+        if self.open and (not self.page or self.sessions[-1].conversation.active_response() is not None):
             self.respond_next = True  # the API has one response at a time, and somebody must be there to listen
-        else:
-            session.send({"type": "response.create"})
+        elif self.open:
+            self.sessions[-1].send({"type": "response.create"})
 
     # --- what the server says
 
     def _update(self, session: Session, update: Any) -> None:
         match update:
-            case AudioDelta(item_id=item_id, pcm=pcm):
+            case updates.AudioDelta(item_id=item_id, pcm=pcm):
                 self.audio.push(item_id, pcm)
-            case AudioDone(item_id=item_id):
+            case updates.AudioDone(item_id=item_id):
                 self.audio.end(item_id)
-            case SpeechStarted():
+            case updates.SpeechStarted():
                 if interrupts := (session.lifecycle.turn_detection() or {}).get("interrupt_response") is not False:
                     self.audio.hold_back()
                 self._link.tell("speech", on=True, silence=interrupts)
-            case SpeechStopped():
+            case updates.SpeechStopped():
                 self._link.tell("speech", on=False)
-            case Committed(item_id=item_id):
+            case updates.Committed(item_id=item_id):
                 self._link.tell("committed", item=item_id)
                 self.captions.change(item_id)
-            case InputTranscript(item_id=item_id, final=final):
+            case updates.InputTranscript(item_id=item_id, final=final):
                 self.captions.change(item_id, ended=final)
                 if final:
                     self.tell_cost()
-            case InputTranscriptFailed(item_id=item_id):
+            case updates.InputTranscriptFailed(item_id=item_id):
                 self.captions.change(item_id, ended=True)
                 self._link.tell("notice", code="not_transcribed")
-            case ItemAdded(turn=turn):
+            case updates.ItemAdded(turn=turn):
                 self.captions.change(turn.item_id)
-            case ItemDone(turn=turn):
+            case updates.ItemDone(turn=turn):
                 # The user's words come when they are transcribed; everything else is complete.
                 self.captions.change(turn.item_id, ended=turn.role != "user" or not turn.spoken)
-            case TextDelta(item_id=item_id) | Truncated(item_id=item_id):
+            case updates.TextDelta(item_id=item_id) | updates.Truncated(item_id=item_id):
                 self.captions.change(item_id)
             case ToolRan(item_id=item_id, call=ran):
                 self.captions.tool_outputs[item_id] = repr(ran)
                 self.captions.change(item_id)
             case Overspent(error=over):
                 self._end(str(over), "budget")
-            case ResponseStarted():
+            case updates.ResponseStarted():
                 self._link.tell("response", on=True)
-            case ResponseEnded(response=response):
+            case updates.ResponseEnded(response=response):
                 self._response_ended(session, response)
-            case Errored(error=error):
+            case updates.Errored(error=error):
                 self._complain(error)
             case Closed(reason=reason, error=error):
                 self.captions.end_all()
@@ -250,14 +230,9 @@ class Exchange:
             self.captions.change(item_id, ended=True)
         details = response.status_details or {}
         error = details.get("error") or {}
-        self._link.tell(
-            "response",
-            on=False,
-            status=response.status,
-            reason=str(details.get("reason") or ""),
-            code=str(error.get("code") or ""),
-            text=response.cut or mask_secrets(str(error.get("message") or "")),
-        )
+        reason, code = str(details.get("reason") or ""), str(error.get("code") or "")
+        text = response.cut or mask_secrets(str(error.get("message") or ""))
+        self._link.tell("response", on=False, status=response.status, reason=reason, code=code, text=text)
         self.tell_cost()
         # After functions the session asks for the answer itself.
         if response.status != "completed" or not any(item.get("name") in session.tools for item in response.calls):

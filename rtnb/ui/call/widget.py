@@ -79,11 +79,9 @@ def call(
     addresses.parse(url)
     settings.check_voice(voice, models.provider_of(url, provider))
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
-        raise InputError(
-            f"Your turn_detection={turn_detection!r} is not one the API has. Give 'server_vad', 'semantic_vad', None "
-            "for push to talk, or the API's own object as a dict.",
-            turn_detection=turn_detection,
-        )
+        why = f"Your turn_detection={turn_detection!r} is not one the API has."
+        remedy = "Give 'server_vad', 'semantic_vad', None for push to talk, or the API's own object as a dict."
+        raise InputError(f"{why} {remedy}", turn_detection=turn_detection)
     if not practice and url is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
         practice = opening.find_openai(key) is None
@@ -212,26 +210,21 @@ class Call(widget.Shown):
         return self._display_()
 
     def _make(self) -> Any:
-        setup = {
-            "id": f"{id(self):x}-{time.time_ns():x}",
-            "hold": self._settings["turn_detection"] is None,
-            "model": self._settings["model"] or models.DEFAULT,
-            "voice": self._settings["voice"] or "",
-            "practice": bool(self._settings["practice"]),
-            "captions": bool(self._settings["transcription"]),
-        }
+        given = self._settings
+        setup = {"id": f"{id(self):x}-{time.time_ns():x}", "hold": given["turn_detection"] is None}
+        setup |= {"model": given["model"] or models.DEFAULT, "voice": given["voice"] or ""}
+        setup |= {"practice": bool(given["practice"]), "captions": bool(given["transcription"])}
         waiting.watch_cells()
         return widget.make(_widget_class(), self._engine.link.received, setup=setup)
 
     def _show(self) -> None:
-        if frontend.kernel() is None:
-            if frontend.detect().name != "marimo":  # which shows what a cell ends with
-                print(say(_PLAIN))
-            return
-        from IPython.display import display
+        if frontend.kernel() is not None:
+            from IPython.display import display
 
-        self._shown_in = frontend.cell()
-        display(self.widget)
+            self._shown_in = frontend.cell()
+            display(self.widget)
+        elif frontend.detect().name != "marimo":  # which shows what a cell ends with
+            print(say(_PLAIN))
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.

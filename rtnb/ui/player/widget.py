@@ -5,8 +5,6 @@ from the I/O thread and arrive while a cell runs; the page's own messages may co
 (on older kernels), so nothing waits for them.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 import time
@@ -57,9 +55,7 @@ class StreamPlayer:
             item_id: Which item it belongs to.
             pcm: s16le, 24 kHz, mono.
         """
-        with self._lock:
-            self._bytes += len(pcm)
-            self._tell("audio", buffers=[pcm], item=item_id)
+        self._tell("audio", buffers=[pcm], item=item_id)
 
     def words(self, item_id: str, whole: str) -> None:
         """Show the words of an item beside its audio. Thread-safe, never waits; ten times a second is often enough.
@@ -77,8 +73,7 @@ class StreamPlayer:
 
     def end(self, item_id: str) -> None:
         """Say that an item is complete, so that its last samples do not wait for more."""
-        with self._lock:
-            self._tell("end", item=item_id)
+        self._tell("end", item=item_id)
 
     def over(self, *, stop: bool = False) -> None:
         """Say that nothing more comes. `on_played` follows when the page has played it, or its time is up.
@@ -102,13 +97,15 @@ class StreamPlayer:
         self.widget.close()
 
     def _tell(self, kind: str, *, buffers: Sequence[bytes] = (), **fields: Any) -> None:
-        if self._closed:
-            return
-        if not self._began:
-            self._began = time.monotonic()
-            for seconds in _AGAIN_AFTER_SECONDS:
-                self._later(seconds, self._again)
-        self._link.tell(kind, buffers=buffers, **fields)
+        with self._lock:
+            if self._closed:
+                return
+            if not self._began:
+                self._began = time.monotonic()
+                for seconds in _AGAIN_AFTER_SECONDS:
+                    self._later(seconds, self._again)
+            self._bytes += sum(map(len, buffers))
+            self._link.tell(kind, buffers=buffers, **fields)
 
     def _again(self) -> None:
         with self._lock:

@@ -160,9 +160,6 @@ class RecordBox(widget.Box):
             self._link.tell("piece", to=page, buffers=pieces, take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
-        return {
-            "seconds": None if self._clip is None else round(self._clip.seconds, 2),
-            "sample": self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)},
-            "take": 0 if self._clip is None else self._takes,
-            "problem": self._problem,
-        }
+        seconds, take = (None, 0) if self._clip is None else (round(self._clip.seconds, 2), self._takes)
+        sample = self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)}
+        return {"seconds": seconds, "sample": sample, "take": take, "problem": self._problem}

@@ -1,7 +1,5 @@
 """Card of a reply: its words, a player, tokens, cost, who answered, and what went wrong, as one piece of HTML."""
 
-from __future__ import annotations
-
 import weakref
 from html import escape
 from typing import Any
@@ -63,7 +61,7 @@ def frame(body: str) -> str:
     """
     style = html.notice("").split("</style>", 1)[0]
     group = f' role="group" aria-label="{escape(say("Answer"))}"'
-    sheets = f"{style}</style><style>\n{widget.css('reply_card/card.css')}</style>"
+    sheets = f"{style}</style><style>\n{widget.read('reply_card/card.css')}</style>"
     return html.root(body, kind="rtnb", css=sheets, attributes=group)
 
 
@@ -85,9 +83,8 @@ def trouble(reply: Reply) -> str:
         return cut
     details = reply.status_details or {}
     error = details.get("error") or {}
-    reason = str(details.get("reason") or "")
-    code = str(error.get("code") or error.get("type") or "")
-    server = " ".join(filter(None, (code, str(error.get("message") or ""), reason)))
+    reason, code = details.get("reason") or "", error.get("code") or error.get("type") or ""
+    server = " ".join(filter(None, (code, error.get("message"), reason)))
     remedy = "rate_limit" if "rate_limit" in code else reason if reason in _REMEDIES else status
     hint = say(_REMEDIES[remedy]) if remedy in _REMEDIES else ""
     first = say(_STATUSES[status]) if status in _STATUSES else status
@@ -135,12 +132,9 @@ def _facts(reply: Reply) -> str:
     tokens = say("{input} in, {output} out", input=f"{usage.input_tokens:,}", output=f"{usage.output_tokens:,}")
     seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
     of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
-    facts = {
-        say("tokens"): tokens if usage else "",
-        say("cost"): _cost(reply),
-        say("first sound after"): "" if seconds is None else f"{seconds:.2f} s{of_it}",
-        say("tools called"): "; ".join(map(repr, reply.tool_calls)),
-    }
+    facts = {say("tokens"): tokens if usage else "", say("cost"): _cost(reply)}
+    facts[say("first sound after")] = "" if seconds is None else f"{seconds:.2f} s{of_it}"
+    facts[say("tools called")] = "; ".join(map(repr, reply.tool_calls))
     pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts.items() if value)
     return f'<div class="facts">{pairs}</div>'
 

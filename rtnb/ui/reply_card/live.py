@@ -167,11 +167,10 @@ class _NotebookView:
     def finish(self) -> None:
         """Draw the card in place of the live block, once."""
         with self._drawing:
-            if self.carded.is_set():
-                return
-            with _harmless():
-                self._main.update({"text/plain": repr(self._reply), "text/html": card(self._reply)}, raw=True)
-            self.carded.set()
+            if not self.carded.is_set():
+                with _harmless():
+                    self._main.update({"text/plain": repr(self._reply), "text/html": card(self._reply)}, raw=True)
+                self.carded.set()
 
     def _live(self) -> dict[str, Any]:
         sent, total = self._reply.progress

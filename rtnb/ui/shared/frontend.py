@@ -4,8 +4,6 @@ The kernel itself does not know any of this. It is concluded from what each fron
 every answer names its evidence.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

@@ -5,8 +5,6 @@ messages on; what goes to the page may be sent on any thread and goes out at onc
 (measured: messages sent from a thread reach the page during `time.sleep` on ipykernel 6.17.1 and 7.4.0).
 """
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections import deque

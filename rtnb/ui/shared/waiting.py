@@ -9,8 +9,6 @@ A kernel runs one request after the other, so while a cell runs, what the page s
 - on ipykernel 6 the queue can be emptied by hand, for the one call that waits for the user.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time
@@ -22,26 +20,22 @@ from rtnb.ui.shared import frontend
 
 _COMM = frozenset({"comm_open", "comm_msg", "comm_close"})
 _PAUSE_SECONDS = 0.03
+_FIRST_MESSAGE_SECONDS = 6.0
 
 
-def receive_while_busy(widget: Any) -> bool:
+def receive_while_busy(widget: Any) -> None:
     """Let a widget's messages be handled on the thread the page asked for, also while a cell blocks the kernel.
 
     Measured on ipykernel 7.4.0 with JupyterLab 4.6 and Notebook 7.6: messages sent during `time.sleep` are handled at
     once, on a thread named `subshell-…`. Without it they wait for the cell. Its `on_msg` callbacks must be thread-safe.
 
     Args:
-        widget: Any ipywidgets widget that has its comm already.
-
-    Returns:
-        Whether this kernel has subshells; False changes nothing. The page may still not use them.
+        widget: Any ipywidgets widget that has its comm already. Without subshells nothing changes; with them the page
+            may still not use them.
     """
-    kernel = frontend.kernel()
-    if not getattr(kernel, "_supports_kernel_subshells", False):
-        return False
-    # The kernel asks the comm which subshell its messages belong to; ours leaves it to the page.
-    widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
-    return True
+    if getattr(frontend.kernel(), "_supports_kernel_subshells", False):
+        # The kernel asks the comm which subshell its messages belong to; ours leaves it to the page.
+        widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
 
 
 _watched: Any = None  # the shell whose cells are watched
@@ -72,28 +66,22 @@ def free_seconds() -> float:
     return max(0.0, time.monotonic() - _free_since)
 
 
-def serve_until(done: Callable[[], bool], *, there: Callable[[], bool], seconds: float = 6.0) -> bool:
+def serve_until(done: Callable[[], bool], *, there: Callable[[], bool]) -> None:
     """Take widget messages in a running cell until something is the case. Interrupting the cell ends it as usual.
+
+    It ends at once where there is no kernel, and after seconds where kernel and page cannot talk while a cell runs.
 
     Args:
         done: Asked every few milliseconds.
         there: Whether the page has sent anything. A page that sends nothing at first never will before the cell ends
             (no subshells in it, or nobody has it open), and then this gives up.
-        seconds: How long to wait for the page's first message.
-
-    Returns:
-        Whether it is the case; False where this kernel and page cannot talk while a cell runs.
     """
-    kernel = frontend.kernel()
-    if kernel is None:
-        return done()
+    if (kernel := frontend.kernel()) is None:
+        return
     take = _taking(kernel) if hasattr(kernel, "msg_queue") else lambda: time.sleep(_PAUSE_SECONDS)
-    end = time.monotonic() + seconds
-    while not done():
-        if not there() and time.monotonic() > end:
-            return False
+    end = time.monotonic() + _FIRST_MESSAGE_SECONDS
+    while not done() and (there() or time.monotonic() <= end):
         take()
-    return True
 
 
 def _taking(kernel: Any) -> Callable[[], None]:

@@ -1,7 +1,5 @@
 """Widgets: their classes made from files of `rtnb/ui`, and what a cell shows of one."""
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Callable
@@ -30,17 +28,13 @@ def esm(*names: str, texts: tuple[str, ...] = ()) -> str:
         texts: Tables of the languages' files that are put in front as `const TEXTS`: their `tag` and `sentences`.
     """
     known = [f"const TEXTS = {json.dumps(language.widget_texts(*texts), ensure_ascii=False)};\n"] if texts else []
-    return "\n".join([*known, *map(_read, names)])
-
-
-def css(*names: str) -> str:
-    """Return the text of a widget's style sheet: files of `rtnb/ui`, one after the other."""
-    return "\n".join(_read(name) for name in names)
+    return "\n".join([*known, read(*names)])
 
 
 @functools.cache
-def _read(name: str) -> str:
-    return (files("rtnb") / "ui" / name).read_text("utf-8")
+def read(*names: str) -> str:
+    """Return the text of files of `rtnb/ui`, one after the other."""
+    return "\n".join((files("rtnb") / "ui" / name).read_text("utf-8") for name in names)
 
 
 @functools.cache
@@ -59,7 +53,7 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     members: dict[str, Any] = {key: kind().tag(sync=True) for key, kind in kinds.items()}
     paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
     members["_esm"] = esm(*(f"{path}.js" for path in paths), texts=texts)
-    members["_css"] = css("shared/theme.css", "{0}/{0}.css".format(name.lower()))
+    members["_css"] = read("shared/theme.css", "{0}/{0}.css".format(name.lower()))
     return type(name, (anywidget.AnyWidget,), members)
 
 
@@ -124,10 +118,8 @@ class Box(Shown):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where = frontend.detect()
-        again, plain = self._sentences()
+        where, (again, plain) = frontend.detect(), self._sentences()
         if not (where.widgets and where.person):
             return {"text/plain": repr(self), "text/html": plain}
-        if self._shown_in == frontend.cell():
-            return {"text/plain": repr(self)}
-        return {"text/plain": repr(self), "text/html": sentence(again), **view(self._display_())}
+        shown = {} if self._shown_in == frontend.cell() else {"text/html": sentence(again), **view(self._display_())}
+        return {"text/plain": repr(self), **shown}

@@ -1,7 +1,5 @@
 """Transfer of files from a page: small pieces, each proved by its checksum, to a folder of this process."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os

@@ -142,19 +142,12 @@ class UploadBox(widget.Box):
         return widget.make(made, self._link.received, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
+        files = []
         with self._lock:
-            files = [
-                {
-                    "id": key,
-                    "name": file.name,
-                    "bytes": file.bytes,
-                    "seconds": file.seconds,
-                    "problem": "" if file.error is None else str(file.error),
-                    "checking": key in self._checking,
-                    "failed": "reload" if key in self._given_up else "",
-                }
-                for key, file in {**self._files, **self._checking, **self._given_up}.items()
-            ]
+            for key, file in {**self._files, **self._checking, **self._given_up}.items():
+                shown = {"id": key, "name": file.name, "bytes": file.bytes, "seconds": file.seconds}
+                shown |= {"problem": "" if file.error is None else str(file.error), "checking": key in self._checking}
+                files.append(shown | {"failed": "reload" if key in self._given_up else ""})
         sample = self._sample and {"name": self._sample.name, "seconds": self._sample.seconds}
         return {"files": files, "sample": sample, "waiting": self._waiting}
 
