@@ -155,6 +155,11 @@ def test_the_picture_is_well_formed_and_says_in_words_what_it_shows(drawn):
     assert all(element.get("tabindex") == "0" for element in root.iter() if element.get("role") == "button")
 
 
+def test_the_narrowest_picture_is_well_formed_too(drawn):
+    _, timeline, _ = drawn
+    assert xml.fromstring(timeline.svg(300)).get("width") == "300"
+
+
 def test_a_page_holds_everything_and_fetches_nothing(drawn, tmp_path):
     _, timeline, _ = drawn
     page = timeline.save(tmp_path / "talk.html").read_text("utf-8")

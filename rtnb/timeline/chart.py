@@ -208,7 +208,7 @@ class Chart:
             if left >= free.get(key, 0.0):
                 free[key] = left + long + 8
                 body = f'<text class="note" text-anchor="{anchor}" x="{begins:.1f}" y="{y:g}">{escape(label)}</text>'
-            elif x < free[key]:  # the table has it
+            elif x < free.get(key, 0.0):  # the table has it
                 continue
             parts.append(self._flag(mark, x, y, top, body))
         return parts
