@@ -6,6 +6,7 @@ library of its own which this file loads at run time, and why nothing else in rt
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib
@@ -124,7 +125,7 @@ class Espeak:
         Yields:
             s16le mono, and its sample rate.
         """
-        settings = VOICES.get(voice) or _unknown(voice)
+        settings = [*VOICES.values()][place(voice) % len(VOICES)]
         spoken = settings.accent if language == "en" else _ESPEAK.get(language, language)
         words_per_minute = round(settings.words_per_minute * speed)
         data = text.encode()
@@ -153,9 +154,9 @@ def _short(path: str) -> bytes:
     return os.fsencode(link)
 
 
-def _unknown(voice: str) -> Voice:
-    """Choose for another name, or a custom voice, some timbre, always the same for the same name."""
-    return list(VOICES.values())[sum(voice.encode()) % len(VOICES)]
+def place(voice: str) -> int:
+    """Return which of several voices a name gets: the API's in their order, any other always the same."""
+    return [*VOICES].index(voice) if voice in VOICES else sum(voice.encode())
 
 
 def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
@@ -173,8 +174,7 @@ def _stretch(pcm: bytes, rate_hz: int, tempo: float) -> bytes:
     graph.push(frame)
     graph.push(None)
     slow: list[bytes] = []
-    while True:
-        try:
+    with contextlib.suppress(av.error.EOFError, av.error.BlockingIOError):
+        while True:
             slow.append(graph.pull().to_ndarray().astype("<i2").tobytes())
-        except (av.error.EOFError, av.error.BlockingIOError):
-            return b"".join(slow)
+    return b"".join(slow)

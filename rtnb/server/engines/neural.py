@@ -18,16 +18,7 @@ import numpy as np
 
 from rtnb.audio import pcm
 from rtnb.audio.resample import to_int16
-from rtnb.server.engines.espeak import VOICES, Audio
-
-_NAMES = [*VOICES]
-# Other ways from letters to sounds fetch a model (pinyin) or need a package of their own (Hebrew, Japanese, Thai).
-_AT_HAND = ("espeak", "text")
-
-
-def _place(voice: str) -> int:
-    """Return which of several voices a name gets: the API's in their order, any other always the same."""
-    return _NAMES.index(voice) if voice in _NAMES else sum(voice.encode())
+from rtnb.server.engines.espeak import Audio, place
 
 
 def _folder() -> Path:
@@ -54,7 +45,9 @@ class Piper:
         self._lock = threading.Lock()
         for model in (one for one in sorted(folder.rglob("*.onnx")) if Path(f"{one}.json").is_file()):
             about = json.loads(Path(f"{model}.json").read_text("utf-8"))
-            if about.get("phoneme_type", "espeak") not in _AT_HAND:
+            # Other ways from letters to sounds fetch a model (pinyin) or need a package of their own (Hebrew, Japanese,
+            # Thai).
+            if about.get("phoneme_type", "espeak") not in ("espeak", "text"):
                 continue
             language = str(about["espeak"]["voice"]).split("-")[0].replace("cmn", "zh")
             count = int(about.get("num_speakers", 1))
@@ -72,7 +65,7 @@ class Piper:
     def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[Audio]:
         """Speak one sentence; see `espeak.Espeak.synthesise`."""
         speakers = self._speakers[language]
-        model, speaker = speakers[_place(voice) % len(speakers)]
+        model, speaker = speakers[place(voice) % len(speakers)]
         with self._lock:
             loaded = self._load(str(model))
         natural = loaded.config.length_scale or 1.0
@@ -124,7 +117,7 @@ class Kokoro:
         """Speak one sentence; see `espeak.Espeak.synthesise`."""
         own = self._of(language)
         wanted = _KOKORO.get(voice, "")
-        name = wanted if language == "en" and wanted in self._voices else own[_place(voice) % len(own)]
+        name = wanted if language == "en" and wanted in self._voices else own[place(voice) % len(own)]
         with self._lock:
             try:
                 lang = _KOKORO_LANGUAGES[language]

@@ -14,7 +14,6 @@ import re
 import threading
 import unicodedata
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
@@ -27,14 +26,7 @@ from rtnb.server.engines.neural import Kokoro, Piper
 __all__ = ["VOICES", "engine", "speak", "warm_up"]
 
 
-class _Engine(Protocol):
-    name: str
-
-    def speaks(self, language: str) -> bool: ...
-
-    def synthesise(self, text: str, voice: str, speed: float, language: str, more: bool) -> Iterator[Audio]: ...
-
-
+_Engine = Kokoro | Piper | Espeak
 _lock = threading.Lock()
 
 
