@@ -306,5 +306,4 @@ def _after(given_out: Sequence[str], recognised: Sequence[str]) -> list[str]:
         above, costs[0] = costs[0], row
         for at, other in enumerate(map(bare_word, recognised), 1):
             above, costs[at] = costs[at], min(above + (one != other), costs[at] + 1, costs[at - 1] + 1)
-    end = min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(given_out))))
-    return list(recognised[end:])
+    return list(recognised[min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(given_out)))) :])

@@ -15,13 +15,12 @@ import numpy as np
 from rtnb.audio.pcm import RATE_HZ, whole_samples
 from rtnb.server.engines import asr
 
-_Engine = Callable[..., str]
 _SLOWER = 1.04
 _NOISE = 0.02  # of the recording's own loudness: too little to hide a clear word
 
 
 def confidence(
-    pcm: bytes, text: str, *, language: str | None = None, transcribe: _Engine = asr.transcribe
+    pcm: bytes, text: str, *, language: str | None = None, transcribe: Callable[..., str] = asr.transcribe
 ) -> list[float]:
     """Judge each word of a transcript by recognising the recording twice more.
 

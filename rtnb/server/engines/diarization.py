@@ -15,7 +15,6 @@ from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, seconds, whole_samples
 from rtnb.server.engines import asr, vad
 from rtnb.server.protocol.effects import Part
 
-_CADENCE_SECONDS = "2"  # how often it looks at the voices anew: the same result as its default at half the work
 _MARGIN_SECONDS = 0.3
 _lock = threading.Lock()  # guards loading, and one recording at a time: it uses every core it is given
 
@@ -53,16 +52,13 @@ def diarize(pcm: bytes, *, language: str | None = None) -> list[Part]:
 
 def _label(number: int) -> str:
     """Return A to Z, then AA, AB, …"""
-    letters = ""
-    while number >= 0:
-        letters = chr(ord("A") + number % 26) + letters
-        number = number // 26 - 1
-    return letters
+    return (_label(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)
 
 
 @functools.cache
 def _load() -> Any:
-    cadences = dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), _CADENCE_SECONDS)
+    # How often it looks at the voices anew, in seconds: the same result as its default at half the work.
+    cadences = dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), "2")
     return asr.load_moonshine(identify_speakers="true", skip_transcription="true", **cadences)
 
 

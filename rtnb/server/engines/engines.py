@@ -57,9 +57,7 @@ class Engines:
     names: Mapping[str, str]
     warm_up: Callable[[], None] = lambda: None
     diarize: Callable[[bytes, str | None], Sequence[Part]] = lambda pcm, language: ()
-    confidence: Callable[[bytes, str, str | None], Sequence[float]] = lambda pcm, text, language: (
-        [0.5] * len(text.split())
-    )
+    confidence: Callable[[bytes, str, str | None], Sequence[float]] = lambda pcm, text, _: [0.5] * len(text.split())
 
     def transcript(self, asked: Transcribe) -> Transcript:
         """Transcribe a recording, and find out what else is asked for."""

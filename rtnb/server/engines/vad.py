@@ -135,8 +135,7 @@ class Vad:
 
 def probabilities_of(samples: Samples) -> list[float]:
     """Return the probability of speech for each frame of a whole recording, the last one filled up with silence."""
-    padded = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
-    return [*map(detector(), padded.reshape(-1, FRAME_SAMPLES))]
+    return [*map(detector(), whole_frames(np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))))]
 
 
 def speech_pieces(probabilities: Sequence[float], longest: int) -> list[tuple[int, int]]:

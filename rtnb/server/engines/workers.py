@@ -85,7 +85,10 @@ class Workers:
             asked = self._queue.popleft()
         try:
             if isinstance(asked, Detect):
-                self._detect(asked)
+                if self._detector is None or asked.first:
+                    self._detector = self._engines.vad()
+                if probabilities := self._detector.feed(asked.pcm):
+                    self._answer("detected", probabilities)
             elif isinstance(asked, TranscribeStream):
                 self._transcribe(asked)
             else:
@@ -95,12 +98,6 @@ class Workers:
                 self._streams.pop(asked.job, None)
                 self._answer("transcribed", asked.job, error)
         self._start(self._in_order)
-
-    def _detect(self, asked: Detect) -> None:
-        if self._detector is None or asked.first:
-            self._detector = self._engines.vad()
-        if probabilities := self._detector.feed(asked.pcm):
-            self._answer("detected", probabilities)
 
     def _transcribe(self, asked: TranscribeStream) -> None:
         stream = self._streams.get(asked.job) or self._engines.transcribe_stream(asked.language)
@@ -147,7 +144,6 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         return
     for at in range(0, len(asked.pcm), _PIECE_BYTES):
         piece = asked.pcm[at : at + _PIECE_BYTES]
-        if isinstance(asked, Detect):
-            yield replace(asked, pcm=piece, first=asked.first and at == 0)
-        else:
-            yield replace(asked, pcm=piece, last=asked.last and at + _PIECE_BYTES >= len(asked.pcm))
+        starts, ends = at == 0, at + _PIECE_BYTES >= len(asked.pcm)
+        edge: Any = {"first": asked.first and starts} if isinstance(asked, Detect) else {"last": asked.last and ends}
+        yield replace(asked, pcm=piece, **edge)
