@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -64,7 +65,7 @@ _FAILURES: Mapping[str, dict[str, Any]] = {
 
 
 def _fault(read: Callable[[list[str]], Any], what: str, default: Any = None) -> Any:
-    """Declare a fault: what reads its numbers, what it does, its value where it is absent."""
+    """Declare a fault: what reads its numbers, what it does (from behind its name on), its value where it is absent."""
     return field(default=default, metadata={"read": read, "what": what})
 
 
@@ -75,30 +76,24 @@ class Faults:
     quota: int | None = _fault(_which, "every response fails with insufficient_quota; quota:N only the Nth")
     rate_limit: int | None = _fault(_which, "every response fails with rate_limit_exceeded; rate_limit:N only the Nth")
     server_error: int | None = _fault(_which, "every response fails with server_error; server_error:N only the Nth")
-    error: int | None = _fault(_count, "error:N sends a server_error event after the Nth event")
+    error: int | None = _fault(_count, ":N sends a server_error event after the Nth event")
     no_rate_limits: bool = _fault(_flag, "rate_limits.updated never comes", False)
-    late_rate_limits: float | None = _fault(
-        _seconds, "late_rate_limits:S sends rate_limits.updated S seconds after response.done"
-    )
-    delay: float = _fault(_seconds, "delay:S holds every event back by S seconds", 0.0)
-    jitter: float = _fault(
-        _seconds, "jitter:S holds every event back by up to S seconds more, keeping their order", 0.0
-    )
-    drip: float = _fault(_seconds, "drip:S leaves at least S seconds between two events", 0.0)
+    late_rate_limits: float | None = _fault(_seconds, ":S sends rate_limits.updated S seconds after response.done")
+    delay: float = _fault(_seconds, ":S holds every event back by S seconds", 0.0)
+    jitter: float = _fault(_seconds, ":S holds every event back by up to S seconds more, keeping their order", 0.0)
+    drip: float = _fault(_seconds, ":S leaves at least S seconds between two events", 0.0)
     burst: bool = _fault(_flag, "sound comes all at once", False)
-    pace: float | None = _fault(_seconds, "pace:X sends sound X times faster than it plays (1 is as fast as it plays)")
-    drop: int | None = _fault(_count, "drop:N ends the socket without a word after the Nth event")
-    close: tuple[int, int] | None = _fault(
-        _close, "close:CODE:N closes with CODE after the Nth event (N 1 if left out)"
-    )
-    malformed: int | None = _fault(_count, "malformed:N cuts the Nth event in half, so that it is no JSON")
-    unknown: int | None = _fault(_count, "unknown:N sends an event of an unknown type after the Nth event")
+    pace: float | None = _fault(_seconds, ":X sends sound X times faster than it plays (1 is as fast as it plays)")
+    drop: int | None = _fault(_count, ":N ends the socket without a word after the Nth event")
+    close: tuple[int, int] | None = _fault(_close, ":CODE:N closes with CODE after the Nth event (N 1 if left out)")
+    malformed: int | None = _fault(_count, ":N cuts the Nth event in half, so that it is no JSON")
+    unknown: int | None = _fault(_count, ":N sends an event of an unknown type after the Nth event")
     odd_last_chunk: bool = _fault(_flag, "the last audio delta begins in the middle of a sample", False)
     reorder: bool = _fault(_flag, "input transcription events come later, between whatever else comes", False)
     deaf: bool = _fault(_flag, "the recogniser fails: input_audio_transcription.failed", False)
     mute: bool = _fault(_flag, "the voice fails in the middle of an answer", False)
-    expire: float | None = _fault(_seconds, "expire:S ends the session after S seconds (session_expired, then 1001)")
-    refuse: int | None = _fault(_status, "refuse:STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
+    expire: float | None = _fault(_seconds, ":S ends the session after S seconds (session_expired, then 1001)")
+    refuse: int | None = _fault(_status, ":STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
     invalid_key: bool = _fault(_flag, "the key is refused inside the socket (close 3000)", False)
 
     def merged(self, other: Faults) -> Faults:
@@ -110,8 +105,7 @@ class Faults:
         """Return the session options with what these change of them."""
         changed: dict[str, Any] = {"odd_last_chunk": self.odd_last_chunk or options.odd_last_chunk}
         for name, failure in _FAILURES.items():
-            which = getattr(self, name)
-            if which is not None:
+            if (which := getattr(self, name)) is not None:
                 changed |= {"failure": failure, "failing": which or None}
         if self.no_rate_limits or self.late_rate_limits is not None:
             changed["rate_limits_after"] = self.late_rate_limits
@@ -124,7 +118,7 @@ class Faults:
 
 _READERS = {f.name: f.metadata["read"] for f in fields(Faults)}
 # Every fault, and what it does.
-FAULTS: Mapping[str, str] = {f.name: f.metadata["what"] for f in fields(Faults)}
+FAULTS: Mapping[str, str] = {f.name: re.sub("^:", f"{f.name}:", f.metadata["what"]) for f in fields(Faults)}
 
 
 def read_faults(text: str) -> Faults:
@@ -182,8 +176,7 @@ class FaultInjector:
             return [event]
         if "input_audio_transcription" in event["type"]:
             # Recorded: they come anywhere between a response's events; among themselves they keep their order.
-            behind = self._held[-1][0] if self._held else 0
-            self._held.append((behind + self._chance.randrange(6), event))
+            self._held.append(((self._held[-1][0] if self._held else 0) + self._chance.randrange(6), event))
             return []
         last = event["type"] == "rate_limits.updated"  # of a turn: nothing is kept behind it
         ready = [late for left, late in self._held if left <= 1 or last]
@@ -209,16 +202,14 @@ class FaultInjector:
         frames: list[Outgoing] = [Frame(due, each) for each in (text, *map(orjson.dumps, more))]
         if faults.drop == self._count:
             frames.append(Drop(due))
-            self._ended = True
         elif faults.close is not None and faults.close[1] == self._count:
             frames.append(CloseFrame(due, faults.close[0], ""))
-            self._ended = True
+        self._ended = not isinstance(frames[-1], Frame)
         return frames
 
     def _due(self, at: float) -> float:
         due = at + self._faults.delay
         if self._faults.jitter:
             due += self._chance.uniform(0, self._faults.jitter)
-        due = max(due, self._last_at + self._faults.drip)
-        self._last_at = due
-        return due
+        self._last_at = max(due, self._last_at + self._faults.drip)
+        return self._last_at
