@@ -39,8 +39,7 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
         self._config, self._engines = config, engines
         self._pool = _threads(4 + (os.cpu_count() or 1))
         self._server = Server(config, engines, self._pool)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._stop = asyncio.Event()
         self.port = config.port  # until it listens
         self.asks_for_key = config.key is not None
         ready: Future[int] = Future()
@@ -89,7 +88,7 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
 
     def close(self) -> None:
         """End every session (its client sees 1001) and the server. Safe to call twice."""
-        if self._thread.is_alive() and self._loop is not None and self._stop is not None:
+        if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(10)
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -104,8 +103,7 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
     def told(self) -> str:
         """Names of the engines, in a line."""
         names = self._names_shown | ({"brain": self.engines["brain"]} if self.engines.get("brain") else {})
-        parts = [f"{what}: {name}" for what, name in names.items()]
-        return ", ".join([*parts, *(["closed"] if self.closed else [])])
+        return ", ".join([*(f"{what}: {name}" for what, name in names.items()), *(["closed"] if self.closed else [])])
 
     @property
     def _names_shown(self) -> dict[str, str]:
@@ -121,15 +119,11 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
     def _run(self, ready: Future[int]) -> None:
         try:
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
-                runner.run(self._main(ready))
+                self._loop = runner.get_loop()
+                runner.run(self._server.run(ready.set_result, self._stop))
         except OSError as error:
             if not ready.done():
                 ready.set_exception(error)
-
-    async def _main(self, ready: Future[int]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        await self._server.run(ready.set_result, self._stop)
 
 
 def _threads(count: int) -> ThreadPoolExecutor:
