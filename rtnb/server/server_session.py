@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -33,10 +33,9 @@ class ServerSession:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
-        self._answers: list[tuple[str, tuple[Any, ...]]] = []  # of engines, not yet passed to the machine
-        self._lock = threading.Lock()
+        self._answers: deque[tuple[str, tuple[Any, ...]]] = deque()  # of engines, not yet passed to the machine
         self._workers = workers(self._answer_from_thread)
-        self._over = False
+        self._woken = self._over = False
 
     def begin(self) -> None:
         """Open the session: its socket is open."""
@@ -55,29 +54,23 @@ class ServerSession:
         self._workers.close()
 
     def _answer_from_thread(self, method: str, *args: Any) -> None:
-        if self._over:
-            return
+        self._answers.append((method, args))
         # A voice makes its pieces much faster than they are spoken: the loop is woken once for all that have come.
-        with self._lock:
-            self._answers.append((method, args))
-            if len(self._answers) > 1:
-                return
+        if self._over or self._woken:
+            return
+        self._woken = True
         try:
             self._loop.call_soon_threadsafe(self._take_answers)
         except RuntimeError:  # the loop has been closed with the server
             self._over = True
 
     def _take_answers(self) -> None:
-        with self._lock:
-            answers, self._answers = self._answers, []
+        self._woken = False  # first: what comes while these are taken wakes the loop again, or is taken with them
         turn_ends = time.perf_counter() + TURN_SECONDS
-        for done, (method, args) in enumerate(answers, 1):
-            if self._over:
-                return
+        while self._answers and not self._over:
+            method, args = self._answers.popleft()
             self._absorb(self.script.take(self._loop.time(), getattr(self.script, method), *args))
-            if time.perf_counter() > turn_ends and done < len(answers):
-                with self._lock:
-                    self._answers[:0] = answers[done:]
+            if self._answers and time.perf_counter() > turn_ends:
                 self._loop.call_soon(self._take_answers)
                 return
 
@@ -98,7 +91,6 @@ class ServerSession:
             return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._due = due
         if due is not None:
             # uvloop counts in whole milliseconds: woken within the one before, it would turn until it is time.
