@@ -34,8 +34,7 @@ def bearer(headers: Mapping[str, str], protocols: Iterable[str] = ()) -> str:
         return key.strip()
     if headers.get("api-key"):
         return headers["api-key"].strip()
-    offered = (name.removeprefix(_KEY_PROTOCOL) for name in protocols if name.startswith(_KEY_PROTOCOL))
-    return next(offered, "")
+    return next((name.removeprefix(_KEY_PROTOCOL) for name in protocols if name.startswith(_KEY_PROTOCOL)), "")
 
 
 class Auth:

@@ -16,8 +16,6 @@ from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
 from rtnb.web.http import Request, offered_protocols
 
-_TRANSLATION_MODELS = ("gpt-realtime-translate",)
-
 
 @dataclass(frozen=True)
 class Handshake:
@@ -27,7 +25,6 @@ class Handshake:
         kind: `"realtime"`, `"transcription"`, `"translation"` or `"sideband"`.
         model: The model asked for; None for transcription and sideband.
         model_name: Its name as asked for; "" where none was.
-        call_id: The live session a sideband joins; "" otherwise.
         beta: Whether the client speaks the Beta interface.
         session: Settings that came with an `ek_` secret.
         query: All of the URL's query, for options of this session.
@@ -36,7 +33,6 @@ class Handshake:
     kind: str
     model: Model | None = None
     model_name: str = ""
-    call_id: str = ""
     beta: bool = False
     session: dict[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
@@ -65,11 +61,11 @@ def read_handshake(
         raise Rejected(ApiError(message, code="beta_api_shape_disabled"), 4000)
     name = query.get("model") or query.get("deployment") or (session or {}).get("model", "")
     if url.path.rstrip("/").endswith("/translations"):
-        if name not in _TRANSLATION_MODELS:
+        if name != "gpt-realtime-translate":
             raise _no_model(name)
         return Handshake("translation", model_name=name, session=session, query=query)
     if "call_id" in query:
-        return Handshake("sideband", call_id=query["call_id"], query=query)
+        return Handshake("sideband", query=query)
     kind = query.get("intent") or (session or {}).get("type", "realtime")
     if kind == "transcription":
         if query.get("model"):

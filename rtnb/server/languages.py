@@ -90,8 +90,7 @@ def runs(text: str, language: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for character in text:
         script = _script(character)
-        foreign = script if script and script != home and not (home == "ja" and script == "zh") else None
-        now = foreign or language
+        now = script if script and script != home and not (home == "ja" and script == "zh") else language
         if script is None and found:  # spaces, digits and marks stay with what they follow
             now = found[-1][0]
         if found and found[-1][0] == now:

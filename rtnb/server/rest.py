@@ -32,21 +32,17 @@ def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bo
     if path == "/v1/models" and opening.body is None:
         models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
         return response({"object": "list", "data": models})
-    makers = {"/v1/realtime/client_secrets": _client_secret} | (
-        {"/v1/realtime/sessions": _beta_session} if beta else {}
-    )
-    if path in makers and opening.body is not None:
+    makers = {"/v1/realtime/client_secrets": _client_secret, "/v1/realtime/sessions": _beta_session if beta else None}
+    if opening.body is not None and (make := makers.get(path)):
         try:
-            return response(makers[path](_json(opening.body), auth, ids))
+            return response(make(_json(opening.body), auth, ids))
         except ApiError as problem:
             return _refused(problem, HTTPStatus.BAD_REQUEST)
-    method = "GET" if opening.body is None else "POST"
-    return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})")
+    return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({'GET' if opening.body is None else 'POST'} {path})")
 
 
 _EXPIRES = record(anchor=choice("created_at"), seconds=integer(*limits().client_secret_seconds))
 _SECRET = record(expires_after=nullable(_EXPIRES), session=nullable(anything))
-_BETA_SECRET_SECONDS = 60  # OpenAI docs of the time: a client secret expires after one minute
 
 
 def _json(body: bytes) -> Any:
@@ -79,7 +75,7 @@ def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     model = _model(settings.BETA_MODELS, name, "model")
     wanted, modalities, temperature = beta_interface.nested(asked | {"model": name}, ["text", "audio"], 0.8)
     session = _session("realtime", wanted, model, ids)
-    expires_at = int(time.time()) + _BETA_SECRET_SECONDS
+    expires_at = int(time.time()) + 60  # OpenAI docs of the time: a client secret expires after one minute
     secret = {"value": auth.issue(session, expires_at), "expires_at": expires_at}
     return {**beta_interface.flat(session, modalities, temperature), "client_secret": secret}
 

@@ -103,6 +103,8 @@ class Server:
 
     async def run(self, ready: Callable[[int], Any], stop: asyncio.Event) -> None:
         """Serve until `stop` is set; calls `ready` with the port once clients can come."""
+        limits = {"max_size": _FRAME_BYTES, "open_timeout": _OPEN_SECONDS, "close_timeout": 2}
+        limits |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS}
         server, port = await listen(
             self._converse,
             self._config.host,
@@ -112,12 +114,8 @@ class Server:
             log=_socket_log,
             protocol="realtime",
             tls=self._config.tls,
-            max_size=_FRAME_BYTES,
-            open_timeout=_OPEN_SECONDS,
-            ping_interval=_PING_SECONDS,
-            ping_timeout=_PING_SECONDS,
-            close_timeout=2,
             server_header="rtnb practice",
+            **limits,
         )
         async with server:
             ready(port)
@@ -148,8 +146,7 @@ class Server:
         return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
 
     def _faults(self, path: str) -> Faults:
-        asked = parse_qs(urlsplit(path).query).get("fault", [])
-        return self._config.faults.merged(read_faults(",".join(asked)))
+        return self._config.faults.merged(read_faults(",".join(parse_qs(urlsplit(path).query).get("fault", []))))
 
     def _admit(self, request: Request) -> tuple[Handshake, Faults]:
         try:
@@ -158,8 +155,7 @@ class Server:
             raise Rejected(ApiError(str(error), code="invalid_value", param="fault"), 4000) from error
         key = bearer(request.headers, offered_protocols(request.headers))
         session = self._auth.check(key, refuse_all=faults.invalid_key)
-        handshake = read_handshake(request, session, beta=self._config.beta, more_models=self._config.models)
-        return handshake, faults
+        return read_handshake(request, session, beta=self._config.beta, more_models=self._config.models), faults
 
     # ------------------------------------------------------------------ the session
 
@@ -197,7 +193,7 @@ class Server:
     ) -> Iterator[tuple[ServerSession, Write]]:
         """Make the session of a connection, or find the one that it joins; with it, what writes its events down."""
         if handshake.kind == "sideband":
-            yield self._of_call(handshake.call_id), lambda sender, frame: None
+            yield self._of_call(handshake.query["call_id"]), lambda sender, frame: None
             return
         if len(self.sessions) >= self._config.sessions:
             # No number is documented for the real server: code and wording are ours.
@@ -205,8 +201,7 @@ class Server:
             raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
         script = self._script(handshake, faults, Ids(chance))
         session_id = script.settings["id"]
-        engines = _failing(self._engines, faults)
-        session = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
+        session = ServerSession(script, lambda answer: Workers(_failing(self._engines, faults), self._pool, answer))
         keys = [self._config.key or "", bearer(request.headers, offered_protocols(request.headers))]
         with written_down(self._config.record, session_id, keys) as write:
             self.sessions[session_id] = session
@@ -240,8 +235,7 @@ class Server:
 
 async def _reject(connection: Connection, refusal: Rejected) -> None:
     now = asyncio.get_running_loop().time()
-    event_id = Ids(random.Random()).new("event")
-    event = {"type": "error", "event_id": event_id, "error": refusal.problem.error()}
+    event = {"type": "error", "event_id": Ids(random.Random()).new("event"), "error": refusal.problem.error()}
     queue = SendQueue(connection, log=_log)
     queue.send([Frame(now, orjson.dumps(event)), CloseFrame(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
