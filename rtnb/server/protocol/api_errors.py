@@ -29,8 +29,7 @@ class ApiError(Exception):
 
     def error(self, event_id: str | None = None) -> dict[str, Any]:
         """Return the event's `error` object; `event_id` is the client event's own, if it had one."""
-        fields = {"type": self.type, "code": self.code, "message": self.message, "param": self.param}
-        return {**fields, "event_id": event_id}
+        return {**{name: getattr(self, name) for name in ("type", "code", "message", "param")}, "event_id": event_id}
 
 
 _KINDS = {

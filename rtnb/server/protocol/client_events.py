@@ -8,8 +8,8 @@ import orjson
 import pybase64
 
 from rtnb.protocol.event_types import CLIENT_EVENTS
-from rtnb.server.protocol import api_errors, shapes
-from rtnb.server.protocol.shapes import too_deep
+from rtnb.server.protocol import shapes
+from rtnb.server.protocol.api_errors import ApiError, invalid_value, missing
 
 
 def read_frame(frame: str | bytes) -> Any:
@@ -19,15 +19,14 @@ def read_frame(frame: str | bytes) -> Any:
         ApiError: A binary frame, or not JSON.
     """
     if isinstance(frame, bytes | bytearray):
-        message = "Expected a text WebSocket message; binary frames are not supported."
-        raise api_errors.ApiError(message, code="invalid_event")
+        raise ApiError("Expected a text WebSocket message; binary frames are not supported.", code="invalid_event")
     unreadable = "Invalid event: failed to parse JSON value."
     try:
         value = orjson.loads(frame)
     except orjson.JSONDecodeError as error:
-        raise api_errors.ApiError(f"{unreadable} {str(error)[:200]}", code="invalid_json") from error
-    if too_deep(value):
-        raise api_errors.ApiError(f"{unreadable} It is nested too deeply.", code="invalid_json")
+        raise ApiError(f"{unreadable} {str(error)[:200]}", code="invalid_json") from error
+    if shapes.too_deep(value):
+        raise ApiError(f"{unreadable} It is nested too deeply.", code="invalid_json")
     return value
 
 
@@ -47,16 +46,16 @@ def read_event(event: Any, session_type: str) -> tuple[str, dict[str, Any]]:
         ApiError: For the first thing wrong in it.
     """
     if not isinstance(event, dict):
-        raise api_errors.ApiError("Invalid event: expected a JSON object.", code="invalid_event")
+        raise ApiError("Invalid event: expected a JSON object.", code="invalid_event")
     if "type" not in event:
-        raise api_errors.missing("type")
+        raise missing("type")
     name = event["type"]
     known = shapes.TRANSLATION_EVENTS if session_type == "translation" else shapes.EVENTS
     if not isinstance(name, str) or name not in known:
-        raise api_errors.invalid_value(name, CLIENT_EVENTS, "type")
+        raise invalid_value(name, CLIENT_EVENTS, "type")
     if session_type == "transcription" and name.startswith("response."):
-        message = f"'{name}' is not supported in transcription sessions."  # unconfirmed wording
-        raise api_errors.ApiError(message, code="invalid_event", param="type")
+        # Unconfirmed wording.
+        raise ApiError(f"'{name}' is not supported in transcription sessions.", code="invalid_event", param="type")
     if known[name] is shapes.APPEND:
         return name, {"audio": _appended(event)}
     return name, known[name](event, "")
@@ -72,7 +71,7 @@ def _appended(event: dict[str, Any]) -> bytes:
     try:
         decoded = pybase64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise api_errors.ApiError(f"{expected} an invalid value.", code="invalid_value", param="audio") from error
+        raise ApiError(f"{expected} an invalid value.", code="invalid_value", param="audio") from error
     if not decoded:
-        raise api_errors.ApiError(f"{expected} empty bytes.", code="invalid_value", param="audio")
+        raise ApiError(f"{expected} empty bytes.", code="invalid_value", param="audio")
     return decoded

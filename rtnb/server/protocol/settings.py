@@ -12,7 +12,7 @@ from typing import Any
 
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
-from rtnb.server.protocol import api_errors
+from rtnb.server.protocol.api_errors import ApiError, missing
 from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION, anything, tagged
 
 
@@ -22,45 +22,31 @@ class Model:
 
     Attributes:
         name: As in `?model=`.
-        voice: Default output voice.
-        silence_duration_ms: Default of server VAD (recorded: 200 on gpt-realtime although the docs say 500).
-        second_generation: The 2.x family: reasoning tokens, `phase`, message beside call, larger audio deltas.
-        context_tokens: Tokens of conversation that it can read.
+        second_generation: The 2.x family: reasoning tokens, `phase`, message beside call, larger audio deltas, a
+            larger context, and defaults of its own.
     """
 
     name: str
-    voice: str = "alloy"
-    silence_duration_ms: int = 200
     second_generation: bool = False
-    context_tokens: int = 32_000
-
-
-def _second(name: str) -> Model:
-    return Model(name, voice="marin", silence_duration_ms=500, second_generation=True, context_tokens=128_000)
 
 
 _LISTED = [known for known in models.load().values() if known.kind == "realtime" and known.context_tokens is not None]
 # Models of the GA interface that are alive (OpenAI docs: models, deprecations; November 2026).
-MODELS: Mapping[str, Model] = {
-    known.name: _second(known.name) if known.reasoning else Model(known.name)
-    for known in _LISTED
-    if known.status != "gone"
-}
+MODELS = {known.name: Model(known.name, bool(known.reasoning)) for known in _LISTED if known.status != "gone"}
 # Models of the Beta interface, which took no pictures, shut down in 2025 and 2026; served in Beta mode only.
-BETA_MODELS: Mapping[str, Model] = {known.name: Model(known.name) for known in _LISTED if known.images is False}
+BETA_MODELS = {known.name: Model(known.name) for known in _LISTED if known.images is False}
 # Instructions of a session whose client sends none: a manner for a model, no limit that the user has set.
 INSTRUCTIONS = "You are the practice voice of rtnb. You run on this computer, without a language model. "
 INSTRUCTIONS += "Be friendly, answer in a sentence or two, and call a function where one fits."
 
 
 def _vad(kind: str, name: str, model: Model | None) -> dict[str, Any]:
-    realtime = kind == "realtime"
-    answering = {"create_response": True, "interrupt_response": True} if realtime else {}
+    answering = {"create_response": True, "interrupt_response": True} if kind == "realtime" else {}
     if name == "semantic_vad":
         return {"type": name, "eagerness": "auto", **answering}
-    silence_ms = model.silence_duration_ms if model else 200
+    silence_ms = 500 if model and model.second_generation else 200  # recorded: 200 although the docs say 500
     numbers = {"threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": silence_ms}
-    return {"type": name, **numbers, **({"idle_timeout_ms": None} if realtime else {}), **answering}
+    return {"type": name, **numbers, **({"idle_timeout_ms": None} if answering else {}), **answering}
 
 
 def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None = None) -> dict[str, Any]:
@@ -85,7 +71,8 @@ def defaults(kind: str, *, session_id: str, expires_at: int, model: Model | None
         head = {"type": kind, "object": "realtime.transcription_session", "id": session_id, "expires_at": expires_at}
         return {**head, "audio": {"input": audio_input}, "include": None}
     assert model is not None
-    audio_output = {"format": filled_format("audio/pcm"), "voice": model.voice, "speed": 1.0}
+    voice = "marin" if model.second_generation else "alloy"
+    audio_output = {"format": filled_format("audio/pcm"), "voice": voice, "speed": 1.0}
     head = {"type": kind, "object": "realtime.session", "id": session_id, "model": model.name}
     answering = {"output_modalities": ["audio"], "instructions": INSTRUCTIONS, "tools": [], "tool_choice": "auto"}
     limits = {"max_output_tokens": "inf", "tracing": None, "truncation": "auto", "prompt": None}
@@ -112,21 +99,21 @@ def update(
         ApiError: For the first thing wrong in it; the session object is untouched.
     """
     kind = session["type"]
-    _check_type(patch, kind)
+    if _TYPED(patch, "session")["type"] != kind:
+        raise _invalid(f"Passing a {patch['type']} session update event to a {kind} session is not allowed.", "type")
     checked = SESSIONS[kind](patch, "session")
     merged = copy.deepcopy(session)
     silent = {name: checked.pop(name) for name in ("reasoning", "parallel_tool_calls") if name in checked}
     if checked.get("model", merged.get("model")) != merged.get("model"):
-        message = "The model of a session cannot be changed after it has been created."  # unconfirmed wording
-        raise api_errors.ApiError(message, code="invalid_parameter", param="session.model")
+        # Unconfirmed wording.
+        raise _invalid("The model of a session cannot be changed after it has been created.", "model")
     if silent.get("reasoning") and model is not None and not model.second_generation:
         message = f"Unsupported parameter: 'session.reasoning' is not supported with the '{model.name}' model."
-        raise api_errors.ApiError(
-            message, code="unsupported_parameter", param="session.reasoning"
-        )  # unconfirmed wording
+        # Unconfirmed wording.
+        raise ApiError(message, code="unsupported_parameter", param="session.reasoning")
     if merged.get("tracing") is not None and checked.get("tracing", merged["tracing"]) != merged["tracing"]:
-        message = "Tracing cannot be changed once it is enabled."  # SDK: immutable once enabled; wording unconfirmed
-        raise api_errors.ApiError(message, code="invalid_parameter", param="session.tracing")
+        # SDK: immutable once enabled; wording unconfirmed.
+        raise _invalid("Tracing cannot be changed once it is enabled.", "tracing")
     audio = checked.pop("audio", {})
     output = audio.get("output", {})
     check_voice(output.get("voice"), merged, locked=voice_locked, where="session")
@@ -142,10 +129,8 @@ def update(
 _TYPED = tagged({"realtime": anything, "transcription": anything})
 
 
-def _check_type(patch: Any, kind: str) -> None:
-    if _TYPED(patch, "session")["type"] != kind:
-        message = f"Passing a {patch['type']} session update event to a {kind} session is not allowed."
-        raise api_errors.ApiError(message, code="invalid_parameter", param="session.type")
+def _invalid(message: str, name: str) -> ApiError:
+    return ApiError(message, code="invalid_parameter", param=f"session.{name}")
 
 
 def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: str) -> None:
@@ -156,16 +141,15 @@ def check_voice(voice: Any, session: Mapping[str, Any], *, locked: bool, where: 
     """
     if voice is not None and locked and voice != session["audio"]["output"]["voice"]:
         message = "Cannot update a conversation's voice if assistant audio is present."
-        raise api_errors.ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
+        raise ApiError(message, code="cannot_update_voice", param=f"{where}.audio.output.voice")
 
 
 def _check_choice(session: Mapping[str, Any]) -> None:
     chosen = session.get("tool_choice")
-    if not isinstance(chosen, dict) or chosen["type"] != "function":
-        return
-    if chosen["name"] not in [tool.get("name") for tool in session["tools"]]:
+    names = [tool.get("name") for tool in session.get("tools", ())]
+    if isinstance(chosen, dict) and chosen["type"] == "function" and chosen["name"] not in names:
         message = f"Tool choice 'function' named '{chosen['name']}' not found in 'tools'."  # unconfirmed wording
-        raise api_errors.ApiError(message, code="invalid_value", param="session.tool_choice")
+        raise ApiError(message, code="invalid_value", param="session.tool_choice")
 
 
 def filled_format(name: str) -> dict[str, Any]:
@@ -184,7 +168,7 @@ def _merge_input(into: dict[str, Any], given: Mapping[str, Any], kind: str, mode
             # Recorded: a model alone is echoed with language and prompt null.
             into[name] = {"model": None, "language": None, "prompt": None, **now, **value}
             if into[name]["model"] is None:
-                raise api_errors.missing("session.audio.input.transcription.model")
+                raise missing("session.audio.input.transcription.model")
         elif name == "turn_detection":
             wanted = value.get("type", now.get("type", "server_vad"))
             # Recorded: a partial update keeps the other values.
@@ -198,8 +182,8 @@ def _check_transcription(audio_input: Mapping[str, Any], kind: str) -> None:
     transcription = audio_input["transcription"] or {"model": None, "prompt": None}
     model = transcription["model"]
     if model == "gpt-realtime-whisper" and transcription["prompt"]:
-        message = "Prompt is not supported for gpt-realtime-whisper."  # SDK: no prompt with it; wording unconfirmed
-        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.transcription.prompt")
+        # SDK: no prompt with it; wording unconfirmed.
+        raise _invalid("Prompt is not supported for gpt-realtime-whisper.", "audio.input.transcription.prompt")
     if kind == "transcription" and model in STREAMING_TRANSCRIPTION and audio_input["turn_detection"] is not None:
         message = f"Turn detection is not supported for {model}; set turn_detection to null and commit manually."
-        raise api_errors.ApiError(message, code="invalid_parameter", param="session.audio.input.turn_detection")
+        raise _invalid(message, "audio.input.turn_detection")

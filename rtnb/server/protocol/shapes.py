@@ -29,20 +29,22 @@ def anything(value: Any, path: str) -> Any:
     return value
 
 
+def _of(kinds: tuple[type, ...], expected: str, value: Any, path: str) -> Any:
+    if type(value) not in kinds:
+        raise api_errors.wrong_type(path, expected, value)
+    return value
+
+
 def boolean(value: Any, path: str) -> Any:
     """Take true or false."""
-    if not isinstance(value, bool):
-        raise api_errors.wrong_type(path, "a boolean", value)
-    return value
+    return _of((bool,), "a boolean", value, path)
 
 
 def string(maximum: float = _TEXT_CHARACTERS) -> Check:
     """Take text of at most `maximum` characters."""
 
     def check(value: Any, path: str) -> Any:
-        if not isinstance(value, str):
-            raise api_errors.wrong_type(path, "a string", value)
-        if len(value) > maximum:
+        if len(_of((str,), "a string", value, path)) > maximum:
             raise api_errors.too_long(path, int(maximum), len(value))
         return value
 
@@ -51,7 +53,7 @@ def string(maximum: float = _TEXT_CHARACTERS) -> Check:
 
 def integer(minimum: float, maximum: float = float("inf")) -> Check:
     """Take a whole number within its bounds; a decimal number is refused even when it is whole."""
-    return _number(int, "an integer", "integer", minimum, maximum)
+    return _number((int,), "an integer", "integer", minimum, maximum)
 
 
 def number(minimum: float, maximum: float) -> Check:
@@ -61,9 +63,7 @@ def number(minimum: float, maximum: float) -> Check:
 
 def _number(kinds: Any, expected: str, noun: str, minimum: float, maximum: float) -> Check:
     def check(value: Any, path: str) -> Any:
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise api_errors.wrong_type(path, expected, value)
-        if not minimum <= value <= maximum:
+        if not minimum <= _of(kinds, expected, value, path) <= maximum:
             raise api_errors.out_of_bounds(path, minimum if value < minimum else maximum, value, noun=noun)
         return value
 
@@ -100,9 +100,7 @@ def array(inner: Check, maximum: float = float("inf")) -> Check:
     """Take a list whose every element `inner` takes."""
 
     def check(value: Any, path: str) -> Any:
-        if not isinstance(value, list):
-            raise api_errors.wrong_type(path, "an array of objects", value)
-        if len(value) > maximum:
+        if len(_of((list,), "an array of objects", value, path)) > maximum:
             raise api_errors.too_long(path, int(maximum), len(value), noun="array")
         return [inner(element, f"{path}[{index}]") for index, element in enumerate(value)]
 
@@ -115,9 +113,7 @@ class Required(functools.partial[Any]):
 
 def mapping(value: Any, path: str) -> Any:
     """Take an object of any fields."""
-    if not isinstance(value, dict):
-        raise api_errors.wrong_type(path, "an object", value)
-    return value
+    return _of((dict,), "an object", value, path)
 
 
 def record(**fields: Check) -> Check:
@@ -127,12 +123,10 @@ def record(**fields: Check) -> Check:
     def check(value: Any, path: str) -> Any:
         mapping(value, path)
         dot = f"{path}." if path else ""
-        for name in required:
-            if name not in value:
-                raise api_errors.missing(dot + name)
-        for name in value:
-            if name not in fields:
-                raise api_errors.unknown(dot + name)
+        if absent := [name for name in required if name not in value]:
+            raise api_errors.missing(dot + absent[0])
+        if foreign := [name for name in value if name not in fields]:
+            raise api_errors.unknown(dot + foreign[0])
         return {name: fields[name](inner, dot + name) for name, inner in value.items()}
 
     return check
@@ -143,8 +137,7 @@ def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | Non
     checks = {name: shape if callable(shape) else record(**{tag: anything, **shape}) for name, shape in shapes.items()}
 
     def check(value: Any, path: str) -> Any:
-        mapping(value, path)
-        if default is None and tag not in value:
+        if tag not in mapping(value, path) and default is None:
             raise api_errors.missing(f"{path}.{tag}")
         name = value.get(tag, default)
         if not isinstance(name, str) or name not in shapes:
@@ -154,15 +147,10 @@ def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | Non
     return check
 
 
-def too_deep(value: Any) -> bool:
+def too_deep(value: Any, levels: int = _LEVELS) -> bool:
     """Return whether a JSON value is nested so deeply that copying or serialising it would fail."""
-    level = [value] if isinstance(value, _NESTING) else []
-    for _ in range(_LEVELS):
-        inner = (part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer))
-        level = [part for part in inner if isinstance(part, _NESTING)]
-        if not level:
-            return False
-    return True
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 1 or too_deep(part, levels - 1) for part in parts if isinstance(part, _NESTING))
 
 
 # ---------------------------------------------------------------------- the session
@@ -190,19 +178,13 @@ VOICE: Check = where(dict, record(id=Required(string())), choice(*models.VOICES)
 
 def MODALITIES(value: Any, path: str) -> Any:
     """Take ["audio"] or ["text"], never both (SDK docstring)."""
-    if not isinstance(value, list):
-        raise api_errors.wrong_type(path, "an array of strings", value)
-    if value not in (["audio"], ["text"]):
+    if _of((list,), "an array of strings", value, path) not in (["audio"], ["text"]):
         message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
         raise api_errors.ApiError(message, code="invalid_value", param=path)
     return value
 
 
-_TOKEN_LIMITS = nullable(record(post_instructions=integer(0)))
-_RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": _TOKEN_LIMITS}
-_TRUNCATION = where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO}))
-_TRACING = unless(record(workflow_name=string(), group_id=string(), metadata=anything), None, "auto")
-_PROMPT = nullable(record(id=string(), version=nullable(string()), variables=anything))
+_RETENTION_RATIO = {"retention_ratio": number(0, 1), "token_limits": nullable(record(post_instructions=integer(0)))}
 _EFFORT = choice("minimal", "low", "medium", "high", "xhigh")
 REASONING: Check = record(effort=_EFFORT)  # 2.x only; there is no "none" (SDK)
 
@@ -237,8 +219,7 @@ def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Chec
 _IDLE = {"idle_timeout_ms": nullable(integer(*_LIMITS.idle_timeout_ms))}
 _ANSWERING_INPUT = _input({**_SERVER_VAD, **_IDLE, **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING})
 _OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(*_LIMITS.speed))
-_TRANSLATION_TRANSCRIPTION = nullable(record(model=Required(string())))
-_TRANSLATION_INPUT = record(transcription=_TRANSLATION_TRANSCRIPTION, noise_reduction=_NOISE_REDUCTION)
+_TRANSLATED_INPUT = record(transcription=nullable(record(model=Required(string()))), noise_reduction=_NOISE_REDUCTION)
 # What `session.update` may bring, by the kind of session.
 SESSIONS: dict[str, Check] = {
     "realtime": record(
@@ -251,14 +232,14 @@ SESSIONS: dict[str, Check] = {
         parallel_tool_calls=nullable(boolean),
         reasoning=nullable(REASONING),
         max_output_tokens=MAX_OUTPUT_TOKENS,
-        tracing=_TRACING,
-        truncation=_TRUNCATION,
-        prompt=_PROMPT,
+        tracing=unless(record(workflow_name=string(), group_id=string(), metadata=anything), None, "auto"),
+        truncation=where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO})),
+        prompt=nullable(record(id=string(), version=nullable(string()), variables=anything)),
         audio=record(input=_ANSWERING_INPUT, output=_OUTPUT),
         include=_INCLUDE,
     ),
     "transcription": record(type=anything, audio=record(input=_input(_SERVER_VAD, _SEMANTIC_VAD)), include=_INCLUDE),
-    "translation": record(audio=record(input=_TRANSLATION_INPUT, output=record(language=nullable(string())))),
+    "translation": record(audio=record(input=_TRANSLATED_INPUT, output=record(language=nullable(string())))),
 }
 
 # ---------------------------------------------------------------------- client events
@@ -268,8 +249,7 @@ APPEND_CHARACTERS = _LIMITS.append_bytes // 3 * 4
 
 
 def _metadata(value: Any, path: str) -> Any:
-    mapping(value, path)
-    if len(value) > (most := _LIMITS.metadata_pairs):
+    if len(mapping(value, path)) > (most := _LIMITS.metadata_pairs):
         raise api_errors.too_long(path, most, len(value), noun="object")
     for name, text in value.items():
         if len(name) > 64:
