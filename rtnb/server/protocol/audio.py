@@ -41,9 +41,9 @@ class Decoder:
     """Decodes bytes as the client sends them to s16le 24 kHz mono. Keeps half a sample for the next piece."""
 
     def __init__(self, format: dict[str, Any]) -> None:
-        self._law = format["type"]
+        self.format = format
         self._half = b""
-        self._resampler = None if self._law == "audio/pcm" else _resampler(_G711_RATE_HZ, RATE_HZ)
+        self._resampler = None if format["type"] == "audio/pcm" else _resampler(_G711_RATE_HZ, RATE_HZ)
 
     def feed(self, encoded: bytes, *, last: bool = False) -> bytes:
         """Decode the next piece; `last` returns what the resampler still holds, too."""
@@ -52,7 +52,7 @@ class Decoder:
             whole = whole_samples(encoded)  # without a copy where no half sample is about: the ordinary case
             self._half = encoded[len(whole) :]
             return whole
-        samples = _loudness(self._law)[np.frombuffer(encoded, np.uint8)]
+        samples = _loudness(self.format["type"])[np.frombuffer(encoded, np.uint8)]
         return bytes(self._resampler.resample_chunk(samples, last=last).tobytes())
 
 
@@ -87,7 +87,6 @@ class PcmBuffer:
     """
 
     def __init__(self, format: dict[str, Any]) -> None:
-        self._format = format
         self._decoder = Decoder(format)
         self._pcm = bytearray()
         self._dropped = 0  # bytes that were here once
@@ -103,15 +102,14 @@ class PcmBuffer:
 
     def use(self, format: dict[str, Any]) -> None:
         """Decode what comes from now on from this format."""
-        if format != self._format:
-            self._format = format
+        if format != self._decoder.format:
             self._decoder = Decoder(format)
 
     def append(self, encoded: bytes) -> bytes:
         """Append the next bytes and return them as s16le 24 kHz."""
         pcm = self._decoder.feed(encoded)
         self._pcm += pcm
-        self.ms += len(encoded) / bytes_per_ms(self._format)
+        self.ms += len(encoded) / bytes_per_ms(self._decoder.format)
         return pcm
 
     def between(self, start: int, end: int) -> bytes:
@@ -140,7 +138,7 @@ class PcmBuffer:
 
     def clear(self) -> None:
         """Forget everything that was appended."""
-        self._decoder = Decoder(self._format)
+        self._decoder = Decoder(self._decoder.format)
         self._dropped += len(self._pcm)
         self._pcm = bytearray()
         self.ms = 0.0

@@ -69,55 +69,48 @@ class BetaSession(RealtimeSession):
             if not (isinstance(effect, Send) and effect.event["type"] in _NOT_IN_BETA)
         ]
 
+    # ------------------------------------------------------------------ client → GA
+
     def act(self, event: Any) -> None:
         """Act on a client event of the Beta interface.
 
         Raises:
             ApiError: For the first thing wrong in it.
         """
-        super().act(self._translated(event) if isinstance(event, dict) else event)
-
-    # ------------------------------------------------------------------ client → GA
-
-    def _translated(self, event: dict[str, Any]) -> dict[str, Any]:
-        type = event.get("type")
+        type = event.get("type") if isinstance(event, dict) else None
         if type == "session.update" and isinstance(event.get("session"), dict):
             session, self._modalities, self._temperature = nested(event["session"], self._modalities, self._temperature)
-            return event | {"session": session}
-        if type == "response.create" and isinstance(event.get("response"), dict):
+            event = event | {"session": session}
+        elif type == "response.create" and isinstance(event.get("response"), dict):
             response = dict(event["response"])
             _temperature(response.pop("temperature", self._temperature))
             _modalities(response, "response", self._modalities)
             if isinstance(response.get("input"), list):
                 response["input"] = [_item_to_ga(item) for item in response["input"]]
-            return event | {"response": _moved(response, _RESPONSE_FIELDS, "response")}
-        if type == "conversation.item.create":
-            return event | {"item": _item_to_ga(event.get("item"))}
-        return event
+            event = event | {"response": _moved(response, _RESPONSE_FIELDS, "response")}
+        elif type == "conversation.item.create":
+            event = event | {"item": _item_to_ga(event.get("item"))}
+        super().act(event)
 
     # ------------------------------------------------------------------ GA → client
 
     def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        translated = {**event, "type": BETA_NAMES.get(event["type"], event["type"])}
-        translated.pop("obfuscation", None)
-        if translated["type"] == "response.function_call_arguments.done":
-            translated.pop("name", None)
-        if "session" in translated:
-            translated["session"] = flat(translated["session"], self._modalities, self._temperature)
-        if "item" in translated:
-            translated["item"] = _item_to_beta(translated["item"])
-        if "response" in translated:
-            translated["response"] = self._response(translated["response"])
-        if translated["type"] == "error":
-            translated["error"] = {**translated["error"], "param": _param_to_beta(translated["error"]["param"])}
-        return translated
+        translations: dict[str, Callable[[Any], Any]] = {
+            "type": lambda type: BETA_NAMES.get(type, type),
+            "session": lambda session: flat(session, self._modalities, self._temperature),
+            "item": _item_to_beta,
+            "response": self._response,
+            "error": lambda error: {**error, "param": _param_to_beta(error["param"])},
+        }
+        kept = {name: value for name, value in event.items() if name not in ("obfuscation", "name")}
+        return {name: translations[name](value) if name in translations else value for name, value in kept.items()}
 
     def _response(self, response: Mapping[str, Any]) -> dict[str, Any]:
         output = response["audio"]["output"]
         kept = ("object", "id", "status", "status_details", "conversation_id", "usage", "metadata")
         return {
             **{name: response[name] for name in kept},
-            "usage": _usage_to_beta(response["usage"]),
+            "usage": response["usage"] and _without_images(response["usage"]),
             "output": [_item_to_beta(item) for item in response["output"]],
             "modalities": _beta_modalities(response),
             "voice": output["voice"],
@@ -134,8 +127,7 @@ def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) 
     fields = {name: functools.reduce(operator.getitem, place, known) for name, place in places.items()}
     vad = fields["turn_detection"]
     return {
-        **{"id": session["id"], "object": "realtime.session"},
-        **{name: session[name] for name in ("expires_at", "model")},
+        **{name: session[name] for name in ("id", "object", "expires_at", "model")},
         **fields,
         "modalities": modalities,
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
@@ -172,17 +164,10 @@ def nested(
     return {"type": "realtime", **_moved(fields, _SESSION_FIELDS, "session")}, modalities, temperature
 
 
-def _usage_to_beta(usage: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _without_images(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Return usage without pictures, which the Beta could not take."""
-    if usage is None:
-        return None
-    read = _without_images(usage["input_token_details"])
-    read["cached_tokens_details"] = _without_images(read["cached_tokens_details"])
-    return {**usage, "input_token_details": read}
-
-
-def _without_images(tokens: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: count for name, count in tokens.items() if name != "image_tokens"}
+    kept = {name: count for name, count in usage.items() if name != "image_tokens"}
+    return {name: _without_images(count) if isinstance(count, dict) else count for name, count in kept.items()}
 
 
 def _temperature(value: Any) -> float:
@@ -222,15 +207,13 @@ def _moved(fields: Mapping[str, Any], places: Mapping[str, str], where: str) -> 
 
 
 def _item_to_ga(item: Any) -> Any:
-    if not isinstance(item, dict) or item.get("role") != "assistant" or not isinstance(item.get("content"), list):
-        return item
-    return item | {"content": [_renamed(part, BETA_CONTENT) for part in item["content"]]}
+    if isinstance(item, dict) and item.get("role") == "assistant" and isinstance(item.get("content"), list):
+        return item | {"content": [_renamed(part, BETA_CONTENT) for part in item["content"]]}
+    return item
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
-    if not isinstance(part, dict):
-        return part
-    return part | {"type": names.get(str(part.get("type")), part.get("type"))}
+    return part | {"type": names.get(str(part.get("type")), part.get("type"))} if isinstance(part, dict) else part
 
 
 def _item_to_beta(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,11 +40,6 @@ class InputAudioBuffer:
         self._reply_played_at: float | None = None
         self._fed = 0  # the position up to which a streaming ASR has been fed with this turn
 
-    @property
-    def held_bytes(self) -> int:
-        """Size of the audio that waits to be committed, as s16le 24 kHz."""
-        return len(self._buffer)
-
     def settings_changed(self) -> None:
         """Adapt to an update of the session."""
         self._buffer.use(self._session.audio_input["format"])
@@ -60,8 +55,18 @@ class InputAudioBuffer:
 
     # ------------------------------------------------------------------ client events
 
-    def append(self, encoded: bytes) -> None:
-        """Append audio in the session's input format."""
+    def append(self, event: dict[str, Any]) -> None:
+        """Append audio in the session's input format.
+
+        Raises:
+            ApiError: There is too much of it.
+        """
+        limit, encoded = self._session.options.buffer_bytes, event["audio"]
+        if self._session.conversation.audio_bytes + len(self._buffer) + len(encoded) > limit:
+            # No cap is documented: code and wording are ours.
+            limit_ms = limit // BYTES_PER_MS
+            message = f"Error appending to input audio buffer: a session holds at most {limit_ms}ms of audio."
+            raise ApiError(message, code="input_audio_buffer_full", param="audio")
         pcm = self._buffer.append(encoded)
         if self._session.audio_input["turn_detection"] is not None:
             self._detect(pcm)
@@ -120,11 +125,9 @@ class InputAudioBuffer:
         if not self._transcripts.transcribed_ahead(job, transcript):
             return False
         text = transcript.text if isinstance(transcript, Transcript) else ""
-        detection = self._session.audio_input["turn_detection"] or {}
-        if self._turns is not None and detection.get("type") == "semantic_vad" and sounds_finished(text):
-            stopped = self._turns.finish()
-            if stopped is not None:
-                self._stopped(stopped)
+        semantic = (self._session.audio_input["turn_detection"] or {}).get("type") == "semantic_vad"
+        if semantic and self._turns is not None and sounds_finished(text) and (stopped := self._turns.finish()):
+            self._stopped(stopped)
         return True
 
     # ------------------------------------------------------------------ turns
@@ -163,11 +166,8 @@ class InputAudioBuffer:
         self._feed(end_ms * BYTES_PER_MS)
         if stopped.paused_ms is None:
             self._transcripts.forget_ahead()
-        self._commit_between(stopped.audio_start_ms, end_ms, item_id)
+        self._items.commit(self._buffer.take(stopped.audio_start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
         self._responses.answer_turn()
-
-    def _commit_between(self, start_ms: int, end_ms: int, item_id: str | None) -> None:
-        self._items.commit(self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
 
     def _transcribe_ahead(self, pause: Pause) -> None:
         """Transcribe the turn so far while the silence lasts: to know whether it is finished, and to save time."""
@@ -194,7 +194,7 @@ class InputAudioBuffer:
         silence = {"audio_start_ms": start_ms, "audio_end_ms": end_ms}
         self._session.send("input_audio_buffer.timeout_triggered", **silence, item_id=item_id)
         self._items.add_idle_prompt()
-        self._commit_between(start_ms, end_ms, item_id)
+        self._items.commit(self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS), item_id)
         self._responses.begin({})
 
     def _forget_turn(self) -> None:

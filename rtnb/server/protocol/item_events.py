@@ -17,7 +17,6 @@ from rtnb.server.protocol.transcripts import Transcripts
 # The system's message at the idle timeout (the real server's own words are longer and say the same).
 _IDLE_PROMPT = "The user has been silent for some time. Listen to the recording that follows: if they spoke, answer "
 _IDLE_PROMPT += "them; if not, take up the last topic again or ask whether they are still there."
-_REFERENCE = record(type=anything, id=Required(string()))
 
 
 class ItemEvents:
@@ -42,12 +41,12 @@ class ItemEvents:
             ApiError: It has not the right shape, or does not fit.
         """
         options, conversation = self._session.options, self._conversation
-        if len(conversation) >= options.item_count:
+        if len(conversation.items) >= options.item_count:
             text = f"Error adding item: a conversation holds at most {options.item_count} items."
             raise ApiError(text, code="conversation_full", param="item")  # no cap is documented: ours
-        item = self._read(event["item"], "item")
+        item = read_item(event["item"], self._session.ids, "item")
         call_id = item.shown.get("call_id") if item.shown["type"] == "function_call_output" else None
-        if call_id is not None and not any(other.shown.get("call_id") == call_id for other in conversation):
+        if call_id is not None and call_id not in [held.shown.get("call_id") for held in conversation.items.values()]:
             text = f"Tool call ID '{call_id}' not found in conversation."  # reported
             raise ApiError(text, code="invalid_tool_call_id", param="item.call_id")
         if conversation.audio_bytes + len(item.audio) > options.buffer_bytes:
@@ -99,8 +98,7 @@ class ItemEvents:
 
     def commit(self, audio: bytes, item_id: str | None) -> None:
         """Make audio the user's next item."""
-        item_id = item_id or self._session.ids.new("item")
-        item = message(item_id, "user", {"type": "input_audio", "transcript": None})
+        item = message(item_id or self._session.ids.new("item"), "user", {"type": "input_audio", "transcript": None})
         item.audio = audio
         previous = self._conversation.add(item)
         self._session.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
@@ -129,30 +127,25 @@ class ItemEvents:
             ApiError: For the first thing wrong in its `input`.
         """
         if given is None:
-            return list(self._conversation)
+            return list(self._conversation.items.values())
         context = [self._given(value, f"response.input[{index}]") for index, value in enumerate(given)]
         for item in context:
-            unknown = item.transcript is None and not item.transcribing
-            if item.audio and item.shown.get("role") == "user" and unknown:
+            if item.audio and item.shown.get("role") == "user" and item.transcript is None and not item.transcribing:
                 self._transcripts.transcribe(item)
         return context
 
     def _given(self, value: Any, path: str) -> Item:
         if not isinstance(value, dict) or value.get("type") != "item_reference":
-            return self._read(value, path)
-        item_id = _REFERENCE(value, path)["id"]
-        item = self._conversation.get(item_id)
+            return read_item(value, self._session.ids, path)
+        item_id = record(type=anything, id=Required(string()))(value, path)["id"]
+        item = self._conversation.items.get(item_id)
         if item is None:
-            text = f"Item with id '{item_id}' does not exist."  # unconfirmed wording
-            raise ApiError(text, code="invalid_value", param=f"{path}.id")
+            # Unconfirmed wording.
+            raise ApiError(f"Item with id '{item_id}' does not exist.", code="invalid_value", param=f"{path}.id")
         return item
 
-    def _read(self, value: Any, path: str) -> Item:
-        ids = self._session.ids
-        return read_item(value, new_id=ids.new("item"), new_call_id=ids.new("call"), path=path)
-
     def _find(self, item_id: str, verb: str, doing: str) -> Item:
-        item = self._conversation.get(item_id)
+        item = self._conversation.items.get(item_id)
         if item is None:  # the codes are reported, the wording is not confirmed
             text = f"Error {doing} item: the item with id '{item_id}' does not exist."
             raise ApiError(text, code=f"item_{verb}_invalid_item_id", param="item_id")

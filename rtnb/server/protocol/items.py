@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
+from rtnb.server.protocol.effects import Ids
 from rtnb.server.protocol.shapes import Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
 # No limit is documented; this keeps one client from filling the memory of all.
@@ -46,8 +46,7 @@ class Item:
     @property
     def characters(self) -> int:
         """Length of its text, pictures among it."""
-        parts = self.shown.get("content", ())
-        held = [part.get(name) for part in parts for name in ("text", "image_url")]
+        held = [part.get(name) for part in self.shown.get("content", ()) for name in ("text", "image_url")]
         return sum(len(text) for text in [*held, self.shown.get("arguments"), self.shown.get("output")] if text)
 
     @property
@@ -58,7 +57,7 @@ class Item:
     @property
     def is_assistant_audio(self) -> bool:
         """True for the assistant's spoken message, finished or still being written."""
-        kinds = [part["type"] for part in self.shown["content"]] if self.shown.get("role") == "assistant" else []
+        kinds = {part["type"] for part in self.shown.get("content", ())}
         return isinstance(self.audio, bytearray) or "output_audio" in kinds
 
 
@@ -67,35 +66,15 @@ class Conversation:
 
     Attributes:
         id: `conv_…`.
+        items: The items by their ids, in their order.
         audio_bytes: Size of the audio of all items, without what a response is writing.
         cached_tokens: Tokens that an earlier response has read, so that the next one may read them from the cache.
     """
 
     def __init__(self, id: str) -> None:
         self.id = id
-        self.audio_bytes = 0
-        self.cached_tokens = 0
-        self._items: dict[str, Item] = {}
-        self._order: list[str] = []
-        self._characters = 0
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    def __iter__(self) -> Iterator[Item]:
-        return (self._items[item_id] for item_id in self._order)
-
-    def __contains__(self, item_id: object) -> bool:
-        return item_id in self._items
-
-    def get(self, item_id: str) -> Item | None:
-        """Return the item of that id, or None."""
-        return self._items.get(item_id)
-
-    def previous_of(self, item_id: str) -> str | None:
-        """Return the id of the item before it; None for the first one."""
-        index = self._order.index(item_id)
-        return self._order[index - 1] if index else None
+        self.items: dict[str, Item] = {}
+        self.audio_bytes = self.cached_tokens = self._characters = 0
 
     def check_room(self, item: Item) -> None:
         """Check that an item of the client's still fits.
@@ -117,31 +96,30 @@ class Conversation:
         Raises:
             ApiError: The id is taken, or `after` is not there (wording unconfirmed).
         """
-        if item.id in self._items:
+        if item.id in self.items:
             message = f"Error adding item: an item with id '{item.id}' already exists."
             raise ApiError(message, code="item_create_duplicate_item_id", param="item.id")
-        if after not in (None, "root") and after not in self._items:
+        if after not in (None, "root") and after not in self.items:
             message = f"Error adding item: the previous item with id '{after}' does not exist."
             raise ApiError(message, code="item_create_invalid_previous_item_id", param="previous_item_id")
-        index = len(self._order)
-        if after is not None:
-            index = 0 if after == "root" else self._order.index(after) + 1
-        self._order.insert(index, item.id)
-        self._items[item.id] = item
+        previous = next(reversed(self.items), None) if after is None else None if after == "root" else after
+        order = [] if after is None else [*self.items]
+        self.items[item.id] = item
+        for following in order[0 if previous is None else order.index(previous) + 1 :] if order else ():
+            self.items[following] = self.items.pop(following)
         self._characters += item.characters
         self.audio_bytes += len(item.audio)
-        return self._order[index - 1] if index else None
+        return previous
 
     def remove(self, item_id: str) -> None:
         """Remove an item; its id must be there."""
-        self._order.remove(item_id)
-        self._characters = max(0, self._characters - self._items.pop(item_id).characters)
+        self._characters = max(0, self._characters - self.items.pop(item_id).characters)
         self.count_audio()
         self.cached_tokens = 0
 
     def count_audio(self) -> None:
         """Count `audio_bytes` again: the audio of an item has changed."""
-        self.audio_bytes = sum(len(item.audio) for item in self)
+        self.audio_bytes = sum(len(item.audio) for item in self.items.values())
 
 
 def message(item_id: str, role: str, part: dict[str, Any]) -> Item:
@@ -179,13 +157,12 @@ _ITEM: Check = tagged(
 )
 
 
-def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") -> Item:
+def read_item(value: Any, ids: Ids, path: str) -> Item:
     """Check an item a client sent and bring it into the shape the server shows.
 
     Args:
         value: The client's object.
-        new_id: The id it gets if it brings none.
-        new_call_id: The call id a function call gets if it brings none.
+        ids: Source of the ids that it gets if it brings none.
         path: How errors name it.
 
     Returns:
@@ -194,6 +171,7 @@ def read_item(value: Any, *, new_id: str, new_call_id: str, path: str = "item") 
     Raises:
         ApiError: For the first thing wrong in it.
     """
+    new_id, new_call_id = ids.new("item"), ids.new("call")
     checked = _ITEM(value, path)
     kind = checked["type"]
     shown: dict[str, Any] = {"id": checked.get("id") or new_id, "type": kind}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from rtnb.audio.pcm import BYTES_PER_MS
 from rtnb.server.protocol import settings
-from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Ids, Transcript
 from rtnb.server.protocol.input_buffer import InputAudioBuffer
 from rtnb.server.protocol.item_events import ItemEvents
@@ -65,18 +63,8 @@ class RealtimeSession(Session):
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
         self.detected, self.partly_transcribed = self._input.detected, self._transcripts.partly_transcribed
         self.responded = self.spoke = responses.take
-        self.handlers = {
-            "session.update": self._update,
-            "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": self._input.commit,
-            "input_audio_buffer.clear": self._input.clear,
-            "conversation.item.create": items.create,
-            "conversation.item.retrieve": items.retrieve,
-            "conversation.item.truncate": items.truncate,
-            "conversation.item.delete": items.delete,
-            "response.create": responses.create,
-            "response.cancel": responses.cancel,
-        }
+        conversing = {"conversation.item": items, "response": responses}
+        self.parts = {"session": self, "input_audio_buffer": self._input, **conversing}
 
     # ------------------------------------------------------------------ answers of engines
 
@@ -88,21 +76,17 @@ class RealtimeSession(Session):
 
     # ------------------------------------------------------------------ client events
 
-    def _append(self, event: dict[str, Any]) -> None:
-        audio, limit = event["audio"], self.options.buffer_bytes
-        if self.conversation.audio_bytes + self._input.held_bytes + len(audio) > limit:
-            # No cap is documented: code and wording are ours.
-            limit_ms = limit // BYTES_PER_MS
-            message = f"Error appending to input audio buffer: a session holds at most {limit_ms}ms of audio."
-            raise ApiError(message, code="input_audio_buffer_full", param="audio")
-        self._input.append(audio)
+    def update(self, event: dict[str, Any]) -> None:
+        """Change the settings.
 
-    def _update(self, event: dict[str, Any]) -> None:
-        before, responses = self.settings, self._responses
+        Raises:
+            ApiError: For the first thing wrong in them.
+        """
+        before = self.settings
         model = self.model if before["type"] == "realtime" else None
-        patch, locked = event["session"], responses.voice_used
-        self.settings, silent = settings.update(before, patch, model=model, voice_locked=locked)
-        responses.silent |= silent
+        locked = self._responses.voice_used
+        self.settings, silent = settings.update(before, event["session"], model=model, voice_locked=locked)
+        self._responses.silent |= silent
         self._input.settings_changed()
         if any(before.get(name) != self.settings.get(name) for name in ("instructions", "tools")):
             self.conversation.cached_tokens = 0  # another beginning: nothing of the context is cached any more

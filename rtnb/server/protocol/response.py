@@ -16,15 +16,9 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.requests import Call, Cut, Request
-from rtnb.server.protocol.response_output import Incomplete, Message, Plan, ResponseOutput, Steps
+from rtnb.server.protocol.response_output import Ended, Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
-
-_Pieces = deque[Any]  # what an engine has answered and the response has not yet taken
-
-
-class _EngineFailed(Exception):
-    """Raised where an engine could not do its work."""
 
 
 class Response:
@@ -33,6 +27,7 @@ class Response:
     Args:
         session: The session that it runs in.
         plan: Its settings.
+        ended: Called with it at its end.
 
     Attributes:
         status: As in the API.
@@ -41,38 +36,36 @@ class Response:
         output: What it has written.
     """
 
-    def __init__(self, session: Session, plan: Plan) -> None:
+    def __init__(self, session: Session, plan: Plan, ended: Callable[[Response], None]) -> None:
         self.id = session.ids.new("resp")
         self.plan = plan
         self.status = "in_progress"
         self.waits_until: float | None = None
-        self.usage: dict[str, Any] | None = None
+        self.usage: Any = None
         self.output = ResponseOutput(session, self.id, plan)
-        self._session = session
-        self._read = counting.Count()
+        self._session, self._ended = session, ended
+        self._read = counting.count_input()
         self._details: dict[str, Any] | None = None
         self._message: Message | None = None
         self._call: Item | None = None
-        self._calls = 0
-        self._jobs: dict[str, _Pieces] = {}
+        self._jobs: dict[str, deque[Any]] = {}  # what engines have answered and the response has not yet taken
         self._steps = self._perform()
 
     # ------------------------------------------------------------------ driven by the session
 
-    def step(self) -> None:
-        """Go on as far as it can get now."""
-        self.waits_until = next(self._steps, None)
-
-    def awaits(self, job: str) -> bool:
-        """Return whether an engine works for it under that name."""
-        return job in self._jobs
+    def step(self, woken_at: float | None = None) -> None:
+        """Go on as far as it can get now, where it waits for what has come: a time, or (None) an engine."""
+        if self.waits_until == woken_at:
+            self.waits_until = at = next(self._steps, None)
+            if at is not None:
+                self._session.at(at, lambda: self.step(at))
 
     def take(self, job: str, piece: Any) -> None:
-        """Take an engine's answer for one of its jobs."""
-        self._jobs[job].append(piece)
-        if piece is None or isinstance(piece, BaseException):
-            del self._jobs[job]
-        if self.waits_until is None:
+        """Take an engine's answer, if it is for one of its jobs."""
+        if job in self._jobs:
+            self._jobs[job].append(piece)
+            if piece is None or isinstance(piece, BaseException):
+                del self._jobs[job]
             self.step()
 
     def cancel(self, reason: str) -> None:
@@ -82,55 +75,51 @@ class Response:
         parts' done events, items `incomplete`, then `response.done` with the tokens made so far.
         """
         self._steps.close()
-        self._finish("cancelled", reason=reason)
+        self._finish("cancelled", {"reason": reason})
 
     # ------------------------------------------------------------------ the order of events
 
     def _perform(self) -> Steps:
         session, plan = self._session, self.plan
         session.send("response.created", response=self._shown())
-        if plan.failure is not None:
-            yield session.now
-            self._finish("failed", error=plan.failure)
-            return
-        while any(item.transcribing for item in plan.context):
-            yield None
         try:
-            limit = session.model.context_tokens
+            if plan.failure is not None:
+                yield session.now
+                # Reported: a response refused for quota has a usage of zeros.
+                raise Ended("failed", {"error": plan.failure})
+            while any(item.transcribing for item in plan.context):
+                yield None
+            limit = 128_000 if session.model.second_generation else 32_000
             context, self._read = counting.fit(plan.instructions, plan.tools, plan.context, limit, plan.truncation)
             yield from self._answer(self._ask_responder(context))
-        except Incomplete as cut:
-            self._finish("incomplete", reason=str(cut))
+        except Ended as early:
+            self._finish(*early.args)
         except counting.ContextFull as full:
             code = "context_length_exceeded"
-            self._finish("failed", error={"type": "invalid_request_error", "code": code, "message": str(full)})
-        except _EngineFailed as failed:
-            self._finish("failed", error={"type": "server_error", "code": None, "message": str(failed)})
+            self._finish("failed", {"error": {"type": "invalid_request_error", "code": code, "message": str(full)}})
         else:
             self._finish("completed")
 
-    def _answer(self, pieces: _Pieces) -> Steps:
+    def _answer(self, pieces: deque[Any]) -> Steps:
         plan = self.plan
         may_call = bool(plan.tools) and plan.tool_choice != "none"
         piece = yield from self._next(pieces)
         while piece is not None:
             if isinstance(piece, Cut):
                 yield from self._end_audio()
-                raise Incomplete(piece.reason)
+                raise Ended("incomplete", {"reason": piece.reason})
             if isinstance(piece, Call):
-                if not (plan.one_call and self._calls):
+                if not plan.one_call or all(item.shown["type"] != "function_call" for item in self.output.items):
                     yield from self._write_call(piece)
                 piece = yield from self._next(pieces)
                 continue
             # 2.x marks what it says before a call as commentary (recorded), so where a call may follow we look ahead
             # before we open a message.
-            following = None
             looked = self._message is None and may_call
-            if looked:
-                following = yield from self._next(pieces)
-                if isinstance(following, Call) and not self._session.model.second_generation:
-                    piece = following  # recorded: 1.x calls without a word
-                    continue
+            following = (yield from self._next(pieces)) if looked else None
+            if isinstance(following, Call) and not self._session.model.second_generation:
+                piece = following  # recorded: 1.x calls without a word
+                continue
             if self._message is None:
                 phase = "commentary" if isinstance(following, Call) else "final_answer"
                 self._message = Message(self._session, self.output, plan, phase)
@@ -139,7 +128,7 @@ class Response:
         yield from self._end_audio()
         self._end_message("completed")
 
-    def _ask_responder(self, context: list[Item]) -> _Pieces:
+    def _ask_responder(self, context: list[Item]) -> deque[Any]:
         session, plan = self._session, self.plan
         items = []
         for item in context:
@@ -152,19 +141,14 @@ class Response:
             items.append(shown)
         # The client's own statement of what the user speaks.
         language = (session.audio_input["transcription"] or {}).get("language")
-        aside = not plan.in_conversation
-        request = Request(
-            plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities, language, plan.asked, aside
-        )
+        given = (plan.instructions, items, plan.tools, plan.tool_choice, plan.modalities)
+        request = Request(*given, language, plan.asked, aside=not plan.in_conversation)
         return self._ask(lambda job: Respond(job, request))
 
     def _speak(self, message: Message, text: str) -> Steps:
         voice = self.plan.voice if isinstance(self.plan.voice, str) else self.plan.voice["id"]
         pieces = self._ask(lambda job: Speak(job, text, voice, self.plan.speed))
-        message.begin_sentence(text)
-        while (pcm := (yield from self._next(pieces))) is not None:
-            yield from message.speak(pcm)
-        message.end_sentence()
+        yield from message.speak(text, lambda: self._next(pieces))
 
     def _write_call(self, called: Call) -> Steps:
         ids, output = self._session.ids, self.output
@@ -173,11 +157,9 @@ class Response:
         fields = {"id": ids.new("item"), "type": "function_call", "status": "in_progress", "name": called.name}
         item = self._call = Item({**fields, "call_id": call_id, "arguments": ""})
         place = {"item_id": item.id, "output_index": output.add(item), "call_id": call_id}
-        self._calls += 1
         for token in counting.split_tokens(_arguments(called.arguments, self._session.model)):
-            output.count_token()
-            item.shown["arguments"] += token
             output.send_token("response.function_call_arguments.delta", token, **place)
+            item.shown["arguments"] += token
             yield from output.after_token()
         # Recorded on 2.1: what was said beside the call ends after the call's last delta.
         self._end_message("completed")
@@ -187,18 +169,19 @@ class Response:
 
     # ------------------------------------------------------------------ engines
 
-    def _ask(self, effect: Callable[[str], Effect]) -> _Pieces:
+    def _ask(self, effect: Callable[[str], Effect]) -> deque[Any]:
         job = self._session.new_job()
         self._jobs[job] = deque()
         self._session.ask(effect(job))
         return self._jobs[job]
 
-    def _next(self, pieces: _Pieces) -> Generator[float | None, None, Any]:
+    def _next(self, pieces: deque[Any]) -> Generator[float | None, None, Any]:
         while not pieces:
             yield None
         piece = pieces.popleft()
         if isinstance(piece, BaseException):
-            raise _EngineFailed(str(piece) or type(piece).__name__) from piece
+            error = {"type": "server_error", "code": None, "message": str(piece) or type(piece).__name__}
+            raise Ended("failed", {"error": error}) from piece
         return piece
 
     # ------------------------------------------------------------------ the end
@@ -217,17 +200,18 @@ class Response:
             self.output.end(self._call, status)
             self._call = None
 
-    def _finish(self, status: str, **details: Any) -> None:
+    def _finish(self, status: str, details: dict[str, Any] | None = None) -> None:
         for job in self._jobs:
             self._session.ask(Stop(job))
         self._jobs.clear()
         self._end_message("incomplete")
         self._end_call("incomplete")
         self.status = status
-        self._details = {"type": status, **details} if details else None
+        self._details = details and {"type": status, **details}
         self.waits_until = None
         self.usage = self.output.usage(self._read)
         self._session.send("response.done", response=self._shown())
+        self._ended(self)
 
     def _shown(self) -> dict[str, Any]:
         plan = self.plan

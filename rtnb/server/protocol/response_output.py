@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections import deque
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections import Counter, deque
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pybase64
@@ -31,12 +30,18 @@ _TOKENS_AT_ONCE = 250
 _MOMENT_SECONDS = 0.001
 
 
-@dataclass(frozen=True)
 class Plan:
     """Settings of one response.
 
-    Attributes:
+    Args:
+        session: The session that it runs in.
+        wanted: What its `response.create` overrides.
+        silent: Settings of the session that the API does not echo.
         context: The items it answers to, oldest first.
+        number: Which response of the session it is, counted from 1.
+
+    Attributes:
+        spoken: True where it answers in audio.
         in_conversation: False for an out-of-band response.
         truncation: The session's `truncation`: what to do when the context is full.
         one_call: At most one function call (`parallel_tool_calls` false).
@@ -46,32 +51,33 @@ class Plan:
         asked: The instructions that its own `response.create` brought, or "".
     """
 
-    instructions: str
-    modalities: list[str]
-    tools: list[dict[str, Any]]
-    tool_choice: Any
-    max_output_tokens: int | str
-    format: dict[str, Any]
-    voice: Any
-    speed: float
-    metadata: dict[str, str] | None
-    context: list[Item]
-    in_conversation: bool
-    truncation: Any
-    one_call: bool
-    effort: str | None
-    cacheable: int
-    failure: dict[str, Any] | None
-    asked: str
+    def __init__(
+        self, session: Session, wanted: dict[str, Any], silent: dict[str, Any], context: list[Item], number: int
+    ) -> None:
+        given = session.settings | silent | {name: value for name, value in wanted.items() if value is not None}
+        output = session.settings["audio"]["output"] | wanted.get("audio", {}).get("output", {})
+        self.instructions: str = given["instructions"]
+        self.modalities: list[str] = given["output_modalities"]
+        self.spoken = self.modalities == ["audio"]
+        self.tools: list[dict[str, Any]] = given["tools"]
+        self.tool_choice = given["tool_choice"]
+        self.max_output_tokens: int | str = given["max_output_tokens"]
+        self.format: dict[str, Any] = output["format"]
+        self.voice = output["voice"]
+        self.speed: float = output["speed"]
+        self.metadata = wanted.get("metadata")
+        self.context = context
+        self.in_conversation = wanted.get("conversation") != "none"
+        self.truncation = given["truncation"]
+        self.one_call = given.get("parallel_tool_calls") is False
+        self.effort = (wanted.get("reasoning") or silent.get("reasoning") or {}).get("effort")
+        self.cacheable = 0 if wanted.get("input") is not None else session.conversation.cached_tokens
+        self.failure = session.options.failure if session.options.failing in (None, number) else None
+        self.asked: str = wanted.get("instructions") or ""
 
-    @property
-    def spoken(self) -> bool:
-        """True where it answers in audio."""
-        return self.modalities == ["audio"]
 
-
-class Incomplete(Exception):
-    """Raised where the response ends early; its argument is the reason for `status_details`."""
+class Ended(Exception):
+    """Raised where the response ends early; its arguments are its status and what `status_details` says besides."""
 
 
 class ResponseOutput:
@@ -113,31 +119,27 @@ class ResponseOutput:
         """Announce that an item is done: `completed` or `incomplete`."""
         item.shown["status"] = status
         conversation = self._conversation
-        if conversation is not None and item.id in conversation:
-            previous = conversation.previous_of(item.id)
-            # Recorded quirk: null when the item before is the first of the conversation, though `added` named it.
-            if previous is not None and conversation.previous_of(previous) is None:
-                previous = None
+        if conversation is not None and item.id in conversation.items:
+            order = [*conversation.items]
+            index = order.index(item.id)
+            # Recorded quirk: null also when the item before is the first of the conversation, though `added` named it.
+            previous = order[index - 1] if index > 1 else None
             self._session.send("conversation.item.done", previous_item_id=previous, item=copy.deepcopy(item.shown))
-        index = self.items.index(item)
-        self.send("response.output_item.done", output_index=index, item=copy.deepcopy(item.shown))
+        self.send("response.output_item.done", output_index=self.items.index(item), item=copy.deepcopy(item.shown))
 
     # ------------------------------------------------------------------ tokens
 
     def send_token(self, type: str, token: str, **fields: Any) -> None:
-        """Send a text delta with its padding."""
-        self.send(type, **fields, delta=token, obfuscation=self._session.ids.padding(token))
-
-    def count_token(self) -> None:
-        """Count one more text token.
+        """Send a text delta with its padding.
 
         Raises:
-            Incomplete: `max_output_tokens` leaves no room for it.
+            Ended: `max_output_tokens` leaves no room for it.
         """
         limit = self._plan.max_output_tokens
         if isinstance(limit, int) and self._text_tokens + self._audio_tokens >= limit:
-            raise Incomplete("max_output_tokens")
+            raise Ended("incomplete", {"reason": "max_output_tokens"})
         self._text_tokens += 1
+        self.send(type, **fields, delta=token, obfuscation=self._session.ids.padding(token))
 
     def after_token(self) -> Steps:
         """Wait after a token as long as the pace asks for."""
@@ -148,14 +150,13 @@ class ResponseOutput:
 
     def pace_audio(self, piece: bytes) -> Steps:
         """Wait until a piece of audio is due."""
-        pace, now = self._session.options.pace, self._session.now
+        pace = self._session.options.pace
         if not pace:
             return
-        if self._next_audio_at > now:
+        if self._next_audio_at > self._session.now:
             yield self._next_audio_at
-            now = self._session.now
-        if self._next_audio_at < now - _LATE_SECONDS:
-            self._next_audio_at = now  # the TTS was late: go on from here
+        if self._next_audio_at < self._session.now - _LATE_SECONDS:
+            self._next_audio_at = self._session.now  # the TTS was late: go on from here
         self._next_audio_at += len(piece) / bytes_per_ms(self._plan.format) / 1000 / pace
 
     def count_audio(self, piece: bytes) -> bytes:
@@ -171,23 +172,18 @@ class ResponseOutput:
     def _audio_tokens(self) -> int:
         return counting.assistant_audio_tokens(self._audio_bytes / bytes_per_ms(self._plan.format))
 
-    def usage(self, read: counting.Count) -> dict[str, Any]:
+    def usage(self, read: Counter[str]) -> dict[str, Any]:
         """Return the `usage` object of a response that has read so many tokens."""
-        plan = self._plan
-        if plan.failure is not None:  # reported: a response refused for quota has a usage of zeros
-            return counting.usage(counting.Count(), text_out=0, audio_out=0, reasoning=None, cacheable=0)
-        reasoning = None
+        plan, reasoning = self._plan, None
         # Recorded: 2.x reports its reasoning tokens, but not in every text answer.
         if self._session.model.second_generation and (plan.spoken or plan.effort) and self.items:
-            reasoning = counting.REASONING_TOKENS[plan.effort or "low"] + read.total % 8
+            reasoning = counting.REASONING_TOKENS[plan.effort or "low"] + read.total() % 8
         hidden = (2 if self._text_tokens else 0) + (reasoning or 0)
         if isinstance(plan.max_output_tokens, int):  # reasoning is part of the output tokens (recorded)
             hidden = max(0, min(hidden, plan.max_output_tokens - self._text_tokens - self._audio_tokens))
             reasoning = reasoning if reasoning is None else min(reasoning, hidden)
         text_out = self._text_tokens + hidden
-        return counting.usage(
-            read, text_out=text_out, audio_out=self._audio_tokens, reasoning=reasoning, cacheable=plan.cacheable
-        )
+        return counting.usage(read, text_out, self._audio_tokens, reasoning, plan.cacheable)
 
 
 class Message:
@@ -202,8 +198,7 @@ class Message:
 
     def __init__(self, session: Session, output: ResponseOutput, plan: Plan, phase: str) -> None:
         fields = {"id": session.ids.new("item"), "type": "message", "status": "in_progress", "role": "assistant"}
-        phases = {"phase": phase} if session.model.second_generation else {}
-        self._item = Item({**fields, "content": [], **phases})
+        self._item = Item({**fields, "content": [], **({"phase": phase} if session.model.second_generation else {})})
         self._session, self._output, self._plan = session, output, plan
         self._text = ""
         self._owed: deque[str] = deque()  # transcript tokens that wait for audio to go before them
@@ -214,47 +209,42 @@ class Message:
         self._place = {"item_id": self._item.id, "output_index": output.add(self._item), "content_index": 0}
         if plan.spoken:
             self._item.audio = self._audio
-        part = {"type": "audio", "transcript": ""} if plan.spoken else {"type": "text", "text": ""}
-        output.send("response.content_part.added", **self._place, part=part)
+        self._kind, self._field = ("audio", "transcript") if plan.spoken else ("text", "text")  # of its part
+        output.send("response.content_part.added", **self._place, part={"type": self._kind, self._field: ""})
 
     # ------------------------------------------------------------------ text
 
     def write(self, text: str) -> Steps:
         """Write a sentence."""
-        for token in self._tokens(text):
+        for token in counting.split_tokens(languages.gap(self._text, text) + text):
             self._send_token("response.output_text.delta", token)
             yield from self._output.after_token()
 
-    def _tokens(self, text: str) -> list[str]:
-        return counting.split_tokens(languages.gap(self._text, text) + text)
-
     def _send_token(self, type: str, token: str) -> None:
-        self._output.count_token()
-        self._text += token
         self._output.send_token(type, token, **self._place)
+        self._text += token
 
     # ------------------------------------------------------------------ audio
 
-    def begin_sentence(self, text: str) -> None:
-        """Begin a spoken sentence: the transcript goes a little ahead of its audio."""
-        self._owed.extend(self._tokens(text))
+    def speak(self, text: str, next_piece: Callable[[], Generator[float | None, None, bytes | None]]) -> Steps:
+        """Speak a sentence: its transcript goes a little ahead of its audio, which is sent in whole deltas.
+
+        Args:
+            text: The sentence.
+            next_piece: Waits for the next s16le 24 kHz of it, and returns None at its end.
+        """
+        self._owed.extend(counting.split_tokens(languages.gap(self._text, text) + text))
         self._send_transcript(_TOKENS_BEFORE_AUDIO)
         self._encoder = self._encoder or Encoder(self._plan.format)
-
-    def speak(self, pcm: bytes) -> Steps:
-        """Send the next audio of the sentence, in whole deltas."""
-        assert self._encoder is not None
-        self._audio += pcm
-        self._unsent += self._encoder.feed(pcm)
         whole = _DELTA_MS[self._session.model.second_generation] * bytes_per_ms(self._plan.format)
-        while len(self._unsent) > whole:  # something is always left for the last delta
-            piece = bytes(self._unsent[:whole])
-            del self._unsent[:whole]
-            yield from self._send_audio(piece)
-            self._send_transcript(_TOKENS_BETWEEN_AUDIO)
-
-    def end_sentence(self) -> None:
-        """Send what is left of the sentence's transcript."""
+        while (pcm := (yield from next_piece())) is not None:
+            self._audio += pcm
+            self._unsent += self._encoder.feed(pcm)
+            while len(self._unsent) > whole:  # something is always left for the last delta
+                piece = bytes(self._unsent[:whole])
+                del self._unsent[:whole]
+                yield from self._send_audio(piece)
+                self._send_transcript(_TOKENS_BETWEEN_AUDIO)
         self._send_transcript(len(self._owed))
 
     def end_audio(self) -> Steps:
@@ -262,7 +252,6 @@ class Message:
         if self._encoder is None:
             return
         rest = bytes(self._unsent + self._encoder.feed(b"", last=True))
-        self._unsent.clear()
         if self._session.options.odd_last_chunk and len(rest) > 2:
             yield from self._send_audio(rest[:-1])
             rest = rest[-1:]
@@ -277,12 +266,11 @@ class Message:
             delta = pybase64.b64encode(allowed).decode("ascii")
             self._output.send("response.output_audio.delta", **self._place, delta=delta)
         if len(allowed) < len(piece):
-            raise Incomplete("max_output_tokens")
+            raise Ended("incomplete", {"reason": "max_output_tokens"})
 
     def _send_transcript(self, count: int) -> None:
         for _ in range(min(count, len(self._owed))):
-            self._send_token("response.output_audio_transcript.delta", self._owed[0])
-            self._owed.popleft()
+            self._send_token("response.output_audio_transcript.delta", self._owed.popleft())
 
     # ------------------------------------------------------------------ the end
 
@@ -296,13 +284,9 @@ class Message:
             item.audio = whole_samples(bytes(self._audio[: int(kept_ms * BYTES_PER_MS)]))
             self._output.audio_seconds += sent_ms / 1000
             send("response.output_audio.done", **self._place)
-            send("response.output_audio_transcript.done", **self._place, transcript=text)
-            part = {"type": "audio", "transcript": text}
-            kept = text if item.truncated_ms is None else ""
-            item.shown["content"] = [{"type": "output_audio", "transcript": kept}]
-        else:
-            send("response.output_text.done", **self._place, text=text)
-            part = {"type": "text", "text": text}
-            item.shown["content"] = [{"type": "output_text", "text": text}]
-        send("response.content_part.done", **self._place, part=part)
+        done = "response.output_audio_transcript.done" if self._plan.spoken else "response.output_text.done"
+        send(done, **self._place, **{self._field: text})
+        kept = text if item.truncated_ms is None else ""
+        item.shown["content"] = [{"type": f"output_{self._kind}", self._field: kept}]
+        send("response.content_part.done", **self._place, part={"type": self._kind, self._field: text})
         self._output.end(item, status)

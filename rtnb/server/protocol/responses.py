@@ -32,8 +32,7 @@ class Responses:
         self.silent: dict[str, Any] = {}
         self.voice_used = False
         self._session, self._item_events, self._played = session, item_events, played
-        self._active: Response | None = None
-        self._out_of_band: dict[str, Response] = {}
+        self._under_way: dict[str, Response] = {}
         self._answer_wanted = False
         self._count = 0
         self._tokens_left = _TOKEN_LIMIT
@@ -60,12 +59,10 @@ class Responses:
             ApiError: It is not under way.
         """
         wanted = event.get("response_id")
-        response = self._active
-        if wanted is not None and (response is None or wanted != response.id):
-            response = self._out_of_band.get(wanted)
+        response = self._active if wanted is None else self._under_way.get(wanted)
         if response is None:
             raise ApiError("Cancellation failed: no active response found", code="response_cancel_not_active")
-        self._drive(response, response.cancel, "client_cancelled")
+        response.cancel("client_cancelled")
 
     # ------------------------------------------------------------------ turns and engines
 
@@ -73,62 +70,45 @@ class Responses:
         """Begin a response with these overrides; into the conversation only where none is under way."""
         if self._active is not None and wanted.get("conversation") != "none":
             return
-        response = Response(self._session, self._plan(wanted))
-        if response.plan.in_conversation:
-            self._active = response
-        else:
-            self._out_of_band[response.id] = response
-        self._drive(response, response.step)
+        settings, output = self._session.settings, wanted.get("audio", {}).get("output", {})
+        check_voice(output.get("voice"), settings, locked=self.voice_used, where="response")
+        context = self._item_events.context(wanted.get("input"))
+        self._count += 1
+        plan = Plan(self._session, wanted, self.silent, context, self._count)
+        response = Response(self._session, plan, self._ended)
+        self._under_way[response.id] = response
+        response.step()
 
     def interrupt(self) -> None:
         """End the response under way, if turn detection says so: the user speaks."""
         if self._active is not None and self._session.audio_input["turn_detection"].get("interrupt_response"):
             self._answer_wanted = False
-            self._drive(self._active, self._active.cancel, "turn_detected")
+            self._active.cancel("turn_detected")
 
     def answer_turn(self) -> None:
         """Answer, if turn detection says so: the user has finished."""
-        if not self._session.audio_input["turn_detection"].get("create_response"):
-            return
-        if self._active is not None:
+        if self._session.audio_input["turn_detection"].get("create_response"):
             # Unconfirmed: with interrupt_response false we answer when the response under way has ended.
-            self._answer_wanted = True
-        else:
+            self._answer_wanted = self._active is not None
             self.begin({})
 
     def take(self, job: str, piece: Any) -> None:
         """Pass an engine's answer to the response that waits for it."""
-        for response in self._under_way():
-            if response.awaits(job):
-                self._drive(response, response.take, job, piece)
+        for response in [*self._under_way.values()]:
+            response.take(job, piece)
 
     def resume(self) -> None:
         """Let responses go on that waited for a transcript."""
-        for response in self._under_way():
-            if response.waits_until is None:
-                self._drive(response, response.step)
+        for response in sorted(self._under_way.values(), key=lambda response: not response.plan.in_conversation):
+            response.step()
 
-    def _under_way(self) -> list[Response]:
-        return [*([self._active] if self._active else []), *self._out_of_band.values()]
-
-    def _drive(self, response: Response, act: Callable[..., None], *args: Any) -> None:
-        """Let a response go on, wake it when it wants to be woken, and see to what follows its end."""
-        before = response.waits_until
-        act(*args)
-        at = response.waits_until
-        if response.status != "in_progress":
-            self._ended(response)
-        elif at is not None and at != before:
-            self._session.at(at, lambda: self._wake(response, at))
-
-    def _wake(self, response: Response, at: float) -> None:
-        if response.waits_until == at:
-            response.waits_until = None
-            self._drive(response, response.step)
+    @property
+    def _active(self) -> Response | None:
+        """The one that writes to the conversation."""
+        return next((response for response in self._under_way.values() if response.plan.in_conversation), None)
 
     def _ended(self, response: Response) -> None:
         session, seconds = self._session, response.output.audio_seconds
-        assert response.usage is not None
         tokens = response.usage["total_tokens"]
         self._tokens_left = max(0, self._tokens_left - tokens)
         if response.plan.in_conversation and response.status != "failed":
@@ -136,10 +116,9 @@ class Responses:
         if session.options.rate_limits_after is not None:
             session.at(session.now + session.options.rate_limits_after, self._send_rate_limits)
         self.voice_used = self.voice_used or bool(seconds)
-        if response is not self._active:
-            del self._out_of_band[response.id]
+        del self._under_way[response.id]
+        if not response.plan.in_conversation:
             return
-        self._active = None
         self._session.conversation.count_audio()
         self._played(session.now + seconds)
         if self._answer_wanted:
@@ -150,31 +129,3 @@ class Responses:
         seconds = round((_TOKEN_LIMIT - self._tokens_left) * 60 / _TOKEN_LIMIT, 3)
         tokens = {"name": "tokens", "limit": _TOKEN_LIMIT, "remaining": self._tokens_left, "reset_seconds": seconds}
         self._session.send("rate_limits.updated", rate_limits=[tokens])
-
-    # ------------------------------------------------------------------ settings of one response
-
-    def _plan(self, wanted: dict[str, Any]) -> Plan:
-        settings, options = self._session.settings, self._session.options
-        output = settings["audio"]["output"]
-        wanted_output = wanted.get("audio", {}).get("output", {})
-        check_voice(wanted_output.get("voice"), settings, locked=self.voice_used, where="response")
-        given = self.silent | {name: value for name, value in wanted.items() if value is not None}
-        overridable = ("instructions", "tools", "tool_choice", "max_output_tokens")
-        context = self._item_events.context(wanted.get("input"))
-        self._count += 1
-        return Plan(
-            **{name: given.get(name, settings[name]) for name in overridable},
-            modalities=wanted.get("output_modalities") or settings["output_modalities"],
-            format=wanted_output.get("format") or output["format"],
-            voice=wanted_output.get("voice") or output["voice"],
-            speed=output["speed"],
-            metadata=wanted.get("metadata"),
-            context=context,
-            truncation=settings["truncation"],
-            in_conversation=wanted.get("conversation") != "none",
-            one_call=given.get("parallel_tool_calls") is False,
-            effort=(wanted.get("reasoning") or self.silent.get("reasoning") or {}).get("effort"),
-            cacheable=0 if wanted.get("input") is not None else self._session.conversation.cached_tokens,
-            failure=options.failure if options.failing in (None, self._count) else None,
-            asked=wanted.get("instructions") or "",
-        )

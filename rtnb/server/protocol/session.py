@@ -62,12 +62,13 @@ class Session:
         closed: True once it has ended: nothing more comes out of it.
         model: The model that answers; a translation session has none.
         conversation: Its items; a translation session has none.
-        handlers: What acts on a client event that has been checked, by the event's name.
+        parts: What acts on client events that have been checked, by the first words of their names; the last word is
+            the method's name: `conversation.item.create` is for `parts["conversation.item"].create`.
     """
 
     model: Model
     conversation: Conversation
-    handlers: Mapping[str, Callable[[dict[str, Any]], None]]
+    parts: Mapping[str, Any]
 
     def __init__(self, ids: Ids, now: float, options: Options, settings: dict[str, Any]) -> None:
         self.ids, self.now, self.options, self.settings = ids, now, options, settings
@@ -115,7 +116,7 @@ class Session:
             event = read_frame(frame)
             self.act(event)
         except ApiError as error:
-            self.send_error(error, event_id_of(event))
+            self.send("error", error=error.error(event_id_of(event)))
 
     def act(self, event: Any) -> None:
         """Act on a client event.
@@ -124,15 +125,15 @@ class Session:
             ApiError: For the first thing wrong in it.
         """
         name, checked = read_event(event, self.settings["type"])
-        self.handlers[name](checked)
+        part, _, method = name.rpartition(".")
+        getattr(self.parts[part], method)(checked)
 
     # ------------------------------------------------------------------ for the parts of a session
 
     @property
     def audio_input(self) -> dict[str, Any]:
         """Settings of the user's audio."""
-        audio_input: dict[str, Any] = self.settings["audio"]["input"]
-        return audio_input
+        return self.settings["audio"]["input"]
 
     def send(self, type: str, **fields: Any) -> None:
         """Send a server event that is due now."""
@@ -141,10 +142,6 @@ class Session:
     def send_settings(self, type: str) -> None:
         """Send an event with the session object as it is now."""
         self.send(type, session=copy.deepcopy(self.settings))
-
-    def send_error(self, error: ApiError, event_id: str | None = None) -> None:
-        """Send an `error` event."""
-        self.send("error", error=error.error(event_id))
 
     def ask(self, effect: Effect) -> None:
         """Ask an engine for something."""
@@ -158,12 +155,12 @@ class Session:
         """Call a function at a time; at the same time in the order of these calls."""
         heapq.heappush(self._timers, (time, next(self._timer_numbers), act))
 
-    def close(self, code: int, reason: str) -> None:
+    def end(self, code: int, reason: str) -> None:
         """End the session and its socket."""
         self._effects.append(Close(self.now, code, reason))
         self.closed = True
 
     def _expire(self) -> None:
         text = f"Your session hit the maximum duration of {self.options.session_seconds / 60:g} minutes."
-        self.send_error(ApiError(text, code="session_expired"))
-        self.close(1001, text)
+        self.send("error", error=ApiError(text, code="session_expired").error())
+        self.end(1001, text)

@@ -23,11 +23,13 @@ class _Job:
     """ASR work for one item; it may begin before the item exists.
 
     Attributes:
+        name: What the ASR's effects and answers call it.
         item: None until it is committed.
         sent: What its deltas have sent so far.
         transcript: Words before a pause, in which the item may be committed; None while the ASR is at work.
     """
 
+    name: str
     item_id: str
     item: Item | None = None
     sent: str = ""
@@ -44,8 +46,8 @@ class Transcripts:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._jobs: dict[str, _Job] = {}
-        self._streaming: str | None = None  # the job that transcribes what is being appended
-        self._ahead: str | None = None  # the job that transcribes what was said before a pause
+        self._streaming: _Job | None = None  # transcribes what is being appended
+        self._ahead: _Job | None = None  # transcribes what was said before a pause
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -60,7 +62,7 @@ class Transcripts:
     @property
     def streaming_item_id(self) -> str | None:
         """Id of the item that is being transcribed before it is committed."""
-        return None if self._streaming is None else self._jobs[self._streaming].item_id
+        return None if self._streaming is None else self._streaming.item_id
 
     @property
     def language(self) -> str | None:
@@ -84,64 +86,61 @@ class Transcripts:
 
     def begin(self, pcm: bytes, item_id: str | None = None) -> None:
         """Begin to transcribe an item that will be committed later."""
-        self._streaming = self._new_job(_Job(item_id or self._session.ids.new("item")))
-        self._session.ask(TranscribeStream(self._streaming, pcm, language=self.language))
+        self._streaming = self._new_job(item_id or self._session.ids.new("item"))
+        self._session.ask(TranscribeStream(self._streaming.name, pcm, language=self.language))
 
     def feed(self, pcm: bytes) -> bool:
         """Add audio to what is being transcribed; return whether anything is."""
         if self._streaming is not None and pcm:
-            self._session.ask(TranscribeStream(self._streaming, pcm))
+            self._session.ask(TranscribeStream(self._streaming.name, pcm))
         return self._streaming is not None
 
     def drop(self) -> None:
         """Forget what is being transcribed: it will not be committed."""
         if self._streaming is not None:
-            self._session.ask(Stop(self._streaming))
-            del self._jobs[self._streaming]
+            self._session.ask(Stop(self._streaming.name))
+            del self._jobs[self._streaming.name]
         self._streaming = None
 
     def begin_ahead(self, pcm: bytes, item_id: str) -> None:
         """Transcribe what was said before a pause; if the item ends in it, these are its words."""
-        self._ahead = self._new_job(_Job(item_id))
-        self._session.ask(Transcribe(self._ahead, pcm, self.language))
+        self._ahead = self._new_job(item_id)
+        self._session.ask(Transcribe(self._ahead.name, pcm, self.language))
 
     def forget_ahead(self) -> None:
         """Forget the words before a pause: they are not the whole item."""
-        if self._ahead is not None and self._jobs.pop(self._ahead).transcript is None:
-            self._session.ask(Stop(self._ahead))
+        if self._ahead is not None and self._jobs.pop(self._ahead.name).transcript is None:
+            self._session.ask(Stop(self._ahead.name))
         self._ahead = None
 
     def transcribe(self, item: Item) -> None:
         """Transcribe a committed item to its end."""
         item.transcribing = True
-        if self._streaming is not None and self.streaming_item_id == item.id:
-            self._jobs[self._streaming].item = item
-            self._session.ask(TranscribeStream(self._streaming, b"", last=True))
-            self._streaming = None
-            return
-        ahead = self._ahead
-        if ahead is not None and self._jobs[ahead].item_id == item.id and self._wants == "words":
-            self._ahead = None
-            self._jobs[ahead].item = item
-            if (transcript := self._jobs[ahead].transcript) is not None:
-                self.transcribed(ahead, transcript)
-            return
-        job = self._new_job(_Job(item.id, item))
-        self._session.ask(Transcribe(job, bytes(item.audio), self.language, self._wants))
+        streaming, ahead = self._streaming, self._ahead
+        if streaming is not None and streaming.item_id == item.id:
+            self._streaming, streaming.item = None, item
+            self._session.ask(TranscribeStream(streaming.name, b"", last=True))
+        elif ahead is not None and ahead.item_id == item.id and self._wants == "words":
+            self._ahead, ahead.item = None, item
+            if ahead.transcript is not None:
+                self.transcribed(ahead.name, ahead.transcript)
+        else:
+            job = self._new_job(item.id, item)
+            self._session.ask(Transcribe(job.name, bytes(item.audio), self.language, self._wants))
 
-    def _new_job(self, work: _Job) -> str:
-        job = self._session.new_job()
-        self._jobs[job] = work
+    def _new_job(self, item_id: str, item: Item | None = None) -> _Job:
+        job = _Job(self._session.new_job(), item_id, item)
+        self._jobs[job.name] = job
         return job
 
     # ------------------------------------------------------------------ answers of the ASR
 
     def transcribed_ahead(self, job: str, transcript: Transcript | BaseException) -> bool:
         """Take the words before a pause; return whether the job was about them."""
-        if job != self._ahead:
+        if self._ahead is None or job != self._ahead.name:
             return False
         if isinstance(transcript, Transcript):
-            self._jobs[job].transcript = transcript
+            self._ahead.transcript = transcript
         else:
             self._ahead = None  # the item will be transcribed as a whole
             del self._jobs[job]
@@ -157,14 +156,14 @@ class Transcripts:
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         """Take the ASR's last word on a job."""
         work = self._jobs.pop(job, None)
-        if job == self._streaming:
+        if work is self._streaming:
             self._streaming = None  # it broke before the item was committed, which will be transcribed as a whole
         if work is None or work.item is None:
             return
         item = work.item
         item.transcribing = False
         item.transcript = transcript.text if isinstance(transcript, Transcript) else ""
-        if not self.asked or item.id not in self._session.conversation:
+        if not self.asked or item.id not in self._session.conversation.items:
             return
         if isinstance(transcript, Transcript):
             self._complete(work, item, transcript)
@@ -182,8 +181,7 @@ class Transcripts:
         for number, token in enumerate(tokens):
             work.sent += token
             logprob = {} if logprobs is None else {"logprobs": [logprobs[number]]}
-            padding = self._session.ids.padding(token)
-            self._send("delta", work.item_id, delta=token, **logprob, obfuscation=padding)
+            self._send("delta", work.item_id, delta=token, **logprob, obfuscation=self._session.ids.padding(token))
 
     def _complete(self, work: _Job, item: Item, transcript: Transcript) -> None:
         text = transcript.text
@@ -208,8 +206,7 @@ class Transcripts:
             return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
         audio_tokens = counting.user_audio_tokens(item.audio_ms)
         text_tokens = len(counting.split_tokens(text)) + 1
-        details = {"text_tokens": 0, "audio_tokens": audio_tokens}
-        read = {"input_tokens": audio_tokens, "input_token_details": details}
+        read = {"input_tokens": audio_tokens, "input_token_details": {"text_tokens": 0, "audio_tokens": audio_tokens}}
         return {"type": "tokens", "total_tokens": audio_tokens + text_tokens, **read, "output_tokens": text_tokens}
 
 

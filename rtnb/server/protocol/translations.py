@@ -43,23 +43,18 @@ class TranslationSession(Session):
         }
         super().__init__(ids, now, options, settings)
         self._buffer = PcmBuffer({"type": "audio/pcm"})
-        self._turns: Turns | None = None
+        self._turns = Turns()
         self._jobs: dict[str, int] = {}  # job → the `elapsed_ms` of its utterance
         self._speaking = False
         self._unspoken: deque[tuple[str, int]] = deque()
         self._audio = bytearray()
         self._closing = False
-        self.handlers = {
-            "session.update": self._update,
-            "session.input_audio_buffer.append": self._append,
-            "session.close": self._close,
-        }
+        self.parts = {"session": self, "session.input_audio_buffer": self}
 
     # ------------------------------------------------------------------ answers of engines
 
     def detected(self, probabilities: list[float]) -> None:
         """Take the VAD's probabilities of speech for the next frames."""
-        assert self._turns is not None
         for probability in probabilities:
             happened = self._turns.feed(probability, _PAUSE)
             if isinstance(happened, Stopped):
@@ -75,7 +70,10 @@ class TranslationSession(Session):
         if elapsed_ms is not None and isinstance(transcript, Transcript) and transcript.text:
             if self.audio_input["transcription"] is not None:
                 self._send_words("session.input_transcript.delta", transcript.text, elapsed_ms)
-            self._translate(transcript.text, elapsed_ms)
+            language = self.settings["audio"]["output"]["language"] or "en"
+            item = message(self.ids.new("item"), "user", {"type": "input_text", "text": transcript.text})
+            wish = f"Translate what the user says into the language with the code {language}. Say nothing else."
+            self.ask(Respond(self._new_job(elapsed_ms), Request(wish, [item.shown], tool_choice="none")))
         self._close_if_idle()
 
     def responded(self, job: str, piece: Answer | BaseException | None) -> None:
@@ -102,30 +100,38 @@ class TranslationSession(Session):
 
     # ------------------------------------------------------------------ client events
 
-    def _append(self, event: dict[str, Any]) -> None:
+    def append(self, event: dict[str, Any]) -> None:
+        """Append audio.
+
+        Raises:
+            ApiError: There is too much of it.
+        """
         audio = event["audio"]
         if len(self._buffer) + len(audio) > self.options.buffer_bytes:
             text = "Error appending to input audio buffer: too much audio at once."  # ours
             raise ApiError(text, code="input_audio_buffer_full", param="audio")
-        first = self._turns is None
-        self._turns = self._turns or Turns()
+        first = self._buffer.end == 0
         self.ask(Detect(self._buffer.append(audio), first=first))
 
-    def _update(self, event: dict[str, Any]) -> None:
-        audio = SESSIONS["translation"](event["session"], "session").get("audio", {})
-        for side, values in audio.items():
+    def update(self, event: dict[str, Any]) -> None:
+        """Change the settings.
+
+        Raises:
+            ApiError: For the first thing wrong in them.
+        """
+        for side, values in SESSIONS["translation"](event["session"], "session").get("audio", {}).items():
             self.settings["audio"][side] |= values
         self.send_settings("session.updated")
 
-    def _close(self, event: dict[str, Any]) -> None:
+    def close(self, event: dict[str, Any]) -> None:
+        """End the session, with what is left to say."""
         self._closing = True  # SDK docstring: flushes pending input and emits any remaining output before closing
         self._flush()
 
     def _flush(self) -> None:
         if self._waits_for_vad:
             return
-        if self._turns is not None and self._turns.start_ms is not None:
-            start_ms = self._turns.start_ms
+        if (start_ms := self._turns.start_ms) is not None:
             self._turns.ignore_until(self._turns.frame)
             self._transcribe(start_ms, self._buffer.end // BYTES_PER_MS)
         self._close_if_idle()
@@ -133,21 +139,13 @@ class TranslationSession(Session):
     @property
     def _waits_for_vad(self) -> bool:
         """True until the VAD has judged all that came; its last frames may stay unfilled."""
-        came_ms = self._buffer.end // BYTES_PER_MS
-        return self._turns is not None and self._turns.now_ms < came_ms - _UNFILLED_MS
+        return self._turns.now_ms < self._buffer.end // BYTES_PER_MS - _UNFILLED_MS
 
-    # ------------------------------------------------------------------ transcribe, translate, speak
+    # ------------------------------------------------------------------ transcribe and speak
 
     def _transcribe(self, start_ms: int, end_ms: int) -> None:
         audio = self._buffer.take(start_ms * BYTES_PER_MS, end_ms * BYTES_PER_MS)
         self.ask(Transcribe(self._new_job(end_ms // _FRAME_MS * _FRAME_MS), audio))
-
-    def _translate(self, text: str, elapsed_ms: int) -> None:
-        job = self._new_job(elapsed_ms)
-        language = self.settings["audio"]["output"]["language"] or "en"
-        item = message(self.ids.new("item"), "user", {"type": "input_text", "text": text})
-        wish = f"Translate what the user says into the language with the code {language}. Say nothing else."
-        self.ask(Respond(job, Request(wish, [item.shown], tool_choice="none")))
 
     def _speak_next(self) -> None:
         if self._speaking or not self._unspoken:
@@ -155,8 +153,7 @@ class TranslationSession(Session):
         text, elapsed_ms = self._unspoken.popleft()
         self._send_words("session.output_transcript.delta", text, elapsed_ms)
         self._speaking = True
-        language = self.settings["audio"]["output"]["language"]
-        self.ask(Speak(self._new_job(elapsed_ms), text, "marin", language=language))
+        self.ask(Speak(self._new_job(elapsed_ms), text, "marin", language=self.settings["audio"]["output"]["language"]))
 
     def _new_job(self, elapsed_ms: int) -> str:
         job = self.new_job()
@@ -177,4 +174,4 @@ class TranslationSession(Session):
     def _close_if_idle(self) -> None:
         if self._closing and not (self._waits_for_vad or self._jobs or self._unspoken):
             self.send("session.closed")
-            self.close(1000, "")
+            self.end(1000, "")

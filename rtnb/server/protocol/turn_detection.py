@@ -110,7 +110,6 @@ class Turns:
             first = index - _FRAMES_TO_START + 1
             prefix_ms = settings.get("prefix_padding_ms", _SEMANTIC_PREFIX_MS)
             self.start_ms = max(self._earliest_ms, first * FRAME_MS - prefix_ms, 0)
-            self._quiet = 0
             return Started(self.start_ms)
         if probability >= threshold - _HYSTERESIS:
             self._quiet = 0

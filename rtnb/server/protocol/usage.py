@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rtnb.server.protocol.items import Item
@@ -35,9 +35,8 @@ def split_tokens(text: str) -> list[str]:
 
 def _count(text: str) -> int:
     """Return about how many tokens a text has."""
-    if len(text) <= _COUNTED_CHARACTERS:
-        return len(split_tokens(text))
-    return len(split_tokens(text[:_COUNTED_CHARACTERS])) * len(text) // _COUNTED_CHARACTERS
+    counted = text[:_COUNTED_CHARACTERS]
+    return len(split_tokens(counted)) * len(text) // max(len(counted), 1)
 
 
 def user_audio_tokens(ms: float) -> int:
@@ -50,27 +49,14 @@ def assistant_audio_tokens(ms: float) -> int:
     return int(ms // ASSISTANT_TOKEN_MS)
 
 
-@dataclass(frozen=True)
-class Count:
-    """Input tokens by modality."""
+def count_input(
+    instructions: str = "", tools: Sequence[dict[str, Any]] = (), items: Iterable[Item] = ()
+) -> Counter[str]:
+    """Count the tokens that a response reads: instructions, tools and every item, again each time.
 
-    text: int = 0
-    audio: int = 0
-    image: int = 0
-
-    @property
-    def total(self) -> int:
-        """Tokens of all modalities."""
-        return self.text + self.audio + self.image
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """Fields of the API's usage objects."""
-        return {"text_tokens": self.text, "audio_tokens": self.audio, "image_tokens": self.image}
-
-
-def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[Item]) -> Count:
-    """Count the tokens that a response reads: instructions, tools and every item, again each time."""
+    Returns:
+        Tokens of each modality, by the names of the API's usage objects.
+    """
     text = _count(instructions) + _PER_ITEM if instructions else 0
     if tools:
         text += _count(json.dumps(tools))
@@ -90,9 +76,8 @@ def count_input(instructions: str, tools: list[dict[str, Any]], items: Iterable[
         if shown.get("role") == "user":
             audio += user_audio_tokens(item.audio_ms)
         elif item.audio:
-            spoken_ms = item.audio_ms if item.truncated_ms is None else item.truncated_ms
-            audio += assistant_audio_tokens(spoken_ms)
-    return Count(text, audio, image)
+            audio += assistant_audio_tokens(item.audio_ms if item.truncated_ms is None else item.truncated_ms)
+    return Counter(text_tokens=text, audio_tokens=audio, image_tokens=image)
 
 
 class ContextFull(Exception):
@@ -101,7 +86,7 @@ class ContextFull(Exception):
 
 def fit(
     instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], limit: int, truncation: Any
-) -> tuple[list[Item], Count]:
+) -> tuple[list[Item], Counter[str]]:
     """Drop the oldest items from the context of a response until it fits (OpenAI docs: `truncation`).
 
     Args:
@@ -123,19 +108,18 @@ def fit(
         # SDK: post_instructions bounds the conversation alone; the ratio says how much stays once it is too long.
         bound = (truncation.get("token_limits") or {}).get("post_instructions")
         if bound is not None:
-            limit = min(limit, bound + count_input(instructions, tools, []).total)
-    if count.total <= limit:
+            limit = min(limit, bound + count_input(instructions, tools).total())
+    if count.total() <= limit:
         return kept, count
     if truncation == "disabled":
-        raise ContextFull(f"The conversation has {count.total} tokens, more than the {limit} this model takes.")
-    target = limit * truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else limit
-    excess = count.total - target
+        raise ContextFull(f"The conversation has {count.total()} tokens, more than the {limit} this model takes.")
+    excess = count.total() - limit * (truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else 1)
     while excess > 0 and kept:
-        excess -= count_input("", [], [kept.pop(0)]).total
+        excess -= count_input(items=[kept.pop(0)]).total()
     return kept, count_input(instructions, tools, kept)
 
 
-def usage(read: Count, *, text_out: int, audio_out: int, reasoning: int | None, cacheable: int) -> dict[str, Any]:
+def usage(read: Counter[str], text_out: int, audio_out: int, reasoning: int | None, cacheable: int) -> dict[str, Any]:
     """Return the `usage` object of `response.done`.
 
     Args:
@@ -145,15 +129,15 @@ def usage(read: Count, *, text_out: int, audio_out: int, reasoning: int | None, 
         reasoning: Reasoning tokens inside `text_out`; None leaves the field out (1.x models, recorded).
         cacheable: Tokens of the context that were there before; rounded down to a multiple of 64.
     """
-    total = min(cacheable, read.total) // _CACHE_STEP * _CACHE_STEP
-    text = min(total, read.text)
-    audio = min(total - text, read.audio)
-    cached = Count(text, audio, total - text - audio)
+    total = min(cacheable, read.total()) // _CACHE_STEP * _CACHE_STEP
+    text = min(total, read["text_tokens"])
+    audio = min(total - text, read["audio_tokens"])
+    cached = {"text_tokens": text, "audio_tokens": audio, "image_tokens": total - text - audio}
     reasoned = {} if reasoning is None else {"reasoning_tokens": reasoning}
     return {
-        "total_tokens": read.total + text_out + audio_out,
-        "input_tokens": read.total,
+        "total_tokens": read.total() + text_out + audio_out,
+        "input_tokens": read.total(),
         "output_tokens": text_out + audio_out,
-        "input_token_details": {**read.details, "cached_tokens": total, "cached_tokens_details": cached.details},
+        "input_token_details": {**read, "cached_tokens": total, "cached_tokens_details": cached},
         "output_token_details": {"text_tokens": text_out, "audio_tokens": audio_out, **reasoned},
     }
