@@ -186,4 +186,4 @@ def test_the_catalogue_is_a_mapping_with_the_recommended_ones_first():
     assert list(catalogue)[:2] == ["gpt-realtime-2.1", "gpt-realtime-2.1-mini"]
     assert "gpt-realtime-2" in catalogue
     assert {"marin", "cedar"} <= set(models.VOICES)
-    assert any("Beta" in ending.what for ending in catalogue.endings)
+    assert any("Beta" in ending["what"] for ending in models.read()["ending"])

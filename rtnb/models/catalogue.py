@@ -15,7 +15,7 @@ from typing import Any
 
 from rtnb.errors import InputError, RtnbWarning
 
-__all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Ending", "Limits", "Model", "Models", "Prices", "Rate"]
+__all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
 __all__ += ["get", "known_on", "limits", "load", "price", "read", "shutdown_notice", "warn_shutdown"]
 
 WARN_DAYS = 90
@@ -140,23 +140,6 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Ending:
-    """Part of the interface that stops, or has stopped, being served.
-
-    Attributes:
-        what: The part, in words.
-        on: Its last day.
-        instead: What to use.
-        source: Where that was read.
-    """
-
-    what: str
-    on: date
-    instead: str
-    source: str = ""
-
-
-@dataclass(frozen=True)
 class Limits:
     """Limits of the API, and the token arithmetic that estimates rest on.
 
@@ -199,22 +182,6 @@ class Limits:
     image_tokens: int
 
 
-class Models(dict[str, Model]):
-    """All known models by name, in the order of the data file: newest and recommended first."""
-
-    def __init__(self, models: dict[str, Model], *, default: str, known_on: date, endings: tuple[Ending, ...]) -> None:
-        super().__init__(models)
-        self.default = default
-        """Name of the model used when none is asked for."""
-        self.known_on = known_on
-        """The day these facts were last checked."""
-        self.endings = endings
-        """Parts of the interface that end."""
-
-    def __repr__(self) -> str:
-        return f"Models({len(self)} names, known on {self.known_on})"
-
-
 @cache
 def read() -> dict[str, Any]:
     """Read the data file, once."""
@@ -234,11 +201,12 @@ def _prices(table: dict[str, Any]) -> Prices:
 
 
 @cache
-def load() -> Models:
+def load() -> dict[str, Model]:
     """Return the models of the data file.
 
     Returns:
-        Every known model, snapshots of models among them.
+        Every known model by name, snapshots of models among them, in the order of the data file: newest and
+        recommended first.
     """
     data = read()
     models: dict[str, Model] = {}
@@ -254,8 +222,7 @@ def load() -> Models:
             prices = history[:1] if differs.get("launch_prices_only") else history
             status = "gone" if shutdown and shutdown <= data["known_on"] else model.status
             models[name] = replace(model, name=name, since=since, history=prices, shutdown=shutdown, status=status)
-    endings = tuple(Ending(**ending) for ending in data["ending"])
-    return Models(models, default=data["default"], known_on=data["known_on"], endings=endings)
+    return models
 
 
 def get(name: str) -> Model:
@@ -309,7 +276,8 @@ def limits() -> Limits:
 
 def known_on() -> date:
     """Return the day on which the facts in the data file were last checked."""
-    return load().known_on
+    day: date = read()["known_on"]
+    return day
 
 
 def shutdown_notice(name: str, today: date | None = None) -> str | None:
@@ -352,5 +320,5 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
     return notice
 
 
-DEFAULT: str = load().default
+DEFAULT: str = read()["default"]
 VOICES: tuple[str, ...] = tuple(read()["voices"]["names"])

@@ -75,10 +75,8 @@ class Provider:
 @cache
 def providers() -> tuple[Provider, ...]:
     """Return every known kind of server, in the order their addresses are tried."""
-    return tuple(
-        Provider(**with_tuples(table) | {"matches": re.compile(table["matches"], re.IGNORECASE)})
-        for table in read()["provider"]
-    )
+    tables = map(with_tuples, read()["provider"])
+    return tuple(Provider(**table | {"matches": re.compile(table["matches"], re.IGNORECASE)}) for table in tables)
 
 
 def provider(name: str) -> Provider:
