@@ -54,9 +54,8 @@ class Hold:
     def move(self, to: Hold) -> None:
         """Set all of it aside for something else."""
         with _LOCK:
-            usd, budgets = self.usd, self._budgets
+            to._fill(self.usd, self._budgets)
             self.release()
-            to._fill(usd, budgets)
 
     def book(self, budget: Budget, spent: Cost | float, keep: float = 0.0) -> None:
         """Count what was spent where it was set aside, else in `budget`; at most `keep` stays set aside."""
@@ -188,18 +187,14 @@ class Budget:
         if isinstance(spent, Cost) and spent.usd is None and not self._warned:
             self._warned = True
             unknown = sorted({line.model for line in spent.lines if line.usd is None})
-            sentence = (
-                f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
-                "counts as nothing. Watch the account's usage page instead."
-            )
+            sentence = f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
+            sentence += "counts as nothing. Watch the account's usage page instead."
             warnings.warn(sentence, RtnbWarning, stacklevel=2)
-        with _LOCK:
-            for one in self.chain:
-                one.spent += self._usd(spent)
-            for one in reversed(self.chain):
-                if one.spent > one.limit_usd:
-                    kept = "What was received is kept; raise budget= to go on."
-                    raise _exceeded(one, f"is used up: {money(one.spent)} is spent. {kept}")
+        Hold().book(self, self._usd(spent))
+        for one in reversed(self.chain):
+            if one.spent > one.limit_usd:
+                kept = "What was received is kept; raise budget= to go on."
+                raise _exceeded(one, f"is used up: {money(one.spent)} is spent. {kept}")
 
     @contextmanager
     def hold(self, next_estimate: Cost | float | None) -> Iterator[None]:
@@ -250,9 +245,4 @@ def limit_kernel(limit_usd: float | None) -> Budget | None:
     global _kernel
     _kernel = None
     _kernel = None if limit_usd is None else Budget(limit_usd)
-    return _kernel
-
-
-def kernel_budget() -> Budget | None:
-    """Return the budget of the whole kernel, or None where none is set."""
     return _kernel

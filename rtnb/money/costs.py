@@ -1,4 +1,4 @@
-"""From tokens or minutes to US dollars.
+"""From tokens or minutes to US dollars, and prices of models as a table.
 
 For each modality, input tokens that were not cached, cached input tokens and output tokens are billed each at its own
 price (OpenAI docs, guide realtime-costs).
@@ -7,14 +7,14 @@ price (OpenAI docs, guide realtime-costs).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from rtnb import html, models
-from rtnb.models import Model, Prices
-from rtnb.money.usage import Usage, money
+from rtnb.models import Model, Prices, Rate
+from rtnb.money.usage import Usage, money, text_table
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,12 @@ class Cost:
 
     def rows(self) -> list[list[str]]:
         """Return each position as text: what, quantity, price, US dollars."""
-        return [
-            [
-                line.what,
-                f"{line.quantity:,.0f} tokens" if line.unit == "tokens" else f"{line.quantity:.2f} minutes",
-                "unknown"
-                if line.unit_usd is None
-                else f"${line.unit_usd:g} per {'million' if line.unit == 'tokens' else 'minute'}",
-                money(line.usd),
-            ]
-            for line in self.lines
-        ]
+        rows = []
+        for line in self.lines:
+            digits, per = (",.0f", "million") if line.unit == "tokens" else (".2f", "minute")
+            price = "unknown" if line.unit_usd is None else f"${line.unit_usd:g} per {per}"
+            rows.append([line.what, f"{line.quantity:{digits}} {line.unit}", price, money(line.usd)])
+        return rows
 
 
 def _model(model: str | Model) -> Model:
@@ -123,7 +118,7 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
     used = usage if isinstance(usage, Usage) else Usage.from_event(usage)
     about = _model(model)
     of = about.prices_on(on) or Prices(since=date.min)
-    lines = []
+    positions: list[tuple[str, int, float | None]] = []
     for kind, rate, read, cached, wrote in (
         ("text", of.text, used.input_text_tokens, used.cached_text_tokens, used.output_text_tokens),
         ("audio", of.audio, used.input_audio_tokens, used.cached_audio_tokens, used.output_audio_tokens),
@@ -131,14 +126,9 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
     ):
         # Before October 2024's prices knew of caching, a cached token cost what any input token did.
         cached_usd = rate.input if rate.cached is None else rate.cached
-        for what, tokens, usd in (
-            (f"{kind} in", read - cached, rate.input),
-            (f"{kind} in, cached", cached, cached_usd),
-            (f"{kind} out", wrote, rate.output),
-        ):
-            if tokens:
-                lines.append(Line(what, tokens, "tokens", usd, about.name))
-    return Cost(tuple(lines))
+        positions += [(f"{kind} in", read - cached, rate.input), (f"{kind} in, cached", cached, cached_usd)]
+        positions += [(f"{kind} out", wrote, rate.output)]
+    return Cost(tuple(Line(what, tokens, "tokens", usd, about.name) for what, tokens, usd in positions if tokens))
 
 
 def cost_of_minutes(seconds: float, model: str | Model, *, on: date | None = None) -> Cost:
@@ -153,10 +143,9 @@ def cost_of_minutes(seconds: float, model: str | Model, *, on: date | None = Non
         The cost; its `usd` is None where the model has no price per minute.
     """
     about = _model(model)
-    of = about.prices_on(on)
-    if not seconds:
-        return Cost()
-    return Cost((Line("audio, by the minute", seconds / 60, "minutes", of.per_minute_usd if of else None, about.name),))
+    of = about.prices_on(on) or Prices(since=date.min)
+    line = Line("audio, by the minute", seconds / 60, "minutes", of.per_minute_usd, about.name)
+    return Cost((line,) if seconds else ())
 
 
 def cost_of_transcription(usage: Mapping[str, Any] | None, model: str | Model, *, on: date | None = None) -> Cost:
@@ -176,12 +165,84 @@ def cost_of_transcription(usage: Mapping[str, Any] | None, model: str | Model, *
     about = _model(model)
     of = about.prices_on(on) or Prices(since=date.min)
     per_minute = models.limits().audio_in_tokens_per_minute
-    if usage.get("type") == "duration" or "seconds" in usage:
-        seconds = float(usage.get("seconds") or 0)
-        if of.per_minute_usd is None and of.audio.input is not None:
-            return cost(Usage(input_audio_tokens=round(seconds / 60 * per_minute)), about, on=on)
-        return cost_of_minutes(seconds, about, on=on)
-    used = Usage.from_event(usage)
-    if of.per_minute_usd is not None:
-        return cost_of_minutes(used.input_audio_tokens / per_minute * 60, about, on=on)
-    return cost(used, about, on=on)
+    timed = usage.get("type") == "duration" or "seconds" in usage
+    minutes = float(usage.get("seconds") or 0) / 60
+    used = Usage(input_audio_tokens=round(minutes * per_minute)) if timed else Usage.from_event(usage)
+    if of.per_minute_usd is None and not (timed and of.audio.input is None):
+        return cost(used, about, on=on)
+    return cost_of_minutes((minutes if timed else used.input_audio_tokens / per_minute) * 60, about, on=on)
+
+
+# --- prices as a table
+
+
+def _rate(of: Rate) -> str:
+    numbers = (of.input, of.cached, of.output)
+    return "" if of == Rate() else " / ".join("–" if n is None else f"{n:.2f}" for n in numbers)
+
+
+def _cents(usd: float | None) -> str:
+    return "" if usd is None else f"{usd * 100:.2f}".rstrip("0").rstrip(".")
+
+
+_COLUMNS: dict[str, Callable[[Model, Prices], str]] = {
+    "model": lambda model, of: model.name,
+    "prices of": lambda model, of: str(of.since),
+    "text in / cached / out": lambda model, of: _rate(of.text),
+    "audio in / cached / out": lambda model, of: _rate(of.audio),
+    "¢ a minute heard": lambda model, of: _cents(of.audio_in_per_minute_usd),
+    "¢ a minute spoken": lambda model, of: _cents(of.audio_out_per_minute_usd),
+    "until": lambda model, of: str(model.shutdown or ""),
+}
+
+
+@dataclass(frozen=True)
+class PriceTable:
+    """Prices of models.
+
+    Attributes:
+        rows: `(model, prices)` pairs; a model appears once for each time its price changed.
+        known_on: The day the prices were last checked.
+    """
+
+    rows: tuple[tuple[Model, Prices], ...]
+    known_on: date
+
+    HEADERS: ClassVar[tuple[str, ...]] = tuple(_COLUMNS)
+
+    def _cells(self) -> list[list[str]]:
+        return [[cell(model, of) for cell in _COLUMNS.values()] for model, of in self.rows]
+
+    def _note(self) -> str:
+        note = f"As of {self.known_on}. US dollars per million tokens, list prices without tax. A minute heard is 600 "
+        note += "tokens, a minute spoken 1,200; every turn bills the talk before it again, in part at the cached price."
+        return note
+
+    def __repr__(self) -> str:
+        return f"{text_table([self.HEADERS, *self._cells()])}\n\n{self._note()}"
+
+    def _repr_html_(self) -> str:
+        return html.table(self.HEADERS, self._cells(), caption=self._note())
+
+
+def prices(*names: str, gone: bool = True) -> PriceTable:
+    """List what models cost, with cents per minute of speech.
+
+    Args:
+        *names: Models to show. None given means all whose price is known, newest first.
+        gone: Whether to show prices of the past too: of models that were shut down, and earlier prices of
+            models, those of the launch on 2024-10-01 among them.
+
+    Returns:
+        A table; it shows itself in a notebook and prints as text.
+    """
+    chosen = [models.get(name) for name in names] if names else list(models.load().values())
+    rows: list[tuple[Model, Prices]] = []
+    for model in chosen:
+        history = model.history if gone else model.history[-1:]
+        # A dated snapshot costs what its model does; only where it does not is it worth a row of its own.
+        same = any(model.name.startswith(one.name + "-") and set(history) <= set(one.history) for one, _ in rows)
+        if not names and (same or model.kind == "other" or (model.is_gone() and not gone)):
+            continue
+        rows += [(model, of) for of in reversed(history)]
+    return PriceTable(tuple(rows), models.known_on())

@@ -23,7 +23,7 @@ from rtnb.errors import BudgetExceeded, InputError
 from rtnb.models import Prices
 from rtnb.money.bill import cost_of_words, transcription_model
 from rtnb.money.bounds import ITEM_TOKENS, most_tokens, usd_per_second
-from rtnb.money.budget import Budget, Hold, kernel_budget
+from rtnb.money.budget import Budget, Hold
 from rtnb.money.costs import Cost, cost
 from rtnb.money.usage import Usage, money
 from rtnb.protocol import client_events, updates
@@ -117,7 +117,7 @@ class Meter:
     @property
     def budget(self) -> Budget | None:
         """Budget it spends from: its own, else that of the whole kernel, where there is one now."""
-        return self.given if self.given is not None else kernel_budget()
+        return Budget.of(self.given)
 
     def know(self, name: str | None) -> None:
         """Refuse a model that a budget cannot count.
@@ -154,7 +154,7 @@ class Meter:
         """Set aside what a response may cost, and return how many tokens it may write.
 
         Raises:
-            BudgetExceeded: If what is left does not pay for the least.
+            BudgetExceeded: If what is left does not pay for the least. Nothing is set aside then.
         """
         budget, of = self.budget, self.model.prices or Prices(since=date.min)
         assert budget is not None
@@ -173,7 +173,11 @@ class Meter:
             spare = max(0.0, left_usd - least * usd_per_token)
             left_usd -= min(self._usd_per_second() * _MEANWHILE_SECONDS, spare / 2)
         tokens = int(max(min(most, left_usd / usd_per_token * (1 - 1e-9)), least))  # never a rounding too much
-        reservation.take(budget, reads_usd + tokens * usd_per_token)
+        try:
+            reservation.take(budget, reads_usd + tokens * usd_per_token)
+        except BudgetExceeded:
+            reservation.release()
+            raise
         reservation.capped = tokens if tokens < own else 0
         return tokens
 
@@ -190,7 +194,7 @@ class Meter:
         """
         while self.budget is not None:
             try:
-                with self._yielding(reservation):
+                with self._yielding():
                     self._take(reservation, wanted, *parts)
                     if self._begins_responses():
                         reservation.release()  # what stands ready pays for it
@@ -211,7 +215,7 @@ class Meter:
         reservation.event_id, reservation.beside = event["event_id"], wanted.get("conversation") == "none"
         reservation.read, reservation.pending = len(self._new), True
         if self.budget is not None:
-            with self._yielding(reservation):
+            with self._yielding():
                 event["response"] = {**wanted, "max_output_tokens": self._take(reservation, wanted)}
 
     # --- responses that the server begins by itself
@@ -222,15 +226,11 @@ class Meter:
         return self.model.kind in ("realtime", "unknown") and (answers or _has_mcp(self._session))
 
     @contextlib.contextmanager
-    def _yielding(self, hold: Hold | None = None) -> Iterator[None]:
-        """Let what is set aside meanwhile, as `hold`, come before what stands ready for what the server begins."""
+    def _yielding(self) -> Iterator[None]:
+        """Let what is set aside meanwhile come before what stands ready for what the server begins."""
         self._standing.release()
         try:
             yield
-        except BudgetExceeded:
-            if hold is not None:
-                hold.release()
-            raise
         finally:
             self._stand_ready()
 
@@ -252,7 +252,6 @@ class Meter:
         try:
             return self._take(self._standing, {}, _AHEAD_SECONDS)
         except BudgetExceeded as over:
-            self._standing.release()
             if not over.held_usd and self.overspent is None:
                 self.overspent = over
                 self.stop(over)
