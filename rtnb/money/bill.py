@@ -52,12 +52,6 @@ class Bill(tuple[Item, ...]):
 
     model: str
 
-    def __new__(cls, items: Iterable[Item], model: str) -> Bill:
-        """Take the positions as they are."""
-        bill = super().__new__(cls, items)
-        bill.model = model
-        return bill
-
     @classmethod
     def of(
         cls,
@@ -81,7 +75,9 @@ class Bill(tuple[Item, ...]):
         for said, used in transcribed:
             spent = cost_of_words(used, transcriber)
             items.append(Item(said.transcript or "", "transcription", Usage.from_event(used), spent))
-        return cls(items, model)
+        bill = cls(items)
+        bill.model = model
+        return bill
 
     @property
     def usage(self) -> Usage:

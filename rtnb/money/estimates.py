@@ -113,11 +113,8 @@ def estimate(
         AudioError: A file is no recording.
     """
     if turns < 1 or min(seconds_in, seconds_out, text_in_tokens) < 0:
-        raise InputError(
-            "Your estimate needs turns of at least 1 and lengths of 0 or more. Give for example "
-            "estimate(seconds_in=60, seconds_out=60, turns=6).",
-            turns=turns,
-        )
+        wrong = "Your estimate needs turns of at least 1 and lengths of 0 or more. Give for example "
+        raise InputError(wrong + "estimate(seconds_in=60, seconds_out=60, turns=6).", turns=turns)
     if parts:
         seconds, tokens = _reckoned(parts)
         seconds_in, text_in_tokens = seconds_in + seconds, text_in_tokens + tokens

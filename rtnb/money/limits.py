@@ -56,16 +56,12 @@ class Limits(tuple[Limit, ...]):
 
     @classmethod
     def of(cls, stated: Iterable[Mapping[str, Any]]) -> Limits:
-        """Read the `rate_limits` of a `rate_limits.updated` event; what is no number counts as 0."""
+        """Read the `rate_limits` of a `rate_limits.updated` event; what is missing counts as 0."""
         numbers = ("limit", "remaining", "reset_seconds")
-        return cls(Limit(str(one.get("name") or ""), *(_number(one.get(name)) for name in numbers)) for one in stated)
+        return cls(Limit(one.get("name") or "", *(float(one.get(name) or 0) for name in numbers)) for one in stated)
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "The server has told of no limits."
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def wait_before(stated: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:
@@ -121,8 +117,6 @@ def _jittered(seconds: float) -> float:
 # --- sessions at a time, on the I/O thread only ---------------------------------------------------------------------
 
 _places = asyncio.Semaphore(MAX_SESSIONS)
-
-
 _holders: set[Callable[[float], bool]] = set()
 _IDLE_SECONDS = 5.0
 

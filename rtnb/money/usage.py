@@ -120,15 +120,8 @@ class Usage:
         # A part is never larger than its whole, whatever a server says: the cost must not go below nothing.
         for kind, whole in (("text", text), ("image", image), ("audio", audio)):
             of[kind] = min(whole, of[kind] + max(0, _count(read.get("cached_tokens")) - sum(of.values())))
-        return cls(
-            input_text_tokens=text,
-            input_audio_tokens=audio,
-            input_image_tokens=image,
-            **{f"cached_{kind}_tokens": tokens for kind, tokens in of.items()},
-            output_text_tokens=out_text,
-            output_audio_tokens=out_audio,
-            reasoning_tokens=min(out_text, _count(wrote.get("reasoning_tokens"))),
-        )
+        reasoning = min(out_text, _count(wrote.get("reasoning_tokens")))
+        return cls(text, audio, image, of["text"], of["audio"], of["image"], out_text, out_audio, reasoning)
 
     def __add__(self, other: object) -> Usage:
         if other == 0:  # so that sum() works
@@ -143,13 +136,9 @@ class Usage:
         return self.total_tokens > 0
 
     def __repr__(self) -> str:
-        parts = [f"{self.input_tokens:,} in"]
-        if self.cached_tokens:
-            parts[0] += f" ({self.cached_tokens:,} cached)"
-        parts.append(f"{self.output_tokens:,} out")
-        if self.reasoning_tokens:
-            parts[1] += f" ({self.reasoning_tokens:,} reasoning)"
-        return f"Usage({', '.join(parts)})"
+        cached = f" ({self.cached_tokens:,} cached)" if self.cached_tokens else ""
+        reasoning = f" ({self.reasoning_tokens:,} reasoning)" if self.reasoning_tokens else ""
+        return f"Usage({self.input_tokens:,} in{cached}, {self.output_tokens:,} out{reasoning})"
 
     def _repr_html_(self) -> str:
         counts: dict[str, tuple[int, ...]] = {
