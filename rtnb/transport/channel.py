@@ -56,10 +56,6 @@ class _Expectation(NamedTuple):
             self.future.exception()  # nobody may be waiting any more
 
 
-def _unanswered(silence: str, missing: str) -> ServerError:
-    return ServerError(f"{silence}, {missing}", code=NO_ANSWER)
-
-
 class Channel:
     """One transport at a time, with every event that goes over it kept in the log and folded.
 
@@ -157,22 +153,28 @@ class Channel:
 
     # --- out
 
-    def put(self, event: dict[str, Any]) -> None:
+    def put(self, event: dict[str, Any], pcm: bytes | None = None) -> None:
         """Send an event; during a break it is lost. The log has what is sent, in the same order.
+
+        Args:
+            event: The event.
+            pcm: The audio of an `input_audio_buffer.append` that has none in it. None for none.
 
         Raises:
             BudgetExceeded: If the session's budget does not cover it.
         """
         if self._transport is None:
             return
-        self._before(event, 0)
+        self._before(event, len(pcm or b""))
         self.conversation.sent(event)
-        entry = self.log.sent(event, self.seconds)
+        at, event_id = self.seconds, event["event_id"]
+        entry = self.log.sent(event, at) if pcm is None else self.log.appended(event_id, pcm, at)
         if event["type"] == "input_audio_buffer.append":
             self.conversation.appended(entry.sound_bytes)
         self._show("→", entry)
         on_wire = beta.to_beta(event) if self.provider.beta_names else event
-        self._transport.send(frames.dumps(on_wire))
+        frame = frames.dumps(on_wire) if pcm is None else client_events.append_frame(event_id, pcm)
+        self._transport.send(frame, len(pcm or b""))
 
     def append(self, pcm: bytes) -> None:
         """Send audio; during a break it is lost.
@@ -180,14 +182,7 @@ class Channel:
         Raises:
             BudgetExceeded: If the session's budget does not cover it.
         """
-        if self._transport is None:
-            return
-        event_id = client_events.new_event_id()
-        self._before({"type": "input_audio_buffer.append", "event_id": event_id}, len(pcm))
-        entry = self.log.appended(event_id, pcm, self.seconds)
-        self.conversation.appended(len(pcm))
-        self._show("→", entry)
-        self._transport.send(client_events.append_frame(event_id, pcm), len(pcm))
+        self.put({"type": "input_audio_buffer.append", "event_id": client_events.new_event_id()}, pcm)
 
     async def drained(self, at_most_bytes: int = 0) -> None:
         """Wait until no more than this many bytes of audio wait to be sent.
@@ -233,8 +228,8 @@ class Channel:
             expectation.fail(connection_errors.ended(None, "", url=self._where.url))
         missing = f"not even that it refused {doing}. {_WAIT}"
         expected, event_id = self._expected, event["event_id"]  # by its id: what was asked must not be held for so long
-        fail = lambda silence: expected[event_id].fail(_unanswered(silence, missing))  # noqa: E731
-        self.limit(lambda: event_id not in expected, fail)
+        error = lambda silence: ServerError(f"{silence}, {missing}", code=NO_ANSWER)  # noqa: E731
+        self.limit(lambda: event_id not in expected, lambda silence: expected[event_id].fail(error(silence)))
         return future
 
     def limit(
@@ -288,7 +283,7 @@ class Channel:
         try:
             await asyncio.wait({task, silent}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise _unanswered(silent.result(), missing)
+                raise ServerError(f"{silent.result()}, {missing}", code=NO_ANSWER)
             return task.result()
         finally:
             task.cancel()
