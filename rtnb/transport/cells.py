@@ -33,9 +33,7 @@ def blocking(interrupted: Told) -> Iterator[None]:
     In a cell that awaits somewhere, the kernel's own signal handler only puts a callback into the loop, which stands
     still as well; so Python's handler takes its place meanwhile.
     """
-    handler: Any = None
-    if _in_cell():
-        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handler: Any = signal.signal(signal.SIGINT, signal.default_int_handler) if _in_cell() else None
     try:
         yield
     except KeyboardInterrupt as pressed:

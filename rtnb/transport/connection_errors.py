@@ -24,7 +24,6 @@ _ANEW = "open a new session, or connect with reconnect=True to have that done fo
 _AGAIN = "ask again: the talk goes on in a new session."
 # What a server did, by the code with which this side closes then (RFC 6455, 7.4.1).
 _FOULS = {1007: "sent text that is no UTF-8", 1009: "sent a frame that is too large"}
-_KEY_CODES = {"invalid_api_key", "missing_api_key", "account_deactivated"}
 
 
 def ended(code: int | None, reason: str, ours: bool = False, *, url: str, expired: bool = False) -> ConnectionFailed:
@@ -121,7 +120,7 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     """
     error = event.get("error") or {}
     said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
-    if code == 3000 or error_code in _KEY_CODES:
+    if code == 3000 or error_code in ("invalid_api_key", "missing_api_key", "account_deactivated"):
         sentence = f"Your key was refused. The server said: {said} Check it and set a valid one."
         return KeyRefused(sentence, code=error_code)
     of_model = "model" in str(error_code)

@@ -97,10 +97,8 @@ def resolve(
     parts = parse(url)
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     kind = models.provider_of(parts.geturl(), provider)
-    path = parts.path.rstrip("/")
-    if not path:
-        path = kind.path
-    elif path.endswith("/v1"):
+    path = parts.path.rstrip("/") or kind.path
+    if path.endswith("/v1"):
         path += "/realtime"
     query = parse_qsl(parts.query, keep_blank_values=True)
     names = {name for name, _ in query}

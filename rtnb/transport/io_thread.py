@@ -31,16 +31,13 @@ def io_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
             _loop = asyncio.new_event_loop()
-            started = threading.Event()
-            _thread = threading.Thread(target=_serve, args=(_loop, started), name="rtnb-io", daemon=True)
+            _thread = threading.Thread(target=_serve, args=(_loop,), name="rtnb-io", daemon=True)
             _thread.start()
-            started.wait()
         return _loop
 
 
-def _serve(loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.call_soon(started.set)
     while True:
         try:
             return loop.run_forever()

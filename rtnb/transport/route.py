@@ -186,9 +186,8 @@ _RESTART = "Then restart the kernel."
 _NO_PROXY = "Unset HTTPS_PROXY, or ask who runs it."
 _OFFLINE = "without internet practice=True works."
 _NO_SOCKS = "It can be spoken to only with the package python-socks, which is not installed."
-_TRUST = (
-    "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, or use another network."
-)
+_TRUST = "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, "
+_TRUST += "or use another network."
 # By OpenSSL's X509_V_ERR_ numbers.
 _UNTRUSTED = {
     9: "This computer's clock is wrong: the certificate is not valid yet.",
@@ -196,7 +195,5 @@ _UNTRUSTED = {
     62: "Somebody else answers under this name: a sign-in page, a proxy, or a wrong address.",
     64: "Somebody else answers at this address: a sign-in page, a proxy, or a wrong address.",
 }
-_INSPECTED = (
-    "A company, school or virus scanner reads the traffic and shows a certificate of its own (TLS inspection), or "
-    "Python has no list of trusted ones."
-)
+_INSPECTED = "A company, school or virus scanner reads the traffic and shows a certificate of its own "
+_INSPECTED += "(TLS inspection), or Python has no list of trusted ones."

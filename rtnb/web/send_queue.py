@@ -116,11 +116,9 @@ class SendQueue:
                     continue
                 frame = heapq.heappop(self._waiting)[2]
                 if isinstance(frame, Drop):
-                    self._connection.transport.abort()
-                    return
+                    return self._connection.transport.abort()
                 if isinstance(frame, CloseFrame):
-                    await self._connection.close(frame.code, frame.reason[:120])
-                    return
+                    return await self._connection.close(frame.code, frame.reason[:120])
                 self._bytes -= frame.size
                 text = frame.text if isinstance(frame.text, bytes) else frame.text()
                 if text is not None:
