@@ -21,7 +21,6 @@ from rtnb.texts.language import say
 from rtnb.transport import endpoint, websocket
 
 F = TypeVar("F", bound=Callable[..., Any])
-_REST, _BY_NAME = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
 class ServerOptions(TypedDict, total=False):
@@ -109,10 +108,10 @@ def takes_options(options: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         own = inspect.signature(function)
-        named = [parameter for parameter in own.parameters.values() if parameter.kind is not _REST]
+        named = [parameter for parameter in own.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
         added = [name for name in names if name not in own.parameters]
         types, make = options.__annotations__, inspect.Parameter
-        options_of = [make(name, _BY_NAME, default=_DEFAULTS.get(name), annotation=types[name]) for name in added]
+        options_of = [make(one, make.KEYWORD_ONLY, default=_DEFAULTS.get(one), annotation=types[one]) for one in added]
         signature = own.replace(parameters=[*named, *options_of])
 
         @functools.wraps(function)
@@ -196,17 +195,14 @@ def open_session(
     return Session(where, functools.partial(websocket.open_websocket, where), model, wanted, **how)
 
 
-def find_server(
-    model: str | None, connection: ServerOptions, beside: str = "", *, transcribe: bool = False
-) -> endpoint.Address:
+def find_server(model: str | None, connection: ServerOptions, beside: str = "") -> endpoint.Address:
     """Decide who answers. With a key it is never silently the practice server.
 
     Args:
         model: The model to ask for in the address. None where the address names none.
         connection: All options that say who answers.
         beside: The rest of the address, after `/v1/realtime`, of other kinds of session: `"?intent=transcription"` or
-            `"/translations"`. It is not added to `url`.
-        transcribe: Whether it is asked for nothing but a transcription, which is all that some servers do.
+            `"/translations"`. Servers that only transcribe have one address.
 
     Raises:
         InputError: If the address cannot be read, or the server cannot do what it is asked for.
@@ -221,8 +217,8 @@ def find_server(
         return endpoint.resolve(local, model, source="replay", provider="practice")
     if not connection["practice"]:
         if url:
-            where = _server_at(url, model, key, provider)
-            if not (where.provider.responses or transcribe):
+            where = _server_at(url, model, key, provider, beside)
+            if not where.provider.responses and "intent=transcription" not in beside:
                 unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
                 raise InputError(unable, provider=where.provider.name)
             return where
@@ -251,10 +247,15 @@ def find_openai(key: keys.Key | None) -> tuple[str, keys.Key | None] | None:
     return None
 
 
-def _server_at(url: str, model: str | None, key: keys.Key | None, provider: str | None) -> endpoint.Address:
-    """Return another server, with the key that is its own."""
+def _server_at(
+    url: str, model: str | None, key: keys.Key | None, provider: str | None, beside: str = ""
+) -> endpoint.Address:
+    """Return another server, with the key that is its own, and with the rest of the address where it has that."""
     url = endpoint.parse(url).geturl()
     kind = models.provider_of(url, provider)
+    if beside and kind.responses:
+        (path, _, query), (below, _, asked) = url.partition("?"), beside.partition("?")
+        url = f"{path.rstrip('/').removesuffix(below)}{below}?{'&'.join(filter(None, (query, asked)))}"
     find = keys.find_key if kind.needs_key else keys.lookup
     found = find(key, provider=kind.name) if kind.needs_key or kind.finds_key or key is not None else None
     where = endpoint.resolve(url, model, key=found.reveal if found else "", provider=kind.name)

@@ -11,7 +11,6 @@ from rtnb.jobs.plain_transcription import PlainTranscription
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.opening import ServerOptions, find_server, open_session, takes_options
-from rtnb.transport import endpoint
 
 __all__ = ["Segment", "Transcription", "transcribe"]
 
@@ -69,12 +68,7 @@ def transcribe(
     }
     if noise_reduction:
         listening["noise_reduction"] = {"type": noise_reduction}
-    url = connection["url"]
-    endpoint.parse(url)
-    kind = models.provider_of(url, connection["provider"])
-    if url is not None and kind.responses:
-        connection["url"] = f"{url}{'&' if '?' in str(url) else '?'}intent=transcription"
-    where = find_server(None, connection, "?intent=transcription", transcribe=True)
+    where = find_server(None, connection, "?intent=transcription")
     wanted = {"type": "transcription", "audio": {"input": listening}}
     session = open_session(where, model, wanted, connection)
     if not where.provider.responses:
