@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosedOK
 
 from rtnb.audio import Clip, join, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ServerError
-from rtnb.jobs.cutting import Cut, Cutter
+from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, cues
 from rtnb.jobs.transcribe import transcribe
 
@@ -153,7 +153,7 @@ def test_speakers_are_told_apart_where_the_model_does():
 def test_a_model_that_tells_speakers_apart_gets_passages_with_their_pauses():
     pauses = Cutter(45)
     spoken = [*pauses.feed(talk_of(*[2] * 30).pcm), *pauses.end()]
-    cuts = [piece for piece in spoken if isinstance(piece, Cut)]
+    cuts = [piece for piece in spoken if isinstance(piece, Segment)]
     lengths = [cut.end_seconds - cut.start_seconds for cut in cuts]
     assert len(cuts) == 2
     assert 45 <= lengths[0] < 50
@@ -236,9 +236,9 @@ def cut(clip, block=4800):
     pcm = clip.pcm
     for start in range(0, len(pcm), block):
         for piece in cutter.feed(pcm[start : start + block]):
-            cuts.append(piece) if isinstance(piece, Cut) else (sent := sent + piece)
+            cuts.append(piece) if isinstance(piece, Segment) else (sent := sent + piece)
     for piece in cutter.end():
-        cuts.append(piece) if isinstance(piece, Cut) else (sent := sent + piece)
+        cuts.append(piece) if isinstance(piece, Segment) else (sent := sent + piece)
     return cuts, sent
 
 

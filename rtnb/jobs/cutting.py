@@ -2,11 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from rtnb.audio import pcm
+from rtnb.jobs.subtitles import Segment
 
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = pcm.byte_count(_FRAME_SECONDS)
@@ -16,19 +16,6 @@ _LOUDER = 3.0  # speech is this much louder than the room
 # -30 dB: what is as loud as this is sent in any case, for losing words is worse than paying for noise
 _LOUD_LEVEL = 0.03
 _STILL = 1.25  # a short pause is as quiet as the room: soft consonants, louder than that, are parts of words
-
-
-@dataclass
-class Cut:
-    """Place of a stretch of speech in the recording.
-
-    Attributes:
-        start_seconds: Its beginning.
-        end_seconds: Its end.
-    """
-
-    start_seconds: float
-    end_seconds: float
 
 
 class Cutter:
@@ -52,8 +39,8 @@ class Cutter:
         self._spoken = 0  # the last frame in which somebody spoke
         self._sounded = 0  # the last frame that was louder than the room
 
-    def feed(self, data: bytes) -> Iterator[bytes | Cut]:
-        """Take audio; yield what is to be sent, and a `Cut` where a stretch is over."""
+    def feed(self, data: bytes) -> Iterator[bytes | Segment]:
+        """Take audio; yield what is to be sent, and a `Segment` without words where a stretch is over."""
         data = self._rest + data
         size = len(data) // _FRAME_BYTES * _FRAME_BYTES
         self._rest = data[size:]
@@ -72,10 +59,10 @@ class Cutter:
                 self._spoken = self._at
             if self._begun is not None:
                 sending.append(frame)
-                if self._enough():
+                if self._enough(self._begun):
                     yield b"".join(sending)
                     sending = []
-                    yield self._cut()
+                    yield self._cut(self._begun)
             else:
                 self._lead.append(frame)
                 if speaks:
@@ -86,12 +73,12 @@ class Cutter:
         if sending:
             yield b"".join(sending)
 
-    def end(self) -> Iterator[bytes | Cut]:
+    def end(self) -> Iterator[bytes | Segment]:
         """End the audio; yield the rest of what is to be sent."""
         if self._begun is not None:
             yield pcm.whole_samples(self._rest) + bytes(_FRAME_BYTES * 5)  # a commit takes 100 ms at least
             self._at -= 1
-            yield self._cut()
+            yield self._cut(self._begun)
 
     def _measure_room(self, level: float) -> float:
         """Return the loudness of the room: what the quiet tenth of the last five seconds does not go below."""
@@ -101,18 +88,15 @@ class Cutter:
             self._room = float(np.quantile(self._levels, 0.1))
         return self._room or 0.0
 
-    def _enough(self) -> bool:
+    def _enough(self, begun: int) -> bool:
         """Return whether the pause is long enough to end the stretch, which need be the shorter the longer it is."""
-        assert self._begun is not None
-        length = (self._at - self._begun) * _FRAME_SECONDS - self._least_seconds
+        length = (self._at - begun) * _FRAME_SECONDS - self._least_seconds
         # The closure before a consonant, as in "o'clock", lasts up to 0.1 s.
         wanted = 0.7 if length < 5 else 0.35 if length < 12 else 0.2 if length < 20 else 0.12
         silent = (self._at - (self._spoken if wanted > 0.2 else self._sounded)) * _FRAME_SECONDS
         return length >= 0 and (silent >= wanted or length > 28)
 
-    def _cut(self) -> Cut:
-        assert self._begun is not None
-        end = min(self._spoken + 1 + round(0.1 / _FRAME_SECONDS), self._at + 1)
-        cut = Cut(self._begun * _FRAME_SECONDS, end * _FRAME_SECONDS)
+    def _cut(self, begun: int) -> Segment:
         self._begun = None
-        return cut
+        end = min(self._spoken + 1 + round(0.1 / _FRAME_SECONDS), self._at + 1)
+        return Segment(begun * _FRAME_SECONDS, end * _FRAME_SECONDS, "")

@@ -81,12 +81,7 @@ class Results(Interruptible["Results"]):
     """
 
     def __init__(
-        self,
-        jobs: list[_Job],
-        file: RowsFile | None,
-        connection: dict[str, Any],
-        concurrency: int,
-        show: bool,
+        self, jobs: list[_Job], file: RowsFile | None, connection: dict[str, Any], concurrency: int, show: bool
     ) -> None:
         from tqdm.auto import tqdm
 

@@ -13,7 +13,7 @@ import numpy as np
 from rtnb.audio import pcm
 from rtnb.audio.resample import Resampler
 from rtnb.jobs.audio_source import AudioSource
-from rtnb.jobs.cutting import Cut
+from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Errored
@@ -35,7 +35,7 @@ class PlainTranscription(Transcription):
         """Words that may still change: those of the stretch under way."""
         return self._partial
 
-    async def _send(self, piece: bytes | Cut) -> None:
+    async def _send(self, piece: bytes | Segment) -> None:
         if self._resample is None:
             self._resample = Resampler(pcm.RATE_HZ, self._rate_hz)
             self._outcome = None

@@ -10,6 +10,7 @@ billed and makes recognisers invent words.
 import asyncio
 import functools
 from collections import deque
+from dataclasses import replace
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from rtnb import html, models
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, RtnbError, ServerError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
-from rtnb.jobs.cutting import Cut, Cutter
+from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Cost, cost_of_transcription
 from rtnb.protocol import client_events
@@ -54,7 +55,7 @@ class Transcription(AudioJob["Transcription", Segment]):
     """
 
     def __init__(self, session: Session, audio_source: AudioSource) -> None:
-        self._cuts: list[Cut] = []  # stretches in the order they were committed
+        self._cuts: list[Segment] = []  # stretches without their words, in the order they were committed
         self._uncommitted: deque[tuple[int, asyncio.Future[Any]]] = deque()  # with the answers to their commits
         self._items: dict[str, int] = {}  # item id → number of its stretch
         self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
@@ -121,12 +122,11 @@ class Transcription(AudioJob["Transcription", Segment]):
         Raises:
             InputError: If the ending is another, or the place cannot be written to.
         """
-        target = Path(path)
-        words = lambda: self.text + "\n"  # noqa: E731
-        written = {".srt": self.srt, ".vtt": self.vtt, ".txt": words, ".md": words}
-        if target.suffix.lower() not in written:
+        target, words = Path(path), self.text + "\n"
+        written = {".srt": self.srt(), ".vtt": self.vtt(), ".txt": words, ".md": words}
+        if (ending := target.suffix.lower()) not in written:
             raise InputError(f"Your file {target.name} has an ending that means no subtitles. Use .srt, .vtt or .txt.")
-        return save_file(target, written[target.suffix.lower()]())
+        return save_file(target, written[ending])
 
     def __repr__(self) -> str:
         state = "" if self.done else ", still going"
@@ -176,7 +176,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         if not self._cuts:
             self.warnings.append("No speech was found in this recording: it is silent, or very quiet.")
 
-    async def _send(self, piece: bytes | Cut) -> None:
+    async def _send(self, piece: bytes | Segment) -> None:
         if isinstance(piece, bytes):
             await self._append(piece)
             return
@@ -208,13 +208,9 @@ class Transcription(AudioJob["Transcription", Segment]):
         return number
 
     def _take(self, update: Any) -> None:
-        if isinstance(update, Committed):
-            if update.item_id:
-                self._number_of(update.item_id)
-            return
-        heard = isinstance(update, InputTranscript | InputTranscriptFailed)
         item_id = update.event.get("item_id") or ""
-        number = self._number_of(item_id) if heard else self._items.get(item_id)
+        begins = (InputTranscript, InputTranscriptFailed, *([Committed] if item_id else []))
+        number = self._number_of(item_id) if isinstance(update, begins) else self._items.get(item_id)
         if number is None:
             return
         if isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
@@ -233,9 +229,8 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._parts.setdefault(number, []).append(part)
 
     def _settle(self, number: int, text: str, error: str | None = None) -> None:
-        cut = self._cuts[number]
-        whole = Segment(cut.start_seconds, cut.end_seconds, text.strip(), error=error)
+        whole = replace(self._cuts[number], text=text.strip(), error=error)
         self._done[number] = self._parts.get(number) or [whole]
         if error:
-            self.warnings.append(f"{short_clock(cut.start_seconds)} could not be transcribed: {error}")
+            self.warnings.append(f"{short_clock(whole.start_seconds)} could not be transcribed: {error}")
         self._news.set()

@@ -13,7 +13,7 @@ from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.jobs.audio_source import AudioJob, AudioSource
 from rtnb.money import Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, open_session, takes_options
-from rtnb.protocol import client_events, error_events, frames
+from rtnb.protocol import client_events, error_events
 from rtnb.protocol.items import TRANSLATION_ITEMS
 from rtnb.protocol.updates import Errored
 from rtnb.session.reply import Delta
@@ -141,9 +141,8 @@ class Translation(AudioJob["Translation", Delta]):
             await self._append(rest.ljust(_CHUNK_BYTES, b"\0"))
 
     async def _append(self, piece: bytes) -> None:
-        event = {"type": "session.input_audio_buffer.append", "event_id": client_events.new_event_id()}
         channel = self.session.lifecycle.channel
-        channel.put({**event, "audio": frames.encode_audio(piece)})
+        channel.put({**client_events.append(piece), "type": "session.input_audio_buffer.append"})
         self._sent_seconds += pcm.seconds(len(piece))
         await channel.flushed()
 
@@ -203,8 +202,5 @@ def translate(
     if transcription:
         original = transcription if isinstance(transcription, str) else _ORIGINAL_MODEL
         audio["input"] = {"transcription": {"model": original}}
-    if connection["url"] is not None:
-        path, mark, query = str(connection["url"]).partition("?")
-        connection["url"] = path.rstrip("/").removesuffix("/translations") + "/translations" + mark + query
     where = find_server(model, connection, "/translations")
     return Translation(open_session(where, model, {"audio": audio}, connection), audio_source, to)
