@@ -304,7 +304,6 @@ class ConnectionFailed(RtnbError, ConnectionError):
     code: int | None = None
     reason: str = ""
     url: str = ""
-    reply: Any = None
 
 
 class ServerError(RtnbError):
@@ -348,7 +347,6 @@ class BudgetExceeded(RtnbError):
     limit_usd: float = 0.0
     spent_usd: float = 0.0
     held_usd: float = 0.0
-    reply: Any = None
 
 
 class ToolFailed(RtnbError):

@@ -101,17 +101,13 @@ def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> st
         seconds: How long it lasts.
         label: What it is called.
     """
-    length = _length(seconds)
+    length = f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
     return _page(
         f'<figure role="group" aria-label="{_text(label)}, {length}">'
         f'<figcaption><span>{_text(label)}</span><span class="dim">{length}</span></figcaption>'
         f'<div class="wave"{_SEEK}>{waveform(peaks, f"Waveform of {label}, {length}")}</div>'
         f"{audio(ogg, f'Play {label}', handlers=_MOVE)}</figure>"
     )
-
-
-def _length(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 
 
 def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:

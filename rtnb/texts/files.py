@@ -33,8 +33,7 @@ def to_be_written(path: str | Path, remedy: str = "Choose another place.") -> It
     # RuntimeError.
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         problem = getattr(error, "strerror", None) or error
-        sentence = f"The file {path} cannot be written: {problem}. {remedy}"
-        raise InputError(sentence, path=str(path)) from error
+        raise InputError(f"The file {path} cannot be written: {problem}. {remedy}", path=str(path)) from error
 
 
 def save_file(path: str | Path, content: str | bytes) -> Path:

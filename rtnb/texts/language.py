@@ -68,12 +68,9 @@ def language(name: str | None = None) -> str:
     """
     global _chosen
     if name is not None:
-        known = None if name == "auto" else _code_of(name)
+        known, names = _code_of(name), ", ".join((*languages(), "auto"))
         if name != "auto" and known is None:
-            message = (
-                f"Your language {name!r} is not one rtnb has texts in. Take one of: {', '.join(languages())}, auto."
-            )
-            raise InputError(message, name=name)
+            raise InputError(f"Your language {name!r} is not one rtnb has texts in. Take one of: {names}.", name=name)
         _chosen = known
     return _chosen or _of_environment()
 
