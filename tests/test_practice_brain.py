@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtnb.server.languages import together
-from rtnb.server.responder import pictures, slot_filling
+from rtnb.server.responder import slot_filling, tool_results
 from rtnb.server.responder.numbers import arithmetic, numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
 
@@ -423,7 +423,7 @@ WEBP = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (99).to_bytes(3, "little") + 
     ],
 )
 def test_kind_and_size_of_a_picture(url: str, seen: tuple[str, int, int] | None) -> None:
-    assert pictures.describe(url) == seen
+    assert tool_results.describe(url) == seen
 
 
 def test_a_picture_is_received_and_not_seen() -> None:

@@ -186,7 +186,10 @@ class _Reader:
                 inner, lacking = fill(parameter.schema, self._request, insist=insist and needed)
                 return inner if inner and not lacking else None
             case "string":
-                return self._matching(parameter)
+                value = self._string(parameter)
+                with contextlib.suppress(re.error, TypeError):  # whatever the client calls a pattern
+                    return value if value is None or re.search(parameter.schema.get("pattern", ""), value) else None
+                return value
         return None
 
     # ── Numbers ───────────────────────────────────────────────────────────────────────────────────────────
@@ -222,14 +225,6 @@ class _Reader:
         return sum(self._take(number) * _SECONDS[unit] for number, unit in timed.items()) / _SECONDS[wanted]
 
     # ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _matching(self, parameter: Parameter) -> str | None:
-        value = self._string(parameter)
-        pattern = parameter.schema.get("pattern")
-        if value is not None and isinstance(pattern, str):
-            with contextlib.suppress(re.error):
-                return value if re.search(pattern, value) else None
-        return value
 
     def _fresh(self, values: Sequence[str]) -> str | None:
         """Take the first text that no other parameter has taken."""
