@@ -59,9 +59,8 @@ def messages(request: Request) -> list[dict[str, Any]]:
 def tools(request: Request) -> dict[str, Any]:
     """Return the `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
     found = [{"type": "function", "function": _function(tool)} for tool in functions(request.tools)]
-    choice = request.tool_choice
-    if isinstance(choice, Mapping):
-        choice = {"type": "function", "function": {"name": choice.get("name")}}
+    named = request.tool_choice
+    choice = named if isinstance(named, str) else {"type": "function", "function": {"name": named.get("name")}}
     return {"tools": found, "tool_choice": choice} if found else {}
 
 

@@ -30,10 +30,8 @@ class Sentences:
     def feed(self, piece: str) -> list[str]:
         """Take a piece; return the sentences that have ended."""
         self._text += self._without_reasoning(piece)
-        ready: list[str] = []
-        while match := _SENTENCE.match(self._text):
-            ready.append(match[1])
-            self._text = self._text[match.end() :]
+        *cut, self._text = _SENTENCE.split(self._text)
+        ready = cut[1::2]  # what ended; nothing stands between
         if len(self._text) > _LONGEST and (space := self._text.rfind(" ", 0, _LONGEST)) > 0:
             ready.append(self._text[:space])
             self._text = self._text[space:]

@@ -146,7 +146,5 @@ def _shorten(sentence: str, longest: int = 40) -> str:
     parts = sentence.split()
     if len(parts) <= longest:
         return sentence
-    for index in range(longest - 1, longest // 2, -1):
-        if parts[index].endswith((",", ";", ":")):
-            return " ".join(parts[: index + 1]).rstrip(",;:") + "."
-    return " ".join(parts[:longest]) + " …"
+    ends = [index for index in range(longest // 2 + 1, longest) if parts[index].endswith((",", ";", ":"))]
+    return " ".join(parts[: ends[-1] + 1]).rstrip(",;:") + "." if ends else " ".join(parts[:longest]) + " …"
