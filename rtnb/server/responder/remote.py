@@ -179,8 +179,7 @@ class _Answer(Iterator[Answer]):
             if isinstance(error, RtnbError):
                 raise
             error.__context__ = None  # nor its traceback: the frames of `http.client` hold the key
-            begun = response is not None and response.status == 200
-            raise self._lost(error, begun) from error.with_traceback(None)
+            raise self._lost(error, response is not None and response.status == 200) from error.with_traceback(None)
         finally:
             with self._lock:
                 self._socket = None
@@ -243,8 +242,7 @@ class _Answer(Iterator[Answer]):
         return self._failed(f"sent what is no chat completion: {text[:200]}. {remedy}", type="invalid_response")
 
     def _lost(self, error: Exception, begun: bool) -> ConnectionFailed:
-        url = self._remote.base_url
-        reason = str(error) or type(error).__name__
+        url, reason = self._remote.base_url, str(error) or type(error).__name__
         if isinstance(error, TimeoutError) and self._socket is not None:
             waited = f"{self._remote.timeout_seconds:g} s"
             problem = f"has not sent anything for {waited}. It may be overloaded: ask again, or take a smaller model"

@@ -16,21 +16,21 @@ from rtnb.server import languages
 from rtnb.server.responder.lexicon import bag, cue, entries, extract, source
 from rtnb.server.responder.names import dates, last_name, places, proper_names, times
 from rtnb.server.responder.numbers import Number, arithmetic, numbers
-from rtnb.server.responder.text_extraction import quoted, roots, stem, stems, words
+from rtnb.server.responder.text_extraction import quoted, roots, stem, words
 
 Schema = Mapping[str, Any]
-_PLACES = stems(bag("place_parameters"))
-_PEOPLE = stems(bag("person_parameters"))
+_PLACES = frozenset(map(stem, bag("place_parameters")))
+_PEOPLE = frozenset(map(stem, bag("person_parameters")))
 _NO_PEOPLE = {"fil", "product", "song", "item", "event"}
 # What is said for a value: "dollars" for "usd".
 _VALUES = {option: said.split() for option, said in entries("values").items()}
-WEAK = stems(bag("weak"))
+WEAK = frozenset(map(stem, bag("weak")))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
 _COLOURS = bag("colours")
 _NO = {"no", "not", "without", "don't", "never", "non", "fals", "off"}
-_FREE_TEXT = stems(bag("text_parameters"))
+_FREE_TEXT = frozenset(map(stem, bag("text_parameters")))
 _LEAD = rf"{source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
 
 

@@ -51,11 +51,6 @@ def roots(text: str) -> list[str]:
     return [stem(word) for word in words(text)]
 
 
-def stems(listed: str | frozenset[str]) -> frozenset[str]:
-    """Return the stems of a list of words, which may be written with spaces."""
-    return frozenset(stem(word) for word in (listed.split() if isinstance(listed, str) else listed))
-
-
 def content(text: str) -> list[str]:
     """List the stems of the words that carry meaning."""
     return [stem(word) for word in words(bare(text)) if word.casefold().replace("’", "'") not in _EMPTY]

@@ -14,10 +14,10 @@ from rtnb.server.protocol.requests import Call
 from rtnb.server.responder import lexicon
 from rtnb.server.responder.numbers import arithmetic
 from rtnb.server.responder.slot_filling import WEAK, Schema, fill, parameters, split_name
-from rtnb.server.responder.text_extraction import content, roots, stem, stems
+from rtnb.server.responder.text_extraction import content, roots, stem
 
 # Words that mean a tool without being in its name.
-_ALIKE = [stems(line) for line in lexicon.entries("alike").values()]
+_ALIKE = [frozenset(map(stem, line.split())) for line in lexicon.entries("alike").values()]
 _TOOL_WORDS = {said: stem(word) for said, word in lexicon.entries("tool_words").items()}
 _SMALL = lexicon.bag("small")
 _CALCULATES = {"calculat", "calculator", "math", "evaluat", "add", "sum", "multiply", "comput"}
