@@ -9,8 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from rtnb.transport.endpoint import Address
 
-_SECONDS = 10.0
-
 
 def hang_up(where: Address) -> None:
     """End the live call that a sideband joined, which would go on without it; a call that is over already is none.
@@ -26,4 +24,4 @@ def hang_up(where: Address) -> None:
     headers = {**where.headers(), "Content-Type": "application/json"}
     # Neither the address nor the headers may be seen, so that nothing of what goes wrong is passed on.
     with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
-        urllib.request.urlopen(urllib.request.Request(url, b"", headers, method="POST"), timeout=_SECONDS).close()
+        urllib.request.urlopen(urllib.request.Request(url, b"", headers, method="POST"), timeout=10.0).close()

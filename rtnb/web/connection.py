@@ -54,14 +54,12 @@ class Connection(ServerConnection):
         """Take bytes from the network."""
         if self.opening is not None:
             self._turn_ends = time.perf_counter() + TURN_SECONDS
-            super().data_received(data)
-            return
+            return super().data_received(data)
         self._head += data
         try:
             self.opening = read_opening(self._head)
         except ValueError as error:
-            refusal = api_error(HTTPStatus.BAD_REQUEST, str(error))
-            self.transport.write(refusal.serialize())
+            self.transport.write(api_error(HTTPStatus.BAD_REQUEST, str(error)).serialize())
             self.transport.close()
         if self.opening is not None:
             super().data_received(self.opening.as_get)

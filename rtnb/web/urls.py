@@ -10,8 +10,6 @@ from urllib.parse import SplitResult, urlsplit
 from rtnb.errors import InputError, mask_secrets
 from rtnb.texts.shortening import shortened
 
-_SHOWN = 100  # characters of an address in a message
-
 
 def parse(url: Any, schemes: Collection[str], example: str, *, what: str = "url") -> SplitResult:
     """Take an address apart.
@@ -30,7 +28,7 @@ def parse(url: Any, schemes: Collection[str], example: str, *, what: str = "url"
     if not problem:
         return urlsplit(text)
     # Where the name and password end in a broken address nobody knows: at the last @, to be safe.
-    shown = shortened(mask_secrets(re.sub(r"(?<=/).*@", "…@", text)), _SHOWN)
+    shown = shortened(mask_secrets(re.sub(r"(?<=/).*@", "…@", text)), 100)
     named = f"{what} {shown!r}" if text else what
     kind = "not a WebSocket" if "ws" in schemes else "no http"
     raise InputError(f"Your {named} is {kind} address: {problem}. Give one like {example}.", url=shown)
