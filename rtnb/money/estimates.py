@@ -1,9 +1,13 @@
-"""Likely cost of a conversation before it is held, and cost of the same tokens on other models."""
+"""Cost before a server counts it: likely cost of a conversation, and upper bounds of the tokens that a response reads.
+
+Beside it the cost of the same tokens on other models.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -14,8 +18,10 @@ from rtnb.audio import Clip, open_stream, pcm
 from rtnb.audio.given import Samples, flat
 from rtnb.audio.naming import file_of
 from rtnb.errors import InputError
+from rtnb.models import Model
 from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.usage import Usage
+from rtnb.protocol import frames
 from rtnb.texts.arguments import checks_call
 
 
@@ -199,3 +205,44 @@ def compare(
     served = [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]
     rows = [(name, cost(used, name, on=on)) for name in (served if among is None else among)]
     return Comparison(tuple(sorted(rows, key=lambda row: math.inf if row[1].usd is None else row[1].usd)))
+
+
+# --- at most
+
+ITEM_TOKENS = 16
+"""Tokens around an item, beside its content, at most."""
+
+# A word, blanks, or a sign: each is at least one token.
+_PIECES = re.compile(r"[A-Za-z0-9]+|\s\s+|[^A-Za-z0-9\s]")
+
+
+def text_tokens(text: str) -> int:
+    """Return at most how many tokens a text has: one for three bytes of a word, and for each byte of Chinese."""
+    pieces = (piece.encode("utf-8", "surrogatepass") for piece in _PIECES.findall(text))
+    return sum(-(-len(piece) // 3) if piece.isascii() else len(piece) for piece in pieces)
+
+
+def most_tokens(part: Mapping[str, Any] | float) -> Usage:
+    """Return at most how many tokens are read of an item as the API has it, or of so many seconds of the user's audio.
+
+    Args:
+        part: An item, with its audio and pictures in it; instructions and tools as an object; or seconds, 0 or more.
+    """
+    if not isinstance(part, Mapping):
+        return Usage(input_audio_tokens=math.ceil(part * models.limits().audio_in_tokens_per_minute / 60))
+    content = part.get("content")
+    parts = [one for one in content if isinstance(one, dict)] if isinstance(content, list | tuple) else []
+    media = [one for one in parts if one.get("audio") or one.get("image_url")]
+    words = {**part, "content": [one for one in parts if one not in media]} if media else part
+    text = Usage(input_text_tokens=text_tokens(frames.dumps(words).decode()) + ITEM_TOKENS * (1 + len(media)))
+    audio = sum(pcm.seconds(len(str(one.get("audio") or "")) * 3 // 4) for one in media)
+    images = sum(bool(one.get("image_url")) for one in media)
+    return text + most_tokens(audio) + Usage(input_image_tokens=images * models.limits().image_tokens)
+
+
+def usd_per_second(model: Model) -> float:
+    """Return at most what a second of audio costs in US dollars where it is transcribed or translated."""
+    if model.prices is not None and model.prices.per_minute_usd is not None:
+        return model.prices.per_minute_usd / 60
+    tokens = models.limits().audio_in_tokens_per_minute // 60  # nobody speaks more words than that
+    return cost(Usage(input_audio_tokens=tokens, output_text_tokens=tokens), model).known_usd

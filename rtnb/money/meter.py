@@ -22,9 +22,9 @@ from rtnb.audio import pcm
 from rtnb.errors import BudgetExceeded, InputError
 from rtnb.models import Prices
 from rtnb.money.bill import cost_of_words, transcription_model
-from rtnb.money.bounds import ITEM_TOKENS, most_tokens, usd_per_second
 from rtnb.money.budget import Budget, Hold
 from rtnb.money.costs import Cost, cost
+from rtnb.money.estimates import ITEM_TOKENS, most_tokens, usd_per_second
 from rtnb.money.usage import Usage, money
 from rtnb.protocol import client_events, updates
 from rtnb.protocol.items import Response
@@ -134,8 +134,7 @@ class Meter:
         """Begin a new server session: nothing is under way and nothing was said."""
         for hold in (*self._asked, *self._running.values(), self._standing, self._audio):
             hold.release()
-        self._asked.clear()
-        self._running.clear()
+        self._asked, self._running = [], {}
         self._configured, self._cap = False, 0  # the cap in the server's settings
         self._history = Usage()  # what the last response read and wrote
         self._session: Mapping[str, Any] = {}  # its settings

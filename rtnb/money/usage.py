@@ -105,8 +105,7 @@ class Usage:
             The tokens. Input that no modality claims counts as text. Where the server says how much was
             cached but not of what, text is taken to be cached first, for that saves least.
         """
-        event = event or {}
-        event = event.get("response") or event
+        event = (event or {}).get("response") or event or {}
         usage = _details(event, "usage") or (event if "input_tokens" in event or "output_tokens" in event else {})
         read, wrote = _details(usage, "input_token_details"), _details(usage, "output_token_details")
         cached = _details(read, "cached_tokens_details")
