@@ -44,7 +44,7 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
     if code == NOT_RECORDED:
         return ReplayError(text, code=code, event=dict(event))
     where = f" (field {error['param']})" if error.get("param") else ""
-    advice = "Nothing of it was applied. Change what it names and try again."
+    advice = "Nothing of it was applied. Change what it names and send it again."
     named = f" [{code}]" if code else ""
     text = f"The server refused {doing}{where}: {text}{named} {advice}"
     return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

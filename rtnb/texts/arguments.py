@@ -115,7 +115,7 @@ def bind(
     for one, value in bound.arguments.items():
         annotation = signature.parameters[one].annotation
         allowed = _kinds(_annotations(function).get(one, Any) if isinstance(annotation, str) else annotation)
-        looked_at = one in takes and not one.endswith("key") and not (one in _WRITTEN and _unwritable(value))
+        looked_at = one in takes and not one.endswith(("key", "url")) and not (one in _WRITTEN and _unwritable(value))
         if looked_at and not any(_fits(value, kind) for kind in allowed):
             wrong = f"Your {one}={reprlib.repr(value)} is of type {type(value).__name__}, which {name}() does not take."
             words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed))
