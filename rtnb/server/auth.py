@@ -1,7 +1,5 @@
 """Keys: which one a request carries, whether it is right, and the ephemeral `ek_` secrets that stand for one."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 import time

@@ -1,7 +1,5 @@
 """Command line of the practice server: `rtnb practice`."""
 
-from __future__ import annotations
-
 import argparse
 import gc
 import os

@@ -1,7 +1,5 @@
 """Events of a session written down as they happen: one JSON line an event, both ways, no secrets."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator

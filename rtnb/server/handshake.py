@@ -4,8 +4,6 @@ Recorded: OpenAI's server upgrades every request and refuses inside the socket, 
 whose reason is the error's type and code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

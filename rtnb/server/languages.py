@@ -3,8 +3,6 @@
 Rules are enough here: the practice server has to pick a voice and a template, and a wrong guess costs an accent.
 """
 
-from __future__ import annotations
-
 import functools
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """HTTP endpoints beside the sockets: ephemeral secrets, `GET /v1/models`, a page that says hello."""
 
-from __future__ import annotations
-
 import json
 import time
 from http import HTTPStatus

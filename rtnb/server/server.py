@@ -1,7 +1,5 @@
 """Practice server to start and to stop in a program; `rtnb practice` on the command line does the same."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import ssl

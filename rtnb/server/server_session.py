@@ -1,7 +1,5 @@
 """Live session: one state machine, the sockets that see it, its timer and its engine work, all on one loop."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time

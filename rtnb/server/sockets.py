@@ -1,7 +1,5 @@
 """Sockets around the state machine: handshakes, sessions, sideband, the end. Runs on one asyncio loop."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import logging

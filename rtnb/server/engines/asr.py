@@ -3,8 +3,6 @@
 Recognisers are heavy, so one is loaded once, when first needed or by `warm_up`, and shared by every session.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import importlib.util
@@ -157,9 +155,8 @@ def _recognise(samples: Samples, language: str | None) -> str:
     if (found := _recogniser()) is None or not len(samples):
         return ""
     # Recognisers learned from speech with silence around it: without, "Hello" at the very start is taken for "Allow".
-    padded = np.pad(samples, int(_PADDING_SECONDS * vad.RATE_HZ))
     with _busy:
-        text = " ".join(found.transcribe(padded, language).split())
+        text = " ".join(found.transcribe(np.pad(samples, int(_PADDING_SECONDS * vad.RATE_HZ)), language).split())
     return text if re.search(r"\w", text) else ""
 
 

@@ -5,8 +5,6 @@ changed (slower, and with noise under it) and see which words stay. A word that 
 than one that another pass replaces.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ recogniser that transcribes everything else. Where it is not installed all words
 listener who cannot tell voices apart would say.
 """
 
-from __future__ import annotations
-
 import functools
 import threading
 from typing import Any

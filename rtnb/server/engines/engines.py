@@ -1,7 +1,5 @@
 """Engines behind one shape: what transcribes, responds and speaks, with what is installed here or without anything."""
 
-from __future__ import annotations
-
 import functools
 import re
 from array import array

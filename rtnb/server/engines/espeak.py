@@ -4,8 +4,6 @@ espeak-ng is free software under GPL-3, and rtnb is not: that is why it comes in
 library of its own which this file loads at run time, and why nothing else in rtnb needs it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import functools

@@ -4,8 +4,6 @@ Both sound better than espeak-ng and cost more to run. Models lie in the directo
 RTNB_VOICES names; none is ever downloaded.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib
 import json

@@ -5,8 +5,6 @@ milliseconds. Piper or Kokoro (see `neural`), which sound better, go before it w
 model for the language.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import itertools

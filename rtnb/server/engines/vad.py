@@ -3,8 +3,6 @@
 Recorded: every speech offset is a multiple of 32 ms. The detector is silero where it is installed, else loudness.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """Engine work beside the loop: requests of the state machine in, answers out, never blocking."""
 
-from __future__ import annotations
-
 import itertools
 import threading
 from collections import deque

@@ -4,8 +4,6 @@ Codes, params and wording follow recorded errors where there are recordings, els
 wording is our best guess the function says so.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from types import NoneType
 from typing import Any

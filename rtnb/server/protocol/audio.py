@@ -1,7 +1,5 @@
 """Audio on the wire: 16-bit PCM at 24 kHz and the two G.711 laws at 8 kHz, both ways; and a buffer of PCM."""
 
-from __future__ import annotations
-
 import io
 from functools import cache
 from typing import Any

@@ -4,8 +4,6 @@ The article this package grew out of was written against it: other event names, 
 of text and audio together. OpenAI removed it on 12 May 2026 (OpenAI docs: deprecations).
 """
 
-from __future__ import annotations
-
 import functools
 import operator
 from collections.abc import Callable, Mapping
@@ -123,8 +121,7 @@ class BetaSession(RealtimeSession):
 def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) -> dict[str, Any]:
     """Return a session object in the Beta's shape, with the two fields that GA does not have."""
     known = {**session, "temperature": temperature}
-    places = {name: path.split(".") for name, path in _SESSION_FIELDS.items()}
-    fields = {name: functools.reduce(operator.getitem, place, known) for name, place in places.items()}
+    fields = {name: functools.reduce(operator.getitem, at.split("."), known) for name, at in _SESSION_FIELDS.items()}
     vad = fields["turn_detection"]
     return {
         **{name: session[name] for name in ("id", "object", "expires_at", "model")},

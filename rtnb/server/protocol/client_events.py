@@ -1,7 +1,5 @@
 """Client events: reading a frame, and checking the event in it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import orjson

@@ -1,7 +1,5 @@
 """Effects of the protocol's state machine, and the values that engines answer with: no behaviour."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Input audio buffer and turn detection: from appended bytes to committed items."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rtnb.audio.pcm import BYTES_PER_MS

@@ -1,7 +1,5 @@
 """Client's `conversation.item.*` events, and the items that a session adds by itself."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

@@ -4,8 +4,6 @@ Shapes as recorded: items carry no `object` field, a user's audio is shown as `t
 a function's output is echoed without a status.
 """
 
-from __future__ import annotations
-
 import base64
 import math
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Realtime and transcription sessions: client events in, server events with their times out."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 
@@ -48,11 +46,10 @@ class RealtimeSession(Session):
         options: Options,
         preset: dict[str, Any] | None = None,
     ) -> None:
-        model = model or settings.MODELS["gpt-realtime-2.1-mini"]
-        self.model = model
+        self.model = model or settings.MODELS["gpt-realtime-2.1-mini"]
         self.conversation = Conversation(ids.new("conv"))
         expires_at = int(unix_seconds + options.session_seconds)
-        shown_model = model if kind == "realtime" else None
+        shown_model = self.model if kind == "realtime" else None
         session_object = settings.defaults(kind, session_id=ids.new("sess"), expires_at=expires_at, model=shown_model)
         if preset is not None:
             session_object |= {name: copy.deepcopy(preset[name]) for name in preset.keys() - _OWN_FIELDS}

@@ -1,7 +1,5 @@
 """Requests to the responder and the pieces of its answers: the values between the practice server and its responder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol

@@ -1,7 +1,5 @@
 """Output of one response: its settings, its items, the assistant's message as it is written, and its tokens."""
 
-from __future__ import annotations
-
 import copy
 from collections import Counter, deque
 from collections.abc import Callable, Generator

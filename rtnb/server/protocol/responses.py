@@ -1,7 +1,5 @@
 """Responses of one session: when one may begin, which are under way, and what follows the end of one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -6,8 +6,6 @@ with the method of the same verb (`transcribed`, `responded`, `spoke` …). `due
 called next.
 """
 
-from __future__ import annotations
-
 import copy
 import heapq
 import itertools

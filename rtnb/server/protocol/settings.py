@@ -3,8 +3,6 @@
 Defaults are as recorded in `session.created` of gpt-realtime and gpt-realtime-2.1(-mini), July–September 2026.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,7 +97,7 @@ def update(
         ApiError: For the first thing wrong in it; the session object is untouched.
     """
     kind = session["type"]
-    if _TYPED(patch, "session")["type"] != kind:
+    if tagged({"realtime": anything, "transcription": anything})(patch, "session")["type"] != kind:
         raise _invalid(f"Passing a {patch['type']} session update event to a {kind} session is not allowed.", "type")
     checked = SESSIONS[kind](patch, "session")
     merged = copy.deepcopy(session)
@@ -124,9 +122,6 @@ def update(
     merged.update(checked)
     _check_choice(merged)
     return merged, silent
-
-
-_TYPED = tagged({"realtime": anything, "transcription": anything})
 
 
 def _invalid(message: str, name: str) -> ApiError:

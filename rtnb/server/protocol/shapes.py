@@ -4,8 +4,6 @@ A check takes a value and its dotted path, and returns the value or raises `ApiE
 and know nothing of sessions.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Transcription of the user's items: for the responder always, as transcription events where they were asked for."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Events and fields as in the SDK's `realtime_translation_*` types. The responder 
 other request, and says so where it cannot.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from typing import Any
 

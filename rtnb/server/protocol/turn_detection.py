@@ -5,8 +5,6 @@ appended; `audio_start_ms` is the start of the first speech frame less `prefix_p
 `audio_end_ms` is the end of the frame in which the silence was long enough, so it includes that silence.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,9 +105,8 @@ class Turns:
             self._loud = self._loud + 1 if probability >= threshold else 0
             if self._loud < _FRAMES_TO_START:
                 return None
-            first = index - _FRAMES_TO_START + 1
             prefix_ms = settings.get("prefix_padding_ms", _SEMANTIC_PREFIX_MS)
-            self.start_ms = max(self._earliest_ms, first * FRAME_MS - prefix_ms, 0)
+            self.start_ms = max(self._earliest_ms, (index - _FRAMES_TO_START + 1) * FRAME_MS - prefix_ms, 0)
             return Started(self.start_ms)
         if probability >= threshold - _HYSTERESIS:
             self._quiet = 0

@@ -4,8 +4,6 @@ OpenAI docs: one token per 100 ms of the user's audio, one per 50 ms of the assi
 down (2796 ms → 27), the whole conversation counted again for every response, cached tokens in multiples of 64.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
