@@ -102,8 +102,7 @@ def _demo(args: argparse.Namespace) -> int:
     print(f"Cost:      {reply.cost}{billed}")
     first = reply.seconds_to_first_sound
     print(f"First sound after {first * 1000:.0f} ms" if first is not None else "No sound came")
-    practised = ": rules on this computer, no language model" if reply.source == "practice" else ""
-    print(f"Answered by {reply.source}{practised}")
+    print(f"Answered by {reply.source}" + ": rules on this computer, no language model" * (reply.source == "practice"))
     for warning in reply.warnings:
         print(f"Note:      {warning}")
     return 0 if reply.status == "completed" else 1

@@ -243,7 +243,7 @@ class Results(Interruptible["Results"]):
         self._under_way += 1
         if self._file is not None:
             await asyncio.to_thread(self._file.prove, self._under_way)
-        row, audio = await self._answer(job)
+        row, audio = await self._answer(job) if not self._cancelled else (None, None)
         self._under_way -= 1
         if row is None:
             return

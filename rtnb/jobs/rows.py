@@ -76,8 +76,9 @@ _ROOM_BYTES = 4096  # that are free before a recording is asked about; a row has
 _SOUND_BYTES = 1 << 16  # the same for an answer's audio: 20 s of Ogg Vorbis
 _AGAIN = "What was answered is kept. Make room there and run the same line again."
 _writing = threading.Lock()
-_taken: set[tuple[int, Path]] = set()  # by process, for a fork copies them
-_unwritten: dict[Path, list[Row]] = {}  # paid for while the disk was full
+# By process and place, for a fork copies them: who writes there, and what was paid for while the disk was full.
+_taken: dict[tuple[int, Path], "RowsFile"] = {}
+_unwritten: dict[tuple[int, Path], list[Row]] = {}
 
 
 class RowsFile:
@@ -95,8 +96,7 @@ class RowsFile:
         with to_be_written(path) as self.path:
             self._sounds, self._speaks = self.path.with_name(self.path.stem + "_sounds"), sounds
             self._holder = self.path.with_name(f".{self.path.name}.holder")
-            self._place = self.path.resolve()
-            self._mine = (os.getpid(), self._place)
+            self._mine = (os.getpid(), self.path.resolve())
         self._file: BinaryIO | None = None
 
     def take(self) -> bool:
@@ -108,10 +108,8 @@ class RowsFile:
         Raises:
             InputError: If another program has it, or it or the folder of sounds cannot be written to.
         """
-        with _writing:
-            if self._mine in _taken:
-                return self._file is not None
-            _taken.add(self._mine)
+        if self._file is not None or _taken.setdefault(self._mine, self) is not self:
+            return self._file is not None
         try:
             with to_be_written(self.path):
                 self._lock()
@@ -121,7 +119,6 @@ class RowsFile:
                     self._sounds.mkdir(exist_ok=True)
                     tempfile.TemporaryFile(dir=self._sounds).close()
         except BaseException:
-            _taken.discard(self._mine)
             self.release()
             raise
         return True
@@ -152,7 +149,8 @@ class RowsFile:
                 self._holder.unlink(missing_ok=True)
                 _flock(file, _LEAVE)  # a forked child may have the file open too
             self._file = None
-            _taken.discard(self._mine)
+        if _taken.get(self._mine) is self:
+            del _taken[self._mine]
 
     def prove(self, answers: int) -> None:
         """Prove that there is room for so many answers more, by taking it for a moment.
@@ -206,7 +204,7 @@ class RowsFile:
             InputError: If they cannot be written. The next call, of whichever map of this process, tries again.
         """
         with to_be_written(self.path, _AGAIN), _writing:
-            waiting = _unwritten.setdefault(self._place, [])
+            waiting = _unwritten.setdefault(self._mine, [])
             waiting += rows
             # Half a surrogate pair, which UTF-8 does not have, is written as JSON's own escape.
             lines = [json.dumps(asdict(row), ensure_ascii=False).encode(errors="backslashreplace") for row in waiting]
