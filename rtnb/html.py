@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -20,10 +19,8 @@ class Safe(str):
     """Text that is HTML already and must not be escaped again."""
 
 
-@cache
-def _css() -> str:
-    """Return the style sheet: light by default, dark where Jupyter's theme or else the page says so."""
-    return f"<style>\n{(Path(__file__).parent / 'texts' / 'html.css').read_text('utf-8')}</style>"
+# Light by default, dark where Jupyter's theme or else the page says so.
+_CSS = f"<style>\n{(Path(__file__).parent / 'texts' / 'html.css').read_text('utf-8')}</style>"
 
 
 def _text(value: object) -> str:
@@ -45,7 +42,7 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
 
 
 def _page(body: str) -> str:
-    return root(body, kind="rtnb", css=_css())
+    return root(body, kind="rtnb", css=_CSS)
 
 
 def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:

@@ -176,8 +176,7 @@ def find_key(
             no such secret, this notebook has no access to it, or Colab did not answer.
         InputError: What was found cannot be a key, or the provider is not known.
     """
-    key = hold(key)
-    if key is not None:
+    if (key := hold(key)) is not None:
         return Key(key)
     looked: list[tuple[str, str]] = []
     kind = models.provider_of(None, provider)
@@ -248,13 +247,12 @@ def _from_environment(environ: Mapping[str, str] | None, name: str) -> tuple[lis
 def _colab_userdata() -> Any | None:
     """Return Colab's module for secrets, or None outside Colab."""
     # Importing `google.colab` anywhere else may find an old package of that name; a Colab kernel has it loaded.
-    if "google.colab" not in sys.modules and "COLAB_RELEASE_TAG" not in os.environ:
-        return None
-    try:
-        from google.colab import userdata
-    except ImportError:
-        return None
-    return userdata
+    if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ:
+        with contextlib.suppress(ImportError):
+            from google.colab import userdata
+
+            return userdata
+    return None
 
 
 # By name, for the module that defines these exceptions exists on Colab only (googlecolab/colabtools,
