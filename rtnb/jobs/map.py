@@ -25,7 +25,6 @@ from rtnb.money import Budget, money
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
-from rtnb.session.session import Session
 from rtnb.texts.language import say
 from rtnb.texts.shortening import printable
 from rtnb.transport import io_thread
@@ -33,10 +32,6 @@ from rtnb.transport.handle import Interruptible, settle
 
 __all__ = ["Results", "Row", "map"]
 
-# What no further recording would change: the run ends there, and nothing is written down as the recording's fault.
-_FATAL = (KeyRefused, KeyMissing, BudgetExceeded)
-_DEAD_AFTER = 3  # connections in a row that fail before anything succeeded: the network is gone, not the recording
-_TURN_SECONDS = 0.1  # how often a map that waits for another one's file tries to take it
 # The options that make it another question.
 _MATTERS = ("instructions", "modalities", "voice", "session", "speed")
 
@@ -91,7 +86,7 @@ class Results(Interruptible["Results"]):
         self.skipped = self._dead = self._under_way = 0
         self._jobs, self._connection, self._concurrency = jobs, connection, concurrency
         self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
-        self._running: dict[Session, Reply] = {}
+        self._running: set[Reply] = set()
         self._cancelled = False
         self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
@@ -141,10 +136,10 @@ class Results(Interruptible["Results"]):
         they are waited for and kept.
         """
         self._cancelled = True
-        for session, reply in list(self._running.items()):
+        for reply in list(self._running):
             sent_seconds, seconds = reply.progress
             if seconds is None or sent_seconds < seconds:
-                session.close()
+                reply.session.close()
 
     kept = "What was answered is kept: it is in rtnb.last. Run the same line again to go on."
 
@@ -190,7 +185,7 @@ class Results(Interruptible["Results"]):
             while self._file is not None and not self._cancelled:
                 if await asyncio.to_thread(self._file.take):
                     break
-                await asyncio.sleep(_TURN_SECONDS)
+                await asyncio.sleep(0.1)
             await self._identify()
             await self._ask_all()
         except BaseException as raised:
@@ -258,23 +253,24 @@ class Results(Interruptible["Results"]):
     async def _answer(self, job: _Job) -> tuple[Row | None, Clip | None]:
         if job.problem is not None:
             return replace(job.row, status="failed", error=str(job.problem)), None
-        session = connect(**self._connection)
-        session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
-        try:
+        with contextlib.closing(connect(**self._connection)) as session:
+            session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
             reply = session.ask(parts.Recording(job.source, job.row.name), job.row.prompt)
-            self._running[session] = reply
+            self._running.add(reply)
             with contextlib.suppress(RtnbError):
                 await reply
-            error = reply.error
+            self._running.discard(reply)
+            error, audio, sound = reply.error, reply.audio, None
             if isinstance(error, ConnectionFailed):
                 if self._cancelled:
                     return None, None
+                # Several that fail before anything succeeded: the network is gone, not the recording.
                 self._dead += 1
-                if self._dead >= _DEAD_AFTER and not any(row.over for row in self._rows.values()):
+                if self._dead >= 3 and not any(row.over for row in self._rows.values()):
                     raise error
-            elif isinstance(error, _FATAL) and not reply.usage:
+            elif isinstance(error, KeyRefused | KeyMissing | BudgetExceeded) and not reply.usage:
+                # No further recording would change that: it ends the run, and is not written down as this one's fault.
                 raise error
-            audio, sound = reply.audio, None
             if audio is not None and self._file is not None:
                 sound = self._file.sound_of(job.row.name, job.row.key)
             # A budget that ended after the answer was there does not undo the answer.
@@ -282,9 +278,6 @@ class Results(Interruptible["Results"]):
             said: dict[str, Any] = {"text": reply.text, "usd": reply.cost.usd, "tokens": reply.usage.total_tokens}
             problem = str(error) if error is not None else None
             return replace(job.row, status=status, sound=sound, error=problem, **said), audio
-        finally:
-            self._running.pop(session, None)
-            session.close()
 
 
 _OVER = (
