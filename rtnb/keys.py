@@ -133,8 +133,6 @@ _PROBLEMS = {
 }
 
 
-# What an outcome says where there may be a key all the same.
-_OBSTACLE = re.compile("no access|Colab did not|cannot be read")
 # By what an outcome says, the first that fits; "" fits any.
 _REMEDIES = {
     "has no access": "Open the key symbol in Colab's left bar and switch on 'Notebook access' beside the secret.",
@@ -188,7 +186,8 @@ def find_key(
     remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in outcomes)
     remedy = remedy.format(name=next(iter(kind.key_names), "OPENAI_API_KEY"))
     places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
-    obstacle = next((outcome for _, outcome in looked if _OBSTACLE.search(outcome)), "")
+    # What an outcome says where there may be a key all the same.
+    obstacle = next((why for _, why in looked if re.search("no access|Colab did not|cannot be read", why)), "")
     sentence = f"Your API key was not found. Looked in {places}. {remedy}"
     raise KeyMissing(sentence, looked=tuple(looked), obstacle=obstacle, remedy=remedy)
 

@@ -10,7 +10,6 @@ from rtnb.jobs.subtitles import Segment
 
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = pcm.byte_count(_FRAME_SECONDS)
-_LEAD_FRAMES = 15  # 0.3 s are kept from before speech is noticed: soft beginnings of words
 _QUIET_LEVEL = 0.0018  # -55 dB of full scale: a quiet room
 _LOUDER = 3.0  # speech is this much louder than the room
 # -30 dB: what is as loud as this is sent in any case, for losing words is worse than paying for noise
@@ -32,7 +31,8 @@ class Cutter:
         self._least_seconds = least_seconds
         self._rest = b""
         self._at = 0  # frames seen
-        self._lead: deque[bytes] = deque(maxlen=_LEAD_FRAMES)
+        # 0.3 s are kept from before speech is noticed: soft beginnings of words.
+        self._lead: deque[bytes] = deque(maxlen=15)
         self._levels: deque[float] = deque(maxlen=250)  # loudness of the last five seconds
         self._room: float | None = None  # how loud the room is; None until that is known
         self._begun: int | None = None  # the frame in which the stretch begins

@@ -31,11 +31,6 @@ from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.channel import NO_ANSWER
 
-_AHEAD = 8  # stretches whose words are still to come
-_AHEAD_BYTES = 256 << 10
-# A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
-_PASSAGE_SECONDS = 45.0
-
 
 def _refusal(answer: asyncio.Future[Any]) -> RtnbError | None:
     """Return with what the server refused a commit; the end of the connection says nothing of it, nor does silence."""
@@ -167,7 +162,8 @@ class Transcription(AudioJob["Transcription", Segment]):
             raise ServerError(f"The server could not transcribe any of it. {said}")
 
     async def _send_all(self) -> None:
-        cutter = Cutter(_PASSAGE_SECONDS if models.get(self.model).speakers else 0.0)
+        # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
+        cutter = Cutter(45.0 if models.get(self.model).speakers else 0.0)
         async for block in self._source.blocks():
             for piece in cutter.feed(block):
                 await self._send(piece)
@@ -186,13 +182,13 @@ class Transcription(AudioJob["Transcription", Segment]):
         answer = channel.expect(client_events.commit(), committed, "to commit the sound")
         self._uncommitted.append((number, answer))
         answer.add_done_callback(functools.partial(self._committed, number))
-        await self._until(lambda: len(self._cuts) - len(self._done) <= _AHEAD)
+        await self._until(lambda: len(self._cuts) - len(self._done) <= 8)  # whose words are still to come
 
     async def _append(self, piece: bytes) -> None:
         """Send audio, never far ahead of the socket."""
         await asyncio.sleep(0)  # the session sends in the order of calls, from the next turn of the loop on
         self.session.lifecycle.channel.append(piece)
-        await self.session.lifecycle.channel.drained(_AHEAD_BYTES)
+        await self.session.lifecycle.channel.drained(256 << 10)
 
     def _committed(self, number: int, answer: asyncio.Future[Any]) -> None:
         if (refused := _refusal(answer)) is not None:

@@ -23,7 +23,6 @@ from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 
 MODEL = "gpt-realtime-translate"
-_ORIGINAL_MODEL = "gpt-realtime-whisper"
 _CHUNK_BYTES = pcm.byte_count(0.2)  # the server takes frames of 200 ms (SDK docstring)
 
 
@@ -200,7 +199,7 @@ def translate(
     audio_source = AudioSource(source)
     audio: dict[str, Any] = {"output": {"language": to}}
     if transcription:
-        original = transcription if isinstance(transcription, str) else _ORIGINAL_MODEL
+        original = transcription if isinstance(transcription, str) else "gpt-realtime-whisper"
         audio["input"] = {"transcription": {"model": original}}
     where = find_server(model, connection, "/translations")
     return Translation(open_session(where, model, {"audio": audio}, connection), audio_source, to)
