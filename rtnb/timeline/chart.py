@@ -30,7 +30,7 @@ def css() -> str:
 
 
 class _Scale:
-    """Seconds to pixels, with long pauses folded.
+    """Seconds to pixels from the left of the picture, with long pauses folded.
 
     Attributes:
         pieces: Stretches as `(start, end, seconds drawn)`.
@@ -56,9 +56,9 @@ class _Scale:
         x = 0.0
         for start, end, drawn in self.pieces:
             if at <= end or end == start == at:
-                return (x + max(0.0, at - start) / max(end - start, 1e-9) * drawn) * self.pixels_per_second
+                return _LEFT + (x + max(0.0, at - start) / max(end - start, 1e-9) * drawn) * self.pixels_per_second
             x += drawn
-        return self.length * self.pixels_per_second
+        return _LEFT + self.length * self.pixels_per_second
 
 
 class Chart:
@@ -78,8 +78,8 @@ class Chart:
         self._title, self._spans, self._marks, self._width = title, spans, marks, width
         busy = [(span.start_seconds, span.end_seconds) for span in spans]
         busy += [(mark.at_seconds, mark.at_seconds) for mark in marks]
-        self._scale = _Scale(busy or [(0.0, 1.0)], width - _LEFT - _RIGHT)
-        self.seconds = self._scale.length
+        self._x = _Scale(busy or [(0.0, 1.0)], width - _LEFT - _RIGHT)
+        self.seconds = self._x.length
         self._origin = min((start for start, _ in busy), default=0.0)
         self._rows = self._rows_of_spans()
         lanes = [lane for lane in _LANES if lane != "tools" or any(span.lane == "tools" for span in spans)]
@@ -95,7 +95,7 @@ class Chart:
     def svg(self) -> str:
         """Return the `<svg>` element."""
         parts = [self._axis(), *map(self._lane, self._tops)]
-        parts += [self._fold(start, end) for start, end in self._scale.folds]
+        parts += [self._fold(start, end) for start, end in self._x.folds]
         bars = [self._bar(number, span) for number, span in enumerate(self._spans)]
         parts += [self._ticks(), *bars, *self._flags()]
         label = f"Timeline of {self._title}: {len(self._spans)} stretches in lanes for {', '.join(self._tops)}"
@@ -103,9 +103,6 @@ class Chart:
             f'<svg class="rtnb-tl" role="group" aria-label="{escape(label)}" '
             f'viewBox="0 0 {self._width} {self._height:g}" width="{self._width}">{_HATCH}{"".join(parts)}</svg>'
         )
-
-    def _x(self, at: float) -> float:
-        return _LEFT + self._scale(at)
 
     def _rows_of_spans(self) -> list[int]:
         """Return in which row of its lane each span is drawn: the first that is free where it begins."""
@@ -124,11 +121,11 @@ class Chart:
 
     def _axis(self) -> str:
         """Return ticks a person would choose, counted from the beginning; none inside a fold."""
-        least = 64 / self._scale.pixels_per_second
+        least = 64 / self._x.pixels_per_second
         step = next(seconds for seconds in _STEPS_SECONDS if seconds >= least)
         parts = []
-        for start, end, _ in self._scale.pieces:
-            if (start, end) in self._scale.folds or math.isinf(step):
+        for start, end, _ in self._x.pieces:
+            if (start, end) in self._x.folds or math.isinf(step):
                 continue
             first = math.ceil(round((start - self._origin) / step, 6))
             for n in range(first, int((end - self._origin) / step + 1e-6) + 1):

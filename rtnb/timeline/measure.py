@@ -4,23 +4,19 @@ Times are those of the log's clock. Audio that came faster than it plays (the se
 recorded) counts as long as it plays, from its first piece on, as one hears it.
 """
 
-from __future__ import annotations
-
 import bisect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rtnb.audio import pcm
+from rtnb.audio.clip import Clip
 from rtnb.protocol import server_events
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.log import Entry, Log
-
-if TYPE_CHECKING:
-    from rtnb.audio.clip import Clip
 
 Lane = Literal["person", "model", "tools", "socket"]
 
@@ -67,8 +63,6 @@ class Span:
     @property
     def audio(self) -> Clip | None:
         """Its audio. None where it has none."""
-        from rtnb.audio.clip import Clip
-
         samples = pcm.whole_samples(self.pcm)
         return Clip.from_pcm(samples, rate_hz=pcm.RATE_HZ, name=self.label[:40] or self.kind) if samples else None
 
@@ -133,10 +127,9 @@ class _Reader:
         self._session_start = 0  # bytes appended before the present server session: its offsets count from here
         self._sending: tuple[int, float, float] | None = None  # first byte, first and last time of a stretch under way
         self._speech: dict[str, int] = {}  # item id → where the server detected its beginning, in milliseconds
-        self._detected = False  # some speech
         self._calls: dict[str, tuple[float, str, str]] = {}  # call id → time, name, arguments
         self._asked_at: float | None = None
-        self._opened = self._goes_on = False
+        self._opened = self._goes_on = self._detected = False  # the last: some speech
         self._responses: list[str] = []
 
     def sent(self, entry: Entry, inside: bool) -> None:
