@@ -35,11 +35,6 @@ class Exchange:
     before: tuple[Any, ...] = ()
     used: int = 0
 
-    @property
-    def is_side(self) -> bool:
-        """Return whether it is an out-of-band response."""
-        return self.question[1:2] == ("beside",)
-
 
 class OnAudio(NamedTuple):
     """Event of a server that detects turns: due when so much audio has arrived.
@@ -109,7 +104,7 @@ class Exchanges:
         self.asked.append(exchange)
         if recorded.type == "response.create":
             self._responses.append(exchange)
-            if not exchange.is_side:
+            if asks[1] != "beside":
                 exchange.before, self._before = tuple(self._before), []
         elif recorded.type in ("conversation.item.create", "input_audio_buffer.commit"):
             self._items.append(exchange)
@@ -170,7 +165,7 @@ class Exchanges:
         side = (response.get("metadata") or {}).get("rtnb_side")
         for exchange in self._responses:
             same_side = in_conversation or side is None or exchange.question[3] in (None, side)
-            if exchange.is_side != in_conversation and same_side:
+            if (exchange.question[1] == "talk") == in_conversation and same_side:
                 self._responses.remove(exchange)
                 return exchange
         return None
