@@ -100,10 +100,10 @@ def test_voila_and_marimo(kernel, monkeypatch):
 
 
 def test_live_messages_come_with_ipykernel_7_4(kernel, monkeypatch):
-    import importlib.metadata
+    import ipykernel
 
-    for version, live in [("6.17.1", False), ("7.3.9", False), ("7.4.0", True), ("8.0.0a1", True)]:
-        monkeypatch.setattr(importlib.metadata, "version", lambda name, version=version: version)
+    for version, live in [((6, 17, 1), False), ((7, 3, 9), False), ((7, 4, 0), True), ((8, 0, 0, "a1"), True)]:
+        monkeypatch.setattr(ipykernel, "version_info", version)
         assert frontend.detect({"JPY_SESSION_NAME": "a"}).live_messages is live, version
 
 

@@ -49,10 +49,9 @@ class Engine:
 
     def __init__(self, settings: Mapping[str, Any], send: Send) -> None:
         self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
-        self.ended = ""
+        self.ended = self._reason = ""
         self.link = KernelLink(send, self._from_page)
         self.exchange = Exchange(settings, self.link, self.end)
-        self._reason = ""
         self._lock = threading.RLock()
         self._connecting: threading.Thread | None = None
         self._early: list[bytes] = []  # the user's audio until the session is open

@@ -44,12 +44,11 @@ class Exchange:
 
     def __init__(self, settings: Mapping[str, Any], link: KernelLink, end: Callable[[str, str], object]) -> None:
         self.sessions: list[Session] = []
-        self.open = False
+        self.open = self.respond_next = False
         self.page = ""
         self.audio = AnswerAudio(self._send_audio)
         self.captions = Captions(link, self.audio, lambda: self.turns)
         self._settings, self._link, self._end = settings, link, end
-        self.respond_next = False
         self.unfollow: Callable[[], None] = lambda: None
         self._taken_over = asyncio.Event()  # set when a page takes the call over
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk

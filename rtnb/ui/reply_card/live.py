@@ -8,8 +8,6 @@ in a saved notebook shows nothing but an error when it is opened again.
 Whatever goes wrong in here goes to the log and never harms the reply.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys
@@ -35,7 +33,7 @@ _log = logging.getLogger("rtnb")
 
 _REDRAW_SECONDS = 0.1  # about ten times a second; more only costs the page
 
-_views: weakref.WeakKeyDictionary[Any, _NotebookView] = weakref.WeakKeyDictionary()
+_views: "weakref.WeakKeyDictionary[Any, _NotebookView]" = weakref.WeakKeyDictionary()
 
 
 def show(reply: Reply) -> None:

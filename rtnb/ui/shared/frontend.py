@@ -75,7 +75,9 @@ def detect(environ: Mapping[str, str] | None = None) -> Frontend:
             output.enable_custom_widget_manager()
     widgets = name in ("colab", "jupyterlab", "notebook", "vscode", "voila")
     microphone, person = widgets and name != "vscode", widgets or name == "terminal"
-    return Frontend(name, widgets, microphone, _takes_live_messages(), person, detected_by)
+    # Measured with a page that sends while a cell awaits: they come at once on 7.4.0, only afterwards on 6.17.1.
+    live = getattr(sys.modules.get("ipykernel"), "version_info", ()) >= (7, 4)
+    return Frontend(name, widgets, microphone, live, person, detected_by)
 
 
 def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
@@ -105,15 +107,6 @@ def _by_signs(kernel_: Any, env: Mapping[str, str]) -> tuple[str, str]:
     )
     unsigned = "headless", "a kernel without a server's session"
     return next(((name, detected_by) for name, detected_by, seen in signs if seen), unsigned)
-
-
-def _takes_live_messages() -> bool:
-    # Measured with a page that sends while a cell awaits: they come at once on 7.4.0, only afterwards on 6.17.1.
-    from importlib.metadata import PackageNotFoundError, version
-
-    with contextlib.suppress(PackageNotFoundError, ValueError):
-        return tuple(int(part) for part in version("ipykernel").split(".")[:2]) >= (7, 4)
-    return False
 
 
 def _parent(env: Mapping[str, str]) -> tuple[str, bool]:

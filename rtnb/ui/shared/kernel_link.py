@@ -58,12 +58,10 @@ class KernelLink:
     ) -> None:
         self._send, self._on_message, self._intact, self._most_bytes = send, on_message, intact, kept_bytes
         self._outgoing, self._incoming = threading.Lock(), threading.Lock()
-        self._n = 0
+        self._n = self._kept_bytes = self.lost = 0
         self._kept: deque[tuple[dict[str, Any], list[bytes] | None]] = deque()
-        self._kept_bytes = 0
         self._expected: dict[str, int] = {}
         self._asked: dict[str, int] = {}  # by page, the message asked for last
-        self.lost = 0
 
     def tell(self, kind: str, *, to: str | None = None, buffers: Sequence[bytes] = (), **fields: Any) -> None:
         """Send the pages a message.

@@ -71,8 +71,7 @@ class UploadBox(widget.Box):
         self._link = KernelLink(self._send, self._from_page, intact=intact)
         self._transfers = Transfers(self._link.tell, self._take)
         self._clips: dict[Path, Clip] = {}
-        self._waiting = self._went_on = False
-        self._page_there = False  # whether any page has sent anything
+        self._waiting = self._went_on = self._page_there = False  # the last: whether any page has sent anything
 
     # --- what is in it
 
