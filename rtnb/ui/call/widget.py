@@ -1,7 +1,5 @@
 """Live call in the cell: the page has the microphone and the loudspeaker, the session has everything else."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import json
@@ -44,7 +42,7 @@ def call(
     provider: str | None = None,
     session: Mapping[str, Any] | None = None,
     show: bool = True,
-) -> Call:
+) -> "Call":
     """Show a live call in the cell; returns at once. Nothing is opened, recorded or paid before the user clicks.
 
     ```python

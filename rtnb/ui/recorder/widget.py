@@ -4,8 +4,6 @@ Audio comes as 24 kHz PCM while the user speaks, in numbered messages that wait 
 of it is widget state, so nothing is kept in a saved notebook.
 """
 
-from __future__ import annotations
-
 import threading
 from typing import Any
 
@@ -27,7 +25,7 @@ _CUT_OFF = "The page went away during the recording, which ends there. Record ag
 
 
 @checks_call
-def record(*, sample: bool | str = True) -> RecordBox:
+def record(*, sample: bool | str = True) -> "RecordBox":
     """Show a box to record your voice in: record, listen, record again. It never waits.
 
     ```python

@@ -93,8 +93,7 @@ class Transfers:
         if (file := self.arriving.get(key)) is not None:
             if file.written + len(data) > file.bytes:
                 self.drop(key)
-                self.fail(key, "short", f"{file.written + len(data)} / {file.bytes} B")
-                return
+                return self.fail(key, "short", f"{file.written + len(data)} / {file.bytes} B")
             with open(file.path, "ab") as out:
                 out.write(data)
             file.digest.update(data)

@@ -4,8 +4,6 @@ Files go to a folder of this process on disk; nothing of them is widget state, s
 sample stands in until the user has chosen, so that running all cells never waits.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import threading
@@ -29,7 +27,7 @@ _UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
 
 
 @checks_call
-def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = False) -> UploadBox:
+def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = False) -> "UploadBox":
     """Show a box to drop, paste or choose recordings in.
 
     ```python
