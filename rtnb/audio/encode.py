@@ -3,42 +3,27 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb.audio.resample import resampled
 from rtnb.errors import AudioError
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-
-class _Recipe(NamedTuple):
-    """Recipe for writing a format: FFmpeg's muxer and encoder, its bit rate, and the rates the encoder takes."""
-
-    muxer: str
-    encoder: str
-    bits_per_second: int | None = None
-    rates_hz: tuple[int, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-
-
-_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
-_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 # Opus at 24 kbit/s is where speech stops getting better to the ear and a minute still costs a notebook under 300 kB.
-_SPEECH = (("application", "voip"), ("frame_duration", "60"))
-_RECIPES = {
-    "opus": _Recipe("ogg", "libopus", 24_000, _OPUS_RATES, _SPEECH),
-    "webm": _Recipe("webm", "libopus", 24_000, _OPUS_RATES, _SPEECH),
-    "mp3": _Recipe("mp3", "libmp3lame", 64_000, _MP3_RATES),
-    "m4a": _Recipe("ipod", "aac", 64_000, _AAC_RATES),
-    "aac": _Recipe("adts", "aac", 64_000, _AAC_RATES),
-    "flac": _Recipe("flac", "flac"),
-    "aiff": _Recipe("aiff", "pcm_s16be"),
-    "au": _Recipe("au", "pcm_s16be"),
-    "caf": _Recipe("caf", "pcm_s16le"),
+_SPEECH = {"b": "24000", "application": "voip", "frame_duration": "60"}
+# Format → FFmpeg's muxer and encoder for it, and the encoder's options, of which "b" is bits per second.
+_RECIPES: dict[str, tuple[str, str, dict[str, str]]] = {
+    "opus": ("ogg", "libopus", _SPEECH),
+    "webm": ("webm", "libopus", _SPEECH),
+    "mp3": ("mp3", "libmp3lame", {"b": "64000"}),
+    "m4a": ("ipod", "aac", {"b": "64000"}),
+    "aac": ("adts", "aac", {"b": "64000"}),
+    "flac": ("flac", "flac", {}),
+    "aiff": ("aiff", "pcm_s16be", {}),
+    "au": ("au", "pcm_s16be", {}),
+    "caf": ("caf", "pcm_s16le", {}),
 }
 _SAME = {"ogg": "opus", "oga": "opus", "mp4": "m4a", "aif": "aiff", "wave": "wav"}
 _WRITABLE = ".wav, .flac, .mp3, .ogg, .opus, .m4a, .aac, .webm, .aiff, .au and .caf"
@@ -83,14 +68,12 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
         raise AudioError(f"Your clip is empty, and a {kind} file needs sound. Save it as .wav.", problem="empty")
     import av
 
-    recipe = _RECIPES[kind]
-    rates_hz = recipe.rates_hz or (rate_hz,)
-    to_hz = next((rate for rate in rates_hz if rate >= rate_hz), rates_hz[-1])
+    muxer, encoder, options = _RECIPES[kind]
+    rates_hz = av.Codec(encoder, "w").audio_rates or [rate_hz]
+    to_hz = min((rate for rate in rates_hz if rate >= rate_hz), default=max(rates_hz))
     try:
-        with av.open(out, "w", format=recipe.muxer) as container:
-            track: Any = container.add_stream(recipe.encoder, rate=to_hz, layout="mono", options=dict(recipe.options))
-            if recipe.bits_per_second:
-                track.bit_rate = recipe.bits_per_second
+        with av.open(out, "w", format=muxer) as container:
+            track: Any = container.add_stream(encoder, rate=to_hz, layout="mono", options=dict(options))
             at = 0
             for block in filter(len, resampled(array, rate_hz, to_hz)):
                 frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block)[None], format="s16", layout="mono")
