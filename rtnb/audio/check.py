@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb import html
 from rtnb.audio.resample import to_float
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
+from rtnb.audio.stream import Sampled
 
 _FRAME_SECONDS = 0.02
 # Below this no recogniser takes it for speech; a quiet room is at about -60 dBFS, speech at -35 to -15.
 _SILENT_DB = -55.0
-
-
-class _Audio(Protocol):
-    """Audio as it can be measured and drawn; a `Clip` is one."""
-
-    @property
-    def array(self) -> npt.NDArray[np.int16]: ...
-    @property
-    def rate_hz(self) -> int: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def recorded_hz(self) -> int | None: ...
-    @property
-    def seconds(self) -> float: ...
-    def peaks(self, count: int) -> list[float]: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +31,7 @@ class Check:
         problems: What may spoil the answer, each a sentence with what to do. Empty where all is well.
     """
 
-    clip: _Audio
+    clip: Sampled
     peak_db: float
     speech_db: float
     clipped: float
@@ -93,7 +75,7 @@ def _db(value: float) -> str:
     return "silence" if value == -np.inf else f"{value:.0f} dB"
 
 
-def check(clip: _Audio) -> Check:
+def check(clip: Sampled) -> Check:
     """Measure a clip. An hour is judged by its first ten minutes.
 
     Args:
@@ -121,29 +103,25 @@ def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:
     if found.speech_db < _SILENT_DB:
         what = "only silence" if found.peak_db == -np.inf else "next to nothing"
         return [f"It holds {what}. Was the microphone muted, or another one chosen? Record it again."]
-    seconds, noise, pitch_hz = clip.seconds, _is_noise(samples), found.pitch_hz or 100.0
+    seconds, noise = clip.seconds, _is_noise(samples)
+    pitch_hz = 100.0 if noise else found.pitch_hz or 100.0
     rate = f"({pitch_hz:.0f} Hz): {clip.rate_hz} Hz is perhaps not the right rate. It sounds as if recorded at a"
+    short, too_long, silent = 0.1 <= seconds < 0.5, seconds > 1500, found.silent_seconds > max(5, 0.7 * seconds)
+    clipped, quiet, shifted = found.clipped > 0.001, found.speech_db < -42, abs(float(samples.mean())) > 0.05
     holds = {
         "It is shorter than a tenth of a second, and the API refuses to commit that. Give more sound.": seconds < 0.1,
-        "It is very short; a model hears words badly in less than half a second. Give more sound.": 0.1
-        <= seconds
-        < 0.5,
+        "It is very short; a model hears words badly in less than half a second. Give more sound.": short,
         f"It lasts {seconds / 60:.0f} minutes, and every minute costs 600 tokens of a context that is limited. "
-        "Cut it: clip[0:600].": seconds > 1500,
-        "It is clipped: the loudest parts are cut flat. Record again with less gain or further away.": found.clipped
-        > 0.001,
-        "It is very quiet. Record closer to the microphone or with more gain.": found.speech_db < -42,
-        "Its samples do not swing around zero. They may have been read in another format than recorded: check it.": abs(
-            float(samples.mean())
-        )
-        > 0.05,
+        "Cut it: clip[0:600].": too_long,
+        "It is clipped: the loudest parts are cut flat. Record again with less gain or further away.": clipped,
+        "It is very quiet. Record closer to the microphone or with more gain.": quiet,
+        "Its samples do not swing around zero. They may have been read in another format than recorded: check "
+        "it.": shifted,
         "It sounds like noise from end to end. If it came from bare samples, check their format: 16 bit, "
         "little-endian, how many channels.": noise,
-        f"The voice is very high {rate} lower one, or as two channels read as one: check it.": not noise
-        and pitch_hz > 330,
-        f"The voice is very low {rate} higher one: check it.": not noise and pitch_hz < 68,
-        "Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is "
-        "seconds.": found.silent_seconds > max(5, 0.7 * seconds),
+        f"The voice is very high {rate} lower one, or as two channels read as one: check it.": pitch_hz > 330,
+        f"The voice is very low {rate} higher one: check it.": pitch_hz < 68,
+        "Most of it is silence, and silence costs as much as speech. Cut it: clip[1.5:3.0] is seconds.": silent,
     }
     return [sentence for sentence, is_so in holds.items() if is_so]
 

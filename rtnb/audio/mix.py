@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb.errors import RtnbWarning
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 # Below -55 dBFS no recogniser takes it for speech.
 _AUDIBLE = 3e-6

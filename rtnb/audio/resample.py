@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import AudioError
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _SCALE = {"u8": 1 / 128, "s16": 1 / 32_768, "s32": 1 / 2_147_483_648, "s64": 1 / 2**63, "flt": 1.0, "dbl": 1.0}
 
@@ -65,10 +63,8 @@ def resampled(array: npt.NDArray[np.int16], from_hz: int, to_hz: int) -> Iterato
     """Resample mono samples, shape `(n,)`, ten seconds at a time, so that an hour is not copied at once."""
     resample, step = Resampler(from_hz, to_hz), from_hz * 10
     for start in range(0, len(array), step):
-        block = array[start : start + step]
-        yield block if from_hz == to_hz else resample(to_float(block))
-    if from_hz != to_hz:
-        yield resample.flush()
+        yield resample(to_float(array[start : start + step]))
+    yield resample.flush()
 
 
 def to_float(block: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
+from itertools import chain
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
-from rtnb.audio.decode import Decoder
+from rtnb.audio.decode import Block, Decoder
 from rtnb.audio.mix import Mixer
 from rtnb.audio.part import Part
 from rtnb.audio.pcm import RATE_HZ
@@ -22,23 +24,36 @@ from rtnb.audio.resample import Resampler, check_rate, to_float
 from rtnb.audio.source import Source, open_source
 from rtnb.errors import AudioError, RtnbWarning
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
 
 
 @runtime_checkable
 class Sampled(Protocol):
-    """Audio already decoded; a `Clip` is one."""
-
-    name: str
-    rate_hz: int
+    """Audio already decoded, as it can be sent, measured and drawn; a `Clip` is one."""
 
     @property
     def array(self) -> npt.NDArray[np.int16]:
         """Samples, shape `(n,)`."""
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second."""
+
+    @property
+    def recorded_hz(self) -> int | None:
+        """Samples per second of the recording it was read from. None where that is not known."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+
+    def peaks(self, count: int) -> list[float]:
+        """Return the loudest sample in each of `count` equal stretches, 0.0–1.0."""
 
 
 class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
@@ -61,14 +76,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     _file: BinaryIO | None = None
     _got_seconds = 0.0
 
-    def __init__(
-        self,
-        source: Source | Sampled,
-        *,
-        rate_hz: int | None = RATE_HZ,
-        name: str | None = None,
-        track: int | None = None,
-    ) -> None:
+    def __init__(self, source: Source | Sampled, rate_hz: int | None, name: str | None, track: int | None) -> None:
         if rate_hz is not None:
             check_rate(rate_hz, name or "")
         self.missing_seconds: float | None = 0.0
@@ -77,13 +85,18 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             self.name = name or source.name
             self.recorded_hz, self.channels = source.rate_hz, 1
             self.rate_hz = rate_hz or source.rate_hz
-            self.seconds = len(source.array) / source.rate_hz
-            self._blocks = self._sampled(source)
+            self.seconds = source.seconds
+            step = source.rate_hz // 10
+            starts = range(0, len(source.array), step)
+            self._blocks = self._resampled(
+                (source.rate_hz, to_float(source.array[start : start + step])) for start in starts
+            )
             return
-        self._file, self._owned, self.name = open_source(source, name)
+        file, owned, self.name = open_source(source, name)
+        self._file = file if owned else None
         self._told, self._missing = set[str](), list[tuple[float | None, str]]()
         try:
-            self._decoder = decoder = Decoder(Part(self._file), self.name, self._tell, track)
+            self._decoder = decoder = Decoder(Part(file), self.name, self._tell, track)
         except BaseException:
             self.close()
             raise
@@ -96,11 +109,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
         return f"Stream({self.name}, {length})"
 
     def __next__(self) -> bytes:
-        try:
-            return next(self._blocks)
-        except BaseException:
-            self.close()
-            raise
+        return next(self._blocks)
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -111,52 +120,36 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     def close(self) -> None:
         """Let go of the file. Further iteration ends at once. Closing twice does nothing."""
         decoder, self._decoder = self._decoder, None
-        file, self._file = self._file, None
         if decoder is not None:
             decoder.close()
-        if file is not None and self._owned:
-            file.close()
+        if self._file is not None:
+            self._file.close()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _sampled(self, source: Sampled) -> Iterator[bytes]:
-        from_hz, step = source.rate_hz, source.rate_hz // 10
-        starts = range(0, len(source.array), step)
-        parts = ((from_hz, to_float(source.array[start : start + step])) for start in starts)
-        yield from self._regrouped(Resampler(from_hz, self.rate_hz), parts)
-
-    def _regrouped(self, resample: Resampler, parts: Iterator[tuple[int, npt.NDArray[np.float32]]]) -> Iterator[bytes]:
-        """Resample decoded parts and gather them into blocks."""
-        held: list[npt.NDArray[np.int16]] = []
-        wanted = int(self.rate_hz * _FIRST_SECONDS)
-
-        def blocks(samples: npt.NDArray[np.int16], least: int) -> Iterator[bytes]:
-            nonlocal wanted
-            held.append(samples)
-            if sum(map(len, held)) < least:
-                return
-            whole = np.concatenate(held)
-            held.clear()
-            wanted = int(self.rate_hz * _BLOCK_SECONDS)
-            for start in range(0, len(whole), self.rate_hz):
-                yield whole[start : start + self.rate_hz].astype("<i2", copy=False).tobytes()
-
-        for from_hz, part in parts:
+    def _resampled(self, parts: Iterator[Block]) -> Iterator[bytes]:
+        """Resample mono parts and gather them into blocks."""
+        resample = Resampler(self.recorded_hz or RATE_HZ, self.rate_hz)
+        held, wanted, longest = bytearray(), 2 * int(self.rate_hz * _FIRST_SECONDS), 2 * self.rate_hz
+        for from_hz, part in chain(parts, [(0, np.zeros(0, np.float32))]):
             if from_hz != resample.from_hz:  # the rate changes on the way: HE-AAC, chained ogg
-                held.append(resample.flush())
-                resample = Resampler(from_hz, self.rate_hz)
-            yield from blocks(resample(part), wanted)
-        yield from blocks(resample.flush(), 1)
+                held += resample.flush().astype("<i2", copy=False).tobytes()
+                resample = Resampler(from_hz or self.rate_hz, self.rate_hz)
+            held += resample(part).astype("<i2", copy=False).tobytes()
+            if len(held) >= (wanted if from_hz else 1):
+                yield from (bytes(held[start : start + longest]) for start in range(0, len(held), longest))
+                held, wanted = bytearray(), 2 * int(self.rate_hz * _BLOCK_SECONDS)
 
     def _decoded(self) -> Iterator[bytes]:
-        yield from self._regrouped(Resampler(self.recorded_hz or RATE_HZ, self.rate_hz), self._mixed())
+        with self:
+            yield from self._resampled(self._mixed())
         seconds = [missing for missing, _ in self._missing if missing is not None]
         self.missing_seconds = sum(seconds) if len(seconds) == len(self._missing) else None
         if said := [words for _, words in self._missing if words]:
             said.append(f"{self._got_seconds:.1f} s were read. Copy or download it again if you need the rest.")
             self._tell("is not whole: " + "; ".join(said))
 
-    def _mixed(self) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    def _mixed(self) -> Iterator[Block]:
         """Decode and mix one recording of the file after another."""
         mix = Mixer(self._tell)
         try:
@@ -195,4 +188,4 @@ def open_stream(
     Raises:
         AudioError: The source cannot be read as audio; at once or on the first `next()`.
     """
-    return Stream(source, rate_hz=rate_hz, name=name, track=track)
+    return Stream(source, rate_hz, name, track)
