@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb.audio.formats import FRAMES, JOINTS, joint_after, sniff
 from rtnb.audio.part import Part
 from rtnb.audio.resample import channels_of, is_rate, scale_of
 from rtnb.audio.shape import last_granule, shape_of, wav_header
 from rtnb.audio.source import fail, recognise, words_of
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 _BLOCK_SECONDS = 0.1
 _MOST_CHANNELS = 64
@@ -26,8 +24,8 @@ _SILENT = 1e-3
 # A longer gap between the times of two frames is not taken for damage: a live stream's clock was set.
 _LONGEST_GAP_SECONDS = 600.0
 
-Block = tuple[int, "npt.NDArray[np.float32]"]
-"""A sample rate and samples of shape `(channels, n)`."""
+Block = tuple[int, npt.NDArray[np.float32]]
+"""A sample rate and samples of shape `(channels, n)`, or `(n,)` where they are mixed."""
 
 
 class Decoder:
@@ -60,7 +58,22 @@ class Decoder:
         self._bad_packets, self._no_frames, self._ends_badly, self._last_error = 0, 0, False, ""
         self._demuxer = recognise(part, name)
         self._shape, self._header_bytes = shape_of(part, self._demuxer), joint_after(part, self._demuxer)
-        self._probe()
+        headless = self._demuxer in ("mpegts", "mpeg", "flv", "avi", "asf")  # streams show up as they come
+        probe, analyze = ("2000000", "2000000") if headless else ("16384", "0")
+        self._options = {"probesize": probe, "analyzeduration": analyze}
+        if self._demuxer in ("wav", "rifx"):
+            self._compose_wav()
+        else:
+            part.look_for(JOINTS[self._demuxer], self._header_bytes)
+        self._choose_track()
+        context = self._track.codec_context
+        self.rate_hz, self.channels = int(context.sample_rate or 0), int(getattr(context, "channels", 0) or 0)
+        self._check_header(self.rate_hz or 1_000, self.channels or 1)
+        if context.name.startswith(("pcm_f", "pcm_s32")):
+            self._survey("int32" if "s32" in context.name else "float32")
+        of_track = float(self._track.duration * self._track.time_base) if self._track.duration else 0.0
+        seconds = self._shape.seconds or of_track or (self._container.duration or 0) / 1_000_000
+        self.seconds = seconds if 0 < seconds < 400_000 else None
 
     def close(self) -> None:
         """Let go of the container. Closing twice does nothing."""
@@ -68,35 +81,13 @@ class Decoder:
         with suppress(Exception):
             container.close()
 
-    def _probe(self) -> None:
-        part, demuxer = self._part, self._demuxer
-        headless = demuxer in ("mpegts", "mpeg", "flv", "avi", "asf")  # streams show up as they come
-        probe, analyze = ("2000000", "2000000") if headless else ("16384", "0")
-        self._options = {"probesize": probe, "analyzeduration": analyze}
-        if demuxer in ("wav", "rifx"):
-            self._probe_wav()
-        else:
-            part.look_for(JOINTS[demuxer], self._header_bytes)
-        self._choose_track()
-        context = self._track.codec_context
-        self.rate_hz = int(context.sample_rate or 0)
-        self.channels = int(getattr(context, "channels", 0) or 0)
-        self._check_rate(self.rate_hz or 1_000)
-        if self.channels > _MOST_CHANNELS:
-            raise fail(self._name, f"its header says {self.channels} channels")
-        if context.name.startswith(("pcm_f", "pcm_s32")):
-            self._survey("int32" if "s32" in context.name else "float32")
-        self.seconds = self._declared()
-
-    def _probe_wav(self) -> None:
+    def _compose_wav(self) -> None:
         """Put a header before the audio that FFmpeg reads."""
         wav = wav_header(self._part)
         if not wav.form or not wav.present_bytes:
             raise fail(self._name, "it ends before any sound" if wav.form else "it ends within its header")
         _, channels, rate_hz, *_ = wav.numbers
-        if not 0 < channels <= _MOST_CHANNELS:
-            raise fail(self._name, f"its header says {channels} channels")
-        self._check_rate(rate_hz)
+        self._check_header(rate_hz, channels)
         self._demuxer, head = wav.plain()
         self._part.compose(head, wav.stretches)
         self._options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
@@ -136,7 +127,6 @@ class Decoder:
         self._track, self._streams = tracks[number or 0], len(self._container.streams)
         with suppress(Exception):
             self._track.codec_context.thread_count = 1
-        with suppress(Exception):
             for other in self._container.streams:
                 if other.index != self._track.index:
                     other.discard = "all"
@@ -167,16 +157,11 @@ class Decoder:
                 f"has samples of another range than their type means: multiplied by {self._scale:.3g}. Check it."
             )
 
-    def _check_rate(self, rate_hz: int) -> None:
+    def _check_header(self, rate_hz: int, channels: int = 1) -> None:
+        if not 0 < channels <= _MOST_CHANNELS:
+            raise fail(self._name, f"its header says {channels} channels")
         if not is_rate(rate_hz):
             raise fail(self._name, f"its header says {rate_hz} samples per second")
-
-    def _declared(self) -> float | None:
-        """Return the duration that the file states. None where it states none, or one that cannot be."""
-        track, seconds = self._track, self._shape.seconds or (self._container.duration or 0) / 1_000_000
-        if track.duration and track.time_base and not self._shape.seconds:
-            seconds = float(track.duration * track.time_base)
-        return seconds if 0 < seconds < 400_000 else None
 
     def blocks(self) -> Iterator[Block]:
         """Decode it in blocks of about a tenth of a second.
@@ -219,7 +204,7 @@ class Decoder:
                 continue
             for frame in filter(attrgetter("samples"), frames):
                 rate_hz, channels = frame.sample_rate, channels_of(frame)
-                self._check_rate(rate_hz)
+                self._check_header(rate_hz)
                 if self._no_frames or self._ends_badly:
                     self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
                 self.got_seconds += frame.samples / rate_hz
@@ -264,23 +249,18 @@ class Decoder:
 
         The seconds are None where the end is missing and nothing says how much; the words are "" where it is whole.
         """
-        got, lost = self.got_seconds, self._lost_seconds
+        got, missing = self.got_seconds, self._lost_seconds
         shape = shape_of(self._part, self._demuxer)  # only now it is known where it ends, if another recording follows
-        missing: float | None = lost
         # Beside a picture, the duration may be the picture's.
         certain_end = shape.certain_end or (self._demuxer == "matroska" and self._streams == 1)
         if shape.missing is not None:
-            missing = got * shape.missing / (1 - shape.missing) if shape.missing < 1 else 0.0
+            missing = got * shape.missing
         elif certain_end and self.seconds:
             missing = self.seconds - got
         elif shape.fault or self._ends_badly:
-            missing = None
-        if missing is not None and missing < max(0.1, 0.002 * got):
-            missing = 0.0
-        if missing is None:
             return None, f"{shape.fault or 'its end is damaged'}, and nothing says how much"
-        if missing:
-            which = "" if missing < 2 * lost else "the last "
+        if missing >= max(0.1, 0.002 * got):
+            which = "" if missing < 2 * self._lost_seconds else "the last "
             return missing, f"{which}{missing:.1f} of {got + missing:.1f} s are missing"
         bad = self._bad_packets
         return 0.0, f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({self._last_error})" * bool(bad)

@@ -65,11 +65,13 @@ def bytes_at(file: Seekable, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def id3_length(head: bytes) -> int:
-    """Return the length of an ID3v2 tag, 0 where none begins here; its size has seven bits to the byte."""
-    if head[:3] != b"ID3" or len(head) < 10:
-        return 0
-    return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+def after_tags(file: Seekable) -> int:
+    """Return the position behind the ID3v2 tags, whose size has seven bits to the byte, at the beginning of a file."""
+    at = 0
+    while len(head := bytes_at(file, at, 10)) == 10 and head[:3] == b"ID3":
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        at += size + (20 if head[5] & 0x10 else 10)  # with a footer, or with the header alone
+    return at
 
 
 def sniff(file: Seekable, *, proofs: int = 2) -> str | None:
@@ -83,12 +85,7 @@ def sniff(file: Seekable, *, proofs: int = 2) -> str | None:
         The name of FFmpeg's demuxer for it, such as `"wav"` or `"mov"`, or "rifx" for a big-endian wav. None where
         nothing is recognised.
     """
-    head = bytes_at(file, 0, 16)
-    start = 0
-    while length := id3_length(head):
-        start += length + (10 if head[5] & 0x10 else 0)
-        head = bytes_at(file, start, 16)
-    body = bytes_at(file, start, 65_536)
+    body = bytes_at(file, after_tags(file), 65_536)
     begins = (demuxer for demuxer, pattern in _BEGINNINGS.items() if re.match(pattern, body, re.DOTALL))
     found = next(begins, None)
     return _first_frame(body, proofs)[0] if found is None else found or None
@@ -152,6 +149,19 @@ def mpeg_length(body: bytes, at: int) -> int:
 FRAMES = {"aac": _adts_length, "mp3": mpeg_length}
 
 
+# How what is no recording begins → what it is.
+_OTHERS = {
+    rb"\Z": "empty",
+    rb"\0+\Z": "nothing but zeros at its beginning",
+    rb"%PDF": "a PDF document",
+    rb"PK\x03\x04": "a zip archive (or an office document)",
+    rb"\x1f\x8b": "a gzip archive",
+    rb"\x89PNG|\xff\xd8\xff|GIF8": "a picture",
+    rb"MThd": "MIDI: notes, not sound",
+    rb"RIFF": "a RIFF file without sound",
+}
+
+
 def looks_like(file: Seekable) -> str:
     """Say in a few words what a file that is no recording is instead.
 
@@ -162,19 +172,8 @@ def looks_like(file: Seekable) -> str:
         A phrase that completes "it is …", for example `"a web page"`.
     """
     head = bytes_at(file, 0, 1024)
-    if not head:
-        return "empty"
-    if not head.strip(b"\0"):
-        return "nothing but zeros at its beginning"
-    for magic, what in (
-        (b"%PDF", "a PDF document"),
-        (b"PK\x03\x04", "a zip archive (or an office document)"),
-        (b"\x1f\x8b", "a gzip archive"),
-        ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), "a picture"),
-        (b"MThd", "MIDI: notes, not sound"),
-        (b"RIFF", "a RIFF file without sound"),
-    ):
-        if head.startswith(magic):
+    for magic, what in _OTHERS.items():
+        if re.match(magic, head):
             return what
     try:
         # A character may be cut in two where the head ends.
@@ -192,7 +191,7 @@ def looks_like(file: Seekable) -> str:
 
 def joint_after(file: Seekable, demuxer: str) -> int:
     """Return the position from which another recording may begin: past the headers, which look like one."""
-    at = id3_length(bytes_at(file, 0, 10))
+    at = after_tags(file)
     while demuxer == "ogg" and (head := bytes_at(file, at, 283))[:4] == b"OggS" and len(head) > 26 and head[5] & 2:
         at += 27 + head[26] + sum(head[27 : 27 + head[26]])
     return at + _first_frame(bytes_at(file, at, 65_536))[1] * (demuxer in ("mp3", "aac")) + 1

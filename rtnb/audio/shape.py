@@ -7,10 +7,9 @@ import os
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from rtnb.audio.formats import Seekable, bytes_at, id3_length, mpeg_length, mpeg_rate, sniff
+from rtnb.audio.formats import Seekable, after_tags, bytes_at, mpeg_length, mpeg_rate, sniff
 
 _Order = Literal["big", "little"]
 
@@ -45,33 +44,26 @@ def _chunks(
         at = start + body + -body % pad
 
 
-@dataclass(frozen=True)
-class WavHeader:
+class WavHeader(NamedTuple):
     """Header of a wav file.
 
     Attributes:
         form: The body of the `fmt ` chunk. Empty where there is none.
+        numbers: Kind of samples, channels, samples and bytes per second, bytes and bits of a sample, as written.
         data_bytes: How many bytes of audio there should be. None where the header was written before that was known.
+        present_bytes: Bytes of audio that there are.
         stretches: Where each piece of audio begins and ends; more than one where it is interrupted by other chunks.
         streamed: The audio goes on beyond the length in the header.
         order: The byte order, as `struct` names it.
     """
 
     form: bytes
+    numbers: tuple[int, int, int, int, int, int]
     data_bytes: int | None
+    present_bytes: int
     stretches: tuple[tuple[int, int], ...]
     streamed: bool
     order: str
-
-    @property
-    def numbers(self) -> tuple[int, int, int, int, int, int]:
-        """Kind of samples, channels, samples and bytes per second, bytes and bits of a sample, as written."""
-        return struct.unpack(f"{self.order}HHIIHH", self.form[:16].ljust(16, b"\0"))
-
-    @property
-    def present_bytes(self) -> int:
-        """Bytes of audio that there are."""
-        return sum(max(end - start, 0) for start, end in self.stretches)
 
     def plain(self) -> tuple[str, bytes]:
         """Return a header that FFmpeg reads, and the name of its demuxer for it.
@@ -125,14 +117,17 @@ def wav_header(file: Seekable) -> WavHeader:
             stretches.append((start, end if wrong else min(start + size, end)))
             if wrong or goes_on or long_size:
                 break
-    return WavHeader(form, sum(sizes) if all(sizes) else None, tuple(stretches), wrong, "<>"[order == "big"])
+    byte_order, present = "<>"[order == "big"], sum(stop - start for start, stop in stretches)
+    numbers = struct.unpack(f"{byte_order}HHIIHH", form[:16].ljust(16, b"\0"))
+    declared = sum(sizes) if all(sizes) else None
+    return WavHeader(form, numbers, declared, present, tuple(stretches), wrong, byte_order)
 
 
 class Shape(NamedTuple):
     """Completeness of a file.
 
     Attributes:
-        missing: The part of the audio's bytes that is cut off, 0.0–1.0. None where the format does not say.
+        missing: How much of the audio's bytes is cut off for each that is there. None where the format does not say.
         certain_end: The file's own structure shows where it should end (so a shorter duration means it was cut).
         fault: What is wrong with it at large, in a few words. "" where nothing is.
         seconds: How long its header says it is, for sure. None where it does not.
@@ -172,9 +167,7 @@ def shape_of(file: Seekable, demuxer: str) -> Shape:
 
 
 def _from_sizes(declared: int | None, present: int) -> Shape:
-    if not declared or present < 0:
-        return Shape()
-    return Shape(missing=max(0.0, 1 - present / declared), certain_end=True)
+    return Shape(missing=max(0.0, declared / present - 1)) if declared and present > 0 else Shape()
 
 
 # Where the first chunk is, the chunk with the audio, the size from which it was not known, and how chunks are written.
@@ -187,7 +180,7 @@ _CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
 
 def _xing(file: Seekable) -> Shape:
     """Look at an mp3 file's Xing header, which says how many frames it has; without one its duration is a guess."""
-    first = bytes_at(file, id3_length(bytes_at(file, 0, 10)), 512)
+    first = bytes_at(file, after_tags(file), 512)
     found = re.match(rb".{13,36}?(Xing|Info)...[\1\3\5\7\x09\x0b\x0d\x0f](....)", first, re.DOTALL)
     if not found or not mpeg_length(first, 0):
         return Shape()
@@ -199,42 +192,24 @@ def _xing(file: Seekable) -> Shape:
 
 def _atoms(file: Seekable, end: int) -> Shape:
     """Look at the top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
-    at, found, cut = 0, set(), False
-    for _ in range(100_000):
-        head = bytes_at(file, at, 16)
-        if len(head) < 8 or (head[4:8] == b"ftyp" and b"moov" in found):
+    at, size, found = 0, 8, set[bytes]()
+    while size >= 8 and len(head := bytes_at(file, at, 16)) >= 8:  # 0 is "to the end of the file"
+        if head[4:8] == b"ftyp" and b"moov" in found:
             break
-        size = int.from_bytes(head[:4], "big")
         found.add(head[4:8])
-        if size == 1:
-            size = int.from_bytes(head[8:16], "big")
-        cut = at + size > end
-        if cut or size < 8:  # 0 is "to the end of the file"
-            break
+        size = int.from_bytes(head[:4], "big")
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
         at += size
     if b"moov" not in found:
         return Shape(fault="it has no moov atom, so it was cut off before the recording was finished")
-    return Shape(certain_end=cut)
+    return Shape(certain_end=at > end)
 
 
 def _segment(file: Seekable, end: int) -> Shape:
     """Look at the one Segment of a webm or mkv file, whose size is all ones where it was recorded live (RFC 8794)."""
-
-    def number(at: int) -> tuple[int, int, bool]:
-        raw = bytes_at(file, at, 8)
-        width = 9 - raw[0].bit_length() if raw and raw[0] else 0
-        if not width or len(raw) < width:
-            return 0, 0, True
-        mask = (1 << 7 * width) - 1
-        value = int.from_bytes(raw[:width], "big") & mask
-        return value, width, value == mask
-
-    size, width, unknown = number(4)
-    at = 4 + width + size
-    if unknown or bytes_at(file, at, 4) != b"\x18\x53\x80\x67":
-        return Shape()
-    size, width, unknown = number(at + 4)
-    return Shape(certain_end=not unknown and at + 4 + width + size > end)
+    # Writers leave eight bytes for the size, whatever it is; of another one nothing is known.
+    found = re.search(rb"\x18\x53\x80\x67\x01(.{7})", bytes_at(file, 0, 4096), re.DOTALL)
+    return Shape(certain_end=found is not None and end < found.end() + int.from_bytes(found[1], "big") < 1 << 56)
 
 
 def _last_page(file: Seekable) -> bytes:
