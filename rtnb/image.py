@@ -55,10 +55,10 @@ class Image:
         if hasattr(source, "savefig"):
             buffer = io.BytesIO()
             source.savefig(buffer, format="png", bbox_inches="tight")
-            return cls(buffer.getvalue(), "png", name or "figure", detail)
-        if hasattr(source, "save") and hasattr(source, "mode"):
-            return cls(_png(source), "png", name or "picture", detail)
-        if isinstance(source, str | os.PathLike):
+            data, name = buffer.getvalue(), name or "figure"
+        elif hasattr(source, "save") and hasattr(source, "mode"):
+            data = _png(source)
+        elif isinstance(source, str | os.PathLike):
             path = Path(source).expanduser()
             name = name or path.name
             try:
@@ -69,10 +69,8 @@ class Image:
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         else:
-            raise InputError(
-                f"Your picture is a {type(source).__name__}, which cannot be read. "
-                "Give a path, bytes, a PIL image or a figure."
-            )
+            what = f"Your picture is a {type(source).__name__}, which cannot be read."
+            raise InputError(f"{what} Give a path, bytes, a PIL image or a figure.")
         for magic, kind in _KINDS.items():
             if data.startswith(magic):
                 return cls(data, kind, name or "picture", detail)
@@ -92,10 +90,9 @@ class Image:
         """Read `part` if it is plainly a picture. None if it is something else."""
         if isinstance(part, cls):
             return part
-        drawn = hasattr(part, "savefig") or (hasattr(part, "save") and hasattr(part, "mode") and hasattr(part, "size"))
+        drawn = hasattr(part, "savefig") or all(hasattr(part, name) for name in ("save", "mode", "size"))
         stored = isinstance(part, os.PathLike) and Path(part).suffix.lower() in _SUFFIXES
-        known = isinstance(part, bytes | bytearray | memoryview) and cls.begins(bytes(part[:16]))
-        return cls.read(part) if drawn or stored or known else None
+        return cls.read(part) if drawn or stored else None
 
     @staticmethod
     def begins(head: bytes) -> bool:

@@ -50,17 +50,14 @@ def flat(given: Any, name: str | None = None) -> Iterator[tuple[Any, str | None]
     Raises:
         InputError: A box is empty, or a named tuple stands for nothing that is known.
     """
-    if isinstance(given, (str, os.PathLike, Samples, *_BYTES)):
-        yield given, name
-    elif isinstance(given, io.BytesIO) and not given.closed:
+    if isinstance(given, io.BytesIO) and not given.closed:
         # As bytes: two questions that read one object at a time would move each other's place in it.
-        yield given.getvalue(), name or getattr(given, "name", None)
-    elif hasattr(given, "read"):
-        yield given, name
-    elif (samples := _samples(given)) is not None:
-        yield samples, name
-    elif (inside := _inside(given)) is None:
-        yield given, name
+        given, name = given.getvalue(), name or getattr(given, "name", None)
+    whole = isinstance(given, (str, os.PathLike, Samples, *_BYTES)) or hasattr(given, "read")
+    samples = None if whole else _samples(given)
+    inside = None if whole or samples is not None else _inside(given)
+    if inside is None:
+        yield given if samples is None else samples, name
     else:
         for part, its_name in inside:
             yield from flat(part, its_name or name)
@@ -121,9 +118,9 @@ def _inside(given: Any) -> Iterable[tuple[Any, str | None]] | None:
     elif all(hasattr(given, name) for name in ("data", "filename", "url")):  # IPython.display.Audio and its like
         place = given.filename or given.url
         return [(given.data if isinstance(given.data, _BYTES) else Path(place), None)] if given.data or place else None
+    elif isinstance(given, enum.Enum):
+        return None
     elif isinstance(held := getattr(given, "value", None), (*_BYTES, list, tuple, Mapping, io.BytesIO)):
-        if isinstance(given, enum.Enum):
-            return None
         held = [held] if held else []
     elif isinstance(given, tuple) and (fields := getattr(type(given), "__match_args__", ())):
         raise InputError(

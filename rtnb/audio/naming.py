@@ -108,12 +108,11 @@ def file_of(text: str) -> Named:
     if "\n" in name or len(name) > 4096:
         return Named(None)
     ending, quoted = Path(name).suffix.lower(), name != text.strip()
-    is_path = bool(_PATH.match(name))
+    is_path, path = bool(_PATH.match(name)), path_of(text)
     if _ADDRESS.fullmatch(name):
         if Path(urlsplit(name).path).suffix.lower() in SOUND_ENDINGS:
             raise InputError(f"Your text {name} is an address, not a recording. {download_first(name)}", part=text)
         return Named(None, f"Your text {name} is sent as words: no model opens an address. {download_first(name)}")
-    path = path_of(text)
     if os.path.isfile(path):
         if is_path or quoted or ending:
             return Named(path)
@@ -144,11 +143,11 @@ def _reads_like_a_name(name: str, ending: str, *, quoted: bool) -> bool:
 
 def _missing(name: str, path: Path) -> str:
     """Say that there is no such file, and which there is."""
-    there: dict[str, str] = {}
+    meant = ""
     with suppress(OSError, ValueError):
         there = {other.lower(): other for other in os.listdir(path.parent)}
-    near = difflib.get_close_matches(path.name.lower(), there, 1, 0.75)
-    meant = f" Did you mean {there[near[0]]!r}?" if near else ""
+        for near in difflib.get_close_matches(path.name.lower(), there, 1, 0.75):
+            meant = f" Did you mean {there[near]!r}?"
     if re.search(r"[*?]", name):
         meant = f" For several give a list: sorted(Path().glob({name!r}))."
     if os.path.isfile(last := path_of(name.split()[-1])):

@@ -38,7 +38,7 @@ def is_file(given: Any) -> bool:
 
 def reads_once(given: Any) -> bool:
     """Return whether something is an open file that cannot be read again: a pipe, a download, a minimal reader."""
-    with contextlib.suppress(ValueError):  # it is closed
+    with contextlib.suppress(OSError, ValueError):  # it is closed
         return is_file(given) and not (hasattr(given, "seekable") and given.seekable())
     return False
 
@@ -76,22 +76,17 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
         )
     given = getattr(source, "name", None)
     name = name or (Path(given).name if isinstance(given, str) and given else "(file object)")
-    try:
-        if source.seekable():
+    if not reads_once(source):
+        try:
             source.seek(0)
-            _only_bytes(source.read(0), name)
-            return source, False, name
-    except AudioError:
-        raise
-    except AttributeError:
-        pass  # no seekable(): a minimal reader, such as an upload of a web framework
-    except (OSError, ValueError) as error:
-        raise fail(name, f"it cannot be read ({words_of(error)})", "Open it anew and try again.") from error
-    piece = _only_bytes(source.read(1 << 16), name)
+            piece = source.read(0)
+        except (OSError, ValueError) as error:
+            raise fail(name, f"it cannot be read ({words_of(error)})", "Open it anew and try again.") from error
+        _only_bytes(piece, name)
+        return source, False, name
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
-    while piece:
+    for piece in iter(lambda: _only_bytes(source.read(1 << 16), name), b""):
         spool.write(piece)
-        piece = source.read(1 << 16)
     spool.seek(0)
     return spool, True, name  # type: ignore[return-value]
 
@@ -115,14 +110,12 @@ def read_whole(source: Source, name: str) -> bytes:
 
 
 def _open_path(path: Path, name: str) -> BinaryIO:
+    if os.path.isdir(path):
+        raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
     try:
-        if path.is_dir():
-            raise fail(name, "it is a folder", "Give one file in it, or a list of clips.")
-        if path.exists() and not path.is_file():
-            raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
         return path.open("rb")
-    except AudioError:
-        raise
     except FileNotFoundError as error:
         remedy = f"Check the path (the current folder is {Path.cwd()})."
         raise fail(name, f"there is no file at {path}", remedy) from error
@@ -146,15 +139,13 @@ def recognise(file: Seekable, name: str) -> str:
     """
     if (demuxer := sniff(file)) is not None:
         return demuxer
-    what, remedy = looks_like(file), ""
-    if what == "no sound file that rtnb knows":
-        remedy = (
-            f"rtnb reads {READABLE}; if these are bare samples without a header, use "
-            "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats."
-        )
-    elif what == "plain text":
-        remedy = f"rtnb reads {READABLE}; for the words of a text file give Path({name!r}).read_text()."
-    raise fail(name, f"it is {what}", remedy)
+    what = looks_like(file)
+    remedies = {
+        "no sound file that rtnb knows": f"rtnb reads {READABLE}; if these are bare samples without a header, use "
+        "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats.",
+        "plain text": f"rtnb reads {READABLE}; for the words of a text file give Path({name!r}).read_text().",
+    }
+    raise fail(name, f"it is {what}", remedies.get(what, ""))
 
 
 def refuse_file(data: bytes | bytearray | memoryview, name: str = "(bytes)") -> None:

@@ -129,19 +129,15 @@ def read_recordings(given: Any, *, single: bool = False) -> list[Recording]:
 
 def _in_folder(folder: Path) -> list[Recording]:
     """Find the recordings in a folder: what has the ending or the content of one. Hidden files, "._" too, are none."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    seen = [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    found = [Recording(path) for path in seen if path.suffix.lower() in SOUND_ENDINGS or _sounds(path)]
+    found: list[Recording] = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        with contextlib.suppress(ValueError):  # AudioError and InputError are
+            if not hidden and (path.suffix.lower() in SOUND_ENDINGS or isinstance(_read_file(path, None), Recording)):
+                found.append(Recording(path))
     if not found:
         raise InputError(f"Your folder {folder} holds no recordings. Give one with sound files in it.", path=folder)
     return found
-
-
-def _sounds(path: Path) -> bool:
-    try:
-        return isinstance(_read_file(path, None), Recording)
-    except ValueError:  # AudioError and InputError are
-        return False
 
 
 def _read_file(source: Any, name: str | None, doubt: str = "", *, check: bool = True) -> Step:

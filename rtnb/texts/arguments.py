@@ -43,14 +43,8 @@ def _meant(name: str, takes: list[str], *, parts: bool) -> str:
 # Texts that are refused where they are written as JSON, by the name of their field, if JSON cannot carry them.
 _WRITTEN = {"instructions", "prompt", "item_id", "previous_item_id", "response_id"}
 _WORDS: dict[Any, str] = {str: "text", bool: "True or False", int: "a whole number", float: "a number"}
-_WORDS |= {
-    types.NoneType: "None",
-    Path: "a path",
-    Mapping: "a dict",
-    Sequence: "a list",
-    Iterable: "a list",
-    Callable: "a function",
-}
+_WORDS |= {types.NoneType: "None", Path: "a path", Mapping: "a dict"}
+_WORDS |= {Sequence: "a list", Iterable: "a list", Callable: "a function"}
 
 
 def _kinds(annotation: Any) -> list[Any]:
