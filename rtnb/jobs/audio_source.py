@@ -40,7 +40,7 @@ class AudioSource:
         self.total_seconds: float | None = None
         self._recording: Recording | None = None
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._finished = False
+        self._finished = source is not None
         if source is not None:
             (self._recording,) = read_recordings(source, single=True)
             self.name = self._recording.label
@@ -51,7 +51,7 @@ class AudioSource:
         Raises:
             InputError: If a recording is being read, `finish()` was called, or it is no audio.
         """
-        if self._recording is not None or self._finished:
+        if self._finished:
             raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
         io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, pcm_of(piece))
 
@@ -188,7 +188,7 @@ class AudioJob(Stream[T, P]):
         self._news.clear()
         await self._news.wait()
 
-    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
+    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], object]:
         async def feed() -> None:
             given, over = 0, False
             while not over:
@@ -200,9 +200,4 @@ class AudioJob(Stream[T, P]):
                     await self._next()
             put(None)
 
-        feeding = io_thread.submit(feed())
-
-        def end() -> None:
-            feeding.cancel()
-
-        return end
+        return io_thread.submit(feed()).cancel

@@ -143,7 +143,7 @@ class Interruptible(Handle[T]):
 class Stream(Interruptible[T], Generic[T, P]):
     """Handle on something that comes in pieces: `for` and `async for` yield each of them, old ones first."""
 
-    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], None]:
+    def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], object]:
         """Put every piece, those that came already first, and None after the last; the function returned ends it."""
         raise NotImplementedError
 
