@@ -205,8 +205,7 @@ class Decoder:
             for frame in filter(attrgetter("samples"), frames):
                 rate_hz, channels = frame.sample_rate, channels_of(frame)
                 self._check_header(rate_hz)
-                if self._no_frames or self._ends_badly:
-                    self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
+                self._bad_packets, self._no_frames, self._ends_badly = self._bad_packets + self._no_frames, 0, False
                 self.got_seconds += frame.samples / rate_hz
                 if per_second and frame.pts is not None:  # a page that is damaged is left out without a word
                     self._lose((frame.pts - self._due) / per_second)

@@ -12,9 +12,6 @@ from html import escape
 from pathlib import Path
 
 from rtnb import html
-from rtnb.audio.encode import kind_of
-
-_KINDS = {"opus": "audio/ogg", "flac": "audio/flac", "m4a": "audio/mp4", "webm": "audio/webm", "wav": "audio/wav"}
 
 
 def download(data: bytes, name: str) -> None:
@@ -38,7 +35,7 @@ def download(data: bytes, name: str) -> None:
 
 def link(data: bytes, name: str) -> str:
     """Return the download link as HTML, with the bytes in it."""
-    kind = _KINDS.get(kind_of(Path(name).suffix)) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     size = f"{len(data) / 1000:.0f} kB" if len(data) < 1e6 else f"{len(data) / 1e6:.1f} MB"
     anchor = (
         f'<a download="{escape(name)}" href="data:{kind};base64,{base64.b64encode(data).decode()}">'

@@ -49,7 +49,7 @@ class Mixer:
         if energies.max() > _AUDIBLE * length:
             self._weigh(channels, products, energies)
         mixed = self._weights @ channels
-        if self._weights is not before and not first:
+        if not first and (self._weights != before).any():
             fade = np.minimum(np.arange(length, dtype=channels.dtype) / (length / 16), 1)  # no click
             mixed = mixed * fade + before @ channels * (1 - fade)
         return mixed
@@ -69,9 +69,7 @@ class Mixer:
         else:
             self._tell(f"has {count} channels of which few carry the audio, so their average is made louder.")
             gain = max(1.0, min(gain, count, count / float(np.abs(signs @ channels).max())))
-        weights = signs * channels.dtype.type(gain / count)
-        if (weights != self._weights).any():
-            self._weights = weights
+        self._weights = signs * channels.dtype.type(gain / count)
 
 
 def _aligned(products: npt.NDArray[Any], signs: npt.NDArray[Any]) -> npt.NDArray[Any]:
