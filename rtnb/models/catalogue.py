@@ -115,7 +115,7 @@ class Model:
 
     @property
     def known(self) -> bool:
-        """Whether the data file knows this name."""
+        """True if the data file knows this name."""
         return self.kind != "unknown"
 
     @property

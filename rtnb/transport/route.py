@@ -99,7 +99,7 @@ class Route:
 
     @property
     def name(self) -> str:
-        """Where the first connection goes, for people."""
+        """Host and port of the first connection, for people."""
         return f"{self.host}:{self.port}" + (f" (proxy for {self.target.host})" if self.proxy else "")
 
     @property
