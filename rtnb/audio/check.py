@@ -1,7 +1,5 @@
 """Measure what the model will hear of a clip, and say in plain sentences what may go wrong with it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import numpy as np

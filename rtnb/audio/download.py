@@ -1,7 +1,5 @@
 """Offer a file to the user's own computer: through Colab where the notebook runs there, else through the page."""
 
-from __future__ import annotations
-
 import base64
 import json
 import mimetypes

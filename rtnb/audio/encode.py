@@ -1,7 +1,5 @@
 """Encode samples as the bytes of a file. The encoders are those PyAV carries; nothing on PATH is used."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -4,8 +4,6 @@ A file's ending lies too often (an m4a saved as .wav, a web page saved as .mp3),
 find music in random bytes. So only what is recognised here is handed to a decoder.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Protocol
 

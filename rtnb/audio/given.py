@@ -3,8 +3,6 @@
 Forms are known by what they have (duck typing): no library is imported here to ask for its types.
 """
 
-from __future__ import annotations
-
 import enum
 import io
 import os

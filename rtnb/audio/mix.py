@@ -1,7 +1,5 @@
 """Mix channels to one, so that nothing said on any of them is lost."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable

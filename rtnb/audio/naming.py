@@ -1,7 +1,5 @@
 """Decide whether a string stands for a file or is words: by what there is on disk first, then by how it reads."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 import difflib

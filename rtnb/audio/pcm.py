@@ -3,8 +3,6 @@
 The Realtime API takes and sends PCM at 24 kHz unless a session says otherwise (OpenAI's reference, `audio/pcm`).
 """
 
-from __future__ import annotations
-
 RATE_HZ = 24_000
 BYTES_PER_SAMPLE = 2
 BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000

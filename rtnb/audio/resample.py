@@ -1,7 +1,5 @@
 """Convert samples: a decoder's frames to floats, floats to 16 bits and back, one rate to another."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from numbers import Real
 from typing import Any

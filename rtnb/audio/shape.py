@@ -1,7 +1,5 @@
 """Find where a recording ends by its own structure, and how much of it has been cut off."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

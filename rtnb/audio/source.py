@@ -1,7 +1,5 @@
 """Turn a path, bytes or a file object into one seekable file, or say why not."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

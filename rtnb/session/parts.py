@@ -1,7 +1,5 @@
 """Parts of a question (words, recordings, pictures, boxes, in any order), read into steps to send."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

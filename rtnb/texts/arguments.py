@@ -1,7 +1,5 @@
 """Check how a public function is called, before it begins: the names of arguments, with what was meant, and types."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 import inspect
