@@ -29,12 +29,12 @@ class Segment:
 
     @property
     def start(self) -> float:
-        """The same as `start_seconds`."""
+        """Short name of `start_seconds`."""
         return self.start_seconds
 
     @property
     def end(self) -> float:
-        """The same as `end_seconds`."""
+        """Short name of `end_seconds`."""
         return self.end_seconds
 
     def __str__(self) -> str:

@@ -69,8 +69,7 @@ def transcribe(
     if noise_reduction:
         listening["noise_reduction"] = {"type": noise_reduction}
     where = find_server(None, connection, "?intent=transcription")
-    wanted = {"type": "transcription", "audio": {"input": listening}}
-    session = open_session(where, model, wanted, connection)
+    session = open_session(where, model, {"type": "transcription", "audio": {"input": listening}}, connection)
     if not where.provider.responses:
         return PlainTranscription(session, audio_source, where.provider.input_rate_hz)
     return Transcription(session, audio_source)
