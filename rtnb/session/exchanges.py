@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from rtnb.errors import ServerError
-from rtnb.models import Provider
 from rtnb.protocol import client_events
 from rtnb.transport.channel import Channel
+
+T = TypeVar("T")
 
 # Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
 BENIGN_CODES = {
@@ -22,17 +23,26 @@ BENIGN_CODES = {
 _UPDATE_WAIT_SECONDS = 5.0
 
 
-def is_type(*types: str, item_id: str | None = None, **item: Any) -> Callable[[dict[str, Any]], bool]:
-    """Return a test of whether an event is of one of these types, about this item or one with these fields."""
+def is_type(*types: str, **fields: Any) -> Callable[[dict[str, Any]], bool]:
+    """Return a test of whether an event is of one of these types, with these fields in it or in its item.
+
+    A field that is None may be anything.
+    """
 
     def answers(event: dict[str, Any]) -> bool:
         if event["type"] not in types:  # nearly all events
             return False
-        about = event.get("item") or {}
-        like = all(about.get(name) == value for name, value in item.items())
-        return like and (item_id is None or event.get("item_id") == item_id)
+        about = {**event, **(event.get("item") or {})}
+        return all(value in (None, about.get(name)) for name, value in fields.items())
 
     return answers
+
+
+def unwatched(awaitable: Awaitable[T]) -> asyncio.Future[T]:
+    """Begin something whose end perhaps nobody awaits: asyncio would print how it failed."""
+    begun = asyncio.ensure_future(awaitable)
+    begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return begun
 
 
 def message(role: str, words: str) -> dict[str, Any]:
@@ -42,10 +52,10 @@ def message(role: str, words: str) -> dict[str, Any]:
 
 
 def update(
-    channel: Channel, provider: Provider, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]
+    channel: Channel, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]
 ) -> Awaitable[dict[str, Any]]:
     """Change the session now; return what waits for `session.updated`, {} where the server never says it."""
-    event = client_events.session_update(settings)
+    event, provider = client_events.session_update(settings), channel.provider
     if not provider.responses:
         event["model"] = model  # a server that only transcribes reads nothing else
     if not provider.answers_update:
@@ -55,12 +65,6 @@ def update(
     answer = channel.expect(event, answers, "the session's configuration")
     # Where nothing came yet, it may be no server of this kind at all.
     return answer if provider.known or not channel.conversation.session else _confirmed(answer, warn)
-
-
-def update_unasked(channel: Channel, provider: Provider, model: str, warn: Callable[[str], None]) -> None:
-    """Send the session's settings without a change that anybody asked for; nobody waits for the answer."""
-    sent = asyncio.ensure_future(update(channel, provider, model, {"type": "realtime"}, warn))
-    sent.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:
@@ -73,10 +77,10 @@ async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], No
         return {}
 
 
-def create_items(channel: Channel, provider: Provider, items: Sequence[dict[str, Any]]) -> Awaitable[Any]:
+def create_items(channel: Channel, items: Sequence[dict[str, Any]]) -> Awaitable[Any]:
     """Add items to the conversation now; return what waits for all of them, and raises the first refusal."""
     events = [client_events.item_create(item) for item in items]
-    if provider.answers_update:
+    if channel.provider.answers_update:
         added = is_type("conversation.item.added")
         return _all([channel.expect(event, added, "an earlier turn") for event in events])
     for event in events:  # servers that speak the protocol in part never announce an item
@@ -94,18 +98,14 @@ def cancel(channel: Channel, event: dict[str, Any]) -> Awaitable[dict[str, Any] 
     """Stop a response now; return what waits for its end, None where none was running."""
     active = channel.conversation.active_response()
     wanted = event.get("response_id") or (active.id if active else None)
-    answer = channel.expect(
-        event,
-        lambda e: e["type"] == "response.done" and wanted in (None, (e.get("response") or {}).get("id")),
-        "to cancel",
-    )
-    return _unless_too_late(answer)
+    answer = channel.expect(event, is_type("response.done", response_id=wanted), "to cancel")
 
+    async def unless_too_late() -> dict[str, Any] | None:
+        try:
+            return await answer
+        except ServerError as refused:
+            if refused.code in BENIGN_CODES:
+                return None
+            raise
 
-async def _unless_too_late(answer: Awaitable[dict[str, Any]]) -> dict[str, Any] | None:
-    try:
-        return await answer
-    except ServerError as refused:
-        if refused.code in BENIGN_CODES:
-            return None
-        raise
+    return unless_too_late()

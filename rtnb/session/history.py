@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from rtnb.errors import ServerError
 from rtnb.protocol.items import Turn
 from rtnb.session import exchanges
-from rtnb.session.context import TurnContext
+from rtnb.transport.channel import Channel
 
 
-def give_history(context: TurnContext, left_out: Collection[Turn] = (), mark: str = "") -> Awaitable[None]:
+def give_history(
+    channel: Channel, warn: Callable[[str], None], left_out: Collection[Turn] = (), mark: str = ""
+) -> Awaitable[None]:
     """Give a new server session the conversation so far, under the items' old ids, so that no turn is there twice.
 
     Args:
-        context: The session.
+        channel: The session's.
+        warn: Keeps a sentence in the session's warnings.
         left_out: Turns that are not given.
         mark: What stands behind the words of a turn that was cut.
 
     Returns:
         Done when the server has answered; all of it is sent at once.
     """
-    talk, items = context.channel.conversation, []
+    talk, items = channel.conversation, []
     answered = {turn.item.get("call_id") for turn in talk.turns if turn.type == "function_call_output"}
     for turn in [turn for turn in talk.turns if turn not in left_out]:
         if (words := words_heard(turn, mark).strip()) and turn.type == "message":
@@ -32,13 +35,13 @@ def give_history(context: TurnContext, left_out: Collection[Turn] = (), mark: st
             continue
         talk.seeding(turn, words)
         items.append({"id": turn.item_id, **item})
-    given = exchanges.create_items(context.channel, context.provider, items)
+    given = exchanges.create_items(channel, items)
 
     async def taken() -> None:
         try:
             await given
         except ServerError as refused:
-            context.warn(f"The talk goes on without all of its history. {refused}")
+            warn(f"The talk goes on without all of its history. {refused}")
         finally:
             talk.end_seeding()
 

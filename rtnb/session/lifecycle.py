@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import functools
 import logging
 import os
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rtnb.errors import BudgetExceeded, ConnectionFailed, KeyRefused, RtnbError, ServerError, mask_secrets
@@ -54,7 +53,7 @@ _MOST_WARNINGS = 50
 
 @dataclass(eq=False, repr=False)
 class Lifecycle:
-    """Session as the modules of this package see it; a turn sees it as its `TurnContext`.
+    """Session as the modules of this package see it.
 
     Args:
         where: The server.
@@ -71,7 +70,14 @@ class Lifecycle:
 
     Attributes:
         settings: The session object that was asked for.
+        channel: Where events go and come from, with the log and the conversation.
+        provider: The kind of server, and what it lacks.
+        queue: The order of calls, in which a turn has its place.
+        router: To which turn a response belongs.
+        listeners: Called with every update.
         meter: Checks and books what it spends.
+        gate: Awaited before the answer to unasked calls is asked for. None: it is asked for at once.
+        own_detection: The turn detection of a server that turned out to take no commit. None for all others.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
         error: Why it ended. None while it runs and after an orderly end.
@@ -81,16 +87,16 @@ class Lifecycle:
     """
 
     where: endpoint.Address
-    open_transport: InitVar[OpenTransport]
+    open_transport: OpenTransport
     model: str
     settings: dict[str, Any]
     tools: Toolbox
-    budget: InitVar[Budget | None]
+    budget: Budget | None
     decide: Callable[[Approval], Any] | None
     reconnect: bool
-    verbose: InitVar[bool]
-    unasked: InitVar[Unasked]
-    timeout: InitVar[float | None] = None
+    verbose: bool
+    unasked: Unasked
+    timeout: float | None = None
     gate: Callable[[], Awaitable[object]] | None = None
     own_detection: dict[str, Any] | None = None
     state: Literal["connecting", "open", "closed"] = "connecting"
@@ -102,25 +108,17 @@ class Lifecycle:
     listeners: Listeners = field(default_factory=Listeners)
     _refused: Exception | None = None
 
-    def __post_init__(
-        self,
-        open_transport: OpenTransport,
-        budget: Budget | None,
-        verbose: bool,
-        unasked: Unasked,
-        timeout: float | None,
-    ) -> None:
+    def __post_init__(self) -> None:
         self.provider = self.where.provider
         self.settings = frames.plain(self.settings, "session")
         before: Callable[[dict[str, Any], int], None] = lambda *of: self.meter.before(*of)  # noqa: E731
         silent: Callable[[Response, str], None] = lambda *of: self.router.fail_silent(*of)  # noqa: E731
         called = (before, self._tell, self._unread, silent)
-        self.channel = Channel(self.where, open_transport, *called, verbose=verbose, timeout=timeout)
-        write_cap = functools.partial(exchanges.update_unasked, self.channel, self.provider, self.model, self.warn)
-        self.meter = Meter(budget, self.model, self.channel.put, write_cap, self.warn, self._stop)
+        self.channel = Channel(self.where, self.open_transport, *called, self.verbose, self.timeout)
+        self.meter = Meter(self.budget, self.model, self.channel.put, self._write_cap, self.warn, self._stop)
         self.meter.know(transcription_model(self.settings))
         self.queue = CallQueue(self.channel.append, self.channel.log, self._stop)
-        self.router = Router(self.channel, self.queue, unasked)
+        self.router = Router(self.channel, self.queue, self.unasked)
         self._loop, self._process_id = io_thread.io_loop(), os.getpid()
 
     def start(self) -> None:
@@ -135,21 +133,16 @@ class Lifecycle:
 
         def place() -> None:
             try:
-                answer = asyncio.ensure_future(send())
+                sent.set_result(exchanges.unwatched(send()))  # nobody asks where the session ends in the same moment
             except Exception as error:
                 sent.set_exception(error)
-                return
-            # Where the session ends in the same moment, nobody asks how this ended: asyncio would print it.
-            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            sent.set_result(answer)
 
         async def answered() -> Any:
             return await (await sent)
 
         async def until_closed(_held: object = holder) -> Any:
             self._check_open()
-            answer = asyncio.ensure_future(answered())
-            answer.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            answer = exchanges.unwatched(answered())
             # The session may end before it was ever open.
             await asyncio.wait({answer, self._life}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
@@ -170,7 +163,7 @@ class Lifecycle:
     def take_up(self, turns: Sequence[Turn]) -> Handle[None]:
         """Take up the talk of a session that is over, before anything else is called: it goes on here, in its turns."""
         self.channel.conversation.turns[:] = turns
-        return self.in_order(lambda: history.give_history(self, mark=" …"), self)
+        return self.in_order(lambda: history.give_history(self.channel, self.warn, mark=" …"), self)
 
     def close(self) -> None:
         """Hang up. Safe to call twice."""
@@ -219,7 +212,7 @@ class Lifecycle:
 
     def update(self, wanted: dict[str, Any]) -> Awaitable[dict[str, Any]]:
         """Change the session now; return what waits for `session.updated`."""
-        answer = exchanges.update(self.channel, self.provider, self.model, wanted, self.warn)
+        answer = exchanges.update(self.channel, self.model, wanted, self.warn)
 
         async def kept() -> dict[str, Any]:
             updated = await answer
@@ -227,6 +220,10 @@ class Lifecycle:
             return updated
 
         return kept()
+
+    def _write_cap(self) -> None:
+        """Send the session's settings without a change that anybody asked for."""
+        exchanges.unwatched(exchanges.update(self.channel, self.model, {"type": "realtime"}, self.warn))
 
     def _check_open(self) -> None:
         if self.state == "closed":
@@ -330,11 +327,11 @@ class Lifecycle:
             async with asyncio.timeout(min(_GREETING_SECONDS, self.channel.timeout or _GREETING_SECONDS)):
                 await self._greeted()
         try:
-            await exchanges.update(self.channel, self.provider, self.model, self.settings, self.warn)
+            await exchanges.update(self.channel, self.model, self.settings, self.warn)
             if not self._is_greeted():
                 await self.channel.owed(self._greeted(), "not even a greeting.")
             if self.opened.done():
-                await history.give_history(self, self.router.unanswered)
+                await history.give_history(self.channel, self.warn, self.router.unanswered)
         except ConnectionFailed:
             return  # the break is dealt with where the transport is read
         except Exception as refused:

@@ -99,8 +99,7 @@ class Requests:
 
     def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
         """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
-        talk = self.lifecycle.channel.conversation
-        turn = talk.turn(frames.plain(item_id, "item_id")) if isinstance(item_id, str) else None
+        turn = self.lifecycle.channel.conversation.turn(frames.plain(item_id, "item_id"))
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
         return self._request(event, is_type("conversation.item.truncated", item_id=item_id), "to truncate the answer")
@@ -124,8 +123,7 @@ class Requests:
         if not all(isinstance(pair, tuple | list) and [*map(type, pair)] == [str, str] for pair in pairs):
             raise InputError("Your turns hold something else. Give turns of a session, or pairs: ('user', 'Hi').")
         items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
-        life = self.lifecycle
-        return life.in_order(lambda: exchanges.create_items(life.channel, life.provider, items), self)
+        return self.lifecycle.in_order(lambda: exchanges.create_items(self.lifecycle.channel, items), self)
 
     def _request(
         self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str

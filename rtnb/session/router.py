@@ -22,15 +22,7 @@ from typing import Any
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import client_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import (
-    AudioDelta,
-    ItemAdded,
-    ItemDone,
-    RateLimits,
-    ResponseEnded,
-    ResponseStarted,
-    TextDelta,
-)
+from rtnb.protocol.updates import AudioDelta, ItemAdded, ItemDone, RateLimits, ResponseEnded, ResponseStarted, TextDelta
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import TurnState
 from rtnb.transport.channel import Channel
