@@ -39,44 +39,36 @@ class Conversation:
         rate_limits: What `rate_limits.updated` said last; empty until then.
         rate_limits_at: When it came, in seconds on the log's clock. None until then.
         transcribed: `(turn, usage)` for every transcription of the user's audio, which is billed apart.
+        history: Turns that the present server session is given again.
     """
 
     def __init__(self, heard: Callable[[int, int], bytes] | None = None) -> None:
-        self.session: dict[str, Any] = {}
         self.turns = Turns()
         self.responses: dict[str, Response] = {}
         self.rate_limits: list[dict[str, Any]] = []
         self.rate_limits_at: float | None = None
         self.transcribed: list[tuple[Turn, dict[str, Any]]] = []
+        self._heard = heard
+        self._begin_session(0)
+
+    def _begin_session(self, appended_bytes: int) -> None:
+        self.session: dict[str, Any] = {}
         # Ids are a server session's own: the next session may give the same ones to other items.
         self._items: dict[str, Turn] = {}
         self._responses: dict[str, Response] = {}
         self._once: set[tuple[str, str]] = set()  # what counts once: (response id, call id), (of what, item id)
-        self._heard = heard
-        self._input = InputAudio()
-        self._history = History()
+        self._input = InputAudio(appended_bytes)
+        self.history = History()
 
     def renew(self) -> None:
         """Begin a new server session: turns stay, what the old one left open is closed."""
-        self.session = {}
         for response in self._responses.values():
             if response.active:
                 response.end("incomplete", "connection_lost")
         for turn in self._items.values():
             if turn.status == "in_progress":
                 turn.status = "incomplete"
-        for known in (self._items, self._responses, self._once):
-            known.clear()
-        self._input.renew()
-        self._history.renew()
-
-    def seeding(self, turn: Turn, words: str) -> None:
-        """Take note that `turn` is given to the server again: the item it announces next of this kind is that turn."""
-        self._history.expect(turn, words)
-
-    def end_seeding(self) -> None:
-        """Take note that no turn is given to the server again any more: what it announces now is new."""
-        self._history.end()
+        self._begin_session(self._input.appended_bytes)
 
     def appended(self, size: int) -> None:
         """Take note that `size` bytes of audio were appended."""
@@ -126,10 +118,12 @@ class Conversation:
             # Also before `response.created`, which servers that speak the protocol in part never say.
             response = self._begin(response_id, at_seconds)
             changes.append(updates.ResponseStarted(event, at_seconds, response))
+        if kind in ("response.created", "response.done"):
+            self._responses[response_id].take_over(event.get("response") or {})
         if pcm is not None and kind.endswith("output_audio.delta"):
             changes += self._audio(event, at_seconds, pcm)
         elif fold := _FOLDS.get(kind):
-            changes += fold(self, event, at_seconds)
+            changes += fold(self, event, at_seconds) or ()
         changes = changes or [updates.Other(event, at_seconds)]
         return changes + [updates.Odd.of(event, at_seconds, sentence) for sentence in odd]
 
@@ -203,7 +197,7 @@ class Conversation:
     def _own(self, item_id: str) -> Turn | None:
         """Return the turn of an item that this server session made; it may reuse the id of one it was given again."""
         turn = self._items.get(item_id)
-        return None if turn in self._history.given else turn
+        return None if turn in self.history.given else turn
 
     def _side(self, role: str, item_id: str) -> Turn:
         """Return a spoken turn; servers that leave out the events before its words still get one."""
@@ -213,7 +207,7 @@ class Conversation:
 
     def _announced(self, event: Event, at: float) -> Iterable[Update]:
         item, done = event.get("item") or {}, event["type"].endswith("done")
-        if self._history.claim(item, self._items, added=not done) is not None:
+        if self.history.claim(item, self._items, added=not done) is not None:
             return  # no news
         turn = self._item(item, event.get("previous_item_id"))
         if done:
@@ -221,7 +215,7 @@ class Conversation:
         yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
 
     def _truncated(self, event: Event, at: float) -> Iterable[Update]:
-        end_ms = _ms(event, "audio_end_ms")
+        end_ms = event.get("audio_end_ms") or 0
         if (turn := self._items.get(_id(event))) is not None:
             turn.truncated_ms = end_ms
         yield updates.Truncated(event, at, _id(event), end_ms)
@@ -238,17 +232,8 @@ class Conversation:
         self._responses[response_id] = response
         return response
 
-    def _take_over(self, event: Event) -> Response:
-        response = self._responses[_id(event, "response_id")]
-        response.take_over(event.get("response") or {})
-        return response
-
-    def _response_created(self, event: Event, at: float) -> Iterable[Update]:
-        self._take_over(event)  # it began with the first event that names it
-        return ()
-
     def _response_done(self, event: Event, at: float) -> Iterable[Update]:
-        response = self._take_over(event)
+        response = self._responses[_id(event, "response_id")]
         if response.active:  # some servers leave the status out
             response.status = "completed"
         again, response.ended_at = response.ended_at is not None, response.ended_at or at
@@ -378,13 +363,13 @@ class Conversation:
 
 
 def _speech_started(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
-    start_ms = _ms(event, "audio_start_ms")
+    start_ms = event.get("audio_start_ms") or 0
     talk._input.speech(_id(event), start_ms, None)
     yield updates.SpeechStarted(event, at, _id(event), start_ms)
 
 
 def _speech_stopped(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
-    end_ms = _ms(event, "audio_end_ms")
+    end_ms = event.get("audio_end_ms") or 0
     talk._input.speech_stopped(_id(event), end_ms)
     yield updates.SpeechStopped(event, at, _id(event), end_ms)
 
@@ -394,20 +379,11 @@ def _timeout(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
     yield updates.TimeoutTriggered(event, at, _id(event))
 
 
-def _cleared(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
-    talk._input.cleared()
-    return ()
-
-
 def _id(event: Event, name: str = "item_id") -> str:
     return event.get(name) or ""
 
 
-def _ms(event: Event, name: str) -> int:
-    return event.get(name) or 0
-
-
-_Fold = Callable[[Conversation, Event, float], Iterable[Update]]
+_Fold = Callable[[Conversation, Event, float], Iterable[Update] | None]
 _FOLDS: dict[str, _Fold] = {
     "session.created": Conversation._session,
     "session.updated": Conversation._session,
@@ -423,7 +399,7 @@ _FOLDS: dict[str, _Fold] = {
     "input_audio_buffer.speech_stopped": _speech_stopped,
     "input_audio_buffer.timeout_triggered": _timeout,
     "input_audio_buffer.committed": Conversation._committed,
-    "input_audio_buffer.cleared": _cleared,
+    "input_audio_buffer.cleared": lambda talk, *_: talk._input.cleared(),
     "conversation.item.input_audio_transcription.delta": Conversation._transcript_delta,
     "conversation.item.input_audio_transcription.completed": Conversation._transcript_completed,
     "conversation.item.input_audio_transcription.failed": Conversation._transcript_failed,
@@ -432,7 +408,7 @@ _FOLDS: dict[str, _Fold] = {
     "conversation.item.truncated": Conversation._truncated,
     "conversation.item.deleted": Conversation._deleted,
     "conversation.item.retrieved": lambda _, event, at: [updates.Retrieved(event, at, event.get("item") or {})],
-    "response.created": Conversation._response_created,
+    "response.created": lambda *_: None,  # it began with the first event that names it
     "response.done": Conversation._response_done,
     "response.output_item.added": Conversation._output_item,
     "response.output_item.done": Conversation._output_item,

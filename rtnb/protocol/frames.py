@@ -78,18 +78,15 @@ def parse(data: bytes) -> tuple[Any, bool]:
 def _loads_leniently(frame: bytes) -> Any:
     text = frame.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
+        found = json.loads(text, parse_constant=lambda _: None, parse_float=_number, parse_int=_number)
         return orjson.loads(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"no JSON object: {error}") from None
 
 
-def _finite(text: str) -> float | None:
-    return number if math.isfinite(number := float(text)) else None
-
-
-def _whole(text: str) -> int | float | None:
-    return int(text) if len(text) < 20 else _finite(text)
+def _number(text: str) -> float | None:
+    whole = len(text) < 20 and text.lstrip("-").isdigit()
+    return int(text) if whole else number if math.isfinite(number := float(text)) else None
 
 
 def type_of(frame: bytes) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from rtnb.protocol.items import Turn
 
 
 class History:
-    """Turns given to the server again, whose items it announces as if they were new.
+    """Turns given to one server session again, whose items it announces as if they were new.
 
     We give each item its old id, which OpenAI's server takes over (recorded). Servers that make up an id are followed:
     from the first such item on, items are matched to the expected turns in order.
@@ -31,11 +31,6 @@ class History:
         """Take note that nothing more is given to the server: what it announces now is new."""
         self._expected.clear()
         self._renames = False
-
-    def renew(self) -> None:
-        """Begin a new server session, which has been given nothing yet."""
-        self.given.clear()
-        self.end()
 
     def claim(self, item: Mapping[str, Any], items: dict[str, Turn], *, added: bool) -> Turn | None:
         """Find the turn that an announced item is a copy of. The turn keeps its own words and audio.

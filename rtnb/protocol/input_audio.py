@@ -6,25 +6,22 @@ from rtnb.audio.pcm import BYTES_PER_MS
 
 
 class InputAudio:
-    """Offsets into the audio appended over the whole talk.
+    """Offsets into the audio appended over the whole talk, for one server session, whose buffer is empty at first.
+
+    Args:
+        appended_bytes: Size of all that was appended before this server session.
 
     Attributes:
         appended_bytes: Size of all that was appended, over every server session.
     """
 
-    def __init__(self) -> None:
-        self.appended_bytes = 0
-        self._session_start = 0  # bytes appended before the present server session: its offsets count from here
-        self._buffer_start = 0  # where the input audio buffer begins
+    def __init__(self, appended_bytes: int) -> None:
+        self.appended_bytes = appended_bytes
+        self._session_start = appended_bytes  # before the present server session: its offsets count from here
+        self._buffer_start = appended_bytes  # where the input audio buffer begins
         self._commits: list[int] = []  # where each commit we sent ends
         self._clears: list[int] = []
         self._speech: dict[str, list[int | None]] = {}  # item id → [start, end] in milliseconds
-
-    def renew(self) -> None:
-        """Begin a new server session, whose input audio buffer is empty."""
-        self._session_start = self._buffer_start = self.appended_bytes
-        for known in (self._commits, self._clears, self._speech):
-            known.clear()
 
     def sent(self, type_: str) -> None:
         """Take note of a client event, by its type."""

@@ -12,14 +12,14 @@ from rtnb.protocol.items import Response, Turn
 
 
 @dataclass_transform(frozen_default=True)
-class _Frozen:
+class Frozen:
     """Base that makes a frozen dataclass of every class derived from it."""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True)(cls)
 
 
-class Update(_Frozen):
+class Update(Frozen):
     """Change that one server event made.
 
     Attributes:

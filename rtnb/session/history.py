@@ -33,7 +33,7 @@ def give_history(
             item = {name: turn.item[name] for name in _CALL_FIELDS if name in turn.item}
         else:
             continue
-        talk.seeding(turn, words)
+        talk.history.expect(turn, words)
         items.append({"id": turn.item_id, **item})
     given = exchanges.create_items(channel, items)
 
@@ -43,7 +43,7 @@ def give_history(
         except ServerError as refused:
             warn(f"The talk goes on without all of its history. {refused}")
         finally:
-            talk.end_seeding()
+            talk.history.end()
 
     return taken()
 

@@ -7,12 +7,11 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from rtnb.errors import BudgetExceeded
 from rtnb.protocol import error_events
-from rtnb.protocol.updates import AudioDelta, InputTranscriptFailed, Odd, TextDelta
+from rtnb.protocol.updates import AudioDelta, Frozen, InputTranscriptFailed, Odd, TextDelta
 from rtnb.session.tools import ToolCall
 
 Listener = Callable[[Any], object]
@@ -20,8 +19,7 @@ Listener = Callable[[Any], object]
 _log = logging.getLogger("rtnb")
 
 
-@dataclass(frozen=True)
-class Closed:
+class Closed(Frozen):
     """Last update of a session.
 
     Attributes:
@@ -35,8 +33,7 @@ class Closed:
     error: BaseException | None
 
 
-@dataclass(frozen=True)
-class Reconnecting:
+class Reconnecting(Frozen):
     """Connection is gone, and rtnb goes on in a new session with the history as text.
 
     Attributes:
@@ -50,8 +47,7 @@ class Reconnecting:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Overspent:
+class Overspent(Frozen):
     """Response that nobody awaits is not asked for, as the budget does not cover it.
 
     Attributes:
@@ -61,8 +57,7 @@ class Overspent:
     error: BudgetExceeded
 
 
-@dataclass(frozen=True)
-class ToolRan:
+class ToolRan(Frozen):
     """Function that the model called has returned or failed, and the model is sent its output.
 
     Attributes:
@@ -74,8 +69,7 @@ class ToolRan:
     call: ToolCall
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(Frozen):
     """Last update of a reply."""
 
     reply: Any
