@@ -140,15 +140,15 @@ async def _wait_for_room(life: Lifecycle, turn: TurnState) -> None:
     tokens = life.meter.reads().input_tokens
     if seconds := limits.wait_before(talk.rate_limits, life.channel.seconds - talk.rate_limits_at, tokens):
         life.queue.sent(turn)  # nothing else need wait
-        _warn_of_wait(life, turn, seconds, "Your account's limit is nearly reached")
-        await asyncio.sleep(seconds)
+        await _wait(life, turn, seconds, "Your account's limit is nearly reached")
 
 
-def _warn_of_wait(life: Lifecycle, turn: TurnState, seconds: float, why: str) -> None:
-    """Keep and print that rtnb waits before it asks again."""
+async def _wait(life: Lifecycle, turn: TurnState, seconds: float, why: str) -> None:
+    """Wait before asking again; keep and print that rtnb does."""
     sentence = f"{why}: rtnb waits {seconds:.1f} s and asks again by itself."
     turn.warnings.append(sentence)
     life.channel.say(sentence)
+    await asyncio.sleep(seconds)
 
 
 # --- following ---------------------------------------------------------------------------------------------------
@@ -171,8 +171,7 @@ async def follow(life: Lifecycle, turn: TurnState) -> None:
             stated = life.channel.conversation.rate_limits
             if (seconds := limits.wait_after(details.get("error") or {}, stated, tries)) is not None:
                 # The question is in the conversation already: only the answer is asked for once more.
-                _warn_of_wait(life, turn, seconds, "Your account's limit is reached")
-                await asyncio.sleep(seconds)
+                await _wait(life, turn, seconds, "Your account's limit is reached")
                 await respond(life, turn)
                 continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:

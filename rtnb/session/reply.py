@@ -17,7 +17,7 @@ from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import AudioDelta, TextDelta
+from rtnb.protocol.updates import AudioDelta, Frozen, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.arguments import checks_call
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from rtnb.timeline.timeline import Timeline
 
 
-@dataclass(frozen=True)
-class Delta:
+class Delta(Frozen):
     """Piece of a reply as it comes; `str(piece)` is its words.
 
     Attributes:
@@ -62,8 +61,7 @@ class Delta:
         return self.text
 
 
-@dataclass(frozen=True)
-class Approval:
+class Approval(Frozen):
     """Question whether an MCP server's tool may be called.
 
     Attributes:

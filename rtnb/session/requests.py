@@ -77,8 +77,6 @@ class Requests:
         Raises:
             InputError: If it cannot be written as JSON.
         """
-        if not isinstance(item, Mapping):
-            raise InputError(f"Your item is a {type(item).__name__}, not a dict. Give one as the API's items are.")
         added = is_type("conversation.item.added", type=item.get("type"))
         return self._request(client_events.item_create(item, previous_item_id), added, "the item")
 

@@ -96,10 +96,6 @@ class Router:
         self._owners.pop(response.id, None)
         self._owned.discard(response.id)
 
-    def owner(self, response: Response) -> TurnState | None:
-        """Return the turn a response belongs to. None for none."""
-        return self._owners.get(response.id)
-
     def route(self, update: Any) -> None:
         """Pass an update on to the listeners of the turns it belongs to."""
         if isinstance(update, TextDelta | AudioDelta):  # nearly all updates, and their owner is plain
@@ -109,7 +105,7 @@ class Router:
         if isinstance(update, ResponseStarted):
             self._started(update.response)
         elif isinstance(update, ResponseEnded):
-            owner = self.owner(update.response)
+            owner = self._owners.get(update.response.id)
             if goes_on(update.response):  # the next response is of the same turn, and may begin at once
                 self._claim = owner or self._claim
             others = update.response.id not in self._owned and update.response.conversation_id is not None
@@ -240,7 +236,7 @@ class Router:
         """
 
         def give_up(silence: str) -> None:
-            owner = self.owner(response)
+            owner = self._owners.get(response.id)
             cancelled = owner is not None and owner.cancelled
             if not (cancelled or _whole(response)):
                 return None if complete else self.fail_silent(response, f"{silence} (timeout= says how long it may).")

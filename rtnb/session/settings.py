@@ -34,29 +34,23 @@ def of_session(
         raise InputError(f"Your speed={speed!r} is out of range. Give a number from 0.25 to 1.5.", speed=speed)
     if isinstance(turn_detection, str):
         if turn_detection not in ("server_vad", "semantic_vad"):
-            raise InputError(
-                f"Your turn_detection={turn_detection!r} is not one the API knows. Give 'server_vad', 'semantic_vad', "
-                "the API's own object as a dict, or None to end turns yourself.",
-                turn_detection=turn_detection,
-            )
+            wrong = f"Your turn_detection={turn_detection!r} is not one the API knows."
+            remedy = "Give 'server_vad', 'semantic_vad', the API's own object as a dict, or None to end turns yourself."
+            raise InputError(f"{wrong} {remedy}", turn_detection=turn_detection)
         turn_detection = {"type": turn_detection}
-    spoken: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": pcm.RATE_HZ}}
-    heard = {**spoken, "turn_detection": turn_detection}
+    pcm16 = {"type": "audio/pcm", "rate": pcm.RATE_HZ}
+    heard: dict[str, Any] = {"format": pcm16, "turn_detection": turn_detection}
     if transcription:
-        if transcription is True:
-            transcription = TRANSCRIPTION_MODEL
-        heard["transcription"] = {"model": transcription} if isinstance(transcription, str) else dict(transcription)
-    if voice is not None:
-        spoken["voice"] = {"id": voice} if voice.startswith("voice_") else voice
-    if speed is not None:
-        spoken["speed"] = speed
-    settings: dict[str, Any] = {"type": "realtime", "audio": {"input": heard, "output": spoken}}
-    if modalities:
-        settings["output_modalities"] = [modalities]
-    if instructions is not None:
-        settings["instructions"] = instructions
-    if tools:
-        settings["tools"] = tools.definitions()
+        model = TRANSCRIPTION_MODEL if transcription is True else transcription
+        heard["transcription"] = {"model": model} if isinstance(model, str) else dict(model)
+    of_voice = {"id": voice} if voice is not None and voice.startswith("voice_") else voice
+    settings = _given(
+        type="realtime",
+        audio={"input": heard, "output": _given(format=pcm16, voice=of_voice, speed=speed)},
+        output_modalities=[modalities] if modalities else None,
+        instructions=instructions,
+        tools=tools.definitions() or None,
+    )
     merged = merge(settings, extra)
     for side in ("input", "output"):
         of_side = merged["audio"].get(side) if isinstance(merged["audio"], Mapping) else None
@@ -65,6 +59,11 @@ def of_session(
             asks = f"Your session asks for {kind} as {side} format; rtnb speaks audio/pcm at 24 kHz only."
             raise InputError(f"{asks} Leave the format out.")
     return merged
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Return the fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def output_modalities(given: str | Sequence[str]) -> list[str]:
@@ -110,11 +109,6 @@ def of_response(
     instructions: str | None, modalities: _Modalities, voice: str | None, extra: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Write the arguments of `ask` as the `response` of the API's `response.create`."""
-    settings: dict[str, Any] = {}
-    if instructions is not None:
-        settings["instructions"] = instructions
-    if modalities is not None:
-        settings["output_modalities"] = [modality(modalities)]
-    if voice is not None:
-        settings["audio"] = {"output": {"voice": voice}}
-    return {**settings, **(extra or {})}
+    of_voice = None if voice is None else {"output": {"voice": voice}}
+    wanted = None if modalities is None else [modality(modalities)]
+    return {**_given(instructions=instructions, output_modalities=wanted, audio=of_voice), **(extra or {})}

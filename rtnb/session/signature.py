@@ -46,17 +46,14 @@ def unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _hints(plain: Callable[..., Any], name: str) -> dict[str, Any]:
-    target = plain if inspect.isroutine(plain) or inspect.isclass(plain) else type(plain).__call__
-    if inspect.isclass(plain):
-        target = plain.__init__
+    called = plain.__init__ if inspect.isclass(plain) else type(plain).__call__
+    target = plain if inspect.isroutine(plain) else called
     try:
         return typing.get_type_hints(inspect.unwrap(target), include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"Your tool {name} has an annotation that cannot be read ({error}). Define its types at the top "
-            "of the notebook, not inside a function.",
-            tool=name,
-        ) from error
+        wrong = f"Your tool {name} has an annotation that cannot be read ({error})."
+        remedy = "Define its types at the top of the notebook, not inside a function."
+        raise InputError(f"{wrong} {remedy}", tool=name) from error
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -100,12 +97,9 @@ def model_of(function: Callable[..., Any], plain: Callable[..., Any], name: str,
         model: type[BaseModel] = create_model(name, __config__=config, **fields)
         model.model_json_schema()
     except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"Your tool {name} has a parameter of a type that JSON cannot carry ({reason}). Use text, "
-            "numbers, lists, dicts, dates, enums, dataclasses or pydantic models.",
-            tool=name,
-        ) from error
+        wrong = f"Your tool {name} has a parameter of a type that JSON cannot carry ({str(error).splitlines()[0]})."
+        remedy = "Use text, numbers, lists, dicts, dates, enums, dataclasses or pydantic models."
+        raise InputError(f"{wrong} {remedy}", tool=name) from error
     return model
 
 
@@ -113,7 +107,7 @@ def schema_of(model: Any) -> dict[str, Any]:
     """Write the model's JSON Schema as short as it can be: every word of it is paid for at each turn."""
     schema = model.model_json_schema()
     definitions = schema.pop("$defs", {})
-    kept: dict[str, Any] = {}
+    kept: dict[str, None] = {}
 
     def plain(node: Any, inside: tuple[str, ...], names: bool = False) -> Any:
         if isinstance(node, list):
@@ -126,7 +120,7 @@ def schema_of(model: Any) -> dict[str, Any]:
             rest = {key: plain(value, inside) for key, value in node.items() if key != "$ref"}
             if name in inside:
                 # A type that holds itself cannot be written out; it stays a reference.
-                kept.setdefault(name, None)
+                kept[name] = None
                 return {"$ref": reference, **rest}
             return {**plain(definitions[name], (*inside, name)), **rest}
         return {
@@ -138,10 +132,8 @@ def schema_of(model: Any) -> dict[str, Any]:
 
     short: dict[str, Any] = plain(schema, ())
     short.pop("description", None)  # BaseModel's own docstring, where pydantic puts one.
-    for name in kept:
-        kept[name] = plain(definitions[name], (name,))
     if kept:
-        short["$defs"] = kept
+        short["$defs"] = {name: plain(definitions[name], (name,)) for name in kept}
     return short
 
 

@@ -113,22 +113,18 @@ class Tool:
                 carry.
         """
         if not callable(function):
-            raise InputError(
-                f"Your tool {function!r} is not a function. Give a Python function, or a dict such as "
-                "{'type': 'mcp', 'server_label': …, 'server_url': …}."
-            )
+            remedy = "Give a Python function, or a dict such as {'type': 'mcp', 'server_label': …, 'server_url': …}."
+            raise InputError(f"Your tool {function!r} is not a function. {remedy}")
         plain = signature.unwrapped(function)
         name = name or str(getattr(plain, "__name__", type(plain).__name__))
         if not _NAME.fullmatch(name):
-            raise InputError(
-                f"Your tool {name!r} needs a name of letters, digits, _ and - (64 at most). Define it with "
-                "def, or use Tool.from_function(function, name='…').",
-                tool=name,
-            )
-        text, about = signature.docstring(function)
+            wrong = f"Your tool {name!r} needs a name of letters, digits, _ and - (64 at most)."
+            remedy = "Define it with def, or use Tool.from_function(function, name='…')."
+            raise InputError(f"{wrong} {remedy}", tool=name)
+        said, about = signature.docstring(function)
         model = signature.model_of(function, plain, name, about)
-        said = text if description is None else description
-        return cls(name, said, signature.schema_of(model), function, timeout, model)
+        described = said if description is None else description
+        return cls(name, described, signature.schema_of(model), function, timeout, model)
 
     def definition(self) -> dict[str, Any]:
         """Write the tool as `session.tools` and `response.tools` take it: flat, without a nested `function`."""
@@ -226,9 +222,8 @@ class Tool:
 
     async def _run(self, values: dict[str, Any]) -> Any:
         plain = signature.unwrapped(self.function)
-        is_async = inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__)
         args, kwargs = signature.bound(self.function, values)
-        if is_async:
+        if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__):
             return await self.function(*args, **kwargs)
         result = await _in_thread(functools.partial(self.function, *args, **kwargs))
         # A plain function may still hand back something to await (a lambda around a coroutine, a decorated
@@ -324,17 +319,14 @@ def _check_definition(given: Mapping[str, Any]) -> str:
         if not given.get("server_label"):
             raise InputError("Your MCP tool has no 'server_label'. Name it, as in {'server_label': 'docs', …}.")
         if not any(given.get(where) for where in ("server_url", "connector_id", "tunnel_id")):
-            raise InputError(
-                f"Your MCP tool {given['server_label']!r} does not say where its server is. Give "
-                "'server_url', 'connector_id' or 'tunnel_id'."
-            )
+            wrong = f"Your MCP tool {given['server_label']!r} does not say where its server is."
+            raise InputError(f"{wrong} Give 'server_url', 'connector_id' or 'tunnel_id'.")
         return f"mcp:{given['server_label']}"
     if kind == "function":
         if isinstance(given.get("function"), Mapping):
-            raise InputError(
-                "Your tool has Chat Completions' shape, with its name inside 'function'. The Realtime API "
-                "takes it flat: {'type': 'function', 'name': …, 'description': …, 'parameters': …}."
-            )
+            flat = "{'type': 'function', 'name': …, 'description': …, 'parameters': …}"
+            wrong = "Your tool has Chat Completions' shape, with its name inside 'function'."
+            raise InputError(f"{wrong} The Realtime API takes it flat: {flat}.")
         if not _NAME.fullmatch(str(given.get("name") or "")):
             raise InputError("Your tool has no usable 'name'. Give letters, digits, _ and -, 64 at most.")
         return str(given["name"])
@@ -377,16 +369,14 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
     context = contextvars.copy_context()
 
     def work() -> None:
-        result, error = None, None
-        try:
-            result = context.run(function)
-        except BaseException as raised:
-            # SystemExit too: `exit()` in a tool must not end the thread without a word. StopIteration: no future
-            # carries it.
-            carried = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
-            error = raised if carried else RuntimeError(_in_words(raised))
         with contextlib.suppress(concurrent.futures.InvalidStateError):  # nobody waits any more
-            settle(done, result, error)
+            try:
+                settle(done, context.run(function))
+            except BaseException as raised:
+                # SystemExit too: `exit()` in a tool must not end the thread without a word. StopIteration: no future
+                # carries it.
+                carried = isinstance(raised, Exception) and not isinstance(raised, StopIteration)
+                settle(done, error=raised if carried else RuntimeError(_in_words(raised)))
 
     threading.Thread(target=work, name="rtnb-tool", daemon=True).start()
     return await asyncio.wrap_future(done)

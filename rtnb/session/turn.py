@@ -224,12 +224,11 @@ async def _end_by_detection(life: Lifecycle, turn: TurnState, detection: Mapping
             if detected:
                 silent = f"The server detected speech, sent nothing for {limit:g} s and did not answer. Ask again."
                 raise ServerError(silent, code=NO_ANSWER) from None
+            nothing = "The server heard no speech in this recording"
             if life.own_detection is not None or not life.provider.commit:
-                raise ServerError(
-                    "The server heard no speech in this recording, and only its own detection can end a turn there. "
-                    "Send a louder recording, or words."
-                ) from None
-            turn.warnings.append("The server heard no speech in this recording, so rtnb ended the turn by hand.")
+                cannot = f"{nothing}, and only its own detection can end a turn there."
+                raise ServerError(f"{cannot} Send a louder recording, or words.") from None
+            turn.warnings.append(f"{nothing}, so rtnb ended the turn by hand.")
             return await respond(life, turn, [*sent, _commit(life, turn)])
         if isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
