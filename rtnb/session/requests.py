@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from rtnb.errors import BudgetExceeded, InputError
@@ -65,11 +65,11 @@ class Requests:
 
     def commit(self) -> Handle[dict[str, Any]]:
         """Turn the audio in the input buffer into an item; the result is `input_audio_buffer.committed`."""
-        return self._request(client_events.commit(), is_type("input_audio_buffer.committed"), "to commit the sound")
+        return self._request(client_events.commit(), "to commit the sound", "input_audio_buffer.committed")
 
     def clear(self) -> Handle[dict[str, Any]]:
         """Forget the audio in the input buffer."""
-        return self._request(client_events.clear(), is_type("input_audio_buffer.cleared"), "to clear the buffer")
+        return self._request(client_events.clear(), "to clear the buffer", "input_audio_buffer.cleared")
 
     def create(self, item: Mapping[str, Any], previous_item_id: str | None = None) -> Handle[dict[str, Any]]:
         """Add an item to the conversation; the result is `conversation.item.added`.
@@ -77,8 +77,8 @@ class Requests:
         Raises:
             InputError: If it cannot be written as JSON.
         """
-        added = is_type("conversation.item.added", type=item.get("type"))
-        return self._request(client_events.item_create(item, previous_item_id), added, "the item")
+        event, type_ = client_events.item_create(item, previous_item_id), item.get("type")
+        return self._request(event, "the item", "conversation.item.added", type=type_)
 
     def update(self, **session: Any) -> Handle[dict[str, Any]]:
         """Change the session, by fields of the API's session object; the result is `session.updated`.
@@ -100,17 +100,17 @@ class Requests:
         turn = self.lifecycle.channel.conversation.turn(frames.plain(item_id, "item_id"))
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
         event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
-        return self._request(event, is_type("conversation.item.truncated", item_id=item_id), "to truncate the answer")
+        return self._request(event, "to truncate the answer", "conversation.item.truncated", item_id=item_id)
 
     def delete(self, item_id: str) -> Handle[dict[str, Any]]:
         """Take an item out of the conversation."""
-        answers = is_type("conversation.item.deleted", item_id=item_id)
-        return self._request(client_events.delete(item_id), answers, "to delete the item")
+        event = client_events.delete(item_id)
+        return self._request(event, "to delete the item", "conversation.item.deleted", item_id=item_id)
 
     def retrieve(self, item_id: str) -> Handle[dict[str, Any]]:
         """Ask for an item as the server has it, its audio included."""
-        answers = is_type("conversation.item.retrieved", id=item_id)
-        return self._request(client_events.retrieve(item_id), answers, "to retrieve the item")
+        event = client_events.retrieve(item_id)
+        return self._request(event, "to retrieve the item", "conversation.item.retrieved", id=item_id)
 
     def seed(self, turns: Iterable[Turn | tuple[str, str]]) -> Handle[None]:
         """Give the model earlier turns as text, oldest first: turns of another session, or `(role, words)` pairs.
@@ -123,7 +123,6 @@ class Requests:
         items = frames.plain([exchanges.message(role, words) for role, words in pairs if words], "turns")
         return self.lifecycle.in_order(lambda: exchanges.create_items(self.lifecycle.channel, items), self)
 
-    def _request(
-        self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
-    ) -> Handle[dict[str, Any]]:
+    def _request(self, event: dict[str, Any], doing: str, answer: str, **fields: Any) -> Handle[dict[str, Any]]:
+        answers = is_type(answer, **fields)
         return self.lifecycle.in_order(lambda: self.lifecycle.channel.expect(event, answers, doing), self)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rtnb.errors import ResponseFailed, RtnbError
@@ -159,27 +159,20 @@ class Router:
 
     # --- their lives
 
-    def begin(self, turn: TurnState, taking: Coroutine[Any, Any, None]) -> None:
+    def begin(self, turn: TurnState, take: Callable[[], Awaitable[None]]) -> None:
         """Take a turn, when its place in the order of calls comes."""
         self._turns.append(turn)
-        turn.task = asyncio.create_task(self._guard(turn, taking))
-
-        def ended(_: asyncio.Task[None]) -> None:
-            # A task cancelled before its first step runs nothing of its own, not even what would end the turn.
-            taking.close()
-            if turn.cancelled and not turn.future.done():
-                self._end(turn)
-
-        turn.task.add_done_callback(ended)
+        turn.task = asyncio.create_task(self._guard(turn, take))
+        # Here, for a task cancelled before its first step runs nothing of its own.
+        turn.task.add_done_callback(lambda _: self._end(turn) if turn.cancelled else None)
         self._queue.add_turn(turn)
 
-    async def _guard(self, turn: TurnState, taking: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, turn: TurnState, take: Callable[[], Awaitable[None]]) -> None:
         try:
-            await taking
+            await take()
             self._end(turn)
         except asyncio.CancelledError:
-            if turn.cancelled:
-                self._end(turn)
+            raise
         except RtnbError as error:
             self._end(turn, error)
         except BaseException as error:
@@ -212,18 +205,15 @@ class Router:
             if self._queue.current is turn and turn.asked_at is None:
                 self._channel.put(client_events.clear())
 
-    def fail(self, turns: Iterable[TurnState], error: BaseException) -> None:
-        """End turns with an error."""
-        for turn in list(turns):
-            turn.task.cancel()
-            self._end(turn, error)
+    def _fail(self, turn: TurnState, error: BaseException) -> None:
+        turn.task.cancel()
+        self._end(turn, error)
 
     def fail_all(self, error: BaseException, *, begun: bool = False) -> None:
         """End every turn with an error; with `begun`, those of which something was sent."""
-        turns = [turn for turn in self._turns if turn.place.done() or not begun]
-        for turn in turns:
+        for turn in [turn for turn in self._turns if turn.place.done() or not begun]:
             self.unanswered.update(turn.turns, filter(None, turn.items.values()))
-        self.fail(turns, error)
+            self._fail(turn, error)
         self._owners.clear()
 
     def _limit(self, response: Response, seconds: float | None = None, *, complete: bool = False) -> None:
@@ -256,5 +246,5 @@ class Router:
         response.end("incomplete", "no_end")
         failed = f"{sentence} The answer has no end. What came of it is in error.reply; ask again."
         for turn in [turn for turn in self._turns if response in turn.responses]:
-            self.fail([turn], ResponseFailed(failed, reply=turn.reply, code="no_end"))
+            self._fail(turn, ResponseFailed(failed, reply=turn.reply, code="no_end"))
         self._channel.tell_ended(response)

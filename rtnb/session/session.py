@@ -284,7 +284,7 @@ class Session(Requests):
                 await taking(life, state, *args)
 
         reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
-        life.call_soon(lambda: life.router.begin(state, in_place()))
+        life.call_soon(life.router.begin, state, in_place)
         return reply
 
     def _take_unasked(self, response: Response) -> None:

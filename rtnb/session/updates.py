@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from rtnb.errors import BudgetExceeded
@@ -127,23 +127,18 @@ class Listeners:
 
     async def quiet(self, seconds: float) -> None:
         """Wait until no update has come for so long."""
-        news = asyncio.Event()
-        end = self.subscribe(lambda _: news.set())
-        try:
-            while await asyncio.wait_for(news.wait(), seconds):
-                news.clear()
-        except TimeoutError:
-            return
-        finally:
-            end()
+        async with self.queued(words=True) as updates:
+            with suppress(TimeoutError):
+                while True:
+                    await asyncio.wait_for(updates.get(), seconds)
 
     @asynccontextmanager
-    async def queued(self) -> AsyncIterator[asyncio.Queue[Any]]:
-        """Queue the updates that steer a turn, on the I/O thread; words and audio, most of all, steer nothing."""
+    async def queued(self, *, words: bool = False) -> AsyncIterator[asyncio.Queue[Any]]:
+        """Queue updates, on the I/O thread: those that steer a turn, or words and audio too, which are the most."""
         queue: asyncio.Queue[Any] = asyncio.Queue()
 
         def put(update: Any) -> None:
-            if not isinstance(update, TextDelta | AudioDelta):
+            if words or not isinstance(update, TextDelta | AudioDelta):
                 queue.put_nowait(update)
 
         end = self.subscribe(put)
