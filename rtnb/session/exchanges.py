@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from rtnb.errors import ServerError
 from rtnb.protocol import client_events
+from rtnb.protocol.frames import Event
 from rtnb.transport.channel import Channel
 
 T = TypeVar("T")
@@ -23,13 +24,13 @@ BENIGN_CODES = {
 _UPDATE_WAIT_SECONDS = 5.0
 
 
-def is_type(*types: str, **fields: Any) -> Callable[[dict[str, Any]], bool]:
+def is_type(*types: str, **fields: Any) -> Callable[[Event], bool]:
     """Return a test of whether an event is of one of these types, with these fields in it or in its item.
 
     A field that is None may be anything.
     """
 
-    def answers(event: dict[str, Any]) -> bool:
+    def answers(event: Event) -> bool:
         if event["type"] not in types:  # nearly all events
             return False
         about = {**event, **(event.get("item") or {})}
@@ -51,9 +52,7 @@ def message(role: str, words: str) -> dict[str, Any]:
     return client_events.message(role, [{"type": kind, "text": words}])
 
 
-def update(
-    channel: Channel, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]
-) -> Awaitable[dict[str, Any]]:
+def update(channel: Channel, model: str, settings: Mapping[str, Any], warn: Callable[[str], None]) -> Awaitable[Event]:
     """Change the session now; return what waits for `session.updated`, {} where the server never says it."""
     event, provider = client_events.session_update(settings), channel.provider
     if not provider.responses:
@@ -67,7 +66,7 @@ def update(
     return answer if provider.known or not channel.conversation.session else _confirmed(answer, warn)
 
 
-async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], None]) -> dict[str, Any]:
+async def _confirmed(answer: Awaitable[Event], warn: Callable[[str], None]) -> dict[str, Any]:
     try:
         return await asyncio.wait_for(answer, _UPDATE_WAIT_SECONDS)
     except (TimeoutError, ServerError) as error:
@@ -77,7 +76,7 @@ async def _confirmed(answer: Awaitable[dict[str, Any]], warn: Callable[[str], No
         return {}
 
 
-def create_items(channel: Channel, items: Sequence[dict[str, Any]]) -> Awaitable[Any]:
+def create_items(channel: Channel, items: Sequence[Event]) -> Awaitable[Any]:
     """Add items to the conversation now; return what waits for all of them, and raises the first refusal."""
     events = [client_events.item_create(item) for item in items]
     if channel.provider.answers_update:
@@ -94,7 +93,7 @@ async def _all(answers: Sequence[Awaitable[Any]]) -> None:
             raise answer
 
 
-def cancel(channel: Channel, event: dict[str, Any]) -> Awaitable[dict[str, Any] | None]:
+def cancel(channel: Channel, event: Event) -> Awaitable[dict[str, Any] | None]:
     """Stop a response now; return what waits for its end, None where none was running."""
     active = channel.conversation.active_response()
     wanted = event.get("response_id") or (active.id if active else None)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.errors import ResponseFailed, ServerError
 from rtnb.money import limits
 from rtnb.protocol import client_events
+from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
 from rtnb.protocol.updates import Errored
 from rtnb.session.exchanges import is_type, unwatched
@@ -34,25 +35,22 @@ _LATE_SECONDS = 1.5
 
 
 def expect_item(
-    life: Lifecycle, turn: TurnState, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
+    life: Lifecycle, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any
 ) -> asyncio.Future[Any]:
     """Send an event from which the server makes an item of this turn, without waiting for it."""
-    answer = life.channel.expect(event, answers, doing)
+    announced = life.channel.expect(event, is_type(answer, **fields), doing)
 
     async def taken() -> None:
-        event = await answer
+        event = await announced
         if item_id := event.get("item_id") or (event.get("item") or {}).get("id"):
             turn.items[item_id] = life.channel.conversation.turn(item_id)
 
     return unwatched(taken())
 
 
-def create_item(
-    life: Lifecycle, turn: TurnState, item: Mapping[str, Any], doing: str, **like: Any
-) -> asyncio.Future[Any]:
+def create_item(life: Lifecycle, turn: TurnState, item: Event, doing: str, **like: Any) -> asyncio.Future[Any]:
     """Send an item of this turn, without waiting for the server to announce one like it."""
-    added = is_type("conversation.item.added", **like)
-    return expect_item(life, turn, client_events.item_create(item), added, doing)
+    return expect_item(life, turn, client_events.item_create(item), doing, "conversation.item.added", **like)
 
 
 async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:

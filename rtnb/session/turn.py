@@ -19,7 +19,6 @@ from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
-from rtnb.session.exchanges import is_type
 from rtnb.session.following import Sent, expect_item, follow, respond
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import Message, Recording, Step
@@ -156,7 +155,7 @@ async def _send(life: Lifecycle, turn: TurnState, step: Step, *, ending: bool = 
 
 
 def _commit(life: Lifecycle, turn: TurnState) -> asyncio.Future[Any]:
-    return expect_item(life, turn, client_events.commit(), is_type("input_audio_buffer.committed"), "a recording")
+    return expect_item(life, turn, client_events.commit(), "a recording", "input_audio_buffer.committed")
 
 
 async def _send_audio(life: Lifecycle, turn: TurnState, recording: Recording) -> None:
