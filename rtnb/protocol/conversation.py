@@ -374,9 +374,8 @@ def _speech_stopped(talk: Conversation, event: Event, at: float) -> Iterable[Upd
     yield updates.SpeechStopped(event, at, _id(event), end_ms)
 
 
-def _timeout(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+def _timeout(talk: Conversation, event: Event, at: float) -> None:
     talk._input.speech(_id(event), event.get("audio_start_ms"), event.get("audio_end_ms"))
-    yield updates.TimeoutTriggered(event, at, _id(event))
 
 
 def _id(event: Event, name: str = "item_id") -> str:
@@ -407,7 +406,6 @@ _FOLDS: dict[str, _Fold] = {
     "conversation.item.done": Conversation._announced,
     "conversation.item.truncated": Conversation._truncated,
     "conversation.item.deleted": Conversation._deleted,
-    "conversation.item.retrieved": lambda _, event, at: [updates.Retrieved(event, at, event.get("item") or {})],
     "response.created": lambda *_: None,  # it began with the first event that names it
     "response.done": Conversation._response_done,
     "response.output_item.added": Conversation._output_item,

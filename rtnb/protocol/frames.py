@@ -126,11 +126,9 @@ def plain(value: Any, name: str) -> Any:
     except (TypeError, ValueError, RecursionError):
         known = False
     if not known:
-        shown = shortened(ascii(value))
-        raise InputError(
-            f"Your {name} is {shown} ({type(value).__name__}), which JSON cannot carry. Give text, a finite number, "
-            "True, False, None, a list, or a dict with text as its keys."
-        )
+        wrong = f"Your {name} is {shortened(ascii(value))} ({type(value).__name__}), which JSON cannot carry."
+        remedy = "Give text, a finite number, True, False, None, a list, or a dict with text as its keys."
+        raise InputError(f"{wrong} {remedy}")
     return value
 
 
@@ -155,6 +153,5 @@ def decode_odd_audio(text: str) -> bytes:
         ValueError: If the text is not base64.
     """
     text = "".join(text.rpartition(";base64,")[2].split()).rstrip("=")
-    return pybase64.b64decode(
-        text + "=" * (-len(text) % 4), altchars="-_" if {"-", "_"} & set(text) else None, validate=True
-    )
+    of_urls = "-_" if {"-", "_"} & set(text) else None
+    return pybase64.b64decode(text + "=" * (-len(text) % 4), altchars=of_urls, validate=True)

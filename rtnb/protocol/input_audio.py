@@ -45,17 +45,15 @@ class InputAudio:
     def committed(self, item_id: str) -> tuple[int, int]:
         """Return the stretch that became an item, in bytes: by the server's offsets, else all since the last item."""
         start_ms, end_ms = self._speech.pop(item_id, (None, None))
-        start = self._buffer_start if start_ms is None and end_ms is None else self._offset(start_ms or 0)
-        end = self._offset(end_ms) if end_ms is not None else self._next(self._commits)
+        start, end = (self._session_start + (ms or 0) * BYTES_PER_MS for ms in (start_ms, end_ms))
+        if end_ms is None:
+            start, end = self._buffer_start if start_ms is None else start, self._next(self._commits)
         self._buffer_start = end
         return start, end
 
     def cleared(self) -> None:
         """Take note that the server emptied its buffer."""
         self._buffer_start = self._next(self._clears)
-
-    def _offset(self, ms: int) -> int:
-        return self._session_start + ms * BYTES_PER_MS
 
     def _next(self, sent: list[int]) -> int:
         """Return where the buffer stood when we sent the event that the server answers now, or where it stands."""

@@ -86,10 +86,6 @@ class SpeechStopped(_OfItem):
     audio_end_ms: int
 
 
-class TimeoutTriggered(_OfItem):
-    """Silence for as long as the session's `idle_timeout_ms`."""
-
-
 class InputTranscript(_OfItem):
     """Words of the user: `piece` is new, `whole` is all so far, `final` says no more will come."""
 
@@ -156,12 +152,6 @@ class Truncated(_OfItem):
 
 class Deleted(_OfItem):
     """Item that left the conversation."""
-
-
-class Retrieved(Update):
-    """Item as the server has it."""
-
-    item: dict[str, Any]
 
 
 class RateLimits(Update):

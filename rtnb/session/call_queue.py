@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 
 from rtnb.errors import BudgetExceeded
 from rtnb.session.reply import TurnState
+from rtnb.transport.channel import Channel
 
 
 class CallQueue:
@@ -20,20 +21,16 @@ class CallQueue:
     only their answer is asked for in turn.
 
     Args:
-        append: Sends audio.
-        log: The events so far.
+        channel: Where audio is sent, with the log.
         refused: Called with the reason where the budget does not pay for audio.
 
     Attributes:
         current: The turn that is being taken. None for none.
     """
 
-    def __init__(
-        self, append: Callable[[bytes], None], log: Sized, refused: Callable[[BudgetExceeded], object]
-    ) -> None:
+    def __init__(self, channel: Channel, refused: Callable[[BudgetExceeded], object]) -> None:
         self.current: TurnState | None = None
-        self._append, self._refused = append, refused
-        self._log = log
+        self._channel, self._refused = channel, refused
         self._is_open = self._is_over = False
         self._calls: deque[bytes | Callable[[], None]] = deque()
         self._sender: TurnState | None = None  # its parts are being sent, and everything else waits
@@ -85,7 +82,7 @@ class CallQueue:
                 call()
                 continue
             try:
-                self._append(call)
+                self._channel.append(call)
             except BudgetExceeded as over:
                 self._refused(over)
 
@@ -98,7 +95,7 @@ class CallQueue:
                 return
             self.current = turn
         # Its events are those since the turn before it; of one beside, those from here on.
-        turn.log_begin = len(self._log) if turn.beside else self._log_begin
+        turn.log_begin = len(self._channel.log) if turn.beside else self._log_begin
         self._sender = turn
         turn.place.set_result(None)
 
@@ -113,7 +110,7 @@ class CallQueue:
         turn.place.cancel()
         if self.current is turn:
             self.current = None
-            self._log_begin = len(self._log)
+            self._log_begin = len(self._channel.log)
             self._calls.extendleft(reversed(self._queued))
             self._queued.clear()
         self.sent(turn)

@@ -14,12 +14,8 @@ from rtnb.transport.channel import Channel
 T = TypeVar("T")
 
 # Codes of client races every interactive client runs into; OpenAI's own SDKs and LiveKit treat them as benign.
-BENIGN_CODES = {
-    "response_cancel_not_active",
-    "conversation_already_has_active_response",
-    "input_audio_buffer_commit_empty",
-    "item_truncate_invalid_item_id",
-}
+BENIGN_CODES = {"response_cancel_not_active", "conversation_already_has_active_response"}
+BENIGN_CODES |= {"input_audio_buffer_commit_empty", "item_truncate_invalid_item_id"}
 # How long an unknown server may take to say `session.updated`, which some never do.
 _UPDATE_WAIT_SECONDS = 5.0
 

@@ -117,7 +117,7 @@ class Lifecycle:
         self.channel = Channel(self.where, self.open_transport, *called, self.verbose, self.timeout)
         self.meter = Meter(self.budget, self.model, self.channel.put, self._write_cap, self.warn, self._stop)
         self.meter.know(transcription_model(self.settings))
-        self.queue = CallQueue(self.channel.append, self.channel.log, self._stop)
+        self.queue = CallQueue(self.channel, self._stop)
         self.router = Router(self.channel, self.queue, self.unasked)
         self._loop, self._process_id = io_thread.io_loop(), os.getpid()
 
