@@ -211,16 +211,13 @@ class Turns(list[Turn]):
         return "\n".join(map(repr, self)) or "(no turns yet)"
 
     def _repr_html_(self) -> str:
-        rows = []
+        rows, left = [], "style='text-align:left'"
         for turn in self:
             player = audio._repr_html_() if (audio := turn.audio) is not None else ""
             words = escape(repr(turn).partition(": ")[2])
-            rows.append(
-                "<tr style='vertical-align:top'>"
-                f"<th scope='row' style='text-align:left'>{escape(turn.role)}</th>"
-                f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td></tr>"
-            )
-        left = "style='text-align:left'"
+            who = f"<th scope='row' {left}>{escape(turn.role)}</th>"
+            said = f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td>"
+            rows.append(f"<tr style='vertical-align:top'>{who}{said}</tr>")
         head = f"<tr><th {left}>who</th><th {left}>words</th><th style='text-align:left;width:20rem'>sound</th></tr>"
         return html.root(f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>")
 

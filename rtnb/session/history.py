@@ -30,7 +30,8 @@ def give_history(
         if (words := words_heard(turn, mark).strip()) and turn.type == "message":
             item = exchanges.message(turn.role, words)
         elif turn.type.startswith("function_call") and turn.item.get("call_id") in answered:
-            item = {name: turn.item[name] for name in _CALL_FIELDS if name in turn.item}
+            kept = ("type", "name", "call_id", "arguments", "output")
+            item = {name: turn.item[name] for name in kept if name in turn.item}
         else:
             continue
         talk.history.expect(turn, words)
@@ -46,9 +47,6 @@ def give_history(
             talk.history.end()
 
     return taken()
-
-
-_CALL_FIELDS = ("type", "name", "call_id", "arguments", "output")
 
 
 def words_heard(turn: Turn, mark: str = "") -> str:

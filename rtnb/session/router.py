@@ -198,8 +198,7 @@ class Router:
             # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
             if self._claim is turn:
                 self._channel.put(client_events.cancel())
-            loop = asyncio.get_running_loop()
-            loop.call_later(_CANCEL_SECONDS, lambda: turn.responses or turn.task.cancel())
+            asyncio.get_running_loop().call_later(_CANCEL_SECONDS, lambda: turn.responses or turn.task.cancel())
         else:
             turn.task.cancel()
             if self._queue.current is turn and turn.asked_at is None:
