@@ -1,7 +1,5 @@
 """Translate between the GA interface, which rtnb uses, and the Beta interface of 2024 and 2025."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Build client events: plain dicts with an id, as the API's reference has them."""
 
-from __future__ import annotations
-
 import itertools
 import secrets
 from collections.abc import Iterable, Mapping

@@ -11,8 +11,6 @@ nothing. Events may come in any order the server likes: input transcription inte
 deltas; what no delta brought is taken from the final objects, and nothing is reported twice.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any

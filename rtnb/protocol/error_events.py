@@ -3,8 +3,6 @@
 Also the refusal that both servers of this package write: a commit of too little audio.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Names are the API's own, from the reference of client and server events
 (platform.openai.com/docs/api-reference/realtime). What a server event changes stands in `conversation`, by its name.
 """
 
-from __future__ import annotations
-
 CLIENT_EVENTS = (
     "session.update",
     "session.close",

@@ -1,7 +1,5 @@
 """Text frames of the Realtime API: events as JSON, audio in them as base64."""
 
-from __future__ import annotations
-
 import enum
 import json
 import math

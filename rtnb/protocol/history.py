@@ -1,7 +1,5 @@
 """Turns that a new server session is given again after a break, and the items it makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Input audio by its items: what we send matters to the conversation only for knowing which audio became which item."""
 
-from __future__ import annotations
-
 from rtnb.audio.pcm import BYTES_PER_MS
 
 

@@ -5,8 +5,6 @@ audio we send goes, decoded, to a spool that spills to disk; the audio we receiv
 that the conversation keeps. An event gets its audio back, to the letter, when somebody looks.
 """
 
-from __future__ import annotations
-
 import tempfile
 import threading
 import weakref

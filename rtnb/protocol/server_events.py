@@ -5,8 +5,6 @@ fields out. Here each field that rtnb reads takes the type that the reference ha
 looks again. Null, and fields that rtnb does not read, pass as they are.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import math

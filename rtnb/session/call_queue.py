@@ -1,7 +1,5 @@
 """Order of calls: what is called on a session goes out in the order it was called, awaited or not."""
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from collections import deque

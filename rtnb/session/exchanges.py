@@ -1,7 +1,5 @@
 """Client events together with the answer that each waits for."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar

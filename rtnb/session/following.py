@@ -3,8 +3,6 @@
 Every turn comes here, whether its caller asked for it, the server began it by itself, or it belongs to a live call.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Conversation so far as text, for a new server session."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Collection
 
 from rtnb.errors import ServerError

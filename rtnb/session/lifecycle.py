@@ -6,8 +6,6 @@ audio would meet the server's defaults. After a break that may pass, the same ta
 under way have failed by then, since nothing may be sent twice, and those that had not begun go on in the new session.
 """
 
-from __future__ import annotations
-
 import asyncio
 import concurrent.futures
 import contextlib

@@ -11,8 +11,6 @@ conversation is that turn's, and its id decides from then on. Three cases are le
   `unasked` takes a turn for them.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import weakref

@@ -1,7 +1,5 @@
 """Arguments of `connect` and `ask`, written as the API's session and response objects."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any

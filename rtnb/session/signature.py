@@ -6,8 +6,6 @@ can act on. It weighs 3 MB, is on every Colab machine, and is imported when the 
 by docstring-parser (22 kB, no dependencies) in Google's, NumPy's and Sphinx's styles.
 """
 
-from __future__ import annotations
-
 import functools
 import inspect
 import itertools

@@ -6,8 +6,6 @@ commit follows each recording. Where the server detects turns, words go first an
 behind it, for the end of speech is what makes the server answer.
 """
 
-from __future__ import annotations
-
 import asyncio
 import functools
 from collections.abc import Mapping, Sequence

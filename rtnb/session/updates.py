@@ -1,7 +1,5 @@
 """Updates that a session adds to those of its conversation, and the listeners that are called with each."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import threading
