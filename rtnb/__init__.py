@@ -40,7 +40,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "last":  # another one after each call, so it is never kept here
-        return import_module("rtnb.transport.handle").Interruptible.last
+        return import_module("rtnb.transport.cells").last()
     if name in _MODULES:
         value = import_module(f"rtnb.{_MODULES[name]}")
     elif name in _HOME:

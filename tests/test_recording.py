@@ -88,6 +88,16 @@ def test_a_question_that_the_recording_does_not_hold_is_told_and_the_next_one_is
         assert chat.ask("Hello").wait(10).text == "Hello to you."
 
 
+@pytest.mark.parametrize("budgets", [(0.5, None), (None, 0.5), (0.5, 0.4)])
+def test_a_budget_makes_no_other_question_of_it(budgets, tmp_path):
+    recorded_with, replayed_with = budgets
+    with serve(lesson) as url, connect(url=url, model="gpt-realtime-2.1", budget=recorded_with) as chat:
+        chat.ask("Hello").wait(10)
+        path = chat.save(tmp_path / "lesson.rtnb")
+    with connect(replay=path, replay_speed=math.inf, budget=replayed_with) as chat:
+        assert chat.ask("Hello").wait(10).text == "Hello to you."
+
+
 def test_the_same_question_asked_in_another_way_is_not_held_either(saved):
     path, _ = saved
     with connect(replay=path, replay_speed=math.inf) as chat, pytest.raises(ReplayError, match="asked in this way"):

@@ -181,7 +181,8 @@ def question(event: Mapping[str, Any]) -> Any:
             return ("item", "output of", item.get("call_id"))  # what a tool says may differ from day to day
         return ("item", _canonical({name: part for name, part in item.items() if name not in ("id", "status")}))
     if kind == "response.create":
-        wanted = dict(event.get("response") or {})
+        # A budget caps an answer by what is left, which differs from day to day.
+        wanted = {name: value for name, value in (event.get("response") or {}).items() if name != "max_output_tokens"}
         metadata = dict(wanted.pop("metadata", None) or {})
         if wanted.get("conversation") == "none":
             return ("response", "beside", _canonical(wanted), metadata.get("rtnb_side"))

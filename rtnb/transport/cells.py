@@ -22,6 +22,20 @@ def kernel() -> Any | None:
     return getattr(shell(), "kernel", None)
 
 
+_begun: Callable[[], Any] = lambda: None  # noqa: E731
+
+
+def begun(handle: Any) -> None:
+    """Keep what was begun: a kernel holds it until the next, for a cell that is stopped has nothing else of it."""
+    global _begun
+    _begun = (lambda: handle) if kernel() is not None else weakref.ref(handle)
+
+
+def last() -> Any:
+    """Return what was begun last. None before the first, and outside of kernels once nobody else holds it."""
+    return _begun()
+
+
 Told = Callable[[BaseException], object]
 """Called with what the waiting cell gets, `KeyboardInterrupt`, or a task of the user's own, `CancelledError`."""
 

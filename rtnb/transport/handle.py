@@ -104,17 +104,14 @@ class Interruptible(Handle[T]):
 
     Attributes:
         kept: Sentence that says where what came is kept.
-        last: The one that this process began last, off the I/O thread: what a map or a call begins is its own. None
-            before the first.
     """
 
     kept: ClassVar[str] = "What came is kept: it is in rtnb.last."
-    last: ClassVar[Interruptible[Any] | None] = None
 
     def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
         super().__init__(future)
-        if not io_thread.on_io_thread():
-            Interruptible.last = self
+        if not io_thread.on_io_thread():  # what a map or a call begins there is its own
+            cells.begun(self)
 
     def cancel(self) -> None:
         """Stop the work; what came stays."""
