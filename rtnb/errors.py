@@ -22,6 +22,7 @@ it is None where it was not given. A key never survives into a message: masking 
 errors share.
 """
 
+import base64
 import logging
 import re
 import weakref
@@ -136,15 +137,38 @@ def mask_secrets(text: str) -> str:
         passwords and keys in addresses and fields, without what `keep_secret` was given, and without longer pieces of
         it where it looks random.
     """
-    text = _IN_ITS_PLACE.sub(lambda match: f"{match[1] or match[2] or match[3]}…", _SHOWN.sub(_cut, text))
+    return mask_kept(_IN_ITS_PLACE.sub(lambda match: f"{match[1] or match[2] or match[3]}…", _SHOWN.sub(_cut, text)))
+
+
+def mask_kept(text: str, *, words: bool = True) -> str:
+    """Replace in `text` what `keep_secret` was given, also URL-encoded and in base64, and longer pieces of it.
+
+    Args:
+        text: Any text.
+        words: Whether a secret is masked too that does not look random: it may be a word of the protocol.
+
+    Returns:
+        The text with ellipses; pieces are masked where the secret looks random.
+    """
     for secret in {reveal() for known in _kept.valuerefs() if (reveal := known()) is not None}:
-        for form in {secret, quote(secret, safe="")}:
+        for form in _forms(secret) if words or _MIXED.match(secret) else ():
             size = _PIECE if _MIXED.match(secret) else max(len(form), _PIECE)
             pieces = [form[start : start + size] for start in range(len(form) - size + 1)]
             pieces = [piece for piece in pieces if piece in text and (piece == form or not _WORD.fullmatch(piece))]
             if found := [re.escape(piece) for piece in pieces if piece not in _PUBLIC]:
                 text = re.sub(rf"(?:{'|'.join(found)})[\w*…-]*", "…", text.replace(form, "…"))
     return text
+
+
+def _forms(secret: str) -> set[str]:
+    """Return a secret as it stands in a text, in an address, and in base64 at each place of a group of three bytes."""
+    forms = {secret, quote(secret, safe="")}
+    for before in range(3):
+        padded = b"\0" * before + secret.encode()
+        # Only the characters that hold nothing of what stands beside it.
+        whole = slice(-(-before * 4 // 3), len(padded) * 4 // 3)
+        forms |= {encode(padded).decode()[whole] for encode in (base64.b64encode, base64.urlsafe_b64encode)}
+    return forms
 
 
 def mask_record(record: logging.LogRecord) -> bool:
@@ -185,6 +209,12 @@ class RtnbWarning(UserWarning):
     """Something a user should know, which stops nothing."""
 
 
+def without_frames(error: RtnbError) -> RtnbError:
+    """Return an error without the frames it was raised in and what was handled there: both hold what a user gave."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
 class InputError(RtnbError, ValueError):
     """An argument is not what the call takes.
 
@@ -205,7 +235,7 @@ class InputError(RtnbError, ValueError):
         part: The part of a question that cannot be sent.
         path: The file.
         port: The port the practice server was to listen on.
-        problem: What was wrong with a key, in a few words.
+        problem: What was wrong with a key, or with the place of a file, in a few words.
         provider: The name of a kind of server.
         sound: The format for the audio of a saved session.
         source: Where a key that cannot be one was found.

@@ -94,6 +94,7 @@ class Key:
         return hash(("rtnb.Key", self.reveal()))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
+        del value  # it may be a key, and this frame shows what it has
         raise AttributeError("Your key cannot be changed in place. Make another one.")
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
-from rtnb.errors import ArgumentError, InputError, KeyMissing
+from rtnb.errors import ArgumentError, InputError, KeyMissing, RtnbError, without_frames
 from rtnb.money import Budget
 from rtnb.session import settings
 from rtnb.session.reply import Approval
@@ -117,12 +117,15 @@ def takes_options(options: Any) -> Callable[[F], F]:
         @functools.wraps(function)
         def called(*args: Any, **given: Any) -> Any:
             given["key"] = keys.hold(given.get("key"))
-            bound = bind(function, signature, args, given)
-            if isinstance(bound, ArgumentError):
-                del args, given  # so that no frame shows a key under a wrong name
-                raise bound
-            bound.apply_defaults()
-            return function(*bound.args, **bound.kwargs)
+            held: list[Any] = [bind(function, signature, args, given)]
+            del args, given  # so that this frame shows no key, under whatever name
+            if isinstance(held[0], ArgumentError):
+                raise held.pop()
+            held[0].apply_defaults()
+            try:
+                return function(*held[0].args, **held.pop().kwargs)
+            except RtnbError as error:
+                raise without_frames(error)  # noqa: B904 - it is the same
 
         called.__dict__["__signature__"] = signature
         lines = "\n".join(described.get(name, name) for name in added)

@@ -17,6 +17,7 @@ from IPython.core import ultratb
 
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.log import Log
+from rtnb.protocol.updates import Other
 from rtnb.transport import io_thread
 
 AZURE = "7f3c9e1b5d2a4860c1e8f7b3a9d5624e"  # made up, like all keys here
@@ -88,7 +89,7 @@ def ours(error):
 def all_of(thing, depth=9, seen=None):
     """The text of everything that can be reached by attributes from an object of rtnb's or websockets'."""
     seen = {} if seen is None else seen
-    if id(thing) in seen or depth == 0 or isinstance(thing, Log | Conversation):  # those hold what the server said
+    if id(thing) in seen or depth == 0 or isinstance(thing, Log | Conversation | Other):  # what the server said
         return
     seen[id(thing)] = thing
     if isinstance(thing, str | bytes | bytearray | memoryview):

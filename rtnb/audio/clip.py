@@ -282,8 +282,7 @@ class Clip:
         try:
             return save_file(target, data)
         except InputError as error:
-            problem = str(getattr(error.__cause__, "strerror", error))
-            raise AudioError(str(error), name=str(target), problem=problem) from error.__cause__
+            raise AudioError(str(error), name=str(target), problem=error.problem) from None
 
     def download(self, name: str | None = None) -> None:
         """Offer the clip as a download: Colab's own in Colab, the browser's elsewhere.

@@ -123,7 +123,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
         where = where.resolve()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ReplayError(f"The recording {where} cannot be read: {why}. Check the path.") from error
+        raise ReplayError(f"The recording {where} cannot be read: {why}. Check the path.") from None
     if not S_ISREG(stat.st_mode):  # a pipe would be waited for, a device never ends
         raise ReplayError(f"The recording {where} cannot be read: it is no file. Check the path.")
     return _read(where, stat.st_mtime_ns, stat.st_size)

@@ -133,7 +133,7 @@ class TurnState:
     asked_id: str | None = None
     cancelled: bool = False
     waiting: bool = False
-    steering: asyncio.Queue[Any] = field(init=False)
+    steering: asyncio.Queue[Any] = field(init=False, repr=False)
     place: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] = field(init=False)
     reply: Reply = field(init=False)

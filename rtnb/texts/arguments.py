@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from rtnb.errors import ArgumentError
+from rtnb.errors import ArgumentError, RtnbError, without_frames
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -132,6 +132,9 @@ def checks_call(target: T) -> T:
         del args, given
         if isinstance(held[0], ArgumentError):
             raise held.pop()
-        return target(*held[0].args, **held.pop().kwargs)
+        try:
+            return target(*held[0].args, **held.pop().kwargs)
+        except RtnbError as error:
+            raise without_frames(error)  # noqa: B904 - it is the same
 
     return typing.cast(T, called)

@@ -33,7 +33,8 @@ def to_be_written(path: str | Path, remedy: str = "Choose another place.") -> It
     # RuntimeError.
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         problem = getattr(error, "strerror", None) or error
-        raise InputError(f"The file {path} cannot be written: {problem}. {remedy}", path=str(path)) from error
+        sentence = f"The file {path} cannot be written: {problem}. {remedy}"
+        raise InputError(sentence, path=str(path), problem=str(problem)) from None
 
 
 def save_file(path: str | Path, content: str | bytes) -> Path:
