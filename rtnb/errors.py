@@ -211,7 +211,11 @@ class RtnbWarning(UserWarning):
 
 def without_frames(error: RtnbError) -> RtnbError:
     """Return an error without the frames it was raised in and what was handled there: both hold what a user gave."""
-    error.__context__ = None
+    error.__context__, cause = None, error.__cause__
+    if cause is not None and isinstance(error, InputError | AudioError):  # others come from a user's own function
+        cause.with_traceback(None).__context__ = None
+        if isinstance(cause, OSError):
+            cause.filename = None
     return error.with_traceback(None)
 
 

@@ -273,6 +273,26 @@ def as_a_recording(how, canary):
     rtnb.transcribe(f"{TAKEN}/{canary}.wav", url="ws://127.0.0.1:1", **how)
 
 
+def as_a_clip(how, canary):
+    Clip.read(f"{TAKEN}/{canary}.wav")
+
+
+def as_a_picture(how, canary):
+    rtnb.Image.read(f"{TAKEN}/{canary}.png")
+
+
+def as_a_place(how, canary):
+    TONE.save(f"{TAKEN}/{canary}/x.wav")
+
+
+def as_a_table(how, canary):
+    rtnb.map([TONE], "What?", url="ws://127.0.0.1:1", out=f"{TAKEN}/{canary}", show=False, **how)
+
+
+def as_a_host(how, canary):
+    rtnb.practice(host=canary)
+
+
 # --- addresses --------------------------------------------------------------------------------------------------------
 
 
@@ -329,7 +349,7 @@ FAILURES = [
     given_up, cancelled, a_tool_that_fails, transcribed, translated, asked, mapped, asked_of_the_doctor,
     *map(under_the_name, ("api_key", "token", "secret", "openai_api_key", "speed", "reconnect", "budget", "tools")),
     as_a_position, as_a_model, as_a_modality, as_a_provider, as_a_replay, as_a_timeout, as_instructions, as_a_setting,
-    as_an_event, as_a_folder, as_a_recording,
+    as_an_event, as_a_folder, as_a_recording, as_a_clip, as_a_picture, as_a_place, as_a_table, as_a_host,
     *map(at, (
         "ws://{host}/v1/realtime?api-key={key}", "ws://me:{key}@{host}/v1/realtime", "ws://{key}@{host}/v1",
         "ws://{host}/v1/realtime?model=m&token={key}#x", "ws://{host}/{key}/v1/realtime", "ws://{host}/v1?{key}",
