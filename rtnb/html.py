@@ -5,8 +5,6 @@ light and dark both read well. Everything a caller passes is escaped; `Safe` mar
 works without JavaScript; an inline handler only adds the playhead, and a page that strips it loses nothing else.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Iterable, Sequence

@@ -3,8 +3,6 @@
 Beside it the cost of the same tokens on other models.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import re

@@ -7,8 +7,6 @@ what came since by its length. A server that begins responses by itself gets the
 the minute is set aside some seconds ahead of its audio.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import math

@@ -1,7 +1,5 @@
 """Read a saved session."""
 
-from __future__ import annotations
-
 import functools
 import io
 import json

@@ -14,8 +14,8 @@ from rtnb.protocol import client_events
 from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
 from rtnb.protocol.updates import Errored
+from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type, unwatched
-from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
@@ -33,22 +33,22 @@ _LATE_SECONDS = 1.5
 
 
 def expect_item(
-    life: Lifecycle, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any
+    context: TurnContext, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any
 ) -> asyncio.Future[Any]:
     """Send an event from which the server makes an item of this turn, without waiting for it."""
-    announced = life.channel.expect(event, is_type(answer, **fields), doing)
+    announced = context.channel.expect(event, is_type(answer, **fields), doing)
 
     async def taken() -> None:
         event = await announced
         if item_id := event.get("item_id") or (event.get("item") or {}).get("id"):
-            turn.items[item_id] = life.channel.conversation.turn(item_id)
+            turn.items[item_id] = context.channel.conversation.turn(item_id)
 
     return unwatched(taken())
 
 
-def create_item(life: Lifecycle, turn: TurnState, item: Event, doing: str, **like: Any) -> asyncio.Future[Any]:
+def create_item(context: TurnContext, turn: TurnState, item: Event, doing: str, **like: Any) -> asyncio.Future[Any]:
     """Send an item of this turn, without waiting for the server to announce one like it."""
-    return expect_item(life, turn, client_events.item_create(item), doing, "conversation.item.added", **like)
+    return expect_item(context, turn, client_events.item_create(item), doing, "conversation.item.added", **like)
 
 
 async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str | None = None) -> bool:
@@ -64,7 +64,7 @@ async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str |
 
 
 async def respond(
-    life: Lifecycle, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
+    context: TurnContext, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
 ) -> None:
     """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first.
 
@@ -72,25 +72,25 @@ async def respond(
         BudgetExceeded: If the budget does not cover it.
         ServerError: If the server refuses it, or what was sent before.
     """
-    channel, router = life.channel, life.router
+    channel, router = context.channel, context.router
     if turn.unasked:
-        await _until_welcome(life)
+        await _until_welcome(context)
     tries = 0
     while True:
-        await _wait_for_room(life, turn)
+        await _wait_for_room(context, turn)
         router.claim(turn)
         if turn.asked_at is None:  # the caller waits since the first request, also where functions run in between
             turn.asked_at = channel.seconds
         event = client_events.respond(turn.settings if settings is None else settings)
         turn.asked_id = event["event_id"]
-        life.meter.reserve(turn.reservation, event)
+        context.meter.reserve(turn.reservation, event)
 
         def begun(_: object, before: int = len(turn.responses)) -> bool:
             # Not `response.created`: some servers leave it out, and that of a side response looks the same.
             return len(turn.responses) > before
 
         asked = channel.expect(event, begun, "to answer")
-        life.queue.sent(turn)
+        context.queue.sent(turn)
         await asyncio.wait({asked})
         error = asked.exception()
         if error is not None:
@@ -106,74 +106,74 @@ async def respond(
         if not (isinstance(error, ServerError) and error.code == "conversation_already_has_active_response"):
             raise error
         # Another response is under way, for instance one the server began by itself.
-        if not await _others_ended(life) and (tries := tries + 1) > 3:
+        if not await _others_ended(context) and (tries := tries + 1) > 3:
             raise error
 
 
-async def _others_ended(life: Lifecycle) -> bool:
+async def _others_ended(context: TurnContext) -> bool:
     """Wait until the response under way is over. Return False if none was."""
-    if (active := life.channel.conversation.active_response()) is None:
+    if (active := context.channel.conversation.active_response()) is None:
         return False
-    async with life.listeners.queued() as updates:
+    async with context.listeners.queued() as updates:
         await ended(active, updates)
     return True
 
 
-async def _until_welcome(life: Lifecycle) -> None:
+async def _until_welcome(context: TurnContext) -> None:
     """Wait until nothing speaks against an answer that no caller asked for."""
     while True:
-        if life.gate is not None:
-            await life.gate()
-        if not await _others_ended(life):
+        if context.gate is not None:
+            await context.gate()
+        if not await _others_ended(context):
             return
 
 
-async def _wait_for_room(life: Lifecycle, turn: TurnState) -> None:
+async def _wait_for_room(context: TurnContext, turn: TurnState) -> None:
     """Wait where the server has said that the next response would go beyond the account's allowance."""
-    talk = life.channel.conversation
+    talk = context.channel.conversation
     if not talk.rate_limits or talk.rate_limits_at is None:
         return
-    tokens = life.meter.reads().input_tokens
-    if seconds := limits.wait_before(talk.rate_limits, life.channel.seconds - talk.rate_limits_at, tokens):
-        life.queue.sent(turn)  # nothing else need wait
-        await _wait(life, turn, seconds, "Your account's limit is nearly reached")
+    tokens = context.meter.reads().input_tokens
+    if seconds := limits.wait_before(talk.rate_limits, context.channel.seconds - talk.rate_limits_at, tokens):
+        context.queue.sent(turn)  # nothing else need wait
+        await _wait(context, turn, seconds, "Your account's limit is nearly reached")
 
 
-async def _wait(life: Lifecycle, turn: TurnState, seconds: float, why: str) -> None:
+async def _wait(context: TurnContext, turn: TurnState, seconds: float, why: str) -> None:
     """Wait before asking again; keep and print that rtnb does."""
     sentence = f"{why}: rtnb waits {seconds:.1f} s and asks again by itself."
     turn.warnings.append(sentence)
-    life.channel.say(sentence)
+    context.channel.say(sentence)
     await asyncio.sleep(seconds)
 
 
 # --- following ---------------------------------------------------------------------------------------------------
 
 
-async def follow(life: Lifecycle, turn: TurnState) -> None:
+async def follow(context: TurnContext, turn: TurnState) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
     answered: list[Mapping[str, Any]] = []
     while True:
         response = turn.responses[-1]
         if not await ended(response, turn.steering, turn.asked_id):
-            life.router.disown(turn, response)
+            context.router.disown(turn, response)
             await ended(response, turn.steering)
-            await respond(life, turn)
+            await respond(context, turn)
             continue
         details = response.status_details or {}
         if response.status == "failed" and not turn.cancelled:
             tries += 1
-            stated = life.channel.conversation.rate_limits
+            stated = context.channel.conversation.rate_limits
             if (seconds := limits.wait_after(details.get("error") or {}, stated, tries)) is not None:
                 # The question is in the conversation already: only the answer is asked for once more.
-                await _wait(life, turn, seconds, "Your account's limit is reached")
-                await respond(life, turn)
+                await _wait(context, turn, seconds, "Your account's limit is reached")
+                await respond(context, turn)
                 continue
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
-            life.router.claim(turn)
-            await life.channel.owed(_another(turn, response), "and did not answer the rest of your recording.")
+            context.router.claim(turn)
+            await context.channel.owed(_another(turn, response), "and did not answer the rest of your recording.")
             continue
         await judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
@@ -181,19 +181,19 @@ async def follow(life: Lifecycle, turn: TurnState) -> None:
         if response.status != "completed" or turn.cancelled:
             return
         if any(str(item.get("type")).startswith("mcp_") for item in response.output) and not calls:
-            if await _approved(life, turn, response) and await next_response(life, turn, response):
+            if await _approved(context, turn, response) and await next_response(context, turn, response):
                 continue
             return
-        if not any(call.get("name") in life.tools for call in calls):
+        if not any(call.get("name") in context.tools for call in calls):
             return
         if turn.unasked:
-            life.queue.leave(turn)  # others go on while its functions run
-        outputs = await _run_tools(life, turn, calls)
-        await life.queue.step_in(turn)
+            context.queue.leave(turn)  # others go on while its functions run
+        outputs = await _run_tools(context, turn, calls)
+        await context.queue.step_in(turn)
         rounds += 1
         if rounds >= TOOL_ROUNDS:
             turn.warnings.append(f"The model called tools {rounds} times in a row, so it was asked to answer without.")
-        await respond(life, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
+        await respond(context, turn, outputs, _after_call(turn.settings, last=rounds >= TOOL_ROUNDS))
 
 
 async def _another(turn: TurnState, after: Response) -> None:
@@ -209,9 +209,9 @@ def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != "tool_choice" or v in ("auto", "none")}
 
 
-def calls_ours(life: Lifecycle, response: Response) -> bool:
+def calls_ours(context: TurnContext, response: Response) -> bool:
     """Return whether a response waits for a function or an approval of ours."""
-    ours = any(call.get("name") in life.tools for call in response.calls) or bool(_questions(response))
+    ours = any(call.get("name") in context.tools for call in response.calls) or bool(_questions(response))
     return response.status == "completed" and ours
 
 
@@ -219,32 +219,32 @@ def _questions(response: Response) -> list[dict[str, Any]]:
     return [item for item in response.output if item.get("type") == "mcp_approval_request"]
 
 
-async def _run_tools(life: Lifecycle, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
+async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
     """Run the functions of one response, all at once, and send what they return."""
     # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
     # model made up is answered too; only a definition without a function is the caller's own to answer.
-    defined = {tool.get("name") for tool in life.tools if isinstance(tool, Mapping)}
+    defined = {tool.get("name") for tool in context.tools if isinstance(tool, Mapping)}
     calls = [call for call in calls if call.get("name") not in defined]
-    begun = life.channel.seconds
-    run = life.tools.run
+    begun = context.channel.seconds
+    run = context.tools.run
     runs = [run(call["name"], call.get("arguments") or "{}", call_id=call.get("call_id") or "") for call in calls]
     with turn.calling():
         done = await asyncio.gather(*runs)
     turn.tool_calls += done
-    turn.tool_rounds.append((begun, life.channel.seconds))
+    turn.tool_rounds.append((begun, context.channel.seconds))
     for call, ran in zip(calls, done, strict=True):
-        life.listeners.tell(ToolRan(call.get("id") or "", ran))
+        context.listeners.tell(ToolRan(call.get("id") or "", ran))
     outputs = [client_events.function_call_output(ran.call_id, ran.output or "") for ran in done]
-    return [create_item(life, turn, item, "a tool's result", type=item["type"]) for item in outputs]
+    return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
-async def _approved(life: Lifecycle, turn: TurnState, response: Response) -> bool:
+async def _approved(context: TurnContext, turn: TurnState, response: Response) -> bool:
     """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
     names = ("server_label", "name", "arguments")
     asked = [Approval(one.get("id") or "", *(str(one.get(n) or "") for n in names)) for one in _questions(response)]
     if not asked:
         return goes_on(response)
-    if life.decide is None:
+    if context.decide is None:
         turn.approvals += asked
         remedy = "Answer with chat.approve(reply) or chat.approve(reply, False)."
         if turn.unasked:  # there is no reply to pass
@@ -254,32 +254,32 @@ async def _approved(life: Lifecycle, turn: TurnState, response: Response) -> boo
     for approval in asked:
         # A function that waits for a user must not stop the sockets.
         with turn.calling():
-            said = await asyncio.to_thread(life.decide, approval)
+            said = await asyncio.to_thread(context.decide, approval)
             yes = bool(await said if inspect.isawaitable(said) else said)
-        await life.queue.step_in(turn)
-        life.router.claim(turn)
-        send_approval(life, turn, approval, yes)
+        await context.queue.step_in(turn)
+        context.router.claim(turn)
+        send_approval(context, turn, approval, yes)
     return True
 
 
 def send_approval(
-    life: Lifecycle, turn: TurnState, approval: Approval, yes: bool, reason: str = ""
+    context: TurnContext, turn: TurnState, approval: Approval, yes: bool, reason: str = ""
 ) -> asyncio.Future[Any]:
     """Send whether an MCP tool may be called."""
     item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
     item |= {"reason": reason} if reason else {}
-    return create_item(life, turn, item, "an approval", type=item["type"])
+    return create_item(context, turn, item, "an approval", type=item["type"])
 
 
-async def next_response(life: Lifecycle, turn: TurnState, after: Response | None) -> bool:
+async def next_response(context: TurnContext, turn: TurnState, after: Response | None) -> bool:
     """Wait for a response that the server begins by itself. Return False if none comes."""
     try:
-        async with asyncio.timeout(_GOES_ON_SECONDS), life.listeners.queued() as updates:
+        async with asyncio.timeout(_GOES_ON_SECONDS), context.listeners.queued() as updates:
             while not turn.responses or turn.responses[-1] is after:
                 await updates.get()
     except TimeoutError:
         # Only here: where one came, it may be over already and wait for the next that the server begins.
-        life.router.unclaim(turn)
+        context.router.unclaim(turn)
         return False
     return True
 

@@ -1,7 +1,5 @@
 """Single client events of a session; what is called goes out in the order of the calls, awaited or not."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 

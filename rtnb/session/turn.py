@@ -17,8 +17,8 @@ from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
+from rtnb.session.context import TurnContext
 from rtnb.session.following import Sent, expect_item, follow, respond
-from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.updates import Overspent
@@ -35,7 +35,7 @@ _AHEAD_BYTES = 256 << 10
 _COMMIT_WAIT_SECONDS = 5.0
 
 
-async def take_turn(life: Lifecycle, turn: TurnState, steps: Sequence[Step]) -> None:
+async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]) -> None:
     """Take one turn from its first part to its last response.
 
     Raises:
@@ -45,26 +45,26 @@ async def take_turn(life: Lifecycle, turn: TurnState, steps: Sequence[Step]) -> 
         BudgetExceeded: If the budget does not cover a response.
         ConnectionFailed: If the session ends before the turn does.
     """
-    if life.meter.budget is not None:
+    if context.meter.budget is not None:
         parts = [await _reads(step) for step in steps]
-        await life.meter.announce(turn.reservation, turn.settings, *parts)
-    detection = life.turn_detection()
+        await context.meter.announce(turn.reservation, turn.settings, *parts)
+    detection = context.turn_detection()
     by_hand = ending = detection is None
     sent: Sent = []
     for step in steps if by_hand else sorted(steps, key=lambda step: isinstance(step, Recording)):
-        sent += await _send(life, turn, step, ending=ending)
+        sent += await _send(context, turn, step, ending=ending)
         if ending and isinstance(step, Recording):
-            ending = await _takes_commits(life, turn, sent)
+            ending = await _takes_commits(context, turn, sent)
     if ending or not any(isinstance(step, Recording) for step in steps):
-        await respond(life, turn, sent)
+        await respond(context, turn, sent)
     else:
-        await _end_by_detection(life, turn, detection or life.own_detection or {}, sent)
+        await _end_by_detection(context, turn, detection or context.own_detection or {}, sent)
     if by_hand:
         turn.progress = (turn.progress[0], turn.progress[0])
-    await follow(life, turn)
+    await follow(context, turn)
 
 
-async def take_side(life: Lifecycle, turn: TurnState) -> None:
+async def take_side(context: TurnContext, turn: TurnState) -> None:
     """Take an out-of-band response, which runs beside the conversation's own turns.
 
     Raises:
@@ -75,21 +75,21 @@ async def take_side(life: Lifecycle, turn: TurnState) -> None:
     event = client_events.respond(turn.settings)
     # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
     event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
-    life.meter.reserve(turn.reservation, event)
-    life.router.sides[event["event_id"]] = turn
+    context.meter.reserve(turn.reservation, event)
+    context.router.sides[event["event_id"]] = turn
     try:
-        turn.asked_at = life.channel.seconds
-        begun = life.channel.expect(event, lambda _: bool(turn.responses), "the side response")
-        life.queue.sent(turn)
+        turn.asked_at = context.channel.seconds
+        begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
+        context.queue.sent(turn)
         await begun
         await following.ended(turn.responses[-1], turn.steering)
         await following.judge(turn)
     finally:
-        life.router.sides.pop(event["event_id"], None)
+        context.router.sides.pop(event["event_id"], None)
 
 
 async def take_approved(
-    life: Lifecycle, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
+    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
 ) -> None:
     """Send whether MCP tools may be called, and follow how the model goes on.
 
@@ -99,16 +99,16 @@ async def take_approved(
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    await life.meter.announce(turn.reservation, turn.settings)
-    life.router.claim(turn)
-    sent = [following.send_approval(life, turn, approval, yes, reason) for approval in approvals]
-    life.queue.sent(turn)
-    if not await following.next_response(life, turn, None):
-        await respond(life, turn, sent)
-    await follow(life, turn)
+    await context.meter.announce(turn.reservation, turn.settings)
+    context.router.claim(turn)
+    sent = [following.send_approval(context, turn, approval, yes, reason) for approval in approvals]
+    context.queue.sent(turn)
+    if not await following.next_response(context, turn, None):
+        await respond(context, turn, sent)
+    await follow(context, turn)
 
 
-async def take_unasked(life: Lifecycle, turn: TurnState) -> None:
+async def take_unasked(context: TurnContext, turn: TurnState) -> None:
     """Follow a response that no caller asked for, from its function calls on; nobody awaits what comes of it.
 
     Raises:
@@ -116,18 +116,18 @@ async def take_unasked(life: Lifecycle, turn: TurnState) -> None:
         BudgetExceeded: If the budget does not cover it.
         ConnectionFailed: If the session ends before it is over.
     """
-    life.queue.sent(turn)
+    context.queue.sent(turn)
     try:
-        await follow(life, turn)
+        await follow(context, turn)
     except RtnbError as error:
         if not isinstance(error, ConnectionFailed):  # the session's own end, which says so itself
-            life.warn(str(error))
+            context.warn(str(error))
         if isinstance(error, BudgetExceeded):
-            life.listeners.tell(Overspent(error))
+            context.listeners.tell(Overspent(error))
         raise
     finally:
         for warning in turn.warnings:
-            life.warn(warning)
+            context.warn(warning)
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------
@@ -143,40 +143,40 @@ async def _reads(step: Step) -> Mapping[str, Any] | float:
         return stream.seconds or 0.0
 
 
-async def _send(life: Lifecycle, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
+async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
     """Send one part, without waiting for the server to take it."""
     if isinstance(step, Message):
         item = client_events.message("user", step.content)
-        return [following.create_item(life, turn, item, "a message", role="user")]
-    await _send_audio(life, turn, step)
-    return [_commit(life, turn)] if ending else []
+        return [following.create_item(context, turn, item, "a message", role="user")]
+    await _send_audio(context, turn, step)
+    return [_commit(context, turn)] if ending else []
 
 
-def _commit(life: Lifecycle, turn: TurnState) -> asyncio.Future[Any]:
-    return expect_item(life, turn, client_events.commit(), "a recording", "input_audio_buffer.committed")
+def _commit(context: TurnContext, turn: TurnState) -> asyncio.Future[Any]:
+    return expect_item(context, turn, client_events.commit(), "a recording", "input_audio_buffer.committed")
 
 
-async def _send_audio(life: Lifecycle, turn: TurnState, recording: Recording) -> None:
+async def _send_audio(context: TurnContext, turn: TurnState, recording: Recording) -> None:
     """Append a recording block by block, read off the I/O thread, never far ahead of the socket."""
     loop = asyncio.get_running_loop()
     stream = await loop.run_in_executor(None, recording.open)
     sent_before, total_before, sent_seconds = turn.progress[0], turn.progress[1] or 0.0, 0.0
     read: Any = functools.partial(next, iter(stream), None)
     while (block := await loop.run_in_executor(None, read)) is not None:
-        life.channel.append(block)
+        context.channel.append(block)
         sent_seconds += pcm.seconds(len(block))
         total = None if stream.seconds is None else total_before + max(stream.seconds, sent_seconds)
         turn.progress = (sent_before + sent_seconds, total)
-        await life.channel.drained(_AHEAD_BYTES)
+        await context.channel.drained(_AHEAD_BYTES)
     turn.progress = (sent_before + sent_seconds, total_before + sent_seconds)
 
 
-async def _takes_commits(life: Lifecycle, turn: TurnState, sent: Sent) -> bool:
+async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> bool:
     """Return whether the server took our commit; one that does not know the event gets `server_vad` by itself.
 
     Known servers are known to take it; of an unknown one it is found out with the first recording.
     """
-    if life.provider.known:
+    if context.provider.known:
         return True
     await asyncio.wait({sent[-1]}, timeout=_COMMIT_WAIT_SECONDS)
     refused = sent[-1].exception() if sent[-1].done() else None
@@ -185,9 +185,9 @@ async def _takes_commits(life: Lifecycle, turn: TurnState, sent: Sent) -> bool:
     said = str(refused).lower()
     if refused.param != "type" and not any(word in said for word in ("unknown", "unsupported", "not supported")):
         return True
-    life.own_detection = {"type": "server_vad"}
-    wanted = {"type": "realtime", "audio": {"input": {"turn_detection": life.own_detection}}}
-    life.channel.put(client_events.session_update(wanted))
+    context.own_detection = {"type": "server_vad"}
+    wanted = {"type": "realtime", "audio": {"input": {"turn_detection": context.own_detection}}}
+    context.channel.put(client_events.session_update(wanted))
     sent.pop()
     turn.warnings.append("The server takes no commit, so its own turn detection ends the recording.")
     return False
@@ -203,15 +203,15 @@ def trailing_silence(detection: Mapping[str, Any]) -> bytes:
     return pcm.silence(max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200) / 1000)
 
 
-async def _end_by_detection(life: Lifecycle, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
+async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
-    life.router.claim(turn)
-    life.channel.append(trailing_silence(detection))
-    life.queue.sent(turn)
-    await life.channel.drained()
-    turn.asked_at = life.channel.seconds
+    context.router.claim(turn)
+    context.channel.append(trailing_silence(detection))
+    context.queue.sent(turn)
+    await context.channel.drained()
+    turn.asked_at = context.channel.seconds
     detected = speaking = False
-    loop, limit = asyncio.get_running_loop(), life.channel.timeout
+    loop, limit = asyncio.get_running_loop(), context.channel.timeout
     deadline = loop.time() + _SPEECH_WAIT_SECONDS
     while True:
         left_seconds = None if detected and limit is None else max(0.01, deadline - loop.time())
@@ -222,21 +222,21 @@ async def _end_by_detection(life: Lifecycle, turn: TurnState, detection: Mapping
                 silent = f"The server detected speech, sent nothing for {limit:g} s and did not answer. Ask again."
                 raise ServerError(silent, code=NO_ANSWER) from None
             nothing = "The server heard no speech in this recording"
-            if life.own_detection is not None or not life.provider.commit:
+            if context.own_detection is not None or not context.provider.commit:
                 cannot = f"{nothing}, and only its own detection can end a turn there."
                 raise ServerError(f"{cannot} Send a louder recording, or words.") from None
             turn.warnings.append(f"{nothing}, so rtnb ended the turn by hand.")
-            return await respond(life, turn, [*sent, _commit(life, turn)])
+            return await respond(context, turn, [*sent, _commit(context, turn)])
         if isinstance(update, Errored) and update.error.get("code") == error_events.NOT_RECORDED:
             raise error_events.error_from(update.event, "to answer")
         if isinstance(update, SpeechStarted | SpeechStopped | Committed | ResponseStarted) and limit is not None:
             deadline = loop.time() + limit
         if isinstance(update, SpeechStarted | Committed):
             detected = True
-            turn.items[update.item_id] = life.channel.conversation.turn(update.item_id)
+            turn.items[update.item_id] = context.channel.conversation.turn(update.item_id)
         if isinstance(update, SpeechStarted | SpeechStopped):
             speaking = isinstance(update, SpeechStarted)
         elif isinstance(update, Committed) and detection.get("create_response") is False and not speaking:
-            return await respond(life, turn, sent)
+            return await respond(context, turn, sent)
         elif isinstance(update, ResponseStarted) and update.response in turn.responses:
             return None

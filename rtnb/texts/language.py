@@ -4,8 +4,6 @@ Widgets follow the browser's language, which the kernel does not know; what Pyth
 environment (`LANG`). `rtnb.language("zh")` decides for both.
 """
 
-from __future__ import annotations
-
 import locale
 import os
 import tomllib

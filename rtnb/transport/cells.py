@@ -1,7 +1,5 @@
 """Cells of a kernel: what one waits for learns that the cell was stopped, on ipykernel 6.17 as on 7.4."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import signal

@@ -5,8 +5,6 @@ so each question says which event it waits for, and the first that was asked is 
 event that it refuses.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import contextvars

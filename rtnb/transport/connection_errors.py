@@ -4,8 +4,6 @@ Servers refuse in two ways: with an HTTP status instead of the upgrade (Azure, p
 accepting the socket and saying no inside it, with an `error` event and a close code (both recorded).
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Mapping
 from typing import Any

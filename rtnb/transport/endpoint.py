@@ -1,7 +1,5 @@
 """Addresses to connect to: the one seam between OpenAI, other servers, the practice server and a replay."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Hot handles: something that has started already and can be awaited, waited for, or left alone."""
 
-from __future__ import annotations
-
 import asyncio
 import concurrent.futures
 import os

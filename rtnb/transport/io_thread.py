@@ -4,8 +4,6 @@ A notebook's own event loop stands still whenever a cell blocks, and a socket on
 every 20 s) and be dropped. Sockets therefore live on a loop of their own in a daemon thread.
 """
 
-from __future__ import annotations
-
 import asyncio
 import concurrent.futures
 import logging

@@ -1,7 +1,5 @@
 """Live calls that a sideband has joined."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import urllib.request

@@ -1,7 +1,5 @@
 """Way to a server, straight or through a proxy, and why it is closed: the words of every error and of `doctor`."""
 
-from __future__ import annotations
-
 import errno
 import importlib.util
 import socket

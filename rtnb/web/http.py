@@ -1,7 +1,5 @@
 """HTTP beside the sockets: requests that websockets itself does not read, and answers."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

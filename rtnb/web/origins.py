@@ -8,8 +8,6 @@ OpenAI's server lets pages of every origin in, for its keys protect it; the serv
 truth to the service and safety disagree, safety wins: a foreign page gets HTTP 403 in place of the handshake.
 """
 
-from __future__ import annotations
-
 import ipaddress
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Send queue of one connection: frames go out when they are due, and a slow reader keeps nobody waiting."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import heapq

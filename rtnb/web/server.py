@@ -1,7 +1,5 @@
 """Start of a server of sockets on a loop: who may come in, the HTTP beside, the connections, a masked log."""
 
-from __future__ import annotations
-
 import logging
 import ssl
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """TLS for clients that refuse plain `ws://`: a certificate from files, or one made on the spot for this machine."""
 
-from __future__ import annotations
-
 import datetime
 import ipaddress
 import ssl

@@ -1,7 +1,5 @@
 """Read an address that a user wrote, and say what is wrong with one that is none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection
 from typing import Any

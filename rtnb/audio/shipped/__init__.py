@@ -1,7 +1,5 @@
 """Recordings that ship with the package: by name, by number, with what is said in them."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """Answers of the responder: one rule for each intent."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -5,8 +5,6 @@ result right behind its call, and the user's word last, and refuse the whole req
 "Cannot have 2 or more assistant messages at the end of the list"). So the conversation is put into that shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ A turn is everything the user sent since the last answer. Typed words beside a r
 recording is what it is about; a recording alone is both; the instructions speak where the user only talks.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence

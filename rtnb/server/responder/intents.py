@@ -1,7 +1,5 @@
 """Intent of a request, the words that have it, and the text they are about."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

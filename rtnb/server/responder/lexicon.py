@@ -4,8 +4,6 @@
 asked before its words are looked for.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from functools import cache

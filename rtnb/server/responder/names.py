@@ -1,7 +1,5 @@
 """Names of people and places, days and times of day in a text, by rule."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Numbers and sums in a text, in digits, in English words and in Chinese numerals."""
 
-from __future__ import annotations
-
 import ast
 import math
 import re

@@ -5,8 +5,6 @@ from the conversation so far, and says plainly what only a model could do. `Remo
 OpenAI-compatible chat endpoint, of the same shape.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 

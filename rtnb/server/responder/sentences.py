@@ -1,7 +1,5 @@
 """Text of a chat model, which comes a few letters at a time, cut into sentences to be spoken or written one by one."""
 
-from __future__ import annotations
-
 import re
 
 # The end of a sentence within what has come so far; the mark must be followed by something, or "3." of "3.5" would

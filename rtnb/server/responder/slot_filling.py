@@ -3,8 +3,6 @@
 Numbers, names, places, choices, yes or no, days and times are taken as they are given. What is not said is left out.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

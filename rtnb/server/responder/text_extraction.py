@@ -3,8 +3,6 @@
 Everything here is pure and knows nothing of conversations or tools.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections import Counter

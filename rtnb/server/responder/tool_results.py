@@ -1,7 +1,5 @@
 """Answers that tell what came: the results of tools, and pictures."""
 
-from __future__ import annotations
-
 import base64
 import re
 import struct

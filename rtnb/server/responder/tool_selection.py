@@ -4,8 +4,6 @@ A tool is known by the words of its name, its description and its parameters. A 
 not made unless the client insists on one.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
