@@ -71,8 +71,7 @@ LIMITS = {
 
 # How far a measured value may be below what stands in CAPS or OVER_LIMITS before the number has to follow; 0 elsewhere.
 TOLERANCE = {
-    "code lines of Python": 760,
-    "lines of JS": 80,
+    "code lines of Python": 200,
     "docstrings opening with an article or a question word, in %": 1,
     "lines of a Python file": 50,
     "lines of a JS or CSS file": 50,
@@ -82,12 +81,12 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 18145,
-    "lines of JS": 3000,
+    "code lines of Python": 18283,
+    "lines of JS": 2925,
     "circles of imports": 0,
     "modules in circles of imports": 0,
     "private names of other modules": 3,
-    "docstrings opening with an article or a question word, in %": 1.0,
+    "docstrings opening with an article or a question word, in %": 0.9,
 }
 OVER_LIMITS = {}
 KNOWN_BACKWARD = set()

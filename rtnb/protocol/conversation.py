@@ -376,6 +376,10 @@ def _timeout(talk: Conversation, event: Event, at: float) -> None:
     talk._input.speech(_id(event), event.get("audio_start_ms"), event.get("audio_end_ms"))
 
 
+def _cleared(talk: Conversation, *_: Any) -> None:
+    talk._input.cleared()
+
+
 def _id(event: Event, name: str = "item_id") -> str:
     return event.get(name) or ""
 
@@ -393,7 +397,7 @@ _FOLDS: dict[str, _Fold] = {
     "input_audio_buffer.speech_stopped": _speech_stopped,
     "input_audio_buffer.timeout_triggered": _timeout,
     "input_audio_buffer.committed": Conversation._committed,
-    "input_audio_buffer.cleared": lambda talk, *_: talk._input.cleared(),
+    "input_audio_buffer.cleared": _cleared,
     "conversation.item.input_audio_transcription.delta": Conversation._transcript_delta,
     "conversation.item.input_audio_transcription.completed": Conversation._transcript_completed,
     "conversation.item.input_audio_transcription.failed": Conversation._transcript_failed,
