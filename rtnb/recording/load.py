@@ -2,17 +2,16 @@
 
 import functools
 import io
-import json
+import math
 import os
-import shutil
 import sys
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, NamedTuple
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.audio.pcm import RATE_HZ
@@ -23,14 +22,10 @@ from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
 
 _MEMORY_BYTES = 96 << 20  # of events and pictures, as objects: more than an hour of appends each 40 ms
-_OVERHEAD_BYTES = 200  # of each event
 _EVENT_BYTES = 16 << 20  # of one event with its audio or its pictures: the API takes 15 MiB of audio at a time
 _LINE_BYTES = 2 << 20  # of one event without them, as text: objects can take forty times as much
 _AUDIO_BYTES = 512 << 20  # of all tracks, decoded
 _LIST_BYTES = 1 << 20
-_LONGEST_SECONDS = 30 * 24 * 3600
-_DEEPEST = 100
-_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class RecordedEvent(NamedTuple):
@@ -39,24 +34,19 @@ class RecordedEvent(NamedTuple):
     Attributes:
         at_seconds: When it was sent or received.
         sent: Whether the client sent it.
-        event: The event without its audio.
-        place: Where its audio is: track, first byte, byte after the last. None without.
+        event: The event; where it had audio it has the audio's place: `{"sound": [track, first byte, byte after]}`.
+        size_bytes: How much audio it carries in the field that is for it, decoded.
     """
 
     at_seconds: float
     sent: bool
     event: dict[str, Any]
-    place: tuple[str, int, int] | None = None
+    size_bytes: int
 
     @property
     def type(self) -> str:
         """Return the event's type."""
         return self.event["type"]
-
-    @property
-    def size_bytes(self) -> int:
-        """Return how much audio it carries, decoded."""
-        return self.place[2] - self.place[1] if self.place else 0
 
 
 @dataclass(frozen=True)
@@ -86,10 +76,7 @@ class Recording:
 
     def whole(self, recorded: RecordedEvent) -> dict[str, Any]:
         """Return an event whole again, its audio inside."""
-        event: dict[str, Any] = self._filled(recorded.event)
-        if recorded.place is not None:
-            event[AUDIO_FIELDS[recorded.type]] = frames.encode_audio(self.audio(recorded.place))
-        return event
+        return {name: self._filled(part) for name, part in recorded.event.items()}
 
     def _filled(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -136,132 +123,119 @@ class _ShortReads(io.FileIO):
 
 @functools.lru_cache(maxsize=4)
 def _read(where: Path, _changed: int, _size: int) -> Recording:
-    wrong = f"The file {where.name} is no recording of a session. Give one that chat.save() wrote."
     try:
-        with _ShortReads(where) as file, zipfile.ZipFile(file) as archive:
+        with _ShortReads(where) as file, ZipFile(file) as archive:
             return _recording(where, archive)
     except ReplayError:
         raise
     except OverflowError as error:
-        text = (
-            f"The recording {where.name} is larger than rtnb reads: more than 3 hours of audio, or more than 96 MB of "
-        )
-        raise ReplayError(text + f"events and pictures ({error}). Save shorter sessions.") from error
+        text = f"The recording {where.name} is larger than rtnb reads: more than 3 hours of audio, or more than 96 MB "
+        raise ReplayError(text + f"of events and pictures ({error}). Save shorter sessions.") from error
     except Exception as error:  # whatever a damaged or forged file makes zipfile, zlib, json or soundfile raise
-        raise ReplayError(wrong) from error
+        text = f"The file {where.name} is no recording of a session. Give one that chat.save() wrote."
+        raise ReplayError(text) from error
 
 
-def _recording(where: Path, archive: zipfile.ZipFile) -> Recording:
+def _recording(where: Path, archive: ZipFile) -> Recording:
     names = archive.namelist()
-    if len(set(names)) < len(names) or any(info.compress_type not in _PACKED for info in archive.infolist()):
+    if len(set(names)) < len(names) or {info.compress_type for info in archive.infolist()} - {ZIP_STORED, ZIP_DEFLATED}:
         raise ValueError("an entry twice, or packed in another way")
-    about = json.loads(_entry(archive, "session.json", _LINE_BYTES))
+    about, _ = frames.parse(_entry(archive, "session.json", _LINE_BYTES))
     if about["version"] > VERSION:
         raise ReplayError(f"The recording {where.name} was made by a newer rtnb. Install that version.")
-    sizes = _sizes(about["sizes"])
+    sizes: dict[str, int] = about["sizes"]
+    if not sizes.keys() <= {"heard", "spoken", "more"} or not all(type(n) is int and n >= 0 for n in sizes.values()):
+        raise ValueError("no sizes of tracks")
+    _fit(sum(sizes.values()), _AUDIO_BYTES, "its audio")
     left, pictures = _MEMORY_BYTES, dict[int, str]()
     for name in names:
         if name.startswith("picture-"):
             picture = _entry(archive, name, min(_EVENT_BYTES, max(0, left))).decode()
             pictures[int(name[8:-4])], left = picture, left - sys.getsizeof(picture)
     events = list(_events(archive, left, sizes, pictures))
-    first = next((one for one in events if one.sent or one.type.endswith("session.created")), None)
-    if first is None or first.sent:
+    if next((one.sent for one in events if one.sent or one.type.endswith("session.created")), True):
         text = f"The recording {where.name} does not begin with the event session.created, without which no session "
         raise ReplayError(text + "opens. Give one of a session that was open.")
     tracks = {name: _decoded(archive, f"{name}.{about['sound']}", size) for name, size in sizes.items() if size}
     return Recording(where, about.get("model") or "", about.get("source") or "", events, tracks, pictures)
 
 
-def _sizes(sizes: Mapping[str, Any]) -> dict[str, int]:
-    """Return how many bytes of PCM each track has, as the file says."""
-    if not sizes.keys() <= {"heard", "spoken", "more"} or not all(type(n) is int and n >= 0 for n in sizes.values()):
-        raise ValueError("no sizes of tracks")
-    if sum(sizes.values()) > _AUDIO_BYTES:
-        raise OverflowError("its audio")
-    return dict(sizes)
+def _fit(size: int, most: int, what: str) -> None:
+    """Refuse what is larger than we read."""
+    if size > most:
+        raise OverflowError(what)
 
 
-def _entry(archive: zipfile.ZipFile, name: str, most_bytes: int) -> bytes:
+def _entry(archive: ZipFile, name: str, most_bytes: int) -> bytes:
     with archive.open(name) as file:
         # Never read() alone: it unpacks everything before it compares with the size that was said.
         data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise OverflowError(name)
+    _fit(len(data), most_bytes, name)
     return data
 
 
-def _events(
-    archive: zipfile.ZipFile, left: int, sizes: Mapping[str, int], pictures: Mapping[int, str]
-) -> Iterator[RecordedEvent]:
+def _events(archive: ZipFile, left: int, sizes: dict[str, int], pictures: Mapping[int, str]) -> Iterator[RecordedEvent]:
     """Read the events, as long as they take no more than `left` bytes of memory."""
     audio_left = sum(sizes.values())
     with archive.open("events.jsonl") as packed, io.BufferedReader(packed) as lines:  # type: ignore[type-var]
         while text := lines.readline(_LINE_BYTES + 1):
-            if len(text) > _LINE_BYTES:
-                raise OverflowError("an event")
-            left -= _OVERHEAD_BYTES
+            _fit(len(text), _LINE_BYTES, "an event")
+            left -= 200  # what each event takes beside its own
             if text.strip():
-                recorded = _event(frames.parse(text)[0], sizes)
+                line, _ = frames.parse(text)
+                recorded = _event(line, sizes)
                 weight = _weight(recorded.event, sizes, pictures)
+                if (place := line.get("sound")) is not None:
+                    recorded.event[AUDIO_FIELDS[recorded.type]] = {"sound": place}
                 left, audio_left = left - weight, audio_left - recorded.size_bytes
-                if weight > _EVENT_BYTES or audio_left < 0:
-                    raise OverflowError("an event")
+                _fit(weight, _EVENT_BYTES, "an event")
+                _fit(-audio_left, 0, "an event")
                 yield recorded
-            if left < 0:
-                raise OverflowError("its events")
+            _fit(-left, 0, "its events")
 
 
 def _event(line: Mapping[str, Any], sizes: Mapping[str, int]) -> RecordedEvent:
-    place, event, at_seconds = line.get("sound"), line["event"], float(line["at"])
-    if not isinstance(event, dict) or not isinstance(event["type"], str) or not 0 <= at_seconds < _LONGEST_SECONDS:
+    event, at_seconds, sent = line["event"], float(line["at"]), line["by"] == "us"
+    if not isinstance(event, dict) or not isinstance(event["type"], str) or not 0 <= at_seconds < 30 * 24 * 3600:
         raise ValueError("no event")
-    if not (sent := line["by"] == "us"):
-        event, _ = server_events.read(event)
-    return RecordedEvent(at_seconds, sent, event, None if place is None else _place(place, sizes))
+    size_bytes = 0 if line.get("sound") is None else _size(line["sound"], sizes)
+    return RecordedEvent(at_seconds, sent, event if sent else server_events.read(event)[0], size_bytes)
 
 
-def _place(place: Iterable[Any], sizes: Mapping[str, int]) -> tuple[str, int, int]:
+def _size(place: Iterable[Any], sizes: Mapping[str, int]) -> int:
+    """Return how much audio lies at a place."""
     name, start, end = place
     if not (type(start) is type(end) is int and 0 <= start <= end <= sizes[name]):
         raise ValueError("audio that is not there")
-    if end - start > _EVENT_BYTES:
-        raise OverflowError("an event")
-    return name, start, end
+    _fit(end - start, _EVENT_BYTES, "an event")
+    return end - start
 
 
 def _weight(value: Any, sizes: Mapping[str, int], pictures: Mapping[int, str], depth: int = 0) -> int:
     """Return about how many bytes of memory an event takes, whole again."""
-    if depth > _DEEPEST:
+    if depth > 100:
         raise ValueError("nested too deeply")
-    weight, parts = sys.getsizeof(value), list(value if isinstance(value, list) else ())
+    weight, parts = sys.getsizeof(value), value if isinstance(value, list) else []
     if isinstance(value, dict):
         weight, parts = weight + sum(map(len, value)), [*value.values()]
         if set(value) == {"sound"} and isinstance(value["sound"], list):
-            _, start, end = _place(value["sound"], sizes)
-            weight += end - start
+            weight += _size(value["sound"], sizes)
         if set(value) == {"picture"} and isinstance(value["picture"], int):
             weight += len(pictures.get(value["picture"], ""))
     return weight + sum(_weight(part, sizes, pictures, depth + 1) for part in parts)
 
 
-def _decoded(archive: zipfile.ZipFile, name: str, size: int) -> Spool:
+def _decoded(archive: ZipFile, name: str, size: int) -> Spool:
     """Decode a track, onto disk where it is long; exactly as many bytes as were saved, whatever the codec rounds."""
     import soundfile
 
     spool = Spool()
-    with tempfile.TemporaryFile() as packed, archive.open(name) as entry:
-        if archive.getinfo(name).file_size > size + _LIST_BYTES:  # a codec makes nothing larger than it was
-            raise OverflowError(name)
-        shutil.copyfileobj(entry, packed)
-        packed.seek(0)
-        with soundfile.SoundFile(packed) as file:
-            if file.channels != 1:
-                raise ValueError("more than one channel")
-            for block in file.blocks(RATE_HZ * 10, dtype="int16"):
-                spool.write(block.astype("<i2", copy=False).tobytes()[: size - spool.size])
-                if spool.size == size:
-                    return spool
+    _fit(archive.getinfo(name).file_size, size + _LIST_BYTES, name)  # a codec makes nothing larger than it was
+    with tempfile.TemporaryDirectory() as folder, soundfile.SoundFile(archive.extract(name, folder)) as file:
+        if file.channels != 1:
+            raise ValueError("more than one channel")
+        for block in file.blocks(RATE_HZ * 10, frames=math.ceil(size / 2), dtype="int16"):
+            spool.write(block.astype("<i2", copy=False).tobytes()[: size - spool.size])
     if size - spool.size > pcm_arithmetic.byte_count(1):
         raise ValueError("less audio than the file says")
     spool.write(bytes(size - spool.size))
