@@ -1,5 +1,6 @@
 """Transfer of files from a page: small pieces, each proved by its checksum, to a folder of this process."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from rtnb.audio import open_stream
 from rtnb.errors import AudioError
@@ -27,7 +27,7 @@ class UploadedFile:
         name: Its name on the user's computer.
         path: Where it lies now; it goes when the kernel ends.
         bytes: Its size.
-        sha256: The checksum of the whole file as 64 hexadecimal digits.
+        sha256: The checksum of the whole file as 64 hexadecimal digits; empty while it is on its way.
         seconds: How long its audio is, as far as the file says. None where it does not, or has no audio.
         error: Why it cannot be read. None where it can.
     """
@@ -35,29 +35,20 @@ class UploadedFile:
     name: str
     path: Path
     bytes: int
-    sha256: str
+    sha256: str = ""
     seconds: float | None = None
     error: AudioError | None = None
 
 
 def checked(file: UploadedFile) -> UploadedFile:
-    """Return a file with how long its audio is, or why it cannot be read; only its beginning is decoded."""
+    """Return a file with its checksum and how long its audio is, or why it cannot be read; its beginning is decoded."""
+    with contextlib.suppress(OSError), open(file.path, "rb") as data:  # where it is gone, `open_stream` says so
+        file = replace(file, sha256=hashlib.file_digest(data, "sha256").hexdigest())
     try:
         with open_stream(file.path, name=file.name) as stream:
             return replace(file, seconds=stream.seconds if next(stream, None) is not None else 0.0)
     except AudioError as error:
         return replace(file, error=error)
-
-
-@dataclass(eq=False)
-class _Arriving:
-    """File on its way."""
-
-    name: str
-    path: Path
-    bytes: int
-    written: int = 0
-    digest: Any = field(default_factory=hashlib.sha256)
 
 
 @dataclass(eq=False)
@@ -74,7 +65,7 @@ class Transfers:
 
     _tell: Callable[..., None]
     _take: Callable[[str, UploadedFile], None]
-    arriving: dict[str, _Arriving] = field(default_factory=dict, init=False)
+    arriving: dict[str, UploadedFile] = field(default_factory=dict, init=False)
 
     def begin(self, key: str, name: str, size: int) -> None:
         """Make room for a file of so many bytes.
@@ -82,31 +73,29 @@ class Transfers:
         Raises:
             OSError: The disk has not as many left, beside what is still to come of other files.
         """
-        to_come = sum(file.bytes - file.written for file in self.arriving.values())
+        to_come = sum(file.bytes - _written(file) for file in self.arriving.values())
         if size + to_come > shutil.disk_usage(_folder().name).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.arriving[key] = file = _Arriving(name, place(name), size)
+        self.arriving[key] = file = UploadedFile(name, place(name), size)
         file.path.touch()
 
     def piece(self, key: str, data: bytes) -> None:
         """Write the next piece of a file; nothing of one that was removed meanwhile, or is longer than it said."""
         if (file := self.arriving.get(key)) is not None:
-            if file.written + len(data) > file.bytes:
+            if (size := _written(file) + len(data)) > file.bytes:
                 self.drop(key)
-                return self.fail(key, "short", f"{file.written + len(data)} / {file.bytes} B")
+                return self.fail(key, "short", f"{size} / {file.bytes} B")
             with open(file.path, "ab") as out:
                 out.write(data)
-            file.digest.update(data)
-            file.written += len(data)
 
     def end(self, key: str) -> None:
         """Take a file of which all pieces have come."""
         if (file := self.arriving.pop(key, None)) is None:
             self.fail(key, "lost")
-        elif file.written != file.bytes:
-            self.fail(key, "short", f"{file.written} / {file.bytes} B")
+        elif (size := _written(file)) != file.bytes:
+            self.fail(key, "short", f"{size} / {file.bytes} B")
         else:
-            self._take(key, UploadedFile(file.name, file.path, file.bytes, file.digest.hexdigest()))
+            self._take(key, file)
             self._tell("taken", id=key)
 
     def fail(self, key: str, why: str, problem: str = "") -> None:
@@ -117,6 +106,10 @@ class Transfers:
         """Forget a file on its way, if it is."""
         if (file := self.arriving.pop(key, None)) is not None:
             file.path.unlink(missing_ok=True)
+
+
+def _written(file: UploadedFile) -> int:
+    return file.path.stat().st_size
 
 
 def intact(message: FromPage) -> bool:
