@@ -68,16 +68,15 @@ class OriginCheck:
             message += "or a name that it was started with (--host NAME)."
             return api_error(HTTPStatus.FORBIDDEN, message, "host_not_allowed")
         page = _place(origins[0]) if len(origins) == 1 else None
-        if not origins or page in (called[0], *self._let_in):
-            return None
-        if page and self._is_mine(page[1]) and page[::2] == (self._scheme, port):
+        own = page and self._is_mine(page[1]) and page[::2] == (self._scheme, port)
+        if not origins or own or page in (called[0], *self._let_in):
             return None
         message = f"Your page's origin, {', '.join(origins) or 'empty'}, may not use this server. "
         message += self._remedy.format(origin=origins[0] if page else "ORIGIN")
         return api_error(HTTPStatus.FORBIDDEN, message, "origin_not_allowed")
 
     def _is_mine(self, host: str, any_number: bool = False) -> bool:
-        return is_loopback(host) or host in self._names or (any_number and _number(host) is not None)
+        return is_loopback(host) or host in self._names or (any_number and number(host) is not None)
 
 
 def cross_origin(request: Request) -> dict[str, str]:
@@ -92,21 +91,22 @@ def cross_origin(request: Request) -> dict[str, str]:
 
 def is_loopback(host: str) -> bool:
     """Return whether a host is this computer, and can be nothing else."""
-    number = _number(host)
-    return number.is_loopback if number else host.lower() == "localhost"
+    address = number(host)
+    return address.is_loopback if address else host.lower() == "localhost"
 
 
-def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a host is, an IPv4 one also where it is written as IPv6; None for a name."""
     try:
-        number = ipaddress.ip_address(host.strip("[]"))
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return None
-    return getattr(number, "ipv4_mapped", None) or number
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _plain(host: str) -> str:
     """Write a host in the one form in which it is compared."""
-    return str(_number(host) or host.lower())
+    return str(number(host) or host.lower())
 
 
 def _place(text: str, scheme: str = "") -> tuple[str, str, int] | None:

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from rtnb.errors import InputError
+from rtnb.web.origins import number
 
 
 def from_files(certificate: Path, key: Path | None) -> ssl.SSLContext:
@@ -52,15 +53,10 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rtnb practice")])
     loopback = map(ipaddress.ip_address, ("127.0.0.1", "::1"))
     names: list[x509.GeneralName] = [x509.DNSName("localhost"), *map(x509.IPAddress, loopback)]
-    try:
-        names.append(x509.IPAddress(ipaddress.ip_address(host)))
-    except ValueError:
-        names.append(x509.DNSName(host))
-    names = list(dict.fromkeys(names))
+    names.append(x509.IPAddress(address) if (address := number(host)) else x509.DNSName(host))
     now = datetime.datetime.now(datetime.UTC)
     # All these certificates have one name: by the identifiers a client that trusts several servers finds the right one.
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -69,10 +65,10 @@ def self_signed(host: str) -> tuple[ssl.SSLContext, str]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + datetime.timedelta(days=7))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName(dict.fromkeys(names)), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(identifier, critical=False)
-        .add_extension(issuer, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
         .sign(key, hashes.SHA256())
     )
     in_pem = serialization.Encoding.PEM
