@@ -77,18 +77,16 @@ class Connection(ServerConnection):
             Exception: Whatever `take` raises.
         """
         self._take = take
-        worked_seconds = 0.0
+        turn_ends = 0.0
         try:
             async for message in self:
                 if self._failure is not None:
                     raise self._failure
-                began = time.perf_counter()
                 take(message)
                 self._queued -= 1
-                worked_seconds += time.perf_counter() - began
-                if worked_seconds > TURN_SECONDS:
+                if time.perf_counter() > turn_ends:
                     await asyncio.sleep(0)
-                    worked_seconds = 0.0
+                    turn_ends = time.perf_counter() + TURN_SECONDS
         except ConnectionClosed:
             return
         finally:
@@ -108,12 +106,8 @@ class Connection(ServerConnection):
         if not whole_text or self._queued or self._take is None or time.perf_counter() > self._turn_ends:
             return False
         try:
-            text = str(frame.data, "utf-8")
-        except UnicodeDecodeError:  # websockets has its own answer to that
-            return False
-        try:
-            self._take(text)
-        except Exception as error:  # `listen` raises it, woken by the queue
+            self._take(str(frame.data, "utf-8"))
+        except Exception as error:  # `listen` raises it, woken by the queue; to what is no text websockets answers
             self._failure = error
             return False
         return True

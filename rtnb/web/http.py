@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -67,8 +66,7 @@ def read_opening(data: bytes) -> Opening | None:
     method, _, rest = first.partition(b" ")
     kept = [line for line in lines if not line.lower().startswith((b"content-length", b"transfer-encoding"))]
     as_get = b"\r\n".join([b"GET " + rest, *kept, b"", b""])
-    preflight = method == b"OPTIONS"
-    return Opening(as_get, None if preflight else body[:length], preflight)
+    return Opening(as_get, preflight=True) if method == b"OPTIONS" else Opening(as_get, body[:length])
 
 
 def is_target(text: str) -> bool:
@@ -101,5 +99,5 @@ def api_error(status: HTTPStatus, message: str, code: str | None = None, **field
         code: The error's code.
         **fields: Other fields of the error than the usual.
     """
-    error: Mapping[str, Any] = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
-    return response({"error": {**error, **fields}}, status)
+    error = {"type": "invalid_request_error", "code": code, "message": message, "param": None, **fields}
+    return response({"error": error}, status)

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from logging import Logger, getLogger
 
 from websockets.exceptions import ConnectionClosed
 
@@ -14,6 +14,8 @@ from rtnb.web.connection import Connection
 
 # How much may wait for a slow reader before its connection is dropped: about 17 minutes of speech.
 _BACKLOG_BYTES = 64 * 1024 * 1024
+
+_log = getLogger("rtnb.web")
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,9 @@ class SendQueue:
     """
 
     def __init__(
-        self,
-        connection: Connection,
-        *,
-        on_send: Callable[[bytes], None] = lambda text: None,
-        log: logging.Logger | None = None,
+        self, connection: Connection, *, on_send: Callable[[bytes], None] = lambda text: None, log: Logger = _log
     ) -> None:
-        self._connection, self._on_send = connection, on_send
-        self._log = log or logging.getLogger("rtnb.web")
+        self._connection, self._on_send, self._log = connection, on_send, log
         self._waiting: list[tuple[float, int, Outgoing]] = []  # a heap
         self._count = itertools.count()
         self._bytes = 0
