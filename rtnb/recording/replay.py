@@ -77,7 +77,7 @@ async def _serve(recording: Recording, speed: float) -> str:
 
     check = OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages.")
     server, port = await listen(
-        handle, "127.0.0.1", 0, origin_check=check, answer=answer, log=_socket_log, max_size=_FRAME_BYTES
+        handle, "127.0.0.1", 0, origin_check=check, answer=answer, logger=_socket_log, max_size=_FRAME_BYTES
     )
     _servers.append(server)
     return f"ws://127.0.0.1:{port}/{secret}/v1/realtime"

@@ -16,7 +16,7 @@ from rtnb.server.protocol.shapes import anything, choice, integer, mapping, null
 from rtnb.web.http import Opening, Request, Response, api_error, response
 
 
-def answer(request: Request, opening: Opening, *, auth: Auth, ids: Ids, beta: bool = False) -> Response:
+def answer(request: Request, opening: Opening, auth: Auth, ids: Ids, *, beta: bool = False) -> Response:
     """Answer a request that is no handshake."""
     if opening.preflight:  # asked without a key: a browser has none yet
         return response("")

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -42,7 +42,6 @@ from rtnb.web.server import listen, masked_log
 _PING_SECONDS = models.limits().ping_seconds
 _FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
-
 # The API's, and where Azure has the first.
 _PATHS = re.compile(r"/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
 _AUDIO_BYTES = 1 << 30  # what the sessions of a server share
@@ -101,20 +100,11 @@ class Server:
 
     async def run(self, ready: Callable[[int], Any], stop: asyncio.Event) -> None:
         """Serve until `stop` is set; calls `ready` with the port once clients can come."""
-        limits = {"max_size": _FRAME_BYTES, "open_timeout": _OPEN_SECONDS, "close_timeout": 2}
-        limits |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS}
-        server, port = await listen(
-            self._converse,
-            self._config.host,
-            self._config.port,
-            origin_check=self._config.origin_check,
-            answer=self._answer,
-            log=_socket_log,
-            protocol="realtime",
-            tls=self._config.tls,
-            server_header="rtnb practice",
-            **limits,
-        )
+        config = self._config
+        options: dict[str, Any] = {"origin_check": config.origin_check, "answer": self._answer, "ssl": config.tls}
+        options |= {"max_size": _FRAME_BYTES, "open_timeout": _OPEN_SECONDS, "close_timeout": 2, "logger": _socket_log}
+        options |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS, "server_header": "rtnb practice"}
+        server, port = await listen(self._converse, config.host, config.port, protocol="realtime", **options)
         async with server:
             ready(port)
             await stop.wait()
@@ -129,19 +119,15 @@ class Server:
         if not is_target(request.path):
             return api_error(HTTPStatus.BAD_REQUEST, "Your request's address cannot be read.")
         if opening.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
-            ids = Ids(random.Random())
-            answer = rest.answer(request, opening, auth=self._auth, ids=ids, beta=self._config.beta)
+            answer = rest.answer(request, opening, self._auth, Ids(random.Random()), beta=self._config.beta)
             answer.headers.update(cross_origin(request))
             return answer
         if not _PATHS.fullmatch(path := urlsplit(request.path).path):
             return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL (GET {path})")
-        try:
-            status = self._faults(request.path).refuse
-        except InputError:
-            status = None  # the client reads about it inside the socket
-        if status is None:
-            return None
-        return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
+        with suppress(InputError):  # the client reads about it inside the socket
+            if (status := self._faults(request.path).refuse) is not None:
+                return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
+        return None
 
     def _faults(self, path: str) -> Faults:
         return self._config.faults.merged(read_faults(",".join(parse_qs(urlsplit(path).query).get("fault", []))))

@@ -1,7 +1,6 @@
 """Start of a server of sockets on a loop: who may come in, the HTTP beside, the connections, a masked log."""
 
 import logging
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -28,9 +27,7 @@ async def listen(
     *,
     origin_check: OriginCheck,
     answer: Callable[[Connection, Request], Response | None],
-    log: logging.Logger,
     protocol: str | None = None,
-    tls: ssl.SSLContext | None = None,
     **options: Any,
 ) -> tuple[Server, int]:
     """Start a server on the running loop. It ends by its own `close()`, or as a context manager.
@@ -41,10 +38,8 @@ async def listen(
         port: The port; 0 takes a free one.
         origin_check: Who may come in, handshakes and plain HTTP alike.
         answer: Called with each request that may come in. It returns the response; None goes on with the handshake.
-        log: Where websockets writes, see `masked_log`.
         protocol: The subprotocol to agree on where a client offers it.
-        tls: For `wss://`, or None.
-        **options: Further options of `websockets.serve`.
+        **options: Further options of `websockets.serve`; its `logger` should be a `masked_log`.
 
     Returns:
         The server, and the port it listens on. Hold the server: one that nobody holds is collected, and its sockets
@@ -61,12 +56,10 @@ async def listen(
         cast(Any, handle),  # of our class, see below
         host,
         port,
-        ssl=tls,
         process_request=admit,
         select_subprotocol=lambda connection, offered: protocol if protocol in offered else None,  # type: ignore[arg-type, return-value]
         create_connection=type("Connection", (Connection,), {"halves": {}}),
         compression=None,  # deflate costs about ten times the rest on base64 audio
-        logger=log,
         **options,
     )
     return server, next(iter(server.sockets)).getsockname()[1]
