@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from rtnb import models
 from rtnb.errors import InputError, KeyMissing, keep_secret
+from rtnb.texts.arguments import checks_call
 
 # By how a key begins; nothing of the rest is ever shown.
 _KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin", "sk-": "api"}
@@ -145,6 +146,7 @@ _REMEDIES = {
 }
 
 
+@checks_call
 def find_key(
     key: str | Key | None = None,
     *,

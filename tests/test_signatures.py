@@ -213,3 +213,22 @@ def test_docstrings_name_what_exists():
     }
     assert {"connect", "models.VOICES"} <= named
     assert [name for name in sorted(named) if not exists(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: rtnb.language(5), "Your name=5 is of type int, which language() does not take. Give text or None."),
+        (
+            lambda: rtnb.find_key(apikey="sk-1"),
+            "Your argument apikey= is none that find_key() takes. Did you mean key=?",
+        ),
+        (lambda: rtnb.limit_kernel("1"), "Your limit_usd='1' is of type str, which limit_kernel() does not take."),
+        (lambda: rtnb.check(1.1), "Your number=1.1 is of type float, which check() does not take. Give text."),
+        (lambda: rtnb.prices(goen=True), "Your argument goen= is none that prices() takes. Did you mean gone=?"),
+    ],
+)
+def test_small_functions_refuse_a_wrong_call_in_words_too(call, sentence):
+    with pytest.raises(errors.ArgumentError) as refused:
+        call()
+    assert str(refused.value).startswith(sentence)

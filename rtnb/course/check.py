@@ -11,6 +11,7 @@ from rtnb import html
 from rtnb.course.checkers import assistant, conversation, live_voice, money, tools, under_the_hood, walkthrough
 from rtnb.course.checkers.evidence import READERS, Exercises, Wrong
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 
 _NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant)
@@ -48,6 +49,7 @@ def numbers() -> list[str]:
     return sorted(_CHECKERS)
 
 
+@checks_call
 def check(number: str, *made: Any) -> Verdict:
     """Check an exercise of the course.
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money.costs import Cost
 from rtnb.money.usage import money
+from rtnb.texts.arguments import checks_call
 
 _LOCK = threading.RLock()  # one for all budgets: what is spent from one counts against the wider ones too
 _NOTICE_SHARE = 0.8  # of a budget, after which its user reads once how much is left
@@ -230,6 +231,7 @@ def _exceeded(budget: Budget, how: str, own: Hold | None = None) -> BudgetExceed
 _kernel: Budget | None = None
 
 
+@checks_call
 def limit_kernel(limit_usd: float | None) -> Budget | None:
     """Set a budget for everything this kernel does from now on.
 

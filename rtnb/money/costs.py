@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from rtnb import html, models
 from rtnb.models import Model, Prices, Rate
 from rtnb.money.usage import Usage, money, text_table
+from rtnb.texts.arguments import checks_call
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class PriceTable:
         return html.table(self.HEADERS, self._cells(), caption=self._note())
 
 
+@checks_call
 def prices(*names: str, gone: bool = True) -> PriceTable:
     """List what models cost, with cents per minute of speech.
 

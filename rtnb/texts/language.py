@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 
 _chosen: str | None = None
 
@@ -47,6 +48,7 @@ def _file_of(code: str) -> dict[str, Any]:
     return {"tag": tables.pop("tag"), "sentences": tables}
 
 
+@checks_call
 def language(name: str | None = None) -> str:
     """Choose the language of widgets and cards, or return the one in force.
 
