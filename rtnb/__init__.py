@@ -32,7 +32,7 @@ _NAMES = {
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}
 # Modules a learner imports by name: `from rtnb import costs`.
-_MODULES = {"costs": "money"}
+_MODULES = {"costs": "money", "keys": "keys", "models": "models"}
 
 __all__ = sorted(_HOME)
 __version__ = "0.1.0"

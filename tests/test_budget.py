@@ -2,9 +2,11 @@
 
 import time
 
+import numpy as np
 import pytest
 from dialogue import serve, usage
 
+import rtnb
 from rtnb.errors import BudgetExceeded
 from rtnb.money import Budget
 from rtnb.money.budget import Hold
@@ -153,3 +155,16 @@ def test_what_a_response_was_reserved_is_free_again_when_it_is_booked():
         pytest.approx(first, abs=1e-4),
         pytest.approx(first - ANSWER_USD - 500 * 0.60e-6 - 1000 * 10e-6, abs=1e-4),
     ]
+
+
+def test_what_is_booked_is_no_longer_looked_at():
+    budget = rtnb.Budget(1.0)
+    with rtnb.connect(practice=True, budget=budget) as chat:
+        for _ in range(3):
+            chat.ask("Hello.").wait(20)
+    assert not budget.holds
+
+
+def test_a_number_of_numpy_is_money():
+    assert rtnb.Budget(np.int64(2)).limit_usd == 2.0
+    assert rtnb.Budget(np.float32(0.5)).left == 0.5

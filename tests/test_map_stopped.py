@@ -95,11 +95,15 @@ def test_a_cancelled_wait_stops_it_and_a_cell_of_ipython_ends_with_keyboard_inte
         return await run_cell_async(results)
 
     async def main(url, server):
-        results = ask(TWELVE, url)
-        waiting = asyncio.ensure_future((run_cell_async if in_a_cell else another_task)(results))
-        await asyncio.to_thread(until, lambda: server.asked >= 6)
-        waiting.cancel()
-        ended = await waiting
+        before = signal.signal(signal.SIGINT, lambda *_: waiting.cancel())  # as that of a kernel
+        try:
+            results = ask(TWELVE, url)
+            waiting = asyncio.ensure_future((run_cell_async if in_a_cell else another_task)(results))
+            await asyncio.to_thread(until, lambda: server.asked >= 6)
+            signal.raise_signal(signal.SIGINT)
+            ended = await waiting
+        finally:
+            signal.signal(signal.SIGINT, before)
         server.may_answer.set()
         return ended, await ask(TWELVE, url)
 

@@ -232,3 +232,23 @@ def test_small_functions_refuse_a_wrong_call_in_words_too(call, sentence):
     with pytest.raises(errors.ArgumentError) as refused:
         call()
     assert str(refused.value).startswith(sentence)
+
+
+def test_a_whole_number_may_be_written_as_a_float():
+    assert len(rtnb.Clip.silence(1.0).peaks(10.0)) == 10
+    with rtnb.practice(port=0.0, engines=False) as server:
+        assert isinstance(server.port, int)
+
+
+def test_an_answer_may_be_truncated_at_a_fraction_of_a_millisecond():
+    with rtnb.connect(practice=True) as chat:
+        reply = chat.ask("Hello.").wait(20)
+        (turn,) = (turn for turn in chat.turns if turn.role == "assistant")
+        event = chat.truncate(turn.item_id, turn.audio_ms / 3).wait(20)
+        assert event["type"] == "conversation.item.truncated"
+        assert reply.status == "completed"
+
+
+@pytest.mark.parametrize("name", ["models", "keys", "costs"])
+def test_a_module_that_sentences_name_is_there_in_a_fresh_process(name):
+    subprocess.run([sys.executable, "-c", f"import rtnb; rtnb.{name}"], check=True)

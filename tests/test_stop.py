@@ -160,6 +160,32 @@ def test_what_an_await_would_have_returned_is_in_last(kernel):
     assert kernel.value("(rtnb.last is first, rtnb.last is again)", "again = await chat.ask('hello')") == (False, True)
 
 
+def test_a_time_limit_in_a_cell_is_no_stop_button(kernel):
+    code = (
+        "r = begun(chat.ask(LONG))\n"
+        "try:\n    async with asyncio.timeout(0.3):\n        await r\n"
+        "except TimeoutError:\n    ended = 'too late'\n"
+    )
+    assert kernel.value("(ended, r.wait(60).status)", code) == ("too late", "cancelled")
+
+
+def test_an_answer_that_is_over_stays_as_it_was(kernel):
+    code = "r = chat.ask('hello')\nfor piece in r:\n    pass\nprint('begun', flush=True)\ntime.sleep(60)"
+    error, _ = kernel.run(code, stop_at="begun")
+    assert error == "KeyboardInterrupt"
+    assert kernel.value("r.status", "r.cancel()") == "completed"
+
+
+def test_a_task_that_an_earlier_cell_began_goes_on(kernel):
+    code = (
+        "async def read(reply):\n    async for piece in reply:\n        pass\n"
+        "r = begun(chat.ask('hello'))\ntask = asyncio.create_task(read(r))"
+    )
+    kernel.value("0", code)
+    kernel.run("print('begun', flush=True)\nawait asyncio.sleep(60)", stop_at="begun")
+    assert kernel.value("(r.status, task.done())", "await task") == ("completed", True)
+
+
 def test_a_cancelled_task_of_the_users_own_cancels_the_answer_it_awaits():
     async def main():
         async with rtnb.connect(practice=True) as chat:

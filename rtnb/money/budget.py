@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import SupportsFloat
 
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money.costs import Cost
@@ -69,7 +70,7 @@ class Hold:
         with _LOCK:
             for one in self._budgets:
                 one.holds.discard(self)
-            for one in budgets:
+            for one in budgets if usd else ():
                 one.holds.add(self)
             self.usd, self._budgets = usd, budgets
 
@@ -98,10 +99,12 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
-        if not (isinstance(limit_usd, int | float) and not isinstance(limit_usd, bool) and 0 < limit_usd < math.inf):
+        if not (
+            isinstance(limit_usd, SupportsFloat) and not isinstance(limit_usd, bool) and 0 < float(limit_usd) < math.inf
+        ):
             wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
             raise InputError(wrong, limit_usd=limit_usd)
-        self.limit_usd = float(limit_usd)
+        self.limit_usd = amount
         self.holds: set[Hold] = set()
         self._parent = parent
         self.spent = 0.0

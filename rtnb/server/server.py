@@ -119,9 +119,11 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
             with asyncio.Runner(loop_factory=_fast_loop()) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._server.run(ready.set_result, self._stop))
-        except OSError as error:
+        except Exception as error:
             if not ready.done():
                 ready.set_exception(error)
+            elif not isinstance(error, OSError):
+                raise
 
 
 def _threads(count: int) -> ThreadPoolExecutor:

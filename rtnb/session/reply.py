@@ -289,8 +289,9 @@ class Reply(Stream["Reply", Delta]):
 
     def cancel(self) -> None:
         """Stop it: sending, or the response under way. What came stays; the status becomes `cancelled`."""
-        self._turn.cancelled = True
-        self._cancel()
+        if not self.done:
+            self._turn.cancelled = True
+            self._cancel()
 
     def save(self, path: str | Path) -> Path:
         """Save the answer's audio in the format of the ending; `.txt` and `.md` save the words.

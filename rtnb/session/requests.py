@@ -93,7 +93,7 @@ class Requests:
         event = client_events.cancel(response_id)
         return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event), self)
 
-    def truncate(self, item_id: str, audio_end_ms: int) -> Handle[dict[str, Any]]:
+    def truncate(self, item_id: str, audio_end_ms: float) -> Handle[dict[str, Any]]:
         """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
         turn = self.lifecycle.channel.conversation.turn(frames.plain(item_id, "item_id"))
         limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)

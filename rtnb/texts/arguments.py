@@ -112,6 +112,8 @@ def bind(
             wrong = f"Your {one}={reprlib.repr(value)} is of type {type(value).__name__}, which {name}() does not take."
             words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed))
             return ArgumentError(f"{wrong} Give {words}.", argument=one)
+        if int in allowed and float not in allowed and isinstance(value, float):
+            bound.arguments[one] = int(value)
     return bound
 
 

@@ -60,18 +60,42 @@ def blocking(interrupted: Told) -> Iterator[None]:
 async def awaiting(interrupted: Told) -> AsyncIterator[None]:
     """Call a function where the task is cancelled while it waits in here, by the stop button among others."""
     ticking = asyncio.ensure_future(_tick()) if kernel() is not None else None
+    _count_presses()
+    before = _presses
     try:
         yield
     except asyncio.CancelledError as cancelled:
-        task = asyncio.current_task()
-        awaits_cell = task is not None and getattr(task.get_coro(), "__name__", "") == "run_cell_async"
         # IPython shows it as of any other cell; in a task of the user's own it would end the whole loop.
-        by = KeyboardInterrupt() if awaits_cell else cancelled
+        by = KeyboardInterrupt() if in_cells_task() and _presses > before else cancelled
         interrupted(by)
         raise by from None
     finally:
         if ticking is not None:
             ticking.cancel()
+
+
+def in_cells_task() -> bool:
+    """Return whether the current task is the cell itself, not one that it or an earlier cell began."""
+    task = asyncio.current_task()
+    return task is not None and getattr(task.get_coro(), "__name__", "") == "run_cell_async"
+
+
+_presses = 0  # of the stop button
+
+
+def _count_presses() -> None:
+    """Count interrupts from now on: a task may be cancelled by a time limit as well, which raises another error."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before) or hasattr(before, "counts"):
+        return
+
+    def pressed(number: int, frame: Any) -> None:
+        global _presses
+        _presses += 1
+        before(number, frame)
+
+    vars(pressed)["counts"] = True
+    signal.signal(signal.SIGINT, pressed)  # the kernel puts its own back after the cell
 
 
 def _in_cell() -> bool:

@@ -121,6 +121,8 @@ class Interruptible(Handle[T]):
         Args:
             by: What the waiting cell gets, `KeyboardInterrupt`, or a task of the user's own, `CancelledError`.
         """
+        if self.done:
+            return
         self.cancel()
         vars(by)["reply"] = self
         by.add_note(say(self.kept))
@@ -160,7 +162,8 @@ class Stream(Interruptible[T], Generic[T, P]):
 
     async def __aiter__(self) -> AsyncIterator[P]:
         self._check_waiting()
-        cells.watch(self)
+        if cells.in_cells_task():
+            cells.watch(self)
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[P | None] = asyncio.Queue()
         end = self._feed_to(lambda piece: loop.call_soon_threadsafe(pieces.put_nowait, piece))

@@ -17,6 +17,7 @@ from rtnb.session import settings
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.files import save_file
 from rtnb.texts.language import say
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
@@ -187,12 +188,13 @@ class Call(widget.Shown):
             case ".txt" | ".md" as suffix:
                 mark = "**" if suffix == ".md" else ""
                 lines = [f"{mark}{_NAMES.get(t.role, t.role)}:{mark} {t.words}" for t in self.turns if t.words]
-                path.write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+                save_file(path, "\n\n".join(lines) + "\n")
             case ".jsonl":
-                with path.open("w", encoding="utf-8") as out:
-                    for entry in self.log:
-                        line = {"at_seconds": round(entry.at_seconds, 4), "direction": entry.direction, **entry.event}
-                        out.write(json.dumps(without_secrets(line, []), ensure_ascii=False) + "\n")
+                lines = []
+                for entry in self.log:
+                    line = {"at_seconds": round(entry.at_seconds, 4), "direction": entry.direction, **entry.event}
+                    lines.append(json.dumps(without_secrets(line, []), ensure_ascii=False) + "\n")
+                save_file(path, "".join(lines))
             case _ if clips:
                 return join(clips, gap_seconds=0.4).save(path)
             case _:
