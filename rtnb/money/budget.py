@@ -99,9 +99,8 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
-        if not (
-            isinstance(limit_usd, SupportsFloat) and not isinstance(limit_usd, bool) and 0 < float(limit_usd) < math.inf
-        ):
+        amount = float(limit_usd) if isinstance(limit_usd, SupportsFloat) and not isinstance(limit_usd, bool) else 0.0
+        if not 0 < amount < math.inf:
             wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
             raise InputError(wrong, limit_usd=limit_usd)
         self.limit_usd = amount
