@@ -168,3 +168,13 @@ def test_what_is_booked_is_no_longer_looked_at():
 def test_a_number_of_numpy_is_money():
     assert rtnb.Budget(np.int64(2)).limit_usd == 2.0
     assert rtnb.Budget(np.float32(0.5)).left == 0.5
+
+
+def test_where_the_server_does_not_say_what_it_costs_the_most_it_can_have_cost_is_spent():
+    budget = Budget(0.02)
+    with serve(turns(3, used=None)) as url, connect(url=url, budget=budget) as chat:
+        assert chat.ask("One").wait(10).text == "Yes."
+        assert "does not say what an answer cost" in " ".join(chat.warnings)
+        with pytest.raises(BudgetExceeded):
+            [chat.ask("Another").wait(10) for _ in range(2)]
+    assert 0 < budget.spent <= 0.02

@@ -13,7 +13,7 @@ from test_border import CREATED, ITEM, PART, dialogue, done, words
 import rtnb
 from rtnb import asking
 from rtnb.audio import Clip
-from rtnb.errors import InputError
+from rtnb.errors import InputError, ResponseFailed, ServerError
 from rtnb.opening import connect
 from rtnb.protocol import frames, server_events
 from rtnb.protocol.conversation import Conversation
@@ -605,3 +605,48 @@ def test_a_translation_reads_odd_events_and_tells_of_them(clip):
         spoken = rtnb.translate(clip, to="es", url=url).wait(20)
         assert (spoken.text, spoken.audio.array.tobytes()) == ("Hola a todos", PCM)
         assert sorted(warning.split()[3] for warning in spoken.warnings) == ["an", "its", "what"]
+
+
+# --- a last output in an odd form, and errors that nobody waits for ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "output",
+    [{"0": words("Whole.", "output_text")}, {"a": {"type": "reasoning"}, "b": words("Whole.", "output_text")}],
+)
+def test_words_of_a_last_output_in_an_odd_form_are_kept(output):
+    final = done([], usage=usage(output_text=3))
+    final["response"]["output"] = output
+    reply, chat = ask(CREATED, final)
+    assert reply.status == "completed"
+    assert reply.text.replace("\n", "") == "Whole."
+    assert odd(chat)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ({"message": "the model is overloaded", "event_id": "evt_other"}, "the model is overloaded"),
+        ({"error": {"message": "deep"}}, "deep"),
+        ({"message": {"text": "in an object"}}, "in an object"),
+    ],
+)
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_the_server_said_last_is_quoted_where_nothing_more_comes(begun, error, said):
+    frames = [CREATED] * begun + [{"type": "error", "error": error}]
+    kind = ResponseFailed if begun else ServerError
+    with (
+        serve(dialogue(*frames)) as url,
+        connect(url=url, timeout=0.5) as chat,
+        pytest.raises(kind) as silent,
+    ):
+        chat.ask("Hi").wait(20)
+    assert "sent nothing for 0.5 s after it had said “" in str(silent.value)
+    assert said in str(silent.value)
+
+
+def test_a_sentence_follows_what_a_server_says_without_a_full_stop():
+    failed = done([], usage=None)
+    failed["response"] |= {"status": "failed", "status_details": {"error": {"message": "out of memory"}}}
+    with pytest.raises(ResponseFailed, match=r"could not answer: out of memory\. What came"):
+        ask(CREATED, failed)

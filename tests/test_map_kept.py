@@ -412,3 +412,12 @@ def test_two_maps_share_a_budget_and_the_table_says_what_remains(capsys):
     assert budget.spent == pytest.approx(server.asked * PRICE)
     assert budget.spent <= budget.limit_usd
     assert capsys.readouterr().out.count("remain unasked") == bool(one.unfinished) + bool(two.unfinished)
+
+
+def test_a_file_that_holds_something_else_is_not_written_to(tmp_path):
+    path = rtnb.samples()["question"].save(tmp_path / "mine.wav")
+    before, server = path.read_bytes(), Server()
+    with serve(server) as url, pytest.raises(InputError, match="holds something other than rows"):
+        ask(TWELVE[:1], url, out=path)
+    assert path.read_bytes() == before
+    assert server.asked == 0

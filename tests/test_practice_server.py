@@ -540,3 +540,9 @@ def test_a_spoken_question_is_heard_thought_about_and_answered_aloud() -> None:
     with server.start(pace=0) as running:
         assert running.engines["ears"]
         asyncio.run(talk(running))
+
+
+@pytest.mark.parametrize("port", [70_000, -1, 65_536])
+def test_a_port_that_is_none_is_refused(port):
+    with pytest.raises(InputError, match=f"^Your port {port} is none there is"):
+        server.start(port=port)

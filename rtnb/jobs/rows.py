@@ -128,6 +128,9 @@ class RowsFile:
         if self.path.exists() and not self.path.is_file():
             raise OSError(errno.EINVAL, "it is no file")
         self._file = self.path.open("a+b", buffering=0)
+        self._file.seek(0)
+        if b"\0" in self._file.read(1024):  # a recording, say
+            raise OSError(errno.EINVAL, "it holds something other than rows")
         try:
             _flock(self._file, _TAKE)
         except OSError as error:

@@ -105,6 +105,7 @@ class Meter:
     _standing: Reservation = field(default_factory=lambda: Reservation(standing=True))
     _asked: list[Reservation] = field(default_factory=list)
     _running: dict[str, Reservation] = field(default_factory=dict)  # by response id
+    _uncounted: bool = False  # whether a response came of which the server did not say what it cost
     _own_tokens: Any = None  # `max_output_tokens` of the session, as its user wants it
 
     def __post_init__(self) -> None:
@@ -393,7 +394,13 @@ class Meter:
             limit = money(min(budget.chain, key=lambda one: one.left).limit_usd)
             paid = f"which paid for {running.capped:,} tokens of it"
             response.cut = f"The answer was cut by your budget of {limit}, {paid}. Raise budget=, or ask for less."
-        self._book(running, cost(used, self.model))
+        spent: Cost | float = cost(used, self.model)
+        if budget and not used and response.status in ("completed", "incomplete"):
+            spent = running.usd
+            if not self._uncounted:
+                self.warn("The server does not say what an answer cost: your budget counts the most it may be.")
+            self._uncounted = True
+        self._book(running, spent)
 
     def _transcribed(self, usage: Mapping[str, Any] | None) -> None:
         if self._unbilled:

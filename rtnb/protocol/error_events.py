@@ -8,6 +8,7 @@ from typing import Any
 
 from rtnb import models
 from rtnb.errors import ReplayError, RtnbError, ServerError
+from rtnb.texts.shortening import with_full_stop
 
 NOT_RECORDED = "not_recorded"
 """Error code with which a replay says that its recording does not hold what was asked."""
@@ -44,5 +45,5 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
     where = f" (field {error['param']})" if error.get("param") else ""
     advice = "Nothing of it was applied. Change what it names and send it again."
     named = f" [{code}]" if code else ""
-    text = f"The server refused {doing}{where}: {text}{named} {advice}"
+    text = f"The server refused {doing}{where}: {with_full_stop(text)}{named} {advice}"
     return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

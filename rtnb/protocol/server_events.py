@@ -55,6 +55,10 @@ def read(event: Event) -> tuple[Event, list[str]]:
     odd: dict[str, None] = {}
     if event["type"] == "error" and not event.get("error"):  # some servers write the error's fields beside the type
         event = {**event, "error": {k: event[k] for k in ("message", "code", "param") if k in event}}
+    elif event["type"] == "error" and isinstance(error := event["error"], dict) and "error" in error:
+        event = {**event, "error": error["error"]}
+    elif event["type"] in ("response.created", "response.done") and event.get("response") is None:
+        event = {**event, "response": {"status": "completed"} if event["type"] == "response.done" else {}}
     taken = _fields(event, _EVENT, odd)
     rest = "which is not the API's form. It was read as well as it can be; the log has it as it came."
     return to_ga(taken), [f"The server sent {what}, {rest}" for what in odd]
@@ -90,7 +94,8 @@ def _taken(value: Any, form: Any, odd: dict[str, None]) -> Any:
     if form in (int, float):
         return _number(value, form)
     if isinstance(form, list):
-        values = value if isinstance(value, list) else [value]
+        by_number = isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values())
+        values = value if isinstance(value, list) else [*value.values()] if by_number else [value]
         taken = [read for inner in values if (read := _taken(inner, form[0], odd)) is not None]
         if len(taken) < len(values):
             odd["a list with something else in it"] = None

@@ -213,6 +213,8 @@ def start(
     if not is_loopback(address) and not (held and held()):
         text = f"The address {address} can be reached from other computers, and no key protects the server. "
         raise InputError(text + "Give a key, or listen on 127.0.0.1.", host=address)
+    if not 0 <= port <= 65_535:
+        raise InputError(f"Your port {port} is none there is. Give 1 to 65535, or 0 for a free one.", port=port)
     if not 0 <= pace <= 10_000:
         raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
     if session_seconds <= 0:

@@ -19,6 +19,7 @@ from rtnb.session.exchanges import is_type, unwatched
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
+from rtnb.texts.shortening import with_full_stop
 
 Sent = list[asyncio.Future[Any]]
 """Parts that were sent; a task fails if the server refuses its part."""
@@ -302,7 +303,9 @@ async def judge(turn: TurnState) -> None:
         error = details.get("error") or {}
         code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
         remedy = _REMEDIES.get(str(code), _ASK_AGAIN)
-        raise ResponseFailed(f"The server could not answer: {said} {remedy}", reply=turn.reply, code=code)
+        raise ResponseFailed(
+            f"The server could not answer: {with_full_stop(said)} {remedy}", reply=turn.reply, code=code
+        )
     reason = details.get("reason") or "no reason given"
     if response.status == "incomplete":
         sentence = f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}."

@@ -11,6 +11,7 @@ from rtnb.errors import BudgetExceeded
 from rtnb.protocol import error_events
 from rtnb.protocol.updates import AudioDelta, Frozen, InputTranscriptFailed, Odd, TextDelta
 from rtnb.session.tools import ToolCall
+from rtnb.texts.shortening import with_full_stop
 
 Listener = Callable[[Any], object]
 
@@ -81,7 +82,7 @@ def warning_of(update: Any) -> str:
         return ""
     said, code = error_events.reason_in(update.error), update.error.get("code")
     said = said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else "")
-    return f"Your words could not be transcribed: {said} Check transcription=."
+    return f"Your words could not be transcribed: {with_full_stop(said)} Check transcription=."
 
 
 class Listeners:

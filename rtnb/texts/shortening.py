@@ -11,6 +11,11 @@ def in_one_line(text: str, letters: int) -> str:
     return shortened(" ".join(text.split()), letters)
 
 
+def with_full_stop(text: str) -> str:
+    """Return a text that another sentence may follow: what servers say often ends without a full stop."""
+    return text if text.rstrip()[-1:] in (*".!?…。！？]", "") else text.rstrip() + "."
+
+
 def printable(text: object) -> str:
     """Return a text that any output takes: a file's name that is no UTF-8 has half surrogate pairs in Python."""
     return str(text).encode(errors="backslashreplace").decode()

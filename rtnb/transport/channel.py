@@ -101,6 +101,7 @@ class Channel:
         self._born = time.perf_counter()
         self._transport: Transport | None = None
         self._expected: dict[str, _Expectation] = {}
+        self._last_error = (0.0, "")  # when the server said it, and what
 
     @property
     def seconds(self) -> float:
@@ -248,7 +249,8 @@ class Channel:
         limit = self.timeout if seconds is None else seconds
         if limit is None:
             return
-        at_work, unsent = self.seconds, 0
+        began = at_work = self.seconds
+        unsent = 0
 
         def look() -> None:
             nonlocal at_work, unsent
@@ -262,7 +264,9 @@ class Channel:
             if left > 0:
                 asyncio.get_running_loop().call_later(left, look)
             else:
-                give_up(f"The server sent nothing for {limit:g} s")
+                said_at, said = self._last_error
+                after = f" after it had said “{said}”" if said_at >= began and said else ""
+                give_up(f"The server sent nothing for {limit:g} s{after}")
 
         look()
 
@@ -326,6 +330,7 @@ class Channel:
     def _settle(self, event: dict[str, Any], *, usual: bool) -> None:
         """Hand an event to the first question that waits for it; `usual`: an error in the API's form."""
         if event["type"] == "error":
+            self._last_error = self.seconds, error_events.reason_in(event["error"])
             named = event["error"].get("event_id")
             if (expectation := self._expected.get(named or "")) is not None:
                 expectation.fail(error_events.error_from(event, expectation.doing))

@@ -11,7 +11,7 @@ from typing import Any
 import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
-from rtnb.texts.shortening import shortened
+from rtnb.texts.shortening import shortened, with_full_stop
 from rtnb.transport.endpoint import Address
 from rtnb.transport.route import proxies_for, proxy_for, route_to, target_of, why_closed
 
@@ -139,4 +139,4 @@ def unreachable(broken: BaseException, where: Address) -> ConnectionFailed:
 
 
 def _said(words: str) -> str:
-    return f" It said: {words}{'' if words[-1] in '.!?。！？' else '.'}" if words else ""
+    return f" It said: {with_full_stop(words)}" if words else ""
