@@ -214,7 +214,7 @@ def without_frames(error: RtnbError) -> RtnbError:
     error.__context__, cause = None, error.__cause__
     if cause is not None and isinstance(error, InputError | AudioError):  # others come from a user's own function
         cause.with_traceback(None).__context__ = None
-        if isinstance(cause, OSError):
+        if type(cause).__module__ == "builtins" and isinstance(cause, OSError):  # that of PyAV cannot be changed
             cause.filename = None
     return error.with_traceback(None)
 
