@@ -421,3 +421,9 @@ def test_a_file_that_holds_something_else_is_not_written_to(tmp_path):
         ask(TWELVE[:1], url, out=path)
     assert path.read_bytes() == before
     assert server.asked == 0
+
+
+@pytest.mark.parametrize("question", [TWELVE[0], None, 5])
+def test_a_question_that_is_no_text_is_refused_at_the_call(question):
+    with pytest.raises(InputError, match=r"Say what to do with the recordings|of type"):
+        rtnb.map(TWELVE[:1], question, practice=True)

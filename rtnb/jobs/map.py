@@ -339,8 +339,9 @@ def map(
             another program's map writes there.
         KeyMissing: If a key is needed and none is found.
     """
-    if not prompt or not prompt.strip():
-        raise InputError("Your question is blank. Say what to do with the recordings.")
+    if not isinstance(prompt, str) or not prompt.strip():
+        wrong = "blank" if isinstance(prompt, str) else "no text"
+        raise InputError(f"Your question is {wrong}. Say what to do with the recordings.")
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     parts.read_parts([prompt])  # raises here what each of the questions would
