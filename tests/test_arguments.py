@@ -238,7 +238,7 @@ def test_what_is_returned_refuses_wrong_calls_too():
         (lambda: reply.save(5), r"Reply\.save"),
         (lambda: reply.wait(seconds=1), r"\.wait\(\)"),
         (lambda: reply.wait("5"), r"\.wait\(\)"),
-        (lambda: job.append(audio=b""), r"AudioJob\.append"),
+        (lambda: job.append(audio=b""), r"Transcription\.append"),
         (lambda: rtnb.Image.read("a.png", size=5), r"Image\.read"),
     ):
         with pytest.raises(ArgumentError, match=name):

@@ -18,16 +18,31 @@ from websockets.exceptions import ConnectionClosed
 
 from rtnb.errors import InputError
 from rtnb.jobs.rows import RowsFile
+from rtnb.transport import cells
 
 TWELVE = [clip(number) for number in range(12)]
 
 
-class Slow(Server):
+class Counting(Server):
+    """Counts what is asked for, in all and by recording."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = Counter()
+
+    def counts(self, sound):
+        """Count one more, and return how many there are."""
+        with self._lock:
+            self.asked += 1
+            self.heard[sound] += 1
+            return self.asked
+
+
+class Slow(Counting):
     """Answers when it may, counts what is asked for, and calls a function when the n-th is."""
 
     def __init__(self, at=0, call=None, pcm=b"", words="yes"):
         super().__init__()
-        self.heard = Counter()
         self.may_answer = threading.Event()
         self._at, self._call, self._pcm, self._words = at, call, pcm, words
 
@@ -36,10 +51,7 @@ class Slow(Server):
         sound = talk.take_sound()
         talk.take_message()
         talk.expect("response.create")
-        with self._lock:
-            self.asked += 1
-            self.heard[sound] += 1
-            last = self.asked == self._at
+        last = self.counts(sound) == self._at
         if last and self._call:
             self._call()
         if self._at <= self.asked:
@@ -84,7 +96,9 @@ def test_an_interrupted_cell_ends_at_once_has_the_answers_and_the_next_one_pays_
 
 
 @pytest.mark.parametrize("in_a_cell", [True, False])
-def test_a_cancelled_wait_stops_it_and_a_cell_of_ipython_ends_with_keyboard_interrupt(in_a_cell):
+def test_a_cancelled_wait_stops_it_and_a_cell_of_ipython_ends_with_keyboard_interrupt(in_a_cell, monkeypatch):
+    monkeypatch.setattr(cells, "kernel", object)
+
     async def run_cell_async(results):  # as IPython names it
         try:
             await results
@@ -251,14 +265,13 @@ def test_another_programs_file_is_refused_by_its_name_and_free_once_it_is_killed
     assert [file.name for file in tmp_path.iterdir()] == ["results.jsonl"]
 
 
-class Killing(Server):
+class Killing(Counting):
     """Kills the process that asks when it asks for the n-th time, or once that one is answered."""
 
     child = None
 
     def __init__(self, at, *, answered):
         super().__init__()
-        self.heard = Counter()
         self._at, self._answered = at, answered
 
     def __call__(self, talk):
@@ -266,10 +279,7 @@ class Killing(Server):
         sound = talk.take_sound()
         talk.take_message()
         talk.expect("response.create")
-        with self._lock:
-            self.asked += 1
-            self.heard[sound] += 1
-            kills = self.asked == self._at
+        kills = self.counts(sound) == self._at
         if kills and not self._answered:
             self.child.kill()
         talk.answer("yes", expect=False, usage=usage(input_text=1000, output_text=100))

@@ -252,3 +252,14 @@ def test_an_answer_may_be_truncated_at_a_fraction_of_a_millisecond():
 @pytest.mark.parametrize("name", ["models", "keys", "costs"])
 def test_a_module_that_sentences_name_is_there_in_a_fresh_process(name):
     subprocess.run([sys.executable, "-c", f"import rtnb; rtnb.{name}"], check=True)
+
+
+def test_a_method_is_named_by_the_class_that_the_user_has():
+    with rtnb.connect(practice=True) as chat:
+        reply = chat.ask("Hello.").wait(20)
+        for wrong, name in ((lambda: reply.wait(5, 6), "Reply.wait()"), (lambda: chat.commit(5), "Session.commit()")):
+            with pytest.raises(errors.ArgumentError, match=f"^Your call of {re.escape(name)} does not fit"):
+                wrong()
+    with pytest.raises(errors.ArgumentError) as refused:
+        rtnb.Clip.read()
+    assert "cls=" not in str(refused.value)

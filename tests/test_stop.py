@@ -7,6 +7,7 @@ import ast
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -196,3 +197,15 @@ def test_a_cancelled_task_of_the_users_own_cancels_the_answer_it_awaits():
             return reply.status
 
     assert asyncio.run(main()) == "cancelled"
+
+
+def test_a_script_keeps_its_own_handler_of_interrupts():
+    async def main():
+        before = signal.getsignal(signal.SIGINT)
+        async with rtnb.connect(practice=True) as chat:
+            await chat.ask("Hello.")
+        return signal.getsignal(signal.SIGINT) is before
+
+    before = signal.getsignal(signal.SIGINT)
+    assert asyncio.run(main())
+    assert signal.getsignal(signal.SIGINT) is before

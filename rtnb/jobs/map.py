@@ -340,8 +340,7 @@ def map(
         KeyMissing: If a key is needed and none is found.
     """
     if not isinstance(prompt, str) or not prompt.strip():
-        wrong = "blank" if isinstance(prompt, str) else "no text"
-        raise InputError(f"Your question is {wrong}. Say what to do with the recordings.")
+        raise InputError("Your question is blank, or no text. Say what to do with the recordings.")
     if not 1 <= concurrency <= 32:
         raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
     parts.read_parts([prompt])  # raises here what each of the questions would

@@ -67,15 +67,7 @@ class Lifecycle:
         timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
-        settings: The session object that was asked for.
-        channel: Where events go and come from, with the log and the conversation.
-        provider: The kind of server, and what it lacks.
-        queue: The order of calls, in which a turn has its place.
-        router: To which turn a response belongs.
-        listeners: Called with every update.
-        meter: Checks and books what it spends.
-        gate: Awaited before the answer to unasked calls is asked for. None: it is asked for at once.
-        own_detection: The turn detection of a server that turned out to take no commit. None for all others.
+        settings: The session object that was asked for. What else a turn may ask for is told by `TurnContext`.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
         error: Why it ended. None while it runs and after an orderly end.

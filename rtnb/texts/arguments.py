@@ -91,10 +91,12 @@ def bind(
     Returns:
         Them, or the error to raise where the function does not take them. It is not raised here, with a key in a frame.
     """
-    name = {"start": "practice"}.get(function.__qualname__, function.__qualname__.replace("Requests.", "Session."))
+    # A method by the class that the user has, not by the one that it comes from.
+    owner = f"{type(args[0]).__name__}." if args and "self" in signature.parameters else ""
+    name = owner + function.__name__ if owner else {"start": "practice"}.get(function.__name__, function.__qualname__)
     kinds = {parameter.kind for parameter in signature.parameters.values()}
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    takes = [one for one, parameter in signature.parameters.items() if parameter.kind in by_name and one != "self"]
+    takes = [one for one, its in signature.parameters.items() if its.kind in by_name and one not in ("self", "cls")]
     unknown = next((one for one in given if one not in takes), None)
     if unknown is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
         meant = _meant(unknown, takes, parts=inspect.Parameter.VAR_POSITIONAL in kinds)

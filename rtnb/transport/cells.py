@@ -86,7 +86,7 @@ _presses = 0  # of the stop button
 def _count_presses() -> None:
     """Count interrupts from now on: a task may be cancelled by a time limit as well, which raises another error."""
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before) or hasattr(before, "counts"):
+    if not _in_cell() or not callable(before) or hasattr(before, "counts"):
         return
 
     def pressed(number: int, frame: Any) -> None:

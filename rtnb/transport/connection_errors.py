@@ -117,7 +117,7 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
         `KeyRefused` where it is about the key, `ConnectionFailed` otherwise.
     """
     error = event.get("error") or {}
-    said, error_code = (error.get("message") or reason).rstrip(". ") + ".", error.get("code")
+    said, error_code = with_full_stop(error.get("message") or reason), error.get("code")
     if code == 3000 or error_code in ("invalid_api_key", "missing_api_key", "account_deactivated"):
         sentence = f"Your key was refused. The server said: {said} Check it and set a valid one."
         return KeyRefused(sentence, code=error_code)
