@@ -197,13 +197,20 @@ export function openAudioContext() {
 }
 
 /**
+ * How late the loudspeaker is, in seconds; undefined where it cannot be asked. Firefox locks its audio graph while it asks
+ * PulseAudio, which may wait for that same graph: on a busy machine the page then hangs for ever (Firefox 153 ESR).
+ * @param {AudioContext} context
+ */
+const outputLatency = (context) => (navigator.userAgent.includes("Firefox/") ? undefined : context.outputLatency);
+
+/**
  * Wait until what was rendered up to `time` has left the loudspeaker: only then may its context be closed.
  * @param {AudioContext} context @param {number} time  of the context, in seconds
  */
 export async function leftLoudspeaker(context, time) {
   while (context.state !== "closed") {
     // 0.2 s where the browser does not know; 50 ms because it renders ahead of what it counts.
-    const left_ms = (time + (context.outputLatency || 0.2) + 0.05 - context.currentTime) * 1000;
+    const left_ms = (time + (outputLatency(context) || 0.2) + 0.05 - context.currentTime) * 1000;
     if (left_ms <= 0) return;
     await new Promise((done) => setTimeout(done, Math.max(20, left_ms))); // paused, it takes as long as it is
   }
@@ -237,7 +244,7 @@ export async function createPlayback(context, destination = context.destination)
     onPlayed: (it) => (listener = it),
     playedMs(itemId) {
       if (itemId !== state.itemId) return playedOf.get(itemId) ?? 0;
-      const since_ms = (context.currentTime - stateTime - (context.outputLatency || 0)) * 1000;
+      const since_ms = (context.currentTime - stateTime - (outputLatency(context) || 0)) * 1000;
       return Math.max(0, state.played_ms + Math.min(since_ms, state.playing ? state.queued_ms : 0));
     },
     close() {
