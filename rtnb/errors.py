@@ -23,12 +23,19 @@ errors share.
 """
 
 import base64
+import linecache
 import logging
 import re
+import sys
+import traceback
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
+
+translate: Callable[[str], str] = str
+"""Returns a sentence of ours in the language of the user; `texts.language` puts its own here."""
 
 
 def _pattern(sure: str, perhaps: str) -> re.Pattern[str]:
@@ -203,6 +210,30 @@ class RtnbError(Exception):
         # A file's name that is no UTF-8 has half surrogate pairs, which nothing can print.
         super().__init__(mask_secrets(message).encode(errors="backslashreplace").decode())
         vars(self).update(_masked(data))
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython prints: the user's own line and the sentence; for `%tb` and after `%xmode` all of it."""
+        tool = sys.modules["IPython"].get_ipython().InteractiveTB
+        asked = any(frame.f_code.co_name == "tb" for frame, _ in traceback.walk_stack(None))
+        if asked or tool.mode != "Context":
+            return list(tool.structured_traceback(type(self), self, self.__traceback__))
+        line = _users_line(self.__traceback__)
+        if isinstance(self, ToolFailed) and self.__cause__ is not None:
+            line = _users_line(self.__cause__.__traceback__) or line
+        hint = translate("Type %tb for the whole traceback.")
+        return [*filter(None, [line]), f"\x1b[0;31m{type(self).__name__}\x1b[0m: {self}", f"\x1b[2m{hint}\x1b[0m"]
+
+
+def _users_line(frames: types.TracebackType | None) -> str:
+    """Return the last line of a cell in a traceback, as IPython prints one; "" where there is none."""
+    cells = [
+        (frame, number) for frame, number in traceback.walk_tb(frames) if frame.f_globals.get("__name__") == "__main__"
+    ]
+    if not cells:
+        return ""
+    frame, number = cells[-1]
+    line = linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip()
+    return f"\x1b[0;32m----> {number}\x1b[0m {line}\n"
 
 
 class RtnbWarning(UserWarning):

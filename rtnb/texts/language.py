@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from rtnb import errors
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
 
@@ -103,3 +104,6 @@ def say(english: str, **values: object) -> str:
     """
     sentence = sentences(language()).get(english, english)
     return sentence.format(**values) if values else sentence
+
+
+errors.translate = say
