@@ -2,12 +2,13 @@
 
 Colours are Jupyter's own variables with a fallback for pages that have none (Colab, VS Code, a saved page), so that
 light and dark both read well. Everything a caller passes is escaped; `Safe` marks what is HTML already. What is shown
-works without JavaScript; an inline handler only adds the playhead, and a page that strips it loses nothing else.
+reads the same where a page strips style sheets and handlers: words stand in lines and cells, and the layout that a
+table needs is its cells' own.
 """
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,10 @@ def _text(value: object) -> str:
     return value if isinstance(value, Safe) else escape(str(value), quote=True)
 
 
+def _lines(value: object) -> str:
+    return value if isinstance(value, Safe) else _text(value).replace("\n", "<br>\n")
+
+
 def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> str:
     """Wrap HTML as one output of a cell, in which `$5 and $10` is money and no formula.
 
@@ -40,7 +45,8 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
 
 
 def _page(body: str) -> str:
-    return root(body, kind="rtnb", css=_CSS)
+    # Once, however many pieces the page is made of.
+    return root(body.replace(_CSS, ""), kind="rtnb", css=_CSS)
 
 
 def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:
@@ -105,25 +111,32 @@ def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> st
     )
 
 
-def table(headers: Sequence[object], rows: Iterable[Sequence[object]], *, caption: str = "") -> str:
+def table(
+    headers: Sequence[object], rows: Iterable[Sequence[object]], *, right: Collection[int] = (), caption: object = ""
+) -> str:
     """Make a table.
 
     Args:
-        headers: The columns' titles.
-        rows: The cells; numbers (`int`, `float`) stand to the right.
+        headers: The columns' titles, none of them blank.
+        rows: The cells, as many in each as there are titles; line breaks are kept.
+        right: Numbers of the columns that stand to the right, from 0: amounts and counts.
         caption: Text above it. "" leaves it out.
     """
-    head = "".join(f'<th scope="col">{_text(title)}</th>' for title in headers)
-    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
-    title = f"<caption>{_text(caption)}</caption>" if caption else ""
+    head = "".join(_cell("th", title, number in right) for number, title in enumerate(headers))
+    lines = ("".join(_cell("td", value, number in right) for number, value in enumerate(row)) for row in rows)
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    title = f"<caption>{_lines(caption)}</caption>" if caption else ""
     return _page(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def _cell(value: object) -> str:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    day = re.fullmatch(r"\d{4}-\d\d-\d\d", str(value))  # in one piece, for it has places to break at
-    kind = ' class="num"' if number else ' class="day"' if day else ""
-    return f"<td{kind}>{_text(value)}</td>"
+def _cell(tag: str, value: object, right: bool) -> str:
+    """Return a cell with its layout twice: JupyterLab's sanitizer keeps its style, GitHub's its attributes."""
+    side = "right" if right else "left"
+    # A name, a day or an amount stays in one piece, although it has places to break at.
+    whole = (right and tag == "td") or re.fullmatch("[!-~]{1,40}", str(value))
+    kept = ";white-space:nowrap" if whole else ""
+    kind = (' scope="col"' if tag == "th" else "") + (' class="num"' if right else "") + (" nowrap" if whole else "")
+    return f'<{tag}{kind} align="{side}" style="text-align:{side}{kept}">{_lines(value)}</{tag}>'
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
@@ -134,8 +147,8 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
         facts: Pairs of a name and a value.
         body: Text below, or `Safe` HTML. "" leaves it out.
     """
-    pairs = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts)
-    below = f"<div>{_text(body)}</div>" if body else ""
+    pairs = "".join(f"<dt>{_text(name)}</dt><dd>{_lines(value)}</dd>" for name, value in facts)
+    below = f"<div>{_lines(body)}</div>" if body else ""
     return _page(
         f"<figure><figcaption><strong>{_text(title)}</strong></figcaption>"
         f"{f'<dl>{pairs}</dl>' if pairs else ''}{below}</figure>"
@@ -150,4 +163,4 @@ def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info
         kind: "info", "ok", "warning" or "error"; the last two are announced to screen readers.
     """
     role = "alert" if kind in ("warning", "error") else "note"
-    return _page(f'<div class="note {_text(kind)}" role="{role}">{_text(text)}</div>')
+    return _page(f'<div class="note {_text(kind)}" role="{role}">{_lines(text)}</div>')

@@ -325,7 +325,7 @@ def test_the_table_of_prices_has_the_launch_and_cents_a_minute():
     text = repr(table)
     launch = next(line for line in text.splitlines() if "2024-10-01" in line)
     assert "100.00 / – / 200.00" in launch
-    assert launch.split()[-3:-1] == ["6", "24"]
+    assert launch.split()[-3:-1] == ["6.00", "24.00"]
     assert "1.92" in text
     assert "As of 2026-11-22" in text
     assert [model.name for model, _ in table.rows].count("gpt-realtime-2025-08-28") == 0

@@ -86,19 +86,25 @@ class Report:
         return mask_secrets(f"{need} mending: {errors[0]}.")
 
     def _repr_html_(self) -> str:
-        masked = [(f, mask_secrets(f.cause), mask_secrets(f.remedy)) for f in self.findings]
-        rows = [[_MARKS[f.state], f.check, _symptom_html(f), cause, remedy] for f, cause, remedy in masked]
-        table = html.table(["", "", "symptom", "cause", "remedy"], rows)
+        rows = [[_MARKS[finding.state], finding.check, _found_html(finding)] for finding in self.findings]
         headline = html.notice(self._headline, "ok" if self.ok else "error")
+        table = html.table(["state", "check", "symptom, cause and remedy"], rows)
         return headline + table + html.notice(f"For your teacher: {self.line}", "info")
 
 
-def _symptom_html(finding: Finding) -> object:
-    """Return a symptom for the table. That of the sound is replaced by the page, unless it strips scripts."""
+def _found_html(finding: Finding) -> html.Safe:
+    """Return symptom, cause and remedy, a line each, so that they fit a narrow page."""
+    lines = [_symptom_html(finding), escape(mask_secrets(finding.cause))]
+    lines += [f"<strong>{escape(mask_secrets(finding.remedy))}</strong>"] if finding.remedy else []
+    return html.Safe("<br>\n".join(filter(None, lines)))
+
+
+def _symptom_html(finding: Finding) -> str:
+    """Return a symptom as HTML. That of the sound is replaced by the page, unless it strips scripts."""
     if finding.check == "sound" and finding.state == "unknown":
         script = (files("rtnb.diagnosis") / "sound.js").read_text("utf-8")
-        return html.Safe(f'<span class="rtnb-sound">{escape(finding.symptom)}</span><script>{script}</script>')
-    return mask_secrets(finding.symptom)
+        return f'<span class="rtnb-sound">{escape(finding.symptom)}</span><script>{script}</script>'
+    return escape(mask_secrets(finding.symptom))
 
 
 def one_line(text: str) -> str:

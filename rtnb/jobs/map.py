@@ -21,7 +21,7 @@ from rtnb.audio import Clip, open_stream
 from rtnb.audio.source import is_file, read_whole
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
-from rtnb.money import Budget, money
+from rtnb.money import Budget, amounts, money
 from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
@@ -174,8 +174,9 @@ class Results(Interruptible["Results"]):
 
     def _repr_html_(self) -> str:
         shown = [*self.rows, *(self.unfinished if self.done else [])]
-        rows = [[row.name, row.text or row.error or "", row.status, money(row.usd)] for row in shown]
-        return html.table(["recording", "answer", "status", "US dollars"], rows, caption=repr(self))
+        spent = amounts([row.usd for row in shown])
+        rows = [[row.name, row.text or row.error or "", row.status, usd] for row, usd in zip(shown, spent, strict=True)]
+        return html.table(["recording", "answer", "status", "US dollars"], rows, right=(3,), caption=repr(self))
 
     # --- on the I/O thread
 

@@ -108,10 +108,10 @@ class Bill(tuple[Item, ...]):
         return text_table([_HEADERS, *self._rows()], right_from=3)
 
     def _repr_html_(self) -> str:
-        return html.table(_HEADERS, self._rows(), caption=self.model)
+        return html.table(_HEADERS, self._rows(), right=range(3, 7), caption=self.model)
 
 
-_HEADERS = ("", "answer", "status", "tokens in", "cached", "tokens out", "¢")
+_HEADERS = ("no.", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 
 def _counts(used: Usage) -> list[str]:

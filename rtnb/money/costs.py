@@ -14,8 +14,11 @@ from typing import Any, ClassVar
 
 from rtnb import html, models
 from rtnb.models import Model, Prices, Rate
-from rtnb.money.usage import Usage, money, text_table
+from rtnb.money.usage import Usage, amounts, money, text_table
 from rtnb.texts.arguments import checks_call
+
+HEADERS = ("position", "quantity", "price", "US dollars")
+"""Titles of what `Cost.rows` returns."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +91,25 @@ class Cost:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html.table(["", "quantity", "price", "US dollars"], [*self.rows(), ["in all", "", "", str(self)]])
+        return html.table(HEADERS, self.rows(("in all", self)), right=range(1, 4))
 
-    def rows(self) -> list[list[str]]:
-        """Return each position as text: what, quantity, price, US dollars."""
+    def rows(self, *sums: tuple[str, Cost]) -> list[list[str]]:
+        """Return each position as text: what, quantity, price, US dollars.
+
+        Args:
+            *sums: Names and costs of further rows, whose dollars have as many decimals as those of the positions.
+        """
+        count = len(self.lines)
+        usd = amounts([line.usd for line in self.lines] + [cost.known_usd for _, cost in sums])
         rows = []
-        for line in self.lines:
+        for line, price, spent in zip(
+            self.lines, amounts([line.unit_usd for line in self.lines]), usd[:count], strict=True
+        ):
             digits, per = (",.0f", "million") if line.unit == "tokens" else (".2f", "minute")
-            price = "unknown" if line.unit_usd is None else f"${line.unit_usd:g} per {per}"
-            rows.append([line.what, f"{line.quantity:{digits}} {line.unit}", price, money(line.usd)])
+            each = "unknown" if line.unit_usd is None else f"{price} per {per}"
+            rows.append([line.what, f"{line.quantity:{digits}} {line.unit}", each, spent])
+        for (name, cost), spent in zip(sums, usd[count:], strict=True):
+            rows.append([name, "", "", str(cost) if cost.usd is None else spent])
         return rows
 
 
@@ -183,7 +196,7 @@ def _rate(of: Rate) -> str:
 
 
 def _cents(usd: float | None) -> str:
-    return "" if usd is None else f"{usd * 100:.2f}".rstrip("0").rstrip(".")
+    return "" if usd is None else f"{usd * 100:.2f}"
 
 
 _COLUMNS: dict[str, Callable[[Model, Prices], str]] = {
@@ -220,10 +233,10 @@ class PriceTable:
         return note
 
     def __repr__(self) -> str:
-        return f"{text_table([self.HEADERS, *self._cells()])}\n\n{self._note()}"
+        return f"{text_table([self.HEADERS, *self._cells()], right_from=2)}\n\n{self._note()}"
 
     def _repr_html_(self) -> str:
-        return html.table(self.HEADERS, self._cells(), caption=self._note())
+        return html.table(self.HEADERS, self._cells(), right=range(2, 6), caption=self._note())
 
 
 @checks_call

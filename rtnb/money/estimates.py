@@ -17,8 +17,8 @@ from rtnb.audio.given import Samples, flat
 from rtnb.audio.naming import file_of
 from rtnb.errors import InputError
 from rtnb.models import Model
-from rtnb.money.costs import Cost, cost, cost_of_transcription
-from rtnb.money.usage import Usage
+from rtnb.money.costs import HEADERS, Cost, cost, cost_of_transcription
+from rtnb.money.usage import Usage, amounts
 from rtnb.protocol import frames
 from rtnb.texts.arguments import checks_call
 
@@ -54,8 +54,8 @@ class Estimate:
         return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
 
     def _repr_html_(self) -> str:
-        rows = [*self.high.rows(), ["at most", "", "", str(self.high)], ["with a full cache", "", "", str(self.low)]]
-        return html.table([f"{self.turns} × {self.model}", "quantity", "price", "US dollars"], rows)
+        rows = self.high.rows(("at most", self.high), ("with a full cache", self.low))
+        return html.table(HEADERS, rows, right=range(1, 4), caption=f"{self.turns} × {self.model}")
 
 
 ANSWER_SECONDS = 20.0
@@ -168,9 +168,10 @@ class Comparison:
     def _cells(self) -> list[list[str]]:
         # The cheapest with a price is the measure.
         base = next((amount.usd for _, amount in self.rows if amount.usd), None)
+        spent = amounts([amount.known_usd for _, amount in self.rows])
         return [
-            [name, str(amount), f"{amount.usd / base:.1f} ×" if base and amount.usd is not None else ""]
-            for name, amount in self.rows
+            [name, *([usd, f"{amount.usd / base:.1f} ×"] if base and amount.usd is not None else [str(amount), ""])]
+            for (name, amount), usd in zip(self.rows, spent, strict=True)
         ]
 
     def __repr__(self) -> str:
@@ -178,7 +179,7 @@ class Comparison:
         return "\n".join(f"{name.ljust(width)}  {amount:>10}  {times}" for name, amount, times in self._cells())
 
     def _repr_html_(self) -> str:
-        return html.table(["model", "the same talk", ""], self._cells())
+        return html.table(["model", "the same conversation", "compared"], self._cells(), right=(1, 2))
 
     def __getitem__(self, name: str) -> Cost:
         return dict(self.rows)[name]

@@ -30,6 +30,16 @@ def money(usd: float | None) -> str:
     return f"{'-' if usd < 0 else ''}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 
 
+def amounts(column: Sequence[float | None]) -> list[str]:
+    """Write amounts that stand in one column: all with as many decimals as the one that needs most.
+
+    Args:
+        column: US dollars, 0.0 or more. None means that no price is known.
+    """
+    decimals = max((len(money(usd).partition(".")[2]) for usd in column if usd is not None), default=2)
+    return [money(None) if usd is None else f"${usd:,.{decimals}f}" for usd in column]
+
+
 def text_table(rows: Sequence[Sequence[str]], right_from: int = 99) -> str:
     """Write rows as text in columns; those from number `right_from` on stand at the right of their column."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -147,4 +157,4 @@ class Usage:
             "of them reasoning": (self.reasoning_tokens,),
         }
         rows = [[what, *(f"{n:,}" for n in tokens), *[""] * (3 - len(tokens))] for what, tokens in counts.items()]
-        return html.table(["tokens", "text", "audio", "image"], rows)
+        return html.table(["tokens", "text", "audio", "image"], rows, right=range(1, 4))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from rtnb import html
@@ -211,15 +210,11 @@ class Turns(list[Turn]):
         return "\n".join(map(repr, self)) or "(no turns yet)"
 
     def _repr_html_(self) -> str:
-        rows, left = [], "style='text-align:left'"
+        rows = []
         for turn in self:
-            player = audio._repr_html_() if (audio := turn.audio) is not None else ""
-            words = escape(repr(turn).partition(": ")[2])
-            who = f"<th scope='row' {left}>{escape(turn.role)}</th>"
-            said = f"<td style='text-align:left;white-space:pre-wrap'>{words}</td><td>{player}</td>"
-            rows.append(f"<tr style='vertical-align:top'>{who}{said}</tr>")
-        head = f"<tr><th {left}>who</th><th {left}>words</th><th style='text-align:left;width:20rem'>sound</th></tr>"
-        return html.root(f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>")
+            player = html.Safe(audio._repr_html_()) if (audio := turn.audio) is not None else ""
+            rows.append((turn.role, repr(turn).partition(": ")[2], player))
+        return html.table(("who", "words", "sound"), rows)
 
 
 @dataclass(eq=False)
