@@ -72,10 +72,11 @@ class Chart:
 
     Attributes:
         seconds: How many seconds are drawn, folds counted as short as they are drawn.
+        label: What a screen reader says of it.
     """
 
     def __init__(self, title: str, spans: Sequence[Span], marks: Sequence[Mark], width: int) -> None:
-        self._title, self._spans, self._marks, self._width = title, spans, marks, width
+        self._spans, self._marks, self._width = spans, marks, width
         busy = [(span.start_seconds, span.end_seconds) for span in spans]
         busy += [(mark.at_seconds, mark.at_seconds) for mark in marks]
         self._x = _Scale(busy or [(0.0, 1.0)], width - _LEFT - _RIGHT)
@@ -91,6 +92,7 @@ class Chart:
             self._tops[lane] = y
             self._bottoms[lane] = y = y + _HEIGHTS[lane] + _ROW * max(rows, default=0)
         self._height = y + 6
+        self.label = f"Timeline of {title}: {len(spans)} stretches in lanes for {', '.join(self._tops)}"
 
     def svg(self) -> str:
         """Return the `<svg>` element."""
@@ -98,9 +100,8 @@ class Chart:
         parts += [self._fold(start, end) for start, end in self._x.folds]
         bars = [self._bar(number, span) for number, span in enumerate(self._spans)]
         parts += [self._ticks(), *bars, *self._flags()]
-        label = f"Timeline of {self._title}: {len(self._spans)} stretches in lanes for {', '.join(self._tops)}"
         return (
-            f'<svg class="rtnb-tl" role="group" aria-label="{escape(label)}" '
+            f'<svg class="rtnb-tl" role="group" aria-label="{escape(self.label)}" '
             f'viewBox="0 0 {self._width} {self._height:g}" width="{self._width}">{_HATCH}{"".join(parts)}</svg>'
         )
 

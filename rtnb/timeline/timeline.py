@@ -33,6 +33,18 @@ _CLICK = (
 )
 
 
+# A cell narrower than this scrolls, so that the words stay large enough to read.
+_FIT = "width:100%;min-width:40rem;max-width:none"
+# Where handlers run, the picture becomes a part of the page: it has the page's colours, and its bars can be pressed.
+_DRAW = (
+    " onload=\"var d=document.createElement('div'),t=atob(this.src.split(',')[1]),h=this.parentNode.querySelector('p');"
+    "d.innerHTML=new TextDecoder().decode(Uint8Array.from(t,function(c){return c.charCodeAt(0)}));"
+    "var s=d.firstChild;s.querySelector('style').remove();s.style.cssText=this.style.cssText;this.replaceWith(s);"
+    'if(h&amp;&amp;h.dataset.plays)h.textContent=h.dataset.plays"'
+)
+_HINT = ' data-plays="click a bar to hear it"'
+
+
 class Timeline:
     """Picture of a session or a turn. It shows itself in a notebook.
 
@@ -86,9 +98,14 @@ class Timeline:
 
     def _repr_html_(self) -> str:
         total = sum(span.sound_seconds for span in self.spans)
-        if not 0 < total <= _INLINE_SECONDS:
-            return _block(self.svg(), "", 'save("talk.html") keeps it with its sound' if total else "")
-        return _block(self.svg(), self._players(), "click a bar to hear it")
+        plays = 0 < total <= _INLINE_SECONDS
+        chart = Chart(self.title, self.spans, self.marks, 900)
+        picture = base64.b64encode(_alone(chart.svg()).encode()).decode()
+        note = 'save("talk.html") keeps it with its sound' if total else ""
+        hint = f"<p{_HINT if plays else ''}>{escape(note)}</p>" if note else ""
+        words = f"<details><summary>The same in words</summary>{self._table()}</details>"
+        image = f'<img alt="{escape(chart.label)}" src="data:image/svg+xml;base64,{picture}" style="{_FIT}"{_DRAW}>'
+        return _framed(image + (self._players() if plays else "") + hint + words, handlers=_CLICK if plays else "")
 
     def _players(self) -> str:
         """Return an audio element for each span that has audio, once."""
@@ -112,29 +129,26 @@ class Timeline:
         if (ending := target.suffix.lower()) not in (".html", ".htm", ".svg"):
             raise InputError(f"Your file {target.name} is neither .html nor .svg. Give it one of these endings.")
         if ending == ".svg":
-            text = self.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-            text = text.replace(">", f"><style>{css()}</style>", 1)
+            text = _alone(self.svg())
         else:
             width = max(900, min(20_000, round(Chart(self.title, self.spans, self.marks, 900).seconds * 60)))
-            block = _block(self.svg(width), self._players(), "Click a bar to hear it.", width)
+            block = self.svg(width) + self._players() + "<p>Click a bar to hear it.</p>"
             page = Path(__file__).with_name("page.html").read_text("utf-8")
-            text = page.format(title=escape(self.title), block=block, table=self._table())
+            text = page.format(title=escape(self.title), block=_framed(block, handlers=_CLICK), table=self._table())
         return save_file(target, text)
 
     def _table(self) -> str:
         """Return the same in words, for those who read rather than look."""
-        cells = "".join(
-            f"<tr><td>{at:.2f} s</td><td>{lane}</td><td>{escape(what)}</td><td>{length}</td></tr>"
-            for at, lane, what, length in self._words()
-        )
-        head = "<tr><th scope=col>at</th><th scope=col>who</th><th scope=col>what</th><th scope=col>how long</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{cells}</tbody></table>"
+        rows = [(f"{at:.2f} s", *of_row) for at, *of_row in self._words()]
+        return html.table(("at", "who", "what", "how long"), rows, right=(0, 3))
 
 
-def _block(svg: str, players: str, note: str, width: int = 0) -> str:
-    below = f"<p>{escape(note)}</p>" if note else ""
-    # In a page the picture may be wider than the window and is scrolled; in a notebook it fits the cell.
-    fit = "min-width:100%" if width else "width:100%"
-    svg = svg.replace('class="rtnb-tl"', f'class="rtnb-tl" style="{fit}"', 1)
-    handlers = _CLICK if players else ""
-    return html.root(svg + players + below, kind="rtnb-tlbox", css=f"<style>{css()}</style>", attributes=handlers)
+def _alone(svg: str) -> str:
+    """Return an `<svg>` element as a file of its own."""
+    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
+        ">", f"><style>{css()}</style>", 1
+    )
+
+
+def _framed(body: str, handlers: str) -> str:
+    return html.root(body, kind="rtnb-tlbox", css=f"<style>{css()}</style>", attributes=handlers)
