@@ -10,13 +10,14 @@ from html import escape
 from pathlib import Path
 
 from rtnb import html
+from rtnb.texts.language import say
 
 
 def download(data: bytes, name: str) -> None:
     """Offer `data` as a file called `name`.
 
-    In Colab this is `google.colab.files.download`. Elsewhere the page gets a link that a script presses once; where
-    scripts do not run (VS Code, a page not trusted) the link is there to be pressed.
+    In Colab this is `google.colab.files.download`. Elsewhere the page gets a link from a script, which presses it
+    once; where scripts do not run (a page not trusted) a sentence stands there.
     """
     if "google.colab" in sys.modules:
         from google.colab import files
@@ -35,14 +36,15 @@ def link(data: bytes, name: str) -> str:
     """Return the download link as HTML, with the bytes in it."""
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     size = f"{len(data) / 1000:.0f} kB" if len(data) < 1e6 else f"{len(data) / 1e6:.1f} MB"
-    anchor = (
-        f'<a download="{escape(name)}" href="data:{kind};base64,{base64.b64encode(data).decode()}">'
-        f"Download {escape(name)}</a> ({size})"
-    )
+    # The bytes stand in the script: a page that strips it must not be left with a link to nothing.
+    anchor = {"download": name, "textContent": f"{say('Download')} {name}"}
+    anchor["href"] = f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    made = json.dumps(anchor).replace("<", "\\u003c")
     # Pressed once, when the cell has just run; a notebook opened again tomorrow must not download anything by itself.
-    made = json.dumps(int(time.time() * 1000))
     script = (
-        "<script>(()=>{const a=document.currentScript&&document.currentScript.parentNode.querySelector('a[download]');"
-        f"if(a&&Math.abs(Date.now()-{made})<30000)a.click()}})()</script>"
+        "<script>(()=>{const s=document.currentScript,a=document.createElement('a');if(!s)return;"
+        f"Object.assign(a,{made});s.previousElementSibling.replaceWith(a,' ({size})');"
+        f"if(Math.abs(Date.now()-{int(time.time() * 1000)})<30000)a.click()}})()</script>"
     )
-    return html.notice(html.Safe(anchor + script), "ok")
+    without = say("Run this cell to download {name} ({size}).", name=name, size=size)
+    return html.notice(html.Safe(f"<span>{escape(without)}</span>{script}"), "ok")
