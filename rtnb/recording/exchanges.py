@@ -3,7 +3,7 @@
 import fnmatch
 import glob
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,9 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import HIDDEN, without_secrets
 from rtnb.recording.load import RecordedEvent, Recording
 
+# By the first word of a question: what the server announces as an item, and what it answers.
+_ITEMS = ("item", "sound")
+_ANSWERED = ("response", "session.update", *_ITEMS)
 # A server that has one of these detects turns, or translates: it speaks when enough audio has come.
 _OF_DETECTION = ("input_audio_buffer.speech_started", "session.output_transcript.delta", "session.output_audio.delta")
 
@@ -75,9 +78,7 @@ class Exchanges:
         self._ended: Exchange | None = None  # the response that was over last
         self._before: list[Any] = []  # questions since the last response
         # What waits for its answer: items to be announced, responses to begin, settings to be confirmed.
-        self._items: list[Exchange] = []
-        self._responses: list[Exchange] = []
-        self._updates: list[Exchange] = []
+        self._waiting: list[Exchange] = []
         # The exchange that an event, an item, a response belongs to; None where the server made it by itself.
         self._by_event: dict[str, Exchange] = {}
         self._by_item: dict[str, Exchange | None] = {}
@@ -98,17 +99,13 @@ class Exchanges:
             self._buffer_from = self._appended
         exchange = self._last = Exchange(asks, recorded.at_seconds)
         self._by_event[recorded.event.get("event_id") or ""] = exchange
-        if recorded.type == "session.update":
-            self._updates.append(exchange)
-            return self.updates.append(exchange)
-        self.asked.append(exchange)
-        if recorded.type == "response.create":
-            self._responses.append(exchange)
-            if asks[1] != "beside":
-                exchange.before, self._before = tuple(self._before), []
-        elif recorded.type in ("conversation.item.create", "input_audio_buffer.commit"):
-            self._items.append(exchange)
+        (self.updates if asks[0] == "session.update" else self.asked).append(exchange)
+        if asks[0] in _ANSWERED:
+            self._waiting.append(exchange)
+        if asks[0] in _ITEMS:
             self._before.append(asks)
+        elif asks[0] == "response" and asks[1] != "beside":
+            exchange.before, self._before = tuple(self._before), []
 
     def _sort_received(self, recorded: RecordedEvent) -> None:
         cause = self._cause(recorded.event)
@@ -136,12 +133,10 @@ class Exchanges:
         item_id: str = event.get("item_id") or (event.get("item") or {}).get("id") or ""
         if kind == "error":
             refused = self._by_event.get((event.get("error") or {}).get("event_id") or "")
-            for waiting in (self._items, self._responses, self._updates):
-                if refused in waiting:
-                    waiting.remove(refused)
+            self._first(lambda one: one is refused)
             return refused
         if kind.endswith("session.updated"):
-            return self._updates.pop(0) if self._updates else None
+            return self._first(lambda one: one.question[0] == "session.update")
         if response_id:
             if response_id not in self._by_response:
                 self._by_response[response_id] = self._asked_for(response)
@@ -152,23 +147,21 @@ class Exchanges:
         if kind in ("input_audio_buffer.speech_started", "input_audio_buffer.timeout_triggered"):
             self._by_item[item_id] = None
         if item_id not in self._by_item and kind in ("input_audio_buffer.committed", "conversation.item.added"):
-            of_audio = kind == "input_audio_buffer.committed"
-            cause = next((one for one in self._items if (one.question[0] == "sound") == of_audio), None)
-            if cause is not None:
-                self._items.remove(cause)
+            asked = "sound" if kind == "input_audio_buffer.committed" else "item"
+            if (cause := self._first(lambda one: one.question[0] == asked)) is not None:
                 self._by_item[item_id] = cause
         return self._by_item.get(item_id)
 
     def _asked_for(self, response: Mapping[str, Any]) -> Exchange | None:
         """Find what asked for a response that has just begun."""
-        in_conversation = response.get("conversation_id", "x") is not None
+        asked = ("response", "talk" if response.get("conversation_id", "x") is not None else "beside")
         side = (response.get("metadata") or {}).get("rtnb_side")
-        for exchange in self._responses:
-            same_side = in_conversation or side is None or exchange.question[3] in (None, side)
-            if (exchange.question[1] == "talk") == in_conversation and same_side:
-                self._responses.remove(exchange)
-                return exchange
-        return None
+        return self._first(lambda one: one.question[:2] == asked and (side is None or one.question[3] in (None, side)))
+
+    def _first(self, fits: Callable[[Exchange], bool]) -> Exchange | None:
+        """Take the first that waits and fits. None where none does."""
+        number = next((number for number, one in enumerate(self._waiting) if fits(one)), None)
+        return None if number is None else self._waiting.pop(number)
 
 
 def question(event: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +23,7 @@ _FORMATS = {"flac": ("FLAC", "PCM_16"), "opus": ("OGG", "OPUS")}
 
 
 def save_session(
-    log: Iterable[Entry],
-    path: str | os.PathLike[str],
-    *,
-    sound: Literal["flac", "opus"] = "flac",
-    model: str,
-    source: str,
-    url: str,
-    settings: Mapping[str, Any],
-    secrets: Iterable[str] = (),
+    log: Iterable[Entry], path: str | os.PathLike[str], sound: str, about: Mapping[str, Any], secrets: Iterable[str]
 ) -> Path:
     """Save a session, open or closed; see `Session.save`.
 
@@ -39,10 +31,7 @@ def save_session(
         log: Its log.
         path: Where to.
         sound: `"flac"` or `"opus"`.
-        model: The model that answered.
-        source: Who answered.
-        url: The address; its query is left out.
-        settings: The session's settings.
+        about: What to write of the session: its `model`, `source`, `url` and `settings`.
         secrets: What must not be in the file, for example the values of the headers that open a connection.
 
     Raises:
@@ -65,9 +54,9 @@ def save_session(
         line |= {"sound": place} if place else {}
         line["event"] = entry.silent if place else _without_audio(entry.silent, tracks["more"], pictures)
         lines.append(scrubbed(line) + "\n")
-    about = {"version": VERSION, "model": model, "source": source, "url": url.partition("?")[0], "settings": settings}
-    about |= {"sound": sound, "sizes": {name: track.size for name, track in tracks.items()}}
-    files: dict[str, str | bytes] = {"session.json": scrubbed(about), "events.jsonl": "".join(lines)}
+    sizes = {name: track.size for name, track in tracks.items()}
+    whole = scrubbed({"version": VERSION, **about, "sound": sound, "sizes": sizes})
+    files: dict[str, str | bytes] = {"session.json": whole, "events.jsonl": "".join(lines)}
     files |= {f"picture-{number}.txt": picture for picture, number in pictures.items()}
     files |= {f"{name}.{sound}": _encoded(track, sound) for name, track in tracks.items() if track.size}
     out = io.BytesIO()

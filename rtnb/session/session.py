@@ -344,9 +344,9 @@ class Session(Requests):
         """
         from rtnb.recording.save import save_session
 
-        of = {"model": self.model, "source": self.source, "url": self.url}
+        about = {"model": self.model, "source": self.source, "url": self.url.partition("?")[0]}
         secrets = self.lifecycle.where.headers().values()
-        return save_session(self.log, path, sound=sound, settings=self.settings, secrets=secrets, **of)
+        return save_session(self.log, path, sound, about | {"settings": self.settings}, secrets)
 
     def timeline(self) -> Timeline:
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""
