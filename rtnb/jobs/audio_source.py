@@ -1,4 +1,4 @@
-"""Audio for a session that only takes audio in: a recording read as it is sent, or pieces that come live.
+"""Work of a session that only takes audio in: a recording read as it is sent, or pieces that come live.
 
 Transcriptions and translations are such sessions; `AudioJob` is what their handles have in common.
 """
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
 from rtnb.audio import pcm
-from rtnb.errors import ConnectionFailed, InputError
+from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.protocol.updates import Odd
 from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
@@ -18,65 +18,17 @@ from rtnb.transport import connection_errors, io_thread
 from rtnb.transport.handle import P, Stream, T, settle
 
 
-class AudioSource:
-    """Blocks of s16le mono 24 kHz, from a recording or appended one by one.
+def recording_of(source: Any) -> Recording | None:
+    """Read the source of a job; None for audio that is appended piece by piece.
 
     Args:
-        source: A recording as `Session.ask` takes it. None: pieces are appended until `finish()`.
-
-    Attributes:
-        name: The name to show.
-        seconds: Duration of what was read so far.
-        total_seconds: Duration of the whole. None while unknown.
+        source: A recording as `Session.ask` takes it, or None.
 
     Raises:
         InputError: If the source is no single recording.
         AudioError: If it is a file that cannot be read.
     """
-
-    def __init__(self, source: Any = None) -> None:
-        self.name = "live"
-        self.seconds = 0.0
-        self.total_seconds: float | None = None
-        self._recording: Recording | None = None
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._finished = source is not None
-        if source is not None:
-            (self._recording,) = read_recordings(source, single=True)
-            self.name = self._recording.label
-
-    def append(self, piece: bytes) -> None:
-        """Add audio; never blocks.
-
-        Raises:
-            InputError: If a recording is being read, `finish()` was called, or it is no audio.
-        """
-        if self._finished:
-            raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
-        io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, pcm_of(piece))
-
-    def finish(self) -> None:
-        """End the audio. Safe to call twice."""
-        if not self._finished:
-            self._finished = True
-            io_thread.io_loop().call_soon_threadsafe(self._pieces.put_nowait, None)
-
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """Yield the blocks as they come.
-
-        Raises:
-            AudioError: If the recording cannot be read.
-        """
-        loop = asyncio.get_running_loop()
-        read: Callable[[], Any] = self._pieces.get
-        if self._recording is not None:
-            stream = await loop.run_in_executor(None, self._recording.open)
-            self.name, self.total_seconds = stream.name, stream.seconds
-            read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731
-        while (block := await read()) is not None:
-            self.seconds += pcm.seconds(len(block))
-            yield block
-        self.total_seconds = self.seconds
+    return None if source is None else read_recordings(source, single=True)[0]
 
 
 @checks_call
@@ -88,12 +40,22 @@ class AudioJob(Stream[T, P]):
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource) -> None:
-        """Start the work; a subclass has set its own attributes before."""
+    def __init__(self, session: Session, recording: Recording | None) -> None:
+        """Start the work; a subclass has set its own attributes before.
+
+        Args:
+            session: Where it is done.
+            recording: The audio. None: pieces are appended until `finish()`.
+        """
         super().__init__()
         self.session = session
         self.warnings: list[str] = []
-        self._source = audio_source
+        self._recording, self._finished = recording, recording is not None
+        self._name = "live" if recording is None else recording.label
+        self._read_seconds = 0.0
+        self._total_seconds: float | None = None  # while unknown
+        self._appended: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._all_sent = False
         self._news = asyncio.Event()
         self._running = io_thread.submit(self._run())
 
@@ -106,13 +68,17 @@ class AudioJob(Stream[T, P]):
         """Add audio, where no source was given: s16le mono 24 kHz, any length, silence included. Never blocks.
 
         Raises:
-            InputError: If a source was given, or `finish()` was called.
+            InputError: If a source was given, `finish()` was called, or it is no audio.
         """
-        self._source.append(pcm)
+        if self._finished:
+            raise InputError("Your sound comes too late: this takes no more. Start another one without a source.")
+        io_thread.io_loop().call_soon_threadsafe(self._appended.put_nowait, pcm_of(pcm))
 
     def finish(self) -> Self:
-        """End the audio; then `await` or `wait()` for the rest."""
-        self._source.finish()
+        """End the audio; then `await` or `wait()` for the rest. Safe to call twice."""
+        if not self._finished:
+            self._finished = True
+            io_thread.io_loop().call_soon_threadsafe(self._appended.put_nowait, None)
         return self
 
     def cancel(self) -> None:
@@ -121,8 +87,12 @@ class AudioJob(Stream[T, P]):
 
     # --- what a subclass says
 
-    async def _work(self) -> None:
-        """Wait for the session to open, send the audio, and wait until everything has come."""
+    async def _send_all(self) -> None:
+        """Send the audio, to a session that is open."""
+        raise NotImplementedError
+
+    async def _await_rest(self) -> None:
+        """Wait until everything has come that belongs to what was sent."""
         raise NotImplementedError
 
     def _take(self, update: Any) -> None:
@@ -168,6 +138,35 @@ class AudioJob(Stream[T, P]):
         settle(self._future, self, error)  # what a job is awaited for is the job itself
         self._news.set()
         self.session.close()
+
+    async def _work(self) -> None:
+        await self.session
+        over: BudgetExceeded | None = None
+        try:
+            await self._send_all()
+        except BudgetExceeded as refused:  # what was sent is paid for: what comes of it is waited for
+            over = refused
+        self._all_sent = over is None
+        await self._await_rest()
+        if over is not None:
+            raise over
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
+        """Yield the audio, s16le mono 24 kHz, block by block as it comes.
+
+        Raises:
+            AudioError: If the recording cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+        read: Callable[[], Any] = self._appended.get
+        if self._recording is not None:
+            stream = await loop.run_in_executor(None, self._recording.open)
+            self._name, self._total_seconds = stream.name, stream.seconds
+            read = lambda: loop.run_in_executor(None, next, stream, None)  # noqa: E731
+        while (block := await read()) is not None:
+            self._read_seconds += pcm.seconds(len(block))
+            yield block
+        self._total_seconds = self._read_seconds
 
     async def _until(self, is_over: Callable[[], bool]) -> None:
         """Wait for something that the server owes, until it has sent nothing for too long.

@@ -12,23 +12,23 @@ import numpy as np
 
 from rtnb.audio import pcm
 from rtnb.audio.resample import Resampler
-from rtnb.jobs.audio_source import AudioSource
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Errored
+from rtnb.session.parts import Recording
 from rtnb.session.session import Session
 
 
 class PlainTranscription(Transcription):
     """Transcription whose server answers with `transcription.delta` and `transcription.done`."""
 
-    def __init__(self, session: Session, audio_source: AudioSource, rate_hz: int) -> None:
+    def __init__(self, session: Session, recording: Recording | None, rate_hz: int) -> None:
         self._rate_hz = rate_hz
         self._resample: Resampler | None = None  # of the stretch under way
         self._partial = ""
         self._outcome: tuple[str, str | None] | None = None  # its words, or why there are none
-        super().__init__(session, audio_source)
+        super().__init__(session, recording)
 
     @property
     def partial(self) -> str:

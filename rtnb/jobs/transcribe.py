@@ -6,7 +6,7 @@ from typing import Any, Literal, Unpack
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
-from rtnb.jobs.audio_source import AudioSource
+from rtnb.jobs.audio_source import recording_of
 from rtnb.jobs.plain_transcription import PlainTranscription
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
@@ -58,7 +58,7 @@ def transcribe(
     if models.get(model).kind == "realtime":
         wrong = f"Your model {model} talks and does not transcribe. Give for example model={MODEL!r}."
         raise InputError(wrong, model=model)
-    audio_source = AudioSource(source)
+    recording = recording_of(source)
     asked = {"model": model, "language": language, "prompt": prompt, "delay": delay, "keywords": list(keywords)}
     listening: dict[str, Any] = {
         "format": {"type": "audio/pcm", "rate": RATE_HZ},
@@ -71,5 +71,5 @@ def transcribe(
     where = find_server(None, connection, "?intent=transcription")
     session = open_session(where, model, {"type": "transcription", "audio": {"input": listening}}, connection)
     if not where.provider.responses:
-        return PlainTranscription(session, audio_source, where.provider.input_rate_hz)
-    return Transcription(session, audio_source)
+        return PlainTranscription(session, recording, where.provider.input_rate_hz)
+    return Transcription(session, recording)

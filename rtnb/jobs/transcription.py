@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import html, models
-from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, RtnbError, ServerError
-from rtnb.jobs.audio_source import AudioJob, AudioSource
+from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
+from rtnb.jobs.audio_source import AudioJob
 from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Cost, cost_of_transcription
@@ -25,6 +25,7 @@ from rtnb.protocol import client_events
 from rtnb.protocol.error_events import reason_in
 from rtnb.protocol.updates import Committed, InputTranscript, InputTranscriptFailed, Other
 from rtnb.session.exchanges import is_type
+from rtnb.session.parts import Recording
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
 from rtnb.texts.shortening import shortened
@@ -49,14 +50,13 @@ class Transcription(AudioJob["Transcription", Segment]):
         session: The session it runs on; `session.log` has every event.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource) -> None:
+    def __init__(self, session: Session, recording: Recording | None) -> None:
         self._cuts: list[Segment] = []  # stretches without their words, in the order they were committed
         self._uncommitted: deque[tuple[int, asyncio.Future[Any]]] = deque()  # with the answers to their commits
         self._items: dict[str, int] = {}  # item id → number of its stretch
         self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
         self._done: dict[int, list[Segment]] = {}
-        self._all_sent = False
-        super().__init__(session, audio_source)
+        super().__init__(session, recording)
 
     # --- what there is
 
@@ -85,12 +85,12 @@ class Transcription(AudioJob["Transcription", Segment]):
     @property
     def seconds(self) -> float:
         """Duration of the audio read so far."""
-        return self._source.seconds
+        return self._read_seconds
 
     @property
     def progress(self) -> tuple[float, float | None]:
         """`(seconds read, seconds in all)`; the second is None while unknown."""
-        return self._source.seconds, self._source.total_seconds
+        return self._read_seconds, self._total_seconds
 
     @property
     def cost(self) -> Cost:
@@ -125,13 +125,13 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     def __repr__(self) -> str:
         state = "" if self.done else ", still going"
-        about = f"{self._source.name}, {self.seconds:.1f} s, {self.source}{state}"
+        about = f"{self._name}, {self.seconds:.1f} s, {self.source}{state}"
         return f"Transcription({about}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:
         segments = self.segments
         rows = [[short_clock(s.start_seconds), *filter(None, [s.speaker]), s.text or "–"] for s in segments]
-        caption = f"{self._source.name}, {self.model}, {self.source}, {self.cost}"
+        caption = f"{self._name}, {self.model}, {self.source}, {self.cost}"
         who = ["who"] if any(segment.speaker for segment in segments) else []
         return html.table(["at", *who, "words"], rows, caption=caption)
 
@@ -146,25 +146,16 @@ class Transcription(AudioJob["Transcription", Segment]):
             return None
         return self.session.error or connection_errors.ended(None, "", url=self.session.url)
 
-    async def _work(self) -> None:
-        await self.session
-        over: BudgetExceeded | None = None
-        try:
-            await self._send_all()
-        except BudgetExceeded as refused:  # what was committed is paid for: its words are waited for
-            over = refused
-        self._all_sent = over is None
+    async def _await_rest(self) -> None:
         await self._until(lambda: len(self._done) == len(self._cuts))
-        if over is not None:
-            raise over
-        if (errors := [segment.error for segment in self.segments]) and all(errors):
+        if self._all_sent and (errors := [segment.error for segment in self.segments]) and all(errors):
             said = f"It said: {errors[0]} Check model= and language=."
             raise ServerError(f"The server could not transcribe any of it. {said}")
 
     async def _send_all(self) -> None:
         # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.
         cutter = Cutter(45.0 if models.get(self.model).speakers else 0.0)
-        async for block in self._source.blocks():
+        async for block in self._blocks():
             for piece in cutter.feed(block):
                 await self._send(piece)
         for piece in cutter.end():

@@ -9,13 +9,14 @@ from typing import Any, Unpack
 
 from rtnb import html, models
 from rtnb.audio import Clip, pcm
-from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
-from rtnb.jobs.audio_source import AudioJob, AudioSource
+from rtnb.errors import ConnectionFailed, InputError
+from rtnb.jobs.audio_source import AudioJob, recording_of
 from rtnb.money import Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, open_session, takes_options
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.items import TRANSLATION_ITEMS
 from rtnb.protocol.updates import Errored
+from rtnb.session.parts import Recording
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
@@ -36,12 +37,12 @@ class Translation(AudioJob["Translation", Delta]):
         to: The language it is translated into.
     """
 
-    def __init__(self, session: Session, audio_source: AudioSource, to: str) -> None:
+    def __init__(self, session: Session, recording: Recording | None, to: str) -> None:
         self.to = to
         self._sent_seconds = 0.0
         self._pieces: list[Delta] = []
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
-        super().__init__(session, audio_source)
+        super().__init__(session, recording)
 
     def _words(self, role: str) -> str:
         turn = self.session.conversation.turn(TRANSLATION_ITEMS[role])
@@ -71,7 +72,7 @@ class Translation(AudioJob["Translation", Delta]):
     @property
     def progress(self) -> tuple[float, float | None]:
         """`(seconds sent, seconds in all)`; the second is None while unknown."""
-        return self._sent_seconds, self._source.total_seconds
+        return self._sent_seconds, self._total_seconds
 
     @property
     def cost(self) -> Cost:
@@ -96,14 +97,14 @@ class Translation(AudioJob["Translation", Delta]):
 
     def __repr__(self) -> str:
         state = "" if self.done else ", still going"
-        return f"Translation({self._source.name} → {self.to}, {self.source}{state}): {shortened(self.text)}"
+        return f"Translation({self._name} → {self.to}, {self.source}{state}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:
         audio = self.audio
         facts = [("original", self.source_text)] if self.source_text else []
         facts += [("translation", self.text or "–"), ("from", f"{self.model}, {self.source}"), ("cost", str(self.cost))]
         player = html.Safe(audio._repr_html_()) if audio is not None else ""
-        return html.card(f"{self._source.name} → {self.to}", facts, body=player)
+        return html.card(f"{self._name} → {self.to}", facts, body=player)
 
     # --- on the I/O thread
 
@@ -116,22 +117,14 @@ class Translation(AudioJob["Translation", Delta]):
         closed = "You closed the translation before it was whole. What came until then is kept in .text and .audio."
         return self.session.error or ConnectionFailed(closed, url=self.session.url)
 
-    async def _work(self) -> None:
-        await self.session
-        over: BudgetExceeded | None = None
-        try:
-            await self._send_all()
-        except BudgetExceeded as refused:  # what was sent is paid for: its translation is waited for
-            over = refused
+    async def _await_rest(self) -> None:
         self._asked = True
         self.session.send({"type": "session.close"})
         await self._until(lambda: self._whole)
-        if over is not None:
-            raise over
 
     async def _send_all(self) -> None:
         rest = b""
-        async for block in self._source.blocks():
+        async for block in self._blocks():
             rest += block
             while len(rest) >= _CHUNK_BYTES:
                 await self._append(rest[:_CHUNK_BYTES])
@@ -196,10 +189,10 @@ def translate(
         raise InputError("Your translation needs a language to go to. Give for example to='es'.", to=to)
     if models.get(model).kind not in ("translation", "unknown"):
         raise InputError(f"Your model {model} does not translate sessions. Give model={MODEL!r}.", model=model)
-    audio_source = AudioSource(source)
+    recording = recording_of(source)
     audio: dict[str, Any] = {"output": {"language": to}}
     if transcription:
         original = transcription if isinstance(transcription, str) else "gpt-realtime-whisper"
         audio["input"] = {"transcription": {"model": original}}
     where = find_server(model, connection, "/translations")
-    return Translation(open_session(where, model, {"audio": audio}, connection), audio_source, to)
+    return Translation(open_session(where, model, {"audio": audio}, connection), recording, to)
