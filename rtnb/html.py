@@ -112,7 +112,12 @@ def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> st
 
 
 def table(
-    headers: Sequence[object], rows: Iterable[Sequence[object]], *, right: Collection[int] = (), caption: object = ""
+    headers: Sequence[object],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Collection[int] = (),
+    caption: object = "",
+    above: str = "",
 ) -> str:
     """Make a table.
 
@@ -121,12 +126,13 @@ def table(
         rows: The cells, as many in each as there are titles; line breaks are kept.
         right: Numbers of the columns that stand to the right, from 0: amounts and counts.
         caption: Text above it. "" leaves it out.
+        above: HTML above it.
     """
     head = "".join(_cell("th", title, number in right) for number, title in enumerate(headers))
     lines = ("".join(_cell("td", value, number in right) for number, value in enumerate(row)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     title = f"<caption>{_lines(caption)}</caption>" if caption else ""
-    return _page(f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return _page(f"{above}<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _cell(tag: str, value: object, right: bool) -> str:
@@ -137,6 +143,21 @@ def _cell(tag: str, value: object, right: bool) -> str:
     kept = ";white-space:nowrap" if whole else ""
     kind = (' scope="col"' if tag == "th" else "") + (' class="num"' if right else "") + (" nowrap" if whole else "")
     return f'<{tag}{kind} align="{side}" style="text-align:{side}{kept}">{_lines(value)}</{tag}>'
+
+
+# Nothing to look at: a picture tells of having loaded, as no other element does that needs no script.
+_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
+
+def type_filter(label: str) -> Safe:
+    """Return what becomes a choice of the rows of a table by their third cell, where scripts may run.
+
+    Args:
+        label: What stands in it for all rows.
+    """
+    script = re.sub(r"(?m)^//.*\n", "", (Path(__file__).parent / "texts" / "filter.js").read_text("utf-8"))
+    code = _text(f"(function () {{{script}}}).call(this)")
+    return Safe(f'<img alt="" title="{_text(label)}" width="1" height="1" src="{_PIXEL}" onload="{code}">')
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:

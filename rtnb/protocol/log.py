@@ -8,11 +8,19 @@ that the conversation keeps. An event gets its audio back, to the letter, when s
 import tempfile
 import threading
 import weakref
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from html import escape
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
+from rtnb import html
+from rtnb.errors import mask_secrets
 from rtnb.protocol.event_types import AUDIO_FIELDS
-from rtnb.protocol.frames import Event, decode_audio, encode_audio
+from rtnb.protocol.frames import Event, decode_audio, dumps, encode_audio
+from rtnb.texts.language import say
 
 _IN_MEMORY_BYTES = 512 << 10
 _APPEND = "input_audio_buffer.append"
@@ -104,6 +112,11 @@ class Entry:
             return self._audio.end - self._audio.start
         return len(self._audio or b"")
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the event on the wire, its audio in base64."""
+        return len(dumps(self.silent)) + (self.sound_bytes + 2) // 3 * 4
+
     def __repr__(self) -> str:
         return f"{self.at_seconds:8.3f} s {'→' if self.direction == 'sent' else '←'} {self.type}"
 
@@ -139,9 +152,19 @@ class Log(list[Entry]):
         event[AUDIO_FIELDS[event["type"]]] = ""
         return self._add(Entry(at_seconds, "received", event, pcm))
 
+    def of(self, pattern: str) -> "Log":
+        """Return the events of one type, or of several by a pattern such as `"response.*"`, in their order."""
+        log = Log.__new__(Log)
+        log.heard = self.heard
+        log.extend(entry for entry in self if fnmatchcase(entry.type, pattern))
+        return log
+
     def _add(self, entry: Entry) -> Entry:
         self.append(entry)
         return entry
+
+    def _repr_html_(self) -> str:
+        return event_table(self)
 
     def __repr__(self) -> str:
         sent = sum(entry.direction == "sent" for entry in self)
@@ -155,3 +178,85 @@ def _decoded(event: Event) -> bytes | None:
         return decode_audio(event[field]) if field and isinstance(event.get(field), str) else None
     except ValueError:
         return None
+
+
+class ReceivedEvents(list[dict[str, Any]]):
+    """Server events of one turn, as they were on the wire; in a notebook a table of them.
+
+    Args:
+        entries: Their entries of the log.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__(entry.event for entry in entries)
+        self._entries = entries
+
+    def _repr_html_(self) -> str:
+        return event_table(self._entries)
+
+
+_ROWS = 200
+_JSON_CHARACTERS = 2_000
+
+
+@dataclass(slots=True)
+class _Row:
+    first: Entry
+    size_bytes: int = 0
+    sound_bytes: int = 0
+    words: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, entry: Entry) -> None:
+        self.count += 1
+        self.size_bytes += entry.size_bytes
+        self.sound_bytes += entry.sound_bytes
+        self.words.append(str(entry.silent.get("delta") or ""))
+
+    def cells(self) -> tuple[str, ...]:
+        """Return time, direction, type with its JSON to unfold, and size; of many deltas what they add up to."""
+        first, arrow = self.first, say("→ sent") if self.first.direction == "sent" else say("← received")
+        event = dict(first.silent)
+        if self.sound_bytes:
+            event[AUDIO_FIELDS[first.type]] = f"<{self.sound_bytes:,} bytes of sound>"
+        elif self.count > 1:
+            event["delta"] = "".join(self.words)
+        shown = mask_secrets(orjson.dumps(event, default=str, option=orjson.OPT_INDENT_2).decode())
+        shown = shown if len(shown) <= _JSON_CHARACTERS else f"{shown[:_JSON_CHARACTERS]} …"
+        name = f"{first.type} × {self.count}" if self.count > 1 else first.type
+        unfolds = f"<details><summary>{escape(mask_secrets(name))}</summary><pre>{escape(shown)}</pre></details>"
+        size = f"{self.size_bytes:,} B" if self.size_bytes < 10_000 else f"{self.size_bytes / 1000:,.0f} KB"
+        return f"{first.at_seconds:.3f} s", arrow, html.Safe(unfolds), size
+
+
+def event_table(entries: Sequence[Entry], *, newest: bool = False) -> str:
+    """Return events as a table: time, direction, type with its JSON to unfold, size.
+
+    The deltas of one item are one row, and so is the audio that is appended without a break.
+
+    Args:
+        entries: Entries of a log, in their order.
+        newest: Which are shown of more than 200 rows: the last, or else the first.
+    """
+    rows: dict[Any, _Row] = {}
+    stretch = 0  # of appended audio, which any other client event ends
+    for number, entry in enumerate(entries):
+        key: Any = number
+        if entry.type == _APPEND:
+            key = (_APPEND, stretch)
+        elif entry.direction == "sent":
+            stretch += 1
+        elif entry.type.endswith(".delta"):
+            key = (entry.type, *(entry.silent.get(name) for name in ("response_id", "item_id", "content_index")))
+        rows.setdefault(str(key), _Row(entry)).add(entry)
+    kept = list(rows.values())[-_ROWS:] if newest else list(rows.values())[:_ROWS]
+    heads = [say("time"), say("direction"), say("type"), say("size")]
+    left = len(rows) - len(kept)
+    more = (
+        say('{rows} more rows are in the log; log.of("response.*") shows those of a type.', rows=left) if left else ""
+    )
+    caption = say("{count} events", count=len(entries))
+    caption = f"{caption}. {more}" if more else caption
+    return html.table(
+        heads, [row.cells() for row in kept], right=(0, 3), caption=caption, above=html.type_filter(say("all types"))
+    )

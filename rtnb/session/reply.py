@@ -17,6 +17,7 @@ from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.log import ReceivedEvents
 from rtnb.protocol.updates import AudioDelta, Frozen, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
@@ -235,10 +236,10 @@ class Reply(Stream["Reply", Delta]):
         return is_on and not all(turn.transcript_ended for turn in said)
 
     @property
-    def events(self) -> list[dict[str, Any]]:
-        """Every server event of this turn, audio included, in the order of arrival."""
+    def events(self) -> ReceivedEvents:
+        """Every server event of this turn as a dict, audio included, in the order of arrival."""
         entries = self.session.log[self._turn.log_begin : self._turn.log_end]
-        return [entry.event for entry in entries if entry.direction == "received"]
+        return ReceivedEvents([entry for entry in entries if entry.direction == "received"])
 
     @property
     def usage(self) -> Usage:
