@@ -157,7 +157,9 @@ def type_filter(label: str) -> Safe:
     """
     script = re.sub(r"(?m)^//.*\n", "", (Path(__file__).parent / "texts" / "filter.js").read_text("utf-8"))
     code = _text(f"(function () {{{script}}}).call(this)")
-    return Safe(f'<img alt="" title="{_text(label)}" width="1" height="1" src="{_PIXEL}" onload="{code}">')
+    return Safe(
+        f'<img alt="{_text(label)}" title="{_text(label)}" width="1" height="1" src="{_PIXEL}" onload="{code}">'
+    )
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
