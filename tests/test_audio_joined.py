@@ -96,6 +96,59 @@ def test_recordings_joined_end_to_end_are_all_read(first, second):
         assert 0.15 < level(clip, start, start + 0.1) < 0.35, start
 
 
+OFTEN = ["wav", "streamed wav", "aiff", "au", "caf", "w64", "flac", "opus", "mp3", "mp3 without a tag", "aac"]
+OFTEN += ["m4a", "fragmented mp4", "webm", "live webm", "amr", "wma", "mpeg ts"]
+
+
+@pytest.mark.parametrize("first", OFTEN)
+def test_any_two_kinds_joined_are_both_read(first):
+    for second in OFTEN:
+        stream = open_stream(made(first) + made(second))
+        clip = Clip.from_pcm(b"".join(stream), rate_hz=24_000)
+        assert abs(clip.seconds - 2 * SECONDS) < 0.2, second
+        assert stream.missing_seconds == 0.0
+        for start in np.arange(0.1, clip.seconds - 0.2, 0.1):
+            assert 0.15 < level(clip, start, start + 0.1) < 0.35, (second, start)
+
+
+@pytest.mark.parametrize("kept", [20, 60, 200])
+@pytest.mark.parametrize("first", ["wav", "rifx", "aiff", "caf", "flac", "opus", "vorbis", "m4a", "webm", "wma"])
+def test_one_that_is_cut_off_in_its_headers_is_told_and_the_next_is_read(first, kept):
+    for second in (first, "wav", "opus", "mp3", "aac", "m4a"):
+        with pytest.warns(RtnbWarning, match=r"is not whole: .* 1\.\d s were read"):
+            clip = Clip.read(made(first)[:kept] + made(second))
+        assert abs(clip.seconds - SECONDS) < 0.1
+        assert level(clip, 0.2, 1.2) > 0.2
+
+
+@pytest.mark.parametrize("second", ["flac", "opus", "mp3", "aac", "m4a", "webm"])
+@pytest.mark.parametrize("first", ["wav", "rifx", "wav 24 bit, stereo, 48 kHz", "au", "m4a", "webm"])
+def test_a_short_one_behind_one_that_is_cut_off_is_not_its_end(first, second):
+    data = made(first)
+    with pytest.warns(RtnbWarning, match="is not whole"):
+        clip = Clip.read(data[: int(len(data) * 0.6)] + made(second))
+    for start in np.arange(clip.seconds - 1.4, clip.seconds - 0.2, 0.1):
+        assert 0.12 < level(clip, start, start + 0.1) < 0.37, start
+
+
+def test_headers_of_another_kind_within_a_recording_are_part_of_it():
+    flac = made("flac")
+    foreign = b"riff" + wav(SAMPLES[:8]) + b"fLaC\0\0\0\x22" + bytes(40)
+    block = b"\2" + len(foreign).to_bytes(3) + foreign
+    assert Clip.read(flac[:42] + block + flac[42:]) == Clip.read(flac)
+    for muxer, codec in [("matroska", "flac"), ("mov", "libmp3lame"), ("mp4", "libmp3lame"), ("wav", "libmp3lame")]:
+        data = encoded(muxer, codec)
+        assert abs(Clip.read(data).seconds - SECONDS) < 0.1
+        assert abs(Clip.read(data + data).seconds - 2 * SECONDS) < 0.2
+
+
+def test_nothing_that_can_be_read_is_the_error_of_the_first():
+    with pytest.raises(AudioError, match="begins like a flac file"):
+        Clip.read(made("flac")[:60] + made("opus")[:60])
+    with pytest.raises(AudioError, match="no moov atom"):
+        Clip.read(made("m4a")[:200] * 100)
+
+
 def test_a_chain_of_three_is_read_whole():
     opus, vorbis = made("opus"), made("vorbis")
     assert abs(Clip.read(opus + vorbis + opus).seconds - 3 * SECONDS) < 0.1

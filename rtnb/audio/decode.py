@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtnb.audio.formats import FRAMES, JOINTS, joint_after, sniff
+from rtnb.audio.formats import FRAMES, joint_after
 from rtnb.audio.part import Part
 from rtnb.audio.resample import channels_of, is_rate, scale_of
 from rtnb.audio.shape import last_granule, shape_of, wav_header
@@ -32,6 +32,7 @@ class Decoder:
     """Decoder of one recording.
 
     Attributes:
+        part: The recording itself.
         seconds: How long it says it is; an estimate. None where it does not say.
         rate_hz: Samples per second as its header says; 0 where it does not.
         channels: How many channels it has.
@@ -53,18 +54,20 @@ class Decoder:
         Raises:
             AudioError: It cannot be read.
         """
-        self._part, self._name, self._tell, self._number = part, name, tell, track
+        self.part, self._name, self._tell, self._number = part, name, tell, track
         self.got_seconds, self._lost_seconds = 0.0, 0.0
         self._bad_packets, self._no_frames, self._ends_badly, self._last_error = 0, 0, False, ""
         self._demuxer = recognise(part, name)
-        self._shape, self._header_bytes = shape_of(part, self._demuxer), joint_after(part, self._demuxer)
+        self._shape = shape_of(part, self._demuxer)
+        if self._shape.ends_in(part):
+            part.end_at(self._shape.end)
+        else:
+            part.look_for_next(self._demuxer, joint_after(part, self._demuxer))
         headless = self._demuxer in ("mpegts", "mpeg", "flv", "avi", "asf")  # streams show up as they come
         probe, analyze = ("2000000", "2000000") if headless else ("16384", "0")
         self._options = {"probesize": probe, "analyzeduration": analyze}
         if self._demuxer in ("wav", "rifx"):
             self._compose_wav()
-        else:
-            part.look_for(JOINTS[self._demuxer], self._header_bytes)
         self._choose_track()
         context = self._track.codec_context
         self.rate_hz, self.channels = int(context.sample_rate or 0), int(getattr(context, "channels", 0) or 0)
@@ -83,29 +86,30 @@ class Decoder:
 
     def _compose_wav(self) -> None:
         """Put a header before the audio that FFmpeg reads."""
-        wav = wav_header(self._part)
+        wav = wav_header(self.part)
         if not wav.form or not wav.present_bytes:
             raise fail(self._name, "it ends before any sound" if wav.form else "it ends within its header")
         _, channels, rate_hz, *_ = wav.numbers
         self._check_header(rate_hz, channels)
         self._demuxer, head = wav.plain()
-        self._part.compose(head, wav.stretches)
+        self.part.compose(head, wav.stretches)
         self._options["max_size"] = "32768"  # larger packets than the default 4 kB: a third less work
-        if wav.streamed:
-            self._options |= {"ignore_length": "1"} if self._demuxer == "wav" else {}
-            self._part.look_for(JOINTS["streamed wav"], len(head))
+        if wav.streamed and self._demuxer == "wav":
+            self._options |= {"ignore_length": "1"}
+        if wav.streamed or self._shape.missing:  # a wav may hold the frames of an mp3
+            self.part.look_for_next("mp3" if wav.numbers[0] in (0x50, 0x55) else self._demuxer, len(head) + 1)
 
     def _tracks(self) -> list[Any]:
         """Open the container, anew where it is open, and return its audio tracks that can be decoded."""
         import av
 
         self.close()
-        self._part.seek(0)
+        self.part.seek(0)
         try:
             # Before 19, PyAV raised on a tag that is not UTF-8 unless asked not to; 19 keeps it and has no such option.
             lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
             options = dict(self._options)
-            self._container = av.open(self._part, "r", format=self._demuxer, options=options, **lenient)
+            self._container = av.open(self.part, "r", format=self._demuxer, options=options, **lenient)
         except Exception as error:
             broken = f"it begins like a {self._demuxer} file but is damaged or cut off ({words_of(error)})"
             raise fail(self._name, self._shape.fault or broken) from error
@@ -145,13 +149,13 @@ class Decoder:
         """Look at samples from all over the recording: whether they are in the range that their type means."""
         import soundfile
 
-        before = self._part.tell()
-        self._part.seek(0)
-        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(self._part) as file:
+        before = self.part.tell()
+        self.part.seek(0)
+        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(self.part) as file:
             starts = range(0, file.frames, max(file.frames // 32, 4096))
             spots = [file.read(4096, dtype=kind).ravel() for start in starts if file.seek(start) == start]
             self._scale = scale_of(np.concatenate(spots))
-        self._part.seek(before)  # where FFmpeg believes it is
+        self.part.seek(before)  # where FFmpeg believes it is
         if self._scale != 1:
             self._tell(
                 f"has samples of another range than their type means: multiplied by {self._scale:.3g}. Check it."
@@ -212,7 +216,7 @@ class Decoder:
                     self._due = frame.pts + frame.samples * per_second / rate_hz
                 yield rate_hz, channels if self._scale == 1 else channels * np.float32(self._scale)
         if per_second and self._streams == 1:
-            self._lose((last_granule(self._part) - self._due) / per_second)
+            self._lose((last_granule(self.part) - self._due) / per_second)
         if last is not None and self._demuxer in FRAMES:
             self._ends_badly = FRAMES[self._demuxer](bytes(last), 0) > last.size
 
@@ -233,23 +237,13 @@ class Decoder:
         else:
             self._bad_packets, self._last_error, self._ends_badly = self._bad_packets + 1, error, True
 
-    def following(self) -> Decoder | None:
-        """Close it, now that it is decoded, and open the recording that follows. Return None where none does.
-
-        Raises:
-            AudioError: What follows cannot be read.
-        """
-        self.close()
-        rest = self._part.find_rest(JOINTS[self._demuxer], self._header_bytes)
-        return None if rest is None or sniff(rest) is None else Decoder(rest, self._name, self._tell, self._number)
-
     def missing(self) -> tuple[float | None, str]:
         """Return how many seconds are missing, now that it is decoded, and what is wrong, in a few words.
 
         The seconds are None where the end is missing and nothing says how much; the words are "" where it is whole.
         """
         got, missing = self.got_seconds, self._lost_seconds
-        shape = shape_of(self._part, self._demuxer)  # only now it is known where it ends, if another recording follows
+        shape = shape_of(self.part, self._demuxer)  # only now it is known where it ends, if another recording follows
         # Beside a picture, the duration may be the picture's.
         certain_end = shape.certain_end or (self._demuxer == "matroska" and self._streams == 1)
         if shape.missing is not None:

@@ -44,15 +44,17 @@ _BEGINNINGS = {
     "mpegts": rb"(....)?G(.{187}|.{191}|.{203})G(.{187}|.{191}|.{203})G",  # bare, with times (.m2ts), with parity
 }
 
-# How a recording begins behind another: any behind one that is bare frames or says its size, else its own kind.
-# Each begins with a byte of its own, by which `re` searches ten times faster.
+# How a recording begins behind another. By chance each but the last two is less likely than once in a terabyte; those
+# two, bare frames, are looked into. Each begins with a byte of its own, by which `re` searches ten times faster.
 _ANY = [_BEGINNINGS[demuxer] for demuxer in ("rifx", "flac", "matroska", "au", "caf", "amr", "asf", "w64", "flv")]
 _ANY += [rb"RIFF....WAVE", rb"RF64....WAVE", rb"FORM....AIF[FC]", rb"OggS\0[\x02\x06]", rb"\0\0..ftyp"]
 _ANY += [rb"ID3[\x02-\x04]\0.[\0-\x7f]{4}", rb"\xff[\xe2-\xff]..(.{9}|.{17}|.{32})(Xing|Info)"]
-_JOINTS = {demuxer: _BEGINNINGS[demuxer] for demuxer in ("flac", "matroska", "asf", "flv")}
-_ALL = ("wav", "rifx", "ogg", "mp3", "aac", "amr", "aiff", "au", "caf", "w64")
-_JOINTS |= dict.fromkeys(_ALL, b"|".join(_ANY)) | {"mov": rb"\0\0..ftyp", "streamed wav": rb"RIF[FX]....WAVE"}
-JOINTS = {demuxer: re.compile(_JOINTS.get(demuxer, rb"(?!)"), re.DOTALL) for demuxer in {**_BEGINNINGS, **_JOINTS}}
+_ANY += [
+    rb"(?P<mpegts>G@[\0\x11].{185}G.{187}G)",
+    rb"(?P<aac>\xff[\xf0\xf1\xf8\xf9])",
+    rb"(?P<mp3>\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd])",
+]
+_JOINT = re.compile(b"|".join(_ANY), re.DOTALL)
 
 
 def bytes_at(file: Seekable, position: int, count: int) -> bytes:
@@ -189,7 +191,38 @@ def looks_like(file: Seekable) -> str:
 
 def joint_after(file: Seekable, demuxer: str) -> int:
     """Return the position from which another recording may begin: past the headers, which look like one."""
-    at = after_tags(file)
+    at = begin = after_tags(file)
     while demuxer == "ogg" and (head := bytes_at(file, at, 283))[:4] == b"OggS" and len(head) > 26 and head[5] & 2:
         at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+    if demuxer == "flac":  # its blocks may hold the header of the wav that it was made of
+        at, head = at + 4, b"\0"
+        while len(head := bytes_at(file, at, 4 if head[0] < 128 and at < begin + (1 << 24) else 0)) == 4:
+            at += 4 + int.from_bytes(head[1:])
+    if demuxer == "matroska":  # flac in it has its own header here
+        head = bytes_at(file, at, 65_536)
+        at += max(0, head[: head.find(head[:4], 4)].find(b"\x1f\x43\xb6\x75"))
+    if not bytes_at(file, at, 4).startswith({"ogg": b"OggS", "flac": b"\xff"}.get(demuxer, b"")):
+        at = begin  # cut off within its headers
     return at + _first_frame(bytes_at(file, at, 65_536))[1] * (demuxer in ("mp3", "aac")) + 1
+
+
+def joint_in(data: bytes, demuxer: str, start: int, stop: int) -> int | None:
+    """Return where another recording begins in a stretch of one. None where none does.
+
+    Args:
+        data: The stretch, and the 8 kB behind it.
+        demuxer: The container of the one, as `sniff` names it. Its own frames and packets are not another one's.
+        start: From where in `data` another may begin.
+        stop: The end of the stretch in `data`.
+    """
+    for found in _JOINT.finditer(data, start):
+        at = end = found.start()
+        if at >= stop:
+            return None
+        # Frames in a row are never so many by chance, and within another container never so long.
+        count, length_of = 0, FRAMES.get(found.lastgroup or "")
+        while length_of and (count < 4 or end < at + 1_000) and (length := length_of(data, end)):
+            count, end = count + 1, end + length
+        if found.lastgroup != demuxer and (not length_of or (count >= 4 and end >= at + 1_000)):
+            return at
+    return None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Iterable
 from typing import BinaryIO
 
-_OVERLAP_BYTES = 64
+from rtnb.audio.formats import joint_in, sniff
+
+_AHEAD_BYTES = 8_192
 _SCAN_BYTES = 1 << 20
 
 
@@ -23,30 +24,38 @@ class Part:
 
     def __init__(self, file: BinaryIO, start: int = 0) -> None:
         """Begin at `start` of a seekable binary file and end, for now, where the file does."""
-        self._file, self._start, self._end = file, start, file.seek(0, os.SEEK_END)
-        self._pieces: list[tuple[BinaryIO, int, int]] = [(file, start, self._end)]
-        self._position, self._last_read = 0, 0
-        self._joint: re.Pattern[bytes] | None = None
-        self._after, self._seen = 0, b""
+        self._file, self._start = file, start
+        self._pieces: list[tuple[BinaryIO, int, int]] = [(file, start, file.seek(0, os.SEEK_END))]
+        self._position, self._demuxer, self._after, self._looks = 0, "", 0, False
 
     def compose(self, head: bytes, stretches: Iterable[tuple[int, int]]) -> None:
         """Let it be other bytes as its header, and from the file only stretches from one position in it to another."""
         pieces = [(self._file, self._start + begin, self._start + end) for begin, end in stretches]
-        self._pieces = [(io.BytesIO(head), 0, len(head)), *pieces]
+        self._pieces, self._looks = [(io.BytesIO(head), 0, len(head)), *pieces], False
 
-    def look_for(self, joint: re.Pattern[bytes], after: int) -> None:
-        """Let it end where, behind a position in it, another recording begins: looked for in what is read."""
-        self._joint, self._after = joint, after
+    def look_for_next(self, demuxer: str, after: int) -> None:
+        """Let it end where another recording begins: looked for in what is read, behind a position in it.
 
-    def find_rest(self, joint: re.Pattern[bytes], after: int) -> Part | None:
-        """Return the recording that follows, looked for in what was not read, too, behind a position in it."""
-        end = self._pieces[-1][2]
-        scan = Part(self._file, end if end < self._end else self._start + max(self._last_read, after))
-        scan.look_for(joint, 0)
+        Args:
+            demuxer: Its own container, as `sniff` names it.
+            after: Where another may begin.
+        """
+        self._demuxer, self._after, self._looks = demuxer, after, True
+
+    def end_at(self, position: int) -> None:
+        """Let it end at a position, from which on another recording follows."""
+        file, start, _ = self._pieces[-1]
+        self.rest = self._in_file(position)
+        self._pieces[-1] = (file, start, self.rest)
+
+    def find_next(self) -> Part | None:
+        """Return the recording that follows, looked for in what was not read, too. None where none does."""
+        scan = Part(self._file, self._in_file(self._after) if self._looks else self._pieces[-1][2])
+        scan.look_for_next(self._demuxer, 0)
         while self.rest is scan.rest is None and scan.read(_SCAN_BYTES):
             pass
         rest = scan.rest if self.rest is None else self.rest
-        return None if rest is None else Part(self._file, rest)
+        return None if rest is None or sniff(found := Part(self._file, rest)) is None else found
 
     @property
     def size(self) -> int:
@@ -63,36 +72,30 @@ class Part:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to another position, as in any file."""
-        position = max(0, offset + (0, self._position, self.size)[whence])
-        if position != self._position:
-            self._position, self._seen = position, b""
-        return position
+        self._position = max(0, offset + (0, self._position, self.size)[whence])
+        return self._position
 
     def read(self, size: int = -1, /) -> bytes:
         """Read up to `size` bytes."""
-        at, left, got = self._position, size if size >= 0 else 1 << 62, b""
+        got = self._stretch(self._position, size if size >= 0 else 1 << 62)
+        if got and self._looks:
+            ahead = self._stretch(self._position + len(got), _AHEAD_BYTES)
+            joint = joint_in(got + ahead, self._demuxer, max(0, self._after - self._position), len(got))
+            if joint is not None:
+                self.end_at(self._position + joint)
+                got = got[:joint]
+        self._position += len(got)
+        return got
+
+    def _in_file(self, position: int) -> int:
+        return self._pieces[-1][2] - (self.size - position)
+
+    def _stretch(self, at: int, left: int) -> bytes:
+        got = b""
         for file, start, stop in self._pieces:
             if left > len(got) and 0 <= at < stop - start:
                 file.seek(start + at)
                 piece = file.read(min(left - len(got), stop - start - at))
                 got, at = got + piece if got else piece, at + len(piece)
             at -= stop - start
-        if got:
-            self._last_read = self._position
-        if self._joint is not None:
-            got = self._before_joint(got, self._joint)
-        self._position += len(got)
         return got
-
-    def _before_joint(self, data: bytes, joint: re.Pattern[bytes]) -> bytes:
-        """Return data up to where another recording begins in it."""
-        begin, text = self._position - len(self._seen), self._seen + data
-        found = joint.search(text, max(0, self._after - begin))
-        self._seen = b"" if found else text[-_OVERLAP_BYTES:]
-        if found is None:
-            return data
-        end = begin + found.start()
-        file, start, stop = self._pieces[-1]
-        self.rest = stop - (self.size - end)
-        self._pieces[-1] = (file, start, self.rest)
-        return data[: max(0, end - self._position)]

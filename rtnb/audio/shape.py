@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from rtnb.audio.formats import Seekable, after_tags, bytes_at, mpeg_length, mpeg_rate, sniff
+from rtnb.audio.formats import Seekable, after_tags, bytes_at, joint_in, mpeg_length, mpeg_rate, sniff
 
 _Order = Literal["big", "little"]
 
@@ -129,16 +129,23 @@ class Shape(NamedTuple):
         certain_end: The file's own structure shows where it should end (so a shorter duration means it was cut).
         fault: What is wrong with it at large, in a few words. "" where nothing is.
         seconds: How long its header says it is, for sure. None where it does not.
+        end: Where in the file it ends by its structure. 0 where this does not say.
     """
 
     missing: float | None = None
     certain_end: bool = False
     fault: str = ""
     seconds: float | None = None
+    end: int = 0
+
+    def ends_in(self, file: Seekable) -> bool:
+        """Return whether it ends there indeed, as the file or what follows in it shows."""
+        last = bytes_at(file, self.end - 1, 16_384) if self.end else b""
+        return len(last) == 1 or joint_in(last[1:], "", 0, 1) == 0
 
 
 def shape_of(file: Seekable, demuxer: str) -> Shape:
-    """Find out whether the end of a recording has been cut off.
+    """Find out where a recording ends, and whether its end has been cut off.
 
     Args:
         file: A seekable binary file; its position is moved.
@@ -147,25 +154,28 @@ def shape_of(file: Seekable, demuxer: str) -> Shape:
     end = file.seek(0, os.SEEK_END)
     if demuxer in ("wav", "rifx"):
         wav = wav_header(file)
-        return _from_sizes(wav.data_bytes, wav.present_bytes)
+        return _from_sizes(wav.data_bytes, 0, wav.present_bytes)._replace(end=0)
     if demuxer == "au" and len(head := bytes_at(file, 4, 8)) == 8:
         offset, size = struct.unpack(">II", head)
-        return _from_sizes(size if size < _STREAMED_FROM else None, end - offset)
+        return _from_sizes(size if size < _STREAMED_FROM else None, offset, end)
     if demuxer == "mp3":
         return _xing(file)
     if demuxer == "avi":
-        return Shape(fault="its end is missing" * (int.from_bytes(bytes_at(file, 4, 4), "little") + 8 > end))
+        size = int.from_bytes(bytes_at(file, 4, 4), "little") + 8
+        return Shape(fault="its end is missing" * (size > end), end=size)
     if demuxer in _CHUNKED:
         begins, wanted, streamed_from, form = _CHUNKED[demuxer]
         for kind, size, start in _chunks(file, begins, **form):
             if kind.startswith(wanted):
-                return _from_sizes(None if size >= streamed_from else size, end - start)
+                return _from_sizes(None if size >= streamed_from else size, start, end)
     look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
     return look(file, end) if look else Shape(certain_end=demuxer in ("flac", "wv"))
 
 
-def _from_sizes(declared: int | None, present: int) -> Shape:
-    return Shape(missing=max(0.0, declared / present - 1)) if declared and present > 0 else Shape()
+def _from_sizes(declared: int | None, start: int, stop: int) -> Shape:
+    if not declared or stop <= start:
+        return Shape()
+    return Shape(missing=max(0.0, declared / (stop - start) - 1), end=start + declared)
 
 
 # Where the first chunk is, the chunk with the audio, the size from which it was not known, and how chunks are written.
@@ -192,22 +202,24 @@ def _atoms(file: Seekable, end: int) -> Shape:
     """Look at the top-level atoms of an mp4, m4a or mov file (ISO/IEC 14496-12)."""
     at, size, found = 0, 8, set[bytes]()
     while size >= 8 and len(head := bytes_at(file, at, 16)) >= 8:  # 0 is "to the end of the file"
-        if head[4:8] == b"ftyp" and b"moov" in found:
+        if (head[4:8] == b"ftyp" and b"moov" in found) or not re.match(rb"[ -~\xa9]{4}", head[4:8]):
             break
         found.add(head[4:8])
         size = int.from_bytes(head[:4], "big")
         size = int.from_bytes(head[8:16], "big") if size == 1 else size
-        at += size
+        at = at + size if size else end
     if b"moov" not in found:
         return Shape(fault="it has no moov atom, so it was cut off before the recording was finished")
-    return Shape(certain_end=at > end)
+    return Shape(certain_end=at > end, end=at)
 
 
 def _segment(file: Seekable, end: int) -> Shape:
     """Look at the one Segment of a webm or mkv file, whose size is all ones where it was recorded live (RFC 8794)."""
     # Writers leave eight bytes for the size, whatever it is; of another one nothing is known.
-    found = re.search(rb"\x18\x53\x80\x67\x01(.{7})", bytes_at(file, 0, 4096), re.DOTALL)
-    return Shape(certain_end=found is not None and end < found.end() + int.from_bytes(found[1], "big") < 1 << 56)
+    head = bytes_at(file, 0, 4096)
+    found = re.search(rb"\x18\x53\x80\x67\x01(.{7})", head[: head.find(head[:4], 4)], re.DOTALL)
+    its_end = found.end() + int.from_bytes(found[1], "big") if found else 0
+    return Shape(certain_end=end < its_end < 1 << 56, end=its_end)
 
 
 def _last_page(file: Seekable) -> bytes:

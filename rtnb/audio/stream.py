@@ -24,6 +24,7 @@ from rtnb.errors import AudioError, RtnbWarning
 
 _FIRST_SECONDS = 0.1
 _BLOCK_SECONDS = 0.5
+_MOST_UNREADABLE = 8
 
 
 @runtime_checkable
@@ -92,13 +93,16 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             return
         file, owned, self.name = open_source(source, name)
         self._file = file if owned else None
-        self._told, self._missing = set[str](), list[tuple[float | None, str]]()
+        self._told, self._missing, self._errors = set[str](), list[tuple[float | None, str]](), list[AudioError]()
+        self._track = track
         try:
-            self._decoder = decoder = Decoder(Part(file), self.name, self._tell, track)
+            self._decoder = self._opened(Part(file))
         except BaseException:
             self.close()
             raise
-        self.seconds, self.recorded_hz, self.channels = decoder.seconds, decoder.rate_hz, decoder.channels
+        assert self._decoder is not None, "an error has been raised"
+        self.seconds, self.recorded_hz = self._decoder.seconds, self._decoder.rate_hz
+        self.channels = self._decoder.channels
         self.rate_hz = rate_hz or self.recorded_hz or RATE_HZ
         self._blocks = self._decoded()
 
@@ -150,17 +154,37 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     def _mixed(self) -> Iterator[Block]:
         """Decode and mix one recording of the file after another."""
         mix = Mixer(self._tell)
-        try:
-            while (decoder := self._decoder) is not None:
+        while (decoder := self._decoder) is not None:
+            try:
                 for from_hz, channels in decoder.blocks():
                     yield from_hz, mix(channels)
-                self._got_seconds += decoder.got_seconds
                 self._missing.append(decoder.missing())
-                self._decoder = decoder.following()
-        except AudioError as error:
-            if not self._got_seconds:
-                raise
-            self._missing.append((None, f"what follows cannot be read ({error.problem})"))
+            except AudioError as error:
+                self._leave_out(error)
+            decoder.close()
+            self._got_seconds += decoder.got_seconds
+            self._decoder = self._opened(decoder.part.find_next())
+
+    def _opened(self, part: Part | None) -> Decoder | None:
+        """Open the first recording from here on that can be opened. Return None where none follows.
+
+        Raises:
+            AudioError: Nothing in the file can be read.
+        """
+        while part is not None and len(self._errors) < _MOST_UNREADABLE:
+            try:
+                return Decoder(part, self.name, self._tell, self._track)
+            except AudioError as error:
+                self._leave_out(error)
+            part = part.find_next()
+        if self._errors and not self._got_seconds:
+            raise self._errors[0]
+        return None
+
+    def _leave_out(self, error: AudioError) -> None:
+        which = "what follows" if self._got_seconds else "its beginning"
+        self._missing.append((None, f"{which} cannot be read ({error.problem})"))
+        self._errors.append(error)
 
     def _tell(self, sentence: str) -> None:
         """Warn of something, once."""
