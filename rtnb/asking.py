@@ -15,6 +15,7 @@ __all__ = ["ask", "connect"]
 
 # Replies of `ask` and `connect`, as users call them, are shown as a notebook shows them.
 Reply.shown_by = live.bundle
+Reply.shown_live = live.show
 
 # `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded); some servers send words and audio then.
 _LINGER_SECONDS = 1.0
@@ -60,7 +61,7 @@ def ask(
         AudioError: If a file is no recording.
     """
     steps = read_parts(parts)  # before anything is opened
-    session = connect(**connection)
+    session = connect(show=False, **connection)
     try:
         reply = session.ask(*steps, response=response)
     except BaseException:

@@ -19,6 +19,7 @@ from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import bind
 from rtnb.texts.language import say
 from rtnb.transport import endpoint, websocket
+from rtnb.transport.cells import kernel
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,7 +137,7 @@ def takes_options(options: Any) -> Callable[[F], F]:
 
 
 @takes_options(ConnectionOptions)
-def connect(**connection: Unpack[ConnectionOptions]) -> Session:
+def connect(*, show: bool | None = None, **connection: Unpack[ConnectionOptions]) -> Session:
     """Open a session; it starts at once and the call returns at once.
 
     ```python
@@ -145,6 +146,8 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     ```
 
     Args:
+        show: Whether what is asked for shows its answer as it comes: words, audio, and the card at its end. Those of
+            `side` never do. None: where a notebook shows the cells.
         **connection: As described.
 
     Returns:
@@ -175,7 +178,8 @@ def connect(**connection: Unpack[ConnectionOptions]) -> Session:
     wanted = settings.of_session(
         voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
     )
-    how = {"tools": toolbox, "approve": connection["approve"], "reconnect": connection["reconnect"]}
+    shown = kernel() is not None if show is None else show
+    how = {"show": shown, "tools": toolbox, "approve": connection["approve"], "reconnect": connection["reconnect"]}
     return open_session(where, model, wanted, connection, **how)
 
 

@@ -254,7 +254,7 @@ class Results(Interruptible["Results"]):
     async def _answer(self, job: _Job) -> tuple[Row | None, Clip | None]:
         if job.problem is not None:
             return replace(job.row, status="failed", error=str(job.problem)), None
-        with contextlib.closing(connect(**self._connection)) as session:
+        with contextlib.closing(connect(show=False, **self._connection)) as session:
             session.lifecycle.meter.patient = True  # those under way may cost less than they have set aside
             reply = session.ask(parts.Recording(job.source, job.row.name), job.row.prompt)
             self._running.add(reply)

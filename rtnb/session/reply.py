@@ -185,6 +185,9 @@ class Reply(Stream["Reply", Delta]):
     shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None
     """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.reply_card.live`)."""
 
+    shown_live: ClassVar[Callable[[Reply], object]] = repr
+    """What shows a reply while it comes, likewise."""
+
     def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:
         super().__init__(turn.future)
         self.session = session

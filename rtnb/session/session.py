@@ -48,6 +48,7 @@ class Session(Requests):
         source: Who answers: `"openai"`, `"practice"`, `"replay"` or the host's name.
         tools: The functions the model may call.
         budget: The budget it spends from. None without one.
+        show: Whether the replies that are asked for from now on show themselves as they come.
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
@@ -62,6 +63,7 @@ class Session(Requests):
         *,
         approve: Callable[[Approval], Any] | None = None,
         reconnect: bool = False,
+        show: bool = False,
         verbose: bool = False,
         timeout: float | None = 60.0,
     ) -> None:
@@ -73,6 +75,7 @@ class Session(Requests):
         self.url = mask_secrets(where.url)
         self.tools = tools if tools is not None else Toolbox()
         self.budget = budget
+        self.show = show
         # What lives on the I/O thread must not hold the session: it would never be forgotten.
         unasked = weakref.WeakMethod(self._take_unasked)
         self.lifecycle = Lifecycle(
@@ -285,6 +288,8 @@ class Session(Requests):
 
         reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
         life.call_soon(life.router.begin, state, in_place)
+        if self.show and not state.beside:
+            Reply.shown_live(reply)
         return reply
 
     def _take_unasked(self, response: Response) -> None:

@@ -77,7 +77,7 @@ class Exchange:
 
     def connect(self, wanted: Callable[[], bool], lock: AbstractContextManager[object]) -> Session | None:
         """Begin the next session, which takes up the talk so far; return None where it is not wanted any more."""
-        session = connect(**self._settings)
+        session = connect(show=False, **self._settings)
         if self.sessions:
             session.lifecycle.take_up(self.turns)
         with lock:
