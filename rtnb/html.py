@@ -131,16 +131,17 @@ def table(
     head = "".join(_cell("th", title, number in right) for number, title in enumerate(headers))
     lines = ("".join(_cell("td", value, number in right) for number, value in enumerate(row)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    title = f"<caption>{_lines(caption)}</caption>" if caption else ""
+    title = f'<caption style="text-align:left">{_lines(caption)}</caption>' if caption else ""
     return _page(f"{above}<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _cell(tag: str, value: object, right: bool) -> str:
     """Return a cell with its layout twice: JupyterLab's sanitizer keeps its style, GitHub's its attributes."""
     side = "right" if right else "left"
-    # A name, a day or an amount stays in one piece, although it has places to break at.
-    whole = (right and tag == "td") or re.fullmatch("[!-~]{1,40}", str(value))
-    kept = ";white-space:nowrap" if whole else ""
+    # A name, a day, an amount or a few words stay in one piece; what is longer is never as narrow as a word.
+    short = "[!-~]{1,40}" if tag == "th" else "[!-~]{1,40}|[ -~]{1,24}|.{0,12}"
+    whole = (right and tag == "td") or re.fullmatch(short, str(value))
+    kept = ";white-space:nowrap" if whole else "" if tag == "th" else ";min-width:10em"
     kind = (' scope="col"' if tag == "th" else "") + (' class="num"' if right else "") + (" nowrap" if whole else "")
     return f'<{tag}{kind} align="{side}" style="text-align:{side}{kept}">{_lines(value)}</{tag}>'
 
@@ -170,7 +171,10 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
         facts: Pairs of a name and a value.
         body: Text below, or `Safe` HTML. "" leaves it out.
     """
-    pairs = "".join(f"<dt>{_text(name)}</dt><dd>{_lines(value)}</dd>" for name, value in facts)
+    # JupyterLab lets the names float, over each other where the page is narrow.
+    pairs = "".join(
+        f'<dt style="float:none;width:auto">{_text(name)}</dt><dd>{_lines(value)}</dd>' for name, value in facts
+    )
     below = f"<div>{_lines(body)}</div>" if body else ""
     return _page(
         f"<figure><figcaption><strong>{_text(title)}</strong></figcaption>"
