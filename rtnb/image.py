@@ -63,8 +63,9 @@ class Image:
             name = name or path.name
             try:
                 data = path.read_bytes()
-            except OSError as error:
-                sentence = f"The picture {path.name} cannot be read: {error.strerror}. Check the path."
+            except (OSError, ValueError) as error:
+                problem = getattr(error, "strerror", error)
+                sentence = f"The picture {path.name} cannot be read: {problem}. Check the path."
                 raise InputError(sentence) from error
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)

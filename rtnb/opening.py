@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from rtnb import keys, models
-from rtnb.errors import ArgumentError, InputError, KeyMissing, RtnbError, without_frames
+from rtnb.errors import InputError, KeyMissing
 from rtnb.money import Budget
+from rtnb.protocol import frames
 from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
-from rtnb.texts.arguments import bind
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 from rtnb.transport import endpoint, websocket
 from rtnb.transport.cells import kernel
@@ -115,20 +116,8 @@ def takes_options(options: Any) -> Callable[[F], F]:
         options_of = [make(one, make.KEYWORD_ONLY, default=_DEFAULTS.get(one), annotation=types[one]) for one in added]
         signature = own.replace(parameters=[*named, *options_of])
 
-        @functools.wraps(function)
-        def called(*args: Any, **given: Any) -> Any:
-            given["key"] = keys.hold(given.get("key"))
-            held: list[Any] = [bind(function, signature, args, given)]
-            del args, given  # so that this frame shows no key, under whatever name
-            if isinstance(held[0], ArgumentError):
-                raise held.pop()
-            held[0].apply_defaults()
-            try:
-                return function(*held[0].args, **held.pop().kwargs)
-            except RtnbError as error:
-                raise without_frames(error)  # noqa: B904 - it is the same
-
-        called.__dict__["__signature__"] = signature
+        called: Any = checks_call(function, signature=signature, hold=keys.hold)
+        called.__signature__ = signature
         lines = "\n".join(described.get(name, name) for name in added)
         called.__doc__ = (function.__doc__ or "").replace("        **connection: As described.", lines)
         return cast(F, called)
@@ -157,7 +146,6 @@ def connect(*, show: bool | None = None, **connection: Unpack[ConnectionOptions]
         InputError: If an argument is not what the API takes.
         KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
     """
-    modalities = settings.modality(connection["modalities"])
     model = connection["model"]
     if model is None and connection["replay"] is not None:
         from rtnb.recording.load import open_recording
@@ -167,20 +155,34 @@ def connect(*, show: bool | None = None, **connection: Unpack[ConnectionOptions]
     where = find_server(model, connection)
     if where.provider.listed:
         models.warn_shutdown(model, stacklevel=4)  # the caller's line, past the decorator's
+    wanted, tools = configuration(connection, where.provider)
+    shown = kernel() is not None if show is None else show
+    how = {"show": shown, "tools": tools, "approve": connection["approve"], "reconnect": connection["reconnect"]}
+    return open_session(where, model, wanted, connection, **how)
+
+
+def configuration(connection: ConnectionOptions, provider: models.Provider) -> tuple[dict[str, Any], Toolbox]:
+    """Write options as the API's session object; return it with the tools that are in it.
+
+    Args:
+        connection: All options.
+        provider: The kind of server that it is for.
+
+    Raises:
+        InputError: If one of them is not what the API takes.
+    """
     turn_detection = connection["turn_detection"]
-    if turn_detection is None and not where.provider.commit:
+    if turn_detection is None and not provider.commit:
         turn_detection = "server_vad"  # nobody can end a turn by hand there
     tools, voice = connection["tools"], connection["voice"]
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    settings.check_voice(voice, where.provider)
-    instructions, transcription, speed = connection["instructions"], connection["transcription"], connection["speed"]
-    extra = connection["session"] or {}
+    settings.check_voice(voice, provider)
+    modalities, instructions = settings.modality(connection["modalities"]), connection["instructions"]
+    transcription, speed, extra = connection["transcription"], connection["speed"], connection["session"] or {}
     wanted = settings.of_session(
         voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
     )
-    shown = kernel() is not None if show is None else show
-    how = {"show": shown, "tools": toolbox, "approve": connection["approve"], "reconnect": connection["reconnect"]}
-    return open_session(where, model, wanted, connection, **how)
+    return frames.plain(wanted, "session"), toolbox
 
 
 def open_session(
@@ -217,6 +219,7 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
         ReplayError: If the saved session cannot be read.
     """
     key, url, provider = keys.hold(connection["key"]), connection["url"], connection["provider"]
+    _check(connection)
     if connection["replay"] is not None:
         from rtnb.recording.replay import serve
 
@@ -232,6 +235,18 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
         if found := find_openai(key):
             return _server_at(endpoint.below(found[0], beside), model, found[1], provider)
     return endpoint.resolve(_practice_url() + beside, model, key="practice", source="practice", provider="practice")
+
+
+def _check(connection: ServerOptions) -> None:
+    """Refuse options that say who answers, or for how long to wait, where they can mean nothing."""
+    timeout, speed, name = connection["timeout"], connection["replay_speed"], connection["provider"]
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"Your timeout {timeout!r} is not above 0. Give seconds; None is no limit.", timeout=timeout)
+    if not speed > 0:
+        raise InputError(f"Your replay_speed={speed!r} is not a number above 0. Give 2.0 to play twice as fast.")
+    said = connection["url"] or connection["practice"] or connection["replay"] or endpoint.base() != endpoint.OPENAI
+    if name is not None and not (models.provider(name).listed or said):
+        raise InputError(f"Your provider={name!r} has no address. Give it as url=.", provider=name)
 
 
 def find_openai(key: keys.Key | None) -> tuple[str, keys.Key | None] | None:

@@ -57,6 +57,8 @@ def agree(said, found):
         ("socks5h://127.0.0.1:{port}", "python-socks"),
         ("http://:port", "the proxy in the environment is no address"),
         ("127.0.0.1:{port}", "the proxy in the environment is no address"),
+        ("ftp://127.0.0.1:{port}", "no address to use. What HTTPS_PROXY or the system has as its proxy is"),
+        ("socks6://127.0.0.1:{port}", "no address to use"),
         ("http://no.such.example:80", "The network does not know the proxy's name"),
     ],
 )

@@ -340,7 +340,7 @@ def test_a_recording_of_a_later_version_says_so(saved, tmp_path):
 def test_wrong_arguments_are_told(saved, tmp_path):
     path, _ = saved
     with pytest.raises(InputError, match="speed"):
-        serve_replay(path, 0)
+        connect(replay=path, replay_speed=0)
     with connect(replay=path) as chat, pytest.raises(InputError, match="sound="):
         chat.save(tmp_path / "y.rtnb", sound="mp3")
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import difflib
+import io
 import os
 import re
 import unicodedata
@@ -29,6 +30,7 @@ _ADDRESS = re.compile(r"(?:(?!file:|data:)[a-z][a-z0-9+.-]+:/+|www\.)\S+", re.IG
 _DATA = re.compile(r"data:(?:[^\n]{0,200}?(;base64),|[\w.+-]+/[\w.+-]+(?:;[^,;\s]+)*,)", re.IGNORECASE)
 # A folder, a drive or a home before it: no words begin so. "/help" and "and/or" are words.
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)[\\/]|\\\\\w|file:/|/[^\s/]+/", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{56}")  # as much as the header of a wav needs, in one line
 _PAUSE = re.compile(r"[,;:?!]\s|[，。？！]")
 _QUOTES = ('""', "''", "``", "“”", "‘’", "«»")
 
@@ -63,17 +65,19 @@ def path_of(text: str | os.PathLike[str]) -> Path:
 def _bare(text: str) -> str:
     name = text.strip()
     name = name[1:-1].strip() if name[:1] + name[-1:] in _QUOTES and len(name) > 2 else name
+    name = re.sub(r"^file://(?!/|localhost/)", "file:", name, flags=re.IGNORECASE)  # it lacks a slash
     return url2pathname(urlsplit(name).path) if re.match(r"file:\S", name, re.IGNORECASE) else name
 
 
 def decoded(text: str) -> bytes | None:
-    """Return the bytes of a data URI. None where the text is none.
+    """Return the bytes of a data URI, or of a recording or picture in bare base64. None where the text is neither.
 
     Raises:
         InputError: Its base64 cannot be read.
     """
-    text = text.strip()
-    if (head := _DATA.match(text)) is None or " " in (body := text[head.end() :]):
+    bare = _begins_a_file(text := text.strip())
+    text = f"data:;base64,{text}" if bare else text
+    if (head := _DATA.match(text)) is None or (" " in (body := text[head.end() :]) and not bare):
         return None
     held = unquote_to_bytes(body)
     if not head[1]:
@@ -81,13 +85,22 @@ def decoded(text: str) -> bytes | None:
     with suppress(binascii.Error):
         digits = b"".join(held.split()).rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
         return base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-    raise InputError("Your data URI holds base64 that cannot be read. Was its end cut off? Copy it again.")
+    raise InputError("Your text holds base64 that cannot be read. Was its end cut off? Copy it again.")
+
+
+def _begins_a_file(text: str) -> bool:
+    """Return whether a text begins as a recording or a picture in base64 does."""
+    digits = re.sub("[^A-Za-z0-9+/_-]", "", text[:90_000])
+    file = io.BytesIO(base64.b64decode(digits[: len(digits) // 4 * 4], altchars=b"-_"))
+    return bool(_BASE64.match(text)) and (sniff(file, proofs=4) is not None or looks_like(file) == "a picture")
 
 
 def download_first(address: str) -> str:
     """Say how an address becomes a file, which is the user's to do."""
     name = Path(urlsplit(address).path).name or "recording.mp3"
     address = address if "://" in address else f"https://{address}"
+    if not re.match("https?:|ftp:", address, re.IGNORECASE):
+        return f"Download it first with a program for {address.split('/')[0]}// addresses, then give the file's path."
     return f'Download it first: urllib.request.urlretrieve("{address}", "{name}"), then give "{name}".'
 
 
@@ -103,10 +116,10 @@ def file_of(text: str) -> Named:
     if (held := decoded(text)) is not None:
         return Named(held)
     name = _bare(text)
-    if "\n" in name or len(name) > 4096:
+    if len(name) > 4096 or ("\n" in name and not os.path.isfile(path_of(text))):
         return Named(None)
     ending, quoted = Path(name).suffix.lower(), name != text.strip()
-    is_path, path = bool(_PATH.match(name)), path_of(text)
+    is_path, path = bool(_PATH.match(name)) or "file:/" in text[:8].lower(), path_of(text)
     if _ADDRESS.fullmatch(name):
         if Path(urlsplit(name).path).suffix.lower() in SOUND_ENDINGS:
             raise InputError(f"Your text {name} is an address, not a recording. {download_first(name)}", part=text)

@@ -141,7 +141,8 @@ def recognise(file: Seekable, name: str) -> str:
     remedies = {
         "no sound file that rtnb knows": f"rtnb reads {READABLE}; if these are bare samples without a header, use "
         "Clip.from_pcm(data, rate_hz=…), else save the recording in one of these formats.",
-        "plain text": f"rtnb reads {READABLE}; for the words of a text file give Path({name!r}).read_text().",
+        "plain text": f"rtnb reads {READABLE}; for the words of a text file give "
+        f"{'their text: data.decode()' if isinstance(file, io.BytesIO) else f'Path({name!r}).read_text()'}.",
     }
     raise fail(name, f"it is {what}", remedies.get(what, ""))
 

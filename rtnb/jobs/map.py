@@ -22,7 +22,7 @@ from rtnb.audio.source import is_file, read_whole
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
 from rtnb.money import Budget, amounts, money
-from rtnb.opening import ConnectionOptions, ServerOptions, connect, find_server, takes_options
+from rtnb.opening import ConnectionOptions, ServerOptions, configuration, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
 from rtnb.texts.language import say
@@ -348,6 +348,7 @@ def map(
     recordings = parts.read_recordings(clips)
     how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
+    configuration(cast(ConnectionOptions, how), where.provider)  # raises here what each of the sessions would
     if where.provider.built_in and not connection["url"]:
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)

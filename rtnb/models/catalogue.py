@@ -7,6 +7,7 @@ not an error: servers may serve any model under any name.
 import re
 import tomllib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb.errors import InputError, RtnbWarning
+from rtnb.texts.arguments import checks_call
 
 __all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
 __all__ += ["get", "known_on", "limits", "load", "price", "read", "shutdown_notice", "warn_shutdown"]
@@ -22,6 +24,7 @@ WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
 
 
+@checks_call
 @dataclass(frozen=True)
 class Rate:
     """US dollars per million tokens of one modality.
@@ -35,6 +38,10 @@ class Rate:
     input: float | None = None
     cached: float | None = None
     output: float | None = None
+
+    def __post_init__(self) -> None:
+        if not all(usd is None or 0 <= usd < 1e9 for usd in vars(self).values()):
+            raise InputError("Your price is no amount of money. Give US dollars of 0 or more: text=(0.60, 0.06, 2.40).")
 
 
 @dataclass(frozen=True)
@@ -237,7 +244,19 @@ def get(name: str) -> Model:
     return load().get(name) or Model(name)
 
 
-def price(name: str, *, like: str | None = None, **prices: Any) -> Model:
+_Rate = Rate | Sequence[float | None] | None
+
+
+@checks_call
+def price(
+    name: str,
+    *,
+    like: str | None = None,
+    text: _Rate = None,
+    audio: _Rate = None,
+    image: _Rate = None,
+    per_minute_usd: float | None = None,
+) -> Model:
     """State what a model costs whose price is not known here, so that a budget can count it, until the kernel ends.
 
     ```python
@@ -247,20 +266,23 @@ def price(name: str, *, like: str | None = None, **prices: Any) -> Model:
 
     Args:
         name: The model's name.
-        like: A model that costs the same. None: see `prices`.
-        **prices: `text`, `audio` and `image` as US dollars per million tokens: in, cached in, out, None where there is
-            no price; or `per_minute_usd`.
+        like: A model that costs the same. None: what it costs is stated by the others.
+        text: US dollars per million text tokens, each 0 or more: in, cached in, out, None where there is no price.
+        audio: The same of audio tokens.
+        image: The same of images, which have no price out.
+        per_minute_usd: US dollars per minute of audio, where it is billed by time. None: by tokens.
 
     Returns:
         The model, with what is known of it now.
 
     Raises:
-        InputError: If neither is given, or nothing is known of `like`.
+        InputError: If nothing is stated, nothing is known of `like`, or a price is no amount of money.
     """
     history = get(like).history if like else ()
-    if prices:
-        rates: dict[str, Any] = {k: Rate(*v) if isinstance(v, list | tuple) else v for k, v in prices.items()}
-        history = (Prices(since=date.today(), **rates),)
+    given = {"text": text, "audio": audio, "image": image}
+    rates: dict[str, Any] = {k: v if isinstance(v, Rate) else Rate(*v) for k, v in given.items() if v is not None}
+    if rates or per_minute_usd is not None:
+        history = (Prices(date.today(), **rates, per_minute_usd=Rate(per_minute_usd).input),)
     if not history:
         raise InputError(f"Your price of {name} says nothing. Give a model of rtnb.prices() as like=.")
     about = get(name) if get(name).known or not like else replace(get(like), name=name)

@@ -75,6 +75,7 @@ class Hold:
             self.usd, self._budgets = usd, budgets
 
 
+@checks_call
 class Budget:
     """Hard stop: so many US dollars and not more. Sessions may share one; it may be used from any thread.
 

@@ -67,7 +67,7 @@ def _reckoned(parts: Sequence[Any]) -> tuple[float, int]:
     seconds, tokens = 0.0, 0
     for part, _ in itertools.chain.from_iterable(map(flat, parts)):
         source: Any = file_of(part).source if isinstance(part, str) else part
-        if source is None:
+        if source is None and isinstance(part, str):
             tokens += len(part.encode()) // 3 + 1
             continue
         if isinstance(source, Samples):
@@ -113,11 +113,12 @@ def estimate(
         The range; its `usd` is the upper end.
 
     Raises:
-        InputError: A negative length, fewer than one turn, or a part that cannot be reckoned with.
+        InputError: A length that is negative or no number, fewer than one turn, or a part that cannot be reckoned with.
         AudioError: A file is no recording.
     """
-    if turns < 1 or min(seconds_in, seconds_out, text_in_tokens) < 0:
-        wrong = "Your estimate needs turns of at least 1 and lengths of 0 or more. Give for example "
+    lengths = (turns - 1, seconds_in, seconds_out, text_in_tokens, instructions_tokens or 0)
+    if not all(0 <= length < 1e9 for length in lengths):
+        wrong = "Your estimate needs turns of at least 1 and lengths of 0 or more, each below 1e9. Give for example "
         raise InputError(wrong + "estimate(seconds_in=60, seconds_out=60, turns=6).", turns=turns)
     if parts:
         seconds, tokens = _reckoned(parts)

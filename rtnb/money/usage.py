@@ -24,8 +24,8 @@ def money(usd: float | None) -> str:
         return "price unknown"
     if usd == 0:
         return "$0"
-    # Two digits that say something, two decimals at least, six at most.
-    decimals = min(6, max(2, 1 - math.floor(math.log10(abs(usd)))))
+    # Two digits that say something, two decimals at least.
+    decimals = max(2, 1 - math.floor(math.log10(abs(usd))))
     whole, _, fraction = f"{abs(usd):,.{decimals}f}".partition(".")
     return f"{'-' if usd < 0 else ''}${whole}.{fraction.rstrip('0').ljust(2, '0')}"
 

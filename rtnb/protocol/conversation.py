@@ -21,6 +21,7 @@ from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
 from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
 from rtnb.protocol.updates import Update
+from rtnb.texts.arguments import checks_call
 
 
 class Conversation:
@@ -40,6 +41,7 @@ class Conversation:
         history: Turns that the present server session is given again.
     """
 
+    @checks_call
     def __init__(self, heard: Callable[[int, int], bytes] | None = None) -> None:
         self.turns = Turns()
         self.responses: dict[str, Response] = {}

@@ -19,6 +19,8 @@ Event = dict[str, Any]
 _TYPE = rb'"type"\s*:\s*"([\w.]+)"'
 _RESPONSE = rb'"response_id"\s*:\s*"([^"]+)"|"response"\s*:\s*\{[^{}\[\]]*?"id"\s*:\s*"([^"]+)"'
 _DEEPEST = 100
+# Where the API has it, whoever writes it.
+_MOST_TOKENS = re.compile(r"(?:response|session|event\['(?:response|session)'\])\['max_output_tokens'\]")
 
 
 def dumps(event: Mapping[str, Any]) -> bytes:
@@ -48,7 +50,8 @@ def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
         except TypeError as error:
             raise ValueError(str(error)) from None
     if lenient:
-        note(f"The server sent what JSON has not, such as NaN ({event['type']}). It was read as null or as “?”.")
+        odd = "such as NaN, a number too large, half a character or a byte order mark"
+        note(f"The server sent what JSON has not, {odd} ({event['type']}). It was rounded, left out, or read as “?”.")
     return event
 
 
@@ -115,7 +118,7 @@ def plain(value: Any, name: str) -> Any:
         value = value.value
     inside = name.count("[") < _DEEPEST  # else it may hold itself
     if inside and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {plain(key, name): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
+        return {plain(key, f"{name} key"): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
     if inside and isinstance(value, list | tuple):
         return [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
     try:
@@ -124,9 +127,12 @@ def plain(value: Any, name: str) -> Any:
     except (TypeError, ValueError, RecursionError):
         known = False
     if not known:
-        wrong = f"Your {name} is {shortened(ascii(value))} ({type(value).__name__}), which JSON cannot carry."
+        shown = shortened(ascii(value)) if not isinstance(value, int) else "a number of more than 64 bits"
+        wrong = f"Your {name} is {shown} ({type(value).__name__}), which JSON cannot carry."
         remedy = "Give text, a finite number, True, False, None, a list, or a dict with text as its keys."
         raise InputError(f"{wrong} {remedy}")
+    if _MOST_TOKENS.fullmatch(name) and value not in (None, "inf") and (type(value) is not int or value < 1):
+        raise InputError(f"Your {name}={value!r:.80} is no number of tokens. Give a whole one of 1 or more, or 'inf'.")
     return value
 
 

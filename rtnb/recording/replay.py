@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from rtnb.audio import pcm as pcm_arithmetic
-from rtnb.errors import InputError
 from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.frames import Event
 from rtnb.protocol.log import Spool
@@ -50,11 +49,8 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
         Realtime API can talk to it. It holds a secret, for no key is asked for: keep it as you would keep one.
 
     Raises:
-        InputError: If the speed is not above 0.
         ReplayError: If the file cannot be read.
     """
-    if not speed > 0:
-        raise InputError(f"Your replay speed {speed!r} is not a number above 0. Give 2.0 to play twice as fast.")
     recording = open_recording(path)
     name = (recording.path, recording.path.stat().st_mtime_ns, speed)
     if name not in _urls:

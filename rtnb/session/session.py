@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal
 
 from rtnb import html
 from rtnb.errors import InputError, mask_secrets
@@ -67,9 +67,6 @@ class Session(Requests):
         verbose: bool = False,
         timeout: float | None = 60.0,
     ) -> None:
-        if timeout is not None and not (isinstance(timeout, SupportsFloat) and timeout > 0):
-            wrong = f"Your timeout {timeout!r} is no number of seconds above 0. Give for example 60; None is no limit."
-            raise InputError(wrong, timeout=timeout)
         self.model = model
         self.source = where.source
         self.url = mask_secrets(where.url)

@@ -22,6 +22,7 @@ from typing import Any
 
 from rtnb.errors import InputError, ToolFailed, mask_secrets
 from rtnb.session import signature
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.shortening import in_one_line
 from rtnb.transport.handle import settle
 
@@ -68,6 +69,7 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+@checks_call
 @dataclass(frozen=True, repr=False)
 class Tool:
     """Function that the model may call.

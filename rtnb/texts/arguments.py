@@ -10,7 +10,7 @@ import reprlib
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
@@ -35,12 +35,15 @@ def _meant(name: str, takes: list[str], *, parts: bool) -> str:
     if found:
         return f"Did you mean {' or '.join(found)}?"
     sentences = [one for one in meanings if one[0].isupper()]
-    return sentences[0] if sentences else f"It takes: {', '.join(takes)}."
+    return sentences[0] if sentences else f"It takes: {', '.join(takes)}." if takes else "It takes none."
 
 
+# Arguments that are refused by what takes them, in words of its own.
+_REFUSED_ELSEWHERE = ("key", "url", "Budget.limit_usd", "function")
 # Texts that are refused where they are written as JSON, by the name of their field, if JSON cannot carry them.
 _WRITTEN = {"instructions", "prompt", "item_id", "previous_item_id", "response_id"}
 _WORDS: dict[Any, str] = {str: "text", bool: "True or False", int: "a whole number", float: "a number"}
+_WORDS |= {Awaitable: "what can be awaited, such as main() of an async def main()"}
 _WORDS |= {types.NoneType: "None", Path: "a path", Mapping: "a dict"}
 _WORDS |= {Sequence: "a list", Iterable: "a list", Callable: "a function"}
 
@@ -62,7 +65,7 @@ def _fits(value: Any, kind: Any) -> bool:
         return not isinstance(value, bool) and (whole or (kind is float and isinstance(value, Real)))
     if not isinstance(kind, type) or kind in (Any, inspect.Parameter.empty, bytes, bytearray, memoryview):
         return True
-    if kind is tuple or (kind.__module__ == "collections.abc" and kind is not Mapping):
+    if kind in (tuple, Sequence, Iterable):
         return isinstance(value, Iterable) or callable(value)  # a single function among them, which `tools` refuses
     return isinstance(value, os.PathLike if kind is Path else kind)
 
@@ -73,6 +76,20 @@ def _unwritable(value: Any) -> bool:
     except TypeError:
         return True
     return isinstance(value, float) and not math.isfinite(value)
+
+
+def _problem(name: str, value: Any, kinds: list[Any], function: str) -> str:
+    """Say why a function does not take a value as the argument of this name; "" where it does."""
+    if isinstance(value, int) and abs(value) >> 1000:  # no float, and of more digits than Python may write
+        return f"Your {name}= has more than 300 digits, which {function}() does not take. Give a smaller number."
+    if name == "timeout" and isinstance(value, Real) and not value < 1e9:
+        return f"Your timeout {value!r} is no number of seconds. Give for example 60; None is no limit."
+    elsewhere = f"{function}.{name}".endswith(_REFUSED_ELSEWHERE) or (name in _WRITTEN and _unwritable(value))
+    if elsewhere or any(_fits(value, kind) for kind in kinds):
+        return ""
+    words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in kinds))
+    wrong = f"Your {name}={reprlib.repr(value)} is of type {type(value).__name__}, which {function}() does not take."
+    return f"{wrong} Give {words}."
 
 
 @functools.cache
@@ -91,12 +108,14 @@ def bind(
     Returns:
         Them, or the error to raise where the function does not take them. It is not raised here, with a key in a frame.
     """
-    # A method by the class that the user has, not by the one that it comes from.
-    owner = f"{type(args[0]).__name__}." if args and "self" in signature.parameters else ""
-    name = owner + function.__name__ if owner else {"start": "practice"}.get(function.__name__, function.__qualname__)
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    # A method by the class that the user has, not by the one that it comes from; a class by its own name.
+    parameters = signature.parameters
+    owner = type(args[0]) if args and "self" in parameters else None
+    own = {"start": "practice"}.get(function.__name__, function.__qualname__)
+    name = f"{owner.__name__}.{function.__name__}".removesuffix(".__init__") if owner else own
+    kinds = {parameter.kind for parameter in parameters.values()}
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    takes = [one for one, its in signature.parameters.items() if its.kind in by_name and one not in ("self", "cls")]
+    takes = [one for one, its in parameters.items() if its.kind in by_name and one not in ("self", "cls", "_model")]
     unknown = next((one for one in given if one not in takes), None)
     if unknown is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
         meant = _meant(unknown, takes, parts=inspect.Parameter.VAR_POSITIONAL in kinds)
@@ -104,41 +123,53 @@ def bind(
     try:
         bound = signature.bind(*args, **given)
     except TypeError as error:
-        names = ", ".join(f"{one}=" for one in takes) or "none"
-        return ArgumentError(f"Your call of {name}() does not fit: {error}. Name its arguments: {names}.")
+        remedy = f"Name its arguments: {', '.join(f'{one}=' for one in takes)}." if takes else "It takes none."
+        made = vars(owner).items() if owner and function.__name__ == "__init__" else ()
+        if makers := [f"{name}.{one}()" for one, its in made if isinstance(its, classmethod) and one != "of"]:
+            remedy += f" Or make one with {' or '.join(makers)}."
+        return ArgumentError(f"Your call of {name}() does not fit: {error}. {remedy}")
     for one, value in bound.arguments.items():
-        annotation = signature.parameters[one].annotation
-        allowed = _kinds(_annotations(function).get(one, Any) if isinstance(annotation, str) else annotation)
-        looked_at = one in takes and not one.endswith(("key", "url")) and not (one in _WRITTEN and _unwritable(value))
-        if looked_at and not any(_fits(value, kind) for kind in allowed):
-            wrong = f"Your {one}={reprlib.repr(value)} is of type {type(value).__name__}, which {name}() does not take."
-            words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in allowed))
-            return ArgumentError(f"{wrong} Give {words}.", argument=one)
+        its = parameters[one]
+        allowed = _kinds(_annotations(function).get(one, Any) if isinstance(its.annotation, str) else its.annotation)
+        each = value if its.kind is its.VAR_POSITIONAL else [value]
+        if wrong := next(filter(None, (_problem(one, part, allowed, name) for part in each)), None):
+            return ArgumentError(wrong, argument=one)
         if int in allowed and float not in allowed and isinstance(value, float):
             bound.arguments[one] = int(value)
     return bound
 
 
-def checks_call(target: T) -> T:
-    """Let a public function, or each public method of a class, refuse a wrong call in words before it begins."""
+def checks_call(target: T, *, frames: bool = False, signature: Any = None, hold: Any = None) -> T:
+    """Let a function, or a class with each of its public methods, refuse a wrong call in words before it begins.
+
+    Args:
+        target: The function or class.
+        frames: Whether errors keep the frames they were raised in, for these are the user's own.
+        signature: What the function takes, where that is more than it says itself; it is called with all of it.
+        hold: Wraps the argument `key`, so that the function's own frame shows none.
+    """
     if isinstance(target, type):
         for name, member in [*vars(target).items()]:
             if name[0] != "_" and isinstance(member, classmethod):
                 setattr(target, name, classmethod(checks_call(member.__func__)))
-            elif name[0] != "_" and inspect.isfunction(member):
+            elif (name[0] != "_" or name == "__init__") and inspect.isfunction(member):
                 setattr(target, name, checks_call(member))
         return target
-    signature = inspect.signature(target)
+    takes = signature or inspect.signature(target)
 
     @functools.wraps(target)
     def called(*args: Any, **given: Any) -> Any:
-        held: list[Any] = [bind(target, signature, args, given)]  # and nothing else, so that this frame shows no key
+        if hold is not None:
+            given["key"] = hold(given.get("key"))
+        held: list[Any] = [bind(target, takes, args, given)]  # and nothing else, so that this frame shows no key
         del args, given
         if isinstance(held[0], ArgumentError):
             raise held.pop()
+        if signature is not None:
+            held[0].apply_defaults()
         try:
             return target(*held[0].args, **held.pop().kwargs)
         except RtnbError as error:
-            raise without_frames(error)  # noqa: B904 - it is the same
+            raise error if frames else without_frames(error)  # noqa: B904 - it is the same
 
     return typing.cast(T, called)

@@ -6,6 +6,7 @@ every 20 s) and be dropped. Sockets therefore live on a loop of their own in a d
 
 import asyncio
 import concurrent.futures
+import functools
 import logging
 import os
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, io_loop())
 
 
+@functools.partial(checks_call, frames=True)
 def run(awaitable: Awaitable[T]) -> T:
     """Run a coroutine to its end, from a script or from any cell, also where a loop is running already.
 

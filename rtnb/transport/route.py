@@ -105,7 +105,9 @@ class Route:
         """Reason for which the proxy cannot be used at all. None for none."""
         if not self.host:
             cause = "What HTTPS_PROXY or the system has as its proxy is something else than http://HOST:PORT."
-            return Reason("the proxy in the environment is no address", cause, f"Correct it, or unset it. {_RESTART}")
+            return Reason(
+                "the proxy in the environment is no address to use", cause, f"Unset or correct it. {_RESTART}"
+            )
         if self.proxy and self.proxy.scheme.startswith("socks") and not importlib.util.find_spec("python_socks"):
             remedy = f"Run %pip install python-socks, or unset the proxy. {_RESTART}"
             return Reason(f"a SOCKS proxy ({self.host}:{self.port}) is set", _NO_SOCKS, remedy)
@@ -118,9 +120,9 @@ def route_to(target: Target, proxy: str | None) -> Route:
         return Route(target, target.host, target.port)
     try:
         parts = urlsplit(proxy if "://" in proxy else "")  # `websockets` takes none without its scheme
-        default = {"https": 443, "socks": 1080}.get(parts.scheme[:5], 80)
+        default = _PROXY_PORTS[parts.scheme]  # `websockets` takes no other kinds
         return Route(target, parts.hostname or "", parts.port or default, parts)
-    except ValueError:
+    except (KeyError, ValueError):
         return Route(target, "", 80, urlsplit(""))
 
 
@@ -180,6 +182,7 @@ def _line(text: str) -> str:
     return mask_secrets(in_one_line(text, 200))
 
 
+_PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _RESTART = "Then restart the kernel."
 _NO_PROXY = "Unset HTTPS_PROXY, or ask who runs it."
 _OFFLINE = "without internet practice=True works."

@@ -10,6 +10,7 @@ from typing import overload
 from rtnb import html
 from rtnb.audio.clip import Clip
 from rtnb.errors import InputError
+from rtnb.texts.arguments import checks_call
 
 __all__ = ["Samples", "samples"]
 
@@ -74,7 +75,7 @@ class Samples(Sequence[Clip]):
         """
         if isinstance(key, slice):
             return [_clip(name) for name in self.names[key]]
-        if isinstance(key, str) and key not in self.names:
+        if not hasattr(key, "__index__") and key not in self.names:
             raise InputError(f"Your sample {key!r} does not exist. Take one of: {', '.join(self.names)}.")
         return _clip(key if isinstance(key, str) else self.names[key])
 
@@ -89,6 +90,7 @@ class Samples(Sequence[Clip]):
         return html.table(("name", "sound", "length", "what is said"), rows, caption="Recordings that ship with rtnb")
 
 
+@checks_call
 def samples() -> Samples:
     """Return the recordings that ship with the package: short, spoken, by several synthetic voices.
 
