@@ -131,7 +131,7 @@ def _answer_path() -> Path:
     return Path(tempfile.mkdtemp(prefix="rtnb-") if ours else "") / "output_audio.wav"
 
 
-def _notebooks(args: argparse.Namespace) -> int:
+def _notebooks(args: argparse.Namespace) -> None:
     package = Path(__file__).parent
     # Inside an installed package, or beside it in a checkout.
     places = (package / "notebooks", package.parent / "notebooks")
@@ -150,7 +150,6 @@ def _notebooks(args: argparse.Namespace) -> int:
     print(f"{len(missing)} files copied to {args.folder}{as_they_were}")
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
         print(f"Open the first one:  jupyter lab {first}")
-    return 0
 
 
 if __name__ == "__main__":

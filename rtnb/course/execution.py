@@ -42,19 +42,12 @@ print(json.dumps(_spent | dataclasses.asdict(sum((each.usage for each in _made),
 """
 
 
-def execute(
-    notebook: Any,
-    *,
-    python: str | None = None,
-    seconds_per_cell: float = 180.0,
-    environment: dict[str, str] | None = None,
-) -> dict[str, float]:
+def execute(notebook: Any, *, python: str | None = None, environment: dict[str, str] | None = None) -> dict[str, float]:
     """Run a notebook from top to bottom with no key, in an empty folder; its outputs are filled in.
 
     Args:
         notebook: A notebook of `nbformat`; changed in place.
         python: The interpreter whose kernel runs it. None: this one.
-        seconds_per_cell: After which a cell counts as stuck.
         environment: Variables to add to the kernel's.
 
     Returns:
@@ -73,14 +66,14 @@ def execute(
         with tempfile.TemporaryDirectory() as folder:
             kernel, resources = _kernel(python or sys.executable, clean), {"metadata": {"path": folder}}
             how = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}
-            client = NotebookClient(notebook, km=kernel, timeout=seconds_per_cell, resources=resources, **how)
+            # A cell that takes three minutes is stuck.
+            client = NotebookClient(notebook, km=kernel, timeout=180, resources=resources, **how)
             async with client.async_setup_kernel(cleanup_kc=True):  # not by itself, where the manager is ours
                 for index in (count, *range(count), count + 1):
                     await client.async_execute_cell(notebook.cells[index], index)
 
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        cell.outputs, cell.execution_count = [], None
     notebook.cells += [new_code_cell(_BEFORE), after]  # nbclient runs only cells that are in the notebook
     try:
         asyncio.run(run())

@@ -19,9 +19,7 @@ from rtnb.money.usage import text_table
 
 def _cents(usd: float) -> str:
     """Return US dollars as cents, with one significant digit below a cent."""
-    if usd >= 0.0095:
-        return f"{usd * 100:.0f}"
-    return "0" if usd <= 0 else f"{usd * 100:.1g}"
+    return "0" if usd <= 0 else f"{usd * 100:.0f}" if usd >= 0.0095 else f"{usd * 100:.1g}"
 
 
 def remake(

@@ -6,9 +6,8 @@ cell both share; so the code of both languages is the same by construction.
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 LANGUAGES = ("en", "zh")
 # Where the notebooks are read on GitHub and opened in Colab.
@@ -47,8 +46,7 @@ _NOTHING_TO_INSTALL = {
 }
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """Cell of a source.
 
     Attributes:
@@ -60,8 +58,7 @@ class Cell:
     texts: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Source of a notebook.
 
     Attributes:

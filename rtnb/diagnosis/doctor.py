@@ -6,6 +6,7 @@ model opens a session and closes it without a turn.
 """
 
 import asyncio
+import contextlib
 import platform
 import sys
 import time
@@ -59,8 +60,7 @@ def doctor(
         cause = f"{endpoint.BASE_VARIABLE} leads there, in OpenAI's place."
         address = [Finding("address", "note", target_of(url).host, cause, "Unset it to reach OpenAI.")]
     target, kind = target_of(url), models.provider_of(url)
-    whose = kind.name if kind.finds_key else None
-    found, key_findings = check_key(lambda: keys.find_key(key, provider=whose))
+    found, key_findings = check_key(lambda: keys.find_key(key, provider=kind.name if kind.finds_key else None))
     if found is None and not kind.needs_key:
         key_findings = [Finding("key", "ok", f"none, and {kind.title} needs none")]
     network = check_network(target, proxies=proxies_for(target), timeout=timeout)
@@ -74,14 +74,9 @@ def doctor(
     if kind.needs_key or talk is not None:
         price = check_price(talk or money.estimate(seconds_in=300, seconds_out=300, turns=20, model=name), learners)
     here = check_python(sys.version_info[:3], platform.system(), platform.machine())
-    here += check_packages(versions_of(WATCHED), sys.version_info[:2]) + check_loop(_running_loop())
+    here += check_packages(versions_of(WATCHED), sys.version_info[:2])
+    with contextlib.suppress(RuntimeError):  # where none runs
+        here += check_loop(asyncio.get_running_loop())
     here += check_frontend(frontend, versions_of(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
     there = [*key_findings, *address, *network, *access, *check_shutdown(name, date.today()), *price]
     return Report((*here, *there, *check_sound(frontend)), time.monotonic() - begun)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -73,8 +73,7 @@ def check_network(
         return [failed.finding]
     except (OSError, UnicodeError, HTTPException) as error:
         untrusted = isinstance(error, ssl.SSLCertVerificationError)
-        reason = why_closed(error, route, _issuer_unchecked(route, timeout) if untrusted else "")
-        return [_Failed(*reason).finding]
+        return [_Failed(*why_closed(error, route, _issuer_unchecked(route, timeout) if untrusted else "")).finding]
 
 
 def _look_up(route: Route, resolve: Callable[..., Any], timeout: float) -> None:
@@ -133,12 +132,8 @@ def _upgrade(connection: HTTPConnection, route: Route, issuer: str) -> Finding:
         cause = "Something holds WebSockets back: a proxy, a firewall, or a server that is stuck."
         remedy = "Try another network; restart a server of your own."
         raise _Failed(f"{route.name} takes the connection and says nothing", cause, remedy) from None
-    way = f"{route.target.host} reached{' through the proxy' if route.proxy else ''}"
-    return _answered(status, way + (f", certificate by {issuer}" if issuer else ""), route.target.host)
-
-
-def _answered(status: int, way: str, host: str) -> Finding:
-    """Return what the HTTP status of the answer means."""
+    host = route.target.host
+    way = f"{host} reached{' through the proxy' if route.proxy else ''}{issuer and f', certificate by {issuer}'}"
     if status == 101:
         return Finding("network", "ok", way)
     if status == 407 or (status in (403, 511) and host.endswith("api.openai.com")):

@@ -78,16 +78,14 @@ def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python:
         yield _error(f"websockets {versions['websockets']}", cause, remedy)
     if python >= (3, 13) and "audioop-lts" in missing and versions.get("pydub"):
         cause = "Python 3.13 dropped audioop, without which pydub cannot be imported: Clip.to_pydub() fails."
-        remedy = "Run %pip install audioop-lts and restart the kernel."
-        yield _warning("audioop-lts is missing", cause, remedy)
+        yield _warning("audioop-lts is missing", cause, "Run %pip install audioop-lts and restart the kernel.")
     if (0,) < number(versions.get("anywidget")) < (0, 9):
         cause = "Before 0.9 it does not know the widgets' way of cleaning up; buttons and players stay empty."
         remedy = "Run %pip install -U anywidget, restart the kernel and reload the page."
         yield _error(f"anywidget {versions['anywidget']}", cause, remedy)
     if "nest-asyncio" in missing:
         cause = "rtnb.run() needs it where a loop already runs, as in every notebook cell."
-        remedy = "Run %pip install nest-asyncio, or use `await` in cells."
-        yield _warning("nest-asyncio is missing", cause, remedy)
+        yield _warning("nest-asyncio is missing", cause, "Run %pip install nest-asyncio, or use `await` in cells.")
     if number(versions.get("moonshine-voice")) >= (0, 1, 1):
         cause = "From 0.1.1 on it fetches its model from the internet on first use."
         remedy = 'Run %pip install "moonshine-voice<0.1.1", which takes the last version that carries it.'

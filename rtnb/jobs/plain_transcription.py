@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtnb.audio import pcm
-from rtnb.audio.resample import Resampler
+from rtnb.audio.resample import Resampler, to_float
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.protocol.error_events import reason_in
@@ -41,10 +41,9 @@ class PlainTranscription(Transcription):
             self._outcome = None
             self.session.send({"type": "input_audio_buffer.commit"})
         if isinstance(piece, bytes):
-            samples = np.frombuffer(piece, "<i2").astype(np.float32) / np.float32(32_768)
-            await self._append(self._resample(samples).tobytes())
+            await self._append(self._resample(to_float(np.frombuffer(piece, "<i2"))).tobytes())
             return
-        await self._append(self._resample(np.zeros(0, np.float32), last=True).tobytes())
+        await self._append(self._resample.flush().tobytes())
         self._resample = None
         self._cuts.append(piece)
         self.session.send({"type": "input_audio_buffer.commit", "final": True})

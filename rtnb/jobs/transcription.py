@@ -201,19 +201,16 @@ class Transcription(AudioJob["Transcription", Segment]):
         if number is None:
             return
         if isinstance(update, Other) and update.event["type"].endswith("input_audio_transcription.segment"):
-            self._take_part(number, update.event)
+            # One speaker's part of a stretch, with times from the stretch's beginning.
+            event, begin = update.event, self._cuts[number].start_seconds
+            start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
+            part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
+            self._parts.setdefault(number, []).append(part)
         elif isinstance(update, InputTranscript) and update.final:
             self._settle(number, update.whole)
         elif isinstance(update, InputTranscriptFailed):
             self._settle(number, "", reason_in(update.error))
         self._news.set()
-
-    def _take_part(self, number: int, event: dict[str, Any]) -> None:
-        """Take one speaker's part of a stretch, with times from the stretch's beginning."""
-        begin = self._cuts[number].start_seconds
-        start, end = (begin + float(event.get(name) or 0) for name in ("start", "end"))
-        part = Segment(start, end, (event.get("text") or "").strip(), event.get("speaker"))
-        self._parts.setdefault(number, []).append(part)
 
     def _settle(self, number: int, text: str, error: str | None = None) -> None:
         whole = replace(self._cuts[number], text=text.strip(), error=error)

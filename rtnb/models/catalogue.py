@@ -298,8 +298,7 @@ def limits() -> Limits:
 
 def known_on() -> date:
     """Return the day on which the facts in the data file were last checked."""
-    day: date = read()["known_on"]
-    return day
+    return read()["known_on"]
 
 
 def shutdown_notice(name: str, today: date | None = None) -> str | None:

@@ -118,8 +118,7 @@ class Exchanges:
         if cause is not None:
             cause.events.append(recorded)
         elif self._appended:
-            after_seconds = max(0.0, recorded.at_seconds - self._appended_at)
-            self.on_audio.append(OnAudio(self._appended, after_seconds, recorded))
+            self.on_audio.append(OnAudio(self._appended, max(0.0, recorded.at_seconds - self._appended_at), recorded))
             if recorded.type == "input_audio_buffer.committed":
                 self._buffer_from = self._appended
         else:

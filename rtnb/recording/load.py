@@ -148,10 +148,9 @@ def _recording(where: Path, archive: ZipFile) -> Recording:
         raise ValueError("no sizes of tracks")
     _fit(sum(sizes.values()), _AUDIO_BYTES, "its audio")
     left, pictures = _MEMORY_BYTES, dict[int, str]()
-    for name in names:
-        if name.startswith("picture-"):
-            picture = _entry(archive, name, min(_EVENT_BYTES, max(0, left))).decode()
-            pictures[int(name[8:-4])], left = picture, left - sys.getsizeof(picture)
+    for name in (name for name in names if name.startswith("picture-")):
+        picture = _entry(archive, name, min(_EVENT_BYTES, max(0, left))).decode()
+        pictures[int(name[8:-4])], left = picture, left - sys.getsizeof(picture)
     events = list(_events(archive, left, sizes, pictures))
     if next((one.sent for one in events if one.sent or one.type.endswith("session.created")), True):
         text = f"The recording {where.name} does not begin with the event session.created, without which no session "

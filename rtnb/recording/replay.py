@@ -127,8 +127,7 @@ class _Player:
     # what goes out
 
     def _send(self, event: Event) -> None:
-        event = {"event_id": client_events.new_event_id(), **event}
-        self._queue.send([Frame(self._loop.time(), frames.dumps(event))])
+        self._queue.send([Frame(self._loop.time(), frames.dumps({"event_id": client_events.new_event_id(), **event}))])
 
     def _refuse(self, event: Event, what: str, code: str = error_events.NOT_RECORDED, message: str = "") -> None:
         missing = f"The recording {self._recording.path.name} does not hold {what}."

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
 
-_LANES: tuple[Lane, ...] = ("person", "model", "tools", "socket")
 _FOLD_SECONDS = 3.0  # a pause longer than this is folded
 _FOLDED_SECONDS = 0.8  # to this
 _LEFT, _RIGHT, _TOP = 74, 14, 30
 _ROW = 32  # what starts while the lane is taken gets a row below
-_HEIGHTS = {"person": 72, "model": 76, "tools": 40, "socket": 50}
+# The lanes from above, and how high each is.
+_HEIGHTS: dict[Lane, int] = {"person": 72, "model": 76, "tools": 40, "socket": 50}
 _CHAR = 6.7  # about the width of a letter at 12 px
 _STEPS_SECONDS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, math.inf)
 _HATCH = (
@@ -83,9 +83,9 @@ class Chart:
         self.seconds = self._x.length
         self._origin = min((start for start, _ in busy), default=0.0)
         self._rows = self._rows_of_spans()
-        lanes = [lane for lane in _LANES if lane != "tools" or any(span.lane == "tools" for span in spans)]
-        self._tops: dict[str, float] = {}
-        self._bottoms: dict[str, float] = {}
+        lanes = [lane for lane in _HEIGHTS if lane != "tools" or any(span.lane == "tools" for span in spans)]
+        self._tops: dict[Lane, float] = {}
+        self._bottoms: dict[Lane, float] = {}
         y = float(_TOP)
         for lane in lanes:
             rows = [row for span, row in zip(spans, self._rows, strict=True) if span.lane == lane]
@@ -122,8 +122,7 @@ class Chart:
 
     def _axis(self) -> str:
         """Return ticks a person would choose, counted from the beginning; none inside a fold."""
-        least = 64 / self._x.pixels_per_second
-        step = next(seconds for seconds in _STEPS_SECONDS if seconds >= least)
+        step = next(seconds for seconds in _STEPS_SECONDS if seconds >= 64 / self._x.pixels_per_second)
         parts = []
         for start, end, _ in self._x.pieces:
             if (start, end) in self._x.folds or math.isinf(step):
@@ -138,7 +137,7 @@ class Chart:
                 )
         return "".join(parts)
 
-    def _lane(self, lane: str) -> str:
+    def _lane(self, lane: Lane) -> str:
         top, middle = self._tops[lane], (self._tops[lane] + self._bottoms[lane]) / 2 + 4
         return (
             f'<line class="base" x1="0" x2="{self._width}" y1="{top:g}" y2="{top:g}"/>'
@@ -236,9 +235,7 @@ class Chart:
 
 def _cut(text: str, letters: int) -> str:
     text = " ".join(text.split())
-    if letters < 4:
-        return ""
-    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
+    return "" if letters < 4 else text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
 
 
 def _duration(seconds: float) -> str:

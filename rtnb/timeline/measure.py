@@ -170,9 +170,8 @@ class _Reader:
         # A microphone is on all the time; only what the server took for speech is worth a bar.
         spans = [span for span in self._spans if not (span.status == "live" and self._detected)]
         spans = [replace(span, status="completed") if span.status == "live" else span for span in spans]
-        for response_id in dict.fromkeys(self._responses):
-            if (response := self._talk.responses.get(response_id)) is not None:
-                spans += _answer(response, self._written)
+        for response in filter(None, map(self._talk.responses.get, dict.fromkeys(self._responses))):
+            spans += _answer(response, self._written)
         for at, name, arguments in self._calls.values():
             spans.append(Span("tools", "tool", at, at, f"{name}({_short(arguments)})", "incomplete"))
         return spans
@@ -275,8 +274,7 @@ class _Reader:
             self._asked_at = None
 
     def _called(self, call: Mapping[str, Any], at: float) -> None:
-        named = (at, call.get("name") or "", call.get("arguments") or "")
-        self._calls.setdefault(call.get("call_id") or "", named)
+        self._calls.setdefault(call.get("call_id") or "", (at, call.get("name") or "", call.get("arguments") or ""))
 
 
 def _short(arguments: str) -> str:
