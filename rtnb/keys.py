@@ -185,8 +185,7 @@ def find_key(
         if held and held[0].strip():
             return Key(held.pop(), source)  # out of the list, so that no traceback shows it
         looked.append((place, outcome))
-    outcomes = " ".join(outcome for _, outcome in looked)
-    remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in outcomes)
+    remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in " ".join(why for _, why in looked))
     remedy = remedy.format(name=next(iter(kind.key_names), "OPENAI_API_KEY"))
     places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
     # What an outcome says where there may be a key all the same.

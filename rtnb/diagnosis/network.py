@@ -113,11 +113,10 @@ def _issuer_unchecked(route: Route, timeout: float | None) -> str:
     unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unchecked.check_hostname = False
     unchecked.verify_mode = ssl.CERT_NONE
-    with contextlib.suppress(OSError), contextlib.closing(_open(route, timeout)) as connection:
+    with contextlib.suppress(OSError, _Failed), contextlib.closing(_open(route, timeout)) as connection:
         connection.connect()
         # Nothing but the handshake is done on this socket: no key and no word goes over it.
-        with unchecked.wrap_socket(connection.sock, server_hostname=route.target.host) as shown:
-            return issuer_in(shown.getpeercert(binary_form=True))
+        return _secure(connection, route, unchecked)
     return ""
 
 

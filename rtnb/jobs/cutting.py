@@ -11,10 +11,6 @@ from rtnb.jobs.subtitles import Segment
 _FRAME_SECONDS = 0.02
 _FRAME_BYTES = pcm.byte_count(_FRAME_SECONDS)
 _QUIET_LEVEL = 0.0018  # -55 dB of full scale: a quiet room
-_LOUDER = 3.0  # speech is this much louder than the room
-# -30 dB: what is as loud as this is sent in any case, for losing words is worse than paying for noise
-_LOUD_LEVEL = 0.03
-_STILL = 1.25  # a short pause is as quiet as the room: soft consonants, louder than that, are parts of words
 
 
 class Cutter:
@@ -52,8 +48,11 @@ class Cutter:
         for number, level in enumerate(levels):
             frame = data[number * _FRAME_BYTES : (number + 1) * _FRAME_BYTES]
             room = self._measure_room(level)
-            speaks = level > max(_QUIET_LEVEL, min(_LOUDER * room, _LOUD_LEVEL))
-            if level > max(_QUIET_LEVEL, _STILL * room):
+            # Speech is three times as loud as the room. What has -30 dB is sent in any case, for losing words is worse
+            # than paying for noise.
+            speaks = level > max(_QUIET_LEVEL, min(3.0 * room, 0.03))
+            # A short pause is as quiet as the room: soft consonants, louder than that, are parts of words.
+            if level > max(_QUIET_LEVEL, 1.25 * room):
                 self._sounded = self._at
             if speaks:
                 self._spoken = self._at

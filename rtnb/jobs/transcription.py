@@ -36,9 +36,8 @@ from rtnb.transport.channel import NO_ANSWER
 def _refusal(answer: asyncio.Future[Any]) -> RtnbError | None:
     """Return with what the server refused a commit; the end of the connection says nothing of it, nor does silence."""
     error = answer.exception() if answer.done() and not answer.cancelled() else None
-    if not isinstance(error, RtnbError) or isinstance(error, ConnectionFailed):
-        return None
-    return error if getattr(error, "code", None) != NO_ANSWER else None
+    silent = isinstance(error, ConnectionFailed) or getattr(error, "code", None) == NO_ANSWER
+    return error if isinstance(error, RtnbError) and not silent else None
 
 
 class Transcription(AudioJob["Transcription", Segment]):

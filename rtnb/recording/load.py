@@ -104,8 +104,7 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
     """
     where = Path(path).expanduser()
     try:
-        stat = where.stat()
-        where = where.resolve()
+        stat, where = where.stat(), where.resolve()
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ReplayError(f"The recording {where} cannot be read: {why}. Check the path.") from None

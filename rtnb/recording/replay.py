@@ -29,7 +29,6 @@ from rtnb.web.origins import OriginCheck
 from rtnb.web.send_queue import Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
-_PATIENCE_SECONDS = 3.0  # for audio that the recording goes on with
 _FRAME_BYTES = 64 << 20
 
 _socket_log = masked_log("rtnb.replay.sockets")
@@ -293,4 +292,4 @@ class _Player:
             if self._appended.size - self._reached > pcm_arithmetic.byte_count(0.5):  # that nothing came of
                 self._refuse({}, "sound that ends here")
 
-        self._watch = self._loop.call_later(_PATIENCE_SECONDS, refuse)
+        self._watch = self._loop.call_later(3.0, refuse)  # seconds for audio that the recording goes on with

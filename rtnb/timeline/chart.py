@@ -9,8 +9,6 @@ from pathlib import Path
 
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
 
-_FOLD_SECONDS = 3.0  # a pause longer than this is folded
-_FOLDED_SECONDS = 0.8  # to this
 _LEFT, _RIGHT, _TOP = 74, 14, 30
 _ROW = 32  # what starts while the lane is taken gets a row below
 # The lanes from above, and how high each is.
@@ -42,13 +40,13 @@ class _Scale:
     def __init__(self, busy: Iterable[tuple[float, float]], width: float) -> None:
         merged: list[list[float]] = []
         for start, end in sorted(busy):
-            if merged and start - merged[-1][1] <= _FOLD_SECONDS:
+            if merged and start - merged[-1][1] <= 3.0:  # seconds; a longer pause is folded to 0.8
                 merged[-1][1] = max(merged[-1][1], end)
             else:
                 merged.append([start, end])
         self.folds = [(before, start) for (_, before), (start, _) in pairwise(merged)]
         self.pieces = [(start, end, max(end - start, 0.2)) for start, end in merged]
-        self.pieces = sorted(self.pieces + [(*fold, _FOLDED_SECONDS) for fold in self.folds])
+        self.pieces = sorted(self.pieces + [(*fold, 0.8) for fold in self.folds])
         self.length = sum(drawn for _, _, drawn in self.pieces) or 1.0
         self.pixels_per_second = width / self.length
 

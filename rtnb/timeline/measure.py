@@ -20,8 +20,6 @@ from rtnb.protocol.log import Entry, Log
 
 Lane = Literal["person", "model", "tools", "socket"]
 
-_SPLIT_SECONDS = 0.5  # sending that pauses so long is two stretches
-
 KINDS = {"sent": "sends a recording", "speech": "speaks", "waiting": "prepares an answer"}
 KINDS |= {"writing": "writes", "speaking": "speaks", "tool": "runs"}
 
@@ -179,7 +177,7 @@ class _Reader:
     # --- what we sent
 
     def _append(self, at: float) -> None:
-        if self._sending and at - self._sending[2] > _SPLIT_SECONDS:
+        if self._sending and at - self._sending[2] > 0.5:  # sending that pauses so long is two stretches
             self._end_sending()
         first, start, _ = self._sending or (self._appended, at, at)
         self._sending = first, start, at
