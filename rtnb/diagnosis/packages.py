@@ -59,8 +59,16 @@ def check_packages(versions: Mapping[str, str | None], python: tuple[int, int]) 
     # A name that is not in `versions` was not looked up.
     missing = {name for name, version in versions.items() if version is None}
     shown = [f"{name} {versions[name]}" for name in ("websockets", "ipywidgets", "anywidget") if versions.get(name)]
-    well = Finding("packages", "ok", ", ".join(shown) or "all there")
-    return [*([*_known_breaks(versions, missing, python)] or [well]), *_practice_extra(versions, missing)]
+    found = [*_known_breaks(versions, missing, python)] or [Finding("packages", "ok", ", ".join(shown) or "all there")]
+    without = [name for name in _PRACTICE if name in missing]
+    if "moonshine-voice" in missing and not versions.get("pocketsphinx"):
+        without.append(_RECOGNISER)
+    if without:
+        symptom = f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser")
+        cause = "The extra `practice` is not installed: the practice server cannot hear or speak fully."
+        remedy = f"Run %pip install {' '.join(without)} to practise without a key."
+        found.append(Finding("packages", "note", symptom, cause, remedy))
+    return found
 
 
 def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python: tuple[int, int]) -> Iterator[Finding]:
@@ -90,17 +98,6 @@ def _known_breaks(versions: Mapping[str, str | None], missing: set[str], python:
         cause = "From 0.1.1 on it fetches its model from the internet on first use."
         remedy = 'Run %pip install "moonshine-voice<0.1.1", which takes the last version that carries it.'
         yield _warning(f"moonshine-voice {versions['moonshine-voice']}", cause, remedy)
-
-
-def _practice_extra(versions: Mapping[str, str | None], missing: set[str]) -> Iterator[Finding]:
-    without = [name for name in _PRACTICE if name in missing]
-    if "moonshine-voice" in missing and not versions.get("pocketsphinx"):
-        without.append(_RECOGNISER)
-    if without:
-        symptom = f"practice server without {', '.join(without)}".replace(_RECOGNISER, "a recogniser")
-        cause = "The extra `practice` is not installed: the practice server cannot hear or speak fully."
-        remedy = f"Run %pip install {' '.join(without)} to practise without a key."
-        yield Finding("packages", "note", symptom, cause, remedy)
 
 
 def check_loop(loop: asyncio.AbstractEventLoop | None) -> list[Finding]:
