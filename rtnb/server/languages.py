@@ -127,8 +127,8 @@ def gap(before: str, after: str) -> str:
 
 
 def together(texts: Iterable[str]) -> str:
-    """Join sentences, with a space between them where their language has one."""
-    return functools.reduce(lambda joined, text: joined + gap(joined, text) + text, texts, "")
+    """Join sentences, with a space between them where their language has one; empty ones are left out."""
+    return functools.reduce(lambda joined, text: joined + gap(joined, text) + text, filter(None, texts), "")
 
 
 def closed(text: str) -> str:

@@ -13,7 +13,6 @@ from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
 
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other
-_BESIDE_THE_POINT = bag("beside_the_point")
 Rule = Callable[[Dialogue, str], list[str]]
 
 
@@ -185,7 +184,7 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
 
 def find_said(dialogue: Dialogue, question: str) -> str | None:
     """Find the sentence of the conversation, or of the instructions, that shares most with a question."""
-    wanted = set(content(question)) - _BESIDE_THE_POINT
+    wanted = set(content(question)) - bag("beside_the_point")
     texts = [*dialogue.earlier, dialogue.turn.heard if dialogue.turn.typed else ""]
     said = (sentence for text in texts for sentence in sentences(text))
     pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]

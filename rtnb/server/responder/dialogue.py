@@ -34,7 +34,7 @@ class Turn:
     @property
     def text(self) -> str:
         """Its words, typed and heard."""
-        return _joined(*self.typed, self.heard)
+        return together([*self.typed, self.heard])
 
     @property
     def request(self) -> str:
@@ -47,7 +47,7 @@ class Turn:
         self.pictures += [part["image_url"] for part in parts if part["type"] == "input_image"]
         heard = [part for part in parts if part["type"] == "input_audio"]
         self.clips += len(heard)
-        self.heard = _joined(self.heard, words_of(heard))
+        self.heard = together([self.heard, words_of(heard)])
         self.typed += filter(None, [words_of([part]) for part in parts if part["type"] == "input_text"])
 
 
@@ -114,11 +114,7 @@ class Dialogue:
 
 def words_of(parts: Iterable[Mapping[str, Any]]) -> str:
     """Return the words of content parts, written or spoken."""
-    return _joined(*((part.get("text") or part.get("transcript") or "").strip() for part in parts))
-
-
-def _joined(*texts: str) -> str:
-    return together(filter(None, texts))
+    return together((part.get("text") or part.get("transcript") or "").strip() for part in parts)
 
 
 def from_json(text: str) -> Any:

@@ -16,9 +16,7 @@ FILES: dict[str, dict[str, Any]] = {
 }
 # Inside a character class: kana and Chinese characters, which stand beside each other without a space.
 LETTERS = r"\u3040-\u30ff\u3400-\u9fff"
-TEMPLATES: dict[str, dict[str, str]] = {
-    language: file["templates"] for language, file in FILES.items() if "templates" in file
-}
+TEMPLATES: dict[str, dict[str, str]] = {code: file["templates"] for code, file in FILES.items() if "templates" in file}
 """Templates by their names, for each language; English has all of them."""
 _FRAMES = {"words": r"\b(?:{})\b", "starts": r"\b(?:{})", "parts": "{}", "opens": r"^\W*(?:{})\b"}
 
@@ -46,21 +44,19 @@ def having(trait: str) -> tuple[str, ...]:
     return tuple(intent for intent, entry in FILES["en"]["intents"].items() if trait in entry.get("traits", ()))
 
 
-def source(key: str) -> str:
+def source(key: str, table: str = "cues") -> str:
     """Return a cue of all languages as the text of one regular expression."""
-    return f"(?:{'|'.join(patterns(key))})"
-
-
-INTENTS: dict[str, re.Pattern[str]] = {
-    intent: re.compile("|".join(patterns(intent, "intents")), re.IGNORECASE) for intent in FILES["en"]["intents"]
-}
-"""Intents of requests, each with the words that ask for it, in the order in which they are tried."""
+    return f"(?:{'|'.join(patterns(key, table))})"
 
 
 @cache
-def cue(key: str) -> re.Pattern[str]:
+def cue(key: str, table: str = "cues") -> re.Pattern[str]:
     """Return a cue of all languages as one regular expression, which ignores case."""
-    return re.compile(source(key), re.IGNORECASE)
+    return re.compile(source(key, table), re.IGNORECASE)
+
+
+INTENTS = {intent: cue(intent, "intents") for intent in FILES["en"]["intents"]}
+"""Intents of requests, each with the words that ask for it, in the order in which they are tried."""
 
 
 def extract(key: str, text: str) -> str:
@@ -69,6 +65,7 @@ def extract(key: str, text: str) -> str:
     return next(filter(None, found.groups()), "") if found else ""
 
 
+@cache
 def bag(key: str) -> frozenset[str]:
     """Return a word list of all languages."""
     return frozenset(word for file in FILES.values() for word in file.get("lists", {}).get(key, "").split())

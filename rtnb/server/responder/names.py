@@ -8,7 +8,6 @@ from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import stem
 
 _NOT_NAMES = bag("not_names")
-_NOT_MINE = bag("not_my_name")
 
 
 def proper_names(text: str) -> list[str]:
@@ -56,7 +55,7 @@ def last_name(texts: Iterable[str]) -> str | None:
     searches = ((pattern, text[:20_000]) for text in reversed(list(texts)) for pattern in patterns("own_name"))
     for match in (match for search in searches for match in reversed(list(re.finditer(*search, re.IGNORECASE)))):
         name = match[1].strip(".,’'")
-        if name.casefold() not in _NOT_MINE and name not in _NOT_NAMES:
+        if name.casefold() not in bag("not_my_name") and name not in _NOT_NAMES:
             return name if name[:1].isupper() or not name.isascii() else name.title()
     return None
 

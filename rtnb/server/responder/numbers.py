@@ -11,16 +11,13 @@ from rtnb.server.responder.lexicon import FILES, LETTERS, cue, entries, source
 
 _VALUES: dict[str, int] = entries("numbers")
 _SCALES = {word: value for word, value in _VALUES.items() if value >= 100}  # Chinese ones behind digits, as in 3万
+_NUMERALS: dict[str, int] = entries("numerals")
 _ORDINALS: dict[str, int] = entries("ordinals")
 _TOKEN = re.compile(
     # Digits may touch Chinese characters, which stand without a space, and no Latin letters.
     rf"(?<![^\W{LETTERS}])(?<!\.)-?\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)?(?![^\W{LETTERS}])"
     rf"|{source('chinese_numeral')}|[^\W\d_{LETTERS}]+|\S"
 )
-_DIGITS = {digit: number for number, digit in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2}
-_ASCII = str.maketrans({digit: str(number) for digit, number in _DIGITS.items()})
-_PLACES = {"十": 10, "百": 100, "千": 1000}
-_MYRIADS = {"万": 10_000, "亿": 100_000_000}
 
 
 class Number(NamedTuple):
@@ -109,26 +106,23 @@ def _word_number(tokens: Sequence[tuple[str, int, int]], at: int) -> tuple[float
 def _chinese_value(numeral: str) -> float:
     """Return the value of a Chinese numeral: of 十二 12, of 一百零五 105, of 二〇二六 2026, of 三点五 3.5."""
     whole, _, places = numeral.partition("点")
-    total = _counted(whole) if re.search(r"[十百千万亿]", whole) else float(whole.translate(_ASCII))
-    return total + float(f"0.{places.translate(_ASCII)}")
+    values, digits = [[_NUMERALS[sign] for sign in part] for part in (whole, places)]
+    total = _counted(values) if max(values) >= 10 else float("".join(map(str, values)))
+    return total + float(f"0.{''.join(map(str, digits))}")
 
 
-def _counted(whole: str) -> float:
+def _counted(values: Sequence[int]) -> float:
     total = section = digit = 0.0  # floats: a row of 亿 is endless, and no error
     last = 1  # the place named last: 一百二 is 120, 一百零二 is 102
-    for character in whole:
-        if character in _DIGITS:
-            digit = _DIGITS[character]
-            last = last if digit else 10
-        elif character in _PLACES:
-            last = _PLACES[character]
-            section += (digit or 1) * last
-            digit = 0
+    for value in values:
+        if value < 10:
+            last, digit = last if value else 10, value
+        elif value < 10_000:
+            last, section, digit = value, section + (digit or 1) * value, 0
         else:
-            last = _MYRIADS[character]
             # 三万亿 multiplies all that came before.
-            total = (total + section + digit) * last if total and last > total else total + (section + digit) * last
-            section = digit = 0
+            total = (total + section + digit) * value if total and value > total else total + (section + digit) * value
+            last, section, digit = value, 0, 0
     return total + section + digit * max(1, last // 10)
 
 

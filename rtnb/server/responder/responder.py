@@ -8,7 +8,7 @@ OpenAI-compatible chat endpoint, of the same shape.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from rtnb.server.languages import closed, together
+from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.responder import intents
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
@@ -18,10 +18,8 @@ from rtnb.server.responder.names import last_name
 from rtnb.server.responder.numbers import arithmetic, spoken_number
 from rtnb.server.responder.slot_filling import Schema, fill, functions
 from rtnb.server.responder.text_extraction import keywords, sentences, words
-from rtnb.server.responder.tool_results import about_outputs, about_pictures, plain
+from rtnb.server.responder.tool_results import about_output, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose
-
-_POLITENESS = ("greet", "fine", "thanks")
 
 
 def think(request: Request) -> Iterator[Text | Call]:
@@ -95,7 +93,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
         text = typed
     asked = "" if dialogue.asked else intents.brief(together(intents.unconditional(request.asked)))
     if insist:
-        text = together([text, asked]) or intents.brief(next(reversed(dialogue.earlier), ""))
+        text = text + gap(text, asked) + asked or intents.brief(next(reversed(dialogue.earlier), ""))
     elif not text and not asked:
         return []
     matches = choose(text, tools, insist=insist, named=named)
@@ -130,7 +128,11 @@ def _follow_up(dialogue: Dialogue, text: str, tools: list[Schema]) -> list[Match
 def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str | None, str]:
     """Return the intent of the instructions and its sentence, where it goes before the user's own intent."""
     wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])
-    return wish if wish and (intent is None or (intent in _POLITENESS and wish[0] != "greet")) else (intent, "")
+    return (
+        wish
+        if wish and (intent is None or (intent in ("greet", "fine", "thanks") and wish[0] != "greet"))
+        else (intent, "")
+    )
 
 
 def _whole_intent(dialogue: Dialogue) -> str | None:
@@ -141,7 +143,7 @@ def _whole_intent(dialogue: Dialogue) -> str | None:
 def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     turn = dialogue.turn
     if turn.outputs:
-        return about_outputs(dialogue)
+        return [about_output(dialogue, *output) for output in turn.outputs]
     said = about_pictures(dialogue)
     # The typed words may leave the request to the recording: "Answer the question in the recording".
     if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):

@@ -26,7 +26,6 @@ WEAK = frozenset(map(stem, bag("weak")))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
-_COLOURS = bag("colours")
 _NO = {"no", "not", "without", "don't", "never", "non", "fals", "off"}
 _FREE_TEXT = frozenset(map(stem, bag("text_parameters")))
 _LEAD = rf"{source('free_text')}(?![a-z])\s*(.+?)[.!?]*$"
@@ -323,7 +322,7 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("date", "dat day", "tim", lambda one, text: dates(text)),
     ("time", "tim hour", "zon timezon", lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *times(text)]),
     ("date-time", "when datetim start deadlin", "", _moments),
-    ("", "color colour", "", lambda one, text: [word for word in map(str.casefold, words(text)) if word in _COLOURS]),
+    ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
 )
 

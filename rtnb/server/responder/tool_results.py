@@ -46,7 +46,8 @@ def _entry(key: str, value: Any) -> str:
     return f"{plain(key)} {_in_words(value)}"
 
 
-def _result(dialogue: Dialogue, call_id: str, output: str) -> str:
+def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
+    """Say what a tool's result holds."""
     name, arguments = dialogue.calls.get(call_id, ("", {}))
     tool = plain(re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name)) or "tool"
     value = from_json(output)
@@ -61,11 +62,6 @@ def _result(dialogue: Dialogue, call_id: str, output: str) -> str:
     if given and given[0].casefold() not in result.casefold():
         return dialogue.say("result_for", given=given[0], x=result)
     return dialogue.say("result", tool=tool.capitalize(), x=result)
-
-
-def about_outputs(dialogue: Dialogue) -> list[str]:
-    """Say for each tool result of this turn what it holds."""
-    return [_result(dialogue, call_id, output) for call_id, output in dialogue.turn.outputs]
 
 
 # ── Pictures ──

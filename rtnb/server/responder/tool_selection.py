@@ -17,7 +17,6 @@ from rtnb.server.responder.text_extraction import content, roots, stem
 # Words that mean a tool without being in its name.
 _ALIKE = [frozenset(map(stem, line.split())) for line in lexicon.entries("alike").values()]
 _TOOL_WORDS = {said: stem(word) for said, word in lexicon.entries("tool_words").items()}
-_SMALL = lexicon.bag("small")
 _CALCULATES = {"calculat", "calculator", "math", "evaluat", "add", "sum", "multiply", "comput"}
 _LEAST = 2.0  # a word of the name, or two of the description
 
@@ -42,7 +41,7 @@ def _score(tool: Schema, request: str) -> float:
     asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said in request)}
     wide = asked.union(*(group for group in _ALIKE if group & asked))
     title = tool["name"].casefold()
-    name = [root for root in map(stem, split_name(tool["name"])) if root not in _SMALL]
+    name = [root for root in map(stem, split_name(tool["name"])) if root not in lexicon.bag("small")]
     strong = [root for root in name if root not in WEAK or root == "call"] or name
     points = sum(2.5 if root in asked else 2.0 if root in wide else 0.0 for root in strong)
     points += 4 * any(one in request.casefold() for one in (title, title.replace("_", " ")))
