@@ -9,7 +9,6 @@ from typing import Any
 from rtnb.server.protocol.api_errors import ApiError
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
-_MOST_SECRETS = 10_000
 
 
 class Rejected(Exception):
@@ -50,7 +49,7 @@ class Auth:
         """Make an `ek_` secret that opens a session with these settings until `expires_at` (Unix seconds)."""
         value = "ek_" + secrets.token_hex(16)
         self._issued[value] = (expires_at, session)
-        if len(self._issued) > _MOST_SECRETS:
+        if len(self._issued) > 10_000:
             del self._issued[next(iter(self._issued))]
         return value
 

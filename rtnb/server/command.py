@@ -15,8 +15,8 @@ from rtnb.errors import InputError
 from rtnb.server.faults import FAULTS
 from rtnb.server.server import start
 
-# Options of `rtnb practice` that are parameters of `start` by the same name.
-_SAME_NAMES = ("port", "beta", "seed", "pace", "session_seconds", "record", "tls", "tls_cert", "tls_key")
+# Options of `rtnb practice` that are parameters of `start`.
+_SAME_NAMES = "port allow_origins beta seed pace session_seconds engines brain brain_model record tls tls_cert tls_key"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
     pages = "let pages of this origin in, e.g. http://localhost:3000; programs may always come"
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=pages)
+    parser.add_argument(
+        "--allow-origin", dest="allow_origins", action="append", default=[], metavar="ORIGIN", help=pages
+    )
     parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
     parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
     parser.add_argument("--seed", type=int, help="make ids and faults repeat")
     parser.add_argument("--pace", type=float, default=12.0, help="times faster than sound plays (default: %(default)s)")
     length = "a session's length (default: %(default)s)"
     parser.add_argument("--session-seconds", type=float, default=3600.0, help=length)
-    parser.add_argument("--no-engines", action="store_true", help="neither hear nor speak: canned words and a hum")
+    canned = "neither hear nor speak: canned words and a hum"
+    parser.add_argument("--no-engines", dest="engines", action="store_false", help=canned)
     parser.add_argument("--brain", metavar="URL", help="think with this OpenAI-compatible chat server")
     parser.add_argument("--brain-model", metavar="NAME", help="the model to ask it for")
     parser.add_argument("--brain-key", metavar="KEY", help="its key; the variable RTNB_BRAIN_KEY does the same")
@@ -69,14 +72,10 @@ def main(args: argparse.Namespace) -> int:
         server = start(
             host=args.host or "127.0.0.1",
             key=args.key or os.environ.get("RTNB_PRACTICE_KEY"),
-            allow_origins=args.allow_origin,
             faults=",".join(args.fault),
-            engines=not args.no_engines,
-            brain=args.brain,
-            brain_model=args.brain_model,
             brain_key=args.brain_key or os.environ.get("RTNB_BRAIN_KEY"),
             models=tuple(args.model),
-            **{name: getattr(args, name) for name in _SAME_NAMES},
+            **{name: getattr(args, name) for name in _SAME_NAMES.split()},
         )
     except InputError as error:
         print(error)

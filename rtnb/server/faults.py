@@ -116,7 +116,6 @@ class Faults:
         return replace(options, **changed)
 
 
-_READERS = {f.name: f.metadata["read"] for f in fields(Faults)}
 # Every fault, and what it does.
 FAULTS: Mapping[str, str] = {f.name: re.sub("^:", f"{f.name}:", f.metadata["what"]) for f in fields(Faults)}
 
@@ -137,7 +136,7 @@ def read_faults(text: str) -> Faults:
             text = f"There is no fault {name!r}. These exist: {', '.join(FAULTS)}."
             raise InputError(text, fault=name, known=tuple(FAULTS))
         try:
-            found[name] = _READERS[name](numbers)
+            found[name] = Faults.__dataclass_fields__[name].metadata["read"](numbers)
         except ValueError as error:
             text = f"The fault {part!r} cannot be read: {FAULTS[name]}. Write it like that."
             raise InputError(text, fault=name) from error

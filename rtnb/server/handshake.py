@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 from rtnb.server.auth import Rejected
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
+from rtnb.server.protocol.translations import TRANSLATING_MODEL
 from rtnb.web.http import Request, offered_protocols
 
 
@@ -21,8 +22,7 @@ class Handshake:
 
     Attributes:
         kind: `"realtime"`, `"transcription"`, `"translation"` or `"sideband"`.
-        model: The model asked for; None for transcription and sideband.
-        model_name: Its name as asked for; "" where none was.
+        model: The model asked for; None for every kind but realtime.
         beta: Whether the client speaks the Beta interface.
         session: Settings that came with an `ek_` secret.
         query: All of the URL's query, for options of this session.
@@ -30,7 +30,6 @@ class Handshake:
 
     kind: str
     model: Model | None = None
-    model_name: str = ""
     beta: bool = False
     session: dict[str, Any] | None = None
     query: Mapping[str, str] = field(default_factory=dict)
@@ -59,9 +58,9 @@ def read_handshake(
         raise Rejected(ApiError(message, code="beta_api_shape_disabled"), 4000)
     name = query.get("model") or query.get("deployment") or (session or {}).get("model", "")
     if url.path.rstrip("/").endswith("/translations"):
-        if name != "gpt-realtime-translate":
+        if name != TRANSLATING_MODEL:
             raise _no_model(name)
-        return Handshake("translation", model_name=name, session=session, query=query)
+        return Handshake("translation", session=session, query=query)
     if "call_id" in query:
         return Handshake("sideband", query=query)
     kind = query.get("intent") or (session or {}).get("type", "realtime")
@@ -73,7 +72,7 @@ def read_handshake(
     known = {**MODELS, **(BETA_MODELS if beta else {}), **{name: Model(name) for name in more_models}}
     if name not in known:
         raise _no_model(name)
-    return Handshake("realtime", known[name], name, beta=speaks_beta, session=session, query=query)
+    return Handshake("realtime", known[name], beta=speaks_beta, session=session, query=query)
 
 
 def _no_model(name: str) -> Rejected:

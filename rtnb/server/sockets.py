@@ -40,7 +40,6 @@ from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
 _PING_SECONDS = models.limits().ping_seconds
-_FRAME_BYTES = 32 * 1024 * 1024  # one append of 15 MiB is 20 MiB of base64
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
 # The API's, and where Azure has the first.
 _PATHS = re.compile(r"/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
@@ -102,7 +101,13 @@ class Server:
         """Serve until `stop` is set; calls `ready` with the port once clients can come."""
         config = self._config
         options: dict[str, Any] = {"origin_check": config.origin_check, "answer": self._answer, "ssl": config.tls}
-        options |= {"max_size": _FRAME_BYTES, "open_timeout": _OPEN_SECONDS, "close_timeout": 2, "logger": _socket_log}
+        # One append of 15 MiB is 20 MiB of base64.
+        options |= {
+            "max_size": 32 * 1024 * 1024,
+            "open_timeout": _OPEN_SECONDS,
+            "close_timeout": 2,
+            "logger": _socket_log,
+        }
         options |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS, "server_header": "rtnb practice"}
         server, port = await listen(self._converse, config.host, config.port, protocol="realtime", **options)
         async with server:
@@ -212,7 +217,7 @@ class Server:
         share = _AUDIO_BYTES // (len(self.sessions) + 1)  # of those open now: each session keeps what it has begun with
         common["options"] = replace(options, buffer_bytes=min(options.buffer_bytes, share))
         if handshake.kind == "translation":
-            return translations.TranslationSession(ids, model_name=handshake.model_name, **common)
+            return translations.TranslationSession(ids, **common)
         kind = beta.BetaSession if handshake.beta else realtime.RealtimeSession
         return kind(ids, kind=handshake.kind, model=handshake.model, preset=handshake.session, **common)
 

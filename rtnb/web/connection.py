@@ -16,7 +16,6 @@ from websockets.protocol import State
 from rtnb.web.http import Opening, api_error, read_opening
 
 _MOST_HALVES = 500  # each may have sent a quarter of a megabyte
-_WRITE_BYTES = 64 * 1024  # where the event loop too begins to hold writers back
 TURN_SECONDS = 0.005  # of work for one client, before the others have theirs
 
 
@@ -117,7 +116,8 @@ class Connection(ServerConnection):
     @property
     def keeps_up(self) -> bool:
         """Return whether the client reads what is sent: next to nothing waits for it in this process."""
-        return self.protocol.state is State.OPEN and self.transport.get_write_buffer_size() < _WRITE_BYTES
+        # 64 KiB: where the event loop too begins to hold writers back.
+        return self.protocol.state is State.OPEN and self.transport.get_write_buffer_size() < 64 * 1024
 
     def send_together(self, texts: list[bytes]) -> None:
         """Send text messages at once, in one write and whether the client reads them or not.

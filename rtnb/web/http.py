@@ -2,9 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from websockets.datastructures import Headers
@@ -12,13 +11,8 @@ from websockets.http11 import Request, Response
 
 __all__ = ["Headers", "Opening", "Request", "Response", "api_error", "offered_protocols", "read_opening", "response"]
 
-_HEAD_LIMIT = 64 * 1024
-_BODY_LIMIT = 256 * 1024
-_OTHER_METHODS = (b"POST ", b"OPTIONS ")
 
-
-@dataclass(frozen=True)
-class Opening:
+class Opening(NamedTuple):
     """First request of a connection.
 
     Attributes:
@@ -44,11 +38,11 @@ def read_opening(data: bytes) -> Opening | None:
     Raises:
         ValueError: Its head or its body is too long, or its length cannot be told. It says so to the client.
     """
-    if not any(method.startswith(data[: len(method)]) for method in _OTHER_METHODS):
+    if not any(method.startswith(data[: len(method)]) for method in (b"POST ", b"OPTIONS ")):
         return Opening(data)
     head, blank, body = data.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
-    if len(head) > _HEAD_LIMIT:
+    if len(head) > 64 * 1024:
         raise ValueError("Your request's headers are too long.")
     if not blank:
         return None
@@ -59,7 +53,7 @@ def read_opening(data: bytes) -> Opening | None:
         raise ValueError("Your request must say the length of its body once and as a number (Content-Length).")
     if any(name == b"transfer-encoding" for name, _ in fields):
         raise ValueError("Your request's body must come in one piece, with its Content-Length.")
-    if (length := int(lengths[0]) if lengths else 0) > _BODY_LIMIT:
+    if (length := int(lengths[0]) if lengths else 0) > 256 * 1024:
         raise ValueError("Your request's body is too long.")
     if len(body) < length:
         return None

@@ -5,8 +5,8 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from logging import Logger, getLogger
+from typing import NamedTuple
 
 from websockets.exceptions import ConnectionClosed
 
@@ -18,8 +18,7 @@ _BACKLOG_BYTES = 64 * 1024 * 1024
 _log = getLogger("rtnb.web")
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """Text message, to go out at `at` (seconds on the loop's clock).
 
     Attributes:
@@ -35,8 +34,7 @@ class Frame:
         return len(self.text) if isinstance(self.text, bytes) else 0
 
 
-@dataclass(frozen=True)
-class CloseFrame:
+class CloseFrame(NamedTuple):
     """End of the connection, with a code and a reason."""
 
     at: float
@@ -44,8 +42,7 @@ class CloseFrame:
     reason: str
 
 
-@dataclass(frozen=True)
-class Drop:
+class Drop(NamedTuple):
     """End of the connection without a closing handshake."""
 
     at: float

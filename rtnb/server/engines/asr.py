@@ -12,9 +12,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,8 +30,7 @@ _LONGEST_FRAMES = int(_LONGEST_SECONDS * 1000 / vad.FRAME_MS)
 # ── The recognisers, behind one shape ────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class _Recogniser:
+class _Recogniser(NamedTuple):
     """Loaded engine.
 
     Attributes:
@@ -95,11 +93,11 @@ def _moonshine() -> _Recogniser | None:
 
 def _pocketsphinx() -> _Recogniser | None:
     """Load CMU's recogniser, for machines that moonshine has no wheel for."""
-    sphinx = importlib.import_module("pocketsphinx")
+    decoder_of = importlib.import_module("pocketsphinx").Decoder
 
     def transcribe(samples: Samples, language: str | None) -> str:
         # A decoder adapts to what it has heard and carries that into the next utterance, so each gets a fresh one.
-        decoder = sphinx.Decoder(samprate=vad.RATE_HZ, loglevel="FATAL")
+        decoder = decoder_of(samprate=vad.RATE_HZ, loglevel="FATAL")
         decoder.start_utt()
         decoder.process_raw(to_int16(samples).tobytes(), full_utt=True)
         decoder.end_utt()

@@ -13,17 +13,15 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Audio = tuple[bytes, int]  # s16le mono and its sample rate
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
+class Voice(NamedTuple):
     """Settings of espeak-ng for one of the API's voices.
 
     Attributes:

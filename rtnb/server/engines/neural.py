@@ -66,8 +66,8 @@ class Piper:
         model, speaker = speakers[place(voice) % len(speakers)]
         with self._lock:
             loaded = self._load(str(model))
-        natural = loaded.config.length_scale or 1.0
-        config = self._piper.SynthesisConfig(speaker_id=speaker, length_scale=natural / speed)
+        length = (loaded.config.length_scale or 1.0) / speed
+        config = self._piper.SynthesisConfig(speaker_id=speaker, length_scale=length)
         # Double brackets would be phonemes to Piper; a text has none.
         for chunk in loaded.synthesize(text.replace("[[", "[ [").replace("]]", "] ]"), syn_config=config):
             yield chunk.audio_int16_bytes, self._rates[model]

@@ -5,7 +5,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from rtnb.audio import pcm as pcm_arithmetic
@@ -144,4 +143,4 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         piece = asked.pcm[at : at + _PIECE_BYTES]
         starts, ends = at == 0, at + _PIECE_BYTES >= len(asked.pcm)
         edge: Any = {"first": asked.first and starts} if isinstance(asked, Detect) else {"last": asked.last and ends}
-        yield replace(asked, pcm=piece, **edge)
+        yield asked._replace(pcm=piece, **edge)

@@ -1,22 +1,19 @@
 """Effects of the protocol's state machine, and the values that engines answer with: no behaviour."""
 
 import random
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from rtnb.server.protocol.requests import Request
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(NamedTuple):
     """Server event, due at `at` (seconds on the clock the machine is given)."""
 
     at: float
     event: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Close:
+class Close(NamedTuple):
     """Close the socket with this code and reason."""
 
     at: float
@@ -24,8 +21,7 @@ class Close:
     reason: str
 
 
-@dataclass(frozen=True)
-class Transcribe:
+class Transcribe(NamedTuple):
     """Transcribe a whole recording (s16le 24 kHz mono); answered by `transcribed(job, Transcript)`.
 
     Attributes:
@@ -38,8 +34,7 @@ class Transcribe:
     wants: Literal["words", "speakers", "confidence"] = "words"
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Words that one speaker said in one go.
 
     Attributes:
@@ -55,8 +50,7 @@ class Part:
     text: str
 
 
-@dataclass(frozen=True)
-class Transcript:
+class Transcript(NamedTuple):
     """Words of a recording.
 
     Attributes:
@@ -70,8 +64,7 @@ class Transcript:
     confidence: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
-class TranscribeStream:
+class TranscribeStream(NamedTuple):
     """Feed a streaming ASR; `last` ends it. Answered by `partly_transcribed(job, text)`, then `transcribed`."""
 
     job: str
@@ -80,24 +73,21 @@ class TranscribeStream:
     language: str | None = None
 
 
-@dataclass(frozen=True)
-class Detect:
+class Detect(NamedTuple):
     """Look for speech in the next audio; answered by `detected(probabilities)`, in order."""
 
     pcm: bytes
     first: bool = False
 
 
-@dataclass(frozen=True)
-class Respond:
+class Respond(NamedTuple):
     """Find an answer; answered by `responded(job, piece)`: each `Text`, `Call` or `Cut`, then None."""
 
     job: str
     request: Request
 
 
-@dataclass(frozen=True)
-class Speak:
+class Speak(NamedTuple):
     """Speak a sentence; answered by `spoke(job, pcm)`: s16le 24 kHz in pieces, then None."""
 
     job: str
@@ -107,8 +97,7 @@ class Speak:
     language: str | None = None
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Drop a job: nobody waits for it any more."""
 
     job: str
@@ -117,10 +106,9 @@ class Stop:
 Effect = Send | Close | Transcribe | TranscribeStream | Detect | Respond | Speak | Stop
 
 
-_BASE62 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 # One character for each byte value, at a tenth of the cost of choosing them one by one: every event has an id. Eight
 # characters are a little likelier than the rest, which harms nobody.
-_CHARACTERS = bytes(_BASE62[byte % 62] for byte in range(256))
+_CHARACTERS = (b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" * 5)[:256]
 
 
 class Ids:

@@ -13,8 +13,6 @@ from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
-_PREFIX_MS = 300  # what semantic detection, which has no setting for it, keeps before speech
-_SLACK_MS = 4 * FRAME_MS
 # A turn is transcribed again at each of its pauses, which must not cost more and more.
 _AHEAD_MS = 15_000
 
@@ -114,8 +112,9 @@ class InputAudioBuffer:
         if turns.speaking:
             self._feed(turns.now_ms * BYTES_PER_MS)
         elif self._idle_from_ms is None:
-            # Between turns keep only what the next turn's padding may reach back for.
-            kept_ms = turns.now_ms - detection.get("prefix_padding_ms", _PREFIX_MS) - _SLACK_MS
+            # Between turns keep only what the next turn's padding may reach back for (300 ms with semantic detection,
+            # which has no setting for it), and four frames more.
+            kept_ms = turns.now_ms - detection.get("prefix_padding_ms", 300) - 4 * FRAME_MS
             self._buffer.keep_from(kept_ms * BYTES_PER_MS)
 
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> bool:

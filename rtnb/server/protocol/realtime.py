@@ -60,8 +60,8 @@ class RealtimeSession(Session):
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
         self.detected, self.partly_transcribed = self._input.detected, self._transcripts.partly_transcribed
         self.responded = self.spoke = responses.take
-        conversing = {"conversation.item": items, "response": responses}
-        self.parts = {"session": self, "input_audio_buffer": self._input, **conversing}
+        parts = {"input_audio_buffer": self._input, "conversation.item": items, "response": responses}
+        self.parts = {"session": self, **parts}
 
     # ------------------------------------------------------------------ answers of engines
 

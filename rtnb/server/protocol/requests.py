@@ -1,8 +1,8 @@
 """Requests to the responder and the pieces of its answers: the values between the practice server and its responder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,7 @@ class Request:
     aside: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """One sentence of the answer, without the space to the next."""
 
     text: str
@@ -46,8 +45,7 @@ class Call:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """Early end of the answer. `reason` goes into the `status_details` of the incomplete response."""
 
     reason: Literal["max_output_tokens", "content_filter"]
@@ -56,8 +54,5 @@ class Cut:
 Answer = Text | Call | Cut
 
 
-class Responder(Protocol):
-    """Callable that answers requests: the package's own rules, or a language model elsewhere."""
-
-    def __call__(self, request: Request) -> Iterator[Answer]:
-        """Answer a request, a sentence or a call at a time."""
+Responder = Callable[[Request], Iterator[Answer]]
+"""What answers requests, a sentence or a call at a time: the package's own rules, or a language model elsewhere."""

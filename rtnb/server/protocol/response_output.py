@@ -25,7 +25,6 @@ _LATE_SECONDS = 0.1  # a loop that wakes a little late must not slow the stream 
 _TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that
 # Where all goes out at once, a response that writes very much lets other sessions act in between.
 _TOKENS_AT_ONCE = 250
-_MOMENT_SECONDS = 0.001
 
 
 class Plan:
@@ -144,7 +143,7 @@ class ResponseOutput:
         if self._session.options.pace:
             yield self._session.now + _TOKEN_SECONDS / self._session.options.pace
         elif self._text_tokens % _TOKENS_AT_ONCE == 0:
-            yield self._session.now + _MOMENT_SECONDS
+            yield self._session.now + 0.001
 
     def pace_audio(self, piece: bytes) -> Steps:
         """Wait until a piece of audio is due."""
@@ -180,8 +179,7 @@ class ResponseOutput:
         if isinstance(plan.max_output_tokens, int):  # reasoning is part of the output tokens (recorded)
             hidden = max(0, min(hidden, plan.max_output_tokens - self._text_tokens - self._audio_tokens))
             reasoning = reasoning if reasoning is None else min(reasoning, hidden)
-        text_out = self._text_tokens + hidden
-        return counting.usage(read, text_out, self._audio_tokens, reasoning, plan.cacheable)
+        return counting.usage(read, self._text_tokens + hidden, self._audio_tokens, reasoning, plan.cacheable)
 
 
 class Message:

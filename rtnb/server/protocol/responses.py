@@ -72,8 +72,7 @@ class Responses:
         check_voice(output.get("voice"), settings, locked=self.voice_used, where="response")
         context = self._item_events.context(wanted.get("input"))
         self._count += 1
-        plan = Plan(self._session, wanted, self.silent, context, self._count)
-        response = Response(self._session, plan, self._ended)
+        response = Response(self._session, Plan(self._session, wanted, self.silent, context, self._count), self._ended)
         self._under_way[response.id] = response
         response.step()
 

@@ -5,8 +5,7 @@ Defaults are as recorded in `session.created` of gpt-realtime and gpt-realtime-2
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
@@ -14,8 +13,7 @@ from rtnb.server.protocol.api_errors import ApiError, missing
 from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION, anything, tagged
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """Differences between models on the wire.
 
     Attributes:

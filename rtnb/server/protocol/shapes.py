@@ -14,9 +14,7 @@ from rtnb.server.protocol import api_errors
 
 # No limit is documented here; it is the one that OpenAI's chat API has for a text.
 _TEXT_CHARACTERS = 1_048_576
-_LEVELS = 100
 _LIMITS = models.limits()
-_NESTING = (dict, list)  # as a tuple: `dict | list` would be made anew for every value
 
 Check = Callable[[Any, str], Any]
 Shape = Check | Mapping[str, Check]
@@ -33,9 +31,10 @@ def _of(kinds: tuple[type, ...], expected: str, value: Any, path: str) -> Any:
     return value
 
 
-def boolean(value: Any, path: str) -> Any:
-    """Take true or false."""
-    return _of((bool,), "a boolean", value, path)
+boolean: Check = functools.partial(_of, (bool,), "a boolean")
+"""Takes true or false."""
+mapping: Check = functools.partial(_of, (dict,), "an object")
+"""Takes an object of any fields."""
 
 
 def string(maximum: float = _TEXT_CHARACTERS) -> Check:
@@ -109,11 +108,6 @@ class Required(functools.partial[Any]):
     """Check of a field that must be there: takes what the check in it takes."""
 
 
-def mapping(value: Any, path: str) -> Any:
-    """Take an object of any fields."""
-    return _of((dict,), "an object", value, path)
-
-
 def record(**fields: Check) -> Check:
     """Take an object with these fields and no others (recorded: an unknown key is refused by its dotted path)."""
     required = [name for name, inner in fields.items() if isinstance(inner, Required)]
@@ -145,10 +139,11 @@ def tagged(shapes: Mapping[str, Shape], tag: str = "type", *, default: str | Non
     return check
 
 
-def too_deep(value: Any, levels: int = _LEVELS) -> bool:
+def too_deep(value: Any, levels: int = 100) -> bool:
     """Return whether a JSON value is nested so deeply that copying or serialising it would fail."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(levels == 1 or too_deep(part, levels - 1) for part in parts if isinstance(part, _NESTING))
+    # A tuple of kinds: `dict | list` would be made anew for every value.
+    return any(levels == 1 or too_deep(part, levels - 1) for part in parts if isinstance(part, (dict, list)))
 
 
 # ---------------------------------------------------------------------- the session

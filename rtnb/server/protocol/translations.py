@@ -20,6 +20,8 @@ from rtnb.server.protocol.session import Options, Session
 from rtnb.server.protocol.shapes import SESSIONS
 from rtnb.server.protocol.turn_detection import Started, Stopped, Turns
 
+TRANSLATING_MODEL = "gpt-realtime-translate"
+"""The one model of these sessions."""
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
 _UNFILLED_MS = 96
@@ -31,7 +33,9 @@ _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "sil
 class TranslationSession(Session):
     """Translation session. Arguments and methods as `RealtimeSession`'s."""
 
-    def __init__(self, ids: Ids, *, now: float, unix_seconds: float, model_name: str, options: Options) -> None:
+    def __init__(
+        self, ids: Ids, *, now: float, unix_seconds: float, options: Options, model_name: str = TRANSLATING_MODEL
+    ) -> None:
         settings: dict[str, Any] = {
             "id": ids.new("sess"),
             "type": "translation",

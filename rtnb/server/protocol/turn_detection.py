@@ -7,8 +7,7 @@ appended; `audio_start_ms` is the start of the first speech frame less `prefix_p
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
@@ -21,23 +20,20 @@ _SEMANTIC_PAUSE_MS = 320  # when to ask whether the words so far are a finished 
 _SEMANTIC_LONGEST_MS = {"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000}
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(NamedTuple):
     """Speech began. `audio_start_ms` includes the prefix padding."""
 
     audio_start_ms: int
 
 
-@dataclass(frozen=True)
-class Pause:
+class Pause(NamedTuple):
     """Pause that may end the turn: time to transcribe it so far. `audio_end_ms` includes the pause."""
 
     audio_start_ms: int
     audio_end_ms: int
 
 
-@dataclass(frozen=True)
-class Stopped:
+class Stopped(NamedTuple):
     """Speech ended. `audio_end_ms` includes the silence that ended it.
 
     Attributes:

@@ -13,7 +13,6 @@ from typing import Any
 from rtnb.server.protocol.items import Item
 
 ASSISTANT_TOKEN_MS = 50
-_USER_TOKEN_MS = 100
 # About how many tokens 2.x models reason with, by effort.
 REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh": 256}
 
@@ -39,7 +38,7 @@ def _count(text: str) -> int:
 
 def user_audio_tokens(ms: float) -> int:
     """Return the tokens of the user's audio: one per 100 ms, rounded down."""
-    return int(ms // _USER_TOKEN_MS)
+    return int(ms // 100)
 
 
 def assistant_audio_tokens(ms: float) -> int:

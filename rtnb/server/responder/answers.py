@@ -134,8 +134,8 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     users = request in dialogue.turn.text
     own = extract("given_to_repeat", request).strip()
     given = (_given(dialogue, request) or (own if not cue("named").search(own) else "")) if users else ""
-    marked = "".join(quoted(request)[:1])  # 把“苹果”重复一遍
-    said = given or marked or dialogue.material or ("" if users else dialogue.turn.text)
+    # 把“苹果”重复一遍
+    said = given or "".join(quoted(request)[:1]) or dialogue.material or ("" if users else dialogue.turn.text)
     return _closed(dialogue, said, "heard_nothing" if dialogue.turn.clips else "said_nothing")
 
 

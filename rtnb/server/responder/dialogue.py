@@ -220,8 +220,7 @@ def limits_of(dialogue: Dialogue, *, whole: bool = False) -> Limits:
     """
     own = cue("no_limit").sub(" ", intents.brief(" ".join(dialogue.turn.typed) or dialogue.turn.heard))
     # Only what a client has set is a limit, not the instructions that every session begins with.
-    set_by_client = {dialogue.request.instructions} - {INSTRUCTIONS}
-    standing = intents.brief(" ".join([*set_by_client, *dialogue.system]))
+    standing = intents.brief(" ".join([*({dialogue.request.instructions} - {INSTRUCTIONS}), *dialogue.system]))
     asked = _lengths(own)
     allowed = (None, None) if whole else _lengths(standing)
     words, sentence_count = (user if user is not None else other for user, other in zip(asked, allowed, strict=True))

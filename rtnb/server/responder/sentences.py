@@ -6,7 +6,6 @@ import re
 # be spoken as a sentence.
 _SENTENCE = re.compile(r"(?s)(.{2,}?(?:(?<!\bMr)(?<!\bDr)(?<!\bMrs)(?<!\bMs)[.!?…][\"'”’)*]*(?=\s)|[。！？]|\n))")
 _LONGEST = 400  # characters held back while waiting for the end of a sentence
-_TAGS = ("<think>", "</think>")
 
 
 class Sentences:
@@ -44,7 +43,7 @@ class Sentences:
     def _without_reasoning(self, piece: str) -> str:
         self._raw += piece
         said = ""
-        while (tag := _TAGS[self._reasoning]) in self._raw:
+        while (tag := ("<think>", "</think>")[self._reasoning]) in self._raw:
             before, _, self._raw = self._raw.partition(tag)
             said += "" if self._reasoning else before
             self._reasoning = not self._reasoning

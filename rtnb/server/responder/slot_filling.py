@@ -107,8 +107,7 @@ def parameters(schema: Any) -> list[Parameter]:
 
 def _find(option: str, text: str) -> re.Match[str] | None:
     spaced = re.escape(option.replace("_", " ").replace("-", " ").strip()).replace(r"\ ", r"[\s_-]+")
-    pattern = rf"(?<!\w){spaced}(?:s|es)?(?!\w)" if option.isascii() else spaced
-    return re.search(pattern, text, re.IGNORECASE)
+    return re.search(rf"(?<!\w){spaced}(?:s|es)?(?!\w)" if option.isascii() else spaced, text, re.IGNORECASE)
 
 
 def _mentions(text: str, option: str) -> bool:
@@ -202,8 +201,7 @@ class _Reader:
         named = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
         any_unit = wanted is not None or len(found) == 1
         fitting = (one for one in found if _within(one.value, parameter.schema))
-        free = (one for one in fitting if any_unit or one not in timed)
-        number = next(itertools.chain(named, free), None)
+        number = next(itertools.chain(named, (one for one in fitting if any_unit or one not in timed)), None)
         return self._take(number) if number else None
 
     def _take(self, number: Number) -> int | float:

@@ -81,8 +81,7 @@ def keywords(text: str, count: int) -> list[str]:
     seen: dict[str, str] = {}
     tally: Counter[str] = Counter()
     first = {found[0] for sentence in sentences(text) if (found := words(sentence))}
-    latin = re.sub(rf"[{LETTERS}]", " ", text)
-    for word in [*words(latin), *terms(text)]:
+    for word in [*words(re.sub(rf"[{LETTERS}]", " ", text)), *terms(text)]:
         if word.casefold().replace("’", "'") in _EMPTY or (len(word) < 3 and word.isascii()) or word.isdigit():
             continue
         seen.setdefault(stem(word), word)
@@ -129,8 +128,8 @@ def _clauses(sentence: str) -> list[str]:
 
 def _length(text: str) -> int:
     """Count the words of a text, a Chinese or Japanese one as two characters."""
-    characters = len(re.findall(rf"[{LETTERS}]", text))
-    return len(re.sub(rf"[{LETTERS}，。、；：]", " ", text).split()) + characters // 2
+    spaced = re.sub(rf"[{LETTERS}，。、；：]", " ", text).split()
+    return len(spaced) + len(re.findall(rf"[{LETTERS}]", text)) // 2
 
 
 def _shorten(sentence: str, longest: int = 40) -> str:

@@ -10,7 +10,6 @@ from rtnb.server.responder import lexicon
 from rtnb.server.responder.dialogue import Dialogue, from_json
 from rtnb.server.responder.numbers import spoken_number
 
-_HEAD_CHARACTERS = 400_000  # a JPEG may carry a large thumbnail before its size
 _UNITS: dict[str, str] = lexicon.entries("result_units")
 
 
@@ -79,7 +78,7 @@ def describe(data_url: str) -> tuple[str, int, int] | None:
     """
     if (match := re.match(r"data:[\w/+.-]*(?:;[\w=.-]+)*;base64,", data_url)) is None:
         return None
-    body = data_url[match.end() : match.end() + _HEAD_CHARACTERS]
+    body = data_url[match.end() : match.end() + 400_000]  # a JPEG may carry a large thumbnail before its size
     try:
         return _size(base64.b64decode(body[: len(body) // 4 * 4]))
     except (ValueError, struct.error):  # binascii.Error is a ValueError
