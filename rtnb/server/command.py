@@ -16,7 +16,7 @@ from rtnb.server.faults import FAULTS
 from rtnb.server.server import start
 
 # Options of `rtnb practice` that are parameters of `start`.
-_SAME_NAMES = "port allow_origins beta seed pace session_seconds engines brain brain_model record tls tls_cert tls_key"
+_SAME_NAMES = "port beta seed pace session_seconds engines brain brain_model record tls tls_cert tls_key"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
     pages = "let pages of this origin in, e.g. http://localhost:3000; programs may always come"
-    parser.add_argument(
-        "--allow-origin", dest="allow_origins", action="append", default=[], metavar="ORIGIN", help=pages
-    )
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=pages)
     parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
     parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
     parser.add_argument("--seed", type=int, help="make ids and faults repeat")
@@ -72,6 +70,7 @@ def main(args: argparse.Namespace) -> int:
         server = start(
             host=args.host or "127.0.0.1",
             key=args.key or os.environ.get("RTNB_PRACTICE_KEY"),
+            allow_origins=args.allow_origin,
             faults=",".join(args.fault),
             brain_key=args.brain_key or os.environ.get("RTNB_BRAIN_KEY"),
             models=tuple(args.model),

@@ -5,8 +5,7 @@ whose reason is the error's type and code.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from rtnb.server.auth import Rejected
@@ -16,23 +15,22 @@ from rtnb.server.protocol.translations import TRANSLATING_MODEL
 from rtnb.web.http import Request, offered_protocols
 
 
-@dataclass(frozen=True)
-class Handshake:
+class Handshake(NamedTuple):
     """Session to open.
 
     Attributes:
         kind: `"realtime"`, `"transcription"`, `"translation"` or `"sideband"`.
+        query: All of the URL's query, for options of this session.
         model: The model asked for; None for every kind but realtime.
         beta: Whether the client speaks the Beta interface.
         session: Settings that came with an `ek_` secret.
-        query: All of the URL's query, for options of this session.
     """
 
     kind: str
+    query: Mapping[str, str]
     model: Model | None = None
     beta: bool = False
     session: dict[str, Any] | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_handshake(
@@ -60,19 +58,19 @@ def read_handshake(
     if url.path.rstrip("/").endswith("/translations"):
         if name != TRANSLATING_MODEL:
             raise _no_model(name)
-        return Handshake("translation", session=session, query=query)
+        return Handshake("translation", query, session=session)
     if "call_id" in query:
-        return Handshake("sideband", query=query)
+        return Handshake("sideband", query)
     kind = query.get("intent") or (session or {}).get("type", "realtime")
     if kind == "transcription":
         if query.get("model"):
             message = "You must not provide a model parameter for transcription sessions."
             raise Rejected(ApiError(message, code="invalid_parameter", param="model"), 4000)
-        return Handshake(kind, beta=speaks_beta, session=session, query=query)
+        return Handshake(kind, query, None, speaks_beta, session)
     known = {**MODELS, **(BETA_MODELS if beta else {}), **{name: Model(name) for name in more_models}}
     if name not in known:
         raise _no_model(name)
-    return Handshake("realtime", known[name], beta=speaks_beta, session=session, query=query)
+    return Handshake("realtime", query, known[name], speaks_beta, session)
 
 
 def _no_model(name: str) -> Rejected:

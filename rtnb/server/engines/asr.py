@@ -20,7 +20,6 @@ import numpy as np
 from rtnb.audio.pcm import RATE_HZ, silence
 from rtnb.audio.resample import to_int16
 from rtnb.server.engines import vad
-from rtnb.server.engines.vad import FRAME_SAMPLES, Samples
 
 _PADDING_SECONDS = 0.5  # silence laid around a piece; chosen by the word error rate over 80 synthesised sentences
 _LONGEST_SECONDS = 15.0  # what a recogniser gets at once; cut at the longest pause before it
@@ -39,7 +38,7 @@ class _Recogniser(NamedTuple):
     """
 
     name: str
-    transcribe: Callable[[Samples, str | None], str]
+    transcribe: Callable[[vad.Samples, str | None], str]
 
 
 def _faster_whisper() -> _Recogniser | None:
@@ -52,7 +51,7 @@ def _faster_whisper() -> _Recogniser | None:
         except Exception:  # not in the cache, or broken: whatever it raises, there are other engines
             continue
 
-        def transcribe(samples: Samples, language: str | None, model: Any = model, size: str = size) -> str:
+        def transcribe(samples: vad.Samples, language: str | None, model: Any = model, size: str = size) -> str:
             spoken = "en" if size.endswith(".en") else (language or None)
             segments, _ = model.transcribe(samples, language=spoken, beam_size=1, without_timestamps=True)
             return " ".join(segment.text.strip() for segment in segments)
@@ -84,7 +83,7 @@ def _moonshine() -> _Recogniser | None:
     if (loaded := load_moonshine()) is None:
         return None
 
-    def transcribe(samples: Samples, language: str | None) -> str:
+    def transcribe(samples: vad.Samples, language: str | None) -> str:
         lines = loaded.transcribe_without_streaming(samples.tolist(), vad.RATE_HZ).lines
         return " ".join(line.text.strip() for line in lines)
 
@@ -95,7 +94,7 @@ def _pocketsphinx() -> _Recogniser | None:
     """Load CMU's recogniser, for machines that moonshine has no wheel for."""
     decoder_of = importlib.import_module("pocketsphinx").Decoder
 
-    def transcribe(samples: Samples, language: str | None) -> str:
+    def transcribe(samples: vad.Samples, language: str | None) -> str:
         # A decoder adapts to what it has heard and carries that into the next utterance, so each gets a fresh one.
         decoder = decoder_of(samprate=vad.RATE_HZ, loglevel="FATAL")
         decoder.start_utt()
@@ -149,7 +148,7 @@ def warm_up() -> None:
 # ── Recordings ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _recognise(samples: Samples, language: str | None) -> str:
+def _recognise(samples: vad.Samples, language: str | None) -> str:
     if (found := _recogniser()) is None or not len(samples):
         return ""
     # Recognisers learned from speech with silence around it: without, "Hello" at the very start is taken for "Allow".
@@ -158,9 +157,9 @@ def _recognise(samples: Samples, language: str | None) -> str:
     return text if re.search(r"\w", text) else ""
 
 
-def _recognise_pieces(samples: Samples, probabilities: Sequence[float], language: str | None) -> str:
+def _recognise_pieces(samples: vad.Samples, probabilities: Sequence[float], language: str | None) -> str:
     spans = vad.speech_pieces(probabilities, _LONGEST_FRAMES)
-    pieces = (samples[first * FRAME_SAMPLES : last * FRAME_SAMPLES] for first, last in spans)
+    pieces = (samples[first * vad.FRAME_SAMPLES : last * vad.FRAME_SAMPLES] for first, last in spans)
     return " ".join(filter(None, (_recognise(piece, language) for piece in pieces)))
 
 
@@ -226,8 +225,8 @@ class StreamingRecogniser:
         self._new_seconds += len(samples) / vad.RATE_HZ
         self._samples = np.concatenate([self._samples, samples])
         if last:  # the last frame is filled up with silence
-            self._samples = np.pad(self._samples, (0, -len(self._samples) % FRAME_SAMPLES))
-        fresh = self._samples[len(self._probabilities) * FRAME_SAMPLES :]
+            self._samples = np.pad(self._samples, (0, -len(self._samples) % vad.FRAME_SAMPLES))
+        fresh = self._samples[len(self._probabilities) * vad.FRAME_SAMPLES :]
         self._probabilities += map(self._detect, vad.whole_frames(fresh))
 
     def _give_out(self, recognised: list[str], *, all_of_it: bool) -> None:
@@ -244,7 +243,7 @@ class StreamingRecogniser:
 
     def _settle(self, upto: int) -> None:
         """Recognise the first `upto` frames for the last time and drop them."""
-        samples, self._samples = self._samples[: upto * FRAME_SAMPLES], self._samples[upto * FRAME_SAMPLES :]
+        samples, self._samples = self._samples[: upto * vad.FRAME_SAMPLES], self._samples[upto * vad.FRAME_SAMPLES :]
         probabilities, self._probabilities = self._probabilities[:upto], self._probabilities[upto:]
         recognised = _recognise_pieces(samples, probabilities, self._language).split()
         self._settled += recognised
@@ -275,7 +274,7 @@ class StreamingRecogniser:
             self._give_out(recognised, all_of_it=False)
         else:  # nothing said yet: keep only the margin before a first word
             spare = max(0, len(self._probabilities) - 2 * vad.MARGIN_FRAMES)
-            self._samples, self._probabilities = self._samples[spare * FRAME_SAMPLES :], self._probabilities[spare:]
+            self._samples, self._probabilities = self._samples[spare * vad.FRAME_SAMPLES :], self._probabilities[spare:]
         # Passes over a growing piece must not take the whole machine: at most a quarter of the time goes to them.
         self._wait = max(self._interval, 4 * (time.monotonic() - started))
         return self.text if len(self._words) > before else None

@@ -141,6 +141,7 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         return
     for at in range(0, len(asked.pcm), _PIECE_BYTES):
         piece = asked.pcm[at : at + _PIECE_BYTES]
-        starts, ends = at == 0, at + _PIECE_BYTES >= len(asked.pcm)
-        edge: Any = {"first": asked.first and starts} if isinstance(asked, Detect) else {"last": asked.last and ends}
-        yield asked._replace(pcm=piece, **edge)
+        if isinstance(asked, Detect):
+            yield Detect(piece, asked.first and at == 0)
+        else:
+            yield TranscribeStream(asked.job, piece, asked.last and at + _PIECE_BYTES >= len(asked.pcm), asked.language)

@@ -30,6 +30,10 @@ class ApiError(Exception):
         return {**{name: getattr(self, name) for name in ("type", "code", "message", "param")}, "event_id": event_id}
 
 
+class Ended(Exception):
+    """Raised where a response ends early; its arguments are its status and what `status_details` says besides."""
+
+
 _KINDS = {
     NoneType: "null",
     bool: "a boolean",

@@ -13,10 +13,11 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from rtnb.server.protocol import usage as counting
+from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.requests import Call, Cut, Request
-from rtnb.server.protocol.response_output import Ended, Message, Plan, ResponseOutput, Steps
+from rtnb.server.protocol.response_output import Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
 
@@ -94,9 +95,6 @@ class Response:
             yield from self._answer(self._ask_responder(context))
         except Ended as early:
             self._finish(*early.args)
-        except counting.ContextFull as full:
-            code = "context_length_exceeded"
-            self._finish("failed", {"error": {"type": "invalid_request_error", "code": code, "message": str(full)}})
         else:
             self._finish("completed")
 

@@ -10,6 +10,7 @@ import pybase64
 from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
+from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.audio import Encoder, bytes_per_ms
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
@@ -71,10 +72,6 @@ class Plan:
         self.cacheable = 0 if wanted.get("input") is not None else session.conversation.cached_tokens
         self.failure = session.options.failure if session.options.failing in (None, number) else None
         self.asked: str = wanted.get("instructions") or ""
-
-
-class Ended(Exception):
-    """Raised where the response ends early; its arguments are its status and what `status_details` says besides."""
 
 
 class ResponseOutput:

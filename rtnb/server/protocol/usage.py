@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.items import Item
 
 ASSISTANT_TOKEN_MS = 50
@@ -77,10 +78,6 @@ def count_input(
     return Counter(text_tokens=text, audio_tokens=audio, image_tokens=image)
 
 
-class ContextFull(Exception):
-    """Raised where the conversation does not fit the model and truncation is disabled."""
-
-
 def fit(
     instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], limit: int, truncation: Any
 ) -> tuple[list[Item], Counter[str]]:
@@ -97,7 +94,7 @@ def fit(
         The items it reads, and their count.
 
     Raises:
-        ContextFull: It does not fit and `truncation` is "disabled".
+        Ended: It does not fit and `truncation` is "disabled".
     """
     kept = list(items)
     count = count_input(instructions, tools, kept)
@@ -109,7 +106,9 @@ def fit(
     if count.total() <= limit:
         return kept, count
     if truncation == "disabled":
-        raise ContextFull(f"The conversation has {count.total()} tokens, more than the {limit} this model takes.")
+        message = f"The conversation has {count.total()} tokens, more than the {limit} this model takes."
+        error = {"type": "invalid_request_error", "code": "context_length_exceeded", "message": message}
+        raise Ended("failed", {"error": error})
     excess = count.total() - limit * (truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else 1)
     while excess > 0 and kept:
         excess -= count_input(items=[kept.pop(0)]).total()

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 
 from rtnb.server import languages
-from rtnb.server.languages import closed, together
 from rtnb.server.responder.dialogue import Dialogue, limits_of
 from rtnb.server.responder.intents import command_and_rest, intent_of, is_command
 from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
@@ -48,7 +47,7 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
     limits = limits_of(dialogue)
     if limits.words is not None:
         names = keywords(material, limits.words)
-        return [closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
+        return [languages.closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
     foreign = languages.guess(material, default=dialogue.language) != dialogue.language
     first, *rest = summary(material, limits.sentences)
     return [dialogue.say("own_words" if foreign else "summary", x=first), *rest]
@@ -105,7 +104,7 @@ def latin_word(request: str) -> str:
 
 
 def _closed(dialogue: Dialogue, text: str, otherwise: str = "heard_nothing") -> list[str]:
-    return [closed(text)] if text else [dialogue.say(otherwise)]
+    return [languages.closed(text)] if text else [dialogue.say(otherwise)]
 
 
 def exactly(dialogue: Dialogue, request: str) -> list[str]:
@@ -126,7 +125,7 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
         given = dialogue.material
     elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
-    return [closed(given)] if given else []
+    return [languages.closed(given)] if given else []
 
 
 def repeat(dialogue: Dialogue, request: str) -> list[str]:
@@ -143,7 +142,7 @@ def transcribe(dialogue: Dialogue, request: str) -> list[str]:
     """Say every word of the recording."""
     if not dialogue.material:  # "I read the full text of it", said aloud, asks for nothing
         return [] if dialogue.turn.heard else [dialogue.say("heard_nothing")]
-    return sentences(closed(dialogue.material))
+    return sentences(languages.closed(dialogue.material))
 
 
 def passage(dialogue: Dialogue, request: str) -> list[str]:
@@ -151,7 +150,7 @@ def passage(dialogue: Dialogue, request: str) -> list[str]:
     count = next((max(1, int(number.value)) for number in numbers(cue("ordinal").sub(" ", request))), 1)
     each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
     parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
-    return _closed(dialogue, together(parts[-count:] if cue("last").search(request) else parts[:count]))
+    return _closed(dialogue, languages.together(parts[-count:] if cue("last").search(request) else parts[:count]))
 
 
 def reverse(dialogue: Dialogue, request: str) -> list[str]:
@@ -200,7 +199,7 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
         return [dialogue.say("said_nothing")]
     names = languages.NAMES[languages.guess(dialogue.material)]
     chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
-    return [closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
+    return [languages.closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
 
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:

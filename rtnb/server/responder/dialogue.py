@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rtnb.server import languages
-from rtnb.server.languages import together
 from rtnb.server.protocol.requests import Request
 from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import intents
-from rtnb.server.responder.lexicon import TEMPLATES, cue, extract, template
+from rtnb.server.responder.lexicon import TEMPLATES, cue, extract
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import sentences
 
@@ -34,12 +33,12 @@ class Turn:
     @property
     def text(self) -> str:
         """Its words, typed and heard."""
-        return together([*self.typed, self.heard])
+        return languages.together([*self.typed, self.heard])
 
     @property
     def request(self) -> str:
         """Its typed words, or where there are none the heard ones."""
-        return together(self.typed) or self.heard
+        return languages.together(self.typed) or self.heard
 
     def add(self, parts: Sequence[Mapping[str, Any]]) -> None:
         """Take the content parts of a user message."""
@@ -47,7 +46,7 @@ class Turn:
         self.pictures += [part["image_url"] for part in parts if part["type"] == "input_image"]
         heard = [part for part in parts if part["type"] == "input_audio"]
         self.clips += len(heard)
-        self.heard = together([self.heard, words_of(heard)])
+        self.heard = languages.together([self.heard, words_of(heard)])
         self.typed += filter(None, [words_of([part]) for part in parts if part["type"] == "input_text"])
 
 
@@ -64,8 +63,8 @@ class Dialogue:
     asked: str = ""  # the request, where the response's own instructions are one
 
     def say(self, key: str, **filled: object) -> str:
-        """Fill a template in the language of the answer."""
-        return template(self.language, key, **filled)
+        """Fill a template in the language of the answer, or in English where that language lacks it."""
+        return (TEMPLATES[self.language].get(key) or TEMPLATES["en"][key]).format(**filled)
 
     def say_if(self, key: str, x: str | None, otherwise: str = "") -> list[str]:
         """Fill a template with `x`; where there is no `x` take the other one, if any."""
@@ -105,16 +104,16 @@ class Dialogue:
         if rest and (not self.asked or re.search(r"[:：“\"「]", turn.text)):
             return rest
         if self.asked and self.request.aside:
-            return together(earlier)
+            return languages.together(earlier)
         if turn.clips and not turn.typed and not intents.is_command(request):
             return turn.heard
         texts = [other.heard for other in self.turns[:-1] if other.heard] or earlier
-        return together(texts if cue("everything").search(request) else texts[-1:])
+        return languages.together(texts if cue("everything").search(request) else texts[-1:])
 
 
 def words_of(parts: Iterable[Mapping[str, Any]]) -> str:
     """Return the words of content parts, written or spoken."""
-    return together((part.get("text") or part.get("transcript") or "").strip() for part in parts)
+    return languages.together((part.get("text") or part.get("transcript") or "").strip() for part in parts)
 
 
 def from_json(text: str) -> Any:
@@ -145,9 +144,8 @@ def read_dialogue(request: Request) -> Dialogue:
             case "message", "assistant":
                 dialogue.answers += filter(None, [words_of(item["content"])])
                 dialogue.turns.append(Turn())
-    if asked := _asked(dialogue):
-        dialogue.asked = asked
-        dialogue.turns.append(Turn(typed=[asked]))
+    dialogue.asked = _asked(dialogue)
+    dialogue.turns += [Turn(typed=[dialogue.asked])] if dialogue.asked else []
     dialogue.language = _language(dialogue)
     return dialogue
 
@@ -155,7 +153,7 @@ def read_dialogue(request: Request) -> Dialogue:
 def _asked(dialogue: Dialogue) -> str:
     """Return what a response's own instructions ask for; "" where they only say how to answer the last message."""
     turn, aside = dialogue.turn, dialogue.request.aside
-    asked = together(intents.unconditional(dialogue.request.asked))
+    asked = languages.together(intents.unconditional(dialogue.request.asked))
     if turn.outputs or (not aside and (turn.typed or turn.clips or turn.pictures)):
         return ""
     if intents.intent_of(intents.brief(asked)) is None and not intents.is_question(intents.brief(asked)):

@@ -21,11 +21,6 @@ TEMPLATES: dict[str, dict[str, str]] = {code: file["templates"] for code, file i
 _FRAMES = {"words": r"\b(?:{})\b", "starts": r"\b(?:{})", "parts": "{}", "opens": r"^\W*(?:{})\b"}
 
 
-def template(language: str, key: str, **filled: object) -> str:
-    """Fill a template in a language, or in English where that language lacks it."""
-    return (TEMPLATES.get(language, {}).get(key) or TEMPLATES["en"][key]).format(**filled)
-
-
 @cache
 def patterns(key: str, table: str = "cues") -> list[str]:
     """Return a cue of all languages as regular expressions, in the order of the languages."""

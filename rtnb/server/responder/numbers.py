@@ -142,8 +142,7 @@ def _is_chinese_number(text: str, start: int, end: int) -> bool:
 
 def spoken_number(value: int | float) -> str:
     """Write a number as it is best read out: whole where it is whole, else with at most four places."""
-    value = _whole(value)
-    return str(value) if isinstance(value, int) else f"{value:.4f}".rstrip("0").rstrip(".")
+    return f"{value + 0.0:.4f}".rstrip("0").rstrip(".")  # + 0.0: a zero has no sign
 
 
 _OPERATIONS: Any = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv, ast.Pow: pow, ast.Mod: mod}

@@ -163,13 +163,12 @@ class _Reader:
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
         self._request, self._known = request, known
         self._numbers = numbers(request)
-        self._strings_used: set[str] = set()
+        self._strings_used: set[str | None] = set()
 
     def value(self, parameter: Parameter, *, needed: bool, insist: bool) -> Any:
         """Return what the request says for a parameter; None for nothing."""
         if options := parameter.options:
-            only = options[0] if needed and len(options) == 1 else None
-            return next(iter(parameter.mentioned(self._request)), only)
+            return next(iter(parameter.mentioned(self._request)), options[0] if needed and len(options) == 1 else None)
         match parameter.kind:
             case "integer" | "number" as kind:
                 number = self._number(parameter)
@@ -224,8 +223,7 @@ class _Reader:
     def _fresh(self, values: Sequence[str]) -> str | None:
         """Take the first text that no other parameter has taken."""
         value = next((one for one in values if one not in self._strings_used), None)
-        if value is not None:
-            self._strings_used.add(value)
+        self._strings_used.add(value)
         return value
 
     def _string(self, parameter: Parameter) -> str | None:

@@ -8,13 +8,12 @@ import re
 from collections import Counter
 
 from rtnb.server.languages import closed, together
-from rtnb.server.responder import lexicon
-from rtnb.server.responder.lexicon import LETTERS, cue
+from rtnb.server.responder.lexicon import LETTERS, bag, cue
 
-_EMPTY = lexicon.bag("empty")
-_KEPT = lexicon.bag("kept")
-_WORDS = re.compile("|".join(sorted(_KEPT | lexicon.bag("function_words"), key=len, reverse=True)))
-_LIGHT = re.compile("|".join(lexicon.bag("light_verbs")))
+_EMPTY = bag("empty")
+_KEPT = bag("kept")
+_WORDS = re.compile("|".join(sorted(_KEPT | bag("function_words"), key=len, reverse=True)))
+_LIGHT = re.compile("|".join(bag("light_verbs")))
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
 
