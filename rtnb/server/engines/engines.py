@@ -1,12 +1,11 @@
 """Engines behind one shape: what transcribes, responds and speaks, with what is installed here or without anything."""
 
-import functools
 import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import sin
 from typing import Protocol
+
+import numpy as np
 
 from rtnb.audio.pcm import RATE_HZ, byte_count
 from rtnb.server.engines import vad
@@ -109,8 +108,8 @@ class _Loudness:
         pcm = self._rest + pcm
         cut = len(pcm) // _FRAME_BYTES * _FRAME_BYTES
         self._rest = pcm[cut:]
-        frames = (array("h", pcm[at : at + _FRAME_BYTES]) for at in range(0, cut, _FRAME_BYTES))
-        return [min(1.0, max(map(abs, frame[::16])) / 4_000) for frame in frames]
+        frames = np.frombuffer(pcm[:cut], "<i2").reshape(-1, _FRAME_BYTES // 2)[:, ::16]
+        return np.minimum(1.0, np.abs(frames.astype(int)).max(axis=1) / 4_000).tolist()
 
 
 class _NoWords:
@@ -123,10 +122,8 @@ class _NoWords:
         return ""
 
 
-@functools.cache
-def _canned_second() -> bytes:
-    wave = (int(6_000 * sin(at * 0.03) * sin(at * 0.0011) ** 2 + 900 * sin(at * 0.21)) for at in range(RATE_HZ))
-    return array("h", wave).tobytes()
+_at = np.arange(RATE_HZ)
+_HUM = 6_000 * np.sin(_at * 0.03) * np.sin(_at * 0.0011) ** 2 + 900 * np.sin(_at * 0.21)  # a second of it
 
 
 def canned(text: str = "This is canned speech, said without any engine.") -> Engines:
@@ -134,7 +131,7 @@ def canned(text: str = "This is canned speech, said without any engine.") -> Eng
 
     def speak(wanted: Speak) -> Iterator[bytes]:
         words = len(re.findall(r"\w+", wanted.text)) or 1
-        second = _canned_second()
+        second = _HUM.astype("<i2").tobytes()
         size = int(words / 2.5 / wanted.speed * len(second)) // 2 * 2
         for at in range(0, size, len(second)):
             yield second[: size - at]

@@ -143,11 +143,10 @@ class Espeak:
 
 def _short(path: str) -> bytes:
     """Make a path espeak-ng can take: it has room for 160 bytes, and a deep virtual environment has more."""
-    if len(os.fsencode(path)) < 120:
-        return os.fsencode(path)
-    link = Path(tempfile.mkdtemp(prefix="rtnb-")) / "espeak-ng-data"
-    link.symlink_to(path)
-    return os.fsencode(link)
+    if len(os.fsencode(path)) >= 120:
+        target, path = path, str(Path(tempfile.mkdtemp(prefix="rtnb-")) / "espeak-ng-data")
+        Path(path).symlink_to(target)
+    return os.fsencode(path)
 
 
 def place(voice: str) -> int:

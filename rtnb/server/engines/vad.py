@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtnb.audio import pcm as pcm_arithmetic
+from rtnb.audio.resample import to_float
 
 FRAME_MS = 32
 RATE_HZ = 16_000  # what every engine here was trained on
@@ -62,13 +63,9 @@ def detector() -> Callable[[Samples], float]:
 # ── Samples ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _floats(pcm: bytes) -> Samples:
-    return np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2").astype(np.float32) / 32_768.0
-
-
 def samples_of(pcm: bytes, rate_hz: int) -> Samples:
     """Convert s16le mono of any rate to what the engines take: float32, -1 to 1, 16 kHz."""
-    samples = _floats(pcm)
+    samples = to_float(np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2"))
     if rate_hz != RATE_HZ and len(samples):
         import soxr
 
@@ -98,7 +95,7 @@ class SampleStream:
     def feed(self, pcm: bytes, *, last: bool = False) -> Samples:
         """Return the samples that are ready; `last` brings out what the resampler still holds."""
         pcm = self._odd + pcm
-        samples = _floats(pcm)
+        samples = to_float(np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2"))
         self._odd = pcm[2 * len(samples) :]
         return self._soxr.resample_chunk(samples, last=last)
 

@@ -69,7 +69,8 @@ class ItemEvents:
         """Cut the assistant's audio where the client stopped playing it."""
         item = self._find(event["item_id"], "truncate", "truncating")
         end_ms = event["audio_end_ms"]
-        if not item.is_assistant_audio:
+        kinds = {part["type"] for part in item.shown.get("content", ())}
+        if not isinstance(item.audio, bytearray) and "output_audio" not in kinds:  # finished, or still being written
             # The sentence is reported, the code is not known.
             raise ApiError("Only model output audio messages can be truncated", code="invalid_value", param="item_id")
         if event["content_index"] != 0:

@@ -52,12 +52,6 @@ class Item:
         """Length of its audio."""
         return pcm.milliseconds(len(self.audio))
 
-    @property
-    def is_assistant_audio(self) -> bool:
-        """True for the assistant's spoken message, finished or still being written."""
-        kinds = {part["type"] for part in self.shown.get("content", ())}
-        return isinstance(self.audio, bytearray) or "output_audio" in kinds
-
 
 class Conversation:
     """Items in their order.

@@ -128,16 +128,7 @@ def _counted(values: Sequence[int]) -> float:
 
 def _is_chinese_number(text: str, start: int, end: int) -> bool:
     """Return whether a numeral found in a text counts something: not in 一下, 十分 (very), 星期三, 万一."""
-    numeral, before, after = text[start:end], text[:start], text[end : end + 2]
-    if numeral[0] in "百千万亿" or re.search(r"(?:星期|礼拜|周)$", before):
-        return False
-    if before.endswith("第"):
-        return True
-    if numeral == "一":
-        return not re.match(r"[个下些起样点直定切般会旦生边共同向方面半遍次]", after)
-    if numeral == "十" and after[:1] == "分":
-        return after == "分钟"
-    return numeral + after[:1] not in ("三明", "四川", "零下", "零食")
+    return not cue("no_number").search(f"{text[max(0, start - 2) : start]}|{text[start:end]}|{text[end : end + 2]}")
 
 
 def spoken_number(value: int | float) -> str:

@@ -10,13 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
-from rtnb.server.responder import intents
+from rtnb.server.responder import intents, names, numbers, slot_filling
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.lexicon import cue, extract, having
-from rtnb.server.responder.names import last_name
-from rtnb.server.responder.numbers import arithmetic, spoken_number
-from rtnb.server.responder.slot_filling import Schema, fill, functions
 from rtnb.server.responder.text_extraction import keywords, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose
@@ -80,7 +77,7 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
 def _matches(dialogue: Dialogue) -> list[Match]:
     """Choose the functions to call now, and those that lack an argument."""
     request, turn, choice = dialogue.request, dialogue.turn, dialogue.request.tool_choice
-    tools = functions(request.tools)
+    tools = slot_filling.functions(request.tools)
     if not tools or choice == "none" or turn.outputs:
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
@@ -112,7 +109,7 @@ def _lacking(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     return []
 
 
-def _follow_up(dialogue: Dialogue, text: str, tools: list[Schema]) -> list[Match]:
+def _follow_up(dialogue: Dialogue, text: str, tools: list[slot_filling.Schema]) -> list[Match]:
     """Take a few words for what the request before them lacked.
 
     "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
@@ -121,7 +118,7 @@ def _follow_up(dialogue: Dialogue, text: str, tools: list[Schema]) -> list[Match
     if not before or (before[0].calls and not cue("follow_up").search(text)):
         return []
     again = "in " + re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
-    given, _ = fill(before[0].tool.get("parameters"), again, insist=False)
+    given, _ = slot_filling.fill(before[0].tool.get("parameters"), again, insist=False)
     return choose(again, tools, named=before[0].tool["name"]) if given else []
 
 
@@ -152,8 +149,8 @@ def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     command = intents.brief(intents.command_and_rest(own)[0])
     if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):
         return [*said, *found]
-    if sum_ := arithmetic(intents.brief(own)):
-        return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=spoken_number(sum_[1]))]
+    if sum_ := numbers.arithmetic(intents.brief(own)):
+        return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
     if own:
         return [*said, *_to_statement(dialogue, own, command, seen=bool(said))]
     if turn.clips:
@@ -179,7 +176,7 @@ def _to_statement(dialogue: Dialogue, own: str, command: str, *, seen: bool) -> 
         return dialogue.say_if("said", find_said(dialogue, own)) or unknown
     if dialogue.asked:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, command)
-    if name := last_name([intents.brief(own)]):
+    if name := names.last_name([intents.brief(own)]):
         return [dialogue.say("nice", x=name)]
     heard = dialogue.turn.heard
     topics = keywords(own, 1) if not (heard and dialogue.turn.typed) else []

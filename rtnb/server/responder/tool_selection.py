@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rtnb.server.protocol.requests import Call
-from rtnb.server.responder import lexicon
-from rtnb.server.responder.numbers import arithmetic
+from rtnb.server.responder import lexicon, numbers
 from rtnb.server.responder.slot_filling import WEAK, Schema, fill, parameters, split_name
 from rtnb.server.responder.text_extraction import content, roots, stem
 
@@ -52,7 +51,7 @@ def _score(tool: Schema, request: str) -> float:
         points += 0.7 * len((parameter.stems - WEAK) & asked)
         points += 0.8 * bool("enum" in parameter.schema and parameter.mentioned(request))
     # A sum in the request speaks for a tool that wants one.
-    return points + 1.5 * bool(_CALCULATES & {*strong, *described} and arithmetic(request))
+    return points + 1.5 * bool(_CALCULATES & {*strong, *described} and numbers.arithmetic(request))
 
 
 def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named: str | None = None) -> list[Match]:
