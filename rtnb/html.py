@@ -171,10 +171,9 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
         facts: Pairs of a name and a value.
         body: Text below, or `Safe` HTML. "" leaves it out.
     """
-    # JupyterLab lets the names float, over each other where the page is narrow.
-    pairs = "".join(
-        f'<dt style="float:none;width:auto">{_text(name)}</dt><dd>{_lines(value)}</dd>' for name, value in facts
-    )
+    # JupyterLab lets names and values float, over each other where the page is narrow.
+    own = 'style="float:none;width:auto"'
+    pairs = "".join(f"<dt {own}>{_text(name)}</dt><dd {own}>{_lines(value)}</dd>" for name, value in facts)
     below = f"<div>{_lines(body)}</div>" if body else ""
     return _page(
         f"<figure><figcaption><strong>{_text(title)}</strong></figcaption>"

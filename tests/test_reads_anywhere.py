@@ -7,6 +7,8 @@ its tables and words beside its pictures.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from plain_html import bare, dead, github, headless, jupyterlab, touching, words
 from test_dollars import PLACES, pages, said, spoken
@@ -34,17 +36,23 @@ READ = sorted((PLACES.keys() | MORE.keys()) - NOT_YET)
 Shown = dict[tuple[str, str], list[tuple[str, str, str]]]
 
 
+def outputs(language: str, folder: Path) -> dict[str, list[str]]:
+    """Each output in a language, by what makes it."""
+    rtnb.language(language)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        made = {place: (MORE.get(place) or PLACES[place])(patch) for place in READ}
+    rtnb.language("auto")
+    return made
+
+
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory) -> Shown:
     """Each output by what makes it and its language: as it is made, and as JupyterLab and GitHub leave it."""
     made = {}
     for language in LANGUAGES:
-        rtnb.language(language)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(tmp_path_factory.mktemp(language))
-            for place in READ:
-                made[place, language] = (MORE.get(place) or PLACES[place])(patch)
-    rtnb.language("auto")
+        of_language = outputs(language, tmp_path_factory.mktemp(language))
+        made |= {(place, language): of_place for place, of_place in of_language.items()}
     left = iter(jupyterlab([page for of_place in made.values() for page in of_place]))
     return {key: [(page, next(left), github(page)) for page in of_place] for key, of_place in made.items()}
 
