@@ -201,7 +201,7 @@ def open_session(
     if connection["replay"] is not None and isinstance(timeout, int | float) and connection["replay_speed"] < 1:
         timeout = timeout / connection["replay_speed"]
     how |= {"budget": Budget.of(connection["budget"]), "verbose": connection["verbose"], "timeout": timeout}
-    return Session(where, functools.partial(websocket.open_websocket, where), model, wanted, **how)
+    return Session(where, functools.partial(websocket.open_websocket, where, timeout), model, wanted, **how)
 
 
 def find_server(model: str | None, connection: ServerOptions, beside: str = "") -> endpoint.Address:

@@ -92,7 +92,6 @@ def test_null_in_place_of_words_is_nothing_and_not_odd(delta):
         {"usage": [usage(output_text=3)]},
         {"usage": {**usage(output_text=3), "input_token_details": {"cached_tokens": -5, "text_tokens": "many"}}},
         {"output": words("Whole.", "output_text")},
-        {"output": [[], words("Whole.", "output_text"), "x", None]},
         {"output": [{**words("Whole.", "output_text"), "content": {"type": "output_text", "text": "Whole."}}]},
         {"output": [{**words("Whole.", "output_text"), "content": "Whole."}]},
         {"metadata": []},

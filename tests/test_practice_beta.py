@@ -386,3 +386,14 @@ def test_settings_as_programs_of_the_time_sent_them(session: dict[str, Any], sho
 def test_a_model_the_beta_did_not_have_is_refused() -> None:
     (refused,) = opened().send("session.update", session={"model": "gpt-realtime"})
     assert (refused["error"]["code"], refused["error"]["param"]) == ("invalid_value", "session.model")
+
+
+def test_a_transcription_session_is_opened_for_old_programs_too():
+    async def first(url):
+        async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as socket:
+            return json.loads(await socket.recv())
+
+    with server.start(engines=False, beta=True) as practice:
+        created = asyncio.run(first(f"{practice.url}?intent=transcription"))
+    assert created["type"] == "session.created"
+    assert created["session"]["type"] == "transcription"

@@ -1,6 +1,8 @@
 """Why there is no connection, or no more: the real reason, in the same words to who asks and to who runs the doctor."""
 
+import asyncio
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -11,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dialogue import serve, until
-from test_doctor_network import http, serving, silent, with_tls
+from test_doctor_network import http, read_head, serving, silent, with_tls
 
 import rtnb
 from rtnb.errors import ConnectionFailed, RtnbError, ServerError
 from rtnb.opening import connect
-from rtnb.transport import connection_errors
+from rtnb.transport import connection_errors, io_thread
 
 KEY = "sk-not-a-key"
 
@@ -84,6 +86,56 @@ def test_so_is_one_that_refuses(status, monkeypatch):
     assert found.remedy in said
 
 
+def lets_through_and(*answer, hears=False):
+    """A proxy that says it let the connection through, and then sends this and closes."""
+
+    def talk(end, heard):
+        read_head(end)
+        end.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        if hears:
+            end.recv(4096)
+        for data in answer:
+            end.sendall(data)
+        end.close()
+
+    return talk
+
+
+def says(data):
+    """A proxy that answers with this and closes."""
+
+    def talk(end, heard):
+        read_head(end)
+        end.sendall(data)
+        end.close()
+
+    return talk
+
+
+@pytest.mark.parametrize("url", [None, "ws://example.org/v1/realtime"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lets_through_and(),
+        lets_through_and(hears=True),
+        lets_through_and(b"SSH-2.0-OpenSSH_9.6\r\n", hears=True),
+        says(b""),
+        says(b"HTTP/1.1 200 OK\r\n"),
+        says(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    ],
+    ids=["lets through", "hears", "answers nonsense", "closes", "half a head", "no head"],
+)
+def test_a_proxy_that_lets_nothing_through_is_blamed_and_nothing_is_printed(answer, url, monkeypatch, caplog):
+    with serving(answer) as proxy:
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        said, report = refusal(url=url), rtnb.doctor(key=KEY, url=url)
+        io_thread.submit(asyncio.sleep(0)).result(20)  # what comes after the error has come
+    assert f"127.0.0.1:{proxy.port} (proxy for {url.split('/')[2] if url else 'api.openai.com'}) lets nothing" in said
+    agree(said, report["network"])
+    assert caplog.records == []
+
+
 def closes(end, heard):
     end.recv(4096)
     end.close()
@@ -139,6 +191,16 @@ def test_a_server_that_takes_the_connection_and_says_nothing():
     with serving(silent) as server:
         said = refusal(url=f"ws://127.0.0.1:{server.port}")
     assert f"127.0.0.1:{server.port} did not answer within 2 s" in said
+
+
+def test_a_server_that_never_opens_is_given_up_after_the_timeout_where_that_is_shorter():
+    with serving(silent) as server:
+        said = refusal(url=f"ws://127.0.0.1:{server.port}", timeout=0.5)
+        clip = rtnb.samples()["question"]
+        for start in (rtnb.transcribe, functools.partial(rtnb.translate, to="es")):
+            with pytest.raises(ConnectionFailed, match=r"did not answer within 0\.5 s"):
+                start(clip, url=f"ws://127.0.0.1:{server.port}", key=KEY, timeout=0.5).wait(20)
+    assert f"127.0.0.1:{server.port} did not answer within 0.5 s" in said
 
 
 # --- once it was open -------------------------------------------------------------------------------------------------
@@ -200,6 +262,7 @@ def test_a_network_that_answers_no_pings_has_gone_silent(monkeypatch):
 
 def deaf(end, heard):
     """A server that opens a session and then reads nothing more, so that what is sent has nowhere to go."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the system takes megabytes for it
     http("101 Switching Protocols")(end, heard)
     session = {"id": "sess_1", "type": "realtime"}
     end.sendall(frame({"type": "session.created", "session": session}))

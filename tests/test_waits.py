@@ -391,7 +391,7 @@ def test_events_that_say_nothing_of_the_answer_do_not_lengthen_the_wait():
 
     with serve(script) as url, connect(url=url, timeout=0.3) as chat, pytest.raises(ResponseFailed) as late:
         chat.ask("Hi").wait(10)
-    assert "sent nothing for 0.3 s" in str(late.value)
+    assert "sent nothing of the answer for 0.3 s" in str(late.value)
 
 
 def test_a_slow_answer_is_waited_for_however_long_it_takes():

@@ -56,6 +56,8 @@ class Conversation:
         # Ids are a server session's own: the next session may give the same ones to other items.
         self._items: dict[str, Turn] = {}
         self._responses: dict[str, Response] = {}
+        self._audio_created = False  # whether the client made an item of audio, which is announced as one committed is
+        self._unasked: set[str] = set()  # responses that began before one was asked for last
         self._once: set[tuple[str, str]] = set()  # what counts once: (response id, call id), (of what, item id)
         self._input = InputAudio(appended_bytes)
         self.history = History()
@@ -77,6 +79,9 @@ class Conversation:
     def sent(self, event: Mapping[str, Any]) -> None:
         """Take note of a client event."""
         self._input.sent(event["type"])
+        self._audio_created |= "'input_audio'" in str(event.get("item"))
+        if event["type"] == "response.create":
+            self._unasked = {*self._responses}
 
     def turn(self, item_id: str) -> Turn | None:
         """Return the turn with this id, also one that is out of band. None if there is none."""
@@ -109,15 +114,20 @@ class Conversation:
         came, (event, odd) = event, server_events.read(event)
         if unread := [name for name in ("item", "part", "response") if came.get(name) and event.get(name) is None]:
             raise ValueError(f"its {unread[0]} is no object")
-        kind = event["type"]
+        kind, said = event["type"], ""
         changes: list[Update] = []
+        if pcm is None and kind.endswith("output_audio.delta"):
+            pcm = decode_odd_audio(event.get("delta") or "")
         if kind.startswith("response.") and kind in _FOLDS:
-            event = server_events.with_response_id(event, self._responses)
+            event, said = server_events.with_response_id(event, self._responses, self._unasked)
         response = self._responses.get(response_id := _id(event, "response_id"))
         if response_id and (response is None or (kind == "response.created" and not response.active)):
             # Also before `response.created`, which servers that speak the protocol in part never say.
             response = self._begin(response_id, at_seconds)
             changes.append(updates.ResponseStarted(event, at_seconds, response))
+        if said and response is not None:
+            response.server_id = response.server_id or said
+            self._responses.setdefault(said, response)
         if kind in ("response.created", "response.done"):
             self._responses[response_id].take_over(event.get("response") or {})
         if pcm is not None and kind.endswith("output_audio.delta"):
@@ -209,7 +219,14 @@ class Conversation:
         item, done = event.get("item") or {}, event["type"].endswith("done")
         if self.history.claim(item, self._items, added=not done) is not None:
             return  # no news
-        turn = self._item(item, event.get("previous_item_id"))
+        previous, item_id = event.get("previous_item_id"), item.get("id") or ""
+        kinds = [part.get("type") for part in item.get("content") or ()]
+        audio = item.get("role") == "user" and "input_audio" in kinds
+        if audio and ("", item_id) not in self._once and not self._audio_created and self._input.expects(item_id):
+            # Some servers say nowhere else that the user's audio was committed.
+            committed = {"type": "input_audio_buffer.committed", "item_id": item_id, "previous_item_id": previous}
+            yield from self._committed(committed, at)
+        turn = self._item(item, previous)
         if done:
             yield from self._rest(event, at, turn)
         yield (updates.ItemDone if done else updates.ItemAdded)(event, at, turn)
@@ -324,10 +341,10 @@ class Conversation:
         else:
             yield from self._spoken(event, at, turn, rest) if rest else ()
 
-    def _audio(self, event: Event, at: float, pcm: bytes | None = None) -> Iterable[Update]:
+    def _audio(self, event: Event, at: float, pcm: bytes = b"") -> Iterable[Update]:
         translation = event["type"] == "session.output_audio.delta"
         turn = self._side("assistant", TRANSLATION_ITEMS["assistant"]) if translation else self._answering(event)
-        return self._spoken(event, at, turn, decode_odd_audio(event.get("delta") or "") if pcm is None else pcm)
+        return self._spoken(event, at, turn, pcm)
 
     def _spoken(self, event: Event, at: float, turn: Turn, data: bytes) -> Iterable[Update]:
         pcm, odd = turn.samples_in(data)
@@ -357,9 +374,12 @@ class Conversation:
         """Report a call once, whether `…arguments.done` or only `response.done` brought it."""
         response_id = _id(event, "response_id")
         call_id = item.get("call_id") or item_id
-        if not self._again(response_id, call_id):
-            name, arguments = item.get("name") or "", item.get("arguments") or "{}"
-            yield updates.ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
+        if self._again(response_id, call_id):
+            return
+        name, arguments = item.get("name") or "", item.get("arguments") or "{}"
+        yield updates.ToolCalled(event, at, response_id, item_id, call_id, name, arguments)
+        if not name:
+            yield updates.Odd.of(event, at, "The server sent a function call without a name, so nothing was called.")
 
 
 def _speech_started(talk: Conversation, event: Event, at: float) -> Iterable[Update]:

@@ -222,7 +222,7 @@ class Response:
     """Response of the model, from `response.created` to `response.done`.
 
     Attributes:
-        id: The server's id for it.
+        id: The server's id for it, or one made up where it began without.
         status: `"in_progress"`, `"completed"`, `"cancelled"`, `"incomplete"` or `"failed"`.
         status_details: The server's words on a status other than completed. None otherwise.
         output: Its items as the server sent them last.
@@ -234,6 +234,7 @@ class Response:
         first_sound_at: When the first audio came. None without audio.
         ended_at: When `response.done` came. None before.
         cut: Sentence on who cut it, where it was not the server or the caller; "" otherwise.
+        server_id: The server's id for it; "" while it has said none.
     """
 
     id: str
@@ -248,6 +249,7 @@ class Response:
     first_sound_at: float | None = None
     ended_at: float | None = None
     cut: str = ""
+    server_id: str = ""
 
     @property
     def active(self) -> bool:

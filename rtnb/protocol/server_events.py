@@ -6,15 +6,19 @@ looks again. Null, and fields that rtnb does not read, pass as they are.
 """
 
 import contextlib
+import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from rtnb.protocol.beta import to_ga
 from rtnb.protocol.frames import Event
+from rtnb.protocol.items import Response
+from rtnb.texts.shortening import in_one_line
 
 _LARGEST = 2**53 - 1  # of a number that every JSON reader keeps exactly
+_ENDS = ("completed", "cancelled", "incomplete", "failed")
 _TYPES = {str: "text", int: "a number", float: "a number", bool: "true or false", dict: "an object", list: "a list"}
 
 
@@ -31,7 +35,7 @@ _ERROR = {"": "message", **_all(str, "message code param type event_id")}
 _STATUS = {"": "error", **_all(str, "type reason"), "error": _ERROR}
 _PART = {"": "text", **_all(str, "type text transcript")}
 _ITEM = {**_all(str, "id type role status phase name call_id server_label"), **_all(json, "arguments output")}
-_ITEM |= {"content": [_PART], "error": _ERROR, "tools": [{"": "name", "name": str}]}
+_ITEM |= {"": "content", "content": [_PART], "error": _ERROR, "tools": [{"": "name", "name": str}]}
 _RESPONSE = {**_all(str, "id status conversation_id"), "status_details": _STATUS, "output": [_ITEM], "usage": _USAGE}
 _INPUT = {**_all({"": "model", "model": str}, "transcription input_audio_transcription")}
 _INPUT |= {"turn_detection": {"": "type", "type": str, "silence_duration_ms": int}}
@@ -57,20 +61,47 @@ def read(event: Event) -> tuple[Event, list[str]]:
         event = {**event, "error": {k: event[k] for k in ("message", "code", "param") if k in event}}
     elif event["type"] == "error" and isinstance(error := event["error"], dict) and "error" in error:
         event = {**event, "error": error["error"]}
-    elif event["type"] in ("response.created", "response.done") and event.get("response") is None:
-        event = {**event, "response": {"status": "completed"} if event["type"] == "response.done" else {}}
+    elif event["type"] in ("response.created", "response.done") and event.get("response") is None:  # the same of these
+        odd["no response object"] = None
+        event = {**event, "response": {k: v for k, v in event.items() if k in _RESPONSE}}
     taken = _fields(event, _EVENT, odd)
+    if event["type"] in ("response.created", "response.done") and taken["response"]:
+        taken = {**taken, "response": _with_status(taken["response"], event["type"] == "response.done", odd)}
     rest = "which is not the API's form. It was read as well as it can be; the log has it as it came."
     return to_ga(taken), [f"The server sent {what}, {rest}" for what in odd]
 
 
-def with_response_id(event: Event, known: Mapping[str, Any]) -> Event:
-    """Return an event of a response with its id as `response_id`; where it has none, that of the one under way."""
-    response_id = (event.get("response") or {}).get("id") or event.get("response_id")
-    if not response_id:
-        earlier = [] if event["type"] == "response.created" else sorted(known, key=lambda id_: known[id_].active)
-        response_id = earlier[-1] if earlier else f"response_{len(known)}"
-    return event if event.get("response_id") == response_id else {**event, "response_id": response_id}
+def with_response_id(event: Event, known: Mapping[str, Response], unasked: Container[str]) -> tuple[Event, str]:
+    """Return an event of a response with the id that the response has here as `response_id`, and the server's id.
+
+    Servers leave ids out, in all events or in some: without one an event is of the response under way, and an id that
+    no response began with is of one that began without an id.
+
+    Args:
+        event: The event. Where it begins a response without an id, one is made up.
+        known: The responses so far, by their ids here and by the server's.
+        unasked: Ids of those that began before one was asked for last: one that begins now is another.
+    """
+    said = (event.get("response") or {}).get("id") or event.get("response_id") or ""
+    begins = event["type"] == "response.created"
+    if (response := known.get(said)) is None:
+        fit = [one for one in known.values() if not (said and one.server_id)]
+        if said or begins:
+            fit = [one for one in fit if one.active and one.conversation_id is not None and one.id not in unasked]
+        response = next(iter(sorted(fit, key=lambda one: one.active)[-1:]), None)
+    response_id = said or f"response_{len(known)}" if response is None else response.id
+    return event if event.get("response_id") == response_id else {**event, "response_id": response_id}, said
+
+
+def _with_status(response: dict[str, Any], ended: bool, odd: dict[str, None]) -> dict[str, Any]:
+    """Return the response of an event that begins or ends it with a status that such a response can have."""
+    status = response.get("status")
+    if not status or status in (_ENDS if ended else ("in_progress",)):
+        return response
+    odd[f"“{in_one_line(status, 40)}” as the status of an answer that has {'ended' if ended else 'begun'}"] = None
+    failed = (response.get("status_details") or {}).get("error")
+    like = [*difflib.get_close_matches(status, _ENDS, 1, 0.8), "failed" if failed else "completed"]
+    return {**response, "status": like[0] if ended else "in_progress"}
 
 
 def _fields(value: dict[str, Any], forms: Mapping[str, Any], odd: dict[str, None]) -> dict[str, Any]:
@@ -97,7 +128,7 @@ def _taken(value: Any, form: Any, odd: dict[str, None]) -> Any:
         by_number = isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values())
         values = value if isinstance(value, list) else [*value.values()] if by_number else [value]
         taken = [read for inner in values if (read := _taken(inner, form[0], odd)) is not None]
-        if len(taken) < len(values):
+        if len(taken) < len(values) or (values is value and list(map(type, taken)) != list(map(type, values))):
             odd["a list with something else in it"] = None
         return value if taken == value else taken
     if isinstance(value, str) and value.lstrip().startswith("{"):
@@ -105,7 +136,9 @@ def _taken(value: Any, form: Any, odd: dict[str, None]) -> Any:
             value = json.loads(value)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         value = value[0]
-    if not isinstance(value, dict) and value and "" in form:
+    # An item's place may hold a part of its content.
+    part = form is _ITEM and isinstance(value, dict) and "content" not in value and {"text", "transcript"} & {*value}
+    if value and "" in form and (part or not isinstance(value, dict)):
         value = {form[""]: value}
     return _fields(value, form, odd) if isinstance(value, dict) else None
 

@@ -66,7 +66,7 @@ def read_handshake(
         if query.get("model"):
             message = "You must not provide a model parameter for transcription sessions."
             raise Rejected(ApiError(message, code="invalid_parameter", param="model"), 4000)
-        return Handshake(kind, query, None, speaks_beta, session)
+        return Handshake(kind, query, None, False, session)  # the Beta's own is not spoken here
     known = {**MODELS, **(BETA_MODELS if beta else {}), **{name: Model(name) for name in more_models}}
     if name not in known:
         raise _no_model(name)

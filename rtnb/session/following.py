@@ -100,7 +100,7 @@ async def respond(
         refused = next((task.exception() for task in sent if task.done() and task.exception()), None)
         if refused is not None:
             if error is None and turn.responses and turn.responses[-1].active:
-                channel.put(client_events.cancel(turn.responses[-1].id))  # it answers half a question
+                channel.put(client_events.cancel(turn.responses[-1].server_id))  # it answers half a question
             raise refused
         if error is None:
             return

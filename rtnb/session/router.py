@@ -119,7 +119,8 @@ class Router:
         """Return the turns that an update belongs to, those included that are over; it names an item or a response."""
         if (owner := self._owners.get(getattr(update, "response_id", ""))) is not None:
             return [owner]
-        named = [turn for turn in {*self._turns, *self._owners.values()} if update.item_id in turn.items]
+        item_id = getattr(update, "item_id", "")
+        named = [turn for turn in {*self._turns, *self._owners.values()} if item_id in turn.items]
         return named or [turn for turn in self._turns if self._concerns(update, turn)]
 
     def _started(self, response: Response) -> None:
@@ -136,7 +137,7 @@ class Router:
             self._owners[response.id] = turn
             self._owned.add(response.id)
             if turn.cancelled:  # before it began
-                self._channel.put(client_events.cancel(response.id))
+                self._channel.put(client_events.cancel(response.server_id))
 
     def _asked_beside(self) -> bool:
         """Return whether an out-of-band response was ever asked for."""
@@ -190,7 +191,7 @@ class Router:
         if turn.future.done():
             return
         if active := [response for response in turn.responses if response.active]:
-            self._channel.put(client_events.cancel(active[-1].id))
+            self._channel.put(client_events.cancel(active[-1].server_id))
             self._limit(active[-1], _CANCEL_SECONDS)
         elif self._claim is turn or turn in self.sides.values():
             # Asked for, not begun yet: what begins next is still this one, and is cancelled then.
@@ -239,7 +240,7 @@ class Router:
         """End an answer of which nothing more will come, and the turn it belongs to."""
         if not response.active:
             return
-        self._channel.put(client_events.cancel(response.id))  # where it goes on all the same, nobody follows it
+        self._channel.put(client_events.cancel(response.server_id))  # where it goes on all the same, nobody follows it
         response.end("incomplete", "no_end")
         failed = f"{sentence} The answer has no end. What came of it is in error.reply; ask again."
         for turn in [turn for turn in self._turns if response in turn.responses]:

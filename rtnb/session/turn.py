@@ -218,8 +218,8 @@ async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Ma
         try:
             update = await asyncio.wait_for(turn.steering.get(), left_seconds)
         except TimeoutError:
-            if detected:
-                silent = f"The server detected speech, sent nothing for {limit:g} s and did not answer. Ask again."
+            if detected and limit is not None:
+                silent = f"The server detected speech, {context.channel.silence(limit)} and did not answer. Ask again."
                 raise ServerError(silent, code=NO_ANSWER) from None
             nothing = "The server heard no speech in this recording"
             if context.own_detection is not None or not context.provider.commit:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtnb.errors import BudgetExceeded
 from rtnb.protocol import error_events
-from rtnb.protocol.updates import AudioDelta, Frozen, InputTranscriptFailed, Odd, TextDelta
+from rtnb.protocol.updates import AudioDelta, Errored, Frozen, InputTranscriptFailed, Odd, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.texts.shortening import with_full_stop
 
@@ -78,9 +78,11 @@ def warning_of(update: Any) -> str:
     """Return a sentence on what was odd or failed in what the server sent; "" for nothing."""
     if isinstance(update, Odd):
         return update.sentence
-    if not isinstance(update, InputTranscriptFailed):
+    if not isinstance(update, InputTranscriptFailed | Errored):
         return ""
     said, code = error_events.reason_in(update.error), update.error.get("code")
+    if isinstance(update, Errored):  # one that names an event is told to who sent that
+        return "" if update.error.get("event_id") else f"The server reported an error: {with_full_stop(said)}"
     said = said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else "")
     return f"Your words could not be transcribed: {with_full_stop(said)} Check transcription=."
 

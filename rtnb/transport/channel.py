@@ -250,15 +250,16 @@ class Channel:
         if limit is None:
             return
         began = at_work = self.seconds
-        unsent = 0
+        sent, waits = 0, False
 
         def look() -> None:
-            nonlocal at_work, unsent
+            nonlocal at_work, sent, waits
             if is_over():
                 return
-            if self.unsent_bytes < unsent:  # a long recording on its way, which the server takes
+            taken = 0 if self._transport is None else self._transport.sent_frames
+            if (waits or self.unsent_bytes) and taken != sent:  # a long recording on its way, which the server takes
                 at_work = self.seconds
-            unsent = self.unsent_bytes
+            sent, waits = taken, bool(self.unsent_bytes)
             worked = [self._worked_at.get(of, 0.0) for of in ({"", response_id} if response_id else self._worked_at)]
             left = limit - (self.seconds - max(at_work, *worked, 0.0))
             if left > 0:
@@ -266,9 +267,14 @@ class Channel:
             else:
                 said_at, said = self._last_error
                 after = f" after it had said “{said}”" if said_at >= began and said else ""
-                give_up(f"The server sent nothing for {limit:g} s{after}")
+                give_up(f"The server {self.silence(limit)}{after}")
 
         look()
+
+    def silence(self, seconds: float) -> str:
+        """Return what a server did that has not sent what it owes for so long: "sent nothing for 60 s"."""
+        other = self.received_at > max(self.seconds - seconds, self._last_error[0])  # such as limits and pings
+        return f"sent nothing{' of the answer' if other else ''} for {seconds:g} s"
 
     async def owed(self, waiting: Awaitable[T], missing: str) -> T:
         """Wait for something that the server owes, until it has sent nothing for too long.
@@ -309,17 +315,17 @@ class Channel:
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
-        if event["type"].startswith(_AT_WORK):
-            about = event.get("response")
-            self._worked_at[str(event.get("response_id") or (isinstance(about, dict) and about.get("id")) or "")] = at
         entry = self.log.received(event, at)
         self._show("←", entry)
         try:
             updates = self.conversation.apply(entry.silent, at, entry.sound or None)
             updates += [Odd.of(updates[0].event, at, sentence) for sentence in odd]
+            if event["type"].startswith(_AT_WORK):
+                self._worked_at[updates[0].event.get("response_id") or ""] = at
             for update in updates:
                 self._tell(update)
-            self._settle(updates[0].event, usual=isinstance(event.get("error"), dict))
+            for said in {id(update.event): update.event for update in updates}.values():
+                self._settle(said, usual=isinstance(event.get("error"), dict))
         except Exception as error:  # whatever form a server gives it, the next event is read all the same
             _log.debug("rtnb: an event could not be read", exc_info=True)
             self._unread(*frames.type_of(frame), f"{type(error).__name__}: {error}")

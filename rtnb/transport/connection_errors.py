@@ -127,12 +127,18 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     return ConnectionFailed(sentence, code=code, reason=reason, url=url)
 
 
-def unreachable(broken: BaseException, where: Address) -> ConnectionFailed:
-    """Make the error of a failure below the protocol: names, certificates, refused or silent addresses, proxies."""
+def unreachable(broken: BaseException, where: Address, seconds: float) -> ConnectionFailed:
+    """Make the error of a failure below the protocol: names, certificates, refused or silent addresses, proxies.
+
+    Args:
+        broken: What was raised on the way.
+        where: The server.
+        seconds: How long it had to answer.
+    """
     target = target_of(where.url)
     symptom, cause, remedy = why_closed(broken, route_to(target, proxy_for(target, proxies_for(target))))
     if isinstance(broken, TimeoutError):
-        symptom = symptom.replace("does not answer", f"did not answer within {OPEN_TIMEOUT_SECONDS:g} s")
+        symptom = symptom.replace("does not answer", f"did not answer within {seconds:g} s")
     failed = f"The connection could not be opened: {symptom}. {cause} {remedy}"
     offline = "" if "practice=True" in remedy else "; practice=True works with no network"
     return ConnectionFailed(f"{failed} rtnb.doctor() looks further{offline}.", reason=str(broken), url=where.url)

@@ -10,6 +10,7 @@ import functools
 import logging
 import os
 import threading
+import traceback
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
@@ -31,9 +32,18 @@ def io_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
             _loop = asyncio.new_event_loop()
+            _loop.set_exception_handler(_handle)
             _thread = threading.Thread(target=_serve, args=(_loop,), name="rtnb-io", daemon=True)
             _thread.start()
         return _loop
+
+
+def _handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Print what nobody handles, as asyncio does, but for what `websockets` raises on a socket that is gone."""
+    raised = getattr(context.get("exception"), "__traceback__", None)
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(raised)]
+    if not (modules and modules[-1].startswith("websockets.")):  # who opened the socket has its own error
+        loop.default_exception_handler(context)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -142,9 +142,6 @@ def why_closed(broken: BaseException, route: Route, issuer: str = "") -> Reason:
         cause = "It wants a name and password (407), or does not allow this server (403)."
         remedy = f"Ask whoever runs the network to allow {target.host}, or use another network."
         return Reason(f"the proxy refuses: {_line(said)}", cause, remedy)
-    if "ProxyError" in kinds:
-        cause = "What listens at the address of the proxy is none, or it cannot reach the server."
-        return Reason(f"{route.name} lets nothing through", cause, _NO_PROXY)
     if isinstance(broken, socket.gaierror | UnicodeError):
         whose = "the proxy" if route.proxy else "this server"
         cause = f"The network does not know {whose}'s name; it is wrong, or there is no internet here."
@@ -164,6 +161,9 @@ def why_closed(broken: BaseException, route: Route, issuer: str = "") -> Reason:
         issued = f"; issued by {issuer}" if issuer else ""
         symptom = f"{target.host}: certificate not trusted ({broken.verify_message}{issued})"
         return Reason(symptom, _UNTRUSTED.get(broken.verify_code, _INSPECTED), _TRUST)
+    if route.proxy and (isinstance(broken, ssl.SSLError | ConnectionError) or not isinstance(broken, OSError)):
+        cause = "What listens at the address of the proxy is none, or it cannot reach the server."
+        return Reason(f"{route.name} lets nothing through", cause, _NO_PROXY)
     cut = target.tls and isinstance(broken, ConnectionError) and "HTTPException" not in kinds
     if isinstance(broken, ssl.SSLError) or cut:
         reason = _line(str(getattr(broken, "reason", None) or type(broken).__name__))

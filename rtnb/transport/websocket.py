@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -48,9 +49,11 @@ class Transport(Protocol):
 
     Attributes:
         unsent_bytes: How many bytes of audio wait to be sent.
+        sent_frames: How many frames the network has taken.
     """
 
     unsent_bytes: int
+    sent_frames: int
 
     def send(self, frame: bytes, audio_bytes: int = 0) -> None:
         """Send a frame after those before it; never blocks."""
@@ -90,20 +93,24 @@ class _Socket(ClientConnection):
         raise refused
 
 
-async def open_websocket(where: Address) -> WebSocket:
+async def open_websocket(where: Address, seconds: float | None = None) -> WebSocket:
     """Open a WebSocket.
+
+    Args:
+        where: The server.
+        seconds: How long it may take, where that is less than the 15 s it may take at most. None: as long as that.
 
     Raises:
         KeyRefused: If the server does not accept the key.
         ConnectionFailed: If it cannot be opened.
     """
-    opened = await _open(where)
+    opened = await _open(where, min(seconds or math.inf, connection_errors.OPEN_TIMEOUT_SECONDS))
     if isinstance(opened, BaseException):
         raise opened
     return opened
 
 
-async def _open(where: Address) -> WebSocket | BaseException:
+async def _open(where: Address, seconds: float) -> WebSocket | BaseException:
     """Open a WebSocket; return what is to be raised, off the frames that hold the key or quote it."""
     proxy: dict[str, Any] = {"proxy": None if where.local else True} if _KNOWS_PROXIES else {}
     try:
@@ -112,7 +119,7 @@ async def _open(where: Address) -> WebSocket | BaseException:
             compression=None,  # deflate costs about ten times the rest on base64 audio
             max_size=_MAX_FRAME_BYTES,
             max_queue=256,
-            open_timeout=connection_errors.OPEN_TIMEOUT_SECONDS,
+            open_timeout=seconds,
             ping_interval=connection_errors.PING_SECONDS,
             ping_timeout=connection_errors.PING_SECONDS,
             close_timeout=3,
@@ -126,7 +133,7 @@ async def _open(where: Address) -> WebSocket | BaseException:
         refused.__cause__ = refused.__context__ = None
         return refused.with_traceback(None)
     except Exception as broken:
-        return connection_errors.unreachable(broken, where)
+        return connection_errors.unreachable(broken, where, seconds)
     return WebSocket(socket)
 
 
@@ -135,10 +142,11 @@ class WebSocket:
 
     Attributes:
         unsent_bytes: How many bytes of audio wait to be sent.
+        sent_frames: How many frames the network has taken.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
-        self.unsent_bytes = 0
+        self.unsent_bytes = self.sent_frames = 0
         self._socket = socket
         self._outgoing: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue()  # frames, and the audio bytes in them
         self._room = asyncio.Event()
@@ -155,6 +163,7 @@ class WebSocket:
             frame, audio_bytes = await self._outgoing.get()
             try:
                 await self._socket.send(frame, text=True)
+                self.sent_frames += 1
             except websockets.ConnectionClosed:
                 self._lost += 1
             finally:
