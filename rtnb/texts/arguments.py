@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from rtnb.errors import ArgumentError, RtnbError, without_frames
+from rtnb.errors import ArgumentError, InputError, RtnbError, without_frames
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -133,7 +133,8 @@ def bind(
         allowed = _kinds(_annotations(function).get(one, Any) if isinstance(its.annotation, str) else its.annotation)
         each = value if its.kind is its.VAR_POSITIONAL else [value]
         if wrong := next(filter(None, (_problem(one, part, allowed, name) for part in each)), None):
-            return ArgumentError(wrong, argument=one)
+            data = {one: value} if one in InputError.__annotations__ else {}
+            return ArgumentError(wrong, argument=one, **data)
         if int in allowed and float not in allowed and isinstance(value, float):
             bound.arguments[one] = int(value)
     return bound
