@@ -389,8 +389,10 @@ def test_a_model_the_beta_did_not_have_is_refused() -> None:
 
 
 def test_a_transcription_session_is_opened_for_old_programs_too():
+    headers = {"OpenAI-Beta": "realtime=v1", "Authorization": "Bearer practice"}
+
     async def first(url):
-        async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}) as socket:
+        async with connect(url, additional_headers=headers) as socket:
             return json.loads(await socket.recv())
 
     with server.start(engines=False, beta=True) as practice:
