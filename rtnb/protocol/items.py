@@ -12,6 +12,7 @@ from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 from rtnb.audio.shape import wav_header
 from rtnb.protocol.frames import decode_odd_audio
+from rtnb.texts.language import say
 
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
@@ -108,8 +109,26 @@ class Turn:
 
         return Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=self.role)
 
+    def cut(self) -> tuple[str, str]:
+        """Return about the words that were heard of it and those that were not, because the user spoke over it."""
+        if self.truncated_ms is None or not self.audio_ms:
+            return self.words, ""
+        words = self.words.split()
+        # Chinese and Japanese have no spaces: there, so many characters.
+        units, between = (words, " ") if len(words) > 1 else (list(self.words), "")
+        count = round(len(units) * self.truncated_ms / self.audio_ms)
+        return between.join(units[:count]), between.join(units[count:])
+
+    def told(self) -> str:
+        """Return its words; of one that was spoken over those that were heard, and then where it was cut."""
+        heard, unheard = self.cut()
+        if not unheard:
+            return heard
+        seconds = f"{(self.truncated_ms or 0) / 1000:.1f}"
+        return f"{heard} {say('(interrupted after {seconds} s; not heard: {words})', seconds=seconds, words=unheard)}"
+
     def __repr__(self) -> str:
-        return f"{self.role}: {self.words or ('(sound, not transcribed)' if self.spoken else '(nothing yet)')}"
+        return f"{self.role}: {self.told() or ('(sound, not transcribed)' if self.spoken else '(nothing yet)')}"
 
     def take_item(self, item: Mapping[str, Any]) -> None:
         """Take over what the server says of the item."""

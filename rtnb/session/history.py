@@ -49,10 +49,5 @@ def give_history(
 
 def words_heard(turn: Turn, mark: str = "") -> str:
     """Return the words of a turn; of one that was spoken over about those that were heard, and the mark."""
-    if turn.truncated_ms is None or not turn.audio_ms:
-        return turn.words
-    words = turn.words.split()
-    # Chinese and Japanese have no spaces: there, so many characters.
-    units, between = (words, " ") if len(words) > 1 else (list(turn.words), "")
-    heard = units[: round(len(units) * turn.truncated_ms / turn.audio_ms)]
-    return between.join(heard) + (mark if 0 < len(heard) < len(units) else "")
+    heard, unheard = turn.cut()
+    return heard + (mark if heard and unheard else "")

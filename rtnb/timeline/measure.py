@@ -48,6 +48,10 @@ class Span:
     sound_seconds: float = 0.0
     _read: Callable[[], bytes] = field(default=bytes, repr=False, compare=False)
 
+    def later(self, seconds: float) -> "Span":
+        """Return it with its times moved, for one picture of several sessions."""
+        return replace(self, start_seconds=self.start_seconds + seconds, end_seconds=self.end_seconds + seconds)
+
     @property
     def pcm(self) -> bytes:
         """Its audio, s16le mono 24 kHz, read when asked for; empty for none."""
@@ -88,6 +92,11 @@ class Mark(NamedTuple):
     at_seconds: float
     label: str = ""
     since_seconds: float | None = None
+
+    def later(self, seconds: float) -> "Mark":
+        """Return it with its times moved, for one picture of several sessions."""
+        since = None if self.since_seconds is None else self.since_seconds + seconds
+        return self._replace(at_seconds=self.at_seconds + seconds, since_seconds=since)
 
 
 def measure(log: Log, conversation: Conversation, begin: int, end: int | None) -> tuple[list[Span], list[Mark]]:

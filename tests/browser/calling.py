@@ -155,6 +155,7 @@ def in_notebook(
     start: bool = True,
     root: str = ".rtnb-call",
     speaks: bool = False,
+    script: str = "",
     **chromium: Any,
 ) -> Iterator[OpenCall]:
     """Open a notebook, run its first cell, which makes a call, and click the button."""
@@ -164,6 +165,8 @@ def in_notebook(
         page = lab.page(browser, dark=dark, locale=locale)
         if speaks:
             page.add_init_script(_SPEAKING_MICROPHONE)
+        if script:
+            page.add_init_script(script)
         lab.capture(page)
         page.add_init_script(_KEEP_STREAMS)
         path = jupyter.write(name, cells)

@@ -5,10 +5,12 @@
  */
 
 /* global TEXTS, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
-/* global KernelLink, openAudioContext, createPlayback, whenLeaving */
+/* global KernelLink, openAudioContext, createPlayback, whenLeaving, listenTo24kHz, EchoMeter, CallView, element */
 
 const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
 const NOTICE_MS = 12000;
+const MEASURED_EVERY = 6; // of the microphone's pieces of 50 ms
+const TAIL_MS = 300; // so long the microphone stays silent after an answer, besides what the echo needs
 
 /** Everything of a call that outlives a view: a cell may be scrolled away, shown twice, or laid out anew. */
 class CallEngine {
@@ -29,7 +31,11 @@ class CallEngine {
     this.speech = false; // the server detects speech of the user
     this.asking = this.muted = this.held = this.thinking = this.sendingRecording = false;
     this.played = NOTHING_PLAYED;
-    this.level = this.seconds = 0;
+    this.level = this.seconds = this.heardPieces = this.quietUntil = 0;
+    this.echo = null; // how late and how loud the answer comes back in the microphone, once that is measured
+    // Half duplex: the microphone waits for the end of an answer; null where nobody has decided.
+    Object.assign(this, { deviceId: "", sinkId: "", volume: 1, halfDuplex: null, onHold: false });
+    this.approvals = []; // {id, text} of MCP tools that wait to be allowed
     this.since = null;
     this.link = new KernelLink(model, {
       onMessage: (message, buffers) => this.received(message, buffers),
@@ -60,6 +66,7 @@ class CallEngine {
   get status() {
     if (this.link.lost) return "closed";
     if (this.asking) return "asking";
+    if (this.onHold) return "onhold";
     if (this.running && !this.inCall) return this.away ? "away" : "elsewhere";
     if (this.state === "new") return "ready";
     if (this.state !== "open") return this.state;
@@ -112,6 +119,7 @@ class CallEngine {
       return this.changed();
     }
     if (!this.views.size) return this.release(); // closed while the browser asked
+    this.takeVoice();
     this.muted = this.held = this.speech = this.thinking = false;
     Object.assign(this, { state: "connecting", owner: this.link.page, away: false, preroll: [] });
     this.link.send("start");
@@ -122,20 +130,47 @@ class CallEngine {
     this.context ??= openAudioContext();
     const playing = wake(this.context).then(() => this.openPlayback());
     playing.catch(() => {}); // it is shown below, when the user has answered for the microphone
+    if (microphone) await this.openMicrophone();
+    await playing;
+  }
+
+  async openMicrophone() {
+    const { context, deviceId, mic: before } = this;
     const onAudio = (audio) => this.heard(audio);
     const onEnd = () => this.hangUp("microphone", "gone");
-    if (microphone) this.mic = await openMicrophone({ context: this.context, onAudio, onEnd });
-    await playing;
+    const open = (deviceId) => openMicrophone({ context, deviceId, onAudio, onEnd });
+    this.mic = await open(deviceId).catch((error) => (deviceId ? open("") : Promise.reject(error))); // it may be unplugged
+    before?.close();
+    this.deviceId = this.mic.deviceId;
+  }
+
+  /** Take over what the user has chosen: `deviceId`, `sinkId`, `volume` or `halfDuplex`. */
+  async choose(chosen) {
+    Object.assign(this, chosen);
+    const unusable = () => this.notice("device", this.say(NOTICES.device));
+    if (this.loudness) this.loudness.gain.value = this.volume;
+    if ("sinkId" in chosen) await this.context?.setSinkId(this.sinkId).catch(unusable);
+    if ("deviceId" in chosen && this.mic) await this.openMicrophone().catch(unusable);
+    this.changed();
   }
 
   async openPlayback() {
     this.playback?.close();
-    this.playback = await createPlayback(this.context);
+    if (this.sinkId) await this.context.setSinkId(this.sinkId).catch(() => {});
+    this.loudness = new GainNode(this.context, { gain: this.volume });
+    this.loudness.connect(this.context.destination);
+    this.playback = await createPlayback(this.context, this.loudness);
+    if (!this.setup.hold) {
+      const { played } = (this.meter = new EchoMeter());
+      const take = ({ pcm }) => played.take(new Int16Array(pcm), performance.now() / 1000);
+      await listenTo24kHz(this.loudness, take).catch(() => {}); // then nothing is measured, and the call goes on
+    }
     this.playback.onPlayed((played) => {
       const before = this.played;
       this.played = played;
       if (played.itemId) this.playedMs.set(played.itemId, played.played_ms);
-      if (played.playing) this.thinking = false;
+      const quietUntil = performance.now() + TAIL_MS + (this.echo?.delay_ms ?? 200);
+      if (played.playing) Object.assign(this, { thinking: false, quietUntil });
       if (played.playing !== before.playing || played.itemId !== before.itemId) this.changed();
       else for (const view of this.views) view.captions.updateSpoken(played.itemId);
     });
@@ -145,9 +180,15 @@ class CallEngine {
   heard({ pcm, level }) {
     this.level = level;
     if (!this.inCall || this.sendingRecording) return;
+    this.meter?.heard.take(new Int16Array(pcm), performance.now() / 1000);
+    if (!this.echo && ++this.heardPieces % MEASURED_EVERY === 0) {
+      this.echo = this.meter?.measure() ?? null;
+      if (this.echo) this.changed();
+    }
     if (!this.setup.hold || this.held) {
       // A server that detects the end of a turn must go on getting silence.
-      this.link.send("audio", {}, this.muted ? new ArrayBuffer(pcm.byteLength) : pcm);
+      const silent = this.muted || (this.halfDuplex && performance.now() < this.quietUntil);
+      this.link.send("audio", {}, silent ? new ArrayBuffer(pcm.byteLength) : pcm);
     } else {
       // People press a button with the first word on their lips: keep the last 250 ms.
       this.preroll = [...this.preroll, pcm].slice(-5);
@@ -157,6 +198,33 @@ class CallEngine {
   mute() {
     if (!this.inCall || this.setup.hold || !this.mic) return;
     this.muted = !this.muted;
+    this.changed();
+  }
+
+  /** One voice at a time in a page: whatever else is heard in it gives way. */
+  takeVoice() {
+    if (globalThis.__rtnbVoice) return globalThis.__rtnbVoice.take(this);
+    for (const other of globalThis.__rtnbCalls.values()) if (other !== this && other.inCall) other.hush();
+  }
+
+  sounds = () => this.inCall && !this.onHold;
+
+  /** On hold: the microphone is given back and the answer paused, until the user takes the call back. */
+  hush() {
+    if (!this.sounds()) return;
+    this.letGo(false);
+    this.hadMicrophone = Boolean(this.mic);
+    this.mic?.close();
+    Object.assign(this, { mic: null, level: 0, onHold: true });
+    this.context?.suspend();
+    this.changed();
+  }
+
+  async takeBack() {
+    this.takeVoice();
+    this.onHold = false;
+    await wake(this.context);
+    if (this.hadMicrophone) await this.openMicrophone().catch(() => this.hangUp("microphone", "gone"));
     this.changed();
   }
 
@@ -249,18 +317,21 @@ class CallEngine {
     this.changed();
   }
 
-  /** Give the microphone and the loudspeaker back. */
+  /** Give the microphone and the loudspeaker back, and say how much of the answer was played. */
   release() {
+    const items = this.playback ? this.turns.unplayed((item) => this.playback.playedMs(item)) : [];
+    if (items.length) this.link.send("cut", { items });
     for (const it of [this.mic, this.playback, this.context]) it?.close();
-    this.mic = this.playback = this.context = null;
-    this.level = 0;
+    this.mic = this.playback = this.context = this.meter = this.loudness = null;
+    Object.assign(this, { level: 0, onHold: false });
+    globalThis.__rtnbVoice?.leave(this);
     this.played = NOTHING_PLAYED;
   }
 
   /** Another page has taken the call over: fall silent at once, and say how much of the answer was played. */
   async giveUp() {
     const { playback, context } = this;
-    this.playback = this.context = null;
+    this.playback = this.context = null; // so that they are not closed before they have said it
     this.release();
     if (!playback) return;
     this.sendPlayed("cut", (await playback.silence()).cut);
@@ -271,11 +342,21 @@ class CallEngine {
   /** The page goes away, and may come back in a moment: the call is held, the microphone is not. */
   leave() {
     if (!this.inCall) return this.release();
-    const items = this.turns.unplayed((item) => this.playback?.playedMs(item) ?? 0);
-    this.release();
     this.link.forgetAudio();
-    this.link.bye({ items });
+    this.release();
+    this.link.bye();
     Object.assign(this, { owner: "", away: true, held: false, speech: false, thinking: false });
+  }
+
+  /** Above the record of a call that is over, its view: one click goes on. @param {HTMLElement} record */
+  showOver(record) {
+    if (this.running || this.ended) return;
+    const el = element("div", { className: "rtnb-call-over" });
+    record.before(el);
+    for (const line of record.querySelectorAll(":scope > p")) line.hidden = true; // the view says the same
+    const view = new CallView(this, el);
+    view.overRecord = true;
+    this.views.add(view);
   }
 
   /** The last view is gone. */
@@ -317,6 +398,7 @@ class CallEngine {
       if (!this.inCall) this.standing(message); // else the user has clicked already
     } else if (kind === "state") this.standing(message);
     else if (kind === "money") this.money = message.text;
+    else if (kind === "approvals") this.approvals = message.waiting;
     else if (kind === "notice") this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
     else if (kind === "committed") this.thinking = true;
     else if (kind === "speech") {

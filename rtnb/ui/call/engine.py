@@ -39,6 +39,7 @@ class Engine:
     Args:
         settings: The arguments of `rtnb.opening.connect`.
         send: Sends the pages one message: `send(content, buffers)`.
+        changed: Called on any thread when the state has changed, or what is known of a call that is over.
 
     Attributes:
         state: `"ready"`, `"connecting"`, `"open"` or `"closed"`.
@@ -47,11 +48,12 @@ class Engine:
         exchange: The sessions with the server.
     """
 
-    def __init__(self, settings: Mapping[str, Any], send: Send) -> None:
+    def __init__(self, settings: Mapping[str, Any], send: Send, changed: Callable[[], None]) -> None:
         self.state: Literal["ready", "connecting", "open", "closed"] = "ready"
         self.ended = self._reason = ""
         self.link = KernelLink(send, self._from_page)
         self.exchange = Exchange(settings, self.link, self.end)
+        self._changed = changed
         self._lock = threading.RLock()
         self._connecting: threading.Thread | None = None
         self._early: list[bytes] = []  # the user's audio until the session is open
@@ -90,11 +92,14 @@ class Engine:
                 self.link.welcome(message.page, **self._standing())
                 self.link.heartbeat(on=self._running)
                 exchange.captions.send(to=message.page)
+                self._soon(exchange.approvals.tell)
                 exchange.tell_cost()
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
-                self._if_open(lambda: exchange.truncate(played, stop=False))
+                self._soon(lambda: self._cut(played))
+            case "approve":
+                self._soon(lambda: exchange.approvals.answer(str(fields.get("id")), yes=fields.get("yes") is True))
             case _ if message.page != exchange.page:
                 pass  # another tab that shows the same call
             case "bye":
@@ -111,6 +116,12 @@ class Engine:
                 self.end(_HANG_UPS[why], why)
             case "hangup":
                 self.end()
+
+    def _cut(self, played: Mapping[str, int]) -> None:
+        if self.exchange.sessions:
+            self.exchange.truncate(played, stop=False)
+        if self.state == "closed":
+            self._changed()
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)
@@ -171,11 +182,12 @@ class Engine:
         def wanted() -> bool:  # no longer where the user has hung up, even if another try has begun since
             return self.state == "connecting" and self._connecting is threading.current_thread()
 
+        # Before the practice server is started: on a slow computer that takes longer than a page waits for a sign.
+        self._soon(self._heartbeat)
         try:
             session = self.exchange.connect(wanted, self._lock)
             if session is None:
                 return
-            self._soon(self._heartbeat)
             session.wait()
         except BaseException as error:
             reason = "budget" if isinstance(error, BudgetExceeded) else "failed"
@@ -195,6 +207,7 @@ class Engine:
         self.exchange.open = state == "open"
         self.link.tell("state", **self._standing())
         self.link.heartbeat(on=state != "closed")
+        self._changed()
 
     def _heartbeat(self) -> None:
         if not self._running:

@@ -17,6 +17,7 @@ from rtnb.session.session import Session
 from rtnb.session.turn import trailing_silence
 from rtnb.session.updates import Closed, Overspent, ToolRan
 from rtnb.ui.call.answer_audio import AnswerAudio
+from rtnb.ui.call.approvals import Approvals
 from rtnb.ui.call.captions import Captions
 from rtnb.ui.shared.kernel_link import KernelLink
 
@@ -38,6 +39,7 @@ class Exchange:
         page: The page that talks; "" while it is away.
         audio: The audio of the answers on its way to the page.
         captions: The turns on their way to the page.
+        approvals: The questions of MCP tools that wait for the user.
         respond_next: Whether an answer is to be asked for as soon as that is possible.
         unfollow: Ends following the last session, before the next one begins.
     """
@@ -48,7 +50,9 @@ class Exchange:
         self.page = ""
         self.audio = AnswerAudio(self._send_audio)
         self.captions = Captions(link, self.audio, lambda: self.turns)
-        self._settings, self._link, self._end = settings, link, end
+        self.approvals = Approvals(link)
+        self._settings = {**settings, "approve": settings["approve"] or self.approvals.ask}
+        self._link, self._end = link, end
         self.unfollow: Callable[[], None] = lambda: None
         self._taken_over = asyncio.Event()  # set when a page takes the call over
         self._uncommitted_bytes = 0  # audio since the last commit, for push to talk
@@ -144,7 +148,10 @@ class Exchange:
             if turn is None or answer is None or answer.played_ms is not None:
                 continue
             answer.cut, answer.played_ms = True, max(0, played_ms)
-            if played_ms < turn.audio_ms or turn.status == "in_progress":
+            if not self.open:
+                # No server says it back any more.
+                turn.truncated_ms = min(answer.played_ms, round(turn.audio_ms))
+            elif played_ms < turn.audio_ms or turn.status == "in_progress":
                 session.truncate(item_id, played_ms)
             self.captions.change(item_id)
 

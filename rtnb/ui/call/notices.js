@@ -1,6 +1,9 @@
-/* global microphoneHindrance, microphoneSentences, element */
+/* global microphoneHindrance, microphoneSentences, element, NOTICES */
 
-/** What is wrong in a call, and what to do about it. @returns {{kind: string, text: string, remedy?: string, offer?: boolean}[]} */
+/**
+ * What is wrong in a call or asked in it, and what to do about it.
+ * @returns {{kind: string, text: string, remedy?: string, offers?: [string, string, () => void][]}[]}
+ */
 function noticesOf(engine) {
   const { say, link } = engine;
   const notices = [];
@@ -21,20 +24,29 @@ function noticesOf(engine) {
   const failure = engine.failure ?? (engine.state === "ready" && microphoneHindrance());
   if (failure && !engine.inCall && !link.lost) {
     const [text, remedy] = microphoneSentences(say, failure);
-    notices.push({ kind: "error", text, remedy, offer: true });
+    const offers = [["without", say("Go on without a microphone"), () => engine.start({ microphone: false })]];
+    notices.push({ kind: "error", text, remedy, offers });
+  }
+  if (engine.echo && engine.halfDuplex === null && engine.inCall) {
+    const offers = [["turns", say("Take turns"), () => engine.choose({ halfDuplex: true })]];
+    offers.push(["leave", say("Leave it so"), () => engine.choose({ halfDuplex: false })]);
+    notices.push({ kind: "asked", text: say(NOTICES.echo), remedy: say(NOTICES.echo_remedy), offers });
+  }
+  for (const { id, text } of engine.inCall ? engine.approvals : []) {
+    const answer = (yes) => () => link.send("approve", { id, yes });
+    const offers = [["allow", say("Allow"), answer(true)], ["refuse", say("Refuse"), answer(false)]];
+    notices.push({ kind: "asked", text: say(NOTICES.approve, { call: text }), offers });
   }
   return [...notices, ...engine.notices];
 }
 
 /** One notice as an element. */
-function noticeBox(engine, { kind, text, remedy, offer }) {
+function noticeBox({ kind, text, remedy, offers = [] }) {
   const box = element("div", { className: `rtnb-call-notice rtnb-call-${kind}` }, element("span", { textContent: text }));
-  if (kind === "error") box.setAttribute("role", "alert");
+  if (kind === "error" || kind === "asked") box.setAttribute("role", "alert");
   if (remedy) box.append(element("strong", { textContent: ` ${remedy}` }));
-  if (offer) {
-    const textContent = engine.say("Go on without a microphone");
-    const onclick = () => engine.start({ microphone: false });
-    box.append(element("button", { type: "button", className: "rtnb-call-without", textContent, onclick }));
+  for (const [name, textContent, onclick] of offers) {
+    box.append(element("button", { type: "button", className: `rtnb-call-offer rtnb-call-${name}`, textContent, onclick }));
   }
   return box;
 }

@@ -4,7 +4,7 @@ const STATUSES = {
   ready: "Ready", asking: "Waiting for the microphone", connecting: "Connecting", listening: "Listening",
   hearing: "Hearing you", thinking: "Thinking", speaking: "Speaking", muted: "Muted", holding: "Hold to talk",
   sending: "Release to send", typing: "Type or send a recording", closed: "The call is over", away: "On hold",
-  elsewhere: "In another tab",
+  elsewhere: "In another tab", onhold: "On hold",
 };
 
 const HINTS = {
@@ -19,7 +19,10 @@ const HINTS = {
   closed: "One click goes on where you were.",
   away: "The page was closed or reloaded. One click within a minute goes on where you were.",
   elsewhere: "The call runs in another tab or window of this notebook. One click brings it here.",
+  onhold: "Another call or recording of this page took its place. One click takes this call back.",
 };
+
+const HALF_DUPLEX_HINTS = { speaking: "The microphone waits until the answer is over. Esc stops it." };
 
 // The hints that are different with push to talk.
 const HOLD_HINTS = { ready: "One click, then hold the button or the space bar to talk.", speaking: "Hold to interrupt." };
@@ -39,6 +42,10 @@ const NOTICES = {
   too_short: "That was too short to be heard. Hold the button while you speak.",
   not_transcribed: "Your words could not be written down; the answer is not affected.",
   hole: "Messages from the kernel were lost on the way ({count}); a piece of the answer may be missing.",
+  echo: "The answer comes back in the microphone, so it may interrupt itself.", // and what to do about it:
+  echo_remedy: "Put on headphones, or take turns: the microphone then waits until the answer is over.",
+  approve: "The model asks whether it may call {call}.",
+  device: "This device could not be used; the one before goes on.",
   server: "The server complains: {text}",
 };
 

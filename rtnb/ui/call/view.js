@@ -1,7 +1,7 @@
-/* global STATUSES, HINTS, HOLD_HINTS, LevelMeter, microphoneHindrance, CallCaptions, noticesOf, noticeBox */
-/* global icon, clock, named, partsOf, whenChosen, widgetRoot, write */
+/* global STATUSES, HINTS, HOLD_HINTS, HALF_DUPLEX_HINTS, LevelMeter, CallCaptions, CallSettings */
+/* global microphoneHindrance, noticesOf, noticeBox, icon, clock, named, partsOf, whenChosen, widgetRoot, write */
 
-const CALL_PARTS = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick aloud";
+const IN_CALL = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick settings aloud";
 
 const CALL_MARKUP = `
   <div class="rtnb-call-top">
@@ -30,6 +30,7 @@ const CALL_MARKUP = `
       <label class="rtnb-call-file">${icon("file")}<input
         type="file" accept="audio/*,video/webm,video/mp4" class="rtnb-call-pick"></label>
     </form>
+    <details class="rtnb-call-settings"></details>
   </div>
   <div class="rtnb-call-aloud" role="status"></div>`;
 
@@ -43,6 +44,7 @@ class CallView {
     this.say = engine.say;
     this.build(el);
     this.captions = new CallCaptions(engine, this.parts.captions);
+    this.settings = new CallSettings(engine, this.parts.settings);
     this.meter = new LevelMeter(this.root, this.parts.level);
     this.draw();
     this.update();
@@ -53,7 +55,7 @@ class CallView {
     const { say } = this;
     const root = (this.root = widgetRoot("rtnb-call", say("Live call"), say, CALL_MARKUP));
     root.dataset.lmSuppressShortcuts = "true"; // Jupyter's own keys would cut cells here
-    const p = (this.parts = partsOf(root, "rtnb-call", CALL_PARTS));
+    const p = (this.parts = partsOf(root, "rtnb-call", IN_CALL));
     p.captions.setAttribute("aria-label", say("Conversation"));
     p.level.setAttribute("aria-label", say("Microphone level"));
     p.stop.innerHTML = `${icon("stop")}<span>${say("Stop")}</span>`;
@@ -73,12 +75,13 @@ class CallView {
   listenToButtons() {
     const { engine, parts: p } = this;
     p.main.addEventListener("click", () => {
+      if (engine.onHold) return engine.takeBack();
       if (engine.inCall && engine.setup.hold) return; // held, not clicked
       if (engine.inCall) engine.mute();
       else engine.start({ microphone: !FINAL_FAILURES.includes(engine.failure ?? microphoneHindrance()) });
     });
     p.main.addEventListener("pointerdown", (event) => {
-      if (!engine.inCall || !engine.setup.hold || event.button) return;
+      if (!engine.inCall || !engine.setup.hold || event.button || engine.onHold) return;
       p.main.setPointerCapture(event.pointerId);
       engine.hold();
     });
@@ -102,8 +105,8 @@ class CallView {
   listenToKeys() {
     const { engine, root } = this;
     root.addEventListener("keydown", (event) => {
-      const typing = event.target === this.parts.input;
-      const onButton = event.target.closest(".rtnb-call-bar button, .rtnb-call-file");
+      const typing = event.target.closest("input, select");
+      const onButton = event.target.closest(".rtnb-call-bar button, summary, .rtnb-call-offer");
       if (event.key === "Escape" && engine.inCall) {
         if (engine.held) engine.letGo(false);
         else engine.stop();
@@ -153,7 +156,8 @@ class CallView {
   hint(status) {
     const { engine, say } = this;
     if ((status === "speaking" && !engine.mic) || engine.link.lost) return "";
-    const hint = say((engine.setup.hold && HOLD_HINTS[status]) || HINTS[status] || "");
+    const others = engine.setup.hold ? HOLD_HINTS : engine.halfDuplex ? HALF_DUPLEX_HINTS : {};
+    const hint = say(others[status] || HINTS[status] || "");
     if (status !== "closed" || !engine.endText) return hint;
     return say.language === "en" ? `${engine.endText} ${hint}` : engine.endText + hint;
   }
@@ -163,6 +167,7 @@ class CallView {
     const { engine, say } = this;
     if (engine.asking || status === "connecting") return ["wait", say(STATUSES[status])];
     if (status === "away") return ["phone", say("Go on with the call")];
+    if (status === "onhold") return ["phone", say("Take this call back")];
     if (status === "elsewhere") return ["phone", say("Bring the call here")];
     const again = engine.turns.byItem.size || status === "closed";
     if (!engine.inCall) return ["phone", again ? say("Reconnect") : say("Start the call")];
@@ -179,7 +184,8 @@ class CallView {
     set("aria-keyshortcuts", engine.inCall && (engine.setup.hold ? "Space" : engine.mic && "M"));
     set("aria-pressed", engine.inCall && engine.mic && !engine.setup.hold && String(engine.muted));
     // Not `disabled`: a button that is disabled loses the focus, and with it the space bar and Esc.
-    set("aria-disabled", String(Boolean(engine.asking || engine.link.lost || (engine.inCall && !engine.mic))));
+    const idle = engine.inCall && !engine.mic && !engine.onHold;
+    set("aria-disabled", String(Boolean(engine.asking || engine.link.lost || idle)));
   }
 
   /** Who answers, how long, how much. */
@@ -188,8 +194,9 @@ class CallView {
     const free = engine.source === "practice";
     const { practice, model, voice } = engine.setup;
     p.who.textContent = [(free || practice) && say("practice voice"), model, voice].filter(Boolean).join(" · ");
-    p.money.textContent = (engine.money && engine.since !== null) || engine.turns.byItem.size ? engine.money : "";
-    p.money.title = free ? say("What this would have cost at OpenAI; the practice server is free") : say("Cost so far");
+    const shown = engine.since !== null || engine.turns.byItem.size ? engine.money : "";
+    p.money.textContent = shown && free ? say("{cost} at OpenAI, free here", { cost: shown }) : shown;
+    p.money.title = say("Cost so far");
     p.money.classList.toggle("rtnb-call-free", free);
     p.time.title = say("Time");
     this.drawTime();
@@ -206,7 +213,8 @@ class CallView {
     p.level.hidden = !engine.mic;
     const answering = engine.inCall && (engine.played.playing || engine.thinking);
     p.stop.setAttribute("aria-disabled", String(!answering));
-    p.input.disabled = p.send.disabled = p.pick.disabled = engine.state !== "open";
+    p.input.disabled = p.send.disabled = p.pick.disabled = engine.state !== "open" || engine.onHold;
+    this.settings.update();
   }
 
   updateNotices() {
@@ -214,7 +222,7 @@ class CallView {
     const key = JSON.stringify(notices);
     if (key === this.noticesKey) return;
     this.noticesKey = key;
-    this.parts.notices.replaceChildren(...notices.map((notice) => noticeBox(this.engine, notice)));
+    this.parts.notices.replaceChildren(...notices.map((notice) => noticeBox(notice)));
   }
 
   drawTime() {

@@ -1,10 +1,10 @@
 """Live call in the cell: the page has the microphone and the loudspeaker, the session has everything else."""
 
-import functools
 import itertools
 import json
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +14,17 @@ from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol.items import Turns
 from rtnb.protocol.log import Entry
 from rtnb.session import settings
+from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
+from rtnb.timeline.measure import Mark, Span
+from rtnb.timeline.timeline import Timeline
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
+from rtnb.ui.call import record
 from rtnb.ui.call.engine import Engine
 from rtnb.ui.shared import frontend, waiting, widget
 
@@ -32,9 +36,12 @@ def call(
     *,
     model: str | None = None,
     voice: str | None = None,
+    speed: float | None = None,
     instructions: str | None = None,
     tools: Sequence[Any] | None = (),
+    approve: Callable[[Approval], Any] | None = None,
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
+    push_to_talk: bool = False,
     transcription: bool | str | Mapping[str, Any] = True,
     practice: bool = False,
     budget: float | money.Budget | None = None,
@@ -42,6 +49,7 @@ def call(
     url: str | None = None,
     provider: str | None = None,
     session: Mapping[str, Any] | None = None,
+    reconnect: bool = False,
     show: bool = True,
 ) -> "Call":
     """Show a live call in the cell; returns at once. Nothing is opened, recorded or paid before the user clicks.
@@ -53,10 +61,14 @@ def call(
     Args:
         model: The model's name. None: `gpt-realtime-2.1-mini`.
         voice: One of `rtnb.models.VOICES`, or a custom voice's id. None: the model's own.
+        speed: How fast it speaks, 0.25–1.5. None: 1.0.
         instructions: How the model should behave. None: the server's default.
         tools: Python functions the model may call. None: no tools.
+        approve: Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may
+            (sync or async). None: the call shows the question with two buttons.
         turn_detection: `"server_vad"` or `"semantic_vad"`: an open microphone, the server detects the end of a
-            turn. A dict is the API's own object. None: push to talk, with the button or the space bar.
+            turn. A dict is the API's own object. None: push to talk.
+        push_to_talk: Whether the user holds the button or the space bar to talk; the same as `turn_detection=None`.
         transcription: Whether the user's words are shown too, which is billed apart. A name: with that model.
         practice: Use the practice server, whatever keys there are.
         budget: US dollars the call may cost, or a budget shared with others; the call ends when it is used up.
@@ -65,6 +77,8 @@ def call(
         url: Another server that speaks the protocol.
         provider: The kind of server by its name in `models.toml`, where its address does not show it.
         session: Further fields of the API's session object.
+        reconnect: Whether to go on in a new session by itself, with the history as text, when the connection drops.
+            False: one click does.
         show: Whether to show it now. False: show it later with `display(call)`.
 
     Returns:
@@ -74,13 +88,18 @@ def call(
         InputError: If an argument is not what the API takes.
     """
     key = keys.hold(key)
-    arguments = {name: value for name, value in locals().items() if name != "show"}
+    arguments = {name: value for name, value in locals().items() if name not in ("show", "push_to_talk")}
     addresses.parse(url)
     settings.check_voice(voice, models.provider_of(url, provider))
     if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
         why = f"Your turn_detection={turn_detection!r} is not one the API has."
         remedy = "Give 'server_vad', 'semantic_vad', None for push to talk, or the API's own object as a dict."
         raise InputError(f"{why} {remedy}", turn_detection=turn_detection)
+    if push_to_talk:
+        if turn_detection not in (None, "server_vad"):  # of which the second is the default
+            both = "Your call asks for push_to_talk and for turn_detection. Leave one of them out."
+            raise InputError(both, turn_detection=turn_detection)
+        arguments["turn_detection"] = None
     if not practice and url is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
         practice = opening.find_openai(key) is None
@@ -96,7 +115,11 @@ class Call(widget.Shown):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
-        self._engine = Engine(settings, self._send)
+        self._engine = Engine(settings, self._send, self._state_changed)
+        self._id = f"{id(self):x}-{time.time_ns():x}"
+        self._places: list[Any] = []  # handles of the outputs that show it
+        self._recorded = False  # whether they show the record of the call, and not the call
+        self._replacing = threading.Lock()
 
     # --- what it is
 
@@ -148,6 +171,25 @@ class Call(widget.Shown):
         ended = f", {self.ended}" if self.ended and self.state == "closed" else ""
         return f"Call({self.state}{lasted}, {count} turn{'' if count == 1 else 's'}{ended})"
 
+    def timeline(self) -> Timeline:
+        """Draw the call over time: user, model, tools and socket; after a reconnect, one session after the other.
+
+        Raises:
+            InputError: If nobody has clicked yet.
+        """
+        spans: list[Span] = []
+        marks: list[Mark] = []
+        begin, drawn = 0.0, None
+        for session in self._engine.exchange.sessions:
+            drawn = session.timeline()
+            spans += (span.later(begin) for span in drawn.spans)
+            marks += (mark.later(begin) for mark in drawn.marks)
+            ends = [span.end_seconds for span in drawn.spans] + [mark.at_seconds for mark in drawn.marks]
+            begin += max(ends, default=0.0)
+        if drawn is None:
+            raise InputError("Your call has not begun. Click the call button first.")
+        return Timeline(drawn.title, spans, marks)
+
     # --- what one can do with it
 
     def hang_up(self) -> Handle[None]:
@@ -187,7 +229,7 @@ class Call(widget.Shown):
                     self.save(path / name)
             case ".txt" | ".md" as suffix:
                 mark = "**" if suffix == ".md" else ""
-                lines = [f"{mark}{_NAMES.get(t.role, t.role)}:{mark} {t.words}" for t in self.turns if t.words]
+                lines = [f"{mark}{_NAMES.get(t.role, t.role)}:{mark} {t.told()}" for t in self.turns if t.words]
                 save_file(path, "\n\n".join(lines) + "\n")
             case ".jsonl":
                 lines = []
@@ -211,7 +253,7 @@ class Call(widget.Shown):
 
     def _make(self) -> Any:
         given = self._settings
-        setup = {"id": f"{id(self):x}-{time.time_ns():x}", "hold": given["turn_detection"] is None}
+        setup = {"id": self._id, "hold": given["turn_detection"] is None}
         setup |= {"model": given["model"] or models.DEFAULT, "voice": given["voice"] or ""}
         setup |= {"practice": bool(given["practice"]), "captions": bool(given["transcription"])}
         waiting.watch_cells()
@@ -222,9 +264,34 @@ class Call(widget.Shown):
             from IPython.display import display
 
             self._shown_in = frontend.cell()
-            display(self.widget)
+            self._places.append(display(self._bundle(), raw=True, display_id=True))
         elif frontend.detect().name != "marimo":  # which shows what a cell ends with
             print(say(_PLAIN))
+
+    def _bundle(self) -> dict[str, Any]:
+        shown = {"text/plain": "A live call.", "text/html": widget.sentence(say(record.AGAIN))}
+        return {**widget.view(self.widget), **shown}
+
+    def _state_changed(self) -> None:
+        """Put the record of a call that is over in its place, and the call back where it goes on."""
+        if self._places and (self._recorded or self.state == "closed"):
+            # It compresses the audio, which would hold up every socket on the I/O thread.
+            threading.Thread(target=self._replace, name="rtnb-record", daemon=True).start()
+
+    def _replace(self) -> None:
+        with self._replacing:
+            self._recorded = self.state == "closed"
+            *others, last = self._places
+            last.update(self._record() if self._recorded else self._bundle(), raw=True)
+            for place in others:  # the audio is stored once
+                place.update({"text/plain": repr(self)} if self._recorded else self._bundle(), raw=True)
+
+    def _record(self) -> dict[str, Any]:
+        given, practice = self._settings, self.source == "practice"
+        facts = [say("practice voice") if practice else self.source, given["model"] or models.DEFAULT]
+        facts += [given["voice"] or "", "{}:{:02d}".format(*divmod(int(self.seconds), 60))]
+        facts += [record.cost_in_words(self.cost, self.source)]
+        return {"text/plain": repr(self), "text/html": record.record(self._id, facts, self.ended, self.turns)}
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.
@@ -238,16 +305,7 @@ _PLAIN = (
 )
 
 
-@functools.cache
 def _widget_class() -> Any:
-    own = (f"call/{name}" for name in ("texts", "turns", "engine", "captions", "notices", "view", "call"))
-    scripts = (*widget.MICROPHONE, "playback", "captions", *own)
-    base: Any = widget.widget_class("Call", scripts, texts=("call", "microphone"))
-
-    class CallWidget(base):
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-            bundle = super()._repr_mimebundle_(**kwargs)
-            data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-            return {**(data or {}), "text/plain": "A live call.", "text/html": widget.sentence(say(_PLAIN))}, metadata
-
-    return CallWidget
+    names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "view", "call")
+    scripts = (*widget.MICROPHONE, "playback", "captions", *(f"call/{name}" for name in names))
+    return widget.widget_class("Call", scripts, texts=("call", "microphone"))

@@ -81,19 +81,39 @@ function whyNoMicrophone(error) {
 }
 
 /**
+ * Take what a node brings, 50 ms of s16le mono 24 kHz at a time, and its level (RMS, 0–1).
+ * @param {AudioNode} source @param {(audio: {pcm: ArrayBuffer, level: number}) => void} onAudio @returns what ends it
+ */
+export async function listenTo24kHz(source, onAudio) {
+  const { context } = source;
+  await loadWorklet(context, "microphone", `(${microphoneProcessor})(${Resampler},${toMono})`);
+  const processorOptions = { rateHz: PCM_RATE_HZ, samples: PCM_RATE_HZ * FRAME_SECONDS };
+  const node = new AudioWorkletNode(context, "rtnb-microphone", { numberOfOutputs: 0, processorOptions });
+  node.port.onmessage = ({ data }) => onAudio(data);
+  source.connect(node);
+  return () => {
+    node.port.postMessage("end");
+    node.port.onmessage = null;
+    source.disconnect(node);
+  };
+}
+
+/**
  * Open the microphone. Call it in the handler of a click, so that the browser lets audio start.
  *
  * @param {object} options
- * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio 50 ms of s16le mono 24 kHz, its level (RMS, 0–1)
+ * @param {(audio: {pcm: ArrayBuffer, level: number}) => void} options.onAudio as above
  * @param {() => void} [options.onEnd] the device went away (unplugged, permission taken back)
  * @param {AudioContext} [options.context] to share a context; its rate may be any
- * @returns {Promise<{close: () => void}>}
+ * @param {string} [options.deviceId] which microphone; "" leaves it to the browser
+ * @returns {Promise<{close: () => void, deviceId: string}>} and which one it is
  * @throws {MicrophoneError}
  */
-export async function openMicrophone({ onAudio, onEnd, context }) {
+export async function openMicrophone({ onAudio, onEnd, context, deviceId }) {
   const hindrance = microphoneHindrance();
   if (hindrance && hindrance !== "policy") throw new MicrophoneError(hindrance);
   const wish = { echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1 };
+  if (deviceId) wish.deviceId = { exact: deviceId };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: wish }).catch((error) => {
     throw new MicrophoneError(whyNoMicrophone(error), error);
   });
@@ -111,20 +131,12 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
       taking = own = new AudioContext({ latencyHint: "interactive" });
       source = taking.createMediaStreamSource(stream);
     }
-    await loadWorklet(taking, "microphone", `(${microphoneProcessor})(${Resampler},${toMono})`);
     await wake(taking);
-    const processorOptions = { rateHz: PCM_RATE_HZ, samples: PCM_RATE_HZ * FRAME_SECONDS };
-    const node = new AudioWorkletNode(taking, "rtnb-microphone", { numberOfOutputs: 0, processorOptions });
-    let open = true;
-    node.port.onmessage = ({ data }) => onAudio(data);
-    source.connect(node);
+    const end = await listenTo24kHz(source, onAudio);
     const close = () => {
-      if (!open) return;
-      open = false;
+      if (!track.onended) return;
       track.onended = null;
-      node.port.postMessage("end");
-      node.port.onmessage = null;
-      source.disconnect();
+      end();
       track.stop();
       own?.close();
     };
@@ -132,7 +144,7 @@ export async function openMicrophone({ onAudio, onEnd, context }) {
       close();
       onEnd?.();
     };
-    return { close };
+    return { close, deviceId: track.getSettings().deviceId };
   } catch (error) {
     track.stop();
     own?.close();
