@@ -67,7 +67,7 @@ class Transcription(AudioJob["Transcription", Segment]):
     @property
     def text(self) -> str:
         """All words so far."""
-        return " ".join(segment.text for segment in self.segments if segment.text)
+        return self._so_far("text", " ".join(segment.text for segment in self.segments if segment.text))
 
     @property
     def partial(self) -> str:
@@ -116,7 +116,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         Raises:
             InputError: If the ending is another, or the place cannot be written to.
         """
-        target, words = Path(path), self.text + "\n"
+        target, words = Path(path), self._to_save("text", self.text) + "\n"
         written = {".srt": self.srt(), ".vtt": self.vtt(), ".txt": words, ".md": words}
         if (ending := target.suffix.lower()) not in written:
             raise InputError(f"Your file {target.name} has an ending that means no subtitles. Use .srt, .vtt or .txt.")

@@ -51,13 +51,13 @@ class Translation(AudioJob["Translation", Delta]):
     @property
     def text(self) -> str:
         """Words of the translation so far."""
-        return self._words("assistant")
+        return self._so_far("text", self._words("assistant"))
 
     @property
     def audio(self) -> Clip | None:
         """Audio of the translation so far, mono, 24 kHz. None where there is none yet."""
         turn = self.session.conversation.turn(TRANSLATION_ITEMS["assistant"])
-        return turn.audio if turn is not None else None
+        return self._so_far("audio", turn.audio if turn is not None else None)
 
     @property
     def source_text(self) -> str:
@@ -87,12 +87,12 @@ class Translation(AudioJob["Translation", Delta]):
 
         Raises:
             AudioError: If the format cannot be written.
-            InputError: If there is no audio yet, or the place cannot be written to.
+            InputError: If there is no audio, or the place cannot be written to.
         """
         if Path(path).suffix.lower() in (".txt", ".md"):
-            return save_file(path, self.text + "\n")
-        if (audio := self.audio) is None:
-            raise InputError("The translation has no sound yet. Wait for it, or save its words to a .txt file.")
+            return save_file(path, self._to_save("text", self.text) + "\n")
+        if (audio := self._to_save("audio", self.audio)) is None:
+            raise InputError("The translation has no sound. Save its words to a .txt file.")
         return audio.save(path)
 
     def __repr__(self) -> str:

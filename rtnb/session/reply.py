@@ -216,7 +216,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def text(self) -> str:
         """Words of the answer: what was written, or the transcript of what was spoken; "" until some came."""
-        return "\n".join(t.words for t in self._turn.turns if t.type == "message" and t.words)
+        return self._so_far("text", "\n".join(t.words for t in self._turn.turns if t.type == "message" and t.words))
 
     @property
     def audio(self) -> Clip | None:
@@ -224,7 +224,8 @@ class Reply(Stream["Reply", Delta]):
         from rtnb.audio import Clip
 
         audio = pcm.whole_samples(b"".join(turn.pcm for turn in self._turn.turns))
-        return Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None
+        clip = Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None
+        return self._so_far("audio", clip)
 
     @property
     def transcript(self) -> str | None:
@@ -304,12 +305,12 @@ class Reply(Stream["Reply", Delta]):
             The path written.
 
         Raises:
-            AudioError: If there is no audio yet, or the format cannot be written.
-            InputError: If the words cannot be written there.
+            AudioError: If there is no audio, or the format cannot be written.
+            InputError: If nothing has come yet, or the words cannot be written there.
         """
         if Path(path).suffix.lower() in (".txt", ".md"):
-            return save_file(path, self.text + "\n")
-        if (audio := self.audio) is None:
+            return save_file(path, self._to_save("text", self.text) + "\n")
+        if (audio := self._to_save("audio", self.audio)) is None:
             sentence = "The answer has no sound. Ask with modalities='audio', or save its words to a .txt file."
             raise AudioError(sentence, name=str(path), problem="no sound")
         return audio.save(path)

@@ -1,13 +1,18 @@
 """Hot handles: something that has started already and can be awaited, waited for, or left alone."""
 
 import asyncio
+import atexit
 import concurrent.futures
+import inspect
 import os
 import queue
+import sys
+import warnings
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
-from rtnb.errors import InputError
+from rtnb.errors import InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 from rtnb.transport import cells, io_thread
@@ -96,6 +101,35 @@ def settle(future: concurrent.futures.Future[T], result: Any = None, error: Base
         future.set_exception(error)
 
 
+_begun: "weakref.WeakSet[Handle[Any]]" = weakref.WeakSet()
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Say what to write where a script ends before what it began; whoever sits at a prompt ends it on purpose."""
+    left = sorted({type(handle).__name__ for handle in _begun if not handle.done})
+    if left and not hasattr(sys, "ps1") and not hasattr(sys, "last_value"):  # which an error that was shown sets
+        print(say(_ENDED_EARLY, left=", ".join(left)), file=sys.stderr)
+
+
+_ENDED_EARLY = (
+    "Your program ended before its answer was there ({left}). Write .wait() after the call, as in "
+    "rtnb.ask(…).wait(), or await it."
+)
+_READ_EARLY = (
+    "Your answer is still coming, so its {name} is empty. Write .wait() after the call, as in "
+    "rtnb.ask(…).wait().{name}, or await it first."
+)
+
+
+def _reader() -> str:
+    """Return the module that reads an attribute, whose property calls what calls this."""
+    frame = inspect.currentframe()
+    for _ in range(3):
+        frame = frame and frame.f_back
+    return str(frame and frame.f_globals.get("__name__"))
+
+
 @checks_call
 class Interruptible(Handle[T]):
     """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task.
@@ -110,6 +144,19 @@ class Interruptible(Handle[T]):
         super().__init__(future)
         if not io_thread.on_io_thread():  # what a map or a call begins there is its own
             cells.begun(self)
+            _begun.add(self)
+
+    def _so_far(self, name: str, found: P) -> P:
+        """Return what has come for an attribute; warn the user who reads it while that is nothing yet."""
+        if not (found or self.done or _reader().startswith("rtnb.")):
+            warnings.warn(say(_READ_EARLY, name=name), RtnbWarning, stacklevel=3)
+        return found
+
+    def _to_save(self, name: str, found: P) -> P:
+        """Return what has come for an attribute; refuse to save it while that is nothing yet."""
+        if not (found or self.done):
+            raise InputError(say(_READ_EARLY, name=name))
+        return found
 
     def cancel(self) -> None:
         """Stop the work; what came stays."""
