@@ -306,7 +306,7 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
     assert [cell.outputs for cell in code(after)] == [cell.outputs for cell in code(before)]
     assert after.cells[0].source == before.cells[0].source, "the cents as they were"
 
-    at.write_text(text.replace("reply.tool_calls\n", "reply.tool_calls[0]\n"), encoding="utf-8")
+    at.write_text(text.replace("len(reply.responses)\n", "reply.responses\n"), encoding="utf-8")
     with pytest.raises(ValueError, match="without --text"):
         notebooks.main([name, "--folder", str(tmp_path), "--language", "en", "--text"])
 
