@@ -3,23 +3,37 @@
 Colours are Jupyter's own variables with a fallback for pages that have none (Colab, VS Code, a saved page), so that
 light and dark both read well. Everything a caller passes is escaped; `Safe` marks what is HTML already. What is shown
 reads the same where a page strips style sheets and handlers: words stand in lines and cells, and the layout that a
-table needs is its cells' own.
+table needs is its cells' own. What only a script can do, playing for one, is built by an inline handler
+(`texts/html.js`), so that a page which strips it shows no control that does nothing.
 """
 
 import base64
+import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Literal
 
+from rtnb.texts.language import say
+
 
 class Safe(str):
     """Text that is HTML already and must not be escaped again."""
 
 
+_TEXTS = Path(__file__).parent / "texts"
 # Light by default, dark where Jupyter's theme or else the page says so.
-_CSS = f"<style>\n{(Path(__file__).parent / 'texts' / 'html.css').read_text('utf-8')}</style>"
+_CSS = f"<style>\n{(_TEXTS / 'html.css').read_text('utf-8')}</style>"
+PLAYER_CSS = (_TEXTS / "player.css").read_text("utf-8")
+PLAYER_JS = "\n".join(
+    line.strip() for line in (_TEXTS / "html.js").read_text("utf-8").splitlines() if not line.lstrip().startswith("//")
+)
+# What an output with many players needs once only; the first one builds all of them.
+_ONCE = (
+    f"<style>\n{PLAYER_CSS}</style>",
+    f' onloadedmetadata="{escape(PLAYER_JS, quote=False).replace(chr(34), "&quot;")}\nrtnbPlayers(this.getRootNode())"',
+)
 
 
 def _text(value: object) -> str:
@@ -39,6 +53,9 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
         css: A style sheet as HTML.
         attributes: Further attributes, as HTML.
     """
+    for piece in _ONCE:
+        before, found, after = body.partition(piece)
+        body = before + found + after.replace(piece, "")
     # The first class is for MathJax 3 and 4 (JupyterLab 4), the second for MathJax 2 (nbconvert, older pages).
     classes = f"{kind} mathjax_ignore tex2jax_ignore".lstrip()
     return f'{css}<div class="{classes}"{attributes}>{body}</div>'
@@ -49,21 +66,17 @@ def _page(body: str) -> str:
     return root(body.replace(_CSS, ""), kind="rtnb", css=_CSS)
 
 
-def audio(sound: bytes, label: str, *, kind: str = "audio/ogg", handlers: str = "") -> str:
-    """Make an audio element with the audio in it.
+def audio(sound: bytes, label: str, *, kind: str = "audio/ogg") -> str:
+    """Make an audio element with the audio in it: unseen, for a player is built around it where scripts run.
 
     Args:
         sound: The bytes of a file browsers play.
         label: What a screen reader calls it.
         kind: Its MIME type.
-        handlers: Further attributes, as HTML.
     """
     data = base64.b64encode(sound).decode()
-    return (
-        f'<audio controls preload="metadata" aria-label="{_text(label)}" '
-        f'src="data:{_text(kind)};base64,{data}"{handlers}>'
-        "This page cannot play sound.</audio>"
-    )
+    source = f"data:{_text(kind)};base64,{data}"
+    return f'<audio preload="metadata" aria-label="{_text(label)}" src="{source}"{_ONCE[1]}></audio>'
 
 
 def waveform(peaks: Sequence[float], label: str) -> str:
@@ -76,39 +89,52 @@ def waveform(peaks: Sequence[float], label: str) -> str:
     # The square root lifts quiet speech to where it can be seen; a hair's breadth remains of silence.
     heights = [max(1, round(36 * min(max(peak, 0.0), 1.0) ** 0.5)) for peak in peaks]
     lines = "".join(f"M{4 * n + 2} {20 - height / 2:g}v{height}" for n, height in enumerate(heights))
-    return (
-        f'<svg role="img" aria-label="{_text(label)}" viewBox="0 0 {max(4 * len(heights), 4)} 40" '
-        f'preserveAspectRatio="none"><path d="{lines}" stroke="currentColor" stroke-width="2.4" fill="none"/></svg>'
+    # A picture of its own, for outputs that nobody trusts may show one and no drawing; so of a colour that is seen
+    # on white and on black.
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {max(4 * len(heights), 4)} 40" '
+        f'preserveAspectRatio="none"><path d="{lines}" stroke="#808890" stroke-width="2.4" fill="none"/></svg>'
     )
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+    return f'<img class="peaks" width="384" height="40" alt="{_text(label)}" src="{source}">'
 
 
-# The waveform's frame takes the audio element's time as a number from 0 to 1, and a click on it seeks.
-_MOVE = (
-    " ontimeupdate=\"var w=this.parentNode.querySelector('.wave');"
-    "w.style.setProperty('--played',this.currentTime/this.duration||0);w.style.setProperty('--moving',1)\""
-)
-_SEEK = (
-    " onclick=\"var a=this.parentNode.querySelector('audio'),b=this.getBoundingClientRect();"
-    'if(a.duration)a.currentTime=a.duration*(event.clientX-b.left)/b.width"'
-)
+def player(
+    sound: bytes, peaks: Sequence[float], seconds: float, label: str, *, compact: bool = False, note: str = ""
+) -> str:
+    """Make a player: waveform, seeking, speed, download. The audio is in it once.
 
-
-def player(ogg: bytes, peaks: Sequence[float], seconds: float, label: str) -> str:
-    """Make a small player with a waveform; the audio is in it once.
+    Without scripts it is the recording's name and length, its waveform, and a sentence on where to hear it.
 
     Args:
-        ogg: The audio as an Ogg/Opus file.
+        sound: The audio as an Ogg/Opus file.
         peaks: Loudness of equal stretches, 0.0–1.0.
-        seconds: How long it lasts.
+        seconds: How long the recording lasts.
         label: What it is called.
+        compact: Whether it is one line, 36 px high, for places with many.
+        note: What else is to be known of it. "" for nothing.
     """
     length = f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
-    return _page(
-        f'<figure role="group" aria-label="{_text(label)}, {length}">'
-        f'<figcaption><span>{_text(label)}</span><span class="dim">{length}</span></figcaption>'
-        f'<div class="wave"{_SEEK}>{waveform(peaks, f"Waveform of {label}, {length}")}</div>'
-        f"{audio(ogg, f'Play {label}', handlers=_MOVE)}</figure>"
+    more = f"<span> · {_text(note)}</span>" if note else ""
+    if not compact:
+        more += f'<span class="where"> · {_text(say("Run this cell to hear it."))}</span>'
+    controls = (
+        say("Play {name}", name=label),
+        say("Pause {name}", name=label),
+        say("Position in {name}", name=label),
+        say("Speed"),
+        say("Download {name}", name=label),
     )
+    body = (
+        f'{_ONCE[0]}<figure class="rtnb-audio{" one" if compact else ""}" role="group" '
+        f'aria-label="{_text(label)}, {length}" data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
+        f'data-file="{_text(Path(label).stem)}.ogg"><figcaption><span>{_text(label)}</span>, '
+        f"<span>{length}</span>{more}</figcaption>"
+        f"{waveform(peaks, say('Waveform of {name}, {length}', name=label, length=length))}"
+        f"{audio(sound, label)}</figure>"
+    )
+    # As high as the widget it follows on: Jupyter puts a margin below the last element of an output.
+    return root(body, kind="rtnb", css=_CSS, attributes=' style="margin:0"')
 
 
 def table(

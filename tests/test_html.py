@@ -41,6 +41,11 @@ class Tags(HTMLParser):
         return next(attributes for tag, attributes in self.tags if tag == name)
 
 
+def picture(page: str) -> Tags:
+    """The drawing in the first picture of a page."""
+    return Tags(base64.b64decode(Tags(page).first("img")["src"].removeprefix("data:image/svg+xml;base64,")).decode())
+
+
 def every_kind(word: str) -> list[str]:
     return [
         html.player(b"Ogg", [0.1, 1.0], 2.0, word),
@@ -75,13 +80,29 @@ def test_the_player_holds_the_sound_once_and_says_what_it_is():
     kind, data = seen.first("audio")["src"].split(";base64,")
     assert kind == "data:audio/ogg"
     assert base64.b64decode(data) == sound
-    assert page.count("base64,") == 1
-    assert seen.first("audio")["aria-label"] == "Play question.m4a"
-    assert seen.first("svg")["role"] == "img"
-    assert seen.first("svg")["aria-label"] == "Waveform of question.m4a, 3.2 s"
-    assert "controls" in seen.first("audio")
-    assert "question.m4a" in seen.text
-    assert "3.2 s" in seen.text
+    assert page.count("audio/ogg;base64,") == 1
+    assert seen.first("audio")["aria-label"] == "question.m4a"
+    assert seen.first("img")["alt"] == "Waveform of question.m4a, 3.2 s"
+    assert seen.text == "question.m4a, 3.2 s · Run this cell to hear it."
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_without_its_handler_a_player_is_words_and_a_picture_and_no_control_that_does_nothing(compact):
+    page = html.player(b"Ogg", [0.5], 1.0, "question", compact=compact)
+    assert {tag for tag, _ in Tags(page).tags} == {"style", "div", "figure", "figcaption", "span", "img", "audio"}
+    assert "controls" not in Tags(page).first("audio")
+    handlers = [name for _, attributes in Tags(page).tags for name in attributes if name.startswith("on")]
+    assert handlers == ["onloadedmetadata"]
+
+
+def test_the_handler_is_small_and_in_an_output_of_many_players_once():
+    one = html.player(b"Ogg", [0.5], 1.0, "a", compact=True)
+    assert len(Tags(one).first("audio")["onloadedmetadata"]) < 3_700
+    many = html.table(["sound"], [[html.Safe(one)]] * 3)
+    assert many.count("onloadedmetadata=") == 1
+    assert many.count("clip-path:polygon") == one.count("clip-path:polygon")
+    assert many.count("data:audio/ogg") == 3
+    assert Tags(many).open == []
 
 
 def test_a_long_clip_shows_minutes():
@@ -89,20 +110,20 @@ def test_a_long_clip_shows_minutes():
 
 
 def test_the_waveform_draws_one_bar_for_each_peak_and_the_loudest_fills_it():
-    path = Tags(html.waveform([0.0, 0.25, 1.0, 7.0, -1.0], "w")).first("path")["d"]
+    path = picture(html.waveform([0.0, 0.25, 1.0, 7.0, -1.0], "w")).first("path")["d"]
     bars = [int(height) for height in re.findall(r"v(\d+)", path)]
     assert bars == [1, 18, 36, 36, 1]
 
 
 def test_a_waveform_of_nothing_is_still_a_picture():
-    assert Tags(html.waveform([], "w")).first("svg")["viewbox"] == "0 0 4 40"
+    assert picture(html.waveform([], "w")).first("svg")["viewbox"] == "0 0 4 40"
 
 
 def test_colours_are_those_of_jupyter_with_a_fallback_and_nothing_is_fetched():
     page = html.notice("hello")
     for variable in re.findall(r"var\((--(?:jp|vscode|colab)[\w-]+)(.)", page):
         assert variable[1] == ",", f"{variable[0]} has no fallback"
-    assert "prefers-reduced-motion" in page
+    assert "prefers-reduced-motion" in html.PLAYER_CSS
     assert "prefers-color-scheme:dark" in page
     assert "http" not in page
     assert "url(" not in page

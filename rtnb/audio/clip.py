@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,14 @@ from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
+from rtnb.texts.language import say
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+# An hour takes 15 s to compress and 11 MB of a notebook. Of what is longer than this, the first minute is shown.
+_SHOWN_WHOLE_SECONDS = 300
+_PREVIEW_SECONDS = 60
 
 
 @checks_call
@@ -55,7 +60,6 @@ class Clip:
     rate_hz: int = RATE_HZ
     name: str = "clip"
     recorded_hz: int | None = None
-    _encoded: dict[str, bytes] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.array, np.ndarray) or self.array.dtype != np.int16 or self.array.ndim != 1:
@@ -208,7 +212,21 @@ class Clip:
     def _repr_html_(self) -> str:
         if not len(self):
             return html.notice(f"{self.name}: an empty clip, 0 s", "info")
-        return html.player(self.encode("opus"), self.peaks(), self.seconds, self.name)
+        return self.player()
+
+    def player(self, label: str | None = None, *, compact: bool = False) -> str:
+        """Return a player as HTML, with the audio in it; of more than five minutes, with the first one.
+
+        Args:
+            label: What it says that it plays. None means the clip's name.
+            compact: Whether it is one line, for places with many.
+        """
+        label, shown, note = label or self.name, self, ""
+        if self.seconds > _SHOWN_WHOLE_SECONDS:
+            shown, compact = self[:_PREVIEW_SECONDS], False
+            note = say("Only its first minute is here. clip[60:120] is the next one; clip.save(…) writes all of it.")
+        sound, peaks = shown.encode("opus"), shown.peaks()
+        return html.player(sound, peaks, self.seconds, label, compact=compact, note=note)
 
     def peaks(self, count: int = 96) -> list[float]:
         """Return the loudest sample in each of `count` equal stretches, 0.0–1.0; a waveform is drawn from them."""
@@ -257,12 +275,7 @@ class Clip:
         Raises:
             AudioError: `format` is another.
         """
-        kind = kind_of(format)
-        data = self._encoded.get(kind) or encode(self.array, self.rate_hz, kind)
-        if kind in ("opus", "mp3"):
-            # A clip may be shown many times (a cell run again, a table): the costly encodings are kept.
-            self._encoded[kind] = data
-        return data
+        return encode(self.array, self.rate_hz, kind_of(format))
 
     def save(self, path: str | Path) -> Path:
         """Write the clip to a file, in the format its ending names.

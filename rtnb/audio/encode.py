@@ -1,5 +1,6 @@
 """Encode samples as the bytes of a file. The encoders are those PyAV carries; nothing on PATH is used."""
 
+import hashlib
 import io
 from typing import Any
 
@@ -23,6 +24,11 @@ _RECIPES: dict[str, tuple[str, str, dict[str, str]]] = {
     "au": ("au", "pcm_s16be", {}),
     "caf": ("caf", "pcm_s16le", {}),
 }
+# A recording is shown many times: by itself, in a table of turns, on a card, each time as another `Clip` of the same
+# samples. The costly encodings are kept, by the samples they are of, up to so many bytes of all; the oldest goes first.
+_COSTLY = ("opus", "mp3")
+_KEPT_BYTES = 64 << 20
+_kept: dict[tuple[bytes, int, str], bytes] = {}
 _SAME = {"ogg": "opus", "oga": "opus", "mp4": "m4a", "aif": "aiff", "wave": "wav"}
 _WRITABLE = ".wav, .flac, .mp3, .ogg, .opus, .m4a, .aac, .webm, .aiff, .au and .caf"
 
@@ -56,6 +62,17 @@ def encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     Raises:
         AudioError: There is nothing to write in a format that cannot be empty, or the encoder failed.
     """
+    if kind not in _COSTLY:
+        return _encode(array, rate_hz, kind)
+    key = (hashlib.blake2b(array.tobytes()).digest(), rate_hz, kind)
+    if (data := _kept.get(key)) is None:
+        data = _kept[key] = _encode(array, rate_hz, kind)
+        while sum(map(len, list(_kept.values()))) > _KEPT_BYTES:
+            _kept.pop(next(iter(_kept)), None)
+    return data
+
+
+def _encode(array: npt.NDArray[np.int16], rate_hz: int, kind: str) -> bytes:
     import soundfile
 
     out = io.BytesIO()

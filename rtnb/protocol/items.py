@@ -231,7 +231,7 @@ class Turns(list[Turn]):
     def _repr_html_(self) -> str:
         rows = []
         for turn in self:
-            player = html.Safe(audio._repr_html_()) if (audio := turn.audio) is not None else ""
+            player = html.Safe(audio.player(compact=True)) if (audio := turn.audio) is not None else ""
             rows.append((turn.role, repr(turn).partition(": ")[2], player))
         return html.table(("who", "words", "sound"), rows)
 

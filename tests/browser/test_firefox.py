@@ -117,8 +117,9 @@ def test_an_answer_is_heard_while_it_comes(jupyter: lab.Jupyter, page: firefox.P
         notebook = open_notebook(jupyter, page, "reply", [cell])
         notebook.run(0, wait=False)
         page.wait_for_selector(".rtnb-player[data-state=playing]")
-        page.wait_for_function("() => document.querySelector('.rtnb-captions span')?.textContent")
+        page.wait_for_function("() => document.querySelector('.says .said')?.textContent")
         page.wait_for_function("() => !document.querySelector('.rtnb-player')")
+        page.wait_for_selector(".rtnb-audio.on audio")
         notebook.wait_idle()
         assert "Bring gloves." in page.text(".jp-Notebook .jp-OutputArea")
         length = "() => new Promise((done) => { const it = document.querySelector('audio'); const told = () =>"

@@ -85,8 +85,9 @@ class Samples(Sequence[Clip]):
     def _repr_html_(self) -> str:
         rows = []
         for name, text in self.texts.items():
-            code, sound = html.Safe(f"<code>{escape(name)}</code>"), html.Safe(html.audio(_bytes(name), name))
-            rows.append((code, sound, f"{_clip(name).seconds:.1f} s", text))
+            clip = _clip(name)
+            sound = html.player(_bytes(name), clip.peaks(), clip.seconds, name, compact=True)
+            rows.append((html.Safe(f"<code>{escape(name)}</code>"), html.Safe(sound), f"{clip.seconds:.1f} s", text))
         return html.table(("name", "sound", "length", "what is said"), rows, caption="Recordings that ship with rtnb")
 
 

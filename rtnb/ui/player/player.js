@@ -1,4 +1,4 @@
-// The player of an answer while it is still coming: pause, stop, volume, how far it is.
+// The player of an answer while it is still coming: the one of `texts/html.js`, with a volume and a stop until it is over.
 //
 // From the kernel (a page that loads slowly misses the first ones; they are sent again):
 //   {kind: "audio", item} + PCM   {kind: "words", item, start, text}   {kind: "end", item}   {kind: "over"}   {kind: "stop"}
@@ -6,67 +6,134 @@
 // while a cell runs, so nothing here waits for an answer, a welcome neither.
 
 /* global TEXTS, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
-/* global KernelLink, PCM_BYTES_PER_MS, smallIcon, clock, named, partsOf, widgetRoot */
+/* global KernelLink, PCM_BYTES_PER_MS, element, named, partsOf, widgetRoot, write */
+/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice */
 
 const STATES = {
-  waiting: "Waiting for sound", playing: "Speaking", paused: "Paused", done: "Played",
-  blocked: "Your browser waits for a click before it plays sound.",
+  queued: "Waits for what is speaking to end", waiting: "Waiting for sound", playing: "Speaking", paused: "Paused",
+  done: "Played", blocked: "Your browser waits for a click before it plays sound.",
 };
 
 /** @type {Map<string, AnswerPlayer>} by the widget's key */
 const players = new Map();
 
-/** One answer's audio in this page, however many views show it. */
-class AnswerPlayer {
+/** One answer's audio in this page, however many views show it; to `rtnbPlayer` it is like an audio element. */
+class AnswerPlayer extends EventTarget {
   constructor(model) {
+    super();
     this.say = wordsIn(TEXTS, model.get("language"));
-    this.waiting = []; // audio that came before there was anything to play it with
-    /** @type {Map<string, {text: string, pushed_ms: number, played_ms: number, ended: boolean}>} in the order they came */
+    this.key = model.get("setup").key;
+    /** @type {Map<string, {text: string, start: number, bytes: number, ended: boolean}>} in the order they came */
     this.items = new Map();
+    /** @type {{start: number, pcm: ArrayBuffer}[]} all that came, and where it begins; numbers are bytes */
+    this.pieces = [];
+    this.bytes = 0;
+    this.levels = new Levels();
+    this.from = 0; // where the user wants to hear it from
+    this.position_ms = 0;
+    this.tracks = 0; // stretches that were played without a jump; the playback knows them by their number
+    this.bases_ms = new Map(); // where each begins
+    this.track = null; // the one that goes on
     this.over = false; // everything has been sent
     this.finished = false; // everything has been played, or was stopped
-    this.held = false; // by the pause button
+    this.held = false; // by the pause button, or by what the user started elsewhere
+    this.queued = true; // until it is its turn to speak
     this.blocked = false; // by the browser, which wants a click first
     this.volume = 1;
     this.views = new Set();
-    this.ends = new AbortController();
     this.link = new KernelLink(model, { fromFirst: true, onMessage: (message, buffers) => this.take(message, buffers) });
     this.link.send("hello");
   }
 
+  // --- what an audio element has
+
+  get paused() {
+    return this.held || this.queued || this.blocked || this.finished;
+  }
+
+  get duration() {
+    return this.bytes / PCM_BYTES_PER_MS / 1000;
+  }
+
+  get currentTime() {
+    return this.position_ms / 1000;
+  }
+
+  set currentTime(seconds) {
+    if (this.finished) return;
+    this.from = 2 * Math.round((seconds * 1000 * PCM_BYTES_PER_MS) / 2);
+    this.position_ms = seconds * 1000;
+    this.playback?.silence();
+    this.cueAll();
+    this.look();
+    this.draw();
+  }
+
+  play() {
+    this.begun ??= this.begin();
+    rtnbVoice.take(this);
+    this.resume();
+  }
+
+  pause() {
+    this.hush();
+  }
+
+  // --- the voice of the page
+
+  /** Once it is shown: speak as soon as nothing else does. */
+  enter() {
+    if (this.entered) return;
+    this.entered = true;
+    rtnbVoice.wait(this);
+    if (this.queued) this.link.send("held", { held: true });
+  }
+
+  start() {
+    this.begun ??= this.begin();
+    this.resume();
+  }
+
+  hush() {
+    if (this.finished) return;
+    this.held = true;
+    this.blocked = false;
+    this.context?.suspend();
+    this.link.send("held", { held: true });
+    this.draw();
+  }
+
+  /** Paused it keeps the voice: a user who wants silence does not want the next answer. */
+  sounds() {
+    return !this.finished;
+  }
+
+  // --- what comes
+
   item(id) {
-    if (!this.items.has(id)) this.items.set(id, { text: "", pushed_ms: 0, played_ms: 0, ended: false });
+    if (!this.items.has(id)) this.items.set(id, { text: "", start: this.bytes, bytes: 0, ended: false });
     return this.items.get(id);
-  }
-
-  /** What is being said, and how many of its letters have been played. */
-  get caption() {
-    const items = [...this.items.values()];
-    const item = items.findLast((it) => it.played_ms) ?? items[0];
-    if (!item) return { text: "", heard: 0 };
-    const { text, played_ms, pushed_ms: total_ms, ended: whole } = item;
-    return { text, heard: this.finished ? text.length : lettersHeard(text, { played_ms, total_ms, whole }) };
-  }
-
-  /** Whether the user hears the words now; else they are to be read. */
-  get audible() {
-    return !this.held && !this.blocked && !this.finished && this.volume > 0;
   }
 
   take(message, buffers) {
     if (message.kind === "audio") {
-      this.item(message.item).pushed_ms += buffers[0].byteLength / PCM_BYTES_PER_MS;
-      this.act(() => this.playback.push(buffers[0], message.item));
+      const [{ buffer, byteOffset, byteLength }] = buffers;
+      const piece = { start: this.bytes, pcm: buffer.slice(byteOffset, byteOffset + byteLength) };
+      this.item(message.item).bytes += byteLength;
+      this.bytes += byteLength;
+      this.pieces.push(piece);
+      this.levels.push(new Uint8Array(piece.pcm));
+      if (this.playback) this.cue(piece);
     } else if (message.kind === "words") {
       const item = this.item(message.item);
       item.text = item.text.slice(0, message.start) + message.text;
     } else if (message.kind === "end") {
       this.item(message.item).ended = true;
-      this.act(() => this.playback.end(message.item));
+      this.endTrack();
     } else if (message.kind === "over") {
       this.over = true;
-      if (!this.sum("pushed_ms")) this.finish();
-      else this.act(() => this.look());
+      if (this.bytes) this.look();
+      else this.finish();
     } else if (message.kind === "stop") {
       this.over = true;
       this.stop();
@@ -74,38 +141,55 @@ class AnswerPlayer {
     this.draw();
   }
 
-  act(what) {
-    if (this.playback) what();
-    else this.waiting.push(what);
+  // --- playing it
+
+  cue({ start, pcm }) {
+    const skipped = Math.max(0, this.from - start);
+    if (skipped >= pcm.byteLength) return;
+    if (this.track === null) {
+      this.track = String(++this.tracks);
+      this.bases_ms.set(this.track, Math.max(start, this.from) / PCM_BYTES_PER_MS);
+    }
+    this.playback.push(new DataView(pcm, skipped), this.track);
   }
 
-  /** Start the audio, once the player is shown. */
-  async start() {
-    if (this.context) return;
+  endTrack() {
+    if (this.track !== null) this.playback.end(this.track);
+    this.track = null;
+  }
+
+  cueAll() {
+    this.track = null;
+    this.bases_ms.clear();
+    if (!this.playback) return;
+    for (const piece of this.pieces) this.cue(piece);
+    if (this.over || [...this.items.values()].at(-1)?.ended) this.endTrack();
+  }
+
+  async begin() {
     this.context = openAudioContext();
     this.gain = this.context.createGain();
+    this.gain.gain.value = this.volume;
     this.gain.connect(this.context.destination);
-    this.meter = new AnalyserNode(this.context, { fftSize: 256 });
-    this.playback = await createPlayback(this.context, this.gain);
-    this.playback.node.connect(this.meter);
-    this.playback.onPlayed((state) => {
-      for (const [itemId, ms] of state.counts) this.item(itemId).played_ms = ms;
-      this.look();
-      this.draw();
-    });
-    for (const what of this.waiting.splice(0)) what();
-    // A player further down (the finished answer, say) takes over when the user starts it.
-    const hush = (event) => event.target instanceof HTMLMediaElement && this.stop();
-    document.addEventListener("play", hush, { capture: true, signal: this.ends.signal });
     this.context.onstatechange = () => {
       this.blocked &&= this.context.state !== "running";
       this.draw();
     };
-    this.resume();
+    const playback = await createPlayback(this.context, this.gain);
+    if (this.finished) return playback.close();
+    this.playback = playback;
+    playback.onPlayed(({ counts }) => {
+      for (const [track, ms] of counts) if (this.bases_ms.has(track)) this.position_ms = this.bases_ms.get(track) + ms;
+      this.look();
+      this.draw();
+    });
+    this.cueAll();
   }
 
   resume() {
-    this.held = false;
+    if (this.finished) return;
+    this.link.send("held", { held: false });
+    this.held = this.queued = false;
     // Where the browser waits for a click, the promise of resume() stays open for ever.
     this.context.resume().catch(() => {});
     setTimeout(() => {
@@ -113,15 +197,6 @@ class AnswerPlayer {
       if (this.blocked) this.link.send("held", { held: true });
       this.draw();
     }, 300);
-    this.draw();
-  }
-
-  toggle() {
-    const held = (this.held = !(this.held || this.blocked));
-    this.blocked = false;
-    if (held) this.context.suspend();
-    else this.resume();
-    this.link.send("held", { held });
     this.draw();
   }
 
@@ -136,7 +211,8 @@ class AnswerPlayer {
   }
 
   look() {
-    if (this.over && !this.finished && this.playback?.now().ended && this.sum("played_ms")) this.finish();
+    const all = this.over && this.position_ms > 1000 * this.duration - 60;
+    if (all && !this.finished && this.playback?.now().ended) this.finish();
   }
 
   finish() {
@@ -146,16 +222,11 @@ class AnswerPlayer {
   }
 
   close() {
+    this.finished = true;
     this.link.close();
-    this.ends.abort();
     this.playback?.close();
     this.context?.close().catch(() => {}); // it may be closed already
-    this.finished = true;
-  }
-
-  /** @param {"pushed_ms" | "played_ms"} key */
-  sum(key) {
-    return [...this.items.values()].reduce((sum, item) => sum + item[key], 0);
+    rtnbVoice.leave(this);
   }
 
   draw() {
@@ -175,62 +246,67 @@ function forget(model) {
   players.delete(key);
 }
 
-const MARKUP = `
-  <button class="rtnb-icon rtnb-main" data-do="toggle"></button>
-  <span class="rtnb-state" role="status"></span>
-  <canvas width="360" height="56" aria-hidden="true"></canvas>
-  <progress max="1" value="0" aria-hidden="true"></progress>
-  <span class="rtnb-num rtnb-dim" data-is="time"></span>
-  <input type="range" min="0" max="1" step="0.05" value="1">
-  <button class="rtnb-icon" data-do="stop">${smallIcon("stop")}</button>
-  <div class="rtnb-captions" role="log" aria-live="off" tabindex="0" hidden><span></span><span class="rtnb-dim"></span></div>
-  <span class="rtnb-hidden-text rtnb-aloud" aria-live="polite"></span>`;
-
 /** One view of a player in one output. */
 class PlayerView {
   constructor(player, el) {
     this.player = player;
-    this.say = player.say;
-    const root = (this.root = widgetRoot("rtnb-player", this.say("The answer, as it is spoken"), this.say, MARKUP, "div"));
-    root.setAttribute("role", "group");
-    Object.assign(this, partsOf(root, "rtnb", "captions aloud"));
-    [this.toggle, this.stop] = root.querySelectorAll("button");
-    [this.volume, this.progress] = ["input", "progress"].map((tag) => root.querySelector(tag));
-    this.captions.setAttribute("aria-label", this.say("What is being said"));
-    named(this.stop, this.say("Stop"));
-    named(this.volume, this.say("Volume"));
-    this.volume.value = String(player.volume);
-    this.toggle.onclick = () => player.toggle();
-    this.stop.onclick = () => player.stop();
-    this.volume.oninput = () => {
-      player.volume = Number(this.volume.value);
-      player.draw();
+    const say = (this.say = player.say);
+    const markup = '<span class="rtnb-hidden-text rtnb-aloud" aria-live="polite"></span>';
+    const root = (this.root = widgetRoot("rtnb-player", say("The answer, as it is spoken"), say, markup, "div"));
+    this.aloud = root.querySelector(".rtnb-aloud");
+    this.state = element("span", { className: "rtnb-state" });
+    this.state.setAttribute("role", "status");
+    this.figure = playerFigure(say, say("the answer"), { caption: [", ", this.state] });
+    const volume = element("input", { type: "range", min: 0, max: 1, step: 0.05, value: player.volume });
+    named(volume, say("Volume"));
+    volume.oninput = () => {
+      player.volume = Number(volume.value);
       player.gain?.gain.setTargetAtTime(player.volume, player.context.currentTime, 0.02);
+      player.draw();
     };
+    const stop = element("button", { className: "stop", onclick: () => player.stop() });
+    named(stop, say("Stop"));
+    this.drawPlayer = rtnbPlayer(this.figure, player, [volume, stop]);
+    root.prepend(this.figure);
     this.announced = this.later = 0; // letters; the timer that announces more
-    this.announcedAt = -Infinity;
-    this.draw();
-    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const canvas = root.querySelector("canvas");
-    canvas.hidden = calm;
-    this.progress.hidden = !calm;
-    const source = () => (player.playback?.now().playing && !player.held ? player.meter : null);
-    this.stopMeter = calm ? () => {} : meter(canvas, source);
+    this.announcedAt = this.drawnAt = -Infinity;
     el.append(root);
+    this.draw();
+    // The words stand in the answer's own output, which the kernel writes anew while they come.
+    const mark = () => {
+      this.frame = requestAnimationFrame(mark);
+      this.mark();
+    };
+    mark();
   }
 
-  /** The words, the heard ones apart; two rows are shown, and the place of playback is always among them. */
-  drawCaptions() {
-    const { text, heard } = this.player.caption;
-    const { captions } = this;
-    const [heardWords, comingWords] = captions.children;
-    captions.hidden = !text;
-    const length = heardWords.textContent.length + comingWords.textContent.length;
-    if (heardWords.textContent.length === heard && length === text.length) return;
-    heardWords.textContent = text.slice(0, heard);
-    comingWords.textContent = text.slice(heard);
-    const row = parseFloat(getComputedStyle(captions).lineHeight) || 20;
-    captions.scrollTop = Math.max(0, (comingWords.textContent ? comingWords.offsetTop : captions.scrollHeight) - row);
+  /** How many letters of the words have been heard. */
+  get heard() {
+    const { items, position_ms, finished } = this.player;
+    let letters = 0;
+    for (const { text, start, bytes, ended } of items.values()) {
+      const part = { played_ms: position_ms - start / PCM_BYTES_PER_MS, total_ms: bytes / PCM_BYTES_PER_MS, whole: ended };
+      const heard = finished ? text.length : part.played_ms <= 0 ? 0 : lettersHeard(text, part);
+      if (heard < text.length) return letters + heard;
+      letters += text.length + 1; // and a line's end
+    }
+    return letters;
+  }
+
+  /** Dim the words that are still to be heard, in place. */
+  mark() {
+    const { heard } = this;
+    for (const place of document.querySelectorAll(`[data-words="${this.player.key}"]`)) {
+      const [before, coming] = place.querySelectorAll(".said, .coming");
+      if (coming && before.textContent.length === Math.min(heard, before.textContent.length + coming.textContent.length)) continue;
+      const words = before ? before.textContent + coming.textContent : place.firstChild.textContent;
+      const halves = [words.slice(0, heard), words.slice(heard)];
+      if (before) [before.textContent, coming.textContent] = halves;
+      else {
+        const [first, second] = ["said", "coming"].map((className, i) => element("span", { className, textContent: halves[i] }));
+        place.firstChild.replaceWith(first, second);
+      }
+    }
   }
 
   /**
@@ -241,8 +317,9 @@ class PlayerView {
     const { player } = this;
     const text = [...player.items.values()].map((item) => item.text).join("\n");
     const end = player.over ? text.length : sentencesEnd(text);
-    if (player.audible) this.announced = Math.max(this.announced, player.caption.heard);
-    if (player.audible || player.finished || end <= this.announced || this.later) return;
+    const audible = !player.paused && player.volume > 0;
+    if (audible) this.announced = Math.max(this.announced, this.heard);
+    if (audible || player.queued || player.finished || end <= this.announced || this.later) return;
     const wait = this.announcedAt + 1000 - performance.now(); // what comes in a moment is read in one go
     if (wait > 0) {
       this.later = setTimeout(() => {
@@ -256,61 +333,38 @@ class PlayerView {
     this.announcedAt = performance.now();
   }
 
-  /** A key of STATES. */
-  get state() {
-    const { finished, blocked, held } = this.player;
-    const underway = this.player.sum("played_ms") ? "playing" : "waiting";
-    return finished ? "done" : blocked ? "blocked" : held ? "paused" : underway;
-  }
-
   draw() {
-    const { player, say, state } = this;
-    this.drawCaptions();
+    const { player } = this;
+    const { finished, blocked, held, queued, position_ms, levels } = player;
     this.announce();
-    const [played_ms, pushed_ms] = [player.sum("played_ms"), player.sum("pushed_ms")];
-    this.progress.value = pushed_ms ? played_ms / pushed_ms : 0;
-    const time = pushed_ms ? `${clock(played_ms / 1000)} / ${clock(pushed_ms / 1000)}` : "";
-    this.root.querySelector("[data-is=time]").textContent = time;
+    const grown = levels.peaks.length !== this.drawnPeaks && performance.now() > this.drawnAt + 100;
+    if (grown || (player.over && levels.peaks.length !== this.drawnPeaks)) {
+      this.drawnAt = performance.now();
+      this.drawnPeaks = levels.peaks.length;
+      this.drawPlayer(levels.svg());
+    } else this.drawPlayer();
+    const underway = queued ? "queued" : position_ms ? "playing" : "waiting";
+    const state = finished ? "done" : blocked ? "blocked" : held ? "paused" : underway;
     if (state === this.shown) return;
     this.shown = this.root.dataset.state = state;
-    this.root.classList.toggle("rtnb-over", player.finished);
-    this.root.querySelector(".rtnb-state").textContent = say(STATES[state]);
-    const still = player.held || player.blocked;
-    this.toggle.innerHTML = smallIcon(still ? "play" : "pause");
-    named(this.toggle, player.blocked ? say("Listen") : still ? say("Go on") : say("Pause"));
-    if (player.finished) for (const control of [this.toggle, this.stop, this.volume]) control.disabled = true;
+    write(this.state, this.say(STATES[state]));
+    if (finished && player.bytes) this.keep();
+  }
+
+  /** Its end, until the kernel puts the same player there as plain HTML: all that came, to be heard again. */
+  keep() {
+    const { player, say } = this;
+    const file = wavOf(player.pieces.map(({ pcm }) => pcm));
+    const figure = playerFigure(say, say("the answer"), { file, caption: [`, ${player.duration.toFixed(1)} s`] });
+    rtnbPlayer(figure, figure.querySelector("audio"))(player.levels.svg());
+    this.figure.replaceWith(figure);
   }
 
   remove() {
-    this.stopMeter();
+    cancelAnimationFrame(this.frame);
+    for (const coming of document.querySelectorAll(`[data-words="${this.player.key}"] .coming`)) coming.className = "";
     this.root.remove();
   }
-}
-
-/** Bars that follow the audio, twenty times a second while there is any. Returns what ends it. */
-function meter(canvas, source) {
-  const pen = canvas.getContext("2d");
-  const bars = new Float32Array(40);
-  const data = new Float32Array(256);
-  const draw = (loud) => {
-    bars.copyWithin(0, 1);
-    bars[bars.length - 1] = Math.sqrt(loud);
-    const { width, height } = canvas;
-    pen.clearRect(0, 0, width, height);
-    pen.fillStyle = getComputedStyle(canvas).color;
-    for (let i = 0; i < bars.length; i++) {
-      const tall = Math.max(3, bars[i] * height);
-      pen.fillRect((i * width) / bars.length, (height - tall) / 2, width / bars.length - 4, tall);
-    }
-  };
-  draw(0);
-  const timer = setInterval(() => {
-    const analyser = source();
-    if (!analyser || document.hidden) return;
-    analyser.getFloatTimeDomainData(data);
-    draw(data.reduce((loud, value) => Math.max(loud, Math.abs(value)), 0));
-  }, 50);
-  return () => clearInterval(timer);
 }
 
 export default {
@@ -322,7 +376,7 @@ export default {
     const player = playerOf(model);
     const view = new PlayerView(player, el);
     player.views.add(view);
-    player.start();
+    player.enter();
     return () => {
       view.remove();
       player.views.delete(view);

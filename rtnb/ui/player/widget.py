@@ -32,6 +32,7 @@ class StreamPlayer:
 
     Attributes:
         widget: The widget to display.
+        key: What the words that it marks while they are heard are found by in the page.
     """
 
     def __init__(self, on_played: Callable[[], None]) -> None:
@@ -44,9 +45,10 @@ class StreamPlayer:
         self._timers: list[threading.Timer] = []
         # All is kept, however long the answer: a page that is reloaded plays it from its beginning.
         self._link = KernelLink(lambda *message: self.widget.send(*message), self._from_page, kept_bytes=math.inf)
-        scripts = ("worklet", "playback", "captions", "player/player")
-        made = widget.widget_class("Player", scripts, texts=("player",))
-        self.widget = widget.make(made, self._link.received, setup={"key": uuid.uuid4().hex})
+        scripts = ("worklet", "playback", "captions", "sound", "player/player")
+        made = widget.widget_class("Player", scripts, texts=("player", "sound"))
+        self.key = uuid.uuid4().hex
+        self.widget = widget.make(made, self._link.received, setup={"key": self.key})
 
     def push(self, item_id: str, pcm: bytes) -> None:
         """Play more audio. Thread-safe, never waits.

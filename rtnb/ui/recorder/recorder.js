@@ -5,7 +5,8 @@
  */
 
 /* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
-/* global KernelLink, joined, pcmOfFile, PCM_RATE_HZ, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write, drawWaveform */
+/* global KernelLink, pcmOfFile, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write */
+/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice */
 
 const STATES = {
   ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
@@ -26,7 +27,7 @@ const PROBLEMS = {
   empty: "The recording is empty. Press the button, speak, and press it again.",
 };
 
-const PARTS = "main icon word hint time notice take play wave stands forget file level aloud";
+const PARTS = "main icon word hint time notice take stands forget file level aloud";
 
 const MARKUP = `
   <div class="rtnb-recorder-top">
@@ -37,10 +38,7 @@ const MARKUP = `
     <div class="rtnb-recorder-time rtnb-num"></div>
   </div>
   <div class="rtnb-recorder-notice" role="alert" hidden></div>
-  <div class="rtnb-recorder-take" hidden>
-    <button type="button" class="rtnb-icon rtnb-recorder-play"></button>
-    <canvas class="rtnb-recorder-wave" height="44" role="img"></canvas>
-  </div>
+  <div class="rtnb-recorder-take" hidden></div>
   <div class="rtnb-recorder-foot">
     <span class="rtnb-recorder-stands rtnb-dim"></span> <button type="button" class="rtnb-link rtnb-recorder-forget"></button>
     <label class="rtnb-recorder-file" hidden><span></span><input type="file" accept="audio/*,video/webm,video/mp4"></label>
@@ -58,6 +56,7 @@ class Recorder {
     this.failure = null;
     this.problem = "";
     this.kernel = { seconds: null, sample: null, take: 0, problem: "" };
+    this.voice = { hush: () => {}, sounds: () => ["asking", "recording"].includes(this.state) }; // see texts/html.js
     this.take = 0; // which of the kernel's recordings this page has; 0 for none
     this.link = new KernelLink(model, {
       onMessage: (message, buffers) => {
@@ -88,11 +87,9 @@ class Recorder {
     const p = (this.p = partsOf(root, "rtnb-recorder", PARTS));
     this.meter = new LevelMeter(root, p.level);
     p.level.setAttribute("aria-label", say("Microphone level"));
-    p.wave.setAttribute("aria-label", say("Waveform"));
     p.forget.textContent = say("Use the sample again");
     p.file.querySelector("span").textContent = say("Use a sound file");
     p.main.addEventListener("click", () => (this.state === "recording" ? this.finish() : this.record()));
-    p.play.addEventListener("click", () => this.listen());
     p.forget.addEventListener("click", () => {
       this.empty();
       this.take = 0;
@@ -131,15 +128,12 @@ class Recorder {
     if (at === 0) this.fetched = [];
     this.fetched?.push(piece.buffer.slice(piece.byteOffset, piece.byteOffset + piece.byteLength));
     if (at + piece.byteLength < bytes) return;
-    this.stopListening();
     this.chunks = this.fetched ?? [];
     this.state = "done";
-    this.update(); // which gives the picture its width
-    this.drawWave();
+    this.update();
   }
 
   empty() {
-    this.stopListening();
     this.chunks = [];
     this.state = "ready";
   }
@@ -154,7 +148,7 @@ class Recorder {
 
   async record() {
     if (this.state === "asking" || this.link.lost) return;
-    this.stopListening();
+    rtnbVoice.take(this.voice); // whatever plays would be recorded
     const before = this.state;
     Object.assign(this, { state: "asking", failure: null, problem: "" });
     this.update();
@@ -176,6 +170,7 @@ class Recorder {
     } catch (error) {
       this.failure = error instanceof MicrophoneError ? error.reason : "other";
       this.state = before;
+      rtnbVoice.leave(this.voice);
       return this.update();
     }
     if (this.removed) return this.mic.close();
@@ -188,6 +183,7 @@ class Recorder {
     this.mic?.close();
     this.mic = null;
     this.level = 0;
+    rtnbVoice.leave(this.voice);
     if (this.state !== "recording") return;
     if (keep && this.bytes) {
       if (this.peak < 0.004) this.problem = this.say("Almost nothing was heard: the microphone may be muted or the wrong one.");
@@ -204,7 +200,6 @@ class Recorder {
     this.sent = true;
     this.link.send("end", { bytes: this.bytes });
     this.state = "done";
-    this.drawWave();
     this.update();
   }
 
@@ -220,36 +215,17 @@ class Recorder {
     this.done();
   }
 
-  async listen() {
-    if (this.playing) return this.stopListening();
-    const context = new AudioContext();
-    const buffer = context.createBuffer(1, this.samples.length, PCM_RATE_HZ);
-    buffer.copyToChannel(this.samples, 0);
-    const source = new AudioBufferSourceNode(context, { buffer });
-    source.connect(context.destination);
-    // It comes when the last sample is rendered; a second takes it to any loudspeaker.
-    source.onended = () => this.stopListening(1000);
-    await context.resume();
-    source.start();
-    this.playing = { context, began: context.currentTime, seconds: buffer.duration };
-    this.update();
-  }
-
-  stopListening(after_ms = 0) {
-    const { context } = this.playing ?? {};
-    setTimeout(() => context?.close(), after_ms);
-    this.playing = null;
-    if (this.state === "done") this.drawWave();
-    this.update();
-  }
-
-  /** @param {number} [played]  the share that is drawn as played */
-  drawWave(played = 0) {
-    if (this.samplesOf !== this.chunks) {
-      this.samples = new Float32Array(new Int16Array(joined(this.chunks).buffer)).map((sample) => sample / 32768);
-      this.samplesOf = this.chunks;
-    }
-    drawWaveform(this.p.wave, this.samples, played);
+  /** The player of what was recorded, built anew with each recording. */
+  showPlayer() {
+    const { p, say, chunks } = this;
+    this.playable = this.state === "done" && chunks;
+    p.take.replaceChildren();
+    if (!this.playable) return;
+    const levels = new Levels();
+    for (const chunk of chunks) levels.push(new Uint8Array(chunk));
+    const figure = playerFigure(say, say("your recording"), { compact: true, file: wavOf(chunks) });
+    p.take.append(figure);
+    rtnbPlayer(figure, figure.querySelector("audio"))(levels.svg());
   }
 
   update() {
@@ -283,9 +259,7 @@ class Recorder {
     const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
     p.time.textContent = state === "recording" || state === "done" ? time : "";
     p.take.hidden = state !== "done";
-    const name = this.playing ? "stop" : "play";
-    if (this.playIcon !== name) p.play.innerHTML = icon((this.playIcon = name));
-    named(p.play, this.playing ? say("Stop listening") : say("Listen"));
+    if (this.playable !== (state === "done" && this.chunks)) this.showPlayer();
     const { sample, seconds: kept } = this.kernel;
     let stands = "";
     if (kept !== null && !this.sent) stands = say("box.clip is your recording.");
@@ -313,15 +287,12 @@ class Recorder {
   draw() {
     this.frame = requestAnimationFrame(() => this.draw());
     this.meter.draw(this.mic ? this.level : 0);
-    if (!this.playing) return;
-    const { context, began, seconds } = this.playing;
-    this.drawWave((context.currentTime - began) / seconds);
   }
 
   remove() {
     this.removed = true;
     this.finish(false);
-    this.stopListening();
+    this.p.take.replaceChildren(); // which stops it
     this.stay();
     cancelAnimationFrame(this.frame);
     setTimeout(() => this.link.close(), 300);

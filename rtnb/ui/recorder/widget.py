@@ -103,8 +103,8 @@ class RecordBox(widget.Box):
         return self._display_()
 
     def _make(self) -> Any:
-        scripts = (*widget.MICROPHONE, "recorder/waveform", "recorder/recorder")
-        made = widget.widget_class("Recorder", scripts, texts=("record", "microphone"))
+        scripts = (*widget.MICROPHONE, "sound", "recorder/recorder")
+        made = widget.widget_class("Recorder", scripts, texts=("record", "microphone", "sound"))
         return widget.make(made, self._link.received, setup={"id": f"{id(self):x}"})
 
     def _sentences(self) -> tuple[str, str]:

@@ -1,23 +1,12 @@
 """Card of a reply: its words, a player, tokens, cost, who answered, and what went wrong, as one piece of HTML."""
 
-import weakref
 from html import escape
-from typing import Any
 
 from rtnb import html
 from rtnb.errors import mask_secrets
 from rtnb.session.reply import Reply
 from rtnb.texts.language import say
 from rtnb.ui.shared import widget
-
-_players: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-
-_SPEED = (
-    "var t=this.parentNode,a=t.parentNode.querySelector('audio');a.playbackRate={speed};a.preservesPitch=true;"
-    "t.querySelectorAll('button').forEach(function(b){{b.setAttribute('aria-pressed',b===event.currentTarget)}})"
-)
-# The link takes its address from the element that holds the audio: written into it, the audio would be stored twice.
-_DOWNLOAD = "this.href=this.parentNode.parentNode.querySelector('audio').src"
 
 _SOURCES = {"practice": "practice server", "replay": "a recorded session"}
 _STATUSES = {
@@ -36,22 +25,34 @@ _REMEDIES = {
 }
 
 
-def card(reply: Reply) -> str:
-    """Return the whole reply as one piece of HTML."""
+def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = True) -> str:
+    """Return the whole reply as one piece of HTML, also one that is still coming: what is there stays where it is.
+
+    Args:
+        reply: The reply.
+        body: HTML in the place of its words. "" for the words.
+        key: Key of the player that marks the words while they are heard. "" for none.
+        with_player: Whether its player is in it; else that stands in an output of its own.
+    """
     parts = [f'<div class="head"><strong>{escape(say("Answer"))}</strong>{_chips(reply)}</div>']
     if reply.transcript:
         parts.append(f'<div class="heard">{escape(say("You"))}: {escape(reply.transcript)}</div>')
-    if words := reply.text:
-        parts.append(f'<div class="says">{escape(words)}</div>')
+    if body or reply.text:
+        parts.append(body or spoken(reply.text, key))
     elif reply.status == "completed" and not reply.audio:
         parts.append(f'<div class="says dim">{escape(say("(no words came)"))}</div>')
     if problem := trouble(reply):
         parts.append(_inner(html.notice(problem, "error" if reply.status == "failed" else "warning")))
-    if (player := _player(reply)) is not None:
-        parts += [player, _tools()]
+    if with_player:
+        parts.append(_inner(player(reply)))
     parts.append(_facts(reply))
     parts += [_inner(html.notice(warning, "warning")) for warning in reply.warnings]
     return frame("".join(parts))
+
+
+def spoken(words: str, key: str, after: str = "") -> str:
+    """Return the words of an answer as HTML; the player of that key marks the heard ones in it."""
+    return f'<div class="says" data-words="{key}">{escape(words)}{after}</div>'
 
 
 def frame(body: str) -> str:
@@ -91,16 +92,9 @@ def trouble(reply: Reply) -> str:
     return mask_secrets("\n".join(filter(None, (first, server, hint))))
 
 
-def _player(reply: Reply) -> str | None:
-    """Return the answer's player, or None without audio. Compressed once however often a reply is shown."""
-    if reply in _players:
-        return _players[reply]
-    if (audio := reply.audio) is None:
-        return None
-    player = _inner(html.player(audio.encode("opus"), audio.peaks(), audio.seconds, say("the answer")))
-    if reply.done:
-        _players[reply] = player
-    return player
+def player(reply: Reply) -> str:
+    """Return the answer's player, "" without audio."""
+    return "" if (audio := reply.audio) is None else audio.player(say("the answer"))
 
 
 def _inner(page: str) -> str:
@@ -110,24 +104,13 @@ def _inner(page: str) -> str:
 
 def _chips(reply: Reply) -> str:
     source = say(_SOURCES[reply.source]) if reply.source in _SOURCES else reply.source
-    status = "" if reply.status == "completed" else reply.status
-    return "".join(f'<span class="chip">{escape(chip)}</span>' for chip in (status, source, reply.model) if chip)
-
-
-def _tools() -> str:
-    speeds = "".join(
-        f'<button type="button" aria-pressed="{"true" if speed == 1 else "false"}" '
-        f'onclick="{escape(_SPEED.format(speed=speed))}">{speed:g}×</button>'
-        for speed in (0.75, 1, 1.25, 1.5, 2)
-    )
-    label = escape(say("Speed"))
-    return (
-        f'<div class="tools" role="group" aria-label="{label}"><span class="dim">{label}</span>{speeds}'
-        f'<a download="answer.ogg" href="#" onclick="{escape(_DOWNLOAD)}">{escape(say("Download"))}</a></div>'
-    )
+    status = reply.status if reply.done and reply.status != "completed" else ""
+    return "".join(f' <span class="chip">{escape(chip)}</span>' for chip in (status, source, reply.model) if chip)
 
 
 def _facts(reply: Reply) -> str:
+    if not reply.done:
+        return '<div class="facts"></div>'  # room for them
     usage = reply.usage
     tokens = say("{input} in, {output} out", input=f"{usage.input_tokens:,}", output=f"{usage.output_tokens:,}")
     seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
@@ -135,7 +118,7 @@ def _facts(reply: Reply) -> str:
     facts = {say("tokens"): tokens if usage else "", say("cost"): _cost(reply)}
     facts[say("first sound after")] = "" if seconds is None else f"{seconds:.2f} s{of_it}"
     facts[say("tools called")] = "; ".join(map(repr, reply.tool_calls))
-    pairs = "".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts.items() if value)
+    pairs = " · ".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts.items() if value)
     return f'<div class="facts">{pairs}</div>'
 
 

@@ -2,8 +2,8 @@
 
 The reply knows nothing of this; a view subscribes to it. Words, progress and the card are plain HTML in one output
 that is updated (`display_id`), so they work wherever cells are shown, also where a program runs them. Only the audio
-that plays while it streams is a widget, in a second output, and that one is emptied when it has played: a widget left
-in a saved notebook shows nothing but an error when it is opened again.
+that plays while it streams is a widget, in a second output; when it has played, the same player as plain HTML takes its
+place there: a widget left in a saved notebook shows nothing but an error when it is opened again.
 
 Whatever goes wrong in here goes to the log and never harms the reply.
 """
@@ -24,7 +24,7 @@ from rtnb.session.updates import Finished
 from rtnb.texts.language import say
 from rtnb.transport import io_thread
 from rtnb.ui.player.widget import StreamPlayer
-from rtnb.ui.reply_card.card import card, frame, headline, trouble
+from rtnb.ui.reply_card.card import card, headline, player, spoken, trouble
 from rtnb.ui.shared import frontend, widget
 
 __all__ = ["bundle", "card", "show"]
@@ -167,15 +167,22 @@ class _NotebookView:
         with self._drawing:
             if not self.carded.is_set():
                 with _harmless():
-                    self._main.update({"text/plain": repr(self._reply), "text/html": card(self._reply)}, raw=True)
+                    whole = card(self._reply, key=self._key, with_player=self._player is None)
+                    self._main.update({"text/plain": repr(self._reply), "text/html": whole}, raw=True)
                 self.carded.set()
+        with _harmless():
+            player(self._reply)  # compresses the audio, which is kept, before the player is wanted
+
+    @property
+    def _key(self) -> str:
+        return "" if self._player is None else str(self._player.key)
 
     def _live(self) -> dict[str, Any]:
         sent, total = self._reply.progress
         words = "\n".join(self._words.values())
         caret = '<span class="caret"></span>'
         if words:
-            plain, body = words, f'<div class="says">{escape(words)}{caret}</div>'
+            plain, body = words, spoken(words, self._key, caret)
         elif total is None or sent < total:
             meter = _meter(sent, total, time.monotonic() - self._began)
             share = f' max="{total:.3f}" value="{sent:.3f}"' if total else ""
@@ -184,7 +191,7 @@ class _NotebookView:
         else:
             plain = say("Waiting for the answer")
             body = f'<div class="dim">{escape(plain)}{caret}</div>'
-        return {"text/plain": plain, "text/html": frame(body)}
+        return {"text/plain": plain, "text/html": card(self._reply, body=body, with_player=False)}
 
     # --- audio
 
@@ -192,7 +199,7 @@ class _NotebookView:
         output, self._player_output = self._player_output, None
         if output is not None:
             with _harmless():
-                output.update({"text/plain": "", "text/html": ""}, raw=True)
+                output.update({"text/plain": "", "text/html": player(self._reply)}, raw=True)
                 self._player.close()
 
 

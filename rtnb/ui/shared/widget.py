@@ -52,8 +52,8 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     kinds = {"language": traitlets.Unicode, "setup": traitlets.Dict, "state": traitlets.Dict}
     members: dict[str, Any] = {key: kind().tag(sync=True) for key, kind in kinds.items()}
     paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
-    members["_esm"] = esm(*(f"{path}.js" for path in paths), texts=texts)
-    members["_css"] = read("shared/theme.css", "{0}/{0}.css".format(name.lower()))
+    members["_esm"] = html.PLAYER_JS + "\n" + esm(*(f"{path}.js" for path in paths), texts=texts)
+    members["_css"] = html.PLAYER_CSS + read("shared/theme.css", "{0}/{0}.css".format(name.lower()))
     return type(name, (anywidget.AnyWidget,), members)
 
 

@@ -10,7 +10,7 @@
 // it has answered.
 
 /* global TEXTS, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
-/* global partsOf, whenChosen, widgetRoot, write */
+/* global partsOf, whenChosen, widgetRoot, write, playerFigure, rtnbPlayer */
 
 const FAILURES = {
   file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
@@ -50,7 +50,7 @@ class UploadView {
     this.sending = [];
     this.busy = false;
     this.note = "";
-    /** @type {{id: string, audio: HTMLAudioElement} | null} the recording that plays */
+    /** @type {{id: string, figure: HTMLElement} | null} the recording that is listened to, and its player */
     this.playing = null;
     this.build();
     this.listenToBox();
@@ -153,7 +153,7 @@ class UploadView {
   }
 
   receive(message, buffers) {
-    if (message.kind === "audio") this.play(message.id, new Blob([buffers[0]], { type: "audio/ogg" }));
+    if (message.kind === "audio") this.play(message.id, new Blob([buffers[0]]));
     else this.sending.find((it) => it.id === message.id && !it.over)?.receive(message);
     this.draw();
   }
@@ -172,24 +172,27 @@ class UploadView {
 
   listen(id) {
     const here = this.sending.find((it) => it.id === id); // a file of this page is there without asking the kernel
-    if (this.playing?.id === id) this.quiet();
-    else if (here) this.play(id, here.file);
+    if (here) this.play(id, here.file);
     else this.link.send("listen", { id });
   }
 
-  play(id, blob) {
+  play(id, file) {
     this.quiet();
-    const audio = new Audio(URL.createObjectURL(blob));
-    this.playing = { id, audio };
-    audio.onended = audio.onerror = () => this.quiet();
-    audio.play().catch(() => this.quiet());
+    const { name } = this.rows.find((row) => row.id === id) ?? {};
+    const figure = playerFigure(this.say, name ?? file.name, { compact: true, file });
+    const audio = figure.querySelector("audio");
+    rtnbPlayer(figure, audio);
+    this.playing = { id, figure };
+    audio.onerror = () => this.quiet();
     this.draw();
+    audio.play().catch(() => {}); // it is to be started by hand then
+    figure.querySelector("button").focus();
   }
 
   quiet() {
     if (!this.playing) return;
-    const { audio } = this.playing;
-    this.playing = audio.onended = audio.onerror = null;
+    const audio = this.playing.figure.querySelector("audio");
+    this.playing = audio.onerror = null;
     audio.pause();
     URL.revokeObjectURL(audio.src);
     this.draw();
@@ -207,7 +210,7 @@ class UploadView {
       const { name, seconds } = state.sample;
       rows.unshift({ id: "sample", name, detail: length(seconds), used: true, audible: true });
     }
-    this.drawRows(rows);
+    this.drawRows((this.rows = rows));
     this.drawNote();
     p.main.disabled = gone;
     p.goon.hidden = !state.waiting || gone;
@@ -227,7 +230,7 @@ class UploadView {
     const focused = list.contains(document.activeElement) ? document.activeElement : null;
     const key = focused && `li[data-id="${focused.closest("li").dataset.id}"] [data-do="${focused.dataset.do}"]`;
     list.replaceChildren(...rows.map((row) => this.row(row)));
-    if (key) list.querySelector(key)?.focus();
+    if (key) (list.contains(focused) ? focused : list.querySelector(key))?.focus();
   }
 
   statusText({ files, sample }) {
@@ -282,14 +285,12 @@ class UploadView {
     };
     if (used) put("span", { className: "rtnb-chip", textContent: say("in use") });
     put("span", { className: "rtnb-detail rtnb-dim rtnb-num", textContent: detail });
-    if (audible) {
-      const on = this.playing?.id === id;
-      const label = on ? say("Stop {name}", { name }) : say("Listen to {name}", { name });
-      button(on ? "stop" : "play", "play", label, () => this.listen(id));
-    }
+    const on = this.playing?.id === id;
+    if (audible && !on) button("play", "play", say("Listen to {name}", { name }), () => this.listen(id));
     const removing = active ? say("Stop uploading {name}", { name }) : say("Remove {name}", { name });
     if (remove) button("remove", "remove", removing, remove);
     if (share !== undefined) put("progress", { max: 1, value: share }).setAttribute("aria-label", name);
+    if (on) item.append(this.playing.figure);
     if (problem) put("p", { textContent: problem }).setAttribute("role", "alert");
     return item;
   }

@@ -134,7 +134,9 @@ class UploadBox(widget.Box):
         return say("Upload box: run this cell to use it."), html.notice(" ".join(lines))
 
     def _make(self) -> Any:
-        made = widget.widget_class("Upload", ("leaving", "upload/sending", "upload/upload"), texts=("upload",))
+        made = widget.widget_class(
+            "Upload", ("leaving", "sound", "upload/sending", "upload/upload"), texts=("upload", "sound")
+        )
         return widget.make(made, self._link.received, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
