@@ -145,3 +145,34 @@ def test_a_player_that_was_closed_sends_and_keeps_nothing(page: Page) -> None:
     page.speak()
     page.say("hello")
     assert page.heard == []
+
+
+def test_the_time_of_an_answer_that_waits_for_another_is_counted_from_the_others_end(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAGE_LATE_SECONDS", 0.0)
+    monkeypatch.setattr(StreamPlayer, "_speaking_until", 0.0)
+    page.player.push("a", bytes(96_000))  # 2 s
+    page.player.over()
+    second = Page()
+    began = time.monotonic()
+    second.speak()
+    assert second.played.wait(WAIT_SECONDS)
+    assert time.monotonic() - began > 1.5
+    assert page.played.is_set()
+    second.player.close()
+
+
+def test_an_answer_that_goes_on_after_a_pause_has_its_whole_length_again(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAGE_LATE_SECONDS", 0.0)
+    page.player.push("a", bytes(48_000))  # 1 s
+    page.say("hello")
+    page.player.over()
+    page.say("held", held=True)
+    threading.Event().wait(0.5)  # so long it is held
+    page.say("held", held=False)
+    began = time.monotonic()
+    assert page.played.wait(WAIT_SECONDS)
+    assert time.monotonic() - began > 0.9

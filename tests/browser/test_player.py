@@ -97,3 +97,142 @@ def test_nothing_moves_when_an_answer_has_been_heard(app: str, width: int, brows
         for seen in page.evaluate("() => [window.__seen, window.__controls]"):
             assert len(seen) == 1, "\n".join(seen)
         page.context.close()
+
+
+# Every pair of states of two answers' players that a page was ever in.
+STATES = """() => {
+  window.__states = [];
+  const look = () => {
+    const now = [...document.querySelectorAll(".rtnb-player")].map((it) => it.dataset.state).join(" ");
+    if (now && now !== window.__states.at(-1)) window.__states.push(now);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def loudest_hz(samples: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.fft.rfftfreq(len(samples), 1 / RATE_HZ)[spectrum.argmax()])
+
+
+def heard_seconds(samples: np.ndarray) -> float:
+    (loud,) = np.nonzero(np.abs(samples) > 0.01)
+    return float(loud[-1] - loud[0]) / RATE_HZ
+
+
+@pytest.mark.parametrize("app", PLACES)
+def test_run_all_of_two_answers_is_heard_in_order_and_whole(app: str, browser: Any, jupyters: Any) -> None:
+    with serve(speaking(5, 440)) as first, serve(speaking(2, 880)) as second, jupyters(app) as jupyter:
+        page = lab.page(browser)
+        lab.capture(page)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(first), ask(second)]))
+        page.evaluate(STATES)
+        notebook.run_all(wait=False)
+        page.wait_for_selector(".rtnb-player[data-state=queued]")  # it has come, and waits
+        assert "Waits for what is speaking to end" in notebook.output(1).inner_text()
+        until_built(page, 2)
+        page.wait_for_function("() => document.querySelectorAll('.rtnb-audio audio').length === 2")
+        page.wait_for_selector(".rtnb-player", state="detached")
+        states = page.evaluate("() => window.__states")
+        assert not [line for line in states if line.count("playing") > 1], states
+        assert "playing queued" in states, states
+        for context, (seconds, hz) in enumerate([(5, 440), (2, 880)]):
+            samples, _ = lab.captured(page, context)
+            assert heard_seconds(samples) == pytest.approx(seconds, abs=0.1)
+            assert loudest_hz(samples) == pytest.approx(hz, abs=5)
+        assert not [line for line in page.console if "pageerror" in line]
+        page.context.close()
+
+
+SOUNDS = "() => [...document.querySelectorAll('audio')].map((it) => !it.paused)"
+
+
+@pytest.mark.parametrize("app", PLACES)
+def test_what_the_user_starts_plays_at_once_and_the_other_pauses(app: str, browser: Any, jupyters: Any) -> None:
+    with serve(speaking(20)) as url, jupyters(app) as jupyter:
+        page = lab.page(browser)
+        cells = ["import rtnb\nrtnb.samples()['talk']", "rtnb.samples()['talk']", ask(url)]
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", cells))
+        notebook.run(0)
+        notebook.run(1)
+        until_built(page, 2)
+        notebook.output(0).get_by_role("button", name="Play talk").click()
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'true,false'")
+        notebook.output(1).get_by_role("button", name="Play talk").click()
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'false,true'")
+        # An answer starts by itself, and so it waits; the user need not.
+        notebook.run(2, wait=False)
+        page.wait_for_selector(".rtnb-player[data-state=queued]")
+        live = page.locator(".rtnb-player")
+        live.get_by_role("button", name="Play the answer").click()
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'false,false'")
+        # And a recording that the user starts pauses the answer, which goes on where it was.
+        page.wait_for_function("() => /^0:0[1-9]/.test(document.querySelector('.rtnb-player .time').textContent)")
+        notebook.output(0).get_by_role("button", name="Play talk").click()
+        page.wait_for_selector(".rtnb-player[data-state=paused]")
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'true,false'")
+        live.get_by_role("button", name="Play the answer").click()
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'false,false'")
+        live.get_by_role("button", name="Stop").click()
+        page.wait_for_selector(".rtnb-player", state="detached")
+        page.context.close()
+
+
+@pytest.mark.parametrize("app", PLACES)
+def test_a_player_is_driven_by_keys_and_named_for_who_cannot_see_it(app: str, browser: Any, jupyters: Any) -> None:
+    with jupyters(app) as jupyter:
+        page = lab.page(browser)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", ["import rtnb\nrtnb.samples()['talk']", "1 + 1"]))
+        notebook.run(0)
+        until_built(page)
+        notebook.select(0)
+        output = notebook.output(0)
+        assert output.get_by_role("group", name="talk, 21.9 s").count() == 1
+        assert output.get_by_role("combobox", name="Speed").count() == 1
+        assert output.get_by_role("link", name="Download talk").count() == 1
+        play = output.get_by_role("button", name="Play talk")
+        play.focus()
+        page.keyboard.press("Tab")
+        slider = output.get_by_role("slider", name="Position in talk")
+        assert slider.evaluate("(it) => it === document.activeElement")
+        assert slider.evaluate("(it) => getComputedStyle(it).outlineStyle") == "solid"
+        at = "() => document.querySelector('.rtnb-audio audio').currentTime"
+        for key, seconds in (("ArrowRight", 1.1), ("ArrowUp", 2.2), ("ArrowLeft", 1.1), ("End", 21.9), ("Home", 0)):
+            page.keyboard.press(key)
+            page.wait_for_function(f"(to) => Math.abs(({at})() - to) < 0.15", arg=seconds)
+        assert slider.get_attribute("aria-valuetext") == "0:00 / 0:21"
+        page.keyboard.press("Space")
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'true'")
+        assert output.get_by_role("button", name="Pause talk").count() == 1
+        page.keyboard.press("Space")
+        page.wait_for_function(f"() => ({SOUNDS})().join() === 'false'")
+        # By the mouse, too; and none of the keys was the notebook's.
+        box = slider.bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_function(f"() => Math.abs(({at})() - 10.9) < 0.5")
+        assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.activeCellIndex") == 0
+        page.context.close()
+
+
+def test_an_answer_that_is_still_spoken_is_sought_in(browser: Any, jupyters: Any) -> None:
+    with serve(speaking(20)) as url, jupyters("lab") as jupyter:
+        page = lab.page(browser)
+        notebook = jupyter.open(page, jupyter.write("a.ipynb", [ask(url)]))
+        notebook.run(0)
+        page.wait_for_selector(".rtnb-player[data-state=playing]")
+        slider = page.get_by_role("slider", name="Position in the answer")
+        slider.focus()
+        time_is = "(text) => document.querySelector('.rtnb-player .time').textContent.startsWith(text)"
+        for _ in range(12):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function(time_is, arg="0:13")
+        page.keyboard.press("Home")
+        page.wait_for_function(time_is, arg="0:01")
+        page.keyboard.press("End")
+        page.wait_for_selector(".rtnb-player", state="detached")
+        page.wait_for_selector(".rtnb-audio.on audio", state="attached")
+        assert not [line for line in page.console if "pageerror" in line]
+        page.context.close()

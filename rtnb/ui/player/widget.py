@@ -35,6 +35,8 @@ class StreamPlayer:
         key: What the words that it marks while they are heard are found by in the page.
     """
 
+    _speaking_until = 0.0  # of all players, on the monotonic clock
+
     def __init__(self, on_played: Callable[[], None]) -> None:
         self._on_played = on_played
         self._lock = threading.RLock()
@@ -43,6 +45,7 @@ class StreamPlayer:
         self._began = 0.0
         self._ready = self._held = self._over = self._closed = False
         self._timers: list[threading.Timer] = []
+        self._limit: threading.Timer | None = None
         # All is kept, however long the answer: a page that is reloaded plays it from its beginning.
         self._link = KernelLink(lambda *message: self.widget.send(*message), self._from_page, kept_bytes=math.inf)
         scripts = ("worklet", "playback", "captions", "sound", "player/player")
@@ -87,7 +90,8 @@ class StreamPlayer:
             if not self._over:
                 self._over = True
                 self._tell("stop" if stop else "over")
-                self._await_played()
+                # A page plays one answer after the other.
+                self._await_played(self._began if stop else max(self._began, StreamPlayer._speaking_until))
 
     def close(self) -> None:
         """End the audio and forget it."""
@@ -114,19 +118,24 @@ class StreamPlayer:
             if not (self._closed or self._ready):
                 self._link.repeat()
 
-    def _await_played(self) -> None:
-        left = arithmetic.seconds(self._bytes) - (time.monotonic() - self._began)
-        self._later(max(0.0, left) + _PAGE_LATE_SECONDS, self._time_is_up)
+    def _await_played(self, begins: float) -> None:
+        """Set the time by which the page has played all, where it begins now or, on the monotonic clock, earlier."""
+        ends = begins + arithmetic.seconds(self._bytes)
+        StreamPlayer._speaking_until = max(StreamPlayer._speaking_until, ends)
+        if self._limit is not None:
+            self._limit.cancel()
+        self._limit = self._later(max(0.0, ends - time.monotonic()) + _PAGE_LATE_SECONDS, self._time_is_up)
 
     def _time_is_up(self) -> None:
         if not (self._held or self._closed):
             self._on_played()
 
-    def _later(self, seconds: float, what: Callable[[], None]) -> None:
+    def _later(self, seconds: float, what: Callable[[], None]) -> threading.Timer:
         timer = threading.Timer(seconds, what)
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
+        return timer
 
     def _from_page(self, message: FromPage) -> None:
         match message.kind:
@@ -140,6 +149,6 @@ class StreamPlayer:
                 with self._lock:
                     self._held = bool(message.fields.get("held"))
                     if not self._held and self._over:
-                        self._await_played()
+                        self._await_played(time.monotonic())  # wherever it goes on, no longer than from its beginning
             case "played":
                 self._on_played()
