@@ -34,7 +34,8 @@ const rtnbVoice = (window.__rtnbVoice ??= (() => {
     audio.addEventListener('pause', () => voice.leave(it));
     return it;
   };
-  addEventListener('play', ({ target }) => voice.take((target.rtnbVoice ??= of(target))), true);
+  // Of the window: by itself, in an inline handler, it would be that of the handler's element.
+  window.addEventListener('play', ({ target }) => voice.take((target.rtnbVoice ??= of(target))), true);
   return voice;
 })());
 
