@@ -229,11 +229,16 @@ def test_an_answer_that_is_still_spoken_is_sought_in(browser: Any, jupyters: Any
         slider = page.get_by_role("slider", name="Position in the answer")
         slider.focus()
         time_is = "(text) => document.querySelector('.rtnb-player .time').textContent.startsWith(text)"
-        for _ in range(12):
-            page.keyboard.press("ArrowRight")
-        page.wait_for_function(time_is, arg="0:13")
+        page.wait_for_function("() => document.querySelector('.rtnb-player .time').textContent.endsWith('/ 0:20')")
+        page.keyboard.press("Space")
+        page.wait_for_selector(".rtnb-player[data-state=paused]")
         page.keyboard.press("Home")
-        page.wait_for_function(time_is, arg="0:01")
+        page.wait_for_function(time_is, arg="0:00")
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function(time_is, arg="0:05")
+        page.keyboard.press("Space")
+        page.wait_for_function(time_is, arg="0:06")
         page.keyboard.press("End")
         page.wait_for_selector(".rtnb-player", state="detached")
         page.wait_for_selector(".rtnb-audio.on audio", state="attached")
