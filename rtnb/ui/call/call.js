@@ -6,8 +6,7 @@ function engineOf(model) {
   const id = model.get("setup").id;
   const engine = callEngines.get(id);
   if (engine && !engine.ended && engine.model.comm_live !== false) return engine;
-  callEngines.set(id, new CallEngine(engine?.ended ? engine.model : model));
-  return callEngines.get(id);
+  return callEngines.set(id, new CallEngine(engine?.ended ? engine.model : model)).get(id);
 }
 
 export default {

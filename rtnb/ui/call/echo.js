@@ -1,8 +1,7 @@
 // Whether the answer comes back in the microphone: what is played against what is heard.
 
 const ECHO_RATE_HZ = 8000; // speech has most of its energy below 4 kHz
-const ECHO_FRAME = 256;
-const ECHO_HOP = 128;
+const [ECHO_FRAME, ECHO_HOP] = [256, 128]; // 32 ms, every 16 ms
 const ECHO_WINDOW = 2 * ECHO_RATE_HZ;
 const ECHO_LAGS = [-0.05 * ECHO_RATE_HZ, 0.65 * ECHO_RATE_HZ]; // 0–600 ms, and 50 ms for clocks that are not quite one
 const ECHO_CORRELATION = 32768; // longer than both windows without those lags: nothing comes round from the other end

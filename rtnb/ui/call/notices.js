@@ -45,8 +45,8 @@ function noticeBox({ kind, text, remedy, offers = [] }) {
   const box = element("div", { className: `rtnb-call-notice rtnb-call-${kind}` }, element("span", { textContent: text }));
   if (kind === "error" || kind === "asked") box.setAttribute("role", "alert");
   if (remedy) box.append(element("strong", { textContent: ` ${remedy}` }));
-  for (const [name, textContent, onclick] of offers) {
-    box.append(element("button", { type: "button", className: `rtnb-call-offer rtnb-call-${name}`, textContent, onclick }));
-  }
+  const button = ([name, textContent, onclick]) =>
+    element("button", { type: "button", className: `rtnb-call-${name}`, textContent, onclick });
+  if (offers.length) box.append(element("div", { className: "rtnb-call-offers" }, ...offers.map(button)));
   return box;
 }

@@ -17,8 +17,8 @@ class CallSettings {
     this.volume = element("input", { type: "range", max: "100", step: "5", oninput: volume });
     this.inTurns = element("input", { type: "checkbox", onchange: turns });
     const fields = [field("Microphone", this.microphone), field("Loudspeaker", this.loudspeaker), field("Volume", this.volume)];
-    const inTurns = field("The microphone waits while the answer plays", this.inTurns);
-    box.append(element("summary", { textContent: say("Settings") }), ...fields, inTurns);
+    fields.push(field("The microphone waits while the answer plays", this.inTurns));
+    box.append(element("summary", { textContent: say("Settings") }), ...fields);
     box.ontoggle = () => box.open && this.list();
   }
 

@@ -23,7 +23,6 @@ const HINTS = {
 };
 
 const HALF_DUPLEX_HINTS = { speaking: "The microphone waits until the answer is over. Esc stops it." };
-
 // The hints that are different with push to talk.
 const HOLD_HINTS = { ready: "One click, then hold the button or the space bar to talk.", speaking: "Hold to interrupt." };
 

@@ -106,7 +106,7 @@ class CallView {
     const { engine, root } = this;
     root.addEventListener("keydown", (event) => {
       const typing = event.target.closest("input, select");
-      const onButton = event.target.closest(".rtnb-call-bar button, summary, .rtnb-call-offer");
+      const onButton = event.target.closest(".rtnb-call-bar button, summary, .rtnb-call-offers");
       if (event.key === "Escape" && engine.inCall) {
         if (engine.held) engine.letGo(false);
         else engine.stop();
