@@ -3,7 +3,6 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
-from html import escape
 from importlib.resources import files
 from typing import overload
 
@@ -87,7 +86,7 @@ class Samples(Sequence[Clip]):
         for name, text in self.texts.items():
             clip = _clip(name)
             sound = html.player(_bytes(name), clip.peaks(), clip.seconds, name, compact=True)
-            rows.append((html.Safe(f"<code>{escape(name)}</code>"), html.Safe(sound), f"{clip.seconds:.1f} s", text))
+            rows.append((name, html.Safe(sound), f"{clip.seconds:.1f} s", text))
         return html.table(("name", "sound", "length", "what is said"), rows, caption="Recordings that ship with rtnb")
 
 
