@@ -5,7 +5,7 @@
  */
 
 /* global TEXTS, ENDS, NOTICES, FAILURES, Turns, wordsIn, MicrophoneError, openMicrophone, wake, BAD_FILE, pcmOfFile */
-/* global KernelLink, openAudioContext, createPlayback, whenLeaving, listenTo24kHz, EchoMeter, CallView, element */
+/* global KernelLink, openAudioContext, createPlayback, whenLeaving, listenTo24kHz, EchoMeter, CallView, element, rtnbVoice */
 
 const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
 const NOTICE_MS = 12000;
@@ -119,7 +119,7 @@ class CallEngine {
       return this.changed();
     }
     if (!this.views.size) return this.release(); // closed while the browser asked
-    this.takeVoice();
+    rtnbVoice.take(this);
     this.muted = this.held = this.speech = this.thinking = false;
     Object.assign(this, { state: "connecting", owner: this.link.page, away: false, preroll: [] });
     this.link.send("start");
@@ -201,13 +201,10 @@ class CallEngine {
     this.changed();
   }
 
-  /** One voice at a time in a page: whatever else is heard in it gives way. */
-  takeVoice() {
-    if (globalThis.__rtnbVoice) return globalThis.__rtnbVoice.take(this);
-    for (const other of globalThis.__rtnbCalls.values()) if (other !== this && other.inCall) other.hush();
+  /** Whether it has the voice of the page: whatever else the user starts takes it, and `hush` follows. */
+  sounds() {
+    return this.inCall && !this.onHold;
   }
-
-  sounds = () => this.inCall && !this.onHold;
 
   /** On hold: the microphone is given back and the answer paused, until the user takes the call back. */
   hush() {
@@ -221,7 +218,7 @@ class CallEngine {
   }
 
   async takeBack() {
-    this.takeVoice();
+    rtnbVoice.take(this);
     this.onHold = false;
     await wake(this.context);
     if (this.hadMicrophone) await this.openMicrophone().catch(() => this.hangUp("microphone", "gone"));
@@ -324,7 +321,7 @@ class CallEngine {
     for (const it of [this.mic, this.playback, this.context]) it?.close();
     this.mic = this.playback = this.context = this.meter = this.loudness = null;
     Object.assign(this, { level: 0, onHold: false });
-    globalThis.__rtnbVoice?.leave(this);
+    rtnbVoice.leave(this);
     this.played = NOTHING_PLAYED;
   }
 
