@@ -133,6 +133,26 @@ def test_a_broken_connection_is_told_and_keeps_what_came():
     assert str(reply.error).split(".")[0] in page
 
 
+def test_how_it_ended_what_it_cost_and_how_long_it_took_stand_on_one_line_once():
+    page = live.card(ask(spoken))
+    assert page.count('class="facts"') == 1
+    (line,) = re.findall(r'<div class="facts">(.*?)</div>', page)
+    assert re.match(
+        r"completed · cost \$[\d.]+ · first sound after [\d.]+ s · tokens 10 in, 5 out$", re.sub("<.*?>", "", line)
+    )
+    assert words_of(page).count("completed") == 1
+
+
+def test_where_practice_answers_the_card_says_what_it_would_cost_and_not_once_more_who_answers():
+    reply = rtnb.ask("Good morning.", practice=True, modalities="text", show=False).wait(60)
+    said = words_of(live.card(reply))
+    assert re.search(r"cost\s+\$[\d.]+ at OpenAI", said)
+    assert said.count("practice server") == 1
+    assert "nothing" not in said
+    language("zh")
+    assert re.search(r"已完成.*在 OpenAI 要 \$", words_of(live.card(reply)), re.S)
+
+
 def test_an_answer_without_words_says_so():
     def silent(talk):
         talk.open()
@@ -192,6 +212,30 @@ def test_a_terminal_gets_words_on_stdout_and_progress_on_stderr(monkeypatch, cap
             time.sleep(0.02)
     assert out == "Oslo is the capital.\n"
     assert re.search(r"Sending 100%.* 1\.9/1\.9 s", err), err
+
+
+def late(talk):
+    """An answer, and the limits after its end, as OpenAI sends them."""
+    talk.open()
+    talk.take_message()
+    talk.answer("Oslo is the capital.", TONE)
+    time.sleep(0.04)
+    talk.say({"type": "rate_limits.updated", "rate_limits": []})
+
+
+def test_in_a_terminal_the_words_come_whole_after_the_lines_of_the_events(monkeypatch, capsys):
+    where = frontend.Frontend("terminal", False, False, False, True, "the test says so")
+    monkeypatch.setattr(live.frontend, "detect", lambda: where)
+    with serve(spoken) as url:
+        rtnb.ask("Where?", url=url, key="sk-test", verbose=True).wait(20)
+        end, out = time.monotonic() + 20, ""
+        while not out.endswith("Norway.\n") and time.monotonic() < end:
+            out += capsys.readouterr().out
+            time.sleep(0.02)
+    *lines, words = out.splitlines()
+    assert words == "Oslo is the capital of Norway."
+    assert all(re.match(r" *\d+\.\d{3} s [←→] [a-z_.]+ ", line) for line in lines), out
+    assert "← response.done" in lines[-1]
 
 
 def test_a_terminal_is_told_of_an_answer_cut_short(monkeypatch, capsys):
@@ -295,3 +339,23 @@ def test_the_upload_box_and_a_failed_cell_leave_whole_notebooks():
     assert "stands in" in data_of(box)[0]["text/html"]
     assert "The server had an error." in data_of(failed)[0]["text/html"]
     assert failed.outputs[-1]["output_type"] == "error"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "await rtnb.ask('What?', url=url, key='sk-test', verbose=True)",
+        "rtnb.ask('What?', url=url, key='sk-test', verbose=True).wait(60); import time; time.sleep(0.5)",
+        "chat = rtnb.connect(url=url, key='sk-test', verbose=True)\n_ = await chat.ask('What?')",
+    ],
+)
+def test_a_verbose_cell_has_a_line_for_each_event_and_then_the_card(cell):
+    with serve(late) as url:
+        _, cell = run(f"import rtnb; url = {url!r}", cell)
+    lines = [output for output in cell.outputs if output["output_type"] == "stream"]
+    card = next(output for output in cell.outputs if "data" in output)
+    assert "Oslo is the capital." in card["data"]["text/html"]
+    assert cell.outputs.index(card) == len(lines)  # whatever follows it is the value of the cell
+    events = "".join(line["text"] for line in lines).splitlines()
+    assert "rate_limits.updated" in events[-1]
+    assert sum("← response.output_audio_transcript.delta" in line for line in events) == 4

@@ -104,26 +104,26 @@ def _inner(page: str) -> str:
 
 def _chips(reply: Reply) -> str:
     source = say(_SOURCES[reply.source]) if reply.source in _SOURCES else reply.source
-    status = reply.status if reply.done and reply.status != "completed" else ""
-    return "".join(f' <span class="chip">{escape(chip)}</span>' for chip in (status, source, reply.model) if chip)
+    return "".join(f' <span class="chip">{escape(chip)}</span>' for chip in (source, reply.model) if chip)
 
 
 def _facts(reply: Reply) -> str:
     if not reply.done:
         return '<div class="facts"></div>'  # room for them
-    usage = reply.usage
+    usage, status = reply.usage, say(reply.status)
     tokens = say("{input} in, {output} out", input=f"{usage.input_tokens:,}", output=f"{usage.output_tokens:,}")
     seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
     of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
-    facts = {say("tokens"): tokens if usage else "", say("cost"): _cost(reply)}
+    facts = {"": "" if status in trouble(reply) else status, say("cost"): _cost(reply) if usage else ""}
     facts[say("first sound after")] = "" if seconds is None else f"{seconds:.2f} s{of_it}"
+    facts[say("tokens")] = tokens if usage else ""
     facts[say("tools called")] = "; ".join(map(repr, reply.tool_calls))
-    pairs = " · ".join(f"<span>{escape(name)} <b>{escape(value)}</b></span>" for name, value in facts.items() if value)
-    return f'<div class="facts">{pairs}</div>'
+    named = (f"{escape(name)} <b>{escape(value)}</b>".lstrip() for name, value in facts.items() if value)
+    return f'<div class="facts">{" · ".join(f"<span>{fact}</span>" for fact in named)}</div>'
 
 
 def _cost(reply: Reply) -> str:
     cost = reply.cost
     if reply.source in _SOURCES:
-        return say("nothing here") if cost.usd is None else say("nothing here; {cost} at OpenAI", cost=cost)
+        return "" if cost.usd is None else say("{cost} at OpenAI", cost=cost)
     return say("unknown: no price is known for this model") if cost.usd is None else str(cost)

@@ -8,7 +8,9 @@ place there: a widget left in a saved notebook shows nothing but an error when i
 Whatever goes wrong in here goes to the log and never harms the reply.
 """
 
+import asyncio
 import contextlib
+import contextvars
 import logging
 import sys
 import threading
@@ -32,6 +34,7 @@ __all__ = ["bundle", "card", "show"]
 _log = logging.getLogger("rtnb")
 
 _REDRAW_SECONDS = 0.1  # about ten times a second; more only costs the page
+_LATE_SECONDS = 0.15  # `rate_limits.updated` comes 29–46 ms after the end of an answer (recorded)
 
 _views: "weakref.WeakKeyDictionary[Any, _NotebookView]" = weakref.WeakKeyDictionary()
 
@@ -65,6 +68,8 @@ def bundle(reply: Reply) -> dict[str, str]:
         if not (shown or reply.done or frontend.kernel() is None):
             _NotebookView(reply, frontend.detect()).start()
             shown = True
+        elif shown and reply.done:  # below its card, which may wait for the lines of the last events
+            _views[reply].finish()
         return {**plain, "text/html": headline(reply) if shown else card(reply)}
     return plain
 
@@ -95,13 +100,15 @@ class _NotebookView:
         self._drawing = threading.Lock()
         self._player: Any = None
         self._player_output: Any = None
+        self._context = contextvars.copy_context()  # outputs made later belong to the cell as well
 
     def start(self) -> None:
         from IPython.display import display
 
         _views[self._reply] = self
-        # Outputs that can be replaced from any thread.
-        self._main: Any = display(self._live(), raw=True, display_id=True)
+        # Outputs that can be replaced from any thread; none above the lines of events, which the card follows.
+        verbose = self._reply.session.lifecycle.verbose
+        self._main: Any = None if verbose else display(self._live(), raw=True, display_id=True)
         # VS Code starts no audio without a click, so a player that plays by itself would only be in the way; Voilà runs
         # all cells before it shows any, and where nobody listens it would be a widget that nothing ever empties.
         speaks = self._where.widgets and self._where.person and self._where.name not in ("vscode", "voila")
@@ -132,7 +139,6 @@ class _NotebookView:
                     self._send_words()
                     if self._player is not None:
                         self._player.over(stop=self._reply.status == "cancelled")
-                    self._finished.set()
                     # The card compresses the audio, which would hold up every socket on this thread.
                     threading.Thread(target=self.finish, name="rtnb-card", daemon=True).start()
 
@@ -143,7 +149,7 @@ class _NotebookView:
             self._send_words()
         with _harmless(), self._drawing:
             data = self._live()
-            if data["text/html"] != self._drawn and not self._finished.is_set():
+            if self._main is not None and data["text/html"] != self._drawn and not self._finished.is_set():
                 self._drawn = data["text/html"]
                 self._main.update(data, raw=True)
         io_thread.io_loop().call_later(_REDRAW_SECONDS, self._tick)
@@ -158,20 +164,32 @@ class _NotebookView:
     def _end_of_cell(self, *_: Any) -> None:
         with _harmless():
             frontend.shell().events.unregister("post_run_cell", self._end_of_cell)
-            if self._reply.done:  # its last update may still be on its way on the I/O thread
-                self._finished.set()
+            if self._reply.done:
                 self.finish()
 
     def finish(self) -> None:
-        """Draw the card in place of the live block, once."""
+        """Draw the card in place of the live block, or below the lines of the events, once; of a reply that is over."""
+        self._finished.set()  # its last update may still be on its way on the I/O thread
+        if self._main is None and not self.carded.is_set():
+            with contextlib.suppress(TimeoutError):  # without the lock, which the I/O thread may be waiting for
+                quiet = self._reply.session.lifecycle.listeners.quiet(_LATE_SECONDS)
+                io_thread.submit(asyncio.wait_for(quiet, 1)).result()
         with self._drawing:
             if not self.carded.is_set():
                 with _harmless():
                     whole = card(self._reply, key=self._key, with_player=self._player is None)
-                    self._main.update({"text/plain": repr(self._reply), "text/html": whole}, raw=True)
+                    self._draw({"text/plain": repr(self._reply), "text/html": whole})
                 self.carded.set()
         with _harmless():
             player(self._reply)  # compresses the audio, which is kept, before the player is wanted
+
+    def _draw(self, data: dict[str, Any]) -> None:
+        from IPython.display import display
+
+        if self._main is None:
+            self._context.run(display, data, raw=True)
+        else:
+            self._main.update(data, raw=True)
 
     @property
     def _key(self) -> str:
@@ -229,8 +247,9 @@ class _TerminalView:
 
         self._reply = reply
         self._said: dict[str, int] = {}
-        total = reply.progress[1]
-        self._bar = tqdm(total=total, desc=say("Sending"), unit="s", leave=False, bar_format=_bar_format(total))
+        self._verbose = reply.session.lifecycle.verbose  # the words come whole, below the lines of the events
+        how = {"unit": "s", "leave": False, "bar_format": _bar_format(reply.progress[1]), "disable": self._verbose}
+        self._bar = tqdm(total=reply.progress[1], desc=say("Sending"), **how)
 
     def start(self) -> None:
         self._reply.subscribe(self._take)
@@ -248,6 +267,8 @@ class _TerminalView:
     def _take(self, update: Any) -> None:
         with _harmless():
             match update:
+                case TextDelta() if self._verbose:
+                    pass
                 case TextDelta(item_id=item_id, whole=whole):
                     self._bar.close()
                     gap = "\n" if self._said and item_id not in self._said else ""
@@ -255,8 +276,9 @@ class _TerminalView:
                     self._said[item_id] = len(whole)
                 case Finished():
                     self._bar.close()
-                    if self._said:
-                        print(flush=True)
+                    words = self._reply.text if self._verbose else ""
+                    if words or self._said:
+                        print(words, flush=True)
                     # An error is raised where the reply is awaited; what is no error is printed here.
                     if self._reply.error is None and (problem := trouble(self._reply)):
                         print(problem.replace("\n", " "), file=sys.stderr)
