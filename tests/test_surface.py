@@ -247,7 +247,8 @@ def describe(action):
     text = text.removesuffix(" VALUE") if not action.option_strings else text
     text += " again" if type(action).__name__ == "_AppendAction" else ""
     text += f" of {', '.join(map(str, action.choices))}" if action.choices else ""
-    return text if action.default in (None, False, [], argparse.SUPPRESS) else f"{text} = {action.default!r}"
+    plain = action.nargs == 0 or action.default in (None, [], argparse.SUPPRESS)
+    return text if plain else f"{text} = {action.default!r}"
 
 
 def describe_commands(parser, name="rtnb"):

@@ -137,16 +137,6 @@ class Conversation:
         changes = changes or [updates.Other(event, at_seconds)]
         return changes + [updates.Odd.of(event, at_seconds, sentence) for sentence in odd]
 
-    def _session(self, event: Event, at: float) -> Iterable[Update]:
-        # Some servers send a session without an object, its id beside `type` or nowhere.
-        self.session = event.get("session") or self.session or {"id": _id(event, "id")}
-        kind = updates.SessionStarted if event["type"] == "session.created" else updates.SessionUpdated
-        yield kind(event, at, self.session)
-
-    def _limits(self, event: Event, at: float) -> Iterable[Update]:
-        self.rate_limits, self.rate_limits_at = event.get("rate_limits") or [], at
-        yield updates.RateLimits(event, at, self.rate_limits)
-
     def _committed(self, event: Event, at: float) -> Iterable[Update]:
         item_id, previous = _id(event), event.get("previous_item_id")
         if self._again("", item_id) and not self._input.expects(item_id):
@@ -382,6 +372,18 @@ class Conversation:
             yield updates.Odd.of(event, at, "The server sent a function call without a name, so nothing was called.")
 
 
+def _session(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    # Some servers send a session without an object, its id beside `type` or nowhere.
+    talk.session = event.get("session") or talk.session or {"id": _id(event, "id")}
+    kind = updates.SessionStarted if event["type"] == "session.created" else updates.SessionUpdated
+    yield kind(event, at, talk.session)
+
+
+def _limits(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
+    talk.rate_limits, talk.rate_limits_at = event.get("rate_limits") or [], at
+    yield updates.RateLimits(event, at, talk.rate_limits)
+
+
 def _speech_started(talk: Conversation, event: Event, at: float) -> Iterable[Update]:
     start_ms = event.get("audio_start_ms") or 0
     talk._input.speech(_id(event), start_ms, None)
@@ -408,12 +410,12 @@ def _id(event: Event, name: str = "item_id") -> str:
 
 _Fold = Callable[[Conversation, Event, float], Iterable[Update] | None]
 _FOLDS: dict[str, _Fold] = {
-    **dict.fromkeys(("session.created", "session.updated"), Conversation._session),
-    **dict.fromkeys(("transcription_session.created", "transcription_session.updated"), Conversation._session),
+    **dict.fromkeys(("session.created", "session.updated"), _session),
+    **dict.fromkeys(("transcription_session.created", "transcription_session.updated"), _session),
     "session.output_transcript.delta": Conversation._translated,
     **dict.fromkeys(("session.output_audio.delta", "response.output_audio.delta"), Conversation._audio),
     "session.input_transcript.delta": Conversation._transcript_delta,
-    "rate_limits.updated": Conversation._limits,
+    "rate_limits.updated": _limits,
     "error": lambda _, event, at: [updates.Errored(event, at, event["error"])],
     "input_audio_buffer.speech_started": _speech_started,
     "input_audio_buffer.speech_stopped": _speech_stopped,
