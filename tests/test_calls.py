@@ -226,7 +226,7 @@ def test_map_takes_no_recording_as_its_question():
         rtnb.map([QUESTION], QUESTION, url=NOWHERE)
 
 
-@pytest.mark.parametrize("tokens", [True, False, 0, -5, 5.5, "5", "Inf", 2.0], ids=str)
+@pytest.mark.parametrize("tokens", [True, False, 0, -5, 5.5, "5", "Inf", 2.0, [5], {"most": 5}], ids=str)
 def test_a_limit_of_tokens_is_a_whole_number_or_inf(tokens):
     wanted = {"max_output_tokens": tokens}
     with serve(lambda talk: talk.open()) as url, rtnb.connect(url=url) as chat:

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
+import numpy as np
 import pytest
 
 from rtnb import costs
@@ -250,7 +251,7 @@ def test_an_exactly_spent_budget_is_spent():
         budget.check_before(0)
 
 
-@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf"), True, "0.25", None])
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf"), True, "0.25", None, np.array([1, 2])], ids=str)
 def test_a_budget_is_an_amount_of_money(limit):
     with pytest.raises(InputError, match="is not an amount of money"):
         Budget(limit)

@@ -19,7 +19,7 @@ from rtnb.audio.given import Samples, flat
 from rtnb.audio.mix import mix_array
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
 from rtnb.audio.resample import check_rate, finite, resampled, scale_of, to_float, to_int16
-from rtnb.audio.source import Source, refuse_file
+from rtnb.audio.source import Source, bare_samples, refuse_file
 from rtnb.audio.stream import open_stream
 from rtnb.errors import AudioError, InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
@@ -123,13 +123,14 @@ class Clip:
             name: What to call it. None means "clip".
 
         Raises:
-            AudioError: The bytes are a whole file with a header, or `rate_hz` or `channels` makes no sense.
+            AudioError: The bytes are a whole file with a header, samples of another type (floats, 32 bits) or no
+                bytes, or `rate_hz` or `channels` makes no sense.
         """
         if not 1 <= channels <= 64:
             raise AudioError(f"Your channels={channels} cannot be. Give 1 or 2.", problem="channels")
-        refuse_file(pcm, name or "clip")
-        whole = len(pcm) - len(pcm) % (BYTES_PER_SAMPLE * channels)
-        array = np.frombuffer(bytes(pcm[:whole]), "<i2").astype(np.int16, copy=False)
+        if (data := bare_samples(pcm, channels)) is None:
+            raise _not_sound(f"it is a {type(pcm).__name__}, and pcm means bytes of 16-bit samples")
+        array = np.frombuffer(data, "<i2", len(data) // 2 // channels * channels).astype(np.int16, copy=False)
         if channels > 1:
             array = to_int16(mix_array(to_float(array.reshape(-1, channels).T), check_rate(rate_hz)))
         return cls(array, rate_hz, name or "clip")
@@ -141,14 +142,18 @@ class Clip:
         Args:
             array: Shape `(n,)`, `(n, channels)` or `(channels, n)` (the shorter side is the channels, which are
                 averaged). Floats in [-1.0, 1.0] (a little beyond is clipped), or `int16`, `int32`, `uint8` over their
-                whole range.
+                whole range; of either byte order.
             rate_hz: Samples per second, 1,000–768,000.
             name: What to call it. None means "clip".
 
         Raises:
             AudioError: The array has another type or shape, or its floats are not in [-1.0, 1.0].
         """
-        given = np.asarray(array)
+        try:
+            given = np.asarray(array)
+            given = (given if given.size else given.ravel()).astype(given.dtype.newbyteorder("="), copy=False)
+        except (TypeError, ValueError) as error:
+            raise _not_sound(f"it is a {type(array).__name__} that makes no array") from error
         if given.ndim == 2:
             given = given.T if given.shape[0] > given.shape[1] else given
             if given.shape[0] > 64:
@@ -176,10 +181,10 @@ class Clip:
 
     @classmethod
     def silence(cls, seconds: float, *, rate_hz: int = RATE_HZ) -> Clip:
-        """Make a pause of `seconds` (0 or more)."""
-        if not 0 <= seconds < 1e6:
-            raise InputError(f"Your seconds={seconds} is no length. Give 0 or more.")
-        return cls(np.zeros(round(seconds * rate_hz), np.int16), rate_hz, "silence")
+        """Make a pause of `seconds` (0 to 86,400)."""
+        if not 0 <= seconds <= 86_400:
+            raise InputError(f"Your seconds={seconds} is no length. Give 0 to 86,400, which is a day.")
+        return cls(np.zeros(round(seconds * check_rate(rate_hz)), np.int16), rate_hz, "silence")
 
     # -- looking at it --------------------------------------------------------------------------------------------
 
@@ -255,7 +260,7 @@ class Clip:
 
     def __getitem__(self, key: slice) -> Clip:
         edges = (key.start, key.stop, 0) if isinstance(key, slice) and key.step is None else ()
-        if not edges or not all(edge is None or isinstance(edge, Real) for edge in edges):
+        if not edges or not all(edge is None or (isinstance(edge, Real) and edge - edge == 0) for edge in edges):
             raise InputError("Your index is not a stretch of time. Slice a clip in seconds: clip[1.5:3.0].")
         at = slice(*(None if edge is None else round(edge * self.rate_hz) for edge in (key.start, key.stop)))
         return Clip(self.array[at], self.rate_hz, self.name, self.recorded_hz)
@@ -331,7 +336,7 @@ def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = 
 
     Args:
         clips: At least one. Clips at another rate than the first are resampled to the first one's.
-        gap_seconds: Silence between two clips, 0 or more.
+        gap_seconds: Silence between two clips, 0 to 86,400.
         name: What to call the result. None takes the first clip's name.
 
     Raises:

@@ -99,10 +99,10 @@ def _first_frame(body: bytes, proofs: int = 2) -> tuple[str | None, int]:
             continue
         for demuxer, length_of in FRAMES.items():
             # At the very beginning fewer frames are proof enough; further on chance needs more to be ruled out.
-            wanted, found, position = (proofs if start == zeros else 4), 0, start
-            while found < wanted and (length := length_of(body, position)):
-                found, position = found + 1, position + length
-            if found >= wanted or (found and start == zeros and proofs == 2 and position >= len(body)):
+            wanted, found, at = (proofs if start == zeros else max(4, proofs)), 0, start
+            while found < wanted and (length := length_of(body, at)) and not (body[at + 2] ^ body[start + 2]) & 12:
+                found, at = found + 1, at + length  # all of one rate
+            if found >= wanted or (found and start == zeros and proofs == 2 and at >= len(body)):
                 return demuxer, start
     return None, 0
 

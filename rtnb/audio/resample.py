@@ -1,4 +1,7 @@
-"""Convert samples: a decoder's frames to floats, floats to 16 bits and back, one rate to another."""
+"""Convert samples: a decoder's frames to floats, floats to 16 bits and back, one rate to another.
+
+What range and type samples are of is found from their numbers where they say it wrongly or not at all.
+"""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -102,6 +105,51 @@ def scale_of(samples: npt.NDArray[Any]) -> float:
     if not (samples & 255).any():  # 24 bits at the upper end, as they should be
         return 1.0
     return 2.0**16 if 2**9 <= peak <= 2**15 else 2.0**8 if 2**17 <= peak <= 2**23 else 1.0
+
+
+def another_type(raw: bytes) -> str:
+    """Return what samples of one channel are that are surely not 16-bit little-endian ones; "" where they may be.
+
+    Nothing but their numbers tells what type bytes are of. So only what no sound looks like is found.
+
+    Args:
+        raw: The bytes, 480 or more; the first megabyte is looked into.
+    """
+    raw = raw[: min(len(raw), 1 << 20) // 8 * 8]
+    if any(_are_floats(raw, kind) for kind in ("<f4", ">f4", "<f8", ">f8")):
+        return "floats"
+    low, high = np.frombuffer(raw, "<i2").astype(np.float64).reshape(-1, 2).T
+    noise = 12_000 < np.median(np.abs(low)) < 20_500 and abs(_likeness(low)) < 0.3
+    wide = (noise or not low.any()) and _likeness(high - high.mean()) > 0.8
+    narrow = high.any() and np.array_equal(high, -1.0 * (low < 0))  # 16 bits in more room
+    return "32-bit numbers" if (wide or narrow) and np.unique([low, high]).size >= 10 else ""
+
+
+def _are_floats(raw: bytes, kind: str) -> bool:
+    """Return whether bytes are floats.
+
+    As 16-bit samples these are square waves at half of full scale, which look alike from one sample later, or every
+    other sample of a tone, which is regular.
+    """
+    places, sizes = int(kind[2]) // 2, _sizes(raw, kind)
+    words = np.frombuffer(raw, f"{kind[0]}i2").astype(np.float64)[:: 1 if kind[0] == "<" else -1]
+    high, rest = words[places - 1 :: places], words[::places]
+    swings, usual = abs(np.sign(high).mean()) < 0.8, sizes.sum() > 0.85 and sizes.max() < 0.8 * sizes.sum()
+    high = high if kind[0] == "<" else high.astype(np.int16).byteswap().astype(np.float64)
+    regular = min(_likeness(high), _likeness(high, 2)) < -0.4 or max(abs(_likeness(rest, lag)) for lag in (3, 4)) > 0.7
+    return bool(usual and swings and not regular and _sizes(raw[2:], kind).sum() < 0.5)
+
+
+def _sizes(raw: bytes, kind: str) -> npt.NDArray[np.float64]:
+    """Return which part of the floats that bytes would be has each power of two that audio has, from -23 to 16."""
+    values = np.frombuffer(raw[: len(raw) // 8 * 8], kind)
+    powers = np.frexp(values[np.isfinite(values) & (values != 0)])[1]
+    return np.bincount(powers[(powers > -24) & (powers < 17)] + 23) / max(int(np.count_nonzero(values)), 100)
+
+
+def _likeness(words: npt.NDArray[np.float64], lag: int = 1) -> float:
+    """Return how like those `lag` later words are: 0.0 for noise, nearly 1.0 for speech and its neighbours."""
+    return float(words[lag:] @ words[:-lag]) / (float(words @ words) or 1.0)
 
 
 def channels_of(frame: Any) -> npt.NDArray[np.float32]:

@@ -5,11 +5,15 @@ import io
 import os
 import re
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rtnb.audio.formats import READABLE, Seekable, looks_like, sniff
+import numpy as np
+
+from rtnb.audio.formats import FRAMES, READABLE, Seekable, looks_like, sniff
 from rtnb.audio.naming import decoded, download_first, path_of
+from rtnb.audio.resample import another_type
 from rtnb.errors import AudioError
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
@@ -147,14 +151,39 @@ def recognise(file: Seekable, name: str) -> str:
     raise fail(name, f"it is {what}", remedies.get(what, ""))
 
 
-def refuse_file(data: bytes | bytearray | memoryview, name: str = "(bytes)") -> None:
+def bare_samples(data: Any, channels: int = 1) -> bytes | None:
+    """Return signed 16-bit little-endian samples. None for what is neither bytes nor a row of 16-bit numbers.
+
+    Args:
+        data: Bytes, or an array of shape `(n,)` that holds 16-bit numbers of either byte order.
+        channels: How many channels are interleaved in it.
+
+    Raises:
+        AudioError: They are a whole file, or samples of another type.
+    """
+    with contextlib.suppress(TypeError):  # for what is no buffer
+        if (view := memoryview(data)).ndim == 1 and view.format in ("B", "b", "c", "h", "<h", ">h"):
+            raw = np.asarray(data).astype("<i2").tobytes() if view.format == ">h" else view.tobytes()
+            refuse_file(raw)
+            # Of two channels one may hold anything.
+            if len(raw) >= 480 and channels == 1 and "h" not in view.format and (what := another_type(raw)):
+                sentence = f"Your bytes look like {what}, not like 16-bit little-endian samples, and would be noise. "
+                sentence += "Give them with their type: Clip.from_array(np.frombuffer(data, dtype), rate_hz=…)."
+                raise AudioError(sentence, name="(bytes)", problem="not 16-bit samples")
+            return raw
+    return None
+
+
+def refuse_file(data: bytes, name: str = "(bytes)") -> None:
     """Refuse the bytes of a whole file where bare samples are taken: as samples they would be noise.
 
     Raises:
         AudioError: They are a file with a header.
     """
-    begins = bytes(data[:65_536])
-    # An mp3's tag may be longer than this.
-    if kind := sniff(io.BytesIO(begins), proofs=4) or "mp3" * (begins[:3] == b"ID3"):
-        sentence = f"Your bytes are a whole file ({kind}), not bare samples. Use Clip.read(data)."
+    begins = data[:65_536]
+    kind = sniff(io.BytesIO(begins), proofs=8)
+    # A tone may look like frames in a row, but repeats itself; the three bytes of mpegts are in some noise by chance.
+    by_chance = kind in (None, "mpegts") or (kind in FRAMES and len(zlib.compress(begins)) < len(begins) / 8)
+    if not by_chance or re.match(rb"ID3[\2-\4]\0", begins):  # an mp3's tag may be longer than this
+        sentence = f"Your bytes are a whole file ({kind or 'mp3'}), not bare samples. Use Clip.read(data)."
         raise AudioError(sentence, name=name, problem="not bare samples")

@@ -7,7 +7,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import SupportsFloat
+from decimal import Decimal
+from numbers import Real
 
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money.costs import Cost
@@ -100,7 +101,7 @@ class Budget:
     """
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
-        amount = float(limit_usd) if isinstance(limit_usd, SupportsFloat) and not isinstance(limit_usd, bool) else 0.0
+        amount = float(limit_usd) if isinstance(limit_usd, Real | Decimal) and not isinstance(limit_usd, bool) else 0.0
         if not 0 < amount < math.inf:
             wrong = f"Your budget {limit_usd!r} is not an amount of money. Give US dollars, as in budget=0.25."
             raise InputError(wrong, limit_usd=limit_usd)

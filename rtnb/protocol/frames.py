@@ -118,12 +118,12 @@ def plain(value: Any, name: str) -> Any:
         value = value.value
     inside = name.count("[") < _DEEPEST  # else it may hold itself
     if inside and isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {plain(key, f"{name} key"): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
-    if inside and isinstance(value, list | tuple):
-        return [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
+        value = {plain(key, f"{name} key"): plain(inner, f"{name}[{key!r}]") for key, inner in value.items()}
+    elif inside and isinstance(value, list | tuple):
+        value = [plain(inner, f"{name}[{index}]") for index, inner in enumerate(value)]
     try:
         orjson.dumps(value)
-        known = isinstance(value, str | int | None) or math.isfinite(value)
+        known = isinstance(value, str | int | dict | list | None) or math.isfinite(value)
     except (TypeError, ValueError, RecursionError):
         known = False
     if not known:

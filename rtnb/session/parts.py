@@ -11,7 +11,7 @@ from typing import Any
 from rtnb.audio import Clip, Stream, open_stream
 from rtnb.audio.given import Samples, flat
 from rtnb.audio.naming import SOUND_ENDINGS, file_of, path_of
-from rtnb.audio.source import is_file, open_source, reads_once, recognise, refuse_file
+from rtnb.audio.source import bare_samples, is_file, open_source, reads_once, recognise
 from rtnb.errors import InputError
 from rtnb.image import Image
 from rtnb.protocol import frames
@@ -197,12 +197,10 @@ def pcm_of(piece: Any) -> bytes:
 
     Raises:
         InputError: It is something else.
-        AudioError: It is a whole file, or no sound.
+        AudioError: It is a whole file, samples of another type, or no sound.
     """
-    with contextlib.suppress(TypeError):  # for what is no buffer
-        if (view := memoryview(piece)).format in ("B", "b", "c", "h", "<h") and view.ndim == 1:
-            refuse_file(data := view.tobytes())
-            return data
+    if (data := bare_samples(piece)) is not None:
+        return data
     if len(held := list(flat(piece))) == 1 and isinstance(held[0][0], Clip | Samples):
         return Clip.read(held[0][0]).pcm
     raise InputError(
