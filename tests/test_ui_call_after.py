@@ -51,6 +51,24 @@ def talked(page: Page) -> None:
     page.hear("response", on=False)
 
 
+def test_a_page_is_shown_every_event_when_it_asks_also_one_that_only_looks_on():
+    with serve(one_turn) as url:
+        page = Page(url)
+        page.start()
+        onlooker = page.another("onlooker")
+        onlooker.say("events")
+        early = page.hear("events", to="onlooker")["buffers"][0].decode()
+        assert "session.created" in early
+        assert "response.done" not in early
+        page.say("audio", PCM)
+        page.hear("response", on=False)
+        page.say("events")
+        table = page.hear("events", to="page")["buffers"][0].decode()
+        for kind in ("input_audio_buffer.append", "response.output_audio.delta", "response.done"):
+            assert kind in table
+        page.say("hangup", why="person")
+
+
 def test_a_call_that_is_over_leaves_its_turns_its_sound_and_its_cost_in_the_cell():
     with serve(one_turn) as url:
         page = Page(url, voice="marin")

@@ -102,6 +102,14 @@ def test_a_call_that_is_over_stands_in_the_saved_notebook_and_in_a_fresh_copy(ju
         call.until("listening")
         call.say("Please count from one to sixty.")
         call.wait(lambda: call.engine("e.turns.playedMs.size") == 2)
+        # Every event, while it goes on: one type of them, and what stands in one.
+        events = call.part("events")
+        events.locator("summary").first.click()
+        events.locator("select").select_option("session.created")
+        rows = events.locator("tbody tr:visible")
+        call.wait(lambda: rows.count() == 1)
+        rows.locator("summary").click()
+        assert '"session"' in rows.locator("pre").inner_text()
         call.part("hangup").click()
         call.until("closed")
         call.wait(lambda: "not heard:" in call.notebook.output(0).inner_text())
@@ -115,6 +123,7 @@ def test_a_call_that_is_over_stands_in_the_saved_notebook_and_in_a_fresh_copy(ju
             "You hung up.",
             "capital of Norway",
             "not heard:",
+            "response.output_audio.delta",
         ):
             assert words in html
         assert html.count("data:audio/ogg") == 3

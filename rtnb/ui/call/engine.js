@@ -379,6 +379,8 @@ class CallEngine {
     } else if (kind === "audio_end") {
       this.turns.audioEnded.add(item);
       this.playback?.end(item);
+    } else if (kind === "events") {
+      for (const view of this.views) view.events.show(new TextDecoder().decode(buffers[0]));
     } else {
       this.receivedState(message);
       this.changed();

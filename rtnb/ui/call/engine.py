@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from rtnb.errors import BudgetExceeded, InputError, mask_secrets
+from rtnb.protocol.log import event_table
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange
@@ -18,6 +19,7 @@ from rtnb.ui.shared import waiting
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink, Send
 
 _HEARTBEAT_SECONDS = 1.0
+_EVENTS_SHOWN = 1000  # a minute of speech; its table takes a hundredth of a second to make
 # Nobody is there to talk: the call is not kept open for long, for a server counts its sessions and somebody may pay.
 _PAGE_BACK_SECONDS = 60.0  # a page that said goodbye may be reloading
 _PAGE_GONE_SECONDS = 90.0  # a page that sends nothing, neither audio nor heartbeat, while the kernel would take it
@@ -94,6 +96,8 @@ class Engine:
                 exchange.captions.send(to=message.page)
                 self._soon(exchange.approvals.tell)
                 exchange.tell_cost()
+            case "events":
+                self._soon(lambda: self._tell_events(message.page))
             case "start":
                 self._start(message.page)
             case "cut":  # also of a page from which the call was taken away
@@ -122,6 +126,11 @@ class Engine:
             self.exchange.truncate(played, stop=False)
         if self.state == "closed":
             self._changed()
+
+    def _tell_events(self, page: str) -> None:
+        """Send a page the newest events as a table, as bytes: what is kept to be sent again is limited by those."""
+        entries = [entry for session in self.exchange.sessions for entry in session.log[-_EVENTS_SHOWN:]]
+        self.link.tell("events", to=page, buffers=[event_table(entries[-_EVENTS_SHOWN:], newest=True).encode()])
 
     def _soon(self, act: Callable[[], object]) -> None:
         io_thread.io_loop().call_soon_threadsafe(act)

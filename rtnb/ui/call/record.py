@@ -6,6 +6,7 @@ from html import escape
 from rtnb import html
 from rtnb.money import Cost
 from rtnb.protocol.items import Turns
+from rtnb.protocol.log import Entry, event_table
 from rtnb.texts.language import say
 
 AGAIN = "Run this cell to start a live call."
@@ -15,7 +16,7 @@ AGAIN = "Run this cell to start a live call."
 _MOUNT = "globalThis.__rtnbCalls?.get('{id}')?.showOver(this.nextElementSibling)"
 
 
-def record(call_id: str, facts: Sequence[str], ended: str, turns: Turns) -> str:
+def record(call_id: str, facts: Sequence[str], ended: str, turns: Turns, log: Sequence[Entry]) -> str:
     """Return the record as HTML.
 
     Args:
@@ -23,11 +24,16 @@ def record(call_id: str, facts: Sequence[str], ended: str, turns: Turns) -> str:
         facts: Who answered, how long, at what cost; "" is left out.
         ended: The sentence why it ended.
         turns: What was said.
+        log: Every event.
     """
     head = f"<strong>{escape(say('Live call'))}</strong> · {escape(' · '.join(filter(None, facts)))}"
     body = "".join(f"<p>{line}</p>" for line in (head, escape(say(ended)), escape(say(AGAIN))) if line)
     mount = f'<style onload="{_MOUNT.format(id=call_id)}"></style>'
-    return html.root(body + (turns._repr_html_() if turns else ""), kind="rtnb", css=mount)
+    if turns:
+        body += turns._repr_html_()
+    if log:
+        body += f"<details><summary>{escape(say('Events'))}</summary>{event_table(log)}</details>"
+    return html.root(body, kind="rtnb", css=mount)
 
 
 def cost_in_words(cost: Cost, source: str) -> str:

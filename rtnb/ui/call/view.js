@@ -1,7 +1,7 @@
 /* global STATUSES, HINTS, HOLD_HINTS, HALF_DUPLEX_HINTS, LevelMeter, CallCaptions, CallSettings */
-/* global microphoneHindrance, noticesOf, noticeBox, icon, clock, named, partsOf, whenChosen, widgetRoot, write */
+/* global CallEvents, microphoneHindrance, noticesOf, noticeBox, icon, clock, named, partsOf, whenChosen, widgetRoot, write */
 
-const IN_CALL = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick settings aloud";
+const IN_CALL = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick settings events aloud";
 
 const CALL_MARKUP = `
   <div class="rtnb-call-top">
@@ -32,6 +32,7 @@ const CALL_MARKUP = `
     </form>
     <details class="rtnb-call-settings"></details>
   </div>
+  <details class="rtnb-call-events" hidden></details>
   <div class="rtnb-call-aloud" role="status"></div>`;
 
 // Reasons for no microphone that no second try can change.
@@ -45,6 +46,7 @@ class CallView {
     this.build(el);
     this.captions = new CallCaptions(engine, this.parts.captions);
     this.settings = new CallSettings(engine, this.parts.settings);
+    this.events = new CallEvents(engine, this.parts.events);
     this.meter = new LevelMeter(this.root, this.parts.level);
     this.draw();
     this.update();
@@ -215,6 +217,7 @@ class CallView {
     p.stop.setAttribute("aria-disabled", String(!answering));
     p.input.disabled = p.send.disabled = p.pick.disabled = engine.state !== "open" || engine.onHold;
     this.settings.update();
+    p.events.hidden = !engine.inCall && !engine.turns.byItem.size;
   }
 
   updateNotices() {

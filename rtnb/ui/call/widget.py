@@ -50,6 +50,7 @@ def call(
     provider: str | None = None,
     session: Mapping[str, Any] | None = None,
     reconnect: bool = False,
+    timeout: float | None = 60.0,
     show: bool = True,
 ) -> "Call":
     """Show a live call in the cell; returns at once. Nothing is opened, recorded or paid before the user clicks.
@@ -79,6 +80,7 @@ def call(
         session: Further fields of the API's session object.
         reconnect: Whether to go on in a new session by itself, with the history as text, when the connection drops.
             False: one click does.
+        timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
         show: Whether to show it now. False: show it later with `display(call)`.
 
     Returns:
@@ -291,7 +293,7 @@ class Call(widget.Shown):
         facts = [say("practice voice") if practice else self.source, given["model"] or models.DEFAULT]
         facts += [given["voice"] or "", "{}:{:02d}".format(*divmod(int(self.seconds), 60))]
         facts += [record.cost_in_words(self.cost, self.source)]
-        return {"text/plain": repr(self), "text/html": record.record(self._id, facts, self.ended, self.turns)}
+        return {"text/plain": repr(self), "text/html": record.record(self._id, facts, self.ended, self.turns, self.log)}
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.
@@ -306,6 +308,6 @@ _PLAIN = (
 
 
 def _widget_class() -> Any:
-    names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "view", "call")
+    names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "events", "view", "call")
     scripts = (*widget.MICROPHONE, "playback", "captions", *(f"call/{name}" for name in names))
     return widget.widget_class("Call", scripts, texts=("call", "microphone"))
