@@ -183,7 +183,7 @@ def live_pages(monkeypatch):
     """A reply in another cell than its card, and in the same one."""
     it = reply()
     monkeypatch.setattr(frontend, "cell", lambda: 1)
-    monkeypatch.setitem(live._views, it, types.SimpleNamespace(cell=1))
+    monkeypatch.setitem(live._views, it, types.SimpleNamespace(cell=1, finish=lambda: None))
     return [live.bundle(it)["text/html"], live.card(it)]
 
 
