@@ -122,14 +122,6 @@ _READ_EARLY = (
 )
 
 
-def _reader() -> str:
-    """Return the module that reads an attribute, whose property calls what calls this."""
-    frame = inspect.currentframe()
-    for _ in range(3):
-        frame = frame and frame.f_back
-    return str(frame and frame.f_globals.get("__name__"))
-
-
 @checks_call
 class Interruptible(Handle[T]):
     """Handle on work that is called off when the wait is given up: by the stop button, or in a cancelled task.
@@ -148,7 +140,7 @@ class Interruptible(Handle[T]):
 
     def _so_far(self, name: str, found: P) -> P:
         """Return what has come for an attribute; warn the user who reads it while that is nothing yet."""
-        if not (found or self.done or _reader().startswith("rtnb.")):
+        if not (found or self.done or inspect.stack(0)[2].frame.f_globals["__name__"].startswith("rtnb.")):
             warnings.warn(say(_READ_EARLY, name=name), RtnbWarning, stacklevel=3)
         return found
 

@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -100,7 +101,6 @@ class _NotebookView:
         self._drawing = threading.Lock()
         self._player: Any = None
         self._player_output: Any = None
-        self._context = contextvars.copy_context()  # outputs made later belong to the cell as well
 
     def start(self) -> None:
         from IPython.display import display
@@ -109,6 +109,9 @@ class _NotebookView:
         # Outputs that can be replaced from any thread; none above the lines of events, which the card follows.
         verbose = self._reply.session.lifecycle.verbose
         self._main: Any = None if verbose else display(self._live(), raw=True, display_id=True)
+        # In the context of this cell, to which the card belongs whenever it comes.
+        later = partial(contextvars.copy_context().run, display)
+        self._draw: Any = later if self._main is None else self._main.update
         # VS Code starts no audio without a click, so a player that plays by itself would only be in the way; Voilà runs
         # all cells before it shows any, and where nobody listens it would be a widget that nothing ever empties.
         speaks = self._where.widgets and self._where.person and self._where.name not in ("vscode", "voila")
@@ -178,18 +181,10 @@ class _NotebookView:
             if not self.carded.is_set():
                 with _harmless():
                     whole = card(self._reply, key=self._key, with_player=self._player is None)
-                    self._draw({"text/plain": repr(self._reply), "text/html": whole})
+                    self._draw({"text/plain": repr(self._reply), "text/html": whole}, raw=True)
                 self.carded.set()
         with _harmless():
             player(self._reply)  # compresses the audio, which is kept, before the player is wanted
-
-    def _draw(self, data: dict[str, Any]) -> None:
-        from IPython.display import display
-
-        if self._main is None:
-            self._context.run(display, data, raw=True)
-        else:
-            self._main.update(data, raw=True)
 
     @property
     def _key(self) -> str:
@@ -267,9 +262,7 @@ class _TerminalView:
     def _take(self, update: Any) -> None:
         with _harmless():
             match update:
-                case TextDelta() if self._verbose:
-                    pass
-                case TextDelta(item_id=item_id, whole=whole):
+                case TextDelta(item_id=item_id, whole=whole) if not self._verbose:
                     self._bar.close()
                     gap = "\n" if self._said and item_id not in self._said else ""
                     print(gap + whole[self._said.get(item_id, 0) :], end="", flush=True)
