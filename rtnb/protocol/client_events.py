@@ -73,7 +73,8 @@ def respond(response: Mapping[str, Any] | None = None) -> Event:
 
 def cancel(response_id: str | None = None) -> Event:
     """Stop a response under way; None or "" means the one that writes to the conversation."""
-    return _event("response.cancel", **({"response_id": response_id} if response_id else {}))
+    named = not isinstance(response_id, str | None) or response_id
+    return _event("response.cancel", **({"response_id": response_id} if named else {}))
 
 
 def truncate(item_id: str, audio_end_ms: int) -> Event:
