@@ -208,7 +208,7 @@ class RtnbError(Exception):
 
     def __init__(self, message: str, **data: Any) -> None:
         # A file's name that is no UTF-8 has half surrogate pairs, which nothing can print.
-        super().__init__(mask_secrets(message).encode(errors="backslashreplace").decode())
+        super().__init__(mask_secrets(translate(message)).encode(errors="backslashreplace").decode())
         vars(self).update(_masked(data))
 
     def _render_traceback_(self) -> list[str]:
@@ -238,6 +238,9 @@ def _users_line(frames: types.TracebackType | None) -> str:
 
 class RtnbWarning(UserWarning):
     """Something a user should know, which stops nothing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(translate(message))
 
 
 def without_frames(error: RtnbError) -> RtnbError:

@@ -14,6 +14,7 @@ from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
 from rtnb.session.updates import Closed
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import Warnings
 from rtnb.transport import connection_errors, io_thread
 from rtnb.transport.handle import P, Stream, T, settle
 
@@ -49,7 +50,7 @@ class AudioJob(Stream[T, P]):
         """
         super().__init__()
         self.session = session
-        self.warnings: list[str] = []
+        self.warnings = Warnings()
         self._recording, self._finished = recording, recording is not None
         self._name = "live" if recording is None else recording.label
         self._read_seconds = 0.0
@@ -114,7 +115,7 @@ class AudioJob(Stream[T, P]):
 
         def take(update: Any) -> None:
             if isinstance(update, Odd):
-                self.warnings += [update.sentence] * (update.sentence not in self.warnings)
+                self.warnings.append(update.sentence)
             elif not isinstance(update, Closed):
                 self._take(update)
             elif not gone.done():

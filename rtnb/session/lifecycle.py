@@ -29,6 +29,7 @@ from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import Router, Unasked
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting, warning_of
+from rtnb.texts.language import Warnings
 from rtnb.transport import connection_errors, endpoint, io_thread, live_calls
 from rtnb.transport.channel import NO_ANSWER, Channel
 from rtnb.transport.handle import Handle, settle
@@ -90,7 +91,7 @@ class Lifecycle:
     gate: Callable[[], Awaitable[object]] | None = None
     own_detection: dict[str, Any] | None = None
     state: Literal["connecting", "open", "closed"] = "connecting"
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=Warnings)
     error: BaseException | None = None
     closing: bool = False
     opened: concurrent.futures.Future[None] = field(default_factory=concurrent.futures.Future)
@@ -359,7 +360,7 @@ class Lifecycle:
         """Keep a sentence on a server event once in the session's warnings, and once in those of its turn."""
         sentence = mask_secrets(sentence)
         for warnings in (self.warnings, *(turn.warnings for turn in self.router.concerned(update))):
-            if sentence not in warnings and len(warnings) < _MOST_WARNINGS:
+            if len(warnings) < _MOST_WARNINGS:
                 warnings.append(sentence)
 
     def _stop(self, over: BudgetExceeded) -> None:

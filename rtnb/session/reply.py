@@ -23,6 +23,7 @@ from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
+from rtnb.texts.language import Warnings
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.handle import Stream, settle
@@ -124,7 +125,7 @@ class TurnState:
     tool_calls: list[ToolCall] = field(default_factory=list)
     tool_rounds: list[tuple[float, float]] = field(default_factory=list)
     approvals: list[Approval] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=Warnings)
     items: dict[str, Turn | None] = field(default_factory=dict)
     updates: Listeners = field(default_factory=lambda: Listeners(keep=True))
     future: concurrent.futures.Future[Reply] = field(default_factory=concurrent.futures.Future)

@@ -28,6 +28,7 @@ from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import Warnings, translate
 from rtnb.transport import endpoint
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport
@@ -216,7 +217,7 @@ class Session(Requests):
         steps = read_parts(parts)
         settings.check_voice(voice, self.lifecycle.provider)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
-        doubts = [step.doubt for step in steps if step.doubt]
+        doubts = Warnings(translate(step.doubt) for step in steps if step.doubt)
         return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None), warnings=doubts)
 
     def respond(self, **response: Any) -> Reply:

@@ -6,6 +6,8 @@ environment (`LANG`). `rtnb.language("zh")` decides for both.
 
 import locale
 import os
+import re
+import string
 import tomllib
 from functools import cache
 from importlib.resources import files
@@ -106,4 +108,57 @@ def say(english: str, **values: object) -> str:
     return sentence.format(**values) if values else sentence
 
 
-errors.translate = say
+@cache
+def _templates(code: str) -> list[tuple[re.Pattern[str], str]]:
+    """Return the sentences of a language that have braces, as patterns of what they become; the longest come first."""
+    found = {}
+    for english, words in sentences(code).items():
+        pattern, names = "", set[str]()
+        for literal, name, _, _ in string.Formatter().parse(english):
+            pattern += re.escape(literal)
+            if name is not None:
+                pattern += f"(?P={name})" if name in names else f"(?P<{name}>.*)"
+                names.add(name)
+        if names:
+            found[re.compile(pattern, re.DOTALL)] = words
+    return sorted(found.items(), key=lambda pair: -len(pair[0].pattern))
+
+
+def _whole(sentence: str) -> str | None:
+    code = language()
+    if (words := sentences(code).get(sentence)) is not None:
+        return words
+    matches = ((pattern.fullmatch(sentence), words) for pattern, words in _templates(code))
+    found = next(((match, words) for match, words in matches if match), None)
+    return found and found[1].format(**{name: translate(value) for name, value in found[0].groupdict().items()})
+
+
+def translate(sentence: str) -> str:
+    """Return a finished sentence, or several, in the language in force; what has no words there stays English.
+
+    The sentences of errors and warnings are written with what they are about in them. They are recognised by their
+    template, so that the code that raises an error says it in one place.
+
+    Args:
+        sentence: English, as the code has put it together.
+    """
+    if language() == "en" or (words := _whole(sentence)) is None:
+        parts = re.split(r"(?<=[.!?]) ", sentence) if language() != "en" else []
+        for end in range(len(parts) - 1, 0, -1):
+            rest = " ".join(parts[end:])
+            if (words := _whole(" ".join(parts[:end]))) is not None:
+                return words + translate(rest)
+        return f"{parts[0]} {translate(' '.join(parts[1:]))}" if len(parts) > 1 else sentence
+    return words
+
+
+class Warnings(list[str]):
+    """Sentences about what was odd, each once and in the language of the user."""
+
+    def append(self, sentence: str) -> None:
+        """Add a sentence, if it is not there."""
+        if (words := translate(sentence)) not in self:
+            super().append(words)
+
+
+errors.translate = translate

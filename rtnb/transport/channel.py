@@ -19,6 +19,7 @@ from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Entry, Log
 from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
+from rtnb.texts.language import translate
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
@@ -371,7 +372,7 @@ class Channel:
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""
         with contextlib.suppress(Exception):  # a front end that is gone must not end the session
-            self._context.run(print, mask_secrets(sentence), flush=True)
+            self._context.run(print, mask_secrets(translate(sentence)), flush=True)
 
     def _show(self, arrow: str, entry: Entry) -> None:
         if not self._verbose:
