@@ -346,7 +346,7 @@ def test_a_persona_is_stood_in_for_and_never_claimed() -> None:
 @pytest.mark.parametrize(
     ("request_", "instructions", "start"),
     [
-        ("你好", "", "我是练习语音"),
+        ("你好", "", "我是练习用的语音助手"),
         ("Bonjour !", "", "Je suis la voix d'exercice"),
         ("Hello", "Always answer in Spanish.", "Soy la voz de práctica"),
         ("Hello, please answer in German.", "Speak only French.", "Ich bin die Übungsstimme"),
@@ -367,7 +367,7 @@ def test_instructions_work_where_the_user_only_talks() -> None:
     assert say(typed("hello"), instructions="Reply with exactly 'pong'.") == "pong"
     assert "In short" in say(spoken(FOX), instructions="Summarize what the user says.")
     assert say(spoken(FOX), instructions="用中文总结用户的录音").startswith(
-        "我是练习语音，不是语言模型。用原话来说：The quick brown fox lives near the river."
+        "我是练习用的语音助手，不是语言模型。用原话来说：The quick brown fox lives near the river."
     )
     assert say(spoken(FOX), instructions="请你把用户的话重复一遍。") == FOX
     assert say(typed("你好"), instructions="如果用户提问，总结录音。").endswith("你好！你想练习什么？")
