@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Literal
 
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 
 
 class Safe(str):
@@ -38,6 +38,11 @@ _ONCE = (
 
 def _text(value: object) -> str:
     return value if isinstance(value, Safe) else escape(str(value), quote=True)
+
+
+def _said(value: object) -> str:
+    """Return words of ours in the language in force."""
+    return value if isinstance(value, Safe) else _lines(translate(str(value)))
 
 
 def _lines(value: object) -> str:
@@ -154,10 +159,10 @@ def table(
         caption: Text above it. "" leaves it out.
         above: HTML above it.
     """
-    head = "".join(_cell("th", title, number in right) for number, title in enumerate(headers))
+    head = "".join(_cell("th", translate(str(title)), number in right) for number, title in enumerate(headers))
     lines = ("".join(_cell("td", value, number in right) for number, value in enumerate(row)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    title = f'<caption style="text-align:left">{_lines(caption)}</caption>' if caption else ""
+    title = f'<caption style="text-align:left">{_said(caption)}</caption>' if caption else ""
     return _page(f"{above}<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
@@ -199,10 +204,10 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
     """
     # JupyterLab lets names and values float, over each other where the page is narrow.
     own = 'style="float:none;width:auto"'
-    pairs = "".join(f"<dt {own}>{_text(name)}</dt><dd {own}>{_lines(value)}</dd>" for name, value in facts)
+    pairs = "".join(f"<dt {own}>{_said(name)}</dt><dd {own}>{_lines(value)}</dd>" for name, value in facts)
     below = f"<div>{_lines(body)}</div>" if body else ""
     return _page(
-        f"<figure><figcaption><strong>{_text(title)}</strong></figcaption>"
+        f"<figure><figcaption><strong>{_said(title)}</strong></figcaption>"
         f"{f'<dl>{pairs}</dl>' if pairs else ''}{below}</figure>"
     )
 
@@ -215,4 +220,4 @@ def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info
         kind: "info", "ok", "warning" or "error"; the last two are announced to screen readers.
     """
     role = "alert" if kind in ("warning", "error") else "note"
-    return _page(f'<div class="note {_text(kind)}" role="{role}">{_lines(text)}</div>')
+    return _page(f'<div class="note {_text(kind)}" role="{role}">{_said(text)}</div>')

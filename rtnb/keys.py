@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from rtnb import models
 from rtnb.errors import InputError, KeyMissing, keep_secret
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say, translate
 
 # By how a key begins; nothing of the rest is ever shown.
 _KINDS = {"ek_": "ephemeral", "sk-proj-": "project", "sk-svcacct-": "service", "sk-admin-": "admin", "sk-": "api"}
@@ -187,7 +188,7 @@ def find_key(
         looked.append((place, outcome))
     remedy = next(remedy for sign, remedy in _REMEDIES.items() if sign in " ".join(why for _, why in looked))
     remedy = remedy.format(name=next(iter(kind.key_names), "OPENAI_API_KEY"))
-    places = "; ".join(f"{place}: {outcome}" for place, outcome in looked)
+    places = "; ".join(f"{translate(place)}: {translate(outcome)}" for place, outcome in looked)
     # What an outcome says where there may be a key all the same.
     obstacle = next((why for _, why in looked if re.search("no access|Colab did not|cannot be read", why)), "")
     sentence = f"Your API key was not found. Looked in {places}. {remedy}"
@@ -234,7 +235,11 @@ def _places(
         yield ".env", "", [], "no such file here or above"
     else:
         for name in kind.key_names:
-            yield f"{path.name} in {path.parent}", f"{path.name} ({name})", *_from_dotenv(path, name)
+            yield (
+                say("{name} in {parent}", name=path.name, parent=path.parent),
+                f"{path.name} ({name})",
+                *_from_dotenv(path, name),
+            )
     if ask:
         yield "a prompt", "the prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
 
@@ -298,10 +303,10 @@ def _from_dotenv(path: Path, name: str) -> tuple[list[str], str]:
     pattern = re.compile(rf"\s*(?:export\s+)?{re.escape(name)}\s*=\s*(?P<value>.*?)\s*$")
     held = [match["value"] for match in map(pattern.match, lines) if match]
     if not held:
-        return [], f"has no {name}"
+        return [], say("has no {name}", name=name)
     # The last one counts, as in a shell.
     quoted = re.match(r"(?P<quote>['\"])(?P<inside>.*?)(?P=quote)\s*(?:#.*)?$", held[-1])
-    return [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])], f"{name} is empty"
+    return [quoted["inside"] if quoted else re.sub(r"(?:^|\s+)#.*$", "", held[-1])], say("{name} is empty", name=name)
 
 
 def _ask(name: str) -> tuple[list[str], str]:

@@ -18,7 +18,7 @@ from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 from rtnb.transport import endpoint, websocket
 from rtnb.transport.cells import kernel
 
@@ -307,7 +307,7 @@ def say_no_key(obstacle: str = "", remedy: str = "") -> None:
         obstacle: What kept a key that may be there from being read; "" where there is none.
         remedy: What to do about it.
     """
-    print(say(_NO_KEY_READ, why=say(obstacle), remedy=say(remedy)) if obstacle else say(_NO_KEY))
+    print(say(_NO_KEY_READ, why=translate(obstacle), remedy=translate(remedy)) if obstacle else say(_NO_KEY))
 
 
 @functools.cache

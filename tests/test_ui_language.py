@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import sentences
 
 import rtnb
 from rtnb.errors import InputError
@@ -113,7 +114,7 @@ def test_every_sentence_python_asks_for_has_one_chinese_form():
 
 
 def test_no_sentence_is_there_for_nobody():
-    written = {node.value for tree in PYTHON.values() for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    written = sentences.written()
     for area, table in TABLES.items():
         folders = [folder for folder, areas in AREAS.items() if area in areas]
         code = [code for name, code in SCRIPTS.items() if name.split("/")[0] in folders]
@@ -179,7 +180,7 @@ def test_what_is_chosen_wins_until_it_is_taken_back(monkeypatch):
 
 def test_a_language_without_texts_is_refused_and_changes_nothing():
     language("zh")
-    with pytest.raises(InputError, match=r"^Your language 'fr' .* Take one of: en, zh, auto\.$") as caught:
+    with pytest.raises(InputError, match=r"^你的语言 'fr' .*请选其中之一：en, zh, auto。$") as caught:
         language("fr")
     assert caught.value.name == "fr"
     assert language() == "zh"

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rtnb import html
 from rtnb.audio.resample import to_float
 from rtnb.audio.stream import Sampled
+from rtnb.texts.language import say, translate
 
 _FRAME_SECONDS = 0.02
 # Below this no recogniser takes it for speech; a quiet room is at about -60 dBFS, speech at -35 to -15.
@@ -46,31 +47,33 @@ class Check:
     def facts(self) -> list[tuple[str, str]]:
         """Return what was measured, as pairs of a name and a value in words."""
         clip = self.clip
-        recorded = f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz not in (None, clip.rate_hz) else ""
-        return [
+        other = clip.recorded_hz not in (None, clip.rate_hz)
+        recorded = translate(f" (recorded at {clip.recorded_hz} Hz)") if other else ""
+        facts = [
             ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
             ("level", f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})"),
             ("clipped", f"{self.clipped:.2%} of the samples"),
             ("rate", f"{clip.rate_hz} Hz" + recorded),
             ("frequencies", f"up to about {self.bandwidth_hz / 1000:.1f} kHz"),
-            *([("pitch of the voice", f"about {self.pitch_hz:.0f} Hz")] if self.pitch_hz else []),
+            *([("pitch of the voice", say("about {hz} Hz", hz=f"{self.pitch_hz:.0f}"))] if self.pitch_hz else []),
         ]
+        return [(translate(name), translate(value)) for name, value in facts]
 
     def __repr__(self) -> str:
-        lines = [f"{self.clip!r}: " + ("sounds fine" if self.ok else "look at this before you send it")]
+        lines = [f"{self.clip!r}: " + translate("sounds fine" if self.ok else "look at this before you send it")]
         lines += [f"  {name}: {value}" for name, value in self.facts()]
         return "\n".join(lines + [f"  ! {problem}" for problem in self.problems])
 
     def _repr_html_(self) -> str:
         clip = self.clip
-        wave = html.waveform(clip.peaks(160), f"Waveform of {clip.name}, {clip.seconds:.1f} s")
+        wave = html.waveform(clip.peaks(160), translate(f"Waveform of {clip.name}, {clip.seconds:.1f} s"))
         notices = "".join(html.notice(problem, "warning") for problem in self.problems)
         notices = notices or html.notice("Sounds fine: the model will hear it well.", "ok")
         return html.card(f"What the model will hear of {clip.name}", self.facts(), body=html.Safe(wave + notices))
 
 
 def _db(value: float) -> str:
-    return "silence" if value == -np.inf else f"{value:.0f} dB"
+    return translate("silence") if value == -np.inf else f"{value:.0f} dB"
 
 
 def check(clip: Sampled) -> Check:
@@ -91,7 +94,7 @@ def check(clip: Sampled) -> Check:
     clipped, bandwidth_hz = _flat_tops(samples, peak), _bandwidth(samples, clip.rate_hz)
     pitch_hz = _pitch(samples, clip.rate_hz, levels > speech_db - 20, size) if speech_db > _SILENT_DB else None
     measured = Check(clip, peak_db, speech_db, clipped, silent * clip.seconds, pitch_hz, bandwidth_hz, problems=())
-    return replace(measured, problems=tuple(_problems(measured, samples)))
+    return replace(measured, problems=tuple(map(translate, _problems(measured, samples))))
 
 
 def _problems(found: Check, samples: npt.NDArray[np.float32]) -> list[str]:

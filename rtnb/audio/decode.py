@@ -253,7 +253,8 @@ class Decoder:
         elif shape.fault or self._ends_badly:
             return None, f"{shape.fault or 'its end is damaged'}, and nothing says how much"
         if missing >= max(0.1, 0.002 * got):
-            which = "" if missing < 2 * self._lost_seconds else "the last "
-            return missing, f"{which}{missing:.1f} of {got + missing:.1f} s are missing"
+            lost = f"{missing:.1f} of {got + missing:.1f} s are missing"
+            return missing, lost if missing < 2 * self._lost_seconds else f"the last {lost}"
         bad = self._bad_packets
-        return 0.0, f"{bad} damaged piece{'s' * (bad > 1)} had to be left out ({self._last_error})" * bool(bad)
+        pieces = "1 damaged piece" if bad == 1 else f"{bad} damaged pieces"
+        return 0.0, f"{pieces} had to be left out ({self._last_error})" * bool(bad)

@@ -15,6 +15,7 @@ from rtnb.audio.formats import FRAMES, READABLE, Seekable, looks_like, sniff
 from rtnb.audio.naming import decoded, download_first, path_of
 from rtnb.audio.resample import another_type
 from rtnb.errors import AudioError
+from rtnb.texts.language import say, translate
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """Forms in which a recording may come: a path, the bytes of a file, or a binary file object."""
@@ -148,7 +149,7 @@ def recognise(file: Seekable, name: str) -> str:
         "plain text": f"rtnb reads {READABLE}; for the words of a text file give "
         f"{'their text: data.decode()' if isinstance(file, io.BytesIO) else f'Path({name!r}).read_text()'}.",
     }
-    raise fail(name, f"it is {what}", remedies.get(what, ""))
+    raise fail(name, say("it is {what}", what=translate(what)), remedies.get(what, ""))
 
 
 def bare_samples(data: Any, channels: int = 1) -> bytes | None:

@@ -1,6 +1,7 @@
 """Check the key, the model it opens, that model's end, and what is going to be paid."""
 
 import contextlib
+import re
 import warnings
 from collections.abc import Callable
 from datetime import date
@@ -9,6 +10,7 @@ from functools import partial
 from rtnb import keys, models, money
 from rtnb.diagnosis.report import Finding, State, one_line
 from rtnb.errors import ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError, RtnbWarning, ServerError
+from rtnb.texts.language import say, translate
 
 _error = partial(Finding, "model", "error")
 
@@ -30,7 +32,7 @@ def check_key(find: Callable[[], keys.Key | None]) -> tuple[keys.Key | None, lis
             return None, [Finding("key", "warning", f"none read: {error.obstacle}", cause, error.remedy)]
         key = None
     except InputError as error:
-        first, _, last = str(error).partition(". ")
+        first, last, *_ = [*re.split(r"\. |。", str(error), maxsplit=1), ""]
         return None, [Finding("key", "error", first, "", last or "Copy it again.")]
     if key is None:
         cause = "Looked in Colab's secrets, the environment and .env; the practice server answers instead."
@@ -39,7 +41,7 @@ def check_key(find: Callable[[], keys.Key | None]) -> tuple[keys.Key | None, lis
     if key.kind == "ephemeral":
         symptom = f"an ephemeral one, from {key.source}"
         return key, [Finding("key", "note", symptom, "It lives for minutes, two hours at most.")]
-    return key, [Finding("key", "ok", f"from {key.source}")]
+    return key, [Finding("key", "ok", say("from {source}", source=translate(key.source)))]
 
 
 def open_session(model: str, url: str | None, key: keys.Key | None, timeout: float) -> None:

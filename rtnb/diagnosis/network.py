@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from rtnb.diagnosis.certificates import issuer_in
 from rtnb.diagnosis.report import Finding, State
 from rtnb.errors import mask_secrets
+from rtnb.texts.language import say
 from rtnb.transport.route import Route, Target, proxy_for, route_to, why_closed
 
 
@@ -132,7 +133,8 @@ def _upgrade(connection: HTTPConnection, route: Route, issuer: str) -> Finding:
         remedy = "Try another network; restart a server of your own."
         raise _Failed(f"{route.name} takes the connection and says nothing", cause, remedy) from None
     host = route.target.host
-    way = f"{host} reached{' through the proxy' if route.proxy else ''}{issuer and f', certificate by {issuer}'}"
+    reached = f"{host} reached through the proxy" if route.proxy else say("{host} reached", host=host)
+    way = f"{reached}, certificate by {issuer}" if issuer else reached
     if status == 101:
         return Finding("network", "ok", way)
     if status == 407 or (status in (403, 511) and host.endswith("api.openai.com")):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from rtnb import __version__, html
 from rtnb.errors import mask_secrets
+from rtnb.texts.language import translate
 
 State = Literal["ok", "note", "warning", "error", "unknown"]
 # From the best to the worst.
@@ -34,6 +35,11 @@ class Finding:
     cause: str = ""
     remedy: str = ""
 
+    def __post_init__(self) -> None:
+        # In the language of the user, whoever put it together.
+        for name in ("symptom", "cause", "remedy"):
+            object.__setattr__(self, name, translate(getattr(self, name)))
+
 
 @dataclass(frozen=True)
 class Report:
@@ -55,7 +61,10 @@ class Report:
     @property
     def line(self) -> str:
         """Return all of it in one line, to be sent to the teacher. No key, no path, no user's name is in it."""
-        parts = [f"rtnb {__version__}", *(f"{_MARKS[f.state]} {f.check}: {f.symptom}" for f in self.findings)]
+        parts = [
+            f"rtnb {__version__}",
+            *(f"{_MARKS[f.state]} {translate(f.check)}: {f.symptom}" for f in self.findings),
+        ]
         return one_line(" | ".join(parts))
 
     def __iter__(self) -> Iterator[Finding]:
@@ -69,24 +78,24 @@ class Report:
         return max(of_check, key=lambda finding: [*_MARKS].index(finding.state))
 
     def __repr__(self) -> str:
-        width = max((len(finding.check) for finding in self.findings), default=0)
+        width = max((len(translate(finding.check)) for finding in self.findings), default=0)
         lines = []
         for f in self.findings:
-            lines.append(f"{_MARKS[f.state]} {f.check.ljust(width)}  {f.symptom}")
+            lines.append(f"{_MARKS[f.state]} {translate(f.check).ljust(width)}  {f.symptom}")
             notes = {"cause": f.cause, "remedy": f.remedy}
-            lines += [f"  {' ' * width}  {name}: {note}" for name, note in notes.items() if note]
-        return mask_secrets("\n".join([*lines, "", self._headline, "For your teacher: " + self.line]))
+            lines += [f"  {' ' * width}  {translate(name)}: {note}" for name, note in notes.items() if note]
+        return mask_secrets("\n".join([*lines, "", self._headline, translate(f"For your teacher: {self.line}")]))
 
     @property
     def _headline(self) -> str:
         errors = [finding.symptom for finding in self.findings if finding.state == "error"]
         if not errors:
-            return "Nothing found that keeps this from working."
-        need = "1 thing needs" if len(errors) == 1 else f"{len(errors)} things need"
-        return mask_secrets(f"{need} mending: {errors[0]}.")
+            return translate("Nothing found that keeps this from working.")
+        one = f"1 thing needs mending: {errors[0]}."
+        return mask_secrets(translate(one if len(errors) == 1 else f"{len(errors)} things need mending: {errors[0]}."))
 
     def _repr_html_(self) -> str:
-        rows = [[_MARKS[finding.state], finding.check, _found_html(finding)] for finding in self.findings]
+        rows = [[_MARKS[finding.state], translate(finding.check), _found_html(finding)] for finding in self.findings]
         headline = html.notice(self._headline, "ok" if self.ok else "error")
         table = html.table(["state", "check", "symptom, cause and remedy"], rows)
         return headline + table + html.notice(f"For your teacher: {self.line}", "info")

@@ -181,7 +181,7 @@ class AudioJob(Stream[T, P]):
                 await self._next()
 
         remedy = "What came is in error.reply; start it again, or wait longer with timeout=."
-        await self.session.lifecycle.channel.owed(over(), f"and the rest is missing. {remedy}")
+        await self.session.lifecycle.channel.owed(over(), "{silence}, and the rest is missing. " + remedy)
 
     async def _next(self) -> None:
         """Wait for something new."""

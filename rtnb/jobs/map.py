@@ -25,7 +25,7 @@ from rtnb.money import Budget, amounts, money
 from rtnb.opening import ConnectionOptions, ServerOptions, configuration, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import printable
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Interruptible, settle
@@ -165,17 +165,20 @@ class Results(Interruptible["Results"]):
         return self.rows[index]
 
     def __repr__(self) -> str:
-        state = "" if self.done else ", still going"
-        failed = f", {len(self.failed)} failed" if self.failed else ""
+        state = "" if self.done else say(", still going")
+        failed = say(", {count} failed", count=len(self.failed)) if self.failed else ""
         where = f", {printable(self.path)}" if self.path else ""
-        count = f"{len(self)} of {len(self._jobs)}{failed}"
+        count = say("{count} of {all}", count=len(self), all=len(self._jobs)) + failed
         why = f": {self.stopped}" if self.stopped else ""
         return f"Results({count}, {money(self.usd)}, {self._jobs[0].row.source}{where}{state}){why}"
 
     def _repr_html_(self) -> str:
         shown = [*self.rows, *(self.unfinished if self.done else [])]
         spent = amounts([row.usd for row in shown])
-        rows = [[row.name, row.text or row.error or "", row.status, usd] for row, usd in zip(shown, spent, strict=True)]
+        rows = [
+            [row.name, row.text or row.error or "", translate(row.status), usd]
+            for row, usd in zip(shown, spent, strict=True)
+        ]
         return html.table(["recording", "answer", "status", "US dollars"], rows, right=(3,), caption=repr(self))
 
     # --- on the I/O thread

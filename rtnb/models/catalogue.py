@@ -16,6 +16,7 @@ from typing import Any
 
 from rtnb.errors import InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import language, say
 
 __all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
 __all__ += ["get", "known_on", "limits", "load", "price", "read", "shutdown_notice", "warn_shutdown"]
@@ -316,12 +317,13 @@ def shutdown_notice(name: str, today: date | None = None) -> str | None:
     if model.shutdown is None or today < model.shutdown - timedelta(days=WARN_DAYS):
         return None
     # The day by hand: strftime has no portable code for a day without its leading zero.
-    day = f"{model.shutdown.day} {model.shutdown:%B %Y}"
+    day = f"{model.shutdown.day} {model.shutdown:%B %Y}" if language() == "en" else str(model.shutdown)
     use = f" Use model={model.successor!r} instead." if model.successor else " Choose another model."
     if model.is_gone(today):
         return f"The model {name} is gone: it was shut down on {day}.{use}"
-    left = (model.shutdown - today).days
-    return f"The model {name} is shut down on {day}, in {left} {'day' if left == 1 else 'days'}.{use}"
+    days = (model.shutdown - today).days
+    left = "1 day" if days == 1 else say("{days} days", days=days)
+    return f"The model {name} is shut down on {day}, in {left}.{use}"
 
 
 def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) -> str | None:

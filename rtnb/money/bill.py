@@ -11,6 +11,7 @@ from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.estimates import Comparison, compare
 from rtnb.money.usage import Usage, text_table
 from rtnb.protocol.items import Response, Turn
+from rtnb.texts.language import translate
 from rtnb.texts.shortening import in_one_line
 
 
@@ -101,11 +102,11 @@ class Bill(tuple[Item, ...]):
         rows = []
         for number, item in enumerate(self, 1):
             counts = _counts(item.usage) if item.usage else [""] * 3
-            rows.append([str(number), in_one_line(item.what, 40), item.status, *counts, _cents(item.cost)])
-        return [*rows, ["", "in all", "", *_counts(self.usage), _cents(self.cost)]]
+            rows.append([str(number), in_one_line(item.what, 40), translate(item.status), *counts, _cents(item.cost)])
+        return [*rows, ["", translate("in all"), "", *_counts(self.usage), _cents(self.cost)]]
 
     def __repr__(self) -> str:
-        return text_table([_HEADERS, *self._rows()], right_from=3)
+        return text_table([[*map(translate, _HEADERS)], *self._rows()], right_from=3)
 
     def _repr_html_(self) -> str:
         return html.table(_HEADERS, self._rows(), right=range(3, 7), caption=self.model)
@@ -119,4 +120,4 @@ def _counts(used: Usage) -> list[str]:
 
 
 def _cents(spent: Cost) -> str:
-    return "unknown" if spent.usd is None else f"{spent.usd * 100:.3f}"
+    return translate("unknown") if spent.usd is None else f"{spent.usd * 100:.3f}"

@@ -166,9 +166,8 @@ class Budget:
             for one in self.chain:
                 held = math.fsum(hold.usd for hold in one.holds if hold is not own)
                 if one.spent + held + usd > one.limit_usd or one.spent >= one.limit_usd:
-                    why = f"{money(one.spent)} is spent"
-                    why += f", {money(held)} is held for responses under way" if held else ""
-                    why += f", {money(usd)} more is needed, and {unasked}"
+                    aside = f", {money(held)} is held for responses under way" if held else ""
+                    why = f"{money(one.spent)} is spent{aside}, {money(usd)} more is needed, and {unasked}"
                     raise _exceeded(one, f"does not cover this: {why}; raise budget= to go on.", own)
 
     def notice(self) -> str | None:
@@ -191,9 +190,9 @@ class Budget:
         """
         if isinstance(spent, Cost) and spent.usd is None and not self._warned:
             self._warned = True
-            unknown = sorted({line.model for line in spent.lines if line.usd is None})
-            sentence = f"Your budget cannot watch {', '.join(unknown)}: its price is not known here, so it "
-            sentence += "counts as nothing. Watch the account's usage page instead."
+            names = ", ".join(sorted({line.model for line in spent.lines if line.usd is None}))
+            sentence = f"Your budget cannot watch {names}: its price is not known here, so it counts as nothing. "
+            sentence += "Watch the account's usage page instead."
             warnings.warn(sentence, RtnbWarning, stacklevel=2)
         Hold().book(self, self._usd(spent))
         for one in reversed(self.chain):

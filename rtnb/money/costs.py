@@ -16,6 +16,7 @@ from rtnb import html, models
 from rtnb.models import Model, Prices, Rate
 from rtnb.money.usage import Usage, amounts, money, text_table
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say, translate
 
 HEADERS = ("position", "quantity", "price", "US dollars")
 """Titles of what `Cost.rows` returns."""
@@ -86,7 +87,7 @@ class Cost:
     def __str__(self) -> str:
         if self.usd is not None:
             return money(self.usd)
-        return f"{money(self.known_usd)} + an unknown price" if self.known_usd else money(None)
+        return translate(f"{money(self.known_usd)} + an unknown price") if self.known_usd else money(None)
 
     __repr__ = __str__
 
@@ -106,10 +107,14 @@ class Cost:
             self.lines, amounts([line.unit_usd for line in self.lines]), usd[:count], strict=True
         ):
             digits, per = (",.0f", "million") if line.unit == "tokens" else (".2f", "minute")
-            each = "unknown" if line.unit_usd is None else f"{price} per {per}"
-            rows.append([line.what, f"{line.quantity:{digits}} {line.unit}", each, spent])
+            each = (
+                translate("unknown")
+                if line.unit_usd is None
+                else say("{price} per {per}", price=price, per=translate(per))
+            )
+            rows.append([translate(line.what), f"{line.quantity:{digits}} {line.unit}", each, spent])
         for (name, cost), spent in zip(sums, usd[count:], strict=True):
-            rows.append([name, "", "", str(cost) if cost.usd is None else spent])
+            rows.append([translate(name), "", "", str(cost) if cost.usd is None else spent])
         return rows
 
 
@@ -140,8 +145,10 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
     ):
         # Before October 2024's prices knew of caching, a cached token cost what any input token did.
         cached_usd = rate.input if rate.cached is None else rate.cached
-        positions += [(f"{kind} in", read - cached, rate.input), (f"{kind} in, cached", cached, cached_usd)]
-        positions += [(f"{kind} out", wrote, rate.output)]
+        what = translate(kind)
+        positions.append((say("{kind} in", kind=what), read - cached, rate.input))
+        positions.append((say("{kind} in, cached", kind=what), cached, cached_usd))
+        positions.append((say("{kind} out", kind=what), wrote, rate.output))
     return Cost(tuple(Line(what, tokens, "tokens", usd, about.name) for what, tokens, usd in positions if tokens))
 
 
@@ -228,12 +235,13 @@ class PriceTable:
         return [[cell(model, of) for cell in _COLUMNS.values()] for model, of in self.rows]
 
     def _note(self) -> str:
-        note = f"As of {self.known_on}. US dollars per million tokens, list prices without tax. A minute heard is 600 "
-        note += "tokens, a minute spoken 1,200; every turn bills the talk before it again, in part at the cached price."
-        return note
+        return translate(
+            f"As of {self.known_on}. US dollars per million tokens, list prices without tax. A minute heard is 600 "
+            "tokens, a minute spoken 1,200; every turn bills the talk before it again, in part at the cached price."
+        )
 
     def __repr__(self) -> str:
-        return f"{text_table([self.HEADERS, *self._cells()], right_from=2)}\n\n{self._note()}"
+        return f"{text_table([[*map(translate, self.HEADERS)], *self._cells()], right_from=2)}\n\n{self._note()}"
 
     def _repr_html_(self) -> str:
         return html.table(self.HEADERS, self._cells(), right=range(2, 6), caption=self._note())

@@ -21,6 +21,7 @@ from rtnb.money.costs import HEADERS, Cost, cost, cost_of_transcription
 from rtnb.money.usage import Usage, amounts
 from rtnb.protocol import frames
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Estimate:
 
     def __str__(self) -> str:
         low, high = str(self.low), str(self.high)
-        return high if low == high else f"{low} to {high}"
+        return high if low == high else say("{low} to {high}", low=low, high=high)
 
     def __repr__(self) -> str:
         return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
@@ -118,8 +119,8 @@ def estimate(
     """
     lengths = (turns - 1, seconds_in, seconds_out, text_in_tokens, instructions_tokens or 0)
     if not all(0 <= length < 1e9 for length in lengths):
-        wrong = "Your estimate needs turns of at least 1 and lengths of 0 or more, each below 1e9. Give for example "
-        raise InputError(wrong + "estimate(seconds_in=60, seconds_out=60, turns=6).", turns=turns)
+        wrong = "Your estimate needs turns of at least 1 and lengths of 0 or more, each below 1e9. "
+        raise InputError(wrong + "Give for example estimate(seconds_in=60, seconds_out=60, turns=6).", turns=turns)
     if parts:
         seconds, tokens = _reckoned(parts)
         seconds_in, text_in_tokens = seconds_in + seconds, text_in_tokens + tokens

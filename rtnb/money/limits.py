@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.errors import ConnectionFailed
+from rtnb.texts.language import translate
 
 CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
 """Codes of a failed response that mean "later", not "never"."""
@@ -48,7 +49,8 @@ class Limit:
     reset_seconds: float
 
     def __str__(self) -> str:
-        return f"{self.remaining:,.0f} of {self.limit:,.0f} {self.name} left, all again in {self.reset_seconds:.3g} s"
+        counts = f"{self.remaining:,.0f} of {self.limit:,.0f} {self.name} left, all again in {self.reset_seconds:.3g} s"
+        return translate(counts)
 
 
 class Limits(tuple[Limit, ...]):
@@ -61,7 +63,7 @@ class Limits(tuple[Limit, ...]):
         return cls(Limit(one.get("name") or "", *(float(one.get(name) or 0) for name in numbers)) for one in stated)
 
     def __repr__(self) -> str:
-        return "\n".join(map(str, self)) or "The server has told of no limits."
+        return "\n".join(map(str, self)) or translate("The server has told of no limits.")
 
 
 def wait_before(stated: Iterable[Mapping[str, Any]], age_seconds: float, tokens: int) -> float:

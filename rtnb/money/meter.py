@@ -125,8 +125,9 @@ class Meter:
             InputError: If there is a budget and its price is not known.
         """
         if self.budget is not None and name and models.get(name).prices is None:
-            wrong = f"Your budget cannot count {name}, for its price is not known. Say it before, for example with "
-            wrong += f"rtnb.models.price({name!r}, like={models.DEFAULT!r}), or leave budget= out."
+            price = f"rtnb.models.price({name!r}, like={models.DEFAULT!r})"
+            wrong = f"Your budget cannot count {name}, for its price is not known. "
+            wrong += f"Say it before, for example with {price}, or leave budget= out."
             raise InputError(wrong, model=name)
 
     def renew(self) -> None:

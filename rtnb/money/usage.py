@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rtnb import html
+from rtnb.texts.language import translate
 
 
 def money(usd: float | None) -> str:
@@ -156,5 +157,7 @@ class Usage:
             "out": (self.output_text_tokens, self.output_audio_tokens),
             "of them reasoning": (self.reasoning_tokens,),
         }
-        rows = [[what, *(f"{n:,}" for n in tokens), *[""] * (3 - len(tokens))] for what, tokens in counts.items()]
+        rows = [
+            [translate(what), *(f"{n:,}" for n in tokens), *[""] * (3 - len(tokens))] for what, tokens in counts.items()
+        ]
         return html.table(["tokens", "text", "audio", "image"], rows, right=range(1, 4))

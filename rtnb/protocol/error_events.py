@@ -8,6 +8,7 @@ from typing import Any
 
 from rtnb import models
 from rtnb.errors import ReplayError, RtnbError, ServerError
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import with_full_stop
 
 NOT_RECORDED = "not_recorded"
@@ -42,8 +43,8 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
     code, text = error.get("code"), error.get("message") or "no reason given"
     if code == NOT_RECORDED:
         return ReplayError(text, code=code, event=dict(event))
-    where = f" (field {error['param']})" if error.get("param") else ""
-    advice = "Nothing of it was applied. Change what it names and send it again."
-    named = f" [{code}]" if code else ""
-    text = f"The server refused {doing}{where}: {with_full_stop(text)}{named} {advice}"
+    field = error.get("param")
+    what = say("{doing} (field {field})", doing=translate(doing), field=field) if field else doing
+    said = with_full_stop(text) + (f" [{code}]" if code else "")
+    text = f"The server refused {what}: {said} Nothing of it was applied. Change what it names and send it again."
     return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

@@ -12,7 +12,7 @@ from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 from rtnb.audio.shape import wav_header
 from rtnb.protocol.frames import decode_odd_audio
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
@@ -81,7 +81,7 @@ class Turn:
             result = self.item.get("output") or (self.item.get("error") or {}).get("message")
             return f"{call} → {result}" if result else call + ("?" if self.type == "mcp_approval_request" else "")
         if self.type == "mcp_approval_response":
-            return "yes" if self.item.get("approve") else "no"
+            return translate("yes" if self.item.get("approve") else "no")
         if self.type == "mcp_list_tools":
             names = ", ".join(tool.get("name") or "" for tool in self.item.get("tools") or ())
             return f"{self.item.get('server_label', '')}: {names}"
@@ -128,7 +128,8 @@ class Turn:
         return f"{heard} {say('(interrupted after {seconds} s; not heard: {words})', seconds=seconds, words=unheard)}"
 
     def __repr__(self) -> str:
-        return f"{self.role}: {self.told() or ('(sound, not transcribed)' if self.spoken else '(nothing yet)')}"
+        nothing = "(sound, not transcribed)" if self.spoken else "(nothing yet)"
+        return f"{translate(self.role)}: {self.told() or translate(nothing)}"
 
     def take_item(self, item: Mapping[str, Any]) -> None:
         """Take over what the server says of the item."""
@@ -226,13 +227,13 @@ class Turns(list[Turn]):
     """Turns in the order of the conversation; in a notebook a table of who, words and a player for each."""
 
     def __repr__(self) -> str:
-        return "\n".join(map(repr, self)) or "(no turns yet)"
+        return "\n".join(map(repr, self)) or translate("(no turns yet)")
 
     def _repr_html_(self) -> str:
         rows = []
         for turn in self:
             player = html.Safe(audio.player(compact=True)) if (audio := turn.audio) is not None else ""
-            rows.append((turn.role, repr(turn).partition(": ")[2], player))
+            rows.append((translate(turn.role), repr(turn).partition(": ")[2], player))
         return html.table(("who", "words", "sound"), rows)
 
 

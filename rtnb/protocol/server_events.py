@@ -15,6 +15,7 @@ from typing import Any
 from rtnb.protocol.beta import to_ga
 from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import in_one_line
 
 _LARGEST = 2**53 - 1  # of a number that every JSON reader keeps exactly
@@ -67,8 +68,8 @@ def read(event: Event) -> tuple[Event, list[str]]:
     taken = _fields(event, _EVENT, odd)
     if event["type"] in ("response.created", "response.done") and taken["response"]:
         taken = {**taken, "response": _with_status(taken["response"], event["type"] == "response.done", odd)}
-    rest = "which is not the API's form. It was read as well as it can be; the log has it as it came."
-    return to_ga(taken), [f"The server sent {what}, {rest}" for what in odd]
+    rest = "It was read as well as it can be; the log has it as it came."
+    return to_ga(taken), [f"The server sent {what}, which is not the API's form. {rest}" for what in odd]
 
 
 def with_response_id(event: Event, known: Mapping[str, Response], unasked: Container[str]) -> tuple[Event, str]:
@@ -98,7 +99,8 @@ def _with_status(response: dict[str, Any], ended: bool, odd: dict[str, None]) ->
     status = response.get("status")
     if not status or status in (_ENDS if ended else ("in_progress",)):
         return response
-    odd[f"“{in_one_line(status, 40)}” as the status of an answer that has {'ended' if ended else 'begun'}"] = None
+    whose = "an answer that has ended" if ended else "an answer that has begun"
+    odd[f"“{in_one_line(status, 40)}” as the status of {whose}"] = None
     failed = (response.get("status_details") or {}).get("error")
     like = [*difflib.get_close_matches(status, _ENDS, 1, 0.8), "failed" if failed else "completed"]
     return {**response, "status": like[0] if ended else "in_progress"}
@@ -114,7 +116,7 @@ def _fields(value: dict[str, Any], forms: Mapping[str, Any], odd: dict[str, None
             changed[name] = taken
             # What is odd inside an object or a list has been noted there.
             if type(taken) is not type(inner) if isinstance(inner, dict | list) else taken != inner:
-                odd[f"{_TYPES.get(type(inner))} as its {name}"] = None
+                odd[say("{kind} as its {name}", kind=translate(str(_TYPES.get(type(inner)))), name=name)] = None
     return {**value, **changed} if changed else value
 
 

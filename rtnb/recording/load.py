@@ -128,8 +128,9 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
     except ReplayError:
         raise
     except OverflowError as error:
-        text = f"The recording {where.name} is larger than rtnb reads: more than 3 hours of audio, or more than 96 MB "
-        raise ReplayError(text + f"of events and pictures ({error}). Save shorter sessions.") from error
+        most = "more than 3 hours of audio, or more than 96 MB of events and pictures"
+        text = f"The recording {where.name} is larger than rtnb reads: {most} ({error}). Save shorter sessions."
+        raise ReplayError(text) from error
     except Exception as error:  # whatever a damaged or forged file makes zipfile, zlib, json or soundfile raise
         text = f"The file {where.name} is no recording of a session. Give one that chat.save() wrote."
         raise ReplayError(text) from error
@@ -152,8 +153,8 @@ def _recording(where: Path, archive: ZipFile) -> Recording:
         pictures[int(name[8:-4])], left = picture, left - sys.getsizeof(picture)
     events = list(_events(archive, left, sizes, pictures))
     if next((one.sent for one in events if one.sent or one.type.endswith("session.created")), True):
-        text = f"The recording {where.name} does not begin with the event session.created, without which no session "
-        raise ReplayError(text + "opens. Give one of a session that was open.")
+        text = f"The recording {where.name} does not begin with session.created, without which no session opens. "
+        raise ReplayError(text + "Give one of a session that was open.")
     tracks = {name: _decoded(archive, f"{name}.{about['sound']}", size) for name, size in sizes.items() if size}
     return Recording(where, about.get("model") or "", about.get("source") or "", events, tracks, pictures)
 

@@ -18,6 +18,7 @@ from rtnb.server.protocol.session import Options
 from rtnb.server.responder.remote import Remote
 from rtnb.server.sockets import Server, ServerConfig
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import translate
 from rtnb.web import tls as certificates
 from rtnb.web.origins import OriginCheck, is_loopback
 
@@ -105,14 +106,14 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
 
     @property
     def _names_shown(self) -> dict[str, str]:
-        return {what: self.engines.get(what) or "none" for what in ("ears", "voice")}
+        return {what: self.engines.get(what) or translate("none") for what in ("ears", "voice")}
 
     def __repr__(self) -> str:
         return f"Practice({self.url}, {self.told})"
 
     def _repr_html_(self) -> str:
         facts = {"for WebSocket clients": self.url, "for OpenAI's clients": self.base_url, **self._names_shown}
-        return html.card("Practice server" + (" (closed)" if self.closed else ""), [*facts.items()])
+        return html.card("Practice server (closed)" if self.closed else "Practice server", [*facts.items()])
 
     def _run(self, ready: Future[int]) -> None:
         try:

@@ -320,7 +320,7 @@ class Lifecycle:
         try:
             await exchanges.update(self.channel, self.model, self.settings, self.warn)
             if not self._is_greeted():
-                await self.channel.owed(self._greeted(), "not even a greeting.")
+                await self.channel.owed(self._greeted(), "{silence}, not even a greeting.")
             if self.opened.done():
                 await history.give_history(self.channel, self.warn, self.router.unanswered)
         except ConnectionFailed:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from rtnb import errors
 from rtnb.errors import ArgumentError, InputError, RtnbError, without_frames
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -87,9 +88,9 @@ def _problem(name: str, value: Any, kinds: list[Any], function: str) -> str:
     elsewhere = f"{function}.{name}".endswith(_REFUSED_ELSEWHERE) or (name in _WRITTEN and _unwritable(value))
     if elsewhere or any(_fits(value, kind) for kind in kinds):
         return ""
-    words = " or ".join(dict.fromkeys(_WORDS.get(kind, f"a {kind.__name__}") for kind in kinds))
-    wrong = f"Your {name}={reprlib.repr(value)} is of type {type(value).__name__}, which {function}() does not take."
-    return f"{wrong} Give {words}."
+    each = dict.fromkeys(errors.translate(_WORDS.get(kind, f"a {kind.__name__}")) for kind in kinds)
+    words, shown = f" {errors.translate('or')} ".join(each), reprlib.repr(value)
+    return f"Your {name}={shown} is of type {type(value).__name__}, which {function}() does not take. Give {words}."
 
 
 @functools.cache

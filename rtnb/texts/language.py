@@ -19,6 +19,7 @@ from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
 
 _chosen: str | None = None
+_LONGEST = 4000  # characters of a sentence that is looked for; what is longer is a server's page or a user's text
 
 
 @cache
@@ -113,13 +114,18 @@ def _templates(code: str) -> list[tuple[re.Pattern[str], str]]:
     """Return the sentences of a language that have braces, as patterns of what they become; the longest come first."""
     found = {}
     for english, words in sentences(code).items():
-        pattern, names = "", set[str]()
+        pattern, names, letters = "", set[str](), 0
         for literal, name, _, _ in string.Formatter().parse(english):
-            pattern += re.escape(literal)
+            pattern, letters = pattern + re.escape(literal), letters + sum(map(str.isalpha, literal))
             if name is not None:
-                pattern += f"(?P={name})" if name in names else f"(?P<{name}>.*)"
+                # A name may hold anything; of what stands beside another value, as little as possible is taken.
+                some = ".*" if name in ("name", "path") else ".*?"
+                pattern += f"(?P={name})" if name in names else f"(?P<{name}>{some})"
                 names.add(name)
-        if names:
+        if re.search(r"(?<![.!?;] )\{(?!sentence)\w+\}$", english):  # a part of a sentence ends with it
+            pattern = re.sub(r"\.\*\??\)$", lambda _: r"(?:(?![.!?] ).)*)", pattern)
+        # With too few words of its own it would be found in a server's; other names are code with braces of its own.
+        if names and all(map(str.isidentifier, names)) and (letters >= 8 or re.match(r"[A-Za-z ]{6}", english)):
             found[re.compile(pattern, re.DOTALL)] = words
     return sorted(found.items(), key=lambda pair: -len(pair[0].pattern))
 
@@ -130,7 +136,19 @@ def _whole(sentence: str) -> str | None:
         return words
     matches = ((pattern.fullmatch(sentence), words) for pattern, words in _templates(code))
     found = next(((match, words) for match, words in matches if match), None)
-    return found and found[1].format(**{name: translate(value) for name, value in found[0].groupdict().items()})
+    if found is None:
+        return None
+    # A single word is a name: a tool may be called "time".
+    values = {name: translate(value) if " " in value else value for name, value in found[0].groupdict().items()}
+    return found[1].format(**values)
+
+
+def _known(text: str) -> str | None:
+    """Return a sentence, or part of one, in the language in force. None where it has no words there."""
+    stripped = text.strip()
+    if (words := _whole(stripped)) is not None or not re.search(r" .*\.$", stripped, re.DOTALL):
+        return words
+    return (words := _whole(stripped[:-1])) and f"{words}。"
 
 
 def translate(sentence: str) -> str:
@@ -142,14 +160,15 @@ def translate(sentence: str) -> str:
     Args:
         sentence: English, as the code has put it together.
     """
-    if language() == "en" or (words := _whole(sentence)) is None:
-        parts = re.split(r"(?<=[.!?]) ", sentence) if language() != "en" else []
-        for end in range(len(parts) - 1, 0, -1):
-            rest = " ".join(parts[end:])
-            if (words := _whole(" ".join(parts[:end]))) is not None:
-                return words + translate(rest)
-        return f"{parts[0]} {translate(' '.join(parts[1:]))}" if len(parts) > 1 else sentence
-    return words
+    if language() == "en" or len(sentence) > _LONGEST:
+        return sentence
+    if (words := _known(sentence)) is not None:
+        return words
+    parts = re.split(r"(?<=[.!?;]) ", sentence)
+    for end in range(len(parts) - 1, 0, -1):
+        if (words := _known(" ".join(parts[:end]))) is not None:
+            return words + translate(" ".join(parts[end:]))
+    return f"{parts[0]} {translate(' '.join(parts[1:]))}" if len(parts) > 1 else sentence
 
 
 class Warnings(list[str]):

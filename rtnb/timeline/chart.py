@@ -7,6 +7,7 @@ from html import escape
 from itertools import pairwise
 from pathlib import Path
 
+from rtnb.texts.language import translate
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
 
 _LEFT, _RIGHT, _TOP = 74, 14, 30
@@ -90,7 +91,8 @@ class Chart:
             self._tops[lane] = y
             self._bottoms[lane] = y = y + _HEIGHTS[lane] + _ROW * max(rows, default=0)
         self._height = y + 6
-        self.label = f"Timeline of {title}: {len(spans)} stretches in lanes for {', '.join(self._tops)}"
+        lanes_shown = ", ".join(map(translate, self._tops))
+        self.label = translate(f"Timeline of {title}: {len(spans)} stretches in lanes for {lanes_shown}")
 
     def svg(self) -> str:
         """Return the `<svg>` element."""
@@ -139,15 +141,16 @@ class Chart:
         top, middle = self._tops[lane], (self._tops[lane] + self._bottoms[lane]) / 2 + 4
         return (
             f'<line class="base" x1="0" x2="{self._width}" y1="{top:g}" y2="{top:g}"/>'
-            f'<text class="lane" x="6" y="{middle:g}">{lane}</text>'
+            f'<text class="lane" x="6" y="{middle:g}">{translate(lane)}</text>'
         )
 
     def _fold(self, start: float, end: float) -> str:
         left, right = self._x(start), self._x(end)
         size = f'width="{right - left:.1f}" height="{self._height - _TOP - 6:g}"'
+        title = translate(f"{end - start:.0f} s in which nothing happened")
         return (
             f'<rect class="fold" x="{left:.1f}" y="{_TOP}" {size}>'
-            f"<title>{end - start:.0f} s in which nothing happened</title></rect>"
+            f"<title>{title}</title></rect>"
             f'<text class="small" text-anchor="middle" x="{(left + right) / 2:.1f}" y="{self._height - 10:g}">'
             f"{_duration(end - start)}</text>"
         )
@@ -168,9 +171,9 @@ class Chart:
         if plays:
             around = f'x="{left - 2:.1f}" y="{y - 2:g}" width="{width + 4:.1f}" height="{height + 4}" rx="7"'
             body += f'<rect class="played" {place}/><rect class="ring" {around}/>'
-        words = escape(f"{span.lane} {span.words}, {span.seconds:.1f} s")
+        words = escape(f"{translate(span.lane)} {span.words}, {span.seconds:.1f} s")
         act = f' role="button" tabindex="0" data-sound="{number}"' if plays else ' role="img"'
-        aria = f' aria-label="{"Play: " if plays else ""}{words}"'
+        aria = f' aria-label="{translate("Play: ") if plays else ""}{words}"'
         text = "" if thin else self._label(number, span, left, width, y)
         return f'<g class="{span.lane} {span.kind}{broken}"{act}{aria}><title>{words}</title>{body}{text}</g>'
 
@@ -227,7 +230,7 @@ class Chart:
         for kind, direction in (("sent", "v-9"), ("received", "v9")):
             xs = sorted({round(self._x(m.at_seconds)) for m in self._marks if m.kind == kind and not m.label})
             path = "".join(f"M{x} {y:g}{direction}" for x in xs)
-            ticks += f'<path class="tick" d="{path}"><title>{kind}</title></path>'
+            ticks += f'<path class="tick" d="{path}"><title>{translate(kind)}</title></path>'
         return ticks
 
 

@@ -17,6 +17,7 @@ from rtnb.protocol import server_events
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.log import Entry, Log
+from rtnb.texts.language import say, translate
 
 Lane = Literal["person", "model", "tools", "socket"]
 
@@ -71,8 +72,8 @@ class Span:
     @property
     def words(self) -> str:
         """Text of what happens in it."""
-        status = "" if self.status == "completed" else f" ({self.status})"
-        return f"{KINDS.get(self.kind, self.kind)}{status}" + (f": {self.label}" if self.label else "")
+        status = "" if self.status == "completed" else f" ({translate(self.status)})"
+        return f"{translate(KINDS.get(self.kind, self.kind))}{status}" + (f": {self.label}" if self.label else "")
 
 
 class Mark(NamedTuple):
@@ -163,7 +164,7 @@ class _Reader:
         if event["type"] == "session.created":
             if inside:
                 kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")
-                self.marks.append(Mark("socket", kind, at, label))
+                self.marks.append(Mark("socket", kind, at, translate(label)))
             self._session_start, self._opened = (self._appended if self._opened else 0), True
         if event["type"] == "input_audio_buffer.speech_started":
             self._speech[event.get("item_id") or ""] = int(event.get("audio_start_ms") or 0)
@@ -197,7 +198,9 @@ class _Reader:
             seconds = pcm.seconds(self._appended - first)
             status = "live" if seconds > 1 and last - start > 0.4 * seconds else "completed"
             end, read = max(last, start + 0.02), partial(self._heard.read, first, self._appended)
-            self._spans.append(Span("person", "sent", start, end, f"{seconds:.1f} s of sound", status, seconds, read))
+            self._spans.append(
+                Span("person", "sent", start, end, translate(f"{seconds:.1f} s of sound"), status, seconds, read)
+            )
             self._sending = None
 
     def _create(self, item: Mapping[str, Any], at: float) -> None:
@@ -211,22 +214,26 @@ class _Reader:
         content = item.get("content") or ()
         if text := " ".join(part["text"] for part in content if part.get("text")):
             lane: Lane = "model" if item.get("role") == "assistant" else "person"
-            self.marks.append(Mark(lane, "typed", at, text if item.get("role") == "user" else f"earlier: {text}"))
+            self.marks.append(
+                Mark(lane, "typed", at, text if item.get("role") == "user" else translate("earlier: ") + text)
+            )
         if any(part.get("type") == "input_image" for part in content):
-            self.marks.append(Mark("person", "picture", at, "a picture"))
+            self.marks.append(Mark("person", "picture", at, translate("a picture")))
 
     # --- what we received
 
     def _read(self, event: Mapping[str, Any], at: float) -> None:
         match event["type"]:
             case "session.updated":
-                self.marks.append(Mark("socket", "configured", at, "configured"))
+                self.marks.append(Mark("socket", "configured", at, translate("configured")))
             case "error":
                 error = event.get("error") or {}
                 problem = error.get("code") or error.get("message") or ""
-                self.marks.append(Mark("socket", "error", at, f"error: {problem}"))
+                self.marks.append(Mark("socket", "error", at, translate(f"error: {problem}")))
             case "input_audio_buffer.speech_started" if over := self._played(at):
-                self.marks.append(Mark("person", "interrupted", at, f"speaks over the answer after {over:.1f} s"))
+                self.marks.append(
+                    Mark("person", "interrupted", at, translate(f"speaks over the answer after {over:.1f} s"))
+                )
             case "input_audio_buffer.speech_stopped":
                 self._speech_stopped(event, at)
             case "response.created":
@@ -240,7 +247,9 @@ class _Reader:
                         self._called(item, at)
             case "conversation.item.truncated":
                 seconds = int(event.get("audio_end_ms") or 0) / 1000
-                self.marks.append(Mark("model", "truncated", at, f"cut to the {seconds:.1f} s that were heard"))
+                self.marks.append(
+                    Mark("model", "truncated", at, translate(f"cut to the {seconds:.1f} s that were heard"))
+                )
 
     def _sent_at(self, byte: int) -> float:
         """Return when this byte of the user's audio was sent: for a microphone, when it was said."""
@@ -276,7 +285,8 @@ class _Reader:
         if self._asked_at is None or (response := self._talk.responses.get(response_id)) is None:
             return
         if (first_at := response.first_sound_at or self._written.get(response_id)) is not None:
-            label = f"{first_at - self._asked_at:.2f} s to the first {'sound' if response.first_sound_at else 'word'}"
+            what = "the first sound" if response.first_sound_at else "the first word"
+            label = say("{seconds} s to {what}", seconds=f"{first_at - self._asked_at:.2f}", what=translate(what))
             self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
             self._asked_at = None
 

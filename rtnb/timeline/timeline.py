@@ -15,6 +15,7 @@ from rtnb.errors import InputError
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.log import Log
 from rtnb.texts.files import save_file
+from rtnb.texts.language import language, translate
 from rtnb.timeline.chart import Chart, css
 from rtnb.timeline.measure import Mark, Span, measure
 
@@ -42,7 +43,6 @@ _DRAW = (
     "var s=d.firstChild;s.querySelector('style').remove();s.style.cssText=this.style.cssText;this.replaceWith(s);"
     'if(h&amp;&amp;h.dataset.plays)h.textContent=h.dataset.plays"'
 )
-_HINT = ' data-plays="click a bar to hear it"'
 
 
 class Timeline:
@@ -76,12 +76,14 @@ class Timeline:
 
     def _words(self) -> list[tuple[float, str, str, str]]:
         """Return what is drawn as `(second, lane, what, duration)`."""
-        rows = [(span.start_seconds, str(span.lane), span.words, f"{span.seconds:.2f} s") for span in self.spans]
-        return sorted(rows + [(mark.at_seconds, mark.lane, mark.label, "") for mark in self.marks if mark.label])
+        rows = [(span.start_seconds, translate(span.lane), span.words, f"{span.seconds:.2f} s") for span in self.spans]
+        return sorted(
+            rows + [(mark.at_seconds, translate(mark.lane), mark.label, "") for mark in self.marks if mark.label]
+        )
 
     def __repr__(self) -> str:
         if not self.spans and not self.marks:
-            return "Timeline(nothing has happened yet)"
+            return translate("Timeline(nothing has happened yet)")
         lines = [f"{at:8.2f} s  {lane:<7} {', '.join(filter(None, what))}" for at, lane, *what in self._words()]
         return "\n".join([f"Timeline({self.title})", *lines])
 
@@ -101,9 +103,10 @@ class Timeline:
         plays = 0 < total <= _INLINE_SECONDS
         chart = Chart(self.title, self.spans, self.marks, 900)
         picture = base64.b64encode(_alone(chart.svg()).encode()).decode()
-        note = 'save("talk.html") keeps it with its sound' if total else ""
-        hint = f"<p{_HINT if plays else ''}>{escape(note)}</p>" if note else ""
-        words = f"<details><summary>The same in words</summary>{self._table()}</details>"
+        note = translate('save("talk.html") keeps it with its sound') if total else ""
+        hint = f' data-plays="{translate("click a bar to hear it")}"' if plays else ""
+        hint = f"<p{hint}>{escape(note)}</p>" if note else ""
+        words = f"<details><summary>{translate('The same in words')}</summary>{self._table()}</details>"
         image = f'<img alt="{escape(chart.label)}" src="data:image/svg+xml;base64,{picture}" style="{_FIT}"{_DRAW}>'
         return _framed(image + (self._players() if plays else "") + hint + words, handlers=_CLICK if plays else "")
 
@@ -132,9 +135,11 @@ class Timeline:
             text = _alone(self.svg())
         else:
             width = max(900, min(20_000, round(Chart(self.title, self.spans, self.marks, 900).seconds * 60)))
-            block = self.svg(width) + self._players() + "<p>Click a bar to hear it.</p>"
+            block = self.svg(width) + self._players() + f"<p>{translate('Click a bar to hear it.')}</p>"
             page = Path(__file__).with_name("page.html").read_text("utf-8")
-            text = page.format(title=escape(self.title), block=_framed(block, handlers=_CLICK), table=self._table())
+            texts = {"language": language(), "title": escape(translate(f"Timeline: {self.title}"))}
+            texts["summary"] = translate("The same in words")
+            text = page.format(**texts, block=_framed(block, handlers=_CLICK), table=self._table())
         return save_file(target, text)
 
     def _table(self) -> str:

@@ -191,7 +191,7 @@ class Channel:
             ServerError: If the server takes nothing any more.
         """
         if self._transport is not None:
-            await self.owed(self._transport.drained(at_most_bytes), f"and takes no more audio. {_WAIT}")
+            await self.owed(self._transport.drained(at_most_bytes), "{silence}, and takes no more audio. " + _WAIT)
 
     async def flushed(self) -> None:
         """Wait until everything given so far is sent.
@@ -200,7 +200,7 @@ class Channel:
             ConnectionFailed: If the transport ended before it was.
             ServerError: If the server takes nothing any more.
         """
-        taken = f"and takes nothing any more. {_WAIT}"
+        taken = "{silence}, and takes nothing any more. " + _WAIT
         if self._transport is None or not await self.owed(self._transport.flushed(), taken):
             raise connection_errors.ended(None, "", url=self._where.url)
 
@@ -226,9 +226,9 @@ class Channel:
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
             expectation.fail(connection_errors.ended(None, "", url=self._where.url))
-        missing = f"not even that it refused {doing}. {_WAIT}"
+        missing = "{silence}, not even that it refused {doing}. " + _WAIT
         expected, event_id = self._expected, event["event_id"]  # by its id: what was asked must not be held for so long
-        error = lambda silence: ServerError(f"{silence}, {missing}", code=NO_ANSWER)  # noqa: E731
+        error = lambda silence: ServerError(missing.format(silence=silence, doing=doing), code=NO_ANSWER)  # noqa: E731
         self.limit(lambda: event_id not in expected, lambda silence: expected[event_id].fail(error(silence)))
         return future
 
@@ -267,22 +267,24 @@ class Channel:
                 asyncio.get_running_loop().call_later(left, look)
             else:
                 said_at, said = self._last_error
-                after = f" after it had said “{said}”" if said_at >= began and said else ""
-                give_up(f"The server {self.silence(limit)}{after}")
+                silence = self.silence(limit, "The server ")
+                give_up(f"{silence} after it had said “{said}”" if said_at >= began and said else silence)
 
         look()
 
-    def silence(self, seconds: float) -> str:
+    def silence(self, seconds: float, subject: str = "") -> str:
         """Return what a server did that has not sent what it owes for so long: "sent nothing for 60 s"."""
         other = self.received_at > max(self.seconds - seconds, self._last_error[0])  # such as limits and pings
-        return f"sent nothing{' of the answer' if other else ''} for {seconds:g} s"
+        if other:
+            return f"{subject}sent nothing of the answer for {seconds:g} s"
+        return f"{subject}sent nothing for {seconds:g} s"
 
     async def owed(self, waiting: Awaitable[T], missing: str) -> T:
         """Wait for something that the server owes, until it has sent nothing for too long.
 
         Args:
             waiting: What waits for it.
-            missing: The rest of a sentence that begins with "The server sent nothing for 60 s, ".
+            missing: A sentence, its beginning in braces: `{silence}` becomes "The server sent nothing for 60 s".
 
         Raises:
             ServerError: If it does not come.
@@ -292,7 +294,7 @@ class Channel:
         try:
             await asyncio.wait({task, silent}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise ServerError(f"{silent.result()}, {missing}", code=NO_ANSWER)
+                raise ServerError(missing.format(silence=silent.result()), code=NO_ANSWER)
             return task.result()
         finally:
             task.cancel()

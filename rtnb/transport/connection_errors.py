@@ -11,6 +11,7 @@ from typing import Any
 import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import shortened, with_full_stop
 from rtnb.transport.endpoint import Address
 from rtnb.transport.route import proxies_for, proxy_for, route_to, target_of, why_closed
@@ -42,8 +43,8 @@ def ended(code: int | None, reason: str, ours: bool = False, *, url: str, expire
     elif ours and code == 1011:
         sentence = f"The network went silent: no answer to pings for {PING_SECONDS:g} s."
     elif ours:
-        what = f"rtnb closed the connection, as the server {_FOULS.get(code, 'broke the WebSocket protocol')}"
-        sentence = f"{what} (code {code}{f': {reason}' if reason else ''})."
+        foul, why = _FOULS.get(code, "broke the WebSocket protocol"), f": {reason}" if reason else ""
+        sentence = f"rtnb closed the connection, as the server {foul} (code {code}{why})."
     elif code == 1000:
         sentence = "The server hung up."
     else:
@@ -61,7 +62,9 @@ def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> Ba
     """
     if isinstance(error, ConnectionFailed):  # one end of a connection ends many, and each has its own
         error = copy.copy(error)
-        error.args = (str(error).replace(_KEPT, "What came until then is kept in error.reply;").replace(_ANEW, remedy),)
+        in_reply = translate("What came until then is kept in error.reply;")
+        sentence = str(error).replace(translate(_KEPT), in_reply).replace(translate(_ANEW), translate(remedy))
+        error.args = (sentence,)
     if isinstance(error, RtnbError) and error.reply is None:
         error.reply = reply
     return error
@@ -69,7 +72,8 @@ def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> Ba
 
 def goes_on(error: ConnectionFailed) -> ConnectionFailed:
     """Make the same error for a turn that it ended, where a new session takes over: it has another remedy."""
-    return ConnectionFailed(str(error).replace(_ANEW, _AGAIN), code=error.code, reason=error.reason, url=error.url)
+    sentence = str(error).replace(translate(_ANEW), translate(_AGAIN))
+    return ConnectionFailed(sentence, code=error.code, reason=error.reason, url=error.url)
 
 
 def mute(silence: str, url: str) -> ConnectionFailed:
@@ -83,7 +87,7 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     status = refused.response.status_code
     if 300 <= status < 400:
         to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
-        where = f"to {shortened(to, 200)}" if to else "and does not say where"
+        where = say("to {address}", address=shortened(to, 200)) if to else "and does not say where"
         sentence = (
             f"The server redirects (HTTP {status}) {where}. Your key goes to the address you gave alone: nothing was "
             "sent there. A sign-in page may answer in the server's place; if that address is right, give it as url=."
@@ -137,11 +141,12 @@ def unreachable(broken: BaseException, where: Address, seconds: float) -> Connec
     """
     target = target_of(where.url)
     symptom, cause, remedy = why_closed(broken, route_to(target, proxy_for(target, proxies_for(target))))
-    if isinstance(broken, TimeoutError):
-        symptom = symptom.replace("does not answer", f"did not answer within {seconds:g} s")
+    if isinstance(broken, TimeoutError) and symptom.endswith(ending := " does not answer"):
+        symptom = f"{symptom.removesuffix(ending)} did not answer within {seconds:g} s"
     failed = f"The connection could not be opened: {symptom}. {cause} {remedy}"
-    offline = "" if "practice=True" in remedy else "; practice=True works with no network"
-    return ConnectionFailed(f"{failed} rtnb.doctor() looks further{offline}.", reason=str(broken), url=where.url)
+    further = "rtnb.doctor() looks further; practice=True works with no network."
+    further = "rtnb.doctor() looks further." if "practice=True" in remedy else further
+    return ConnectionFailed(f"{failed} {further}", reason=str(broken), url=where.url)
 
 
 def _said(words: str) -> str:

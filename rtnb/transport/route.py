@@ -158,8 +158,8 @@ def why_closed(broken: BaseException, route: Route, issuer: str = "") -> Reason:
         cause = "A firewall drops the connection, or the server is down."
         return Reason(f"{route.name} does not answer", cause, remedy)
     if isinstance(broken, ssl.SSLCertVerificationError):
-        issued = f"; issued by {issuer}" if issuer else ""
-        symptom = f"{target.host}: certificate not trusted ({broken.verify_message}{issued})"
+        why = f"{broken.verify_message}; issued by {issuer}" if issuer else broken.verify_message
+        symptom = f"{target.host}: certificate not trusted ({why})"
         return Reason(symptom, _UNTRUSTED.get(broken.verify_code, _INSPECTED), _TRUST)
     if route.proxy and (isinstance(broken, ssl.SSLError | ConnectionError) or not isinstance(broken, OSError)):
         cause = "What listens at the address of the proxy is none, or it cannot reach the server."
@@ -187,8 +187,7 @@ _RESTART = "Then restart the kernel."
 _NO_PROXY = "Unset HTTPS_PROXY, or ask who runs it."
 _OFFLINE = "without internet practice=True works."
 _NO_SOCKS = "It can be spoken to only with the package python-socks, which is not installed."
-_TRUST = "On a company's or school's network set SSL_CERT_FILE to the certificate its IT gives out, "
-_TRUST += "or use another network."
+_TRUST = "On a company's or school's network set SSL_CERT_FILE to the certificate of its IT, or use another network."
 # By OpenSSL's X509_V_ERR_ numbers.
 _UNTRUSTED = {
     9: "This computer's clock is wrong: the certificate is not valid yet.",
@@ -196,5 +195,7 @@ _UNTRUSTED = {
     62: "Somebody else answers under this name: a sign-in page, a proxy, or a wrong address.",
     64: "Somebody else answers at this address: a sign-in page, a proxy, or a wrong address.",
 }
-_INSPECTED = "A company, school or virus scanner reads the traffic and shows a certificate of its own "
-_INSPECTED += "(TLS inspection), or Python has no list of trusted ones."
+_INSPECTED = (
+    "A company, school or virus scanner reads the traffic and shows a certificate of its own (TLS inspection), or "
+    "Python has no list of trusted ones."
+)

@@ -36,18 +36,18 @@ def _problem(text: str, schemes: Collection[str]) -> str:
     """Return what keeps `text` from being an address; "" for nothing. No network is asked."""
     if not text.isprintable() or {" ", "\\"} & {*text}:
         return "it has a space, a backslash or an invisible character in it"
-    wrong = "host is neither a name nor an IP address"
+    wrong = "its host is neither a name nor an IP address"
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
         # Letters of any alphabet go to the name server in these (IDNA); IPv6 in its brackets is checked already.
         if ":" not in host and not re.fullmatch(r"[A-Za-z0-9._-]{0,253}", host.encode("idna").decode()):
             raise ValueError
-        wrong = "port is not a number from 1 to 65535"
+        wrong = "its port is not a number from 1 to 65535"
         if parts.port == 0:
             raise ValueError
     except ValueError:
-        return f"its {wrong}"
+        return wrong
     if parts.scheme not in schemes or not host:
         return f"it does not begin with {' or '.join(f'{scheme}://' for scheme in sorted(schemes))} and a host"
     return ""

@@ -1,0 +1,258 @@
+"""What a user reads in Chinese: errors, warnings, tables, reports; English is left in code, names and speech alone."""
+
+from __future__ import annotations
+
+import errno
+import html as entities
+import io
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_dollars import DEAR, PLACES
+
+import rtnb
+from rtnb import Budget, Clip, Image
+from rtnb.errors import RtnbError, RtnbWarning
+from rtnb.protocol import error_events, frames, server_events
+from rtnb.session.tools import Toolbox
+from rtnb.transport import connection_errors
+from rtnb.web import urls
+from rtnb.web.origins import OriginCheck
+
+# In quotes, in brackets of code, before a bracket or an equals sign, with a dot or an underscore in it: names and code.
+_CODE = (
+    r"“[^”]*”|‘[^’]*’|'[^']*'|\"[^\"]*\"|`[^`]*`|%pip install [\w -]+|pip install \w+|https?://\S+|wss?://\S*"
+    r"|[\w.]*\w\([^()]*\)|\([^()]*\)|\{[^{}]*\}|\[[^\[\]]*\]|\w+=\S*|\w*[._/]\w[\w./]*|/\S+"
+)
+
+
+_OF_THE_SYSTEM = re.compile("|".join(re.escape(os.strerror(number)) for number in errno.errorcode))
+
+
+@pytest.fixture(autouse=True)
+def chinese():
+    rtnb.language("zh")
+    yield
+    rtnb.language("auto")
+
+
+def english_in(text, words):
+    """Runs of so many English words outside code, names and quoted speech."""
+    text = _OF_THE_SYSTEM.sub(" · ", text)
+    while text != (text := re.sub(_CODE, " · ", text)):
+        pass
+    return re.findall(rf"(?:\b[A-Za-z]{{2,}}[ ]){{{words - 1},}}[A-Za-z]{{2,}}\b", text)
+
+
+TONE = Clip.from_array(np.sin(np.arange(24_000) / 10) / 2, rate_hz=24_000)
+
+
+class Odd:
+    """Of no type that rtnb knows."""
+
+
+def fail(error):
+    raise error
+
+
+def waited(begun):
+    begun.wait(20)
+
+
+def nameless(x: Odd) -> str:
+    """A tool with a type that JSON cannot carry."""
+    return ""
+
+
+ERRORS = {
+    "language": lambda: rtnb.language("fr"),
+    "unknown argument": lambda: rtnb.ask("hi", api_key="x"),
+    "unknown argument of none": lambda: rtnb.samples(x=1),
+    "a type": lambda: rtnb.connect(model=3),
+    "a number": lambda: rtnb.connect(budget="much"),
+    "a list": lambda: rtnb.map(3, "hi"),
+    "many digits": lambda: rtnb.connect(timeout=10**400),
+    "timeout": lambda: rtnb.connect(timeout=0, practice=True),
+    "no fit": lambda: rtnb.check(),
+    "no price": lambda: rtnb.models.price("x"),
+    "price": lambda: rtnb.models.price("x", text=-1),
+    "budget": lambda: Budget(-1),
+    "budget text": lambda: Budget("much"),
+    "estimate": lambda: rtnb.estimate(seconds_in=-1, seconds_out=1, turns=1),
+    "exercise": lambda: rtnb.check("99.9", 1),
+    "things": lambda: rtnb.check("01.1", 1, 2, 3),
+    "sample": lambda: rtnb.samples()["nothing"],
+    "no file": lambda: Clip.read("nothing.wav"),
+    "folder": lambda: Clip.read("/tmp"),
+    "address": lambda: Clip.read("https://example.org/a.wav"),
+    "device": lambda: Clip.read("/dev/null"),
+    "no recording": lambda: Clip.read(Odd()),
+    "not a sound": lambda: Clip.read(b"hello there, this is text"),
+    "empty": lambda: Clip.read(b""),
+    "zeros": lambda: Clip.read(bytes(500)),
+    "pdf": lambda: Clip.read(b"%PDF-1.7 and so on"),
+    "zip": lambda: Clip.read(b"PK\x03\x04" + bytes(90)),
+    "gzip": lambda: Clip.read(b"\x1f\x8b" + bytes(90)),
+    "picture": lambda: Clip.read(b"\x89PNG" + bytes(90)),
+    "midi": lambda: Clip.read(b"MThd" + bytes(90)),
+    "page": lambda: Clip.read(b"<!doctype html><html>login</html>"),
+    "json": lambda: Clip.read(b'{"a": 1}'),
+    "lfs": lambda: Clip.read(b"version https://git-lfs.github.com/spec/v1"),
+    "text file": lambda: Clip.read(io.StringIO("hello")),
+    "bare": lambda: Clip.from_pcm(TONE.encode("wav"), rate_hz=24_000),
+    "rate": lambda: Clip.from_pcm(b"12", rate_hz=0),
+    "channels": lambda: Clip.from_pcm(b"12", rate_hz=24_000, channels=0),
+    "shape": lambda: Clip.from_array(np.zeros((3, 3, 3)), rate_hz=24_000),
+    "channels of an array": lambda: Clip.from_array(np.zeros((4000, 4000)), rate_hz=24_000),
+    "dtype": lambda: Clip.from_array(np.array(["a"]), rate_hz=24_000),
+    "loud": lambda: Clip.from_array(np.full(100, 300.0), rate_hz=24_000),
+    "join": lambda: rtnb.join([]),
+    "index": lambda: TONE["a"],
+    "silence": lambda: Clip.silence(-1),
+    "ending": lambda: TONE.save("a.xyz"),
+    "no ending": lambda: TONE.save("a"),
+    "empty clip": lambda: Clip.from_pcm(b"", rate_hz=24_000).encode("mp3"),
+    "no folder": lambda: TONE.save(f"{__file__}/a.wav"),
+    "image": lambda: Image.read(3),
+    "image file": lambda: Image.read("nothing.png"),
+    "image bytes": lambda: Image.read(b"nothing"),
+    "detail": lambda: Image.read(b"\x89PNG", detail="much"),
+    "no question": lambda: rtnb.ask(practice=True),
+    "blank": lambda: rtnb.ask(" ", practice=True),
+    "a part": lambda: rtnb.ask(Odd(), practice=True),
+    "samples alone": lambda: rtnb.ask(np.zeros(9), practice=True),
+    "missing file": lambda: rtnb.ask("missing.wav", practice=True),
+    "an address": lambda: rtnb.ask("https://example.org/a.wav", practice=True),
+    "base64": lambda: rtnb.ask("data:audio/wav;base64,UklGR", practice=True),
+    "map": lambda: rtnb.map([TONE], " ", practice=True),
+    "concurrency": lambda: rtnb.map([TONE], "What?", concurrency=99, practice=True),
+    "transcribe": lambda: rtnb.transcribe(TONE, model="gpt-realtime-2.1", practice=True),
+    "translate": lambda: rtnb.translate(TONE, to="", practice=True),
+    "translate model": lambda: rtnb.translate(TONE, to="es", model="gpt-realtime-2.1", practice=True),
+    "provider": lambda: rtnb.connect(provider="nobody"),
+    "no address": lambda: rtnb.connect(provider="azure"),
+    "url": lambda: rtnb.connect(url="http//x"),
+    "port": lambda: rtnb.connect(url="ws://host:99999/"),
+    "space": lambda: rtnb.connect(url="ws://a b/"),
+    "no text": lambda: urls.parse(3, ("ws",), "ws://localhost:8000"),
+    "key": lambda: rtnb.find_key("sk-'x'"),
+    "key line": lambda: rtnb.find_key("sk-abc\ndef"),
+    "key kind": lambda: rtnb.find_key(3),
+    "masked": lambda: rtnb.find_key("sk-***"),
+    "no key": lambda: rtnb.find_key(environ={}, folder="/"),
+    "replay": lambda: rtnb.connect(replay="missing.rtnb"),
+    "replay file": lambda: rtnb.connect(replay=__file__),
+    "replay speed": lambda: rtnb.connect(replay=__file__, replay_speed=0),
+    "voice": lambda: rtnb.connect(voice="marina", practice=True),
+    "speed": lambda: rtnb.connect(speed=9, practice=True),
+    "detection": lambda: rtnb.connect(turn_detection="ears", practice=True),
+    "modalities": lambda: rtnb.connect(modalities="smell", practice=True),
+    "json value": lambda: frames.plain({"a": Odd()}, "session"),
+    "json number": lambda: frames.plain(1 << 70, "session"),
+    "json key": lambda: frames.plain({3: 4}, "response"),
+    "tool": lambda: Toolbox(tools=[3]),
+    "single tool": lambda: Toolbox(tools=nameless),
+    "tool name": lambda: Toolbox(tools=[{"type": "function", "name": "a b"}]),
+    "tool kind": lambda: Toolbox(tools=[{"type": "x"}]),
+    "chat tool": lambda: Toolbox(tools=[{"type": "function", "function": {"name": "x"}}]),
+    "mcp label": lambda: Toolbox(tools=[{"type": "mcp"}]),
+    "mcp server": lambda: Toolbox(tools=[{"type": "mcp", "server_label": "docs"}]),
+    "origin": lambda: OriginCheck(["127.0.0.1"], ["null"]),
+    "dropped": lambda: fail(connection_errors.ended(1006, "", url="ws://x")),
+    "an hour": lambda: fail(connection_errors.ended(1001, "maximum duration", url="ws://x")),
+    "ours": lambda: fail(connection_errors.ended(1009, "big", True, url="ws://x")),
+    "pings": lambda: fail(connection_errors.ended(1011, "", True, url="ws://x")),
+    "closed": lambda: fail(connection_errors.ended(4000, "Bye.", url="ws://x")),
+    "goes on": lambda: fail(connection_errors.goes_on(connection_errors.ended(1000, "", url="ws://x"))),
+    "of a reply": lambda: fail(connection_errors.of_reply(connection_errors.ended(1000, "", url="ws://x"), None)),
+    "mute": lambda: fail(connection_errors.mute("The server sent nothing for 5 s", "ws://x")),
+    "refused key": lambda: fail(
+        connection_errors.in_session({"error": {"message": "“Bad.”", "code": "invalid_api_key"}}, 3000, "", "ws://x")
+    ),
+    "refused model": lambda: fail(
+        connection_errors.in_session({"error": {"message": "“Bad.”", "code": "model_not_found"}}, 4000, "", "ws://x")
+    ),
+    "refused event": lambda: fail(
+        error_events.error_from({"error": {"message": "“Bad.”", "code": "c", "param": "item.id"}}, "to delete the item")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_is_chinese(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(RtnbError) as caught:
+            waited(ERRORS[name]())
+    assert re.search(r"[一-鿿]", str(caught.value)), str(caught.value)
+    assert english_in(str(caught.value), 3) == [], str(caught.value)
+
+
+def test_there_are_many():
+    assert len(ERRORS) > 80
+
+
+WARNINGS = {
+    "int32": lambda: Clip.from_array(np.full(2400, 1000, np.int32), rate_hz=24_000),
+    "cancelled channels": lambda: Clip.from_array(np.stack([TONE.array, -TONE.array], 1), rate_hz=24_000),
+    "budget": lambda: Budget(1).add(rtnb.costs.cost({"input_tokens": 9, "output_tokens": 9}, "unheard-of")),
+    "gone": lambda: rtnb.models.warn_shutdown("gpt-4o-realtime-preview"),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_warning_is_chinese(name):
+    with pytest.warns(RtnbWarning) as caught:
+        WARNINGS[name]()
+    for one in caught:
+        assert re.search(r"[一-鿿]", str(one.message)), str(one.message)
+        assert english_in(str(one.message), 3) == [], str(one.message)
+
+
+# Speech of the samples and of the practice voice, which is English; a session's and a reply's line of code.
+SPEECH = {*rtnb.samples().texts.values(), DEAR}
+_SAID = r"I am the practice voice[^·\n]*|(?:Session|Reply)\([^)]*\)|moonshine-voice [\w-]+"
+
+
+def words_of(page):
+    """The text of a page and of its labels, with " · " where elements part it, without what is said in it."""
+    labels = re.findall(r'(?:aria-label|alt|title|data-plays)="([^"]*)"', page)
+    page = re.sub(r"<(script|style|details|pre|code)\b.*?</\1>", " · ", page, flags=re.DOTALL)
+    text = re.sub(_SAID, " · ", entities.unescape(" · ".join([re.sub(r"<[^>]*>", " · ", page), *labels])))
+    for speech in sorted(SPEECH, key=len, reverse=True):
+        text = text.replace(speech, " · ").replace(speech[:39], " · ")
+    return text
+
+
+@pytest.mark.parametrize("place", [place for place in PLACES if place not in ("bundle",)])
+def test_what_is_shown_is_chinese(place, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for page in PLACES[place](monkeypatch):
+        assert english_in(words_of(page or ""), 2) == [], words_of(page)
+
+
+def test_the_report_of_the_doctor_is_chinese(monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    report = rtnb.doctor(url="ws://127.0.0.1:9/v1/realtime", timeout=1)
+    assert english_in(repr(report), 3) == [], repr(report)
+    assert english_in(words_of(report._repr_html_()), 3) == []
+
+
+def test_a_timeline_and_a_check_are_chinese_as_text(tmp_path):
+    reply = rtnb.ask(TONE, practice=True, show=False).wait()
+    for text in (repr(reply.timeline()), repr(TONE.check()), repr(rtnb.prices()), repr(reply.session.bill)):
+        assert english_in(re.sub(_SAID, "", text), 2) == [], text
+    saved = Path(reply.timeline().save(tmp_path / "talk.html")).read_text("utf-8")
+    assert '<html lang="zh">' in saved
+
+
+def test_odd_events_are_told_in_chinese():
+    _, odd = server_events.read({"type": "response.output_text.delta", "delta": 3})
+    assert odd
+    assert english_in(rtnb.texts.language.translate(odd[0]), 2) == []
