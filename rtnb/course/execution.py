@@ -8,7 +8,9 @@ import tempfile
 from typing import Any
 
 # What a notebook must not carry from one run to the next.
-_SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
+SECRETS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL")
+# By which a page finds the element of a widget, and the words that a player marks.
+_KEYS = re.compile(r'(?<=class=")rtnb-place rtnb-[0-9a-f]{32} |(?<=data-words=")[0-9a-f]{32}')
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -26,7 +28,7 @@ def _kernel(python: str, environment: dict[str, str]) -> Any:
 
 
 # Run before and after the cells: every session is remembered, so that the sum of their costs can be printed.
-_BEFORE = """
+BEFORE = """
 from rtnb import Session as _Session
 _made, _begin = [], _Session.__init__
 def _remember(self, *given, **named):
@@ -34,7 +36,7 @@ def _remember(self, *given, **named):
     _made.append(self)
 _Session.__init__ = _remember
 """
-_AFTER = """
+AFTER = """
 import dataclasses, json
 from rtnb import costs as _costs
 _spent = {"usd": sum(each.cost.known_usd for each in _made)}
@@ -59,10 +61,10 @@ def execute(notebook: Any, *, python: str | None = None, environment: dict[str, 
     from nbclient import NotebookClient
     from nbformat.v4 import new_code_cell
 
-    count, after = len(notebook.cells), new_code_cell(_AFTER)
+    count, after = len(notebook.cells), new_code_cell(AFTER)
 
     async def run() -> None:
-        clean = dict.fromkeys(_SECRETS, "") | (environment or {})
+        clean = dict.fromkeys(SECRETS, "") | (environment or {})
         with tempfile.TemporaryDirectory() as folder:
             kernel, resources = _kernel(python or sys.executable, clean), {"metadata": {"path": folder}}
             how = {"record_timing": False, "store_widget_state": False, "coalesce_streams": True}
@@ -74,7 +76,7 @@ def execute(notebook: Any, *, python: str | None = None, environment: dict[str, 
 
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.outputs, cell.execution_count = [], None
-    notebook.cells += [new_code_cell(_BEFORE), after]  # nbclient runs only cells that are in the notebook
+    notebook.cells += [new_code_cell(BEFORE), after]  # nbclient runs only cells that are in the notebook
     try:
         asyncio.run(run())
     finally:
@@ -85,8 +87,8 @@ def execute(notebook: Any, *, python: str | None = None, environment: dict[str, 
 def tidy(notebook: Any) -> Any:
     """Take out of a run notebook what differs from run to run or cannot be shown without its kernel.
 
-    Widgets die with their kernel: where an output also has HTML or text, that stays. A progress bar's text says how far
-    it was when it was first drawn, so it goes.
+    Widgets die with their kernel: where an output also has HTML or text, that stays, without the key of the widget. A
+    progress bar's text says how far it was when it was first drawn, so it goes.
     """
     notebook.metadata["language_info"] = {"name": "python"}
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
@@ -101,6 +103,8 @@ def tidy(notebook: Any) -> Any:
                 if not text or (widget and re.match(r" *\d+%\|", text)):
                     continue
                 output.get("metadata", {}).pop(WIDGET_VIEW, None)
+                if "text/html" in output["data"]:
+                    output["data"]["text/html"] = _KEYS.sub("", output["data"]["text/html"])
             if output.get("output_type") == "stream":
                 output["text"] = _last_lines(output["text"])
                 if output["name"] == "stderr" and not output["text"].strip():

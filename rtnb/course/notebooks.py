@@ -5,9 +5,10 @@ languages stay in step.
 """
 
 import argparse
+import functools
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ def _cents(usd: float) -> str:
 
 
 def remake(
-    folder: Path, names: Sequence[str], languages: Iterable[str], python: str | None, *, text_only: bool = False
+    folder: Path,
+    names: Sequence[str],
+    languages: Iterable[str],
+    run: Callable[[Any], dict[str, float]],
+    *,
+    text_only: bool = False,
 ) -> None:
     """Run the notebooks whose names begin so (all, where none is named) and write them with what came out.
 
@@ -31,7 +37,7 @@ def remake(
         folder: Where the notebooks are.
         names: The beginnings of names.
         languages: Which of `sources.LANGUAGES`.
-        python: The interpreter whose kernel runs them. None: this one.
+        run: Fills in the outputs of a notebook of `nbformat`; returns what `execute` does.
         text_only: Run nothing: where only Markdown or the cell that installs rtnb has changed, all outputs still hold.
 
     Raises:
@@ -47,7 +53,7 @@ def remake(
             if text_only:
                 spent = _take_outputs(notebook, nbformat.read(made, 4), made.name)
             else:
-                spent = execute(notebook, python=python)
+                spent = run(notebook)
                 tidy(notebook)
             finished = sources.compose(source, language, _cents(spent["usd"]))
             for cell, composed in zip(notebook.cells, finished.cells, strict=True):
@@ -120,4 +126,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.costs is not None:
         print(cost_sheet(given.folder, given.costs))
     else:
-        remake(given.folder, given.names, given.language or sources.LANGUAGES, given.python, text_only=given.text)
+        run = functools.partial(execute, python=given.python)
+        remake(given.folder, given.names, given.language or sources.LANGUAGES, run, text_only=given.text)

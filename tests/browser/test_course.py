@@ -8,14 +8,12 @@ names a folder to keep a picture of every screenful in.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
-import nbformat
 import pytest
 
-from browser import lab
+from browser import lab, notebooks
 from rtnb.course import sources
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
@@ -27,18 +25,6 @@ WORDS = {
     "en": {"upload": "Drop recordings here", "call": "Ready", "check": "Nothing here yet"},
     "zh": {"upload": "录音拖到这里", "call": "准备就绪", "check": "这里还没有内容"},
 }
-
-_PANEL = "[...window.jupyterapp.shell.widgets('main')].find((w) => w.context?.path === path)"
-
-# Over when every code cell has its number, or one of them an error: after that the rest is not run.
-_OVER = f"""(path) => {{
-  const panel = {_PANEL};
-  const cells = panel.content.widgets.filter((cell) => cell.model.type === 'code');
-  const outputs = (cell) => cell.model.outputs.toJSON();
-  const failed = cells.some((cell) => outputs(cell).some((output) => output.output_type === 'error'));
-  const idle = panel.sessionContext.session?.kernel?.status === 'idle';
-  return failed || (idle && cells.every((cell) => cell.model.executionCount));
-}}"""
 
 # In the part of the notebook that is on the screen: what is wider than its place, and widgets that are not there.
 _LOOK = """async () => {
@@ -67,90 +53,10 @@ _LOOK = """async () => {
 }"""
 
 
-class Desk:
-    """A JupyterLab with notebooks open side by side."""
-
-    def __init__(self, jupyter, page):
-        self.jupyter, self.page = jupyter, page
-        blank = jupyter.write("begin.ipynb", ["1"])
-        jupyter.open(page, blank, timeout=120)
-        self.close(blank)
-
-    def open(self, name, language):
-        """Write a notebook without outputs, open it and press *Run all*; give its path."""
-        path = f"{language}/{name}.ipynb"
-        # In an empty folder of its own, for it leaves files there.
-        shutil.rmtree(self.jupyter.folder / language, ignore_errors=True)
-        (self.jupyter.folder / language).mkdir()
-        nbformat.write(sources.compose(sources.read(SOURCES[name]), language, "1"), self.jupyter.folder / path)
-        self.page.evaluate("(path) => { window.jupyterapp.commands.execute('docmanager:open', { path }); }", path)
-        self.page.wait_for_function(
-            f"""(path) => {{
-              const panel = {_PANEL};
-              return panel?.isVisible && panel.content.widgets.length && panel.sessionContext.isReady
-                && panel.sessionContext.session?.kernel?.status === 'idle';
-            }}""",
-            arg=path,
-            timeout=120_000,
-        )
-        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        return path
-
-    def wait(self, path):
-        """Wait until all has run, and give the notebook as it is saved."""
-        self.page.wait_for_function(_OVER, arg=path, timeout=300_000)
-        self.page.evaluate(f"async (path) => {{ await ({_PANEL}).context.save(); }}", path)
-        return nbformat.read(self.jupyter.folder / path, 4)
-
-    def walk(self, path, keep):
-        """Scroll through a notebook as a person does, and give what each screenful shows."""
-        outer = "document.querySelector('.jp-NotebookPanel:not(.lm-mod-hidden) .jp-WindowedPanel-outer')"
-        self.page.evaluate(f"(path) => {{ window.jupyterapp.shell.activateById(({_PANEL}).id); }}", path)
-        self.page.wait_for_function(f"(path) => ({_PANEL}).isVisible", arg=path)
-        self.page.evaluate(f"() => {{ {outer}.scrollTop = 0; }}")
-        number, before = 0, -1
-        while True:
-            # JupyterLab draws cells as they come into view, and its page grows with them.
-            self.page.evaluate("() => { window.__still = 0; }")
-            self.page.wait_for_function(
-                f"""() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(() =>
-                  requestIdleCallback(() => {{
-                    const now = [{outer}.scrollTop, {outer}.scrollHeight].join();
-                    window.__still = window.__before === now ? window.__still + 1 : 0;
-                    window.__before = now;
-                    go(window.__still >= 3);
-                  }})
-                )))"""
-            )
-            at = self.page.evaluate(f"() => {outer}.scrollTop")
-            if at == before:
-                return
-            yield self.page.evaluate(_LOOK)
-            if keep:
-                keep.mkdir(parents=True, exist_ok=True)
-                stem = path.removesuffix(".ipynb").replace("/", ".")
-                self.page.screenshot(path=str(keep / f"{stem}.{number:02}.png"))
-            number, before = number + 1, at
-            self.page.evaluate(f"() => {{ {outer}.scrollTop += {outer}.clientHeight - 60; }}")
-
-    def close(self, path):
-        """Shut the kernel down and close the notebook, whatever state it is in."""
-        self.page.evaluate(
-            f"""async (path) => {{
-              const panel = {_PANEL};
-              if (!panel) return;
-              await panel.context.save();
-              await panel.sessionContext.shutdown();
-              panel.dispose();
-            }}""",
-            path,
-        )
-
-
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     with lab.server(tmp_path_factory.mktemp("course")) as jupyter, lab.chromium() as browser:
-        yield Desk(jupyter, lab.page(browser, width=1280, height=1400))
+        yield notebooks.Desk(jupyter, lab.page(browser, width=1280, height=1400))
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -160,7 +66,10 @@ def test_run_all_in_jupyterlab(name, desk):
     desk.page.console.clear()
     both = list(sources.LANGUAGES)
     languages = both if os.environ.get("RTNB_LONG") else [both[list(SOURCES).index(name) % 2]]
-    paths = {language: desk.open(name, language) for language in languages}
+    paths = {
+        language: desk.open(sources.compose(sources.read(SOURCES[name]), language, "1"), f"{language}/{name}.ipynb")
+        for language in languages
+    }
     try:
         for language, path in paths.items():
             look_at(desk, desk.wait(path), path, language, keep)
@@ -182,7 +91,7 @@ def look_at(desk, saved, path, language, keep):
     assert not [text for text in told if "Error" in text or "Warning" in text]
     # What a person has in the browser is one copy of each sound.
     assert (desk.jupyter.folder / path).stat().st_size < 700_000
-    screens = list(desk.walk(path, keep))
+    screens = list(desk.walk(path, _LOOK, keep))
     for screen in screens:
         assert not screen["wide"], "wider than a window of 1280"
         assert not screen["dead"]
