@@ -23,7 +23,7 @@ from rtnb.diagnosis.report import Finding, Report
 from rtnb.protocol.items import Turns
 from rtnb.timeline.timeline import Timeline
 from rtnb.ui.reply_card import live
-from rtnb.ui.shared import frontend
+from rtnb.ui.shared import frontend, widget
 
 PACKAGE = Path(rtnb.__file__).parent
 IGNORED = {"mathjax_ignore", "tex2jax_ignore"}
@@ -143,6 +143,16 @@ def widgets(thing, monkeypatch):
     return shown
 
 
+def views(thing, monkeypatch):
+    """What stands for a widget in a saved notebook, where the page's scripts reach it and where they do not."""
+    shown = []
+    for name in ("jupyterlab", "vscode"):
+        where = frontend.Frontend(name, True, True, True, True, "a test")
+        monkeypatch.setattr(frontend, "detect", lambda where=where: where)
+        shown.append(widget.view(thing, DEAR)["text/html"])
+    return shown
+
+
 USAGE = costs.Usage(input_text_tokens=10, output_text_tokens=5, output_audio_tokens=100)
 ESTIMATE = {"seconds_in": 60, "seconds_out": 60, "turns": 3}
 PLACES = {
@@ -168,8 +178,8 @@ PLACES = {
     "Timeline": lambda _: [*pages(said().timeline()), *pages(spoken().timeline())],
     "Transcription": lambda _: pages(rtnb.transcribe(clip(), practice=True).wait()),
     "Translation": lambda _: pages(rtnb.translate(clip(), to="es", practice=True).wait()),
-    "Call._bundle": lambda _: [rtnb.call(practice=True, show=False)._bundle()["text/html"]],
     "Call._record": lambda _: [rtnb.call(practice=True, show=False)._record()["text/html"]],
+    "view": lambda patch: views(rtnb.call(practice=True, show=False).widget, patch),
     "bundle": lambda patch: live_pages(patch),
     "_NotebookView.finish": lambda _: [live.card(reply()), live.card(spoken())],
     "_NotebookView._live": lambda _: [live._NotebookView(reply(), frontend.detect())._live()["text/html"]],

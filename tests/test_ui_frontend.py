@@ -117,3 +117,28 @@ def test_a_module_is_its_files_in_order_with_its_texts_in_front():
     assert module.startswith("const TEXTS = {")
     assert module.index("function wordsIn") < module.index("export default")
     assert "Drop recordings here, paste them, or" not in module
+
+
+@pytest.mark.parametrize("name", ["jupyterlab", "notebook"])
+def test_where_scripts_reach_all_outputs_a_widget_is_words_in_the_file(name, monkeypatch):
+    monkeypatch.setattr(frontend, "detect", lambda: frontend.Frontend(name, True, True, True, True, "a test"))
+    shown = SimpleNamespace(place="rtnb-1", model_id="1")
+    assert list(widget.view(shown, "Run this <cell>.")) == ["text/html"]
+    page = widget.view(shown, "Run this <cell>.")["text/html"]
+    assert page.startswith('<div class="rtnb-place rtnb-1 mathjax_ignore tex2jax_ignore"')
+    assert page.endswith("><p>Run this &lt;cell&gt;.</p></div>")
+    assert "<p>" not in widget.view(shown, "")["text/html"]
+
+
+@pytest.mark.parametrize("name", ["colab", "vscode", "voila"])
+def test_elsewhere_it_is_an_output_of_its_own_with_the_words_beside_it(name, monkeypatch):
+    monkeypatch.setattr(frontend, "detect", lambda: frontend.Frontend(name, True, True, True, True, "a test"))
+    bundle = widget.view(SimpleNamespace(place="rtnb-1", model_id="1"), "Run this cell.")
+    assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == "1"
+    assert "Run this cell." in bundle["text/html"]
+    assert "rtnb-1" not in bundle["text/html"]
+
+
+def test_where_a_program_runs_the_cells_no_dead_widget_is_left(monkeypatch):
+    monkeypatch.setattr(frontend, "detect", lambda: frontend.Frontend("nbclient", False, False, True, False, "a test"))
+    assert list(widget.view(SimpleNamespace(place="rtnb-1", model_id="1"), "Run this cell.")) == ["text/html"]

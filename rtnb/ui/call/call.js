@@ -1,4 +1,4 @@
-/* global CallEngine, CallView */
+/* global CallEngine, CallView, placed */
 
 const callEngines = (globalThis.__rtnbCalls ??= new Map());
 
@@ -9,7 +9,7 @@ function engineOf(model) {
   return callEngines.set(id, new CallEngine(engine?.ended ? engine.model : model)).get(id);
 }
 
-export default {
+export default placed({
   // Not in `render`: what listens to the model of a view ends with that view, and a call outlives its views.
   initialize: ({ model }) => void engineOf(model),
 
@@ -24,4 +24,4 @@ export default {
       setTimeout(() => engine.views.size || engine.ended || engine.end(), 600);
     };
   },
-};
+});

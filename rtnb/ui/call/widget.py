@@ -271,8 +271,7 @@ class Call(widget.Shown):
             print(say(_PLAIN))
 
     def _bundle(self) -> dict[str, Any]:
-        shown = {"text/plain": "A live call.", "text/html": widget.sentence(say(record.AGAIN))}
-        return {**widget.view(self.widget), **shown}
+        return {"text/plain": "A live call.", **widget.view(self.widget, say(record.AGAIN))}
 
     def _state_changed(self) -> None:
         """Put the record of a call that is over in its place, and the call back where it goes on."""

@@ -7,7 +7,7 @@
 
 /* global TEXTS, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
 /* global KernelLink, PCM_BYTES_PER_MS, element, named, partsOf, widgetRoot, write */
-/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice */
+/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice, placed */
 
 const STATES = {
   queued: "Waits for what is speaking to end", waiting: "Waiting for sound", playing: "Speaking", paused: "Paused",
@@ -367,7 +367,7 @@ class PlayerView {
   }
 }
 
-export default {
+export default placed({
   initialize({ model }) {
     playerOf(model);
     return () => forget(model);
@@ -384,4 +384,4 @@ export default {
       setTimeout(() => player.views.size || forget(model), 200);
     };
   },
-};
+});

@@ -6,7 +6,7 @@
 
 /* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
 /* global KernelLink, pcmOfFile, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write */
-/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice */
+/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice, placed */
 
 const STATES = {
   ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
@@ -299,9 +299,9 @@ class Recorder {
   }
 }
 
-export default {
+export default placed({
   render({ model, el }) {
     const recorder = new Recorder(model, el);
     return () => recorder.remove();
   },
-};
+});

@@ -16,10 +16,6 @@ from rtnb.ui.shared import widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 _PIECE_BYTES = 192_000  # 4 s in one message
-_PLAIN = (
-    "Recording needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
-    "Here, read a sound file with rtnb.Clip.read(path)."
-)
 _EMPTY = "The recording is empty. Press the button, speak, and press it again."
 _CUT_OFF = "The page went away during the recording, which ends there. Record again if need be."
 
@@ -108,7 +104,7 @@ class RecordBox(widget.Box):
         return widget.make(made, self._link.received, setup={"id": f"{id(self):x}"})
 
     def _sentences(self) -> tuple[str, str]:
-        return say("Run this cell to record."), widget.sentence(say(_PLAIN))
+        return say("Run this cell to record."), say("No box appears? Read a sound file with rtnb.Clip.read(path).")
 
     # --- what the page says
 

@@ -119,7 +119,7 @@ class _NotebookView:
         if speaks and not self._reply.done and expects_audio:
             with _harmless():
                 self._player = StreamPlayer(self._played)
-                shown = {**widget.view(self._player.widget), "text/plain": ""}
+                shown = {**widget.view(self._player.widget, ""), "text/plain": ""}
                 self._player_output = display(shown, raw=True, display_id=True)
         # A program that runs cells keeps what came before a cell's end and drops what comes later. So a cell whose
         # reply is over does not end before its card is there.

@@ -39,6 +39,11 @@ class Frontend:
     person: bool
     detected_by: str
 
+    @property
+    def one_document(self) -> bool:
+        """Whether outputs stand in one document with the widgets' scripts, which then reach each of them."""
+        return self.name in ("jupyterlab", "notebook")
+
     def __repr__(self) -> str:
         able = (self.widgets, self.microphone, self.live_messages, self.person)
         can = itertools.compress(("widgets", "microphone", "live messages", "a person"), able)

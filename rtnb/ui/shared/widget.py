@@ -2,6 +2,7 @@
 
 import functools
 import json
+import uuid
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
@@ -13,7 +14,7 @@ from rtnb.texts import language
 from rtnb.ui.shared import frontend, waiting
 
 # Files in front of those that a widget names.
-_SCRIPTS = ("words", "icons", "elements", "pcm", "kernel_link")
+_SCRIPTS = ("words", "icons", "elements", "place", "pcm", "kernel_link")
 MICROPHONE = ("worklet", "microphone", "microphone_problems", "leaving")
 
 
@@ -49,7 +50,8 @@ def widget_class(name: str, scripts: tuple[str, ...], *, texts: tuple[str, ...])
     import anywidget
     import traitlets
 
-    kinds = {"language": traitlets.Unicode, "setup": traitlets.Dict, "state": traitlets.Dict}
+    text, data = traitlets.Unicode, traitlets.Dict
+    kinds = {"language": text, "place": text, "setup": data, "state": data}
     members: dict[str, Any] = {key: kind().tag(sync=True) for key, kind in kinds.items()}
     paths = (script if "/" in script else f"shared/{script}" for script in (*_SCRIPTS, *scripts))
     members["_esm"] = html.PLAYER_JS + "\n" + esm(*(f"{path}.js" for path in paths), texts=texts)
@@ -65,21 +67,30 @@ def make(made: Any, receive: Callable[[Any, Any], None], **traits: Any) -> Any:
         receive: Called with each message of a page: `receive(content, buffers)`, also while a cell runs.
         **traits: Its `setup`, and its `state` where it has one.
     """
-    widget = made(language=language.chosen(), **traits)
+    widget = made(language=language.chosen(), place=f"rtnb-{uuid.uuid4().hex}", **traits)
     widget.on_msg(lambda _, *message: receive(*message))
     waiting.receive_while_busy(widget)
     return widget
 
 
-def view(widget: Any) -> dict[str, Any]:
-    """Return the MIME type by which a page shows a widget."""
+def view(widget: Any, words: str) -> dict[str, Any]:
+    """Return the MIME types by which a page shows a widget, and a saved notebook words in its place.
+
+    Args:
+        widget: It.
+        words: Plain text; "" leaves nothing of it.
+    """
+    where = frontend.detect()
+    if where.one_document or not where.widgets:
+        # A view of its own would be saved too: without the kernel it is "Loading widget…" for ever, or an error.
+        return {"text/html": sentence(words, kind=f"rtnb-place {widget.place}", attributes=' style="margin:0"')}
     shown = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
-    return {"application/vnd.jupyter.widget-view+json": shown}
+    return {"application/vnd.jupyter.widget-view+json": shown, "text/html": sentence(words)}
 
 
-def sentence(text: str) -> str:
-    """Return a sentence as HTML, for pages that show no widgets, GitHub's for one."""
-    return html.root(f"<p>{escape(text)}</p>")
+def sentence(text: str, **how: str) -> str:
+    """Return a sentence as HTML in a root `html.root` makes, for pages that show no widgets, GitHub's for one."""
+    return html.root(f"<p>{escape(text)}</p>" if text else "", **how)
 
 
 class Shown:
@@ -114,12 +125,12 @@ class Box(Shown):
         self._sample: Clip | None = None if sample is False else samples()[default if sample is True else sample]
 
     def _sentences(self) -> tuple[str, str]:
-        """Return the sentence that stands in a saved notebook, and HTML for where no widgets are shown."""
+        """Return the words that stand in a saved notebook, and what to do where no box can be shown."""
         raise NotImplementedError
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        where, (again, plain) = frontend.detect(), self._sentences()
+        where, (again, instead) = frontend.detect(), self._sentences()
         if not (where.widgets and where.person):
-            return {"text/plain": repr(self), "text/html": plain}
-        shown = {} if self._shown_in == frontend.cell() else {"text/html": sentence(again), **view(self._display_())}
+            return {"text/plain": repr(self), "text/html": sentence(f"{again} {instead}")}
+        shown = {} if self._shown_in == frontend.cell() else view(self._display_(), again)
         return {"text/plain": repr(self), **shown}

@@ -10,7 +10,7 @@
 // it has answered.
 
 /* global TEXTS, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
-/* global partsOf, whenChosen, widgetRoot, write, playerFigure, rtnbPlayer */
+/* global partsOf, whenChosen, widgetRoot, write, playerFigure, rtnbPlayer, placed */
 
 const FAILURES = {
   file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
@@ -303,9 +303,9 @@ class UploadView {
   }
 }
 
-export default {
+export default placed({
   render({ model, el }) {
     const view = new UploadView(model, el);
     return () => view.remove();
   },
-};
+});

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtnb import html
 from rtnb.audio import Clip
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
@@ -128,10 +127,10 @@ class UploadBox(widget.Box):
     # --- how it shows itself
 
     def _sentences(self) -> tuple[str, str]:
-        lines = [say('Here no box can be shown. Give a path instead: rtnb.ask("my.m4a", …).')]
+        lines = [say("Run this cell to upload a recording.")]
         if (sample := self._sample) is not None and not self._files:
             lines.append(say(_UNTIL_THEN, name=sample.name, seconds=f"{sample.seconds:.1f}"))
-        return say("Upload box: run this cell to use it."), html.notice(" ".join(lines))
+        return " ".join(lines), say('No box appears? Give a path instead: rtnb.ask("my.m4a", …).')
 
     def _make(self) -> Any:
         made = widget.widget_class(
