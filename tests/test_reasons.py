@@ -376,7 +376,9 @@ def test_nothing_is_printed_but_errors_that_are_raised():
         environment = {**os.environ, "PYTHONPATH": path, "PYTHONASYNCIODEBUG": "", "PYTHONWARNINGS": "default"}
         command = [sys.executable, "-c", BREAKS, *urls, "ws://127.0.0.1:9"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.stderr == ""
+    # The last one may still be under way, which a script that waits for nothing is to know.
+    left = [line for line in done.stderr.splitlines() if not line.startswith("Your program ended before its answer")]
+    assert left == []
     assert done.returncode == 0
     assert set(done.stdout.split()) >= {"ConnectionFailed"}
     assert issubclass(ConnectionFailed, RtnbError)
