@@ -1,7 +1,8 @@
 /* global STATUSES, HINTS, HOLD_HINTS, HALF_DUPLEX_HINTS, LevelMeter, CallCaptions, CallSettings */
 /* global CallEvents, microphoneHindrance, noticesOf, noticeBox, icon, clock, named, partsOf, whenChosen, widgetRoot, write */
 
-const IN_CALL = "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick settings events aloud";
+const IN_CALL =
+  "main icon word hint time money who notices captions bar level mute stop hangup form input send file pick settings events aloud";
 
 const CALL_MARKUP = `
   <div class="rtnb-call-top">
