@@ -68,8 +68,9 @@ class Desk:
         return path
 
     def wait(self, path):
-        """Wait until all has run, and give the notebook as it is saved."""
-        self.page.wait_for_function(_OVER, arg=path, timeout=300_000)
+        """Wait until all has run and every answer has been heard, and give the notebook as it is saved."""
+        for done in (_OVER, _PLAYED):
+            self.page.wait_for_function(done, arg=path, timeout=600_000)
         self.page.evaluate(f"async (path) => {{ await ({_PANEL}).context.save(); }}", path)
         return nbformat.read(self.jupyter.folder / path, 4)
 
@@ -122,8 +123,6 @@ class Desk:
         cells = [new_code_cell(execution.BEFORE), *notebook.cells, new_code_cell(execution.AFTER)]
         path = self.open(nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata), "course/course.ipynb")
         try:
-            self.page.wait_for_function(_OVER, arg=path, timeout=600_000)
-            self.page.wait_for_function(_PLAYED, arg=path, timeout=600_000)
             _, *ran, after = self.wait(path).cells
         finally:
             self.close(path)
