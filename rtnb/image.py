@@ -16,9 +16,7 @@ from rtnb.texts.arguments import checks_call
 _KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 # How pictures begin; the last is HEIC and AVIF, whose container is that of mp4.
-_BEGINNING = re.compile(
-    rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|II\*\0|MM\0\*|.{4}ftyp(?:hei|hev|mif|msf|avi)", re.DOTALL
-)
+_BEGINNING = rb"\x89PNG|\xff\xd8\xff|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|II\*\0|MM\0\*|.{4}ftyp(?:hei|hev|mif|msf|avi)"
 
 
 @checks_call
@@ -98,7 +96,7 @@ class Image:
     @staticmethod
     def begins(head: bytes) -> bool:
         """Return whether a file that begins with these 16 bytes is a picture."""
-        return _BEGINNING.match(head) is not None
+        return re.match(_BEGINNING, head, re.DOTALL) is not None
 
     def content(self) -> dict[str, Any]:
         """Return the API's content part: `input_image` with a data URL."""

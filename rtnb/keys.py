@@ -234,12 +234,9 @@ def _places(
     if path is None:
         yield ".env", "", [], "no such file here or above"
     else:
+        place = say("{name} in {parent}", name=path.name, parent=path.parent)
         for name in kind.key_names:
-            yield (
-                say("{name} in {parent}", name=path.name, parent=path.parent),
-                f"{path.name} ({name})",
-                *_from_dotenv(path, name),
-            )
+            yield place, f"{path.name} ({name})", *_from_dotenv(path, name)
     if ask:
         yield "a prompt", "the prompt", *_ask(kind.key_names[0] if kind.key_names else "API key")
 

@@ -61,11 +61,8 @@ class Report:
     @property
     def line(self) -> str:
         """Return all of it in one line, to be sent to the teacher. No key, no path, no user's name is in it."""
-        parts = [
-            f"rtnb {__version__}",
-            *(f"{_MARKS[f.state]} {translate(f.check)}: {f.symptom}" for f in self.findings),
-        ]
-        return one_line(" | ".join(parts))
+        found = [f"{_MARKS[f.state]} {translate(f.check)}: {f.symptom}" for f in self.findings]
+        return one_line(" | ".join([f"rtnb {__version__}", *found]))
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -103,17 +100,11 @@ class Report:
 
 def _found_html(finding: Finding) -> html.Safe:
     """Return symptom, cause and remedy, a line each, so that they fit a narrow page."""
-    lines = [_symptom_html(finding), escape(mask_secrets(finding.cause))]
-    lines += [f"<strong>{escape(mask_secrets(finding.remedy))}</strong>"] if finding.remedy else []
-    return html.Safe("<br>\n".join(filter(None, lines)))
-
-
-def _symptom_html(finding: Finding) -> str:
-    """Return a symptom as HTML. That of the sound is replaced by the page, unless it strips scripts."""
-    if finding.check == "sound" and finding.state == "unknown":
+    symptom, cause, remedy = (escape(mask_secrets(one)) for one in (finding.symptom, finding.cause, finding.remedy))
+    if finding.check == "sound" and finding.state == "unknown":  # the page replaces it, unless it strips scripts
         script = (files("rtnb.diagnosis") / "sound.js").read_text("utf-8")
-        return f'<span class="rtnb-sound">{escape(finding.symptom)}</span><script>{script}</script>'
-    return escape(mask_secrets(finding.symptom))
+        symptom = f'<span class="rtnb-sound">{symptom}</span><script>{script}</script>'
+    return html.Safe("<br>\n".join(filter(None, [symptom, cause, remedy and f"<strong>{remedy}</strong>"])))
 
 
 def one_line(text: str) -> str:

@@ -29,8 +29,6 @@ from rtnb.web.origins import OriginCheck
 from rtnb.web.send_queue import Frame, SendQueue
 from rtnb.web.server import listen, masked_log
 
-_FRAME_BYTES = 64 << 20
-
 _socket_log = masked_log("rtnb.replay.sockets")
 _urls: dict[tuple[Path, int, float], str] = {}
 _servers: list[Any] = []  # an asyncio server nobody holds is collected, and its socket with it
@@ -72,7 +70,7 @@ async def _serve(recording: Recording, speed: float) -> str:
 
     check = OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages.")
     server, port = await listen(
-        handle, "127.0.0.1", 0, origin_check=check, answer=answer, logger=_socket_log, max_size=_FRAME_BYTES
+        handle, "127.0.0.1", 0, origin_check=check, answer=answer, logger=_socket_log, max_size=64 << 20
     )
     _servers.append(server)
     return f"ws://127.0.0.1:{port}/{secret}/v1/realtime"

@@ -43,7 +43,6 @@ _PING_SECONDS = models.limits().ping_seconds
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
 # The API's, and where Azure has the first.
 _PATHS = re.compile(r"/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
-_AUDIO_BYTES = 1 << 30  # what the sessions of a server share
 
 _log = logging.getLogger("rtnb.practice")
 _socket_log = masked_log("rtnb.practice.sockets")
@@ -102,12 +101,7 @@ class Server:
         config = self._config
         options: dict[str, Any] = {"origin_check": config.origin_check, "answer": self._answer, "ssl": config.tls}
         # One append of 15 MiB is 20 MiB of base64.
-        options |= {
-            "max_size": 32 * 1024 * 1024,
-            "open_timeout": _OPEN_SECONDS,
-            "close_timeout": 2,
-            "logger": _socket_log,
-        }
+        options |= {"max_size": 32 << 20, "open_timeout": _OPEN_SECONDS, "close_timeout": 2, "logger": _socket_log}
         options |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS, "server_header": "rtnb practice"}
         server, port = await listen(self._converse, config.host, config.port, protocol="realtime", **options)
         async with server:
@@ -214,7 +208,8 @@ class Server:
     def _script(self, handshake: Handshake, faults: Faults, ids: Ids) -> Any:
         common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}
         options = faults.options(self._config.options)
-        share = _AUDIO_BYTES // (len(self.sessions) + 1)  # of those open now: each session keeps what it has begun with
+        # Of 1 GiB for all that are open now: each session keeps what it has begun with.
+        share = (1 << 30) // (len(self.sessions) + 1)
         common["options"] = replace(options, buffer_bytes=min(options.buffer_bytes, share))
         if handshake.kind == "translation":
             return translations.TranslationSession(ids, **common)

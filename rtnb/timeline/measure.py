@@ -157,19 +157,19 @@ class _Reader:
             elif entry.type == "conversation.item.create":
                 self._create(entry.silent.get("item") or {}, at)
         if inside:
-            self.marks.append(Mark("socket", "sent", at))
+            self._mark("socket", "sent", at)
 
     def received(self, entry: Entry, inside: bool) -> None:
         event, at = server_events.read(entry.silent)[0], entry.at_seconds
         if event["type"] == "session.created":
             if inside:
                 kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")
-                self.marks.append(Mark("socket", kind, at, translate(label)))
+                self._mark("socket", kind, at, translate(label))
             self._session_start, self._opened = (self._appended if self._opened else 0), True
         if event["type"] == "input_audio_buffer.speech_started":
             self._speech[event.get("item_id") or ""] = int(event.get("audio_start_ms") or 0)
         if inside:
-            self.marks.append(Mark("socket", "received", at))
+            self._mark("socket", "received", at)
             self._read(event, at)
 
     def done(self) -> list[Span]:
@@ -183,6 +183,9 @@ class _Reader:
         for at, name, arguments in self._calls.values():
             spans.append(Span("tools", "tool", at, at, f"{name}({_short(arguments)})", "incomplete"))
         return spans
+
+    def _mark(self, lane: Lane, kind: str, at: float, label: str = "", since: float | None = None) -> None:
+        self.marks.append(Mark(lane, kind, at, label, since))
 
     # --- what we sent
 
@@ -198,9 +201,8 @@ class _Reader:
             seconds = pcm.seconds(self._appended - first)
             status = "live" if seconds > 1 and last - start > 0.4 * seconds else "completed"
             end, read = max(last, start + 0.02), partial(self._heard.read, first, self._appended)
-            self._spans.append(
-                Span("person", "sent", start, end, translate(f"{seconds:.1f} s of sound"), status, seconds, read)
-            )
+            label = translate(f"{seconds:.1f} s of sound")
+            self._spans.append(Span("person", "sent", start, end, label, status, seconds, read))
             self._sending = None
 
     def _create(self, item: Mapping[str, Any], at: float) -> None:
@@ -214,26 +216,22 @@ class _Reader:
         content = item.get("content") or ()
         if text := " ".join(part["text"] for part in content if part.get("text")):
             lane: Lane = "model" if item.get("role") == "assistant" else "person"
-            self.marks.append(
-                Mark(lane, "typed", at, text if item.get("role") == "user" else translate("earlier: ") + text)
-            )
+            self._mark(lane, "typed", at, text if item.get("role") == "user" else translate("earlier: ") + text)
         if any(part.get("type") == "input_image" for part in content):
-            self.marks.append(Mark("person", "picture", at, translate("a picture")))
+            self._mark("person", "picture", at, translate("a picture"))
 
     # --- what we received
 
     def _read(self, event: Mapping[str, Any], at: float) -> None:
         match event["type"]:
             case "session.updated":
-                self.marks.append(Mark("socket", "configured", at, translate("configured")))
+                self._mark("socket", "configured", at, translate("configured"))
             case "error":
                 error = event.get("error") or {}
                 problem = error.get("code") or error.get("message") or ""
-                self.marks.append(Mark("socket", "error", at, translate(f"error: {problem}")))
+                self._mark("socket", "error", at, translate(f"error: {problem}"))
             case "input_audio_buffer.speech_started" if over := self._played(at):
-                self.marks.append(
-                    Mark("person", "interrupted", at, translate(f"speaks over the answer after {over:.1f} s"))
-                )
+                self._mark("person", "interrupted", at, translate(f"speaks over the answer after {over:.1f} s"))
             case "input_audio_buffer.speech_stopped":
                 self._speech_stopped(event, at)
             case "response.created":
@@ -247,9 +245,7 @@ class _Reader:
                         self._called(item, at)
             case "conversation.item.truncated":
                 seconds = int(event.get("audio_end_ms") or 0) / 1000
-                self.marks.append(
-                    Mark("model", "truncated", at, translate(f"cut to the {seconds:.1f} s that were heard"))
-                )
+                self._mark("model", "truncated", at, translate(f"cut to the {seconds:.1f} s that were heard"))
 
     def _sent_at(self, byte: int) -> float:
         """Return when this byte of the user's audio was sent: for a microphone, when it was said."""
@@ -287,7 +283,7 @@ class _Reader:
         if (first_at := response.first_sound_at or self._written.get(response_id)) is not None:
             what = "the first sound" if response.first_sound_at else "the first word"
             label = say("{seconds} s to {what}", seconds=f"{first_at - self._asked_at:.2f}", what=translate(what))
-            self.marks.append(Mark("model", "first_sound", first_at, label, self._asked_at))
+            self._mark("model", "first_sound", first_at, label, self._asked_at)
             self._asked_at = None
 
     def _called(self, call: Mapping[str, Any], at: float) -> None:

@@ -19,7 +19,6 @@ from rtnb.texts.language import language, translate
 from rtnb.timeline.chart import Chart, css
 from rtnb.timeline.measure import Mark, Span, measure
 
-_INLINE_SECONDS = 20.0  # so much audio may be in a notebook's output: about 60 KB
 _MOVE = (
     " ontimeupdate=\"var g=this.closest('.rtnb-tlbox').querySelector('[data-sound=&quot;'+this.dataset.of+'&quot;]');"
     "g.style.setProperty('--p',this.ended?0:this.currentTime/this.duration||0)\""
@@ -77,9 +76,8 @@ class Timeline:
     def _words(self) -> list[tuple[float, str, str, str]]:
         """Return what is drawn as `(second, lane, what, duration)`."""
         rows = [(span.start_seconds, translate(span.lane), span.words, f"{span.seconds:.2f} s") for span in self.spans]
-        return sorted(
-            rows + [(mark.at_seconds, translate(mark.lane), mark.label, "") for mark in self.marks if mark.label]
-        )
+        rows += [(mark.at_seconds, translate(mark.lane), mark.label, "") for mark in self.marks if mark.label]
+        return sorted(rows)
 
     def __repr__(self) -> str:
         if not self.spans and not self.marks:
@@ -100,7 +98,7 @@ class Timeline:
 
     def _repr_html_(self) -> str:
         total = sum(span.sound_seconds for span in self.spans)
-        plays = 0 < total <= _INLINE_SECONDS
+        plays = 0 < total <= 20.0  # seconds of audio in a notebook's output: about 60 KB
         chart = Chart(self.title, self.spans, self.marks, 900)
         picture = base64.b64encode(_alone(chart.svg()).encode()).decode()
         note = translate('save("talk.html") keeps it with its sound') if total else ""

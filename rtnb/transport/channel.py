@@ -25,8 +25,6 @@ from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 from rtnb.transport.websocket import End, OpenTransport, Transport
 
-# How much of a frame that cannot be read is kept in the log.
-_KEPT_BYTES = 100_000
 # How long a server may owe an answer after an error that names no event, or an event that cannot be read.
 _SILENCE_SECONDS = 3.0
 
@@ -274,8 +272,9 @@ class Channel:
 
     def silence(self, seconds: float, subject: str = "") -> str:
         """Return what a server did that has not sent what it owes for so long: "sent nothing for 60 s"."""
-        other = self.received_at > max(self.seconds - seconds, self._last_error[0])  # such as limits and pings
-        if other:
+        if self.received_at > max(
+            self.seconds - seconds, self._last_error[0]
+        ):  # limits and pings, say
             return f"{subject}sent nothing of the answer for {seconds:g} s"
         return f"{subject}sent nothing for {seconds:g} s"
 
@@ -314,7 +313,7 @@ class Channel:
         try:
             event = frames.loads(frame, odd.append)
         except ValueError as error:
-            text = frame[:_KEPT_BYTES].decode("utf-8", "replace")
+            text = frame[:100_000].decode("utf-8", "replace")
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
@@ -368,8 +367,7 @@ class Channel:
 
     def tell_ended(self, response: Response) -> None:
         """Report the end of a response of which the server says none."""
-        event = {"type": "rtnb.no_end", "response_id": response.id}
-        self._tell(ResponseEnded(event, self.seconds, response))
+        self._tell(ResponseEnded({"type": "rtnb.no_end", "response_id": response.id}, self.seconds, response))
 
     def say(self, sentence: str) -> None:
         """Print a sentence into the cell that opened the session."""

@@ -63,8 +63,7 @@ def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> Ba
     if isinstance(error, ConnectionFailed):  # one end of a connection ends many, and each has its own
         error = copy.copy(error)
         in_reply = translate("What came until then is kept in error.reply;")
-        sentence = str(error).replace(translate(_KEPT), in_reply).replace(translate(_ANEW), translate(remedy))
-        error.args = (sentence,)
+        error.args = (str(error).replace(translate(_KEPT), in_reply).replace(translate(_ANEW), translate(remedy)),)
     if isinstance(error, RtnbError) and error.reply is None:
         error.reply = reply
     return error

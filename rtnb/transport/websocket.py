@@ -21,9 +21,6 @@ from rtnb.errors import RtnbError, mask_kept, mask_record, mask_secrets
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 
-# One append or delta may be 15 MiB of audio, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
-_MAX_FRAME_BYTES = 64 << 20
-
 # Below the package's own, so that who sets its level sets this one's; it logs whole handshakes at DEBUG.
 _socket_log = logging.getLogger("websockets.client.rtnb")
 _socket_log.addFilter(mask_record)
@@ -117,7 +114,8 @@ async def _open(where: Address, seconds: float) -> WebSocket | BaseException:
         socket = await connect(
             where.reveal(),
             compression=None,  # deflate costs about ten times the rest on base64 audio
-            max_size=_MAX_FRAME_BYTES,
+            # One append or delta may be 15 MiB of audio, 20 MiB as base64 (docs); `websockets` would stop at 1 MiB.
+            max_size=64 << 20,
             max_queue=256,
             open_timeout=seconds,
             ping_interval=connection_errors.PING_SECONDS,

@@ -16,7 +16,6 @@ from http import HTTPStatus
 from rtnb.errors import InputError
 from rtnb.web.http import Request, Response, api_error
 
-_PORTS = {"http": 80, "https": 443}
 _PLACE = re.compile(r"(?ai)(?:([a-z][a-z0-9+.-]*)://)?(\[[0-9a-f:.]+\]|[\w.-]*[\w-])\.?(?::(\d{1,5}))?")
 
 
@@ -115,4 +114,4 @@ def _place(text: str, scheme: str = "") -> tuple[str, str, int] | None:
     if found is None or bool(found[1]) == bool(scheme):
         return None
     scheme = (found[1] or scheme).lower()
-    return scheme, _plain(found[2]), int(found[3] or _PORTS.get(scheme, 0))
+    return scheme, _plain(found[2]), int(found[3] or {"http": 80, "https": 443}.get(scheme, 0))

@@ -13,9 +13,6 @@ import numpy as np
 from rtnb.audio.pcm import RATE_HZ, whole_samples
 from rtnb.server.engines import asr
 
-_SLOWER = 1.04
-_NOISE = 0.02  # of the recording's own loudness: too little to hide a clear word
-
 
 def confidence(
     pcm: bytes, text: str, *, language: str | None = None, transcribe: Callable[..., str] = asr.transcribe
@@ -36,8 +33,9 @@ def confidence(
     agreed = np.zeros(len(words), int)
     samples = np.frombuffer(whole_samples(pcm), "<i2").astype(np.float32)
     loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
-    noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * _NOISE
-    for changed, rate in ((samples, round(RATE_HZ / _SLOWER)), (samples + noise, RATE_HZ)):
+    # Of the recording's own loudness a share too little to hide a clear word.
+    noise = np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32) * loudness * 0.02
+    for changed, rate in ((samples, round(RATE_HZ / 1.04)), (samples + noise, RATE_HZ)):
         again = np.clip(changed, -32_768, 32_767).astype("<i2").tobytes()
         recognised = [*map(asr.bare_word, transcribe(again, rate_hz=rate, language=language).split())]
         for block in difflib.SequenceMatcher(None, words, recognised, autojunk=False).get_matching_blocks():

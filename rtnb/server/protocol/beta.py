@@ -222,9 +222,7 @@ def _item_to_beta(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _param_to_beta(param: str | None) -> str | None:
-    if param is None:
-        return None
-    where, _, rest = param.partition(".")
+    where, _, rest = (param or "").partition(".")
     for old, new in {**_RESPONSE_FIELDS, **_SESSION_FIELDS}.items():
         if rest == new or rest.startswith(new + "."):
             return f"{where}.{old}{rest[len(new) :]}"

@@ -13,9 +13,6 @@ from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.transcripts import Transcripts
 from rtnb.server.protocol.turn_detection import FRAME_BYTES, FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
-# A turn is transcribed again at each of its pauses, which must not cost more and more.
-_AHEAD_MS = 15_000
-
 
 class InputAudioBuffer:
     """User's side of a conversation.
@@ -170,7 +167,8 @@ class InputAudioBuffer:
         """Transcribe the turn so far while the silence lasts: to know whether it is finished, and to save time."""
         assert self._speech_item is not None
         self._transcripts.forget_ahead()
-        long = pause.audio_end_ms - pause.audio_start_ms > _AHEAD_MS
+        # A turn is transcribed again at each of its pauses, which must not cost more and more.
+        long = pause.audio_end_ms - pause.audio_start_ms > 15_000
         semantic = self._session.audio_input["turn_detection"]["type"] == "semantic_vad"
         if semantic or (self._transcripts.works_ahead and not long):
             audio = self._buffer.between(pause.audio_start_ms * BYTES_PER_MS, pause.audio_end_ms * BYTES_PER_MS)

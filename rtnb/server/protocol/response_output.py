@@ -18,15 +18,6 @@ from rtnb.server.protocol.session import Session
 # Steps of a response: each yields the time to go on at, or None to wait for an engine.
 Steps = Generator[float | None, None, None]
 
-# Derived from recordings: about 250 ms a delta on gpt-realtime, about 400 ms on gpt-realtime-2.1-mini.
-_DELTA_MS = {False: 250, True: 400}
-_TOKENS_BEFORE_AUDIO = 3  # recorded: the transcript starts first, usually by three tokens
-_TOKENS_BETWEEN_AUDIO = 3
-_LATE_SECONDS = 0.1  # a loop that wakes a little late must not slow the stream down
-_TOKEN_SECONDS = 0.084  # at the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that
-# Where all goes out at once, a response that writes very much lets other sessions act in between.
-_TOKENS_AT_ONCE = 250
-
 
 class Plan:
     """Settings of one response.
@@ -138,8 +129,9 @@ class ResponseOutput:
     def after_token(self) -> Steps:
         """Wait after a token as long as the pace asks for."""
         if self._session.options.pace:
-            yield self._session.now + _TOKEN_SECONDS / self._session.options.pace
-        elif self._text_tokens % _TOKENS_AT_ONCE == 0:
+            # At the speed of playback; recorded: 5 tokens in 36 ms at about 12 times that.
+            yield self._session.now + 0.084 / self._session.options.pace
+        elif self._text_tokens % 250 == 0:  # all goes out at once: other sessions act in between
             yield self._session.now + 0.001
 
     def pace_audio(self, piece: bytes) -> Steps:
@@ -149,7 +141,8 @@ class ResponseOutput:
             return
         if self._next_audio_at > self._session.now:
             yield self._next_audio_at
-        if self._next_audio_at < self._session.now - _LATE_SECONDS:
+        # A loop that wakes a little late must not slow the stream down.
+        if self._next_audio_at < self._session.now - 0.1:
             self._next_audio_at = self._session.now  # the TTS was late: go on from here
         self._next_audio_at += len(piece) / bytes_per_ms(self._plan.format) / 1000 / pace
 
@@ -227,9 +220,10 @@ class Message:
             next_piece: Waits for the next s16le 24 kHz of it, and returns None at its end.
         """
         self._owed.extend(counting.split_tokens(languages.gap(self._text, text) + text))
-        self._send_transcript(_TOKENS_BEFORE_AUDIO)
+        self._send_transcript(3)  # recorded: the transcript starts first, usually by three tokens
         self._encoder = self._encoder or Encoder(self._plan.format)
-        whole = _DELTA_MS[self._session.model.second_generation] * bytes_per_ms(self._plan.format)
+        # Derived from recordings: about 250 ms a delta on gpt-realtime, about 400 ms on gpt-realtime-2.1-mini.
+        whole = (400 if self._session.model.second_generation else 250) * bytes_per_ms(self._plan.format)
         while (pcm := (yield from next_piece())) is not None:
             self._audio += pcm
             self._unsent += self._encoder.feed(pcm)
@@ -237,7 +231,7 @@ class Message:
                 piece = bytes(self._unsent[:whole])
                 del self._unsent[:whole]
                 yield from self._send_audio(piece)
-                self._send_transcript(_TOKENS_BETWEEN_AUDIO)
+                self._send_transcript(3)
         self._send_transcript(len(self._owed))
 
     def end_audio(self) -> Steps:

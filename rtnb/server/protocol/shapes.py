@@ -12,8 +12,6 @@ from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol import api_errors
 
-# No limit is documented here; it is the one that OpenAI's chat API has for a text.
-_TEXT_CHARACTERS = 1_048_576
 _LIMITS = models.limits()
 
 Check = Callable[[Any, str], Any]
@@ -37,7 +35,8 @@ mapping: Check = functools.partial(_of, (dict,), "an object")
 """Takes an object of any fields."""
 
 
-def string(maximum: float = _TEXT_CHARACTERS) -> Check:
+# No limit is documented here; it is the one that OpenAI's chat API has for a text.
+def string(maximum: float = 1_048_576) -> Check:
     """Take text of at most `maximum` characters."""
 
     def check(value: Any, path: str) -> Any:

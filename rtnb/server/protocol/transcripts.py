@@ -11,7 +11,6 @@ from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
 
-_BILLED_BY_DURATION = ("whisper-1", *STREAMING_TRANSCRIPTION)
 # OpenAI docs (speech to text): log probabilities come from these alone.
 _WITH_LOGPROBS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
 
@@ -199,7 +198,7 @@ class Transcripts:
             self._send("segment", work.item_id, **said, start=part.start_seconds, end=part.end_seconds)
 
     def _usage(self, item: Item, text: str) -> dict[str, Any]:
-        if self.asked["model"] in _BILLED_BY_DURATION:
+        if self.asked["model"] in ("whisper-1", *STREAMING_TRANSCRIPTION):
             # Recorded: 2796 ms of speech → 3; an idle turn in which nothing was said → 0.
             return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
         audio_tokens = counting.user_audio_tokens(item.audio_ms)

@@ -24,9 +24,7 @@ TRANSLATING_MODEL = "gpt-realtime-translate"
 """The one model of these sessions."""
 _FRAME_MS = 200  # SDK docstring: translation consumes 200 ms frames, and elapsed_ms advances by them
 _FRAME_BYTES = _FRAME_MS * BYTES_PER_MS
-_UNFILLED_MS = 96
 _AUDIO_FORM = {"sample_rate": RATE_HZ, "channels": 1, "format": "pcm16"}
-_KEPT_MS = 600  # kept before speech: more than the padding that it may reach back for
 _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "silence_duration_ms": 400}
 
 
@@ -62,7 +60,8 @@ class TranslationSession(Session):
             if isinstance(happened, Stopped):
                 self._transcribe(happened.audio_start_ms, happened.audio_end_ms)
             elif not isinstance(happened, Started) and not self._turns.speaking:
-                self._buffer.keep_from((self._turns.now_ms - _KEPT_MS) * BYTES_PER_MS)
+                # More than the padding that speech may reach back for.
+                self._buffer.keep_from((self._turns.now_ms - 600) * BYTES_PER_MS)
         if self._closing:
             self._flush()
 
@@ -141,7 +140,7 @@ class TranslationSession(Session):
     @property
     def _waits_for_vad(self) -> bool:
         """True until the VAD has judged all that came; its last frames may stay unfilled."""
-        return self._turns.now_ms < self._buffer.end // BYTES_PER_MS - _UNFILLED_MS
+        return self._turns.now_ms < self._buffer.end // BYTES_PER_MS - 96
 
     # ------------------------------------------------------------------ transcribe and speak
 

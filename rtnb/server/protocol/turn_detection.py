@@ -12,10 +12,7 @@ from typing import Any, NamedTuple
 FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
 _FRAMES_TO_START = 2  # a single frame is a click
-_HYSTERESIS = 0.15  # as the detector's authors advise: speech ends a little below the threshold it starts at
 _PAUSE_MS = 160  # when to transcribe the turn so far, while the silence that may end it still lasts
-_SEMANTIC_PREFIX_MS = 300
-_SEMANTIC_PAUSE_MS = 320  # when to ask whether the words so far are a finished thought
 # SDK docstring: the longest wait of each eagerness.
 _SEMANTIC_LONGEST_MS = {"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000}
 
@@ -101,10 +98,11 @@ class Turns:
             self._loud = self._loud + 1 if probability >= threshold else 0
             if self._loud < _FRAMES_TO_START:
                 return None
-            prefix_ms = settings.get("prefix_padding_ms", _SEMANTIC_PREFIX_MS)
+            prefix_ms = settings.get("prefix_padding_ms", 300)
             self.start_ms = max(self._earliest_ms, (index - _FRAMES_TO_START + 1) * FRAME_MS - prefix_ms, 0)
             return Started(self.start_ms)
-        if probability >= threshold - _HYSTERESIS:
+        # As the detector's authors advise: speech ends a little below the threshold it starts at.
+        if probability >= threshold - 0.15:
             self._quiet = 0
             self.paused_ms = None
             return None
@@ -119,7 +117,8 @@ class Turns:
             # Where the turn ends almost at once there is nothing to gain by transcribing ahead.
             pause_ms = _PAUSE_MS if longest_ms >= 2 * _PAUSE_MS else None
         else:
-            longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], _SEMANTIC_PAUSE_MS
+            # The second: when to ask whether the words so far are a finished thought.
+            longest_ms, pause_ms = _SEMANTIC_LONGEST_MS[settings["eagerness"]], 320
         if quiet_ms >= longest_ms:
             return self._stop(self.start_ms)
         if quiet_ms != pause_ms:

@@ -20,7 +20,6 @@ REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh":
 # Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
 # scripts without spaces sign by sign.
 _TOKEN = re.compile(r"\s*[぀-ヿ㐀-鿿가-힯]|\s*[^\W_]{1,10}|\s*[^\w\s]|\s*_+|\s+")
-_COUNTED_CHARACTERS = 16_384  # the rest of a longer text is taken to be like its beginning
 _PER_ITEM = 4
 _CACHE_STEP = 64
 _IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
@@ -33,7 +32,7 @@ def split_tokens(text: str) -> list[str]:
 
 def _count(text: str) -> int:
     """Return about how many tokens a text has."""
-    counted = text[:_COUNTED_CHARACTERS]
+    counted = text[:16_384]  # the rest of a longer text is taken to be like its beginning
     return len(split_tokens(counted)) * len(text) // max(len(counted), 1)
 
 
