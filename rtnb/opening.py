@@ -171,18 +171,9 @@ def configuration(connection: ConnectionOptions, provider: models.Provider) -> t
     Raises:
         InputError: If one of them is not what the API takes.
     """
-    turn_detection = connection["turn_detection"]
-    if turn_detection is None and not provider.commit:
-        turn_detection = "server_vad"  # nobody can end a turn by hand there
-    tools, voice = connection["tools"], connection["voice"]
+    tools = connection["tools"]
     toolbox = tools if isinstance(tools, Toolbox) else Toolbox(tools)
-    settings.check_voice(voice, provider)
-    modalities, instructions = settings.modality(connection["modalities"]), connection["instructions"]
-    transcription, speed, extra = connection["transcription"], connection["speed"], connection["session"] or {}
-    wanted = settings.of_session(
-        voice, instructions, toolbox, modalities, turn_detection, transcription, extra, speed=speed
-    )
-    return frames.plain(wanted, "session"), toolbox
+    return frames.plain(settings.of_session(connection, toolbox, provider), "session"), toolbox
 
 
 def open_session(

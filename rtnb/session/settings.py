@@ -16,18 +16,22 @@ _Modalities = str | Sequence[str] | None
 TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 
 
-def of_session(
-    voice: str | None,
-    instructions: str | None,
-    tools: Toolbox,
-    modalities: str | None,
-    turn_detection: Any,
-    transcription: Any,
-    extra: Mapping[str, Any],
-    *,
-    speed: float | None = None,
-) -> dict[str, Any]:
-    """Write the arguments of `connect` as the API's session object."""
+def of_session(options: Mapping[str, Any], tools: Toolbox, provider: Provider) -> dict[str, Any]:
+    """Write the arguments of `connect` as the API's session object.
+
+    Args:
+        options: The arguments by name; of their `tools`, `tools` is taken.
+        tools: The functions the model may call.
+        provider: The kind of server that it is for.
+
+    Raises:
+        InputError: If one of them is not what the API takes.
+    """
+    voice, speed, turn_detection = options["voice"], options["speed"], options["turn_detection"]
+    check_voice(voice, provider)
+    modalities = modality(options["modalities"])
+    if turn_detection is None and not provider.commit:
+        turn_detection = "server_vad"  # nobody can end a turn by hand there
     if speed is not None and not 0.25 <= speed <= 1.5:
         raise InputError(f"Your speed={speed!r} is out of range. Give a number from 0.25 to 1.5.", speed=speed)
     if isinstance(turn_detection, str):
@@ -38,7 +42,7 @@ def of_session(
         turn_detection = {"type": turn_detection}
     pcm16 = {"type": "audio/pcm", "rate": pcm.RATE_HZ}
     heard: dict[str, Any] = {"format": pcm16, "turn_detection": turn_detection}
-    if transcription:
+    if transcription := options["transcription"]:
         model = TRANSCRIPTION_MODEL if transcription is True else transcription
         heard["transcription"] = {"model": model} if isinstance(model, str) else dict(model)
     of_voice = {"id": voice} if voice is not None and voice.startswith("voice_") else voice
@@ -46,10 +50,10 @@ def of_session(
         type="realtime",
         audio={"input": heard, "output": _given(format=pcm16, voice=of_voice, speed=speed)},
         output_modalities=[modalities] if modalities else None,
-        instructions=instructions,
+        instructions=options["instructions"],
         tools=tools.definitions() or None,
     )
-    merged = merge(settings, extra)
+    merged = merge(settings, options["session"] or {})
     for side in ("input", "output"):
         of_side = merged["audio"].get(side) if isinstance(merged["audio"], Mapping) else None
         form = of_side.get("format", "audio/pcm") if isinstance(of_side, Mapping) else of_side
