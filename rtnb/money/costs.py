@@ -100,26 +100,24 @@ class Cost:
         Args:
             *sums: Names and costs of further rows, whose dollars have as many decimals as those of the positions.
         """
-        count = len(self.lines)
+        unit_prices = amounts([line.unit_usd for line in self.lines])
         usd = amounts([line.usd for line in self.lines] + [cost.known_usd for _, cost in sums])
         rows = []
-        for line, price, spent in zip(
-            self.lines, amounts([line.unit_usd for line in self.lines]), usd[:count], strict=True
-        ):
+        for line, price, spent in zip(self.lines, unit_prices, usd, strict=False):
             digits, per = (",.0f", "million") if line.unit == "tokens" else (".2f", "minute")
-            each = (
-                translate("unknown")
-                if line.unit_usd is None
-                else say("{price} per {per}", price=price, per=translate(per))
-            )
+            each = translate("unknown")
+            if line.unit_usd is not None:
+                each = say("{price} per {per}", price=price, per=translate(per))
             rows.append([translate(line.what), f"{line.quantity:{digits}} {line.unit}", each, spent])
-        for (name, cost), spent in zip(sums, usd[count:], strict=True):
+        for (name, cost), spent in zip(sums, usd[len(self.lines) :], strict=True):
             rows.append([translate(name), "", "", str(cost) if cost.usd is None else spent])
         return rows
 
 
-def _model(model: str | Model) -> Model:
-    return model if isinstance(model, Model) else models.get(model)
+def _priced(model: str | Model, on: date | None) -> tuple[Model, Prices]:
+    """Return a model with its prices on a day, which are none where they are not known."""
+    about = model if isinstance(model, Model) else models.get(model)
+    return about, about.prices_on(on) or Prices(since=date.min)
 
 
 def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: date | None = None) -> Cost:
@@ -135,8 +133,7 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
         unknown.
     """
     used = usage if isinstance(usage, Usage) else Usage.from_event(usage)
-    about = _model(model)
-    of = about.prices_on(on) or Prices(since=date.min)
+    about, of = _priced(model, on)
     positions: list[tuple[str, int, float | None]] = []
     for kind, rate, read, cached, wrote in (
         ("text", of.text, used.input_text_tokens, used.cached_text_tokens, used.output_text_tokens),
@@ -163,8 +160,7 @@ def cost_of_minutes(seconds: float, model: str | Model, *, on: date | None = Non
     Returns:
         The cost; its `usd` is None where the model has no price per minute.
     """
-    about = _model(model)
-    of = about.prices_on(on) or Prices(since=date.min)
+    about, of = _priced(model, on)
     line = Line("audio, by the minute", seconds / 60, "minutes", of.per_minute_usd, about.name)
     return Cost((line,) if seconds else ())
 
@@ -183,8 +179,7 @@ def cost_of_transcription(usage: Mapping[str, Any] | None, model: str | Model, *
         per minute, or the other way round, 600 audio tokens are a minute.
     """
     usage = usage or {}
-    about = _model(model)
-    of = about.prices_on(on) or Prices(since=date.min)
+    about, of = _priced(model, on)
     per_minute = models.limits().audio_in_tokens_per_minute
     timed = usage.get("type") == "duration" or "seconds" in usage
     minutes = float(usage.get("seconds") or 0) / 60
