@@ -8,11 +8,12 @@ that the conversation keeps. An event gets its audio back, to the letter, when s
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from html import escape
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 
@@ -22,7 +23,6 @@ from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, decode_audio, dumps, encode_audio
 from rtnb.texts.language import say
 
-_IN_MEMORY_BYTES = 512 << 10
 _APPEND = "input_audio_buffer.append"
 
 
@@ -30,7 +30,7 @@ class Spool:
     """Bytes written in order by one thread and read anywhere by any; a little in memory, then on disk."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - lives as long as we
+        self._file = tempfile.SpooledTemporaryFile(max_size=512 << 10)  # noqa: SIM115 - lives as long as we
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
         self.size = 0
@@ -52,12 +52,6 @@ class Spool:
             return self._file.read(max(0, min(end, self.size) - start))
 
 
-class _Spooled(NamedTuple):
-    spool: Spool
-    start: int
-    end: int
-
-
 @dataclass(slots=True, eq=False, repr=False)
 class Entry:
     """Event of the log, with its time and its direction.
@@ -65,12 +59,14 @@ class Entry:
     Attributes:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
+        sound_bytes: Size of the audio it carries, decoded.
     """
 
     at_seconds: float
     direction: Literal["sent", "received"]
     _event: Event | str
-    _audio: bytes | _Spooled | None = None
+    sound_bytes: int = 0
+    _read: Callable[[], bytes] | None = None
 
     @property
     def type(self) -> str:
@@ -80,7 +76,7 @@ class Entry:
     @property
     def event(self) -> dict[str, Any]:
         """Event as it was on the wire, its audio included."""
-        if self._audio is None:
+        if self._read is None:
             return self.silent
         return {**self.silent, AUDIO_FIELDS[self.type]: encode_audio(self.sound)}
 
@@ -94,23 +90,14 @@ class Entry:
     @property
     def brief(self) -> dict[str, Any]:
         """Event with the size of its audio in place of the audio, for printing."""
-        if self._audio is None:
+        if self._read is None:
             return self.silent
         return {**self.silent, AUDIO_FIELDS[self.type]: f"<{self.sound_bytes} bytes of sound>"}
 
     @property
     def sound(self) -> bytes:
         """Audio it carries, decoded; empty for an event without."""
-        if isinstance(self._audio, _Spooled):
-            return self._audio.spool.read(self._audio.start, self._audio.end)
-        return self._audio or b""
-
-    @property
-    def sound_bytes(self) -> int:
-        """Size of the audio it carries, decoded."""
-        if isinstance(self._audio, _Spooled):
-            return self._audio.end - self._audio.start
-        return len(self._audio or b"")
+        return b"" if self._read is None else self._read()
 
     @property
     def size_bytes(self) -> int:
@@ -142,7 +129,8 @@ class Log(list[Entry]):
         """Keep a client event whose audio is at hand decoded; of `input_audio_buffer.append` its id is enough."""
         # Thousands of these make up a long recording: the event is put together when somebody looks.
         start = self.heard.write(pcm)
-        return self._add(Entry(at_seconds, "sent", event, _Spooled(self.heard, start, start + len(pcm))))
+        read = partial(self.heard.read, start, start + len(pcm))
+        return self._add(Entry(at_seconds, "sent", event, len(pcm), read))
 
     def received(self, event: Event, at_seconds: float) -> Entry:
         """Keep a server event. Audio that is no base64 is kept as it came."""
@@ -150,7 +138,7 @@ class Log(list[Entry]):
             return self._add(Entry(at_seconds, "received", event))
         # In place: the event is nobody else's yet, and the base64 must not stay alive.
         event[AUDIO_FIELDS[event["type"]]] = ""
-        return self._add(Entry(at_seconds, "received", event, pcm))
+        return self._add(Entry(at_seconds, "received", event, len(pcm), lambda: pcm))
 
     def of(self, pattern: str) -> "Log":
         """Return the events of one type, or of several by a pattern such as `"response.*"`, in their order."""
@@ -251,12 +239,10 @@ def event_table(entries: Sequence[Entry], *, newest: bool = False) -> str:
         rows.setdefault(str(key), _Row(entry)).add(entry)
     kept = list(rows.values())[-_ROWS:] if newest else list(rows.values())[:_ROWS]
     heads = [say("time"), say("direction"), say("type"), say("size")]
-    left = len(rows) - len(kept)
-    more = (
-        say('{rows} more rows are in the log; log.of("response.*") shows those of a type.', rows=left) if left else ""
-    )
     caption = say("{count} events", count=len(entries))
-    caption = f"{caption}. {more}" if more else caption
+    if left := len(rows) - len(kept):
+        more = say('{rows} more rows are in the log; log.of("response.*") shows those of a type.', rows=left)
+        caption = f"{caption}. {more}"
     return html.table(
         heads, [row.cells() for row in kept], right=(0, 3), caption=caption, above=html.type_filter(say("all types"))
     )
