@@ -20,7 +20,7 @@ from rtnb.audio.mix import mix_array
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ
 from rtnb.audio.resample import check_rate, finite, resampled, scale_of, to_float, to_int16
 from rtnb.audio.source import Source, bare_samples, refuse_file
-from rtnb.audio.stream import open_stream
+from rtnb.audio.stream import Sampled, open_stream
 from rtnb.errors import AudioError, InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
@@ -29,14 +29,10 @@ from rtnb.texts.language import say
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# An hour takes 15 s to compress and 11 MB of a notebook. Of what is longer than this, the first minute is shown.
-_SHOWN_WHOLE_SECONDS = 300
-_PREVIEW_SECONDS = 60
-
 
 @checks_call
 @dataclass(frozen=True, eq=False, repr=False)
-class Clip:
+class Clip(Sampled):
     """Piece of audio: 16-bit mono samples at one rate.
 
     Make one with `Clip.read`, `Clip.from_pcm`, `Clip.from_array` or `Clip.silence`. A clip never changes; every
@@ -55,11 +51,6 @@ class Clip:
         >>> tone[0.25:0.75].seconds
         0.5
     """
-
-    array: npt.NDArray[np.int16]
-    rate_hz: int = RATE_HZ
-    name: str = "clip"
-    recorded_hz: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.array, np.ndarray) or self.array.dtype != np.int16 or self.array.ndim != 1:
@@ -193,11 +184,6 @@ class Clip:
         """Samples as signed 16-bit little-endian bytes, as the Realtime API takes them at 24 kHz."""
         return self.array.astype("<i2", copy=False).tobytes()
 
-    @property
-    def seconds(self) -> float:
-        """Its duration."""
-        return len(self.array) / self.rate_hz
-
     def __len__(self) -> int:
         return len(self.array)
 
@@ -227,19 +213,11 @@ class Clip:
             compact: Whether it is one line, for places with many.
         """
         label, shown, note = label or self.name, self, ""
-        if self.seconds > _SHOWN_WHOLE_SECONDS:
-            shown, compact = self[:_PREVIEW_SECONDS], False
+        if self.seconds > 300:  # an hour takes 15 s to compress and 11 MB of a notebook
+            shown, compact = self[:60], False
             note = say("Only its first minute is here. clip[60:120] is the next one; clip.save(…) writes all of it.")
         sound, peaks = shown.encode("opus"), shown.peaks()
         return html.player(sound, peaks, self.seconds, label, compact=compact, note=note)
-
-    def peaks(self, count: int = 96) -> list[float]:
-        """Return the loudest sample in each of `count` equal stretches, 0.0–1.0; a waveform is drawn from them."""
-        if not len(self):
-            return [0.0] * count
-        edges = np.linspace(0, len(self), count + 1).astype(int)[:-1]
-        loudest = np.maximum.reduceat(np.abs(self.array.astype(np.int32)), np.minimum(edges, len(self) - 1))
-        return [float(peak) / 32_768 for peak in loudest]
 
     def check(self) -> Check:
         """Say what the model will hear: level, clipping, silence, length, a rate that looks wrong."""

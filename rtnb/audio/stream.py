@@ -5,11 +5,14 @@ PyAV carries (nothing on PATH is used), mixed down, resampled band-limited by so
 a session sends them as they come.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,38 +24,38 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.audio.resample import Resampler, check_rate, to_float
 from rtnb.audio.source import Source, open_source
 from rtnb.errors import AudioError, RtnbWarning
-
-_FIRST_SECONDS = 0.1
-_BLOCK_SECONDS = 0.5
-_MOST_UNREADABLE = 8
+from rtnb.texts.arguments import checks_call
 
 
-@runtime_checkable
-class Sampled(Protocol):
-    """Audio already decoded, as it can be sent, measured and drawn; a `Clip` is one."""
+@checks_call
+@dataclass(frozen=True, eq=False, repr=False)
+class Sampled:
+    """Audio already decoded, as it can be sent, measured and drawn; a `Clip` is one.
 
-    @property
-    def array(self) -> npt.NDArray[np.int16]:
-        """Samples, shape `(n,)`."""
+    Attributes:
+        array: The samples, `int16`, shape `(n,)`.
+        rate_hz: Samples per second.
+        name: What to call it.
+        recorded_hz: Samples per second of the recording it was read from. None where that is not known.
+    """
 
-    @property
-    def rate_hz(self) -> int:
-        """Samples per second."""
-
-    @property
-    def recorded_hz(self) -> int | None:
-        """Samples per second of the recording it was read from. None where that is not known."""
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
+    array: npt.NDArray[np.int16]
+    rate_hz: int = RATE_HZ
+    name: str = "clip"
+    recorded_hz: int | None = None
 
     @property
     def seconds(self) -> float:
         """Its duration."""
+        return len(self.array) / self.rate_hz
 
-    def peaks(self, count: int) -> list[float]:
-        """Return the loudest sample in each of `count` equal stretches, 0.0–1.0."""
+    def peaks(self, count: int = 96) -> list[float]:
+        """Return the loudest sample in each of `count` equal stretches, 0.0–1.0; a waveform is drawn from them."""
+        if not len(self.array):
+            return [0.0] * count
+        edges = np.linspace(0, len(self.array), count + 1).astype(int)[:-1]
+        loudest = np.maximum.reduceat(np.abs(self.array.astype(np.int32)), np.minimum(edges, len(self.array) - 1))
+        return [float(peak) / 32_768 for peak in loudest]
 
 
 class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
@@ -132,7 +135,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
     def _resampled(self, parts: Iterator[Block]) -> Iterator[bytes]:
         """Resample mono parts and gather them into blocks."""
         resample = Resampler(self.recorded_hz or RATE_HZ, self.rate_hz)
-        held, wanted, longest = bytearray(), 2 * int(self.rate_hz * _FIRST_SECONDS), 2 * self.rate_hz
+        held, wanted, longest = bytearray(), 2 * int(self.rate_hz * 0.1), 2 * self.rate_hz
         for from_hz, part in chain(parts, [(0, np.zeros(0, np.float32))]):
             if from_hz != resample.from_hz:  # the rate changes on the way: HE-AAC, chained ogg
                 held += resample.flush().astype("<i2", copy=False).tobytes()
@@ -140,7 +143,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             held += resample(part).astype("<i2", copy=False).tobytes()
             if len(held) >= (wanted if from_hz else 1):
                 yield from (bytes(held[start : start + longest]) for start in range(0, len(held), longest))
-                held, wanted = bytearray(), 2 * int(self.rate_hz * _BLOCK_SECONDS)
+                held, wanted = bytearray(), 2 * int(self.rate_hz * 0.5)
 
     def _decoded(self) -> Iterator[bytes]:
         with self:
@@ -171,7 +174,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
         Raises:
             AudioError: Nothing in the file can be read.
         """
-        while part is not None and len(self._errors) < _MOST_UNREADABLE:
+        while part is not None and len(self._errors) < 8:
             try:
                 return Decoder(part, self.name, self._tell, self._track)
             except AudioError as error:
