@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb import html
 from rtnb.money.costs import Cost, cost, cost_of_transcription
@@ -27,8 +26,7 @@ def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
     return cost_of_transcription(usage, model) if model and usage else Cost()
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One position of the bill.
 
     Attributes:

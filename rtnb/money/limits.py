@@ -12,8 +12,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.errors import ConnectionFailed
 from rtnb.texts.language import translate
@@ -32,8 +31,7 @@ _PART = re.compile(r"([\d.]+)\s*(ms|h|m|s)", re.IGNORECASE)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """One allowance.
 
     Attributes:
