@@ -1,7 +1,5 @@
 """Decode one recording: its container opened, one of its audio tracks chosen, its frames as float samples."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -16,13 +14,6 @@ from rtnb.audio.part import Part
 from rtnb.audio.resample import channels_of, is_rate, scale_of
 from rtnb.audio.shape import last_granule, shape_of, wav_header
 from rtnb.audio.source import fail, recognise, words_of
-
-_BLOCK_SECONDS = 0.1
-_MOST_CHANNELS = 64
-# The level below which a track is silent: -60 dBFS.
-_SILENT = 1e-3
-# A longer gap between the times of two frames is not taken for damage: a live stream's clock was set.
-_LONGEST_GAP_SECONDS = 600.0
 
 Block = tuple[int, npt.NDArray[np.float32]]
 """A sample rate and samples of shape `(channels, n)`, or `(n,)` where they are mixed."""
@@ -142,7 +133,7 @@ class Decoder:
         with suppress(av.FFmpegError, ValueError, EOFError, IndexError):
             track = self._tracks()[number]
             frames = self._container.decode(track)
-            return any(np.abs(channels_of(frame)).max(initial=0.0) > _SILENT for frame in frames)
+            return any(np.abs(channels_of(frame)).max(initial=0.0) > 1e-3 for frame in frames)  # -60 dBFS
         return False
 
     def _survey(self, kind: str) -> None:
@@ -162,7 +153,7 @@ class Decoder:
             )
 
     def _check_header(self, rate_hz: int, channels: int = 1) -> None:
-        if not 0 < channels <= _MOST_CHANNELS:
+        if not 0 < channels <= 64:
             raise fail(self._name, f"its header says {channels} channels")
         if not is_rate(rate_hz):
             raise fail(self._name, f"its header says {rate_hz} samples per second")
@@ -177,7 +168,7 @@ class Decoder:
         held_hz, count = 0, 0
         for rate_hz, channels in chain(self._frames(), [(0, np.zeros((0, 0), np.float32))]):
             # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-            full = count >= held_hz * _BLOCK_SECONDS
+            full = count >= held_hz * 0.1
             if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
                 yield held_hz, np.concatenate(held, axis=1) if held[1:] else held[0]
                 held, count = [], 0
@@ -221,7 +212,8 @@ class Decoder:
             self._ends_badly = FRAMES[self._demuxer](bytes(last), 0) > last.size
 
     def _lose(self, gap_seconds: float) -> None:
-        if 0.1 < gap_seconds < _LONGEST_GAP_SECONDS:
+        # A longer gap between the times of two frames is not taken for damage: a live stream's clock was set.
+        if 0.1 < gap_seconds < 600:
             self._lost_seconds += gap_seconds
 
     def _left_out(self, packet: Any, error: str) -> Iterator[Block]:

@@ -9,9 +9,6 @@ from typing import BinaryIO
 
 from rtnb.audio.formats import joint_in, sniff
 
-_AHEAD_BYTES = 8_192
-_SCAN_BYTES = 1 << 20
-
 
 class Part:
     """Stretch of a file from where a recording begins to where the next one does.
@@ -52,7 +49,7 @@ class Part:
         """Return the recording that follows, looked for in what was not read, too. None where none does."""
         scan = Part(self._file, self._in_file(self._after) if self._looks else self._pieces[-1][2])
         scan.look_for_next(self._demuxer, 0)
-        while self.rest is scan.rest is None and scan.read(_SCAN_BYTES):
+        while self.rest is scan.rest is None and scan.read(1 << 20):
             pass
         rest = scan.rest if self.rest is None else self.rest
         return None if rest is None or sniff(found := Part(self._file, rest)) is None else found
@@ -79,7 +76,7 @@ class Part:
         """Read up to `size` bytes."""
         got = self._stretch(self._position, size if size >= 0 else 1 << 62)
         if got and self._looks:
-            ahead = self._stretch(self._position + len(got), _AHEAD_BYTES)
+            ahead = self._stretch(self._position + len(got), 8_192)
             joint = joint_in(got + ahead, self._demuxer, max(0, self._after - self._position), len(got))
             if joint is not None:
                 self.end_at(self._position + joint)

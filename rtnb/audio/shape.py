@@ -158,8 +158,6 @@ def shape_of(file: Seekable, demuxer: str) -> Shape:
     if demuxer == "au" and len(head := bytes_at(file, 4, 8)) == 8:
         offset, size = struct.unpack(">II", head)
         return _from_sizes(size if size < _STREAMED_FROM else None, offset, end)
-    if demuxer == "mp3":
-        return _xing(file)
     if demuxer == "avi":
         size = int.from_bytes(bytes_at(file, 4, 4), "little") + 8
         return Shape(fault="its end is missing" * (size > end), end=size)
@@ -168,7 +166,7 @@ def shape_of(file: Seekable, demuxer: str) -> Shape:
         for kind, size, start in _chunks(file, begins, **form):
             if kind.startswith(wanted):
                 return _from_sizes(None if size >= streamed_from else size, start, end)
-    look = {"mov": _atoms, "matroska": _segment, "ogg": _pages}.get(demuxer)
+    look = {"mov": _atoms, "matroska": _segment, "ogg": _pages, "mp3": _xing}.get(demuxer)
     return look(file, end) if look else Shape(certain_end=demuxer in ("flac", "wv"))
 
 
@@ -186,7 +184,7 @@ _CHUNKED: dict[str, tuple[int, bytes, int, dict[str, Any]]] = {
 }
 
 
-def _xing(file: Seekable) -> Shape:
+def _xing(file: Seekable, end: int) -> Shape:
     """Look at an mp3 file's Xing header, which says how many frames it has; without one its duration is a guess."""
     first = bytes_at(file, after_tags(file), 512)
     found = re.match(rb".{13,36}?(Xing|Info)...[\1\3\5\7\x09\x0b\x0d\x0f](....)", first, re.DOTALL)

@@ -20,8 +20,6 @@ from rtnb.texts.language import say, translate
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 """Forms in which a recording may come: a path, the bytes of a file, or a binary file object."""
 
-_SPOOL_BYTES = 8 << 20
-
 
 def fail(name: str, problem: str, remedy: str = "") -> AudioError:
     """Make the error for a recording that cannot be read."""
@@ -87,7 +85,7 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
             raise fail(name, f"it cannot be read ({words_of(error)})", "Open it anew and try again.") from error
         _only_bytes(piece, name)
         return source, False, name
-    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115
+    spool = tempfile.SpooledTemporaryFile(max_size=8 << 20)  # noqa: SIM115
     for piece in iter(lambda: _only_bytes(source.read(1 << 16), name), b""):
         spool.write(piece)
     spool.seek(0)

@@ -16,7 +16,6 @@ from rtnb.money.usage import money
 from rtnb.texts.arguments import checks_call
 
 _LOCK = threading.RLock()  # one for all budgets: what is spent from one counts against the wider ones too
-_NOTICE_SHARE = 0.8  # of a budget, after which its user reads once how much is left
 
 
 class Hold:
@@ -173,7 +172,7 @@ class Budget:
     def notice(self) -> str | None:
         """Return a sentence once, when 80 % of it or of a wider budget is spent. None otherwise."""
         for one in self.chain:
-            if not one._noticed and one.spent >= one.limit_usd * _NOTICE_SHARE:
+            if not one._noticed and one.spent >= one.limit_usd * 0.8:
                 one._noticed, rest = True, max(0.0, one.limit_usd - one.spent)
                 share = f"{money(one.spent)} of your budget of {money(one.limit_usd)} is spent"
                 return f"{share} ({one.spent / one.limit_usd:.0%}), and {money(rest)} is left."

@@ -39,8 +39,6 @@ _AHEAD_SECONDS = 10.0
 _QUIET_SECONDS = 3.0
 # How much speech that is written down is to be paid for beside a response, where there is that much.
 _MEANWHILE_SECONDS = 60.0
-# How long a patient turn waits before it asks again for money that others hold; they may be on any thread.
-_WAIT_SECONDS = 0.05
 _NOT_SENT = "the audio that follows was not sent"
 _Part = Mapping[str, Any] | float  # an item, or seconds of audio
 
@@ -201,7 +199,7 @@ class Meter:
             except BudgetExceeded as over:
                 if not (self.patient and over.held_usd):
                     raise
-            await asyncio.sleep(_WAIT_SECONDS)
+            await asyncio.sleep(0.05)  # until others, on any thread, may hold less
 
     def reserve(self, reservation: Reservation, event: dict[str, Any]) -> None:
         """Set aside what the response to a `response.create` may cost, and write the cap into the event.

@@ -17,7 +17,6 @@ from rtnb.texts.language import say, translate
 if TYPE_CHECKING:
     from rtnb.audio.clip import Clip
 
-_LONGEST_MPEG_FRAME_BYTES = 8192  # behind a shorter piece no second header proves the first
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
@@ -185,7 +184,8 @@ class Turn:
             return b"", ""
         if not data or (self.audio_bytes and data[:4] != b"RIFF"):  # nearly all
             return data, ""
-        kind = sniff(io.BytesIO(data.ljust(_LONGEST_MPEG_FRAME_BYTES, b"\0")))
+        # As long as an MPEG frame may be: behind a shorter piece no second header proves the first.
+        kind = sniff(io.BytesIO(data.ljust(8192, b"\0")))
         if kind is None:
             return data, ""
         if kind == "wav":
