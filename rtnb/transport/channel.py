@@ -272,9 +272,7 @@ class Channel:
 
     def silence(self, seconds: float, subject: str = "") -> str:
         """Return what a server did that has not sent what it owes for so long: "sent nothing for 60 s"."""
-        if self.received_at > max(
-            self.seconds - seconds, self._last_error[0]
-        ):  # limits and pings, say
+        if self.received_at > max(self.seconds - seconds, self._last_error[0]):  # limits and pings, say
             return f"{subject}sent nothing of the answer for {seconds:g} s"
         return f"{subject}sent nothing for {seconds:g} s"
 

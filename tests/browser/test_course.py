@@ -42,7 +42,8 @@ _LOOK = """async () => {
     dead: all('.jp-OutputArea-output').map((node) => node.innerText)
       .filter((text) => /Error displaying widget|Loading widget|Error creating widget/.test(text)),
     words: all('.jp-OutputArea-output').map((node) => node.innerText).join('\\n'),
-    sounds: await Promise.all(all('.rtnb-audio').map((it) => it.querySelector('audio')).map((audio) => new Promise((go) => {
+    sounds: await Promise.all(all('.rtnb-audio').map((it) => it.querySelector('audio'))
+      .map((audio) => new Promise((go) => {
       const tell = () => go(audio.duration || 0);
       if (audio.readyState || audio.error) tell();
       audio.addEventListener('loadedmetadata', tell);
