@@ -63,8 +63,7 @@ class Image:
                 data = path.read_bytes()
             except (OSError, ValueError) as error:
                 problem = getattr(error, "strerror", error)
-                sentence = f"The picture {path.name} cannot be read: {problem}. Check the path."
-                raise InputError(sentence) from error
+                raise InputError(f"The picture {path.name} cannot be read: {problem}. Check the path.") from error
         elif isinstance(source, bytes | bytearray | memoryview):
             data = bytes(source)
         else:

@@ -17,13 +17,7 @@ from rtnb.server.protocol.translations import TranslationSession
 
 def opened(**fields: Any) -> Harness:
     options = Options(buffer_bytes=1_000_000)
-    session = TranslationSession(
-        Ids(random.Random(1)),
-        now=100.0,
-        unix_seconds=1_800_000_000,
-        model_name="gpt-realtime-translate",
-        options=options,
-    )
+    session = TranslationSession(Ids(random.Random(1)), now=100.0, unix_seconds=1_800_000_000, options=options)
     return Harness(session=session, **fields)
 
 

@@ -13,9 +13,8 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import HIDDEN, without_secrets
 from rtnb.recording.load import RecordedEvent, Recording
 
-# By the first word of a question: what the server announces as an item, and what it answers.
+# By the first word of a question: what the server announces as an item.
 _ITEMS = ("item", "sound")
-_ANSWERED = ("response", "session.update", *_ITEMS)
 # A server that has one of these detects turns, or translates: it speaks when enough audio has come.
 _OF_DETECTION = ("input_audio_buffer.speech_started", "session.output_transcript.delta", "session.output_audio.delta")
 
@@ -100,7 +99,7 @@ class Exchanges:
         exchange = self._last = Exchange(asks, recorded.at_seconds)
         self._by_event[recorded.event.get("event_id") or ""] = exchange
         (self.updates if asks[0] == "session.update" else self.asked).append(exchange)
-        if asks[0] in _ANSWERED:
+        if asks[0] in ("response", "session.update", *_ITEMS):
             self._waiting.append(exchange)
         if asks[0] in _ITEMS:
             self._before.append(asks)

@@ -312,8 +312,7 @@ def _answer(response: Response, written: Mapping[str, float]) -> list[Span]:
         return []
     label = " ".join(turn.words for turn in turns if turn.type == "message" and turn.words)
     ended = response.ended_at if response.ended_at is not None else started
-    reason = (response.status_details or {}).get("reason")
-    status = "interrupted" if reason == "turn_detected" else response.status
+    status = "interrupted" if (response.status_details or {}).get("reason") == "turn_detected" else response.status
     if (first := response.first_sound_at) is not None:
         size = sum(turn.audio_bytes for turn in turns)
         if (cut_ms := next((turn.truncated_ms for turn in turns if turn.truncated_ms is not None), None)) is not None:

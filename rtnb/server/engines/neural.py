@@ -76,10 +76,8 @@ class Piper:
 
 
 # Which of Kokoro's own voices stands for which of the API's; where it has none of these, some other.
-_KOKORO = {
-    **{"alloy": "af_alloy", "ash": "am_adam", "ballad": "bm_george", "coral": "af_bella", "echo": "am_echo"},
-    **{"sage": "af_sarah", "shimmer": "af_sky", "verse": "am_puck", "marin": "af_heart", "cedar": "am_michael"},
-}
+_KOKORO = {"alloy": "af_alloy", "ash": "am_adam", "ballad": "bm_george", "coral": "af_bella", "echo": "am_echo"}
+_KOKORO |= {"sage": "af_sarah", "shimmer": "af_sky", "verse": "am_puck", "marin": "af_heart", "cedar": "am_michael"}
 # What Kokoro calls a language. Its voices begin with the letter of theirs, the English ones with that of America.
 _KOKORO_LANGUAGES = {"en": "en-us", "es": "es", "fr": "fr-fr", "hi": "hi", "it": "it", "pt": "pt-br"}
 

@@ -34,15 +34,8 @@ class Ended(Exception):
     """Raised where a response ends early; its arguments are its status and what `status_details` says besides."""
 
 
-_KINDS = {
-    NoneType: "null",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a decimal number",
-    str: "a string",
-    list: "an array",
-    dict: "an object",
-}
+_KINDS: dict[type, str] = {NoneType: "null", bool: "a boolean", int: "an integer", float: "a decimal number"}
+_KINDS |= {str: "a string", list: "an array", dict: "an object"}
 
 
 def _quoted(values: Iterable[str]) -> str:

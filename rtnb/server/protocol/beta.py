@@ -37,10 +37,8 @@ _SESSION_FIELDS = {
 }
 _SESSION_ALONE = ("audio.input.", "audio.output.speed", "temperature", "tracing")
 # `response.create` has the output side only.
-_RESPONSE_FIELDS = {
-    **{name: name for name in ("conversation", "metadata", "input", "max_output_tokens")},
-    **{name: place for name, place in _SESSION_FIELDS.items() if not place.startswith(_SESSION_ALONE)},
-}
+_RESPONSE_FIELDS = {name: name for name in ("conversation", "metadata", "input", "max_output_tokens")}
+_RESPONSE_FIELDS |= {name: place for name, place in _SESSION_FIELDS.items() if not place.startswith(_SESSION_ALONE)}
 _CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
 

@@ -103,9 +103,8 @@ class ResponseOutput:
     def end(self, item: Item, status: str) -> None:
         """Announce that an item is done: `completed` or `incomplete`."""
         item.shown["status"] = status
-        conversation = self._conversation
-        if conversation is not None and item.id in conversation.items:
-            order = [*conversation.items]
+        if self._conversation is not None and item.id in self._conversation.items:
+            order = [*self._conversation.items]
             index = order.index(item.id)
             # Recorded quirk: null also when the item before is the first of the conversation, though `added` named it.
             previous = order[index - 1] if index > 1 else None

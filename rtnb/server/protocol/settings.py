@@ -116,7 +116,6 @@ def update(
     _merge_input(merged["audio"]["input"], audio.get("input", {}), kind, model)
     for name, value in output.items():
         merged["audio"]["output"][name] = filled_format(value["type"]) if name == "format" else value
-    checked.pop("type")
     merged.update(checked)
     _check_choice(merged)
     return merged, silent

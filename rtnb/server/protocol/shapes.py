@@ -151,13 +151,10 @@ def too_deep(value: Any, levels: int = 100) -> bool:
 FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
 
 _FUNCTION: dict[str, Check] = {"name": Required(string(64)), "description": nullable(string()), "parameters": anything}
-_MCP: dict[str, Check] = {
-    "server_label": Required(string()),
-    **dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string()),
-    **dict.fromkeys(("authorization", "server_description"), nullable(string())),
-    **dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything),
-    "defer_loading": nullable(boolean),
-}
+_MCP: dict[str, Check] = {"server_label": Required(string()), "defer_loading": nullable(boolean)}
+_MCP |= dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string())
+_MCP |= dict.fromkeys(("authorization", "server_description"), nullable(string()))
+_MCP |= dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything)
 TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
 _CHOSEN_MCP: dict[str, Check] = {"server_label": Required(string()), "name": nullable(string())}
 _CHOSEN: Check = tagged({"function": {"name": Required(string())}, "mcp": _CHOSEN_MCP})
@@ -210,7 +207,6 @@ def _input(server_vad: dict[str, Check], semantic_vad: dict[str, Check]) -> Chec
 
 _IDLE = {"idle_timeout_ms": nullable(integer(*_LIMITS.idle_timeout_ms))}
 _ANSWERING_INPUT = _input({**_SERVER_VAD, **_IDLE, **_ANSWERING}, {**_SEMANTIC_VAD, **_ANSWERING})
-_OUTPUT = record(format=FORMAT, voice=VOICE, speed=number(*_LIMITS.speed))
 _TRANSLATED_INPUT = record(transcription=nullable(record(model=Required(string()))), noise_reduction=_NOISE_REDUCTION)
 # What `session.update` may bring, by the kind of session.
 SESSIONS: dict[str, Check] = {
@@ -227,7 +223,7 @@ SESSIONS: dict[str, Check] = {
         tracing=unless(record(workflow_name=string(), group_id=string(), metadata=anything), None, "auto"),
         truncation=where(str, choice("auto", "disabled"), tagged({"retention_ratio": _RETENTION_RATIO})),
         prompt=nullable(record(id=string(), version=nullable(string()), variables=anything)),
-        audio=record(input=_ANSWERING_INPUT, output=_OUTPUT),
+        audio=record(input=_ANSWERING_INPUT, output=record(format=FORMAT, voice=VOICE, speed=number(*_LIMITS.speed))),
         include=_INCLUDE,
     ),
     "transcription": record(type=anything, audio=record(input=_input(_SERVER_VAD, _SEMANTIC_VAD)), include=_INCLUDE),

@@ -31,13 +31,11 @@ _PAUSE = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 200, "sil
 class TranslationSession(Session):
     """Translation session. Arguments and methods as `RealtimeSession`'s."""
 
-    def __init__(
-        self, ids: Ids, *, now: float, unix_seconds: float, options: Options, model_name: str = TRANSLATING_MODEL
-    ) -> None:
+    def __init__(self, ids: Ids, *, now: float, unix_seconds: float, options: Options) -> None:
         settings: dict[str, Any] = {
             "id": ids.new("sess"),
             "type": "translation",
-            "model": model_name,
+            "model": TRANSLATING_MODEL,
             "expires_at": int(unix_seconds + options.session_seconds),
             "audio": {"input": {"transcription": None, "noise_reduction": None}, "output": {"language": None}},
         }

@@ -55,18 +55,15 @@ def count_input(
         Tokens of each modality, by the names of the API's usage objects.
     """
     text = _count(instructions) + _PER_ITEM if instructions else 0
-    if tools:
-        text += _count(json.dumps(tools))
+    text += _count(json.dumps(tools)) if tools else 0
     audio = image = 0
     for item in items:
         text += _PER_ITEM
         shown = item.shown
         for part in shown.get("content", ()):
-            if part["type"] == "input_audio":
-                continue
             if part["type"] == "input_image":
                 image += _IMAGE_TOKENS[part["detail"]]
-            elif item.truncated_ms is None:
+            elif part["type"] != "input_audio" and item.truncated_ms is None:
                 text += _count(part.get("text") or part.get("transcript") or "")
         for name in ("arguments", "output", "name"):
             text += _count(shown.get(name, ""))
