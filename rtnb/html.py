@@ -63,7 +63,8 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
         body = before + found + after.replace(piece, "")
     # The first class is for MathJax 3 and 4 (JupyterLab 4), the second for MathJax 2 (nbconvert, older pages).
     classes = f"{kind} mathjax_ignore tex2jax_ignore".lstrip()
-    return f'{css}<div class="{classes}"{attributes}>{body}</div>'
+    # A key that is pressed on a control in here would be a command of Jupyter's, too: R made the cell raw text.
+    return f'{css}<div class="{classes}" onkeydown="event.stopPropagation()"{attributes}>{body}</div>'
 
 
 def _page(body: str) -> str:
@@ -132,7 +133,8 @@ def player(
     )
     body = (
         f'{_ONCE[0]}<figure class="rtnb-audio{" one" if compact else ""}" role="group" '
-        f'aria-label="{_text(label)}, {length}" data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
+        f'style="margin-left:0;margin-right:0" aria-label="{_text(label)}, {length}" '
+        f'data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
         f'data-file="{_text(Path(label).stem)}.ogg"><figcaption><span>{_text(label)}</span>, '
         f"<span>{length}</span>{more}</figcaption>"
         f"{waveform(peaks, say('Waveform of {name}, {length}', name=label, length=length))}"

@@ -50,7 +50,8 @@ function rtnbPlayer(figure, audio, others) {
   };
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const all = () => (isFinite(audio.duration) && audio.duration) || 0;
-  const clock = (s) => Math.floor(s / 60) + ':' + String(Math.floor(s % 60)).padStart(2, '0');
+  // What is named as 11.0 s is so here, too.
+  const clock = (s) => Math.floor((s += 0.05) / 60) + ':' + String(Math.floor(s % 60)).padStart(2, '0');
   const button = make('button', { onclick: () => (audio.paused ? audio.play() : audio.pause()) });
   const wave = name(make('div', { className: 'wave', tabIndex: 0 }), place);
   wave.setAttribute('role', 'slider');
@@ -86,7 +87,6 @@ function rtnbPlayer(figure, audio, others) {
     else return;
     event.preventDefault();
   };
-  figure.dataset.lmSuppressShortcuts = 'true';
   for (const what of ['play', 'pause', 'timeupdate', 'ended', 'durationchange']) audio.addEventListener(what, () => draw());
   const bar = make('div', { className: 'bar' });
   bar.append(button, wave, time, ...(others ?? [rate, link]));

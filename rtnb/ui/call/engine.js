@@ -354,6 +354,7 @@ class CallEngine {
     const view = new CallView(this, el);
     view.overRecord = true;
     this.views.add(view);
+    if (this.focused) view.parts.main.focus({ preventScroll: true }); // the view before it took the focus away with it
   }
 
   /** The last view is gone. */

@@ -57,7 +57,6 @@ class CallView {
   build(el) {
     const { say } = this;
     const root = (this.root = widgetRoot("rtnb-call", say("Live call"), say, CALL_MARKUP));
-    root.dataset.lmSuppressShortcuts = "true"; // Jupyter's own keys would cut cells here
     const p = (this.parts = partsOf(root, "rtnb-call", IN_CALL));
     p.captions.setAttribute("aria-label", say("Conversation"));
     p.level.setAttribute("aria-label", say("Microphone level"));
@@ -130,7 +129,9 @@ class CallView {
       event.stopPropagation();
     });
     // A space bar that is let go elsewhere is let go all the same.
+    root.addEventListener("focusin", () => (engine.focused = true));
     root.addEventListener("focusout", (event) => {
+      if (event.relatedTarget) engine.focused = root.contains(event.relatedTarget);
       if (engine.held && !root.contains(event.relatedTarget)) engine.letGo();
     });
   }

@@ -83,7 +83,6 @@ class Recorder {
   build(el) {
     const { say } = this;
     const root = (this.root = widgetRoot("rtnb-recorder", say("Record your voice"), say, MARKUP));
-    root.dataset.lmSuppressShortcuts = "true";
     const p = (this.p = partsOf(root, "rtnb-recorder", PARTS));
     this.meter = new LevelMeter(root, p.level);
     p.level.setAttribute("aria-label", say("Microphone level"));

@@ -16,6 +16,8 @@ export function widgetRoot(name, label, say, markup, tag = "section") {
   const root = element(tag, { lang: say.language, innerHTML: markup });
   root.className = `rtnb-ui ${name} mathjax_ignore tex2jax_ignore`;
   root.setAttribute("aria-label", label);
+  root.dataset.lmSuppressShortcuts = "true"; // Jupyter would take keys typed in here for its own, and cut cells
+  root.onkeydown = (event) => event.stopPropagation(); // where the focused control itself is what its keys are for
   return root;
 }
 

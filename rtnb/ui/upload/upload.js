@@ -64,7 +64,6 @@ class UploadView {
     const { say, many } = this;
     const root = (this.root = widgetRoot("rtnb-upload", say("Your recording"), say, MARKUP));
     root.tabIndex = -1;
-    root.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take keys typed in here for its own
     const p = (this.parts = partsOf(root, "rtnb", "drop ask main kinds files note goon"));
     this.input = root.querySelector("input");
     this.invite();
