@@ -83,7 +83,7 @@ def view(widget: Any, words: str) -> dict[str, Any]:
     where = frontend.detect()
     if where.one_document or not where.widgets:
         # A view of its own would be saved too: without the kernel it is "Loading widget…" for ever, or an error.
-        return {"text/html": sentence(words, kind=f"rtnb-place {widget.place}", attributes=' style="margin:0"')}
+        return {"text/html": sentence(words, kind="rtnb-place " + widget.place, attributes=' style="margin:0"')}
     shown = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
     return {"application/vnd.jupyter.widget-view+json": shown, "text/html": sentence(words)}
 
