@@ -123,7 +123,7 @@ def test_an_answer_without_an_id_is_cancelled_without_one():
 
     with serve(script) as url, connect(url=url) as chat:
         reply = chat.ask("Hi")
-        until(lambda: reply.text)
+        until(lambda: any(turn.role == "assistant" and turn.text for turn in chat.turns))
         reply.cancel()
         assert reply.wait(20).status == "cancelled"
 
