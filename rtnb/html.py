@@ -133,10 +133,9 @@ def player(
     )
     body = (
         f'{_ONCE[0]}<figure class="rtnb-audio{" one" if compact else ""}" role="group" '
-        f'style="margin-left:0;margin-right:0" aria-label="{_text(label)}, {length}" '
-        f'data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
-        f'data-file="{_text(Path(label).stem)}.ogg"><figcaption><span>{_text(label)}</span>, '
-        f"<span>{length}</span>{more}</figcaption>"
+        f'aria-label="{_text(label)}, {length}" data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
+        f'style="margin-left:0;margin-right:0" data-file="{_text(Path(label).stem)}.ogg"><figcaption>'
+        f"<span>{_text(label)}</span>, <span>{length}</span>{more}</figcaption>"
         f"{waveform(peaks, say('Waveform of {name}, {length}', name=label, length=length))}"
         f"{audio(sound, label)}</figure>"
     )

@@ -119,7 +119,6 @@ class CallView {
       } else if (event.key.toLowerCase() === "m" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
         engine.mute();
       }
-      event.stopPropagation();
     });
     root.addEventListener("keyup", (event) => {
       if (event.key === " " && engine.held) {

@@ -98,7 +98,6 @@ class Recorder {
     whenChosen(p.file.querySelector("input"), ([file]) => this.takeFile(file));
     root.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.state === "recording") this.finish();
-      event.stopPropagation();
     });
     el.replaceChildren(root);
     this.update();
