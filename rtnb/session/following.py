@@ -174,9 +174,8 @@ async def follow(context: Lifecycle, turn: TurnState) -> None:
         if response.status == "cancelled" and details.get("reason") == "turn_detected" and not turn.cancelled:
             # Our own recording went on after a pause: its next part is answered by the next response.
             context.router.claim(turn)
-            await context.channel.owed(
-                _another(turn, response), "{silence}, and did not answer the rest of your recording."
-            )
+            missing = "{silence}, and did not answer the rest of your recording."
+            await context.channel.owed(_another(turn, response), missing)
             continue
         await judge(turn)
         calls = [call for call in response.calls if call not in answered]  # some repeat what was said before
