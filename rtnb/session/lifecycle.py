@@ -44,6 +44,10 @@ _HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "bi
 _TRIES = 5
 # How long a server may take to say `session.created`, which some say only after the first `session.update`, or never.
 _GREETING_SECONDS = 5.0
+# A session that lasted this long counts as recovered: the next break has all its tries again.
+_RECOVERED_SECONDS = 30.0
+# What is odd goes on and on; more sentences than this nobody reads.
+_MOST_WARNINGS = 50
 
 
 @dataclass(eq=False, repr=False)
@@ -64,15 +68,7 @@ class Lifecycle:
         timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
-        settings: The session object that was asked for.
-        provider: The kind of server, and what it lacks.
-        channel: Where events go and come from, with the log and the conversation.
-        queue: The order of calls, in which a turn has its place.
-        router: To which turn a response belongs.
-        listeners: Called with every update.
-        meter: Checks and books what a turn spends.
-        gate: Awaited before the answer to unasked calls is asked for. None: it is asked for at once.
-        own_detection: The turn detection of a server that turned out to take no commit. None for all others.
+        settings: The session object that was asked for. What else a turn may ask for is told by `TurnContext`.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
         error: Why it ended. None while it runs and after an orderly end.
@@ -260,8 +256,7 @@ class Lifecycle:
         while True:
             begun = self.channel.seconds
             end, error = await self._connected()
-            # After 30 s it counts as recovered: the next break has all its tries again.
-            if self.state == "open" and self.channel.seconds - begun > 30.0:
+            if self.state == "open" and self.channel.seconds - begun > _RECOVERED_SECONDS:
                 tries = 0
             if not isinstance(error, ConnectionFailed) or tries >= _TRIES or not self._may_go_on(end.code):
                 return end, error
@@ -365,7 +360,7 @@ class Lifecycle:
         """Keep a sentence on a server event once in the session's warnings, and once in those of its turn."""
         sentence = mask_secrets(sentence)
         for warnings in (self.warnings, *(turn.warnings for turn in self.router.concerned(update))):
-            if len(warnings) < 50:  # more nobody reads
+            if len(warnings) < _MOST_WARNINGS:
                 warnings.append(sentence)
 
     def _stop(self, over: BudgetExceeded) -> None:
