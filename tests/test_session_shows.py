@@ -33,9 +33,10 @@ def test_a_script_shows_nothing_by_itself(shown):
 def test_what_is_asked_for_is_shown_where_the_session_is_to_show(shown):
     with serve(three) as url, rtnb.connect(url=url, key="sk-test", show=True) as chat:
         first = chat.ask("First").wait(20)
+        chat.ask("Second", show=False).wait(20)
         chat.show = False
-        chat.ask("Second").wait(20)
-    assert shown == [first]
+        third = chat.ask("Third", show=True).wait(20)
+    assert shown == [first, third]
 
 
 def test_an_aside_is_not_shown(shown):

@@ -192,6 +192,7 @@ class Session(Requests):
         modalities: Literal["audio", "text"] | Sequence[str] | None = None,
         voice: str | None = None,
         response: Mapping[str, Any] | None = None,
+        show: bool | None = None,
     ) -> Reply:
         """Take one turn: send the parts in their order, then ask for an answer.
 
@@ -206,6 +207,7 @@ class Session(Requests):
             modalities: `"audio"` or `"text"` for this answer alone. None: the session's.
             voice: A voice for this answer alone, before any audio was sent. None: the session's.
             response: Further fields of the API's `response.create`, laid over the others.
+            show: Whether this answer shows itself as it comes. None: as the session's do.
 
         Returns:
             A `Reply` that has started.
@@ -218,7 +220,7 @@ class Session(Requests):
         settings.check_voice(voice, self.lifecycle.provider)
         wanted = frames.plain(settings.of_response(instructions, modalities, voice, response), "response")
         doubts = Warnings(translate(step.doubt) for step in steps if step.doubt)
-        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None), warnings=doubts)
+        return self._take(turn.take_turn, steps, settings=wanted, progress=(0.0, None), warnings=doubts, show=show)
 
     def respond(self, **response: Any) -> Reply:
         """Ask for an answer to what is there already; keyword arguments are fields of the API's `response.create`.
@@ -275,7 +277,9 @@ class Session(Requests):
             raise InputError("Your reply asks for no approval. Look at reply.approvals.")
         return self._take(turn.take_approved, asked, yes, frames.plain(reason, "reason"))
 
-    def _take(self, taking: Callable[..., Awaitable[None]], *args: Any, **fields: Any) -> Reply:
+    def _take(
+        self, taking: Callable[..., Awaitable[None]], *args: Any, show: bool | None = None, **fields: Any
+    ) -> Reply:
         """Take a turn with these fields of its state; `args` go to one of the functions of `turn`."""
         life, state = self.lifecycle, TurnState(Reservation(), **fields)
 
@@ -286,7 +290,7 @@ class Session(Requests):
 
         reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
         life.call_soon(life.router.begin, state, in_place)
-        if self.show and not state.beside:
+        if (self.show if show is None else show) and not state.beside:
             Reply.shown_live(reply)
         return reply
 
