@@ -53,6 +53,16 @@ _SPEAKING_MICROPHONE = """
 })();
 """
 
+# How much of the answer had been played when the page knew.
+WHEN_MEASURED = """() => {
+  let echo = null;
+  const set = function (it) {
+    echo = it;
+    if (it) window.__measuredAt = this.played.played_ms;
+  };
+  Object.defineProperty([...window.__rtnbCalls.values()].at(-1), "echo", { set, get: () => echo });
+}"""
+
 
 def microphone(path: Path, *parts: float | str) -> str:
     """Write what the fake microphone plays, once: seconds of silence, and samples of rtnb by name."""

@@ -1,7 +1,7 @@
 """Firefox, driven over WebDriver BiDi, with as much of Playwright's page as the notebook helpers in `lab` use.
 
 Playwright's own Firefox is a patched one that it downloads; this drives the one that is installed, and needs nothing
-but a WebSocket. The fake microphone of Firefox is a tone of 1000 Hz.
+but a WebSocket. The fake microphone of Firefox is a tone of 1000 Hz; a real one is what comes out of a sound server.
 
     with firefox.opened() as page:
         notebook = jupyter.open(page, path)
@@ -22,15 +22,27 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from websockets.sync.client import ClientConnection, connect
 
 __all__ = ["Page", "executable", "missing", "opened"]
 
+# What is in the microphone: a tone that Firefox makes, what the page plays, or nothing of it.
+Microphone = Literal["tone", "loudspeaker", "headphones"]
+
+# Everything played goes to the first sink; the microphone is the monitor of either. The socket opens last: once it is
+# there, all the rest is.
+_SOUND = """
+load-module module-null-sink sink_name=loudspeaker sink_properties=device.description=loudspeaker
+load-module module-null-sink sink_name=headphones sink_properties=device.description=headphones
+set-default-sink loudspeaker
+set-default-source {microphone}.monitor
+load-module module-native-protocol-unix
+"""
+
 # The settings a person would click for, and silence on the network.
 _PREFERENCES = {
-    "media.navigator.streams.fake": True,
     "media.navigator.permission.disabled": True,
     "media.autoplay.default": 0,
     "remote.active-protocols": 1,
@@ -57,15 +69,16 @@ def missing() -> str | None:
 
 
 @contextlib.contextmanager
-def _loudspeaker(folder: Path) -> Iterator[dict[str, str]]:
-    """A loudspeaker that nobody hears, and the environment in which it is found.
+def _sound(folder: Path, microphone: Microphone) -> Iterator[dict[str, str]]:
+    """A loudspeaker that nobody hears and a microphone, and the environment in which they are found.
 
-    Chromium pretends to have one; in Firefox no audio context ever starts without.
+    Chromium pretends to have a loudspeaker; in Firefox no audio context ever starts without.
     """
     folder.mkdir(mode=0o700)
     env = {**os.environ, "XDG_RUNTIME_DIR": str(folder), "PULSE_RUNTIME_PATH": str(folder), "HOME": str(folder)}
-    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--load=module-null-sink"]
-    command.append("--load=module-native-protocol-unix")
+    script = folder / "sound.pa"
+    script.write_text(_SOUND.format(microphone="headphones" if microphone == "tone" else microphone))
+    command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", f"--file={script}"]
     daemon = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
@@ -80,13 +93,17 @@ def _loudspeaker(folder: Path) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
-def opened(*, width: int = 1200, height: int = 900) -> Iterator[Page]:
-    """Start a headless Firefox with an empty profile, and give its one page."""
+def opened(*, width: int = 1200, height: int = 900, microphone: Microphone = "tone") -> Iterator[Page]:
+    """Start a headless Firefox with an empty profile, and give its one page.
+
+    A `microphone` of "loudspeaker" takes what the page plays, one of "headphones" is silent; both are real to Firefox.
+    """
+    preferences = {**_PREFERENCES, "media.navigator.streams.fake": microphone == "tone"}
     with (
         tempfile.TemporaryDirectory(prefix="rtnb-firefox-", ignore_cleanup_errors=True) as profile,
-        _loudspeaker(Path(profile) / "sound") as env,
+        _sound(Path(profile) / "sound", microphone) as env,
     ):
-        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in _PREFERENCES.items()]
+        lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in preferences.items()]
         (Path(profile) / "user.js").write_text("\n".join(lines))
         process = subprocess.Popen(
             [str(executable()), "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"],

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from browser import lab
-from browser.calling import in_notebook
+from browser.calling import WHEN_MEASURED, in_notebook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
@@ -49,16 +49,6 @@ LOUDSPEAKER = """
   };
 })();
 """
-
-# How much of the answer had been played when the page knew.
-WHEN_MEASURED = """() => {
-  let echo = null;
-  const set = function (it) {
-    echo = it;
-    if (it) window.__measuredAt = this.played.played_ms;
-  };
-  Object.defineProperty([...window.__rtnbCalls.values()].at(-1), "echo", { set, get: () => echo });
-}"""
 
 
 def counting(call) -> None:
