@@ -71,12 +71,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `-n 2`, two lanes side by side: pages that speak and listen, never two at a time, and all else."""
+    """With `-n 3`, lanes side by side: pages that speak and listen, never two at a time, and all else in four parts."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Lanes(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return "pages" if "browser/" in file and not file.endswith(tuple(FIRST)) else "all else"
+            file = nodeid.partition("::")[0].rpartition("tests/")[2]
+            if file.endswith(tuple(FIRST)):
+                return "course"
+            ends = {"pages": "browser/~", "first": "test_l", "second": "test_practice", "practice": "test_q"}
+            return next((name for name, end in ends.items() if file < end), "last")
 
     return Lanes(config, log)

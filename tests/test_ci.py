@@ -70,7 +70,7 @@ FAILS_ONCE = (
 )
 
 
-def gate(folder: Path, *, first: str = "-n 2", before: str = "") -> subprocess.CompletedProcess[str]:
+def gate(folder: Path, *, first: str = "-n 3", before: str = "") -> subprocess.CompletedProcess[str]:
     """Run .ci/tests in a folder with the tests written there."""
     (folder / "pytest.ini").write_text("[pytest]\n")
     script = TESTS.parent / ".ci" / "tests"
