@@ -205,6 +205,34 @@ def test_a_question_beside_an_aside_gets_its_own_answer():
         assert (aside.wait(10).text, asked.wait(10).text) == ("answer 1", "answer 2")
 
 
+@pytest.mark.parametrize("echoes", [True, False], ids=["marked", "unmarked"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda chat: chat.ask("Hi", response={"conversation": "none", "metadata": {"topic": "x"}}),
+        lambda chat: chat.respond(conversation="none", metadata={"topic": "x"}),
+    ],
+    ids=["ask", "respond"],
+)
+def test_an_answer_beside_the_conversation_is_that_of_the_call_that_asked_for_it(call, echoes):
+    def script(talk):
+        talk.open()
+        event = talk.hear()
+        if event["type"] == "conversation.item.create":
+            talk.say({"type": "conversation.item.added", "item": {**event["item"], "id": "item_1"}})
+            event = talk.expect("response.create")
+        metadata = event["response"]["metadata"]
+        assert metadata["topic"] == "x"
+        done = {"conversation_id": None, "metadata": metadata if echoes else None}
+        talk.answer("Beside.", expect=False, **done)
+        talk.take_message("item_2")
+        talk.answer("In it.", id="resp_2", item_id="item_3")
+
+    with serve(script) as url, connect(url=url) as chat:
+        assert call(chat).wait(10).text == "Beside."
+        assert chat.ask("Hi").wait(10).text == "In it."
+
+
 def test_an_unreadable_end_of_an_aside_ends_the_aside_alone():
     def script(talk):
         talk.open()

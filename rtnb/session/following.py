@@ -79,11 +79,11 @@ async def respond(
     tries = 0
     while True:
         await _wait_for_room(context, turn)
-        router.claim(turn)
         if turn.asked_at is None:  # the caller waits since the first request, also where functions run in between
             turn.asked_at = channel.seconds
         event = client_events.respond(turn.settings if settings is None else settings)
         turn.asked_id = event["event_id"]
+        router.claim(turn, event)
         context.meter.reserve(turn.reservation, event)
 
         def begun(_: object, before: int = len(turn.responses)) -> bool:

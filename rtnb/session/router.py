@@ -56,7 +56,7 @@ class Router:
         unasked: Holds what is called with a response that ended and belongs to no turn.
 
     Attributes:
-        sides: Turns beside the conversation by the mark in their metadata.
+        sides: Turns that expect a response beside the conversation, by the mark in its metadata.
         unanswered: The items of turns that a break ended; asking again sends them again.
     """
 
@@ -79,14 +79,25 @@ class Router:
 
     # --- to whom an event belongs
 
-    def claim(self, turn: TurnState) -> None:
-        """Give the next response that begins to this turn."""
-        self._claim = turn
+    def claim(self, turn: TurnState, event: dict[str, Any] | None = None) -> None:
+        """Give the next response that begins to this turn; one beside the conversation is told by a mark in `event`.
+
+        Args:
+            turn: The turn.
+            event: The `response.create` that is going to ask for it. None: the server begins it by itself.
+        """
+        if event is None or event.get("response", {}).get("conversation") != "none":
+            self._claim = turn
+            return
+        # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
+        event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
+        self.sides[event["event_id"]] = turn
 
     def unclaim(self, turn: TurnState) -> None:
         """Take note that this turn expects no response any more."""
         if self._claim is turn:
             self._claim = None
+        self.sides = {mark: side for mark, side in self.sides.items() if side is not turn}
 
     def disown(self, turn: TurnState, response: Response) -> None:
         """Take a response from a turn: the server had begun it by itself."""
@@ -133,6 +144,7 @@ class Router:
             turn = next((side for side in self.sides.values() if not side.responses), None)
         self._limit(response)
         if turn is not None:
+            self.unclaim(turn)
             turn.responses.append(response)
             self._owners[response.id] = turn
             self._owned.add(response.id)

@@ -73,19 +73,14 @@ async def take_side(context: TurnContext, turn: TurnState) -> None:
         BudgetExceeded: If the budget does not cover it.
     """
     event = client_events.respond(turn.settings)
-    # Nothing but the metadata comes back to tell one response from another (docs: out-of-band responses).
-    event["response"]["metadata"] = {**(turn.settings.get("metadata") or {}), "rtnb_side": event["event_id"]}
+    context.router.claim(turn, event)
     context.meter.reserve(turn.reservation, event)
-    context.router.sides[event["event_id"]] = turn
-    try:
-        turn.asked_at = context.channel.seconds
-        begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
-        context.queue.sent(turn)
-        await begun
-        await following.ended(turn.responses[-1], turn.steering)
-        await following.judge(turn)
-    finally:
-        context.router.sides.pop(event["event_id"], None)
+    turn.asked_at = context.channel.seconds
+    begun = context.channel.expect(event, lambda _: bool(turn.responses), "the side response")
+    context.queue.sent(turn)
+    await begun
+    await following.ended(turn.responses[-1], turn.steering)
+    await following.judge(turn)
 
 
 async def take_approved(
