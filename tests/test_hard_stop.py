@@ -391,6 +391,64 @@ def test_a_model_without_a_price_is_refused_until_its_price_is_said():
         models.price("x", like="nobody knows")
 
 
+@pytest.fixture
+def mine():
+    yield "a-model-of-my-own"
+    models.load().pop("a-model-of-my-own", None)
+
+
+@pytest.mark.parametrize(
+    ("prices", "how", "lacks"),
+    [
+        ({"text": (0.6, 0.06, 2.4)}, {}, "audio out"),
+        ({"text": (0.6, 0.06, 2.4)}, {"turn_detection": "server_vad"}, "audio in, audio out"),
+        ({"text": (0.6,), "audio": (10, 0.3, 20)}, {}, "text out"),
+        ({"audio": (10, 0.3, 20)}, {}, "text in, text out"),
+        ({"per_minute_usd": 0.1}, {}, "text in, text out, audio out"),
+    ],
+    ids=str,
+)
+def test_a_kind_of_token_without_a_price_is_refused_before_anything_is_sent(mine, prices, how, lacks):
+    models.price(mine, **prices)
+    with serve(lambda talk: talk.open()) as url:
+        chat = connect(url=url, model=mine, budget=1, **how)
+        with pytest.raises(InputError, match=f"its price of {lacks} is not known") as refused:
+            chat.wait(10).ask("Hi").wait(10)
+        chat.close().wait(10)
+    assert f"rtnb.models.price('{mine}', text=(" in str(refused.value)
+    assert not [entry for entry in chat.log if entry.type in ("conversation.item.create", "response.create")]
+    assert chat.budget.spent == 0
+
+
+def test_once_its_price_is_said_the_same_session_goes_on(mine):
+    models.price(mine, text=(1, 2))
+    with serve(one_answer(usage=usage(output_audio=100))) as url, connect(url=url, model=mine, budget=1) as chat:
+        with pytest.raises(InputError, match="price of audio out"):
+            chat.ask("Hi").wait(10)
+        models.price(mine, like=MODEL)
+        chat.ask("Hi").wait(10)
+        assert chat.budget.spent == pytest.approx(100 * 20e-6)
+
+
+def test_two_prices_are_in_and_out(mine):
+    models.price(mine, text=(1, 2), audio=(3, 4), image=(5, 0.5))
+    prices = models.get(mine).prices
+    assert (prices.text, prices.audio) == (models.Rate(1, None, 2), models.Rate(3, None, 4))
+    assert prices.image == models.Rate(5, 0.5)  # which has no price out
+    with serve(one_answer(usage=usage(output_text=4000))) as url, connect(url=url, model=mine, budget=0.01) as chat:
+        assert cap_of(chat.ask("Hi", modalities="text").wait(10).session) == MOST_TOKENS
+        assert chat.budget.spent == pytest.approx(4000 * 2e-6)
+        with pytest.raises(BudgetExceeded):
+            [chat.ask("More", response={"max_output_tokens": 2000}).wait(10) for _ in range(2)]
+
+
+@pytest.mark.parametrize("empty", [{"text": []}, {"text": (None,)}, {"audio": models.Rate()}, {}], ids=str)
+def test_a_price_that_states_nothing_is_refused(mine, empty):
+    with pytest.raises(InputError, match="says nothing"):
+        models.price(mine, **empty)
+    assert models.get(mine).prices is None
+
+
 def test_audio_in_an_item_and_pictures_are_reserved():
     image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
     sound = {"type": "input_audio", "audio": "A" * 64_000}  # 48,000 bytes: a second

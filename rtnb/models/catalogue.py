@@ -248,6 +248,12 @@ def get(name: str) -> Model:
 _Rate = Rate | Sequence[float | None] | None
 
 
+def _rate(kind: str, given: Rate | Sequence[float | None]) -> Rate:
+    if isinstance(given, Rate):
+        return given
+    return Rate(given[0], output=given[1]) if len(given) == 2 and kind != "image" else Rate(*given)
+
+
 @checks_call
 def price(
     name: str,
@@ -269,6 +275,7 @@ def price(
         name: The model's name.
         like: A model that costs the same. None: what it costs is stated by the others.
         text: US dollars per million text tokens, each 0 or more: in, cached in, out, None where there is no price.
+            Of two, the second is out.
         audio: The same of audio tokens.
         image: The same of images, which have no price out.
         per_minute_usd: US dollars per minute of audio, where it is billed by time. None: by tokens.
@@ -281,8 +288,8 @@ def price(
     """
     history = get(like).history if like else ()
     given = {"text": text, "audio": audio, "image": image}
-    rates: dict[str, Any] = {k: v if isinstance(v, Rate) else Rate(*v) for k, v in given.items() if v is not None}
-    if rates or per_minute_usd is not None:
+    rates: dict[str, Any] = {k: _rate(k, v) for k, v in given.items() if v is not None}
+    if any(rate != Rate() for rate in rates.values()) or per_minute_usd is not None:
         history = (Prices(date.today(), **rates, per_minute_usd=Rate(per_minute_usd).input),)
     if not history:
         raise InputError(f"Your price of {name} says nothing. Give a model of rtnb.prices() as like=.")

@@ -52,6 +52,20 @@ def _has_mcp(session: Mapping[str, Any]) -> bool:
     return any(isinstance(tool, dict) and tool.get("type") == "mcp" for tool in session.get("tools") or ())
 
 
+def _know_kinds(used: Usage, model: models.Model) -> None:
+    """Refuse tokens of a kind whose price is not known: they would count as nothing."""
+    if kinds := ", ".join(line.what for line in cost(used, model).lines if line.usd is None):
+        wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known. Say all its prices, as "
+        wrong += f"rtnb.models.price({model.name!r}, text=(0.6, 0.06, 2.4), audio=(10, 0.3, 20)), or leave budget= out."
+        raise InputError(wrong, model=model.name)
+
+
+def _costs(response: Response) -> bool:
+    """Return whether a response without a count of tokens may cost something."""
+    came = response.status in ("completed", "incomplete") or bool(response.turns or response.output)
+    return came or (response.status == "cancelled" and response.usage is None)
+
+
 class Reservation(Hold):
     """Money set aside for one response, and what tells it from the others.
 
@@ -109,7 +123,7 @@ class Meter:
     def __post_init__(self) -> None:
         self.model = models.get(self.name)
         self.know(self.name)
-        self.renew()
+        self._clear()
 
     @property
     def budget(self) -> Budget | None:
@@ -129,9 +143,15 @@ class Meter:
             raise InputError(wrong, model=name)
 
     def renew(self) -> None:
-        """Begin a new server session: nothing is under way and nothing was said."""
+        """Begin a new server session: nothing is under way, for what was is booked, and nothing was said."""
+        for running in self._running.values():
+            self._book(running, None)
+        self._book(self._audio, self._usd_per_second() * sum(self._unbilled))
         for hold in (*self._asked, *self._running.values(), self._standing, self._audio):
             hold.release()
+        self._clear()
+
+    def _clear(self) -> None:
         self._asked, self._running = [], {}
         self._configured, self._cap = False, 0  # the cap in the server's settings
         self._history = Usage()  # what the last response read and wrote
@@ -152,7 +172,9 @@ class Meter:
 
         Raises:
             BudgetExceeded: If what is left does not pay for the least. Nothing is set aside then.
+            InputError: If the price of a kind of token is not known.
         """
+        self.model = models.get(self.name)  # its price may have been said since
         budget, of = self.budget, self.model.prices or Prices(since=date.min)
         assert budget is not None
         own = wanted.get("max_output_tokens") or self._own_tokens
@@ -164,6 +186,7 @@ class Meter:
         parts = (*parts, *([more] if more else ()), *items)
         alone = isinstance(given, list) and all(one.get("type") != "item_reference" for one in items)
         reads = sum(map(most_tokens, (self._fixed, *parts)), Usage()) if alone else self.reads(*parts)
+        _know_kinds(reads + Usage(output_text_tokens=1, output_audio_tokens=int(spoken)), self.model)
         reads_usd, most = cost(reads, self.model).known_usd, min(own, MOST_TOKENS)
         least, left_usd = min(most, LEAST_TOKENS[bool(self.model.reasoning)]), budget.left + reservation.usd - reads_usd
         if self._begins_responses():  # the user may speak meanwhile, which is written down
@@ -188,6 +211,7 @@ class Meter:
 
         Raises:
             BudgetExceeded: If the budget does not cover it, or, for one that is patient, never will.
+            InputError: If the price of a kind of its tokens is not known.
         """
         while self.budget is not None:
             try:
@@ -206,6 +230,7 @@ class Meter:
 
         Raises:
             BudgetExceeded: If the budget does not cover it.
+            InputError: If the price of a kind of its tokens is not known.
         """
         wanted = event["response"] if isinstance(event.get("response"), dict) else {}
         self._asked = [one for one in self._asked if one.pending and one is not reservation] + [reservation]
@@ -241,8 +266,9 @@ class Meter:
         ends = _detection(self._session).get("interrupt_response") is not False and not _has_mcp(self._session)
         if ends and not all(one.beside for one in under_way):
             return
-        if self._standing_cap() != self._cap:
-            self.update()
+        with contextlib.suppress(InputError):  # of a kind without a price: what begins then is cancelled
+            if self._standing_cap() != self._cap:
+                self.update()
 
     def _standing_cap(self) -> int:
         self._ready_until = self._buffered + _AHEAD_SECONDS
@@ -378,7 +404,7 @@ class Meter:
         if self.budget is not None and not running.usd:
             try:
                 self._take(running, {})
-            except BudgetExceeded:
+            except (BudgetExceeded, InputError):
                 self.put(client_events.cancel(response.id))
 
     def _ended(self, response: Response) -> None:
@@ -393,13 +419,7 @@ class Meter:
             limit = money(min(budget.chain, key=lambda one: one.left).limit_usd)
             paid = f"which paid for {running.capped:,} tokens of it"
             response.cut = f"The answer was cut by your budget of {limit}, {paid}. Raise budget=, or ask for less."
-        spent: Cost | float = cost(used, self.model)
-        if budget and not used and response.status in ("completed", "incomplete"):
-            spent = running.usd
-            if not self._uncounted:
-                self.warn("The server does not say what an answer cost: your budget counts the most it may be.")
-            self._uncounted = True
-        self._book(running, spent)
+        self._book(running, cost(used, self.model) if used or not _costs(response) else None)
 
     def _transcribed(self, usage: Mapping[str, Any] | None) -> None:
         if self._unbilled:
@@ -408,8 +428,11 @@ class Meter:
         transcriber = transcriber or (self.name if self.model.kind == "transcription" else None)
         self._book(self._audio, cost_of_words(usage, transcriber), self._unbilled_usd())
 
-    def _book(self, hold: Hold, spent: Cost | float, keep: float = 0.0) -> None:
+    def _book(self, hold: Hold, spent: Cost | float | None, keep: float = 0.0) -> None:
         if (budget := self.budget) is not None:
-            hold.book(budget, spent, keep)
+            if spent is None and not self._uncounted:
+                self.warn("The server does not say what an answer cost: your budget counts the most it may be.")
+                self._uncounted = True
+            hold.book(budget, hold.usd if spent is None else spent, keep)
             if (sentence := budget.notice()) is not None:
                 self.warn(sentence)
