@@ -116,6 +116,8 @@ def _open_path(path: Path, name: str) -> BinaryIO:
     if os.path.exists(path) and not os.path.isfile(path):
         raise fail(name, "it is a device or a pipe", "Give the path of a file on disk.")
     try:
+        with path.open("rb") as tried:  # some open, and cannot be read
+            tried.read(1)
         return path.open("rb")
     except FileNotFoundError as error:
         remedy = f"Check the path (the current folder is {Path.cwd()})."

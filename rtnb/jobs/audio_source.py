@@ -41,6 +41,10 @@ class AudioJob(Stream[T, P]):
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
+    def __init_subclass__(cls, **how: Any) -> None:
+        super().__init_subclass__(**how)
+        checks_call(cls)
+
     def __init__(self, session: Session, recording: Recording | None) -> None:
         """Start the work; a subclass has set its own attributes before.
 

@@ -10,6 +10,7 @@ from rtnb.money.costs import Cost, cost, cost_of_transcription
 from rtnb.money.estimates import Comparison, compare
 from rtnb.money.usage import Usage, text_table
 from rtnb.protocol.items import Response, Turn
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import translate
 from rtnb.texts.shortening import in_one_line
 
@@ -88,6 +89,7 @@ class Bill(tuple[Item, ...]):
         """Cost of all positions."""
         return sum((item.cost for item in self), Cost())
 
+    @checks_call
     def compare(self, *models: str) -> Comparison:
         """Compare with what the same tokens cost on other models.
 

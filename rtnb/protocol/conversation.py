@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from rtnb.protocol import server_events, updates
-from rtnb.protocol.frames import Event, decode_odd_audio
+from rtnb.protocol.frames import Event, check_event, decode_odd_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
 from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
@@ -109,8 +109,9 @@ class Conversation:
             What changed, in order; never empty. Last, `Odd` for what was not in the API's form.
 
         Raises:
-            ValueError: If it cannot be read.
+            ValueError: If it is no event, or cannot be read.
         """
+        check_event(event)
         came, (event, odd) = event, server_events.read(event)
         if unread := [name for name in ("item", "part", "response") if came.get(name) and event.get(name) is None]:
             raise ValueError(f"its {unread[0]} is no object")

@@ -20,7 +20,11 @@ _TYPE = rb'"type"\s*:\s*"([\w.]+)"'
 _RESPONSE = rb'"response_id"\s*:\s*"([^"]+)"|"response"\s*:\s*\{[^{}\[\]]*?"id"\s*:\s*"([^"]+)"'
 _DEEPEST = 100
 # Where the API has it, whoever writes it.
-_MOST_TOKENS = re.compile(r"(?:response|session|event\['(?:response|session)'\])\['max_output_tokens'\]")
+_HOLDER = r"(?:response|session|event\['(?:response|session)'\])"
+_MOST_TOKENS = re.compile(_HOLDER + r"\['max_output_tokens'\]")
+# What these must be, else nothing here could read them; `lastgroup` says which.
+_DICT = rf"{_HOLDER}(?:\['audio'\](?:\['(?:input|output)'\])?)?(?:\['(?:\w*transcription|turn_detection)'\])?"
+_FORM = re.compile(rf"(?P<dict>{_DICT})|(?P<list>{_HOLDER}\['tools'\])|(?P<str>event\['audio'\]|{_DICT}\['model'\])")
 
 
 def dumps(event: Mapping[str, Any]) -> bytes:
@@ -42,8 +46,7 @@ def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
     """
     data = frame if isinstance(frame, bytes) else frame.encode("utf-8", "replace")
     event, lenient = parse(data)
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise ValueError("no JSON object with a type")
+    check_event(event)
     if data.count(b"{") + data.count(b"[") > _DEEPEST:
         try:
             orjson.dumps(event)
@@ -53,6 +56,16 @@ def loads(frame: bytes | str, note: Callable[[str], object] = str) -> Event:
         odd = "such as NaN, a number too large, half a character or a byte order mark"
         note(f"The server sent what JSON has not, {odd} ({event['type']}). It was rounded, left out, or read as “?”.")
     return event
+
+
+def check_event(event: Any) -> None:
+    """Refuse what is no event.
+
+    Raises:
+        ValueError: If it is not a dict with a string `type`.
+    """
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        raise ValueError("no JSON object with a type")
 
 
 def split(frame: bytes) -> list[bytes]:
@@ -109,7 +122,7 @@ def plain(value: Any, name: str) -> Any:
 
     Raises:
         InputError: If something in it is of another type, a number that JSON has not (NaN, infinity, more than 64
-            bits), or text with half a surrogate pair.
+            bits), or text with half a surrogate pair; if a setting is in another form than the API's.
     """
     if isinstance(value, np.generic):
         # A float32 as it is written: 1.1, not the 1.100000023841858 that a conversion makes of it.
@@ -133,6 +146,9 @@ def plain(value: Any, name: str) -> Any:
         raise InputError(f"{wrong} {remedy}")
     if _MOST_TOKENS.fullmatch(name) and value not in (None, "inf") and (type(value) is not int or value < 1):
         raise InputError(f"Your {name}={value!r:.80} is no number of tokens. Give a whole one of 1 or more, or 'inf'.")
+    form, kind = _FORM.fullmatch(name), type(value).__name__
+    if form is not None and kind not in (form.lastgroup, "NoneType"):
+        raise InputError(f"Your {name}={value!r:.80} is of type {kind}; the API takes none. Give a {form.lastgroup}.")
     return value
 
 

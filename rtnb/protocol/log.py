@@ -21,6 +21,7 @@ from rtnb import html
 from rtnb.errors import mask_secrets
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, decode_audio, dumps, encode_audio
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 
 _APPEND = "input_audio_buffer.append"
@@ -140,8 +141,13 @@ class Log(list[Entry]):
         event[AUDIO_FIELDS[event["type"]]] = ""
         return self._add(Entry(at_seconds, "received", event, len(pcm), lambda: pcm))
 
+    @checks_call
     def of(self, pattern: str) -> "Log":
-        """Return the events of one type, or of several by a pattern such as `"response.*"`, in their order."""
+        """Return the events of one type, or of several by a pattern such as `"response.*"`, in their order.
+
+        Raises:
+            InputError: If `pattern` is no text.
+        """
         log = Log.__new__(Log)
         log.heard = self.heard
         log.extend(entry for entry in self if fnmatchcase(entry.type, pattern))

@@ -82,7 +82,7 @@ class Requests:
         """Change the session, by fields of the API's session object; the result is `session.updated`.
 
         Raises:
-            InputError: If a field cannot be written as JSON.
+            InputError: If a field cannot be written as JSON, or is in another form than the API's.
         """
         kind = self.lifecycle.settings.get("type", "realtime")
         wanted = {"type": kind, **frames.plain(session, "session")}
@@ -94,10 +94,15 @@ class Requests:
         return self.lifecycle.in_order(lambda: exchanges.cancel(self.lifecycle.channel, event), self)
 
     def truncate(self, item_id: str, audio_end_ms: float) -> Handle[dict[str, Any]]:
-        """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received."""
+        """Cut an answer to what was played of it: `audio_end_ms` is clamped to the audio received.
+
+        Raises:
+            InputError: If `audio_end_ms` is no finite number.
+        """
+        end_ms = int(frames.plain(audio_end_ms, "audio_end_ms"))
         turn = self.lifecycle.channel.conversation.turn(frames.plain(item_id, "item_id"))
-        limit = int(turn.audio_ms) if turn is not None else int(audio_end_ms)
-        event = client_events.truncate(item_id, max(0, min(int(audio_end_ms), limit)))
+        limit = int(turn.audio_ms) if turn is not None else end_ms
+        event = client_events.truncate(item_id, max(0, min(end_ms, limit)))
         return self._request(event, "to truncate the answer", "conversation.item.truncated", item_id=item_id)
 
     def delete(self, item_id: str) -> Handle[dict[str, Any]]:

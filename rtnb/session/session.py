@@ -270,11 +270,11 @@ class Session(Requests):
             A `Reply` that has started.
 
         Raises:
-            InputError: If there is nothing to approve.
+            InputError: If there is nothing to approve, or something else in it.
         """
         asked = [what] if isinstance(what, Approval) else list(what.approvals if isinstance(what, Reply) else what)
-        if not asked:
-            raise InputError("Your reply asks for no approval. Look at reply.approvals.")
+        if not asked or not all(isinstance(one, Approval) for one in asked):
+            raise InputError("Your argument asks for no approval. Give a reply that does, or of its reply.approvals.")
         return self._take(turn.take_approved, asked, yes, frames.plain(reason, "reason"))
 
     def _take(

@@ -8,6 +8,7 @@ from rtnb import models
 from rtnb.audio import pcm
 from rtnb.errors import InputError
 from rtnb.models import Provider
+from rtnb.protocol import frames
 from rtnb.session.tools import Toolbox
 
 _Modalities = str | Sequence[str] | None
@@ -53,10 +54,9 @@ def of_session(options: Mapping[str, Any], tools: Toolbox, provider: Provider) -
         instructions=options["instructions"],
         tools=tools.definitions() or None,
     )
-    merged = merge(settings, options["session"] or {})
+    merged = merge(settings, frames.plain(options["session"] or {}, "session"))
     for side in ("input", "output"):
-        of_side = merged["audio"].get(side) if isinstance(merged["audio"], Mapping) else None
-        form = of_side.get("format", "audio/pcm") if isinstance(of_side, Mapping) else of_side
+        form = ((merged["audio"] or {}).get(side) or {}).get("format")
         if (kind := form.get("type", "audio/pcm") if isinstance(form, Mapping) else form) != "audio/pcm":
             asks = f"Your session asks for {kind} as {side} format; rtnb speaks audio/pcm at 24 kHz only."
             raise InputError(f"{asks} Leave the format out.")

@@ -14,6 +14,7 @@ from rtnb import html
 from rtnb.errors import InputError
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.log import Log
+from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import language, translate
 from rtnb.timeline.chart import Chart, css
@@ -44,6 +45,7 @@ _DRAW = (
 )
 
 
+@checks_call
 class Timeline:
     """Picture of a session or a turn. It shows itself in a notebook.
 
