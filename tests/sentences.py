@@ -30,6 +30,14 @@ _OF_PROGRAMS = re.compile(
     re.IGNORECASE,
 )
 
+# What Python says of a call that does not fit, in the versions there are.
+OF_PYTHON = {
+    "too many positional arguments",
+    "missing a required argument: {value1}",
+    "missing a required keyword-only argument: {value1}",
+    "multiple values for argument {value1}",
+}
+
 
 def template(node: ast.AST) -> str | None:
     """A string, or an f-string with its values' names in braces; None for anything else."""
@@ -70,10 +78,13 @@ def _strings(tree: ast.AST) -> Iterator[tuple[ast.AST, set[str]]]:
 
 
 def written() -> set[str]:
-    """Every string of the code, whatever it is for, and the titles of servers."""
+    """Every string of the code, whatever it is for, the titles of servers, and what refuses a call."""
     trees = (ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py"))
     titles = re.findall(r'title = "(.*)"', (PACKAGE / "models" / "models.toml").read_text("utf-8"))
-    return {(template(node) or "").strip() for tree in trees for node, _ in _strings(tree)}.union(titles)
+    meant = re.findall(r'[A-Z][^"|]*[.]', (PACKAGE / "texts" / "arguments.toml").read_text("utf-8"))
+    return {(template(node) or "").strip() for tree in trees for node, _ in _strings(tree)}.union(
+        titles, meant, OF_PYTHON
+    )
 
 
 def sentences() -> Iterator[tuple[str, str]]:

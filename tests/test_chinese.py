@@ -74,6 +74,16 @@ ERRORS = {
     "unknown argument of none": lambda: rtnb.samples(x=1),
     "a type": lambda: rtnb.connect(model=3),
     "a number": lambda: rtnb.connect(budget="much"),
+    "taken no more": lambda: rtnb.connect(temperature=0.5),
+    "too many": lambda: rtnb.samples(1),
+    "one too few": lambda: rtnb.translate(TONE),
+    "made otherwise": lambda: Image(),
+    "an address of another kind": lambda: rtnb.connect(url="ftp://x"),
+    "no port": lambda: rtnb.practice(port=-1),
+    "no fault": lambda: rtnb.practice(faults="x"),
+    "spent": lambda: Budget(0.001).add(0.002),
+    "does not cover": lambda: Budget(0.00001).check_before(1.0),
+    "floats": lambda: Clip.from_pcm((TONE.array / 32768).astype("<f4").tobytes(), rate_hz=24_000),
     "a list": lambda: rtnb.map(3, "hi"),
     "many digits": lambda: rtnb.connect(timeout=10**400),
     "timeout": lambda: rtnb.connect(timeout=0, practice=True),
@@ -199,6 +209,7 @@ def test_there_are_many():
 
 WARNINGS = {
     "int32": lambda: Clip.from_array(np.full(2400, 1000, np.int32), rate_hz=24_000),
+    "cut off": lambda: Clip.read(rtnb.samples()["talk"].encode("mp3")[:40_000]),
     "cancelled channels": lambda: Clip.from_array(np.stack([TONE.array, -TONE.array], 1), rate_hz=24_000),
     "budget": lambda: Budget(1).add(rtnb.costs.cost({"input_tokens": 9, "output_tokens": 9}, "unheard-of")),
     "gone": lambda: rtnb.models.warn_shutdown("gpt-4o-realtime-preview"),
@@ -250,6 +261,46 @@ def test_a_timeline_and_a_check_are_chinese_as_text(tmp_path):
         assert english_in(re.sub(_SAID, "", text), 2) == [], text
     saved = Path(reply.timeline().save(tmp_path / "talk.html")).read_text("utf-8")
     assert '<html lang="zh">' in saved
+
+
+SERVERS_WORDS = ["Download quota exceeded for this project.", "it is too late. Remove the slash", "The file x is gone"]
+
+
+@pytest.mark.parametrize("words", SERVERS_WORDS)
+def test_what_a_server_says_stays_as_it_is(words):
+    event = {"error": {"message": words, "code": "c", "param": None}}
+    errors = [error_events.error_from(event, "the answer"), connection_errors.in_session(event, 4000, "", "ws://x")]
+    ended = connection_errors.ended(4000, words, url="ws://x")
+    for error in (*errors, ended, connection_errors.goes_on(ended)):
+        assert words in str(error)
+        assert english_in(str(error).replace(words, " · "), 2) == []
+
+
+@pytest.mark.parametrize("name", ["spent", "does not cover"])
+def test_a_budget_that_is_over_is_told_as_one_sentence(name):
+    with pytest.raises(RtnbError, match=r"^你的预算 \$[\d.]+ ?(?:已用完|不够用)：已花 \$"):
+        ERRORS[name]()
+
+
+def test_the_file_comes_first_where_it_is_damaged():
+    with pytest.warns(RtnbWarning, match=r"^文件 \(bytes\) 不完整：末尾.*；已读取"):
+        WARNINGS["cut off"]()
+
+
+@pytest.mark.parametrize("name", ["too many", "one too few", "floats", "a number", "an address of another kind"])
+def test_no_english_word_is_left_between_chinese(name):
+    with pytest.raises(RtnbError) as caught:
+        ERRORS[name]()
+    assert re.findall(r"(?<![\w.'])(?:or|an?|and|is|floats|missing|arguments)(?![\w.'=])", str(caught.value)) == []
+
+
+def test_what_is_not_over_is_told_in_chinese():
+    with pytest.raises(TimeoutError, match=r"[一-鿿]"):
+        rtnb.ask("hi", practice=True, show=False).wait(1e-6)
+
+
+def test_a_price_that_is_not_known_is_told_in_chinese():
+    assert "price unknown" not in rtnb.estimate(TONE, model="my-model")._repr_html_()
 
 
 def test_odd_events_are_told_in_chinese():

@@ -77,3 +77,42 @@ def test_chinese_has_the_same_braces(english):
 
     assert names(texts.sentences("zh")[english]) == names(english)
     assert all(name.isidentifier() for name in names(english))
+
+
+@pytest.fixture
+def full():
+    """Chinese with all its sentences."""
+    rtnb.language("zh")
+    yield
+    rtnb.language("auto")
+
+
+@pytest.mark.parametrize(
+    ("english", "expected"),
+    [
+        # A part of a sentence that begins with a value is not looked for in the midst of another.
+        (
+            "Nobody wrote this: $0 is spent, $2 more is needed, and more; raise it.",
+            "Nobody wrote this: $0 is spent, $2 more is needed, and more; raise it.",
+        ),
+        ("The server complains: Download quota is gone.", "服务器提示：Download quota is gone."),
+        (
+            "The server complains: Remove the slash. The file x is gone.",
+            "服务器提示：Remove the slash. The file x is gone.",
+        ),
+        ("Nobody wrote this. Nor this. Choose another place.", "Nobody wrote this. Nor this. 请换一个位置。"),
+        (
+            "Name its arguments: a=, b=. Or make one with Image.read().",
+            "请写明参数名：a=, b=。也可以用 Image.read() 创建。",
+        ),
+    ],
+)
+def test_what_others_wrote_stays_as_it_is(full, english, expected):
+    assert translate(english) == expected
+
+
+def test_what_is_said_is_not_translated_again(full):
+    said = texts.say(
+        "The server could not answer: {said} {remedy}", said="Download it. The file x is gone.", remedy="再试。"
+    )
+    assert translate(said) == "服务器无法回答：Download it. The file x is gone. 再试。"

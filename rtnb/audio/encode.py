@@ -42,8 +42,8 @@ def kind_of(ending: str) -> str:
     kind = ending.lower().removeprefix(".")
     kind = _SAME.get(kind, kind)
     if kind != "wav" and kind not in _RECIPES:
-        said = f"the ending {ending!r}" if ending else "a name without an ending"
-        sentence = f"Your file cannot be written: {said} names no format that rtnb writes. Use one of {_WRITABLE}."
+        what = f"the ending {ending!r}" if ending else "a name without an ending"
+        sentence = f"Your file cannot be written: {what} names no format that rtnb writes. Use one of {_WRITABLE}."
         raise AudioError(sentence, problem="unknown format")
     return kind
 

@@ -167,7 +167,7 @@ def bare_samples(data: Any, channels: int = 1) -> bytes | None:
             raw = np.asarray(data).astype("<i2").tobytes() if view.format == ">h" else view.tobytes()
             refuse_file(raw)
             # Of two channels one may hold anything.
-            if len(raw) >= 480 and channels == 1 and "h" not in view.format and (what := another_type(raw)):
+            if len(raw) >= 480 and channels == 1 and "h" not in view.format and (what := translate(another_type(raw))):
                 sentence = f"Your bytes look like {what}, not like 16-bit little-endian samples, and would be noise. "
                 sentence += "Give them with their type: Clip.from_array(np.frombuffer(data, dtype), rate_hz=…)."
                 raise AudioError(sentence, name="(bytes)", problem="not 16-bit samples")

@@ -25,6 +25,7 @@ from rtnb.audio.resample import Resampler, check_rate, to_float
 from rtnb.audio.source import Source, open_source
 from rtnb.errors import AudioError, RtnbWarning
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say, translate
 
 
 @checks_call
@@ -152,7 +153,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
         self.missing_seconds = sum(seconds) if len(seconds) == len(self._missing) else None
         if said := [words for _, words in self._missing if words]:
             said.append(f"{self._got_seconds:.1f} s were read. Copy or download it again if you need the rest.")
-            self._tell("is not whole: " + "; ".join(said))
+            self._tell(say("is not whole: {sentence}", sentence=translate("; ".join(said))))
 
     def _mixed(self) -> Iterator[Block]:
         """Decode and mix one recording of the file after another."""
@@ -193,7 +194,8 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
         """Warn of something, once."""
         if sentence not in self._told:
             self._told.add(sentence)
-            warnings.warn(f"The file {self.name} {sentence}", RtnbWarning, stacklevel=2)
+            words = translate(sentence)
+            warnings.warn(say("The file {name} {sentence}", name=self.name, sentence=words), RtnbWarning, stacklevel=2)
 
 
 def open_stream(

@@ -148,8 +148,8 @@ class Transcription(AudioJob["Transcription", Segment]):
     async def _await_rest(self) -> None:
         await self._until(lambda: len(self._done) == len(self._cuts))
         if self._all_sent and (errors := [segment.error for segment in self.segments]) and all(errors):
-            said = f"It said: {errors[0]} Check model= and language=."
-            raise ServerError(f"The server could not transcribe any of it. {said}")
+            said = errors[0]
+            raise ServerError(f"The server could not transcribe any of it. It said: {said} Check model= and language=.")
 
     async def _send_all(self) -> None:
         # A model that tells speakers apart compares the voices within a stretch, so it gets whole passages of a talk.

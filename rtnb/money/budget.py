@@ -224,8 +224,8 @@ class Budget:
         return f"Budget({money(self.spent)} of {money(self.limit_usd)} spent)"
 
 
-def _exceeded(budget: Budget, how: str, own: Hold | None = None) -> BudgetExceeded:
-    sentence = f"Your budget of {money(budget.limit_usd)} {how}"
+def _exceeded(budget: Budget, sentence: str, own: Hold | None = None) -> BudgetExceeded:
+    sentence = f"Your budget of {money(budget.limit_usd)} {sentence}"
     held_usd = math.fsum(hold.usd for hold in budget.holds if not hold.standing and hold is not own)
     return BudgetExceeded(sentence, limit_usd=budget.limit_usd, spent_usd=budget.spent, held_usd=held_usd)
 

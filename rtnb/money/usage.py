@@ -22,7 +22,7 @@ def money(usd: float | None) -> str:
         usd: US dollars. None means that no price is known.
     """
     if usd is None:
-        return "price unknown"
+        return translate("price unknown")
     if usd == 0:
         return "$0"
     # Two digits that say something, two decimals at least.

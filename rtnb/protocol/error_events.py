@@ -40,11 +40,11 @@ def error_from(event: Mapping[str, Any], doing: str) -> RtnbError:
         A `ReplayError` for what a recording does not hold, else a `ServerError`; to be raised by the caller.
     """
     error = event["error"]
-    code, text = error.get("code"), error.get("message") or "no reason given"
+    code, text = error.get("code"), error.get("message") or say("no reason given.")
     if code == NOT_RECORDED:
         return ReplayError(text, code=code, event=dict(event))
     field = error.get("param")
-    what = say("{doing} (field {field})", doing=translate(doing), field=field) if field else doing
+    what = say("{doing} (field {field})", doing=translate(doing), field=field) if field else translate(doing)
     said = with_full_stop(text) + (f" [{code}]" if code else "")
     text = f"The server refused {what}: {said} Nothing of it was applied. Change what it names and send it again."
     return ServerError(text, type=error.get("type") or "", code=code, param=error.get("param"), event=dict(event))

@@ -232,7 +232,7 @@ class Turns(list[Turn]):
     def _repr_html_(self) -> str:
         rows = []
         for turn in self:
-            player = html.Safe(audio.player(compact=True)) if (audio := turn.audio) is not None else ""
+            player = html.Safe(audio.player(translate(turn.role), compact=True)) if (audio := turn.audio) else ""
             rows.append((translate(turn.role), repr(turn).partition(": ")[2], player))
         return html.table(("who", "words", "sound"), rows)
 

@@ -19,6 +19,7 @@ from rtnb.session.exchanges import is_type, unwatched
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
+from rtnb.texts.language import say
 from rtnb.texts.shortening import with_full_stop
 
 Sent = list[asyncio.Future[Any]]
@@ -302,11 +303,10 @@ async def judge(turn: TurnState) -> None:
             turn.warnings.append(what)
     if response.status == "failed":
         error = details.get("error") or {}
-        code, said = error.get("code") or error.get("type"), error.get("message") or "it gave no reason"
+        code, said = error.get("code") or error.get("type"), error.get("message") or say("it gave no reason.")
         remedy = _REMEDIES.get(str(code), _ASK_AGAIN)
-        raise ResponseFailed(
-            f"The server could not answer: {with_full_stop(said)} {remedy}", reply=turn.reply, code=code
-        )
+        told = say("The server could not answer: {said} {remedy}", said=with_full_stop(said), remedy=say(remedy))
+        raise ResponseFailed(told, reply=turn.reply, code=code)
     reason = details.get("reason") or "no reason given"
     if response.status == "incomplete":
         sentence = f"The answer is incomplete ({reason}): {_INCOMPLETE.get(reason, 'ask again')}."

@@ -82,9 +82,10 @@ def warning_of(update: Any) -> str:
         return ""
     said, code = error_events.reason_in(update.error), update.error.get("code")
     if isinstance(update, Errored):  # one that names an event is told to who sent that
-        return "" if update.error.get("event_id") else f"The server reported an error: {with_full_stop(said)}"
-    said = said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else "")
-    return f"Your words could not be transcribed: {with_full_stop(said)} Check transcription=."
+        said = with_full_stop(said)
+        return "" if update.error.get("event_id") else f"The server reported an error: {said}"
+    said = with_full_stop(said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else ""))
+    return f"Your words could not be transcribed: {said} Check transcription=."
 
 
 class Listeners:

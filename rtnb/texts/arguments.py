@@ -88,7 +88,7 @@ def _problem(name: str, value: Any, kinds: list[Any], function: str) -> str:
     elsewhere = f"{function}.{name}".endswith(_REFUSED_ELSEWHERE) or (name in _WRITTEN and _unwritable(value))
     if elsewhere or any(_fits(value, kind) for kind in kinds):
         return ""
-    each = dict.fromkeys(errors.translate(_WORDS.get(kind, f"a {kind.__name__}")) for kind in kinds)
+    each = dict.fromkeys(errors.translate(_WORDS.get(kind, "a {kind}")).format(kind=kind.__name__) for kind in kinds)
     words, shown = f" {errors.translate('or')} ".join(each), reprlib.repr(value)
     return f"Your {name}={shown} is of type {type(value).__name__}, which {function}() does not take. Give {words}."
 
@@ -123,12 +123,12 @@ def bind(
         return ArgumentError(f"Your argument {unknown}= is none that {name}() takes. {meant}", argument=unknown)
     try:
         bound = signature.bind(*args, **given)
-    except TypeError as error:
+    except TypeError as misfit:
         remedy = f"Name its arguments: {', '.join(f'{one}=' for one in takes)}." if takes else "It takes none."
         made = vars(owner).items() if owner and function.__name__ == "__init__" else ()
         if makers := [f"{name}.{one}()" for one, its in made if isinstance(its, classmethod) and one != "of"]:
             remedy += f" Or make one with {' or '.join(makers)}."
-        return ArgumentError(f"Your call of {name}() does not fit: {error}. {remedy}")
+        return ArgumentError(f"Your call of {name}() does not fit: {misfit}. {remedy}")
     for one, value in bound.arguments.items():
         its = parameters[one]
         allowed = _kinds(_annotations(function).get(one, Any) if isinstance(its.annotation, str) else its.annotation)

@@ -19,6 +19,8 @@ from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
 
 _chosen: str | None = None
+# Values that are other people's words: a server's, an exception's.
+_FOREIGN = ("said", "text", "message", "error", "reason")
 _LONGEST = 4000  # characters of a sentence that is looked for; what is longer is a server's page or a user's text
 
 
@@ -98,6 +100,10 @@ def _of_environment() -> str:
     return _code_of(tag or locale.getlocale()[0] or "en") or "en"
 
 
+class Said(str):
+    """Text in the language in force already: what it quotes stays as it is, wherever it is translated again."""
+
+
 def say(english: str, **values: object) -> str:
     """Return a sentence in the language in force.
 
@@ -106,12 +112,20 @@ def say(english: str, **values: object) -> str:
         **values: What its braces stand for.
     """
     sentence = sentences(language()).get(english, english)
-    return sentence.format(**values) if values else sentence
+    return Said(sentence.format(**values) if values else sentence)
+
+
+def joined(*parts: str) -> str:
+    """Return sentences one after another, with a blank behind each that does not end as in Chinese."""
+    return Said(re.sub(r"(?<=[。；！？]) ", "", " ".join(filter(None, parts))))
 
 
 @cache
 def _templates(code: str) -> list[tuple[re.Pattern[str], str]]:
-    """Return the sentences of a language that have braces, as patterns of what they become; the longest come first."""
+    """Return the sentences of a language that have braces, as patterns of what they become.
+
+    Those that begin with words of their own come first, then the longest.
+    """
     found = {}
     for english, words in sentences(code).items():
         pattern, names, letters = "", set[str](), 0
@@ -122,12 +136,14 @@ def _templates(code: str) -> list[tuple[re.Pattern[str], str]]:
                 some = ".*" if name in ("name", "path") else ".*?"
                 pattern += f"(?P={name})" if name in names else f"(?P<{name}>{some})"
                 names.add(name)
-        if re.search(r"(?<![.!?;] )\{(?!sentence)\w+\}$", english):  # a part of a sentence ends with it
-            pattern = re.sub(r"\.\*\??\)$", lambda _: r"(?:(?![.!?] ).)*)", pattern)
+        if re.search(rf"(?<![.!?;] )\{{(?!sentence|{'|'.join(_FOREIGN)})\w+\}}\.?$", english):  # the end of a sentence
+            pattern = re.sub(r"\.\*\??\)(?=(\\\.)?$)", lambda _: r"(?:(?![.!?;] ).)*)", pattern)
+        # A part of a sentence that begins with a value: without a limit it would be found in the midst of another one.
+        pattern = re.sub(r"^(\(\?P<\w+>)\.\*\??\)(?!\.|\\ [A-Z])", r"\1(?:(?![.!?:;] ).){1,120}?)", pattern)
         # With too few words of its own it would be found in a server's; other names are code with braces of its own.
         if names and all(map(str.isidentifier, names)) and (letters >= 8 or re.match(r"[A-Za-z ]{6}", english)):
             found[re.compile(pattern, re.DOTALL)] = words
-    return sorted(found.items(), key=lambda pair: -len(pair[0].pattern))
+    return sorted(found.items(), key=lambda pair: (pair[0].pattern[:2] == "(?", -len(pair[0].pattern)))
 
 
 def _whole(sentence: str) -> str | None:
@@ -139,16 +155,16 @@ def _whole(sentence: str) -> str | None:
     if found is None:
         return None
     # A single word is a name: a tool may be called "time".
-    values = {name: translate(value) if " " in value else value for name, value in found[0].groupdict().items()}
+    values = {k: v if k in _FOREIGN or " " not in v else translate(v) for k, v in found[0].groupdict().items()}
     return found[1].format(**values)
 
 
 def _known(text: str) -> str | None:
     """Return a sentence, or part of one, in the language in force. None where it has no words there."""
     stripped = text.strip()
-    if (words := _whole(stripped)) is not None or not re.search(r" .*\.$", stripped, re.DOTALL):
+    if (words := _whole(stripped)) is not None or not re.search(r" .*[.;]$", stripped, re.DOTALL):
         return words
-    return (words := _whole(stripped[:-1])) and f"{words}。"
+    return (words := _whole(stripped[:-1])) and words + {".": "。", ";": "；"}[stripped[-1]]
 
 
 def translate(sentence: str) -> str:
@@ -160,15 +176,15 @@ def translate(sentence: str) -> str:
     Args:
         sentence: English, as the code has put it together.
     """
-    if language() == "en" or len(sentence) > _LONGEST:
+    if language() == "en" or isinstance(sentence, Said) or len(sentence) > _LONGEST:
         return sentence
     if (words := _known(sentence)) is not None:
         return words
     parts = re.split(r"(?<=[.!?;]) ", sentence)
     for end in range(len(parts) - 1, 0, -1):
         if (words := _known(" ".join(parts[:end]))) is not None:
-            return words + translate(" ".join(parts[end:]))
-    return f"{parts[0]} {translate(' '.join(parts[1:]))}" if len(parts) > 1 else sentence
+            return joined(words, translate(" ".join(parts[end:])))
+    return joined(parts[0], translate(" ".join(parts[1:]))) if len(parts) > 1 else sentence
 
 
 class Warnings(list[str]):

@@ -19,7 +19,7 @@ from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Entry, Log
 from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
-from rtnb.texts.language import translate
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
@@ -341,7 +341,7 @@ class Channel:
             if (expectation := self._expected.get(named or "")) is not None:
                 expectation.fail(error_events.error_from(event, expectation.doing))
             elif not named:  # the API names the event where it can; other servers never do
-                said = f"The server said “{event['error'].get('message') or 'error'}” and nothing after it."
+                said = say("The server said “{said}” and nothing after it.", said=self._last_error[1])
                 self.doubt(lambda doing: error_events.error_from(event, doing), said, usual=usual)
             return
         for expectation in self._expected.values():

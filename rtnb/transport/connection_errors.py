@@ -11,7 +11,7 @@ from typing import Any
 import websockets
 
 from rtnb.errors import ConnectionFailed, KeyRefused, RtnbError, mask_secrets
-from rtnb.texts.language import say, translate
+from rtnb.texts.language import Said, joined, say, translate
 from rtnb.texts.shortening import shortened, with_full_stop
 from rtnb.transport.endpoint import Address
 from rtnb.transport.route import proxies_for, proxy_for, route_to, target_of, why_closed
@@ -35,7 +35,7 @@ def ended(code: int | None, reason: str, ours: bool = False, *, url: str, expire
         url: The address.
         expired: Whether an `error` event said so beforehand.
     """
-    words = "" if ours else _said(reason)
+    words = "" if ours else Said(_said(reason).strip())
     if expired or (code == 1001 and "maximum duration" in reason):
         sentence = "The server ended the session: it reached its longest duration."
     elif code in (None, 1005, 1006):
@@ -49,7 +49,8 @@ def ended(code: int | None, reason: str, ours: bool = False, *, url: str, expire
         sentence = "The server hung up."
     else:
         sentence = f"The server closed the connection (code {code})."
-    return ConnectionFailed(f"{sentence}{words} {_KEPT} {_ANEW}", code=code, reason=reason, url=url)
+    told = joined(*map(translate, (sentence, words, _KEPT, _ANEW)))
+    return ConnectionFailed(told, code=code, reason=reason, url=url)
 
 
 def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> BaseException | None:
@@ -71,7 +72,7 @@ def of_reply(error: BaseException | None, reply: Any, remedy: str = _ANEW) -> Ba
 
 def goes_on(error: ConnectionFailed) -> ConnectionFailed:
     """Make the same error for a turn that it ended, where a new session takes over: it has another remedy."""
-    sentence = str(error).replace(translate(_ANEW), translate(_AGAIN))
+    sentence = Said(str(error).replace(translate(_ANEW), translate(_AGAIN)))
     return ConnectionFailed(sentence, code=error.code, reason=error.reason, url=error.url)
 
 
@@ -95,15 +96,16 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     said = mask_secrets(bytes(refused.response.body or b"").decode("utf-8", "replace").strip())[:300]
     words = _said(said)
     if status == 401:
-        check = "Check that it is whole, still valid and meant for this server."
-        return KeyRefused(f"Your key was refused (HTTP 401).{words} {check}", code="401")
+        check = say("Check that it is whole, still valid and meant for this server.")
+        return KeyRefused(say("Your key was refused (HTTP 401).{words} {check}", words=words, check=check), code="401")
     remedies = {
         403: "Your account or network may not use it: check the model's access, your country, and a proxy in between.",
         404: "There is no such deployment or path at this address: check url= and model=.",
         429: "You are calling too often: wait a little, or look at your limits.",
     }
     remedy = remedies.get(status, "Check url=, or try again later.")
-    sentence = f"The server refused the connection (HTTP {status}).{words} {remedy}"
+    refusal = "The server refused the connection (HTTP {status}).{words} {remedy}"
+    sentence = say(refusal, status=status, words=words, remedy=say(remedy))
     return ConnectionFailed(sentence, code=status, reason=said, url=url)
 
 
@@ -122,11 +124,11 @@ def in_session(event: Mapping[str, Any], code: int | None, reason: str, url: str
     error = event.get("error") or {}
     said, error_code = with_full_stop(error.get("message") or reason), error.get("code")
     if code == 3000 or error_code in ("invalid_api_key", "missing_api_key", "account_deactivated"):
-        sentence = f"Your key was refused. The server said: {said} Check it and set a valid one."
+        sentence = say("Your key was refused. The server said: {said} Check it and set a valid one.", said=said)
         return KeyRefused(sentence, code=error_code)
     of_model = "model" in str(error_code)
     remedy = "Choose another model: rtnb.prices() lists them." if of_model else "Change what it names."
-    sentence = f"The server refused the session. It said: {said} {remedy}"
+    sentence = say("The server refused the session. It said: {said} {remedy}", said=said, remedy=say(remedy))
     return ConnectionFailed(sentence, code=code, reason=reason, url=url)
 
 
@@ -149,4 +151,4 @@ def unreachable(broken: BaseException, where: Address, seconds: float) -> Connec
 
 
 def _said(words: str) -> str:
-    return f" It said: {with_full_stop(words)}" if words else ""
+    return " " + say("It said: {said}", said=with_full_stop(words)) if words else ""

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from rtnb.errors import InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 from rtnb.transport import cells, io_thread
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ class Handle(Generic[T]):
         except concurrent.futures.TimeoutError:
             if self._future.done():
                 raise
-            late = f"It was not over after {timeout:g} s and goes on. Wait again or close the session."
+            late = translate(f"It was not over after {timeout:g} s and goes on. Wait again or close the session.")
             raise TimeoutError(late) from None
 
     def __await__(self) -> Generator[Any, None, T]:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from rtnb.errors import InputError, mask_secrets
+from rtnb.texts.language import translate
 from rtnb.texts.shortening import shortened
 
 
@@ -49,5 +50,6 @@ def _problem(text: str, schemes: Collection[str]) -> str:
     except ValueError:
         return wrong
     if parts.scheme not in schemes or not host:
-        return f"it does not begin with {' or '.join(f'{scheme}://' for scheme in sorted(schemes))} and a host"
+        known = f" {translate('or')} ".join(f"{scheme}://" for scheme in sorted(schemes))
+        return f"it does not begin with {known} and a host"
     return ""
