@@ -55,9 +55,12 @@ def _has_mcp(session: Mapping[str, Any]) -> bool:
 def _know_kinds(used: Usage, model: models.Model) -> None:
     """Refuse tokens of a kind whose price is not known: they would count as nothing."""
     if kinds := ", ".join(line.what for line in cost(used, model).lines if line.usd is None):
-        wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known. Say all its prices, as "
-        wrong += f"rtnb.models.price({model.name!r}, text=(0.6, 0.06, 2.4), audio=(10, 0.3, 20)), or leave budget= out."
-        raise InputError(wrong, model=model.name)
+        wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known."
+        prices = (
+            f"Say all its prices, as rtnb.models.price({model.name!r}, text=(0.6, 0.06, 2.4), audio=(10, 0.3, 20)), "
+            "or leave budget= out."
+        )
+        raise InputError(f"{wrong} {prices}", model=model.name)
 
 
 def _costs(response: Response) -> bool:
