@@ -93,7 +93,9 @@ def without_our_frames(refused):
     return refused.type, refused.value, frames
 
 
-@pytest.mark.parametrize("name", ["shown", "voise", "prompt", "max_output_tokens", "language", "output_file", "timeout"])
+@pytest.mark.parametrize(
+    "name", ["shown", "voise", "prompt", "max_output_tokens", "language", "output_file", "timeout"]
+)
 def test_a_session_refuses_wrong_names_too(chat, name):
     sent = len(chat.log)
     with pytest.raises(ArgumentError, match=rf"^Your argument {name}= is none that Session\.ask\(\) takes\. \w.*[.?]$"):
