@@ -81,7 +81,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 18737,
+    "code lines of Python": 18739,
     "lines of JS": 3550,
     "circles of imports": 0,
     "modules in circles of imports": 0,

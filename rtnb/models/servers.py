@@ -106,6 +106,8 @@ def provider_of(url: str | None, name: str | None = None) -> Provider:
     """
     if name or url is None:
         return provider(name or "openai")
+    if not isinstance(url, str):
+        raise InputError(f"Your url is of type {type(url).__name__}, not text. Give an address such as wss://HOST.")
     # Without name and password, which could look like the host of another server and bring its key here.
     url = re.sub(r"(?<=://)[^/?#]*@", "", url)
     return next(known for known in providers() if known.matches.search(url))

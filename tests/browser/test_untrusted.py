@@ -23,6 +23,8 @@ OVERLAPS = """
     while (walker.nextNode()) {
       const node = walker.currentNode, range = document.createRange();
       if (!node.data.trim() || node.parentElement.closest("style, script, svg")) continue;
+      const named = node.parentElement.closest("figcaption"); // a small player's is for screen readers alone
+      if (named && getComputedStyle(named).clipPath !== "none") continue;
       range.selectNodeContents(node);
       const seen = [...range.getClientRects()].filter((box) => box.width > 2 && box.height > 2);
       boxes.push(...seen.map((box) => [box, node.data.trim()]));
