@@ -1,7 +1,8 @@
 """Read the sources of the notebooks and compose notebooks from them, one for each language.
 
 A source in `notebooks/source/` is text. `%% en` and `%% zh` begin the two languages of one Markdown cell, `%% code` a
-cell both share; so the code of both languages is the same by construction.
+cell both share, in which `{{they agree|两者一致}}` stands for the words of each; so the code of both languages is the
+same by construction.
 """
 
 import hashlib
@@ -20,30 +21,27 @@ ON_INDEX = False
 
 _INSTALL = """from importlib.util import find_spec
 
-if not getattr(find_spec("rtnb"), "origin", None):  # rtnb is not installed yet
+if not getattr(find_spec("rtnb"), "origin", None):  # {{rtnb is not installed yet|还没有安装 rtnb}}
     from glob import glob
     from packaging.version import Version
 
-    # What lies beside this notebook: the newest wheel, else a checkout of the repository.
+    # {{What lies beside this notebook: the newest wheel, else a checkout of the repository.\
+|笔记本旁边最新的 wheel 文件，否则代码仓库。}}
     near = ["./", "../", "../../", *glob("./*/")]
     wheels = [file for folder in near for file in glob(folder + "rtnb-*-py3-none-any.whl")]
     wheels.sort(key=lambda file: Version(file.split("-")[-4]), reverse=True)
     checkouts = [at for at in near if glob(at + "pyproject.toml") and glob(at + "rtnb/cli.py")]
-    found = [{found}]
+    found = [{{found}}]
     if not found:
         raise ImportError(
-            {nothing}
+            "{{Your kernel has no rtnb, and neither its wheel (rtnb-….whl) nor its repository lies beside \
+|内核里没有 rtnb，笔记本旁边也没有它的 wheel 文件（rtnb-….whl）或代码仓库：}}"
+            "{{this notebook: put one of them there (in Colab, under Files) and run this cell again.\
+|请把其中一个放到那里（在 Colab 中放到“文件”里），再运行这一格。}}"
         )
-    %pip install -q "{{found[0]}}[practice]"
+    %pip install -q "{found[0]}[practice]"
 
 import rtnb"""
-
-_NOTHING_TO_INSTALL = {
-    "en": """"Your kernel has no rtnb, and neither its wheel (rtnb-….whl) nor its repository lies beside "
-            "this notebook: put one of them there (in Colab, under Files) and run this cell again.\"""",
-    "zh": """"内核里没有 rtnb，笔记本旁边也没有它的 wheel 文件（rtnb-….whl）或代码仓库："
-            "请把其中一个放到那里（在 Colab 中放到“文件”里），再运行这一格。\"""",
-}
 
 
 class Cell(NamedTuple):
@@ -51,7 +49,7 @@ class Cell(NamedTuple):
 
     Attributes:
         kind: `"markdown"` or `"code"`.
-        texts: The cell's text by language; a code cell's is the same in both but for `{{language}}` and `{{install}}`.
+        texts: The cell's text by language; a code cell's is the same in both but for its words.
     """
 
     kind: str
@@ -96,7 +94,7 @@ def read(path: Path) -> Source:
         if kind in waiting or (kind == "zh" and "en" not in waiting):
             raise ValueError(f"{path.name}:{number}: English and Chinese must take turns")
         if kind == "code":
-            cells.append(Cell("code", dict.fromkeys(LANGUAGES, text)))
+            cells.append(Cell("code", {language: _in(language, text) for language in LANGUAGES}))
         else:
             waiting[kind] = text
         if len(waiting) == len(LANGUAGES):
@@ -105,6 +103,11 @@ def read(path: Path) -> Source:
     if waiting:
         raise ValueError(f"{path.name}: the last Markdown cell lacks a language")
     return Source(path.stem, minutes, tuple(cells))
+
+
+def _in(language: str, text: str) -> str:
+    """Return code with the words of one language: of `{{these|those}}`, the first are English."""
+    return re.sub(r"\{\{([^{}|]*)\|([^{}|]*)\}\}", rf"\{LANGUAGES.index(language) + 1}", text)
 
 
 def paths(folder: Path) -> list[Path]:
@@ -132,10 +135,10 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
 
     colab = "https://colab.research.google.com"
     url = f"{colab}/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
-    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
     values = {"language": language, "minutes": str(source.minutes), "cents": cents}
     values["colab"] = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})"
-    values["install"] = _INSTALL.format(found=found, nothing=_NOTHING_TO_INSTALL[language])
+    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
+    values["install"] = _in(language, _INSTALL).replace("{{found}}", found)
     cells, seen = [], dict[str, int]()
     for cell in source.cells:
         text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], cell.texts[language])
