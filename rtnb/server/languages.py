@@ -27,6 +27,9 @@ _WRITTEN_LIKE = _column("script")
 _LETTERS = _column("letters")
 _BLOCKS = [(first, last, code) for code, blocks in _column("blocks").items() for first, last in blocks]
 
+# Names of code and products are Latin in any language: response.create, output_audio, WebRTC, gpt-4o.
+_IDENTIFIER = re.compile(r"\b[A-Za-z]+(?:[._]\w|-?\d|(?<=[a-z])[A-Z])[\w.\-]*", re.ASCII)
+
 
 def _script(character: str) -> str | None:
     """Return the language of a character's script; "" for Latin letters, None for what belongs to any."""
@@ -49,7 +52,8 @@ def guess(text: str, default: str = "en") -> str:
     Returns:
         An ISO 639-1 code such as `"en"`, `"zh"` or `"fr"`.
     """
-    scripts = Counter(script for character in text[:4000] if (script := _script(character)) is not None)
+    text = _IDENTIFIER.sub(" ", text[:4000])
+    scripts = Counter(script for character in text if (script := _script(character)) is not None)
     if not scripts:
         return default
     if scripts["ja"]:  # kana between Chinese characters make it Japanese
@@ -61,7 +65,7 @@ def guess(text: str, default: str = "en") -> str:
         low = text.casefold()
         alike = (code for code, letters in _LETTERS.items() if _WRITTEN_LIKE[code] == top and set(letters) & set(low))
         return next(alike, top)
-    low = text[:4000].casefold()
+    low = text.casefold()
     words = set(re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", low.replace("’", "'")))
     # "die", "no" and "a" are words of many languages: one of up to three plain letters is half a sign.
     scores = {

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
+from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import intents, names, numbers, slot_filling
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
+from rtnb.server.responder.facts import about_fact, fact
 from rtnb.server.responder.lexicon import cue, extract, having
 from rtnb.server.responder.text_extraction import keywords, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, plain
@@ -147,6 +149,8 @@ def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
         turn.typed = []
     own = turn.request
     command = intents.brief(intents.command_and_rest(own)[0])
+    if asked := fact(intents.brief(own), role=dialogue.request.instructions != INSTRUCTIONS):
+        return [*said, about_fact(asked, dialogue.language)]
     if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):
         return [*said, *found]
     if sum_ := numbers.arithmetic(intents.brief(own)):

@@ -1,0 +1,69 @@
+"""Facts about the course's own subject: which question asks for one, and its answer with the catalogue's figures."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rtnb import models
+from rtnb.server.responder.text_extraction import sentences
+
+_SHEETS: dict[str, dict[str, Any]] = {
+    code: tomllib.loads(Path(__file__).with_name(f"facts_{code}.toml").read_text("utf-8")) for code in ("en", "zh")
+}
+_WORDS = [sheet.pop("words") for sheet in _SHEETS.values()]
+FACTS = _SHEETS["en"]
+"""Facts by their names, in the order in which they are tried."""
+
+
+@cache
+def _word(word: str) -> re.Pattern[str]:
+    """Compile a word of a fact: each alternative whole or as its plural in Latin letters, anywhere in Chinese."""
+    each = (rf"(?<![a-z\d_]){one}(?:e?s)?(?![a-z\d_])" if one.isascii() else one for one in _alternatives(word))
+    return re.compile("|".join(each), re.IGNORECASE)
+
+
+def _alternatives(word: str) -> list[str]:
+    return re.split(r"\|(?![^(]*\))", word)
+
+
+@cache
+def _phrases(name: str, *keys: str) -> list[str]:
+    return [phrase for sheet in _SHEETS.values() for key in keys for phrase in sheet[name].get(key, ())]
+
+
+_ASKS, _OTHERS = (
+    re.compile("|".join(pattern for words in _WORDS for pattern in words[key]), re.IGNORECASE)
+    for key in ("asks", "others")
+)
+_USED = " ".join(phrase for name in FACTS for phrase in _phrases(name, "subject", "asked"))
+_USED += "".join(f" {words[key]}" for words in _WORDS for key in ("common", "field"))
+_EACH = sorted({one for word in _USED.split() for one in _alternatives(word)}, key=len, reverse=True)
+_KNOWN = re.compile("|".join(_word(one).pattern for one in _EACH), re.IGNORECASE)
+
+
+def fact(text: str, *, role: bool = False) -> str | None:
+    """Return the name of the fact that a text asks for; None for none.
+
+    Args:
+        text: What the user said.
+        role: Whether a role is played, in which a price is the role's own.
+    """
+    asking = (one for one in sentences(text)[-3:] if _ASKS.search(one) and not _OTHERS.search(one))
+    for sentence in asking:
+        known = not re.search(r"[^\W\d]", _ASKS.sub(" ", _KNOWN.sub(" ", sentence)))
+        for name in FACTS:
+            asked = known and not (role and FACTS[name].get("everyday"))
+            phrases = _phrases(name, "subject", "asked") if asked else _phrases(name, "subject")
+            if any(all(_word(word).search(sentence) for word in phrase.split()) for phrase in phrases):
+                return name
+    return None
+
+
+def about_fact(name: str, language: str) -> str:
+    """Return the answer of a fact in a language, in English where that has none."""
+    ended = next(ending["on"] for ending in models.read()["ending"] if "Beta" in ending["what"])
+    known = {"models": models.load(), "default": models.get(models.DEFAULT), "limits": models.limits()}
+    text: str = _SHEETS[language if language in _SHEETS else "en"][name]["answer"]
+    return text.format(**known, voices=", ".join(models.VOICES), azure=models.provider("azure"), beta_end=ended)

@@ -1,0 +1,130 @@
+"""Facts of the practice server: what it knows of the course's own subject, in English and Chinese."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtnb import models
+from rtnb.server.protocol.settings import INSTRUCTIONS
+from rtnb.server.responder import facts
+from rtnb.server.responder.facts import FACTS, about_fact, fact
+from rtnb.server.responder.responder import Request, Text, think
+
+SHEETS = {
+    code: tomllib.loads(Path(facts.__file__).with_name(f"facts_{code}.toml").read_text("utf-8"))
+    for code in ("en", "zh")
+}
+ENTRIES = [(code, name, entry) for code, sheet in SHEETS.items() for name, entry in sheet.items() if name != "words"]
+EXAMPLES = [(code, name, question) for code, name, entry in ENTRIES for question in entry["examples"]]
+
+
+def say(*texts: str, instructions: str = INSTRUCTIONS, **more: Any) -> str:
+    """Ask the responder, with a turn behind it, so that it does not introduce itself."""
+    before = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "…"}]}
+    items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]} for text in texts]
+    said = think(Request(items=[before, *items], instructions=instructions, **more))
+    return " ".join(piece.text for piece in said if isinstance(piece, Text))
+
+
+def test_both_languages_know_the_same_facts_in_the_same_order() -> None:
+    assert list(SHEETS["en"]) == list(SHEETS["zh"])
+    assert len(FACTS) >= 40
+
+
+@pytest.mark.parametrize(("code", "name", "question"), EXAMPLES)
+def test_a_question_of_the_subject_is_answered_with_its_fact(code: str, name: str, question: str) -> None:
+    assert fact(question) == name
+    assert say(question) == about_fact(name, code)
+
+
+@pytest.mark.parametrize(("code", "name", "entry"), ENTRIES)
+def test_an_answer_is_short_enough_to_be_listened_to(code: str, name: str, entry: dict[str, Any]) -> None:
+    said = about_fact(name, code)
+    assert len(re.findall(r"[\u4e00-\u9fff]|[\w.\-]+", said) if code == "zh" else said.split()) <= (
+        62 if code == "zh" else 36
+    )
+    assert "{" not in said
+    assert said.endswith((".", "。"))
+
+
+def test_figures_come_from_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "60 minutes" in say("How long can a session be?")
+    assert "60分钟" in say("一次会话最长多久？")
+    monkeypatch.setattr(models, "limits", lambda: replace(models.catalogue.limits(), session_minutes=95))
+    assert "95 minutes" in say("How long can a session be?")
+    assert "95分钟" in say("一次会话最长多久？")
+    monkeypatch.setattr(
+        models, "load", lambda: models.catalogue.load() | {"gpt-live-1": models.get("gpt-realtime-translate")}
+    )
+    assert "0.034" in say("How much is the Live API?")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My session with the dentist was long.",
+        "How long is my session with the dentist?",
+        "Give me a token of love.",
+        "What is a token of love?",
+        "What is the price of bread?",
+        "How much is the ticket?",
+        "Where is the Nile delta?",
+        "Which event are you going to tonight?",
+        "What's the speed limit in Germany?",
+        "Where are my keys?",
+        "Can I pay by card?",
+        "Is the table free?",
+        "Are you free tonight?",
+        "Can you speak slower?",
+        "Call my mother.",
+        "What is the temperature in Paris?",
+        "I like the voice of my teacher.",
+        "What language is spoken in this recording?",
+        "What is the transcript of this?",
+        "Can you transcribe this recording?",
+        "How do you translate apple into German?",
+        "How many letters are in the word token?",
+        "How do you spell WebSocket?",
+        "Repeat after me: what is WebRTC?",
+        "Tell me a story about a WebSocket.",
+        "My friend said base64 is hard.",
+        "我和牙医的会话很长。",
+        "面包的价格是多少？",
+        "房间多少钱？",
+        "这个事件是什么时候发生的？",
+        "昨天发生了什么事件？",
+        "电话号码是多少？",
+        "这辆车的速度是多少？",
+        "你还记得我说了什么吗？",
+        "怎么停止打嗝？",
+        "这句话怎么翻译？",
+        "请转写这段录音。",
+        "请重复：WebRTC 是什么？",
+        "拼写 token。",
+    ],
+)
+def test_words_of_the_subject_in_another_sense_ask_for_no_fact(text: str) -> None:
+    assert fact(text) is None
+
+
+def test_in_a_role_a_price_is_the_roles_own() -> None:
+    shop = "You sell shoes. Be friendly."
+    assert "gpt-realtime" not in say("What does it cost?", instructions=shop)
+    assert "gpt-realtime" in say("What does a minute of the Realtime API cost?", instructions=shop)
+    assert say("What is a token?", instructions=shop) == about_fact("token", "en")
+
+
+def test_a_greeting_before_the_question_does_not_hide_it() -> None:
+    assert say("Hello! Thanks for that. What is a delta?") == about_fact("delta", "en")
+    assert say("你好，请问什么是会话？") == about_fact("session", "zh")
+
+
+def test_a_fact_is_answered_in_the_language_of_the_talk() -> None:
+    assert say("WebRTC 是什么？") == about_fact("webrtc", "zh")
+    assert say("What is WebRTC? Answer in Chinese.") == about_fact("webrtc", "zh")
