@@ -1,0 +1,61 @@
+"""Roles that instructions ask for: how each greets, which words open its answers, and its one habit."""
+
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_SHEETS: dict[str, dict[str, Any]] = {
+    code: tomllib.loads(Path(__file__).with_name(f"personas_{code}.toml").read_text("utf-8")) for code in ("en", "zh")
+}
+
+
+@cache
+def _patterns() -> dict[str, re.Pattern[str]]:
+    """Return the pattern of each role's words in all languages, in the order in which they are tried."""
+    found: dict[str, re.Pattern[str]] = {}
+    for name in [name for name in _SHEETS["en"] if name != "words"]:
+        each = [f"{sheet['words']['leads']}(?:{'|'.join(sheet[name]['role'])})(?![a-z])" for sheet in _SHEETS.values()]
+        each += [pattern for sheet in _SHEETS.values() for pattern in sheet[name].get("does", ())]
+        found[name] = re.compile("|".join(each), re.IGNORECASE)
+    return found
+
+
+def persona(instructions: str) -> str | None:
+    """Return the role that instructions ask for; None for none."""
+    return next((name for name, pattern in _patterns().items() if pattern.search(instructions[:4000])), None)
+
+
+def greeting(name: str, language: str) -> str:
+    """Return what a role says to a greeting, in English where a language lacks it."""
+    return _SHEETS[language if language in _SHEETS else "en"][name]["greeting"]
+
+
+def in_role(name: str, language: str, said: list[str], text: str, before: str, nth: int) -> list[str]:
+    """Say an answer as a role does.
+
+    Args:
+        name: The role.
+        language: Language of the answer.
+        said: Sentences of the answer; none where the user only told something.
+        text: What the user said.
+        before: The answer before this one; "" for none.
+        nth: How many answers there were before.
+    """
+    sheet = _SHEETS[language if language in _SHEETS else "en"]
+    role, words = sheet[name], sheet["words"]
+    ((habit, lines),) = role["habit"].items()
+    if habit == "corrects":
+        better = text
+        for mistake, right in _SHEETS["en"][name]["habit"][habit] + lines:
+            better = re.sub(mistake, right, better, flags=re.IGNORECASE)
+        return [words["better"].format(x=better)] if better != text else said or [words["faultless"]]
+    if habit == "quizzes":
+        asked = next((index for index, line in enumerate(lines) if line[0] in before), -1)
+        if not said and asked >= 0:
+            right = re.search(lines[asked][1], text, re.IGNORECASE)
+            said = [words["right"] if right else words["wrong"].format(x=lines[asked][2])]
+        return [*said, lines[(asked + 1) % len(lines)][0]]
+    ending = [] if said and said[-1].rstrip().endswith(("?", "？")) else [lines[nth % len(lines)]]
+    return [role["tone"][nth % len(role["tone"])], *said, *ending]
