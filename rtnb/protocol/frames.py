@@ -69,9 +69,10 @@ def check_event(event: Any) -> None:
 
 
 def split(frame: bytes) -> list[bytes]:
-    """Return the frames of the events in one frame: itself, but for a list of events, which some servers send."""
+    """Return the frames of the events in one frame: itself, but for a list or lines of them, as some servers send."""
     try:
-        events = orjson.loads(frame) if frame.lstrip().startswith(b"[") else []
+        lines = frame.splitlines() if re.search(rb"\}\s*\n\s*\{\s*\"type\"", frame) else []
+        events = orjson.loads(frame) if frame.lstrip().startswith(b"[") else [*map(orjson.loads, filter(None, lines))]
         return list(map(orjson.dumps, events)) if events and all(isinstance(one, dict) for one in events) else [frame]
     except (TypeError, ValueError):
         return [frame]

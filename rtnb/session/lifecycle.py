@@ -132,7 +132,7 @@ class Lifecycle:
             return await (await sent)
 
         async def until_closed(_held: object = holder) -> Any:
-            self._check_open()
+            self.check_open()
             answer = exchanges.unwatched(answered())
             # The session may end before it was ever open.
             await asyncio.wait({answer, self._life}, return_when=asyncio.FIRST_COMPLETED)
@@ -183,7 +183,7 @@ class Lifecycle:
 
     async def placed(self, turn: TurnState) -> None:
         """Wait for the place of a turn in the order of calls."""
-        self._check_open()
+        self.check_open()
         await turn.place
 
     def turn_detection(self) -> dict[str, Any] | None:
@@ -216,7 +216,8 @@ class Lifecycle:
         """Send the session's settings without a change that anybody asked for."""
         exchanges.unwatched(exchanges.update(self.channel, self.model, {"type": "realtime"}, self.warn))
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise what ended the session, where it is closed."""
         if self.state == "closed":
             raise self.error or self._closed("Your session is closed.")
 

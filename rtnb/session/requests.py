@@ -57,7 +57,9 @@ class Requests:
         Raises:
             InputError: If it is no audio.
             AudioError: If it is a whole file, which would be noise.
+            ConnectionFailed: If the session is closed. One that was refused raises what refused it.
         """
+        self.lifecycle.check_open()
         if data := pcm_of(pcm):
             self.lifecycle.call_soon(self.lifecycle.queue.add, data)
 
@@ -99,10 +101,9 @@ class Requests:
         Raises:
             InputError: If `audio_end_ms` is no finite number.
         """
-        end_ms = int(frames.plain(audio_end_ms, "audio_end_ms"))
         turn = self.lifecycle.channel.conversation.turn(frames.plain(item_id, "item_id"))
-        limit = int(turn.audio_ms) if turn is not None else end_ms
-        event = client_events.truncate(item_id, max(0, min(end_ms, limit)))
+        played_ms = min(frames.plain(audio_end_ms, "audio_end_ms"), audio_end_ms if turn is None else turn.audio_ms)
+        event = client_events.truncate(item_id, max(0, int(played_ms)))
         return self._request(event, "to truncate the answer", "conversation.item.truncated", item_id=item_id)
 
     def delete(self, item_id: str) -> Handle[dict[str, Any]]:
