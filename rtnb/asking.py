@@ -11,8 +11,6 @@ from rtnb.session.reply import Finished, Reply
 from rtnb.transport import io_thread
 from rtnb.ui.reply_card import live
 
-__all__ = ["ask", "connect"]
-
 # Replies of `ask` and `connect`, as users call them, are shown as a notebook shows them.
 Reply.shown_by = live.bundle
 Reply.shown_live = live.show

@@ -214,7 +214,8 @@ class RtnbError(Exception):
     def _render_traceback_(self) -> list[str]:
         """Return what IPython prints: the user's own line and the sentence; for `%tb` and after `%xmode` all of it."""
         tool = sys.modules["IPython"].get_ipython().InteractiveTB
-        asked = any(frame.f_code.co_name == "tb" for frame, _ in traceback.walk_stack(None))
+        codes = (frame.f_code for frame, _ in traceback.walk_stack(None))
+        asked = any(code.co_name == "tb" and "IPython" in code.co_filename for code in codes)  # its magic of that name
         if asked or tool.mode != "Context":
             return list(tool.structured_traceback(type(self), self, self.__traceback__))
         line = _users_line(self.__traceback__)

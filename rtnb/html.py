@@ -26,8 +26,20 @@ _TEXTS = Path(__file__).parent / "texts"
 # Light by default, dark where Jupyter's theme or else the page says so.
 _CSS = f"<style>\n{(_TEXTS / 'html.css').read_text('utf-8')}</style>"
 PLAYER_CSS = (_TEXTS / "player.css").read_text("utf-8")
-PLAYER_JS = "\n".join(
-    line.strip() for line in (_TEXTS / "html.js").read_text("utf-8").splitlines() if not line.lstrip().startswith("//")
+
+
+def _script(name: str) -> str:
+    """Return a script without its comments and indentation, as it goes into each output."""
+    lines = map(str.strip, (_TEXTS / name).read_text("utf-8").splitlines())
+    return "\n".join(line for line in lines if not line.startswith("//"))
+
+
+PLAYER_JS = _script("html.js")
+# Nothing to look at: a picture tells of having loaded, as no other element does that needs no script.
+_CHOICE = (
+    '<img alt="{label}" title="{label}" width="1" height="1" onload="'
+    + escape(f"(function () {{{_script('filter.js')}}}).call(this)").replace("{", "{{").replace("}", "}}")
+    + '" src="data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7">'
 )
 # What an output with many players needs once only; the first one builds all of them.
 _ONCE = (
@@ -67,22 +79,16 @@ def root(body: str, *, kind: str = "", css: str = "", attributes: str = "") -> s
     return f'{css}<div class="{classes}" onkeydown="event.stopPropagation()"{attributes}>{body}</div>'
 
 
-def _page(body: str) -> str:
-    # Once, however many pieces the page is made of.
-    return root(body.replace(_CSS, ""), kind="rtnb", css=_CSS)
-
-
-def audio(sound: bytes, label: str, *, kind: str = "audio/ogg") -> str:
-    """Make an audio element with the audio in it: unseen, for a player is built around it where scripts run.
+def page(body: str, *, css: str = "", attributes: str = "") -> str:
+    """Wrap HTML as `root` does, with this file's style sheet once, however many pieces it is made of.
 
     Args:
-        sound: The bytes of a file browsers play.
-        label: What a screen reader calls it.
-        kind: Its MIME type.
+        body: HTML, made by the functions of this file among others.
+        css: A style sheet that comes behind, as text.
+        attributes: Further attributes, as HTML.
     """
-    data = base64.b64encode(sound).decode()
-    source = f"data:{_text(kind)};base64,{data}"
-    return f'<audio preload="metadata" aria-label="{_text(label)}" src="{source}"{_ONCE[1]}></audio>'
+    sheets = _CSS + (f"<style>\n{css}</style>" if css else "")
+    return root(body.replace(_CSS, ""), kind="rtnb", css=sheets, attributes=attributes)
 
 
 def waveform(peaks: Sequence[float], label: str) -> str:
@@ -131,13 +137,15 @@ def player(
         say("Speed"),
         say("Download {name}", name=label),
     )
+    source = f"data:audio/ogg;base64,{base64.b64encode(sound).decode()}"
     body = (
         f'{_ONCE[0]}<figure class="rtnb-audio{" one" if compact else ""}" role="group" '
         f'aria-label="{_text(label)}, {length}" data-say="{_text(json.dumps(controls, ensure_ascii=False))}" '
         f'style="margin-left:0;margin-right:0" data-file="{_text(Path(label).stem)}.ogg"><figcaption>'
         f"<span>{_text(label)}</span>, <span>{length}</span>{more}</figcaption>"
         f"{waveform(peaks, say('Waveform of {name}, {length}', name=label, length=length))}"
-        f"{audio(sound, label)}</figure>"
+        # Unseen: a player is built around it where scripts run.
+        f'<audio preload="metadata" aria-label="{_text(label)}" src="{source}"{_ONCE[1]}></audio></figure>'
     )
     # As high as the widget it follows on: Jupyter puts a margin below the last element of an output.
     return root(body, kind="rtnb", css=_CSS, attributes=' style="margin:0"')
@@ -149,7 +157,7 @@ def table(
     *,
     right: Collection[int] = (),
     caption: object = "",
-    above: str = "",
+    all_types: str = "",
 ) -> str:
     """Make a table.
 
@@ -158,13 +166,15 @@ def table(
         rows: The cells, as many in each as there are titles; line breaks are kept.
         right: Numbers of the columns that stand to the right, from 0: amounts and counts.
         caption: Text above it. "" leaves it out.
-        above: HTML above it.
+        all_types: What stands for all rows in a choice of them by their third cell, for pages where scripts run. "" for
+            none.
     """
     head = "".join(_cell("th", translate(str(title)), number in right) for number, title in enumerate(headers))
     lines = ("".join(_cell("td", value, number in right) for number, value in enumerate(row)) for row in rows)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
     title = f'<caption style="text-align:left">{_said(caption)}</caption>' if caption else ""
-    return _page(f"{above}<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    choice = _CHOICE.format(label=_text(all_types)) if all_types else ""
+    return page(f"{choice}<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _cell(tag: str, value: object, right: bool) -> str:
@@ -176,23 +186,6 @@ def _cell(tag: str, value: object, right: bool) -> str:
     kept = ";white-space:nowrap" if whole else "" if tag == "th" else ";min-width:10em"
     kind = (' scope="col"' if tag == "th" else "") + (' class="num"' if right else "") + (" nowrap" if whole else "")
     return f'<{tag}{kind} align="{side}" style="text-align:{side}{kept}">{_lines(value)}</{tag}>'
-
-
-# Nothing to look at: a picture tells of having loaded, as no other element does that needs no script.
-_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
-
-
-def type_filter(label: str) -> Safe:
-    """Return what becomes a choice of the rows of a table by their third cell, where scripts may run.
-
-    Args:
-        label: What stands in it for all rows.
-    """
-    script = re.sub(r"(?m)^//.*\n", "", (Path(__file__).parent / "texts" / "filter.js").read_text("utf-8"))
-    code = _text(f"(function () {{{script}}}).call(this)")
-    return Safe(
-        f'<img alt="{_text(label)}" title="{_text(label)}" width="1" height="1" src="{_PIXEL}" onload="{code}">'
-    )
 
 
 def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: object = "") -> str:
@@ -207,7 +200,7 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
     own = 'style="float:none;width:auto"'
     pairs = "".join(f"<dt {own}>{_said(name)}</dt><dd {own}>{_lines(value)}</dd>" for name, value in facts)
     below = f"<div>{_lines(body)}</div>" if body else ""
-    return _page(
+    return page(
         f"<figure><figcaption><strong>{_said(title)}</strong></figcaption>"
         f"{f'<dl>{pairs}</dl>' if pairs else ''}{below}</figure>"
     )
@@ -221,4 +214,4 @@ def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info
         kind: "info", "ok", "warning" or "error"; the last two are announced to screen readers.
     """
     role = "alert" if kind in ("warning", "error") else "note"
-    return _page(f'<div class="note {_text(kind)}" role="{role}">{_said(text)}</div>')
+    return page(f'<div class="note {_text(kind)}" role="{role}">{_said(text)}</div>')

@@ -35,6 +35,7 @@ class Talk:
     def __init__(self, socket: ServerConnection) -> None:
         self.socket = socket
         self.heard: list[dict[str, Any]] = []
+        self.pause_seconds = 0.0  # after each piece of audio
         self._ids = 0
 
     @property
@@ -49,6 +50,8 @@ class Talk:
         for event in events:
             self._ids += 1
             self.socket.send(json.dumps({"event_id": f"event_{self._ids}", **event}))
+            if event["type"] == "response.output_audio.delta":
+                time.sleep(self.pause_seconds)
 
     def hear(self) -> dict[str, Any]:
         event = json.loads(self.socket.recv(timeout=TIMEOUT_SECONDS))

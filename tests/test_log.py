@@ -4,7 +4,8 @@ import threading
 import tracemalloc
 
 from rtnb.protocol import frames
-from rtnb.protocol.log import Log, Spool
+from rtnb.protocol.entry import Spool
+from rtnb.protocol.log import Log
 
 
 def test_an_event_comes_back_to_the_letter_with_its_sound():

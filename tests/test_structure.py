@@ -81,8 +81,8 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 18739,
-    "lines of JS": 3550,
+    "code lines of Python": 18801,
+    "lines of JS": 3544,
     "circles of imports": 0,
     "modules in circles of imports": 0,
     "private names of other modules": 3,

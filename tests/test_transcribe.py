@@ -9,10 +9,11 @@ from dialogue import serve
 from websockets.exceptions import ConnectionClosedOK
 
 from rtnb.audio import Clip, join, samples
-from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, ServerError
+from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, RtnbError, ServerError
 from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, cues
 from rtnb.jobs.transcribe import transcribe
+from rtnb.money import Budget
 
 
 def tone(seconds):
@@ -214,6 +215,16 @@ def test_a_budget_stops_it_before_the_next_stretch():
         words = transcribe(talk_of(1, *[1] * 9), url=url, budget=0.001)
         with pytest.raises(BudgetExceeded):
             words.wait(10)
+
+
+def test_what_was_sent_is_counted_and_nothing_is_held_when_the_budget_stops_it():
+    budget = Budget(0.001)  # 3.5 s at $0.017 a minute
+    with serve(opened) as url:
+        words = transcribe(talk_of(1, *[5] * 4), url=url, budget=budget, timeout=1)
+        with pytest.raises(RtnbError):
+            words.wait(10)
+        assert budget.held == 0
+        assert 0.0005 < budget.spent <= 0.001
 
 
 def test_silence_is_neither_sent_nor_paid_for():

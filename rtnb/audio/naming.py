@@ -90,9 +90,11 @@ def decoded(text: str) -> bytes | None:
 
 def _begins_a_file(text: str) -> bool:
     """Return whether a text begins as a recording or a picture in base64 does."""
+    if not _BASE64.match(text):
+        return False
     digits = re.sub("[^A-Za-z0-9+/_-]", "", text[:90_000])
     file = io.BytesIO(base64.b64decode(digits[: len(digits) // 4 * 4], altchars=b"-_"))
-    return bool(_BASE64.match(text)) and (sniff(file, proofs=4) is not None or looks_like(file) == "a picture")
+    return sniff(file, proofs=4) is not None or looks_like(file) == "a picture"
 
 
 def download_first(address: str) -> str:

@@ -30,8 +30,6 @@ from rtnb.texts.shortening import printable
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Interruptible, settle
 
-__all__ = ["Results", "Row", "map"]
-
 # The options that make it another question.
 _MATTERS = ("instructions", "modalities", "voice", "session", "speed")
 

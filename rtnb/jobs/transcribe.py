@@ -6,7 +6,7 @@ from typing import Any, Literal, Unpack
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
-from rtnb.jobs.audio_source import recording_of
+from rtnb.jobs.audio_job import recording_of
 from rtnb.jobs.plain_transcription import PlainTranscription
 from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription

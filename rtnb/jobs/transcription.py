@@ -17,7 +17,7 @@ from typing import Any
 
 from rtnb import html, models
 from rtnb.errors import ConnectionFailed, InputError, RtnbError, ServerError
-from rtnb.jobs.audio_source import AudioJob
+from rtnb.jobs.audio_job import AudioJob
 from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, short_clock, srt, vtt
 from rtnb.money import Cost, cost_of_transcription

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from rtnb import html, models
 from rtnb.audio import Clip, pcm
 from rtnb.errors import ConnectionFailed, InputError
-from rtnb.jobs.audio_source import AudioJob, recording_of
+from rtnb.jobs.audio_job import AudioJob, recording_of
 from rtnb.money import Cost, cost_of_minutes
 from rtnb.opening import ServerOptions, find_server, open_session, takes_options
 from rtnb.protocol import client_events, error_events

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from rtnb import html
 from rtnb.money.costs import Cost, cost, cost_of_transcription
@@ -27,7 +28,8 @@ def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
     return cost_of_transcription(usage, model) if model and usage else Cost()
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True)
+class Item:
     """One position of the bill.
 
     Attributes:

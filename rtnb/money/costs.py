@@ -114,6 +114,13 @@ class Cost:
         return rows
 
 
+_POSITIONS = (
+    ("text in", "text in, cached", "text out"),
+    ("audio in", "audio in, cached", "audio out"),
+    ("image in", "image in, cached", "image out"),
+)
+
+
 def _priced(model: str | Model, on: date | None) -> tuple[Model, Prices]:
     """Return a model with its prices on a day, which are none where they are not known."""
     about = model if isinstance(model, Model) else models.get(model)
@@ -135,17 +142,14 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
     used = usage if isinstance(usage, Usage) else Usage.from_event(usage)
     about, of = _priced(model, on)
     positions: list[tuple[str, int, float | None]] = []
-    for kind, rate, read, cached, wrote in (
-        ("text", of.text, used.input_text_tokens, used.cached_text_tokens, used.output_text_tokens),
-        ("audio", of.audio, used.input_audio_tokens, used.cached_audio_tokens, used.output_audio_tokens),
-        ("image", of.image, used.input_image_tokens, used.cached_image_tokens, 0),
+    for names, rate, read, cached, wrote in (
+        (_POSITIONS[0], of.text, used.input_text_tokens, used.cached_text_tokens, used.output_text_tokens),
+        (_POSITIONS[1], of.audio, used.input_audio_tokens, used.cached_audio_tokens, used.output_audio_tokens),
+        (_POSITIONS[2], of.image, used.input_image_tokens, used.cached_image_tokens, 0),
     ):
         # Before October 2024's prices knew of caching, a cached token cost what any input token did.
         cached_usd = rate.input if rate.cached is None else rate.cached
-        what = translate(kind)
-        positions.append((say("{kind} in", kind=what), read - cached, rate.input))
-        positions.append((say("{kind} in, cached", kind=what), cached, cached_usd))
-        positions.append((say("{kind} out", kind=what), wrote, rate.output))
+        positions += zip(names, (read - cached, cached, wrote), (rate.input, cached_usd, rate.output), strict=True)
     return Cost(tuple(Line(what, tokens, "tokens", usd, about.name) for what, tokens, usd in positions if tokens))
 
 

@@ -12,7 +12,8 @@ import random
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from rtnb.errors import ConnectionFailed
 from rtnb.texts.language import translate
@@ -31,7 +32,8 @@ _PART = re.compile(r"([\d.]+)\s*(ms|h|m|s)", re.IGNORECASE)
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class Limit(NamedTuple):
+@dataclass(frozen=True)
+class Limit:
     """One allowance.
 
     Attributes:

@@ -26,6 +26,7 @@ from rtnb.money.estimates import ITEM_TOKENS, most_tokens, usd_per_second
 from rtnb.money.usage import Usage, money
 from rtnb.protocol import client_events, updates
 from rtnb.protocol.items import Response
+from rtnb.texts.language import translate
 
 MOST_TOKENS = 4_096
 """How many tokens a response may write at most where a budget is set and its caller asked for no fewer."""
@@ -54,11 +55,10 @@ def _has_mcp(session: Mapping[str, Any]) -> bool:
 
 def _know_kinds(used: Usage, model: models.Model) -> None:
     """Refuse tokens of a kind whose price is not known: they would count as nothing."""
-    if kinds := ", ".join(line.what for line in cost(used, model).lines if line.usd is None):
+    if kinds := ", ".join(translate(line.what) for line in cost(used, model).lines if line.usd is None):
         wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known."
         prices = (
-            f"Say all its prices, as rtnb.models.price({model.name!r}, text=(0.6, 0.06, 2.4), audio=(10, 0.3, 20)), "
-            "or leave budget= out."
+            f"Say all, as rtnb.models.price({model.name!r}, text=(in, cached, out), audio=…), or leave budget= out."
         )
         raise InputError(f"{wrong} {prices}", model=model.name)
 
@@ -142,14 +142,14 @@ class Meter:
         if self.budget is not None and name and models.get(name).prices is None:
             price = f"rtnb.models.price({name!r}, like={models.DEFAULT!r})"
             wrong = f"Your budget cannot count {name}, for its price is not known. "
-            wrong += f"Say it before, for example with {price}, or leave budget= out."
-            raise InputError(wrong, model=name)
+            raise InputError(wrong + f"Say it before, for example with {price}, or leave budget= out.", model=name)
 
     def renew(self) -> None:
         """Begin a new server session: nothing is under way, for what was is booked, and nothing was said."""
         for running in self._running.values():
             self._book(running, None)
-        self._book(self._audio, self._usd_per_second() * sum(self._unbilled))
+        heard = sum(self._unbilled) + (0.0 if self._begins_responses() else self._buffered)
+        self._book(self._audio, min(self._audio.usd, self._usd_per_second() * heard))
         for hold in (*self._asked, *self._running.values(), self._standing, self._audio):
             hold.release()
         self._clear()

@@ -79,7 +79,7 @@ class Conversation:
     def sent(self, event: Mapping[str, Any]) -> None:
         """Take note of a client event."""
         self._input.sent(event["type"])
-        self._audio_created |= "'input_audio'" in str(event.get("item"))
+        self._audio_created |= _holds_audio(event.get("item") or {})
         if event["type"] == "response.create":
             self._unasked = {*self._responses}
 
@@ -211,8 +211,7 @@ class Conversation:
         if self.history.claim(item, self._items, added=not done) is not None:
             return  # no news
         previous, item_id = event.get("previous_item_id"), item.get("id") or ""
-        kinds = [part.get("type") for part in item.get("content") or ()]
-        audio = item.get("role") == "user" and "input_audio" in kinds
+        audio = item.get("role") == "user" and _holds_audio(item)
         if audio and ("", item_id) not in self._once and not self._audio_created and self._input.expects(item_id):
             # Some servers say nowhere else that the user's audio was committed.
             committed = {"type": "input_audio_buffer.committed", "item_id": item_id, "previous_item_id": previous}
@@ -403,6 +402,10 @@ def _timeout(talk: Conversation, event: Event, at: float) -> None:
 
 def _cleared(talk: Conversation, *_: Any) -> None:
     talk._input.cleared()
+
+
+def _holds_audio(item: Mapping[str, Any]) -> bool:
+    return "input_audio" in [part.get("type") for part in item.get("content") or () if isinstance(part, Mapping)]
 
 
 def _id(event: Event, name: str = "item_id") -> str:

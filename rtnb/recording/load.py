@@ -17,8 +17,8 @@ from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ReplayError
 from rtnb.protocol import frames, server_events
+from rtnb.protocol.entry import Spool
 from rtnb.protocol.event_types import AUDIO_FIELDS
-from rtnb.protocol.log import Spool
 from rtnb.recording.save import VERSION
 
 _MEMORY_BYTES = 96 << 20  # of events and pictures, as objects: more than an hour of appends each 40 ms

@@ -18,8 +18,8 @@ from typing import Any
 
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.protocol import client_events, error_events, frames
+from rtnb.protocol.entry import Spool
 from rtnb.protocol.frames import Event
-from rtnb.protocol.log import Spool
 from rtnb.recording.exchanges import Exchange, Exchanges, alike, question, same_question
 from rtnb.recording.load import RecordedEvent, Recording, open_recording
 from rtnb.transport import io_thread

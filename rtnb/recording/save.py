@@ -13,7 +13,7 @@ import numpy as np
 from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.errors import InputError, without_secrets
 from rtnb.protocol import frames
-from rtnb.protocol.log import Entry, Spool
+from rtnb.protocol.entry import Entry, Spool
 from rtnb.texts.files import save_file
 
 VERSION = 1

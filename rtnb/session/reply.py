@@ -16,8 +16,8 @@ from rtnb.errors import AudioError, InputError, ResponseFailed, RtnbError
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
+from rtnb.protocol.event_table import ReceivedEvents
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.log import ReceivedEvents
 from rtnb.protocol.updates import AudioDelta, Frozen, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
@@ -186,7 +186,7 @@ class Reply(Stream["Reply", Delta]):
     shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None
     """What shows a reply in a notebook stands above it, and puts itself here (`rtnb.ui.reply_card.live`)."""
 
-    shown_live: ClassVar[Callable[[Reply], object]] = repr
+    shown_live: ClassVar[Callable[[Reply], object] | None] = None
     """What shows a reply while it comes, likewise."""
 
     def __init__(self, session: Any, turn: TurnState, cancel: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -277,9 +277,7 @@ class Session(Requests):
             raise InputError("Your argument asks for no approval. Give a reply that does, or of its reply.approvals.")
         return self._take(turn.take_approved, asked, yes, frames.plain(reason, "reason"))
 
-    def _take(
-        self, taking: Callable[..., Awaitable[None]], *args: Any, show: bool | None = None, **fields: Any
-    ) -> Reply:
+    def _take(self, taking: Callable[..., Any], *args: Any, show: bool | None = None, **fields: Any) -> Reply:
         """Take a turn with these fields of its state; `args` go to one of the functions of `turn`."""
         life, state = self.lifecycle, TurnState(Reservation(), **fields)
 
@@ -290,7 +288,7 @@ class Session(Requests):
 
         reply = Reply(self, state, lambda: life.call_soon(life.router.cancel, state))
         life.call_soon(life.router.begin, state, in_place)
-        if (self.show if show is None else show) and not state.beside:
+        if Reply.shown_live is not None and (self.show if show is None else show) and not state.beside:
             Reply.shown_live(reply)
         return reply
 

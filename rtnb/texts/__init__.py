@@ -1,1 +1,1 @@
-"""Sentences that a user reads, the style sheet of `html.py`, and saving: what every folder above may use."""
+"""Words and looks: sentences by language, refusals of wrong calls, style sheets, the player, and saving files."""

@@ -15,8 +15,9 @@ from rtnb.audio import pcm
 from rtnb.audio.clip import Clip
 from rtnb.protocol import server_events
 from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.entry import Entry
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.log import Entry, Log
+from rtnb.protocol.log import Log
 from rtnb.texts.language import say, translate
 
 Lane = Literal["person", "model", "tools", "socket"]

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple, TypeVar
 from rtnb.errors import RtnbError, ServerError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
+from rtnb.protocol.entry import Entry
 from rtnb.protocol.items import Response
-from rtnb.protocol.log import Entry, Log
+from rtnb.protocol.log import Log
 from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
 from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import shortened

@@ -140,7 +140,8 @@ class Interruptible(Handle[T]):
 
     def _so_far(self, name: str, found: P) -> P:
         """Return what has come for an attribute; warn the user who reads it while that is nothing yet."""
-        if not (found or self.done or inspect.stack(0)[2].frame.f_globals["__name__"].startswith("rtnb.")):
+        caller: Any = inspect.currentframe()
+        if not (found or self.done or caller.f_back.f_back.f_globals["__name__"].startswith("rtnb.")):
             warnings.warn(say(_READ_EARLY, name=name), RtnbWarning, stacklevel=3)
         return found
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,16 +32,8 @@ def spoken(talk: Talk) -> None:
     """Words and sound at four times the speed of speech, as servers send it."""
     talk.open()
     talk.take_message()
-    say, pcm = talk.say, speech().tobytes()
-
-    def paced(*events: dict[str, Any]) -> None:
-        for event in events:
-            say(event)
-            if event["type"] == "response.output_audio.delta":
-                time.sleep(4801 / 48_000 / 4)
-
-    talk.say = paced  # type: ignore[method-assign]
-    talk.answer("Bring gloves and a warm jacket, for the morning will be cold.", pcm)
+    talk.pause_seconds = 4801 / 48_000 / 4
+    talk.answer("Bring gloves and a warm jacket, for the morning will be cold.", speech().tobytes())
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ from rtnb.audio.clip import Clip
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
 
-__all__ = ["Samples", "samples"]
-
 
 @cache
 def _listed() -> tuple[dict[str, str], ...]:

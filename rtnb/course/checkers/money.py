@@ -5,7 +5,7 @@ from typing import Any
 from rtnb import money
 from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, require
 from rtnb.errors import BudgetExceeded
-from rtnb.texts.language import say
+from rtnb.texts.language import say, translate
 
 
 def _near(one: float, other: float) -> bool:
@@ -27,7 +27,7 @@ def cost_by_hand(reply: Reply, usd: Any) -> str:
     require(not _near(given, cost.usd * 1e6), "Prices are for a million tokens: divide by 1,000,000.")
     for line in cost.lines:
         if line.usd and _near(given, cost.usd - line.usd):
-            raise Wrong("Nearly: one line is missing, {what}.", what=line.what)
+            raise Wrong("Nearly: one line is missing, {what}.", what=translate(line.what))
     sentence = (
         "You have ${given:.6f}, the lines of reply.cost add up to ${usd:.6f}. Show reply.cost and compare line by line."
     )

@@ -36,13 +36,13 @@ class AnswerAudio:
     """Queue of audio for the page that never runs far ahead of playback; lives on the I/O thread.
 
     Args:
-        send: Sends one piece: `send(item_id, start_byte, pcm)`; `pcm` is None where the item is complete.
+        send: Sends one piece: `send(item_id, pcm)`; `pcm` is None where the item is complete.
 
     Attributes:
         answers: What is known of each answer with audio, by item id.
     """
 
-    def __init__(self, send: Callable[[str, int, bytes | None], None]) -> None:
+    def __init__(self, send: Callable[[str, bytes | None], None]) -> None:
         self.answers: dict[str, Played] = {}
         self._send = send
         self._waiting: deque[tuple[str, bytes | None]] = deque()
@@ -91,7 +91,7 @@ class AnswerAudio:
             item_id, pcm = self._waiting.popleft()
             answer = self.answers.setdefault(item_id, Played())
             piece = None if pcm is None else self._joined(item_id, pcm)
-            self._send(item_id, answer.sent_bytes, piece)
+            self._send(item_id, piece)
             if piece is not None:
                 answer.sent_bytes += len(piece)
                 seconds = arithmetic.seconds(len(piece))

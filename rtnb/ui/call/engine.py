@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from rtnb.errors import BudgetExceeded, InputError, mask_secrets
-from rtnb.protocol.log import event_table
+from rtnb.protocol.event_table import event_table
 from rtnb.transport import io_thread
 from rtnb.transport.handle import Handle
 from rtnb.ui.call.exchange import Exchange

@@ -100,7 +100,8 @@ class Exchange:
         """Send audio of the microphone, and count it: the server commits none that is too short."""
         for pcm in pieces:
             self._uncommitted_bytes += len(pcm)
-            self.sessions[-1].append(pcm)
+            # Not `session.append`: what is said into a session that has just ended is no error of the user's.
+            self.sessions[-1].lifecycle.call_soon(self.sessions[-1].lifecycle.queue.add, pcm)
 
     def commit(self) -> None:
         """End the turn of push to talk and ask for an answer."""
@@ -236,9 +237,9 @@ class Exchange:
             self.captions.change(item_id, ended=True)
         details = response.status_details or {}
         error = details.get("error") or {}
-        reason, code = str(details.get("reason") or ""), str(error.get("code") or "")
+        code = str(error.get("code") or "")
         text = response.cut or mask_secrets(str(error.get("message") or ""))
-        self._link.tell("response", on=False, status=response.status, reason=reason, code=code, text=text)
+        self._link.tell("response", on=False, status=response.status, code=code, text=text)
         self.tell_cost()
         # After functions the session asks for the answer itself.
         if response.status != "completed" or not any(item.get("name") in session.tools for item in response.calls):
@@ -251,13 +252,13 @@ class Exchange:
         if not race and code != "session_expired":  # of which the close that follows speaks
             self._link.tell("notice", code="server", text=mask_secrets(said))
 
-    def _send_audio(self, item_id: str, start: int, pcm: bytes | None) -> None:
+    def _send_audio(self, item_id: str, pcm: bytes | None) -> None:
         if pcm is None:
             self._link.tell("audio_end", to=self.page, item=item_id)
         else:
-            self._link.tell("audio", to=self.page, buffers=[pcm], item=item_id, start=start)
+            self._link.tell("audio", to=self.page, buffers=[pcm], item=item_id)
 
     def tell_cost(self) -> None:
         """Send the pages what the call has cost so far."""
         cost = self.cost
-        self._link.tell("money", text=costs.money(cost.usd), usd=cost.usd, source=self.source)
+        self._link.tell("money", text=costs.money(cost.usd), source=self.source)

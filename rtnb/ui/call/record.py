@@ -5,8 +5,9 @@ from html import escape
 
 from rtnb import html
 from rtnb.money import Cost
+from rtnb.protocol.entry import Entry
+from rtnb.protocol.event_table import event_table
 from rtnb.protocol.items import Turns
-from rtnb.protocol.log import Entry, event_table
 from rtnb.texts.language import say
 
 AGAIN = "Run this cell to start a live call."

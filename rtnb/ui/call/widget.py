@@ -11,8 +11,8 @@ from typing import Any, Literal
 from rtnb import keys, models, money, opening
 from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
+from rtnb.protocol.entry import Entry
 from rtnb.protocol.items import Turns
-from rtnb.protocol.log import Entry
 from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
@@ -20,7 +20,6 @@ from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
-from rtnb.timeline.measure import Mark, Span
 from rtnb.timeline.timeline import Timeline
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
@@ -179,18 +178,14 @@ class Call(widget.Shown):
         Raises:
             InputError: If nobody has clicked yet.
         """
-        spans: list[Span] = []
-        marks: list[Mark] = []
-        begin, drawn = 0.0, None
-        for session in self._engine.exchange.sessions:
-            drawn = session.timeline()
-            spans += (span.later(begin) for span in drawn.spans)
-            marks += (mark.later(begin) for mark in drawn.marks)
-            ends = [span.end_seconds for span in drawn.spans] + [mark.at_seconds for mark in drawn.marks]
-            begin += max(ends, default=0.0)
-        if drawn is None:
+        drawn = [session.timeline() for session in self._engine.exchange.sessions]
+        if not drawn:
             raise InputError("Your call has not begun. Click the call button first.")
-        return Timeline(drawn.title, spans, marks)
+        ends = (max([0.0, *(x.end_seconds for x in one.spans), *(x.at_seconds for x in one.marks)]) for one in drawn)
+        begins = list(itertools.accumulate(ends, initial=0.0))
+        spans = [span.later(begin) for one, begin in zip(drawn, begins, strict=False) for span in one.spans]
+        marks = [mark.later(begin) for one, begin in zip(drawn, begins, strict=False) for mark in one.marks]
+        return Timeline(drawn[-1].title, spans, marks)
 
     # --- what one can do with it
 
@@ -231,7 +226,7 @@ class Call(widget.Shown):
                     self.save(path / name)
             case ".txt" | ".md" as suffix:
                 mark = "**" if suffix == ".md" else ""
-                lines = [f"{mark}{_NAMES.get(t.role, t.role)}:{mark} {t.told()}" for t in self.turns if t.words]
+                lines = [f"{mark}{say(_NAMES.get(t.role, t.role))}:{mark} {t.told()}" for t in self.turns if t.words]
                 save_file(path, "\n\n".join(lines) + "\n")
             case ".jsonl":
                 lines = []

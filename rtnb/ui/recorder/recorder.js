@@ -21,12 +21,6 @@ const HINTS = {
   sending: "The recording is on its way to the kernel.",
 };
 
-const PROBLEMS = {
-  reload: "The page was closed or reloaded while you spoke; what you had said until then is kept.",
-  hole: "Part of the recording was lost on the way. Record again.",
-  empty: "The recording is empty. Press the button, speak, and press it again.",
-};
-
 const PARTS = "main icon word hint time notice take stands forget file level aloud";
 
 const MARKUP = `
@@ -253,7 +247,7 @@ class Recorder {
   /** What was recorded, and what stands in for it. */
   updateTake() {
     const { p, say, state } = this;
-    const seconds = this.bytes / PCM_BYTES_PER_MS / 1000;
+    const seconds = Math.round(this.bytes / PCM_BYTES_PER_MS / 100) / 10; // before the minutes are taken off: no 0:60.0
     const time = `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(1).padStart(4, "0")}`;
     p.time.textContent = state === "recording" || state === "done" ? time : "";
     p.take.hidden = state !== "done";
@@ -276,7 +270,7 @@ class Recorder {
     const sentences = failure ? microphoneSentences(say, failure) : [];
     if (failure === "vscode") sentences[1] = ""; // its way out is the file, right below
     if (this.problem) sentences.push(this.problem);
-    if (this.kernel.problem && !this.sent) sentences.push(say(PROBLEMS[this.kernel.problem]));
+    if (this.kernel.problem && !this.sent) sentences.push(say(this.kernel.problem));
     const values = { seconds: this.link.waitingSeconds.toFixed(1) };
     if (this.link.busy) sentences.push(say("The kernel is running a cell; {seconds} s wait and follow when it is free.", values));
     return sentences;

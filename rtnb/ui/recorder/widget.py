@@ -16,8 +16,6 @@ from rtnb.ui.shared import widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 
 _PIECE_BYTES = 192_000  # 4 s in one message
-_EMPTY = "The recording is empty. Press the button, speak, and press it again."
-_CUT_OFF = "The page went away during the recording, which ends there. Record again if need be."
 
 
 @checks_call
@@ -47,13 +45,12 @@ class RecordBox(widget.Box):
     """Box to record in. The last line of a cell shows it; it never waits.
 
     Attributes:
-        error: The problem of the last recording. None where there was none.
+        error: The problem of the last recording in English, which the page says in its own language. None for none.
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:
         super().__init__(sample, "question")
         self.error: str | None = None
-        self._problem = ""  # the same by its code, for the page
         self._clip: Clip | None = None
         self._takes = 0
         self._lock = threading.Lock()
@@ -128,21 +125,21 @@ class RecordBox(widget.Box):
                 self._give(page)
             case "forget":
                 with self._lock:
-                    self._clip, self.error, self._problem = None, None, ""
+                    self._clip = self.error = None
                 self._link.tell("standing", **self._standing())
 
     def _take(self, pcm: bytes, size: int, *, cut_off: bool = False) -> None:
         with self._lock:
             if len(pcm) != size:
-                lost = f"rtnb lost part of the recording: {len(pcm)} of {size} bytes came. Record again."
-                self._problem, self.error = "hole", lost
+                self.error = "Part of the recording was lost on the way. Record again."
             elif len(pcm) < 2:
-                self._problem, self.error = "empty", _EMPTY
+                self.error = "The recording is empty. Press the button, speak, and press it again."
             else:
                 self._takes += 1
                 name = "recording" if self._takes == 1 else f"recording-{self._takes}"
                 self._clip = Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=name)
-                self._problem, self.error = ("reload", _CUT_OFF) if cut_off else ("", None)
+                kept = "The page was closed or reloaded while you spoke; what you had said until then is kept."
+                self.error = kept if cut_off else None
         self._link.tell("standing", **self._standing())
 
     def _give(self, page: str) -> None:
@@ -156,4 +153,4 @@ class RecordBox(widget.Box):
     def _standing(self) -> dict[str, Any]:
         seconds, take = (None, 0) if self._clip is None else (round(self._clip.seconds, 2), self._takes)
         sample = self._sample and {"name": self._sample.name, "seconds": round(self._sample.seconds, 1)}
-        return {"seconds": seconds, "sample": sample, "take": take, "problem": self._problem}
+        return {"seconds": seconds, "sample": sample, "take": take, "problem": self.error or ""}

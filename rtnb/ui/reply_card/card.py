@@ -5,7 +5,7 @@ from html import escape
 from rtnb import html
 from rtnb.errors import mask_secrets
 from rtnb.session.reply import Reply
-from rtnb.texts.language import say
+from rtnb.texts.language import Said, say
 from rtnb.ui.shared import widget
 
 _SOURCES = {"practice": "practice server", "replay": "a recorded session"}
@@ -42,11 +42,11 @@ def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = Tru
     elif reply.status == "completed" and not reply.audio:
         parts.append(f'<div class="says dim">{escape(say("(no words came)"))}</div>')
     if problem := trouble(reply):
-        parts.append(_inner(html.notice(problem, "error" if reply.status == "failed" else "warning")))
+        parts.append(html.notice(problem, "error" if reply.status == "failed" else "warning"))
     if with_player:
-        parts.append(_inner(player(reply)))
+        parts.append(player(reply))
     parts.append(_facts(reply))
-    parts += [_inner(html.notice(warning, "warning")) for warning in reply.warnings]
+    parts += [html.notice(warning, "warning") for warning in reply.warnings]
     return frame("".join(parts))
 
 
@@ -56,14 +56,9 @@ def spoken(words: str, key: str, after: str = "") -> str:
 
 
 def frame(body: str) -> str:
-    """Return HTML in the frame of a reply's card, with html.py's style sheet and then the card's.
-
-    The caret and the bar in the card's are for the live view.
-    """
-    style = html.notice("").split("</style>", 1)[0]
+    """Return HTML in the frame of a reply's card; the caret and the bar in its style sheet are for the live view."""
     group = f' role="group" aria-label="{escape(say("Answer"))}"'
-    sheets = f"{style}</style><style>\n{widget.read('reply_card/card.css')}</style>"
-    return html.root(body, kind="rtnb", css=sheets, attributes=group)
+    return html.page(body, css=widget.read("reply_card/card.css"), attributes=group)
 
 
 def headline(reply: Reply) -> str:
@@ -89,17 +84,13 @@ def trouble(reply: Reply) -> str:
     remedy = "rate_limit" if "rate_limit" in code else reason if reason in _REMEDIES else status
     hint = say(_REMEDIES[remedy]) if remedy in _REMEDIES else ""
     first = say(_STATUSES[status]) if status in _STATUSES else status
-    return mask_secrets("\n".join(filter(None, (first, server, hint))))
+    # What the server said is not ours to translate.
+    return Said(mask_secrets("\n".join(filter(None, (first, server, hint)))))
 
 
 def player(reply: Reply) -> str:
     """Return the answer's player, "" without audio."""
     return "" if (audio := reply.audio) is None else audio.player(say("the answer"))
-
-
-def _inner(page: str) -> str:
-    """Return a piece of html.py without its style sheet, which the frame has once."""
-    return page.split("</style>", 1)[-1]
 
 
 def _chips(reply: Reply) -> str:

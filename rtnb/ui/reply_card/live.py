@@ -30,8 +30,6 @@ from rtnb.ui.player.widget import StreamPlayer
 from rtnb.ui.reply_card.card import card, headline, player, spoken, trouble
 from rtnb.ui.shared import frontend, widget
 
-__all__ = ["bundle", "card", "show"]
-
 _log = logging.getLogger("rtnb")
 
 _REDRAW_SECONDS = 0.1  # about ten times a second; more only costs the page

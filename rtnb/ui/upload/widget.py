@@ -18,8 +18,6 @@ from rtnb.ui.shared import frontend, waiting, widget
 from rtnb.ui.shared.kernel_link import FromPage, KernelLink
 from rtnb.ui.upload.transfer import Transfers, UploadedFile, checked, intact, place
 
-__all__ = ["UploadBox", "UploadedFile", "upload"]
-
 _PLAYED_BYTES = 64 << 20  # of a file that a page wants to hear again: it goes through memory
 _UNTIL_THEN = "Until then the sample “{name}” ({seconds} s) stands in."
 

@@ -139,6 +139,7 @@ class AudioJob(Stream[T, P]):
             error = raised if isinstance(raised, Exception) else self._missing()
         work.cancel()
         end()
+        self.session.lifecycle.meter.renew()  # what was sent is booked before its caller reads the budget
         error = connection_errors.of_reply(error, self, "start it again.")
         settle(self._future, self, error)  # what a job is awaited for is the job itself
         self._news.set()
