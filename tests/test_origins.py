@@ -36,7 +36,7 @@ SOCKET = "/v1/realtime?model=gpt-realtime"
 WAYS = {
     "socket": ("GET", SOCKET, HANDSHAKE, 101),
     "translation socket": ("GET", "/v1/realtime/translations?model=gpt-realtime-translate", HANDSHAKE, 101),
-    "sideband": ("GET", "/v1/realtime?call_id=rtc_x", HANDSHAKE, 101),  # and is refused inside
+    "sideband": ("GET", "/v1/realtime?call_id=rtc_x", HANDSHAKE, 404),  # no such call
     "models": ("GET", "/v1/models", "Accept: */*", 200),
     "hello": ("GET", "/", "Accept: */*", 200),
     "secret": ("POST", "/v1/realtime/client_secrets", "Content-Length: 2", 200),

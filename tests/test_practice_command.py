@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
+import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from rtnb.server import command, server
+from rtnb.web import tls
 
 
 def test_a_process_of_its_own_is_spared_looking_through_what_stays() -> None:
@@ -99,6 +103,13 @@ def test_the_two_lines_to_try_work_as_they_are_printed(options: list[str], tmp_p
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
     assert ("wss://127.0.0.1:" if "--tls" in options else "ws://127.0.0.1:") in lines[0]
+
+
+def test_the_extra_of_the_practice_server_brings_what_makes_a_certificate() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    imported = set(re.findall(r"from (\w+)[\w.]* import", inspect.getsource(tls.self_signed)))
+    brought = [re.match(r"[\w-]+", one) for one in project["optional-dependencies"]["practice"]]
+    assert imported == {"cryptography"} <= {one[0] for one in brought if one}
 
 
 def test_a_real_mind_is_named_and_asked_by_the_command(tmp_path: Path) -> None:

@@ -68,7 +68,6 @@ def test_what_openai_refuses_is_refused_inside_the_socket_in_its_words(practice:
         assert reason == "invalid_request_error.beta_api_shape_disabled"
         _, message, close, _ = await refused(practice, "?intent=transcription&model=whisper-1", KEY)
         assert (message, close) == ("You must not provide a model parameter for transcription sessions.", 4000)
-        assert (await refused(practice, "?call_id=rtc_none", KEY))[2] == 4000
         assert (await refused(practice, QUERY + "&fault=nonsense", KEY))[0] == "invalid_value"
 
     asyncio.run(knock())

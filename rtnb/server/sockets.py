@@ -33,7 +33,7 @@ from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Close, Ids, Send
 from rtnb.server.protocol.session import Options
 from rtnb.server.server_session import ServerSession
-from rtnb.web.connection import Connection
+from rtnb.web.connection import Connection, Inflating
 from rtnb.web.http import Request, Response, api_error, is_target, offered_protocols
 from rtnb.web.origins import OriginCheck, cross_origin
 from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
@@ -42,7 +42,8 @@ from rtnb.web.server import listen, masked_log
 _PING_SECONDS = models.limits().ping_seconds
 _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by byte is disconnected
 # The API's, and where Azure has the first.
-_PATHS = re.compile(r"/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
+_PATHS = re.compile("/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
+_NO_CALL = "No session found for the provided call_id"  # recorded
 
 _log = logging.getLogger("rtnb.practice")
 _socket_log = masked_log("rtnb.practice.sockets")
@@ -103,6 +104,7 @@ class Server:
         # One append of 15 MiB is 20 MiB of base64.
         options |= {"max_size": 32 << 20, "open_timeout": _OPEN_SECONDS, "close_timeout": 2, "logger": _socket_log}
         options |= {"ping_interval": _PING_SECONDS, "ping_timeout": _PING_SECONDS, "server_header": "rtnb practice"}
+        options["extensions"] = [Inflating()]  # recorded: it agrees to deflate
         server, port = await listen(self._converse, config.host, config.port, protocol="realtime", **options)
         async with server:
             ready(port)
@@ -117,7 +119,8 @@ class Server:
         assert opening is not None
         if not is_target(request.path):
             return api_error(HTTPStatus.BAD_REQUEST, "Your request's address cannot be read.")
-        if opening.preflight or "upgrade" not in request.headers.get("Connection", "").lower():
+        upgrades = "upgrade" in request.headers.get("Connection", "").lower()
+        if opening.preflight or opening.body is not None or not upgrades:
             answer = rest.answer(request, opening, self._auth, Ids(random.Random()), beta=self._config.beta)
             answer.headers.update(cross_origin(request))
             return answer
@@ -126,6 +129,10 @@ class Server:
         with suppress(InputError):  # the client reads about it inside the socket
             if (status := self._faults(request.path).refuse) is not None:
                 return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
+        for call_id in parse_qs(urlsplit(request.path).query).get("call_id", ()):
+            # Reported: a client secret opens no sideband either.
+            if bearer(request.headers).startswith("ek_") or self._of_call(call_id) is None:
+                return api_error(HTTPStatus.NOT_FOUND, _NO_CALL, "call_id_not_found", param="")
         return None
 
     def _faults(self, path: str) -> Faults:
@@ -176,7 +183,9 @@ class Server:
     ) -> Iterator[tuple[ServerSession, Write]]:
         """Make the session of a connection, or find the one that it joins; with it, what writes its events down."""
         if handshake.kind == "sideband":
-            yield self._of_call(handshake.query["call_id"]), lambda sender, frame: None
+            if (joined := self._of_call(handshake.query["call_id"])) is None:  # it has just ended
+                raise Rejected(ApiError(_NO_CALL, code="call_id_not_found", param=""), 4000)
+            yield joined, lambda sender, frame: None
             return
         if len(self.sessions) >= self._config.sessions:
             # No number is documented for the real server: code and wording are ours.
@@ -196,14 +205,9 @@ class Server:
                 for send_to_sideband in session.senders:  # they end with their call
                     send_to_sideband([Close(0.0, 1000, "")])
 
-    def _of_call(self, call_id: str) -> ServerSession:
+    def _of_call(self, call_id: str) -> ServerSession | None:
         """Find the session that `?call_id=` names: `rtc_` and its own 21 characters, or its id itself."""
-        session = self.sessions.get("sess_" + call_id.removeprefix("rtc_").removeprefix("sess_"))
-        if session is None:
-            # Unconfirmed: what the real server says to a call that is not there.
-            message = f"No call with id '{call_id}' is in progress."
-            raise Rejected(ApiError(message, code="call_not_found", param="call_id"), 4000)
-        return session
+        return self.sessions.get("sess_" + call_id.removeprefix("rtc_").removeprefix("sess_"))
 
     def _script(self, handshake: Handshake, faults: Faults, ids: Ids) -> Any:
         common: dict[str, Any] = {"now": asyncio.get_running_loop().time(), "unix_seconds": time.time()}

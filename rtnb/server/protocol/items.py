@@ -12,7 +12,7 @@ from typing import Any
 from rtnb.audio import pcm
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Ids
-from rtnb.server.protocol.shapes import Check, Required, Shape, anything, array, choice, nullable, string, tagged
+from rtnb.server.protocol.shapes import NAME, Check, Required, Shape, anything, array, choice, nullable, string, tagged
 
 # No limit is documented; this keeps one client from filling the memory of all.
 _MOST_CHARACTERS = 64 * 1024 * 1024
@@ -139,11 +139,12 @@ _ROLES = {
     role: _item(type=anything, content=Required(array(tagged(parts))), phase=anything) for role, parts in _PARTS.items()
 }
 _APPROVAL = _item(approval_request_id=Required(string()), approve=Required(anything), reason=nullable(string()))
+_CALL_ID = string(32)  # reported by clients of others, which shorten theirs
 _ITEM: Check = tagged(
     {
         "message": tagged(_ROLES, tag="role"),
-        "function_call": _item(name=Required(string()), call_id=string(), arguments=Required(string())),
-        "function_call_output": _item(call_id=Required(string()), output=Required(string())),
+        "function_call": _item(name=Required(NAME), call_id=_CALL_ID, arguments=Required(string())),
+        "function_call_output": _item(call_id=Required(_CALL_ID), output=Required(string())),
         "mcp_approval_response": _APPROVAL,
     }
 )

@@ -70,6 +70,8 @@ class RealtimeSession(Session):
         if not self._input.transcribed(job, transcript):
             self._transcripts.transcribed(job, transcript)
             self._responses.resume()
+            if not self._responses.under_way:
+                self.send_held()
 
     # ------------------------------------------------------------------ client events
 

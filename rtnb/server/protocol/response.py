@@ -90,8 +90,8 @@ class Response:
                 raise Ended("failed", {"error": plan.failure})
             while any(item.transcribing for item in plan.context):
                 yield None
-            limit = 128_000 if session.model.second_generation else 32_000
-            context, self._read = counting.fit(plan.instructions, plan.tools, plan.context, limit, plan.truncation)
+            given, newer = (plan.instructions, plan.tools, plan.context), session.model.second_generation
+            context, self._read = counting.fit(*given, plan.truncation, second_generation=newer)
             yield from self._answer(self._ask_responder(context))
         except Ended as early:
             self._finish(*early.args)
@@ -208,6 +208,7 @@ class Response:
         self._details = details and {"type": status, **details}
         self.waits_until = None
         self.usage = self.output.usage(self._read)
+        self._session.send_held()
         self._session.send("response.done", response=self._shown())
         self._ended(self)
 

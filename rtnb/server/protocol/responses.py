@@ -100,6 +100,11 @@ class Responses:
             response.step()
 
     @property
+    def under_way(self) -> bool:
+        """True while a response writes to the conversation."""
+        return self._active is not None
+
+    @property
     def _active(self) -> Response | None:
         """The one that writes to the conversation."""
         return next((response for response in self._under_way.values() if response.plan.in_conversation), None)

@@ -20,6 +20,8 @@ from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
 
+_HELD_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Options:
@@ -75,6 +77,7 @@ class Session:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []  # the second number keeps their order
         self._timer_numbers = itertools.count()
         self._job_numbers = itertools.count(1)
+        self._held: list[tuple[str, dict[str, Any]]] = []
         self.at(now + options.session_seconds, self._expire)
 
     # ------------------------------------------------------------------ inputs
@@ -136,6 +139,17 @@ class Session:
     def send(self, type: str, **fields: Any) -> None:
         """Send a server event that is due now."""
         self._effects.append(Send(self.now, {"type": type, "event_id": self.ids.new("event"), **fields}))
+
+    def hold(self, type: str, **fields: Any) -> None:
+        """Send a server event in the middle of the answer under way, or soon where that is slow to come."""
+        self._held.append((type, fields))
+        self.at(self.now + _HELD_SECONDS, self.send_held)
+
+    def send_held(self) -> None:
+        """Send the events that were held until now."""
+        held, self._held = self._held, []
+        for type, fields in held:
+            self.send(type, **fields)
 
     def send_settings(self, type: str) -> None:
         """Send an event with the session object as it is now."""

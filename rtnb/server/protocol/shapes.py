@@ -5,6 +5,7 @@ and know nothing of sessions.
 """
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,6 +46,13 @@ def string(maximum: float = 1_048_576) -> Check:
         return value
 
     return check
+
+
+def NAME(value: Any, path: str) -> Any:
+    """Take the name of a function (SDK: letters, digits, underscores and dashes, at most 64)."""
+    if not re.fullmatch("[a-zA-Z0-9_-]+", string(64)(value, path)):
+        raise api_errors.no_match(path, "^[a-zA-Z0-9_-]+$")
+    return value
 
 
 def integer(minimum: float, maximum: float = float("inf")) -> Check:
@@ -150,14 +158,14 @@ def too_deep(value: Any, levels: int = 100) -> bool:
 # Recorded: 16 kHz is refused with "Expected a value >= 24000". SDK: only 24000 is supported.
 FORMAT: Check = tagged({"audio/pcm": {"rate": integer(RATE_HZ, RATE_HZ)}, "audio/pcmu": {}, "audio/pcma": {}})
 
-_FUNCTION: dict[str, Check] = {"name": Required(string(64)), "description": nullable(string()), "parameters": anything}
+_FUNCTION: dict[str, Check] = {"name": Required(NAME), "description": nullable(string()), "parameters": anything}
 _MCP: dict[str, Check] = {"server_label": Required(string()), "defer_loading": nullable(boolean)}
 _MCP |= dict.fromkeys(("server_url", "connector_id", "tunnel_id"), string())
 _MCP |= dict.fromkeys(("authorization", "server_description"), nullable(string()))
 _MCP |= dict.fromkeys(("headers", "allowed_tools", "require_approval", "allowed_callers"), anything)
 TOOLS: Check = array(tagged({"function": _FUNCTION, "mcp": _MCP}), 128)
 _CHOSEN_MCP: dict[str, Check] = {"server_label": Required(string()), "name": nullable(string())}
-_CHOSEN: Check = tagged({"function": {"name": Required(string())}, "mcp": _CHOSEN_MCP})
+_CHOSEN: Check = tagged({"function": {"name": Required(NAME)}, "mcp": _CHOSEN_MCP})
 TOOL_CHOICE: Check = where(str, choice("none", "auto", "required"), _CHOSEN)
 
 MAX_OUTPUT_TOKENS: Check = unless(integer(1, 4096), "inf")  # SDK docstring, unchanged for 2.x

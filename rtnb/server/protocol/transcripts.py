@@ -172,7 +172,9 @@ class Transcripts:
 
     def _send(self, step: str, item_id: str, **fields: Any) -> None:
         type = f"conversation.item.input_audio_transcription.{step}"
-        self._session.send(type, item_id=item_id, content_index=0, **fields)
+        # Recorded: streaming models complete it in the middle of the answer, after its first audio.
+        send = self._session.hold if self.streams and step == "completed" else self._session.send
+        send(type, item_id=item_id, content_index=0, **fields)
 
     def _send_deltas(self, work: _Job, tokens: list[str], logprobs: list[dict[str, Any]] | None = None) -> None:
         for number, token in enumerate(tokens):

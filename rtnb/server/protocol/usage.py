@@ -2,12 +2,17 @@
 
 OpenAI docs: one token per 100 ms of the user's audio, one per 50 ms of the assistant's; recorded: both rounded
 down (2796 ms → 27), the whole conversation counted again for every response, cached tokens in multiples of 64.
+
+What an input costs beside its words was worked out from the usage of 24 responses (pydantic-ai's recordings of July
+to September 2026): exact for all that hold only instructions and texts. With functions it rests on four of 1.x and one
+of 2.1, each of one function: 63, 62, 62 and 69 tokens, and 347.
 """
 
+import functools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rtnb.server.protocol.api_errors import Ended
@@ -20,7 +25,10 @@ REASONING_TOKENS = {"minimal": 4, "low": 16, "medium": 48, "high": 128, "xhigh":
 # Words with the space before them (recorded deltas: "Hello", ",", " Marcelo", "!"), long words in pieces, and
 # scripts without spaces sign by sign.
 _TOKEN = re.compile(r"\s*[぀-ヿ㐀-鿿가-힯]|\s*[^\W_]{1,10}|\s*[^\w\s]|\s*_+|\s+")
-_PER_ITEM = 4
+_PER_ITEM = 4  # and nothing for the instructions: "Answer in two words." + "Say hello." = 5 + 4 + 3 = 12
+_PER_RECORDING = 4  # more, of the user's: "Reply in a few words." and 2.7 s of speech: 6 + 4 + 4 = 14, and 27 of audio
+_SECOND_GENERATION = 7  # whatever it holds: 44 → 51, 16 → 23
+_SECOND_GENERATION_TOOLS = 278  # more, once there are functions: 62 → 347; what it tells the model is not known
 _CACHE_STEP = 64
 _IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
 
@@ -46,16 +54,51 @@ def assistant_audio_tokens(ms: float) -> int:
     return int(ms // ASSISTANT_TOKEN_MS)
 
 
+def _declared(tools: Iterable[Mapping[str, Any]]) -> str:
+    """Write functions as a model is taken to read them: as types of TypeScript, which fits what is recorded."""
+    return "".join(
+        f"// {tool.get('description') or ''}\ntype {tool.get('name')} = (_: {_type(tool.get('parameters'))}) => any;\n"
+        for tool in tools
+    )
+
+
+def _type(schema: Any) -> str:
+    """Write a JSON Schema as a type of TypeScript, its descriptions as comments."""
+    if not isinstance(schema, Mapping):
+        return "any"
+    if isinstance(fields := schema.get("properties"), Mapping):
+        lines = [f"\n{_comment(inner)}{name}: {_type(inner)}," for name, inner in fields.items()]
+        return f"{{{''.join(lines)}\n}}"
+    if isinstance(values := schema.get("enum"), list):
+        return " | ".join(map(json.dumps, values))
+    return f"{_type(schema['items'])}[]" if "items" in schema else str(schema.get("type", "any"))
+
+
+def _comment(schema: Any) -> str:
+    return f"// {schema['description']}\n" if isinstance(schema, Mapping) and "description" in schema else ""
+
+
 def count_input(
-    instructions: str = "", tools: Sequence[dict[str, Any]] = (), items: Iterable[Item] = ()
+    instructions: str = "",
+    tools: Sequence[dict[str, Any]] = (),
+    items: Iterable[Item] = (),
+    *,
+    second_generation: bool = False,
 ) -> Counter[str]:
     """Count the tokens that a response reads: instructions, tools and every item, again each time.
+
+    Args:
+        instructions: As the response has them.
+        tools: As the response has them.
+        items: Its context.
+        second_generation: Whether a 2.x model reads them.
 
     Returns:
         Tokens of each modality, by the names of the API's usage objects.
     """
-    text = _count(instructions) + _PER_ITEM if instructions else 0
-    text += _count(json.dumps(tools)) if tools else 0
+    text = _count(instructions) + (_PER_ITEM + _count(_declared(tools)) if tools else 0)
+    if second_generation:
+        text += _SECOND_GENERATION + (_SECOND_GENERATION_TOOLS if tools else 0)
     audio = image = 0
     for item in items:
         text += _PER_ITEM
@@ -69,13 +112,14 @@ def count_input(
             text += _count(shown.get(name, ""))
         if shown.get("role") == "user":
             audio += user_audio_tokens(item.audio_ms)
+            text += _PER_RECORDING if item.audio else 0
         elif item.audio:
             audio += assistant_audio_tokens(item.audio_ms if item.truncated_ms is None else item.truncated_ms)
     return Counter(text_tokens=text, audio_tokens=audio, image_tokens=image)
 
 
 def fit(
-    instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], limit: int, truncation: Any
+    instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], truncation: Any, *, second_generation: bool
 ) -> tuple[list[Item], Counter[str]]:
     """Drop the oldest items from the context of a response until it fits (OpenAI docs: `truncation`).
 
@@ -83,8 +127,8 @@ def fit(
         instructions: As the response has them.
         tools: As the response has them.
         items: The context, oldest first.
-        limit: The model's context in tokens.
         truncation: "auto", "disabled" or a retention ratio, as in the session.
+        second_generation: Whether a 2.x model reads them, whose context has 128,000 tokens instead of 32,000.
 
     Returns:
         The items it reads, and their count.
@@ -92,13 +136,14 @@ def fit(
     Raises:
         Ended: It does not fit and `truncation` is "disabled".
     """
-    kept = list(items)
-    count = count_input(instructions, tools, kept)
+    kept, limit = list(items), 128_000 if second_generation else 32_000
+    count_all = functools.partial(count_input, instructions, tools, second_generation=second_generation)
+    count = count_all(kept)
     if isinstance(truncation, dict):
         # SDK: post_instructions bounds the conversation alone; the ratio says how much stays once it is too long.
         bound = (truncation.get("token_limits") or {}).get("post_instructions")
         if bound is not None:
-            limit = min(limit, bound + count_input(instructions, tools).total())
+            limit = min(limit, bound + count_all().total())
     if count.total() <= limit:
         return kept, count
     if truncation == "disabled":
@@ -108,7 +153,7 @@ def fit(
     excess = count.total() - limit * (truncation.get("retention_ratio", 1.0) if isinstance(truncation, dict) else 1)
     while excess > 0 and kept:
         excess -= count_input(items=[kept.pop(0)]).total()
-    return kept, count_input(instructions, tools, kept)
+    return kept, count_all(kept)
 
 
 def usage(read: Counter[str], text_out: int, audio_out: int, reasoning: int | None, cacheable: int) -> dict[str, Any]:
