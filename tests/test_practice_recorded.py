@@ -18,6 +18,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from rtnb.server import server
 from rtnb.server.protocol.requests import Call, Text
+from rtnb.server.protocol.requests import Request as ToAnswer
+from rtnb.server.responder.responder import think
 
 PATTERN = "^[a-zA-Z0-9_-]+$"
 
@@ -246,6 +248,39 @@ def test_without_an_answer_a_transcript_is_complete_at_once() -> None:
     harness.append(SPEECH)
     harness.send("input_audio_buffer.commit")
     assert harness.types[-1] == COMPLETED
+
+
+# ------------------------------------------------------------------ commentary and a call
+
+
+@pytest.mark.parametrize("modality", ["text", "audio"])
+@pytest.mark.parametrize(
+    ("words", "commentary"), [(IN_LONDON, "One moment, please."), ("查一下London的天气 (weather)", "请稍等。")]
+)
+def test_2_1_comments_on_its_call_in_the_same_response_and_1_x_does_not(
+    modality: str, words: str, commentary: str
+) -> None:
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": words}]}
+    answers = [*think(ToAnswer(items=[said], tools=[LONDON], instructions=ALWAYS))]
+    for model in ("gpt-realtime-2.1", FIRST):
+        harness = Harness(model, answers=answers)
+        harness.update(output_modalities=[modality], tools=[LONDON])
+        harness.say(words)
+        output = harness.send("response.create")[-1]["response"]["output"]
+        call = output[-1]
+        assert (call["type"], call["name"]) == ("function_call", "get_weather")
+        if model == FIRST:
+            assert len(output) == 1
+        else:
+            message, _ = output
+            [part] = message["content"]
+            assert (message["phase"], part.get("text") or part["transcript"]) == ("commentary", commentary)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
+def test_a_call_that_is_required_comes_without_a_comment(choice: Any) -> None:
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": IN_LONDON}]}
+    assert [*map(type, think(ToAnswer(items=[said], tools=[LONDON], tool_choice=choice)))] == [Call]
 
 
 # ------------------------------------------------------------------ what is refused

@@ -33,6 +33,8 @@ def think(request: Request) -> Iterator[Text | Call]:
     dialogue = read_dialogue(request)
     matches = _matches(dialogue)
     if calls := [call for match in matches for call in match.calls]:
+        # Recorded on 2.1: it speaks before its call, in the same response; from 1.x the session leaves this out.
+        yield from [Text(dialogue.say("before_call"))] if request.tool_choice == "auto" else []
         yield from calls
         return
     limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
