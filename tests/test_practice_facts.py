@@ -94,6 +94,15 @@ def test_figures_come_from_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> Non
         "Repeat after me: what is WebRTC?",
         "Tell me a story about a WebSocket.",
         "My friend said base64 is hard.",
+        "Can you wait a moment?",
+        "What did you learn?",
+        "Can we stop here?",
+        "How long is the recording?",
+        "What is the speed of sound?",
+        "Are you a free person?",
+        "Did I do something wrong?",
+        "Am I speaking clearly?",
+        "How do I learn English fast?",
         "我和牙医的会话很长。",
         "面包的价格是多少？",
         "房间多少钱？",
@@ -103,6 +112,10 @@ def test_figures_come_from_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> Non
         "这辆车的速度是多少？",
         "你还记得我说了什么吗？",
         "怎么停止打嗝？",
+        "光的速度是多少？",
+        "录音有多长？",
+        "我上传了什么？",
+        "可以说慢一点吗？",
         "这句话怎么翻译？",
         "请转写这段录音。",
         "请重复：WebRTC 是什么？",
@@ -111,6 +124,31 @@ def test_figures_come_from_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_words_of_the_subject_in_another_sense_ask_for_no_fact(text: str) -> None:
     assert fact(text) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("uh okay so what exactly is a token", "token"),
+        ("why can't i just send the bytes", "base64"),
+        ("my file has forty four thousand one hundred hertz is that a problem", "sample_rate"),
+        ("it interrupts me all the time what can i do", "silence_duration"),
+        ("how do you know that i have finished", "turn_detection"),
+        ("what is web r t c used for", "webrtc"),
+        ("what does v a d stand for", "vad"),
+        ("What happens after an hour?", "session_length"),
+        ("Is my voice sent to OpenAI?", "practice_real"),
+        ("Does silence cost money?", "silence_cost"),
+        ("我讲一分钟用掉多少 token", "tokens_per_minute"),
+        ("为什么回答是一段一段来的", "delta"),
+        ("它老是打断我怎么办", "silence_duration"),
+        ("一个小时之后会怎么样", "session_length"),
+        ("需要上网吗", "practice_free"),
+        ("密钥要填在哪儿", "colab_secret"),
+    ],
+)
+def test_a_question_is_known_in_other_words_and_as_a_recogniser_writes_it(question: str, name: str) -> None:
+    assert fact(question) == name
 
 
 def test_in_a_role_a_price_is_the_roles_own() -> None:

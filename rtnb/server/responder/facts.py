@@ -48,7 +48,7 @@ def fact(text: str, *, role: bool = False) -> str | None:
 
     Args:
         text: What the user said.
-        role: Whether a role is played, in which a price is the role's own.
+        role: Whether the talk is about something else, a role or a recording, which has prices and voices of its own.
     """
     asking = (one for one in sentences(text)[-3:] if _ASKS.search(one) and not _OTHERS.search(one))
     for sentence in asking:

@@ -151,7 +151,8 @@ def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
         turn.typed = []
     own = turn.request
     command = intents.brief(intents.command_and_rest(own)[0])
-    if asked := fact(intents.brief(own), role=dialogue.request.instructions != INSTRUCTIONS):
+    elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(turn.typed and turn.heard)
+    if asked := fact(intents.brief(own), role=elsewhere):
         return [*said, about_fact(asked, dialogue.language)]
     if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):
         return [*said, *found]
