@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from rtnb.errors import InputError
+from rtnb.server.protocol.api_errors import FAILURES
 from rtnb.server.protocol.effects import Close, Send
 from rtnb.server.protocol.session import Options
 from rtnb.web.send_queue import CloseFrame, Drop, Frame, Outgoing
@@ -51,17 +52,6 @@ def _close(numbers: list[str]) -> tuple[int, int]:
     if code in (1004, 1005, 1006, 1015):  # none of them may be sent (RFC 6455, section 7.4.1)
         raise ValueError
     return code, int(_count(numbers[1:] or ["1"]))
-
-
-_SENTENCES = {
-    "insufficient_quota": "You exceeded your current quota, please check your plan and billing details.",
-    "rate_limit_exceeded": "Rate limit reached on requests per day (RPD): Limit 1000, Used 1000, Requested 1.",
-    "server_error": "The server had an error while processing your request. Sorry about that!",
-}
-_FAILURES: Mapping[str, dict[str, Any]] = {
-    name: {"type": kind, "code": None if kind == "server_error" else kind, "message": _SENTENCES[kind]}
-    for name, kind in zip(("quota", "rate_limit", "server_error"), _SENTENCES, strict=True)
-}
 
 
 def _fault(read: Callable[[list[str]], Any], what: str, default: Any = None) -> Any:
@@ -104,7 +94,7 @@ class Faults:
     def options(self, options: Options) -> Options:
         """Return the session options with what these change of them."""
         changed: dict[str, Any] = {"odd_last_chunk": self.odd_last_chunk or options.odd_last_chunk}
-        for name, failure in _FAILURES.items():
+        for name, failure in zip(("quota", "rate_limit", "server_error"), FAILURES.values(), strict=True):
             if (which := getattr(self, name)) is not None:
                 changed |= {"failure": failure, "failing": which or None}
         if self.no_rate_limits or self.late_rate_limits is not None:
@@ -196,7 +186,7 @@ class FaultInjector:
             event_id = f"event_unknown{self._count}"
             more.append({"type": "practice.unknown", "event_id": event_id, "note": "An unknown event."})
         if faults.error == self._count:
-            error = {**_FAILURES["server_error"], "param": None, "event_id": None}
+            error = {**FAILURES["server_error"], "param": None, "event_id": None}
             more.append({"type": "error", "event_id": f"event_fault{self._count}", "error": error})
         frames: list[Outgoing] = [Frame(due, each) for each in (text, *map(orjson.dumps, more))]
         if faults.drop == self._count:

@@ -4,11 +4,12 @@ import asyncio
 import os
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rtnb import html
 from rtnb.errors import InputError, keep_secret
@@ -16,6 +17,7 @@ from rtnb.server.engines.engines import Engines, canned, installed
 from rtnb.server.faults import read_faults
 from rtnb.server.protocol.session import Options
 from rtnb.server.responder.remote import Remote
+from rtnb.server.script import read_script
 from rtnb.server.sockets import Server, ServerConfig
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import translate
@@ -164,6 +166,7 @@ def start(
     brain: str | None = None,
     brain_model: str | None = None,
     brain_key: str | None = None,
+    script: Sequence[Mapping[str, Any]] | None = None,
     record: str | os.PathLike[str] | None = None,
     models: tuple[str, ...] = (),
     sessions: int = 1_000,
@@ -192,6 +195,14 @@ def start(
         brain: The base URL of any OpenAI-compatible chat server that responds, e.g. `http://localhost:11434/v1`.
         brain_model: The model to ask it for. Needed with `brain`.
         brain_key: Its key; None where it asks for none.
+        script: Answers for tests and lessons, a list of steps. A step is a dict: `when` is what it waits for, words
+            that what is asked must hold (typed, spoken or in the response's own instructions; case and marks do not
+            matter); `say` is what it answers; `call` and `with` are the function it calls and its arguments; `fail` is
+            how it ends: `"rate_limit_exceeded"`, `"insufficient_quota"`, `"server_error"`, or incomplete with
+            `"content_filter"` or `"max_output_tokens"`. A step without `when` comes after the one above it: it takes
+            the next response, whatever is asked, a function's result among it (at the top of the list: the first
+            response). What no step waits for is answered as without a script. Each session begins it anew, and
+            out-of-band responses follow it for themselves.
         record: A directory in which every session is written down, one JSON line an event. None writes nothing.
         models: Model names to serve besides the API's own.
         sessions: The most sessions at once.
@@ -204,6 +215,17 @@ def start(
 
     Raises:
         InputError: The arguments do not go together, or the address cannot be listened on.
+
+    Examples:
+        >>> script = [
+        ...     {"when": "hello", "say": "Hello to you."},
+        ...     {"when": "weather", "say": "Let me look.", "call": "get_weather", "with": {"city": "Oslo"}},
+        ...     {"say": "It is sunny in Oslo."},  # to the function's result
+        ...     {"fail": "rate_limit_exceeded"},  # and to the question after that
+        ... ]
+        >>> with start(script=script) as practice:
+        ...     rtnb.ask("Hello there!", url=practice.url, key="any").wait().text
+        'Hello to you.'
     """
     # As functions, which no traceback shows.
     held, brain_held = (keep_secret(one) if one and one.strip() else None for one in (key, brain_key))
@@ -247,5 +269,6 @@ def start(
         tls=context,
         sessions=sessions,
         origin_check=OriginCheck(hosts, pages, tls=context is not None),
+        script=() if script is None else read_script(script),
     )
     return Practice(config, engines, certificate=certificate)

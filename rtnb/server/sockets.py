@@ -32,6 +32,7 @@ from rtnb.server.protocol import beta, realtime, translations
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Close, Ids, Send
 from rtnb.server.protocol.session import Options
+from rtnb.server.script import ScriptedResponder, Step
 from rtnb.server.server_session import ServerSession
 from rtnb.web.connection import Connection, Inflating
 from rtnb.web.http import Request, Response, api_error, is_target, offered_protocols
@@ -66,6 +67,7 @@ class ServerConfig:
         tls: For `wss://`, or None.
         sessions: The most sessions at once.
         origin_check: Who may come in.
+        script: The steps that each session's answers follow; none for no script.
     """
 
     host: str = "127.0.0.1"
@@ -80,6 +82,7 @@ class ServerConfig:
     tls: ssl.SSLContext | None = None
     sessions: int = 1_000
     origin_check: OriginCheck = field(default_factory=lambda: OriginCheck(["127.0.0.1"]))
+    script: tuple[Step, ...] = ()
 
 
 class Server:
@@ -193,7 +196,10 @@ class Server:
             raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
         script = self._script(handshake, faults, Ids(chance))
         session_id = script.settings["id"]
-        session = ServerSession(script, lambda answer: Workers(_failing(self._engines, faults), self._pool, answer))
+        engines = _failing(self._engines, faults)
+        if self._config.script:
+            engines = replace(engines, respond=ScriptedResponder(self._config.script, engines.respond))
+        session = ServerSession(script, lambda answer: Workers(engines, self._pool, answer))
         keys = [self._config.key or "", bearer(request.headers, offered_protocols(request.headers))]
         with written_down(self._config.record, session_id, keys) as write:
             self.sessions[session_id] = session

@@ -4,7 +4,7 @@ Codes, params and wording follow recorded errors where there are recordings, els
 wording is our best guess the function says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any
 
@@ -28,6 +28,18 @@ class ApiError(Exception):
     def error(self, event_id: str | None = None) -> dict[str, Any]:
         """Return the event's `error` object; `event_id` is the client event's own, if it had one."""
         return {**{name: getattr(self, name) for name in ("type", "code", "message", "param")}, "event_id": event_id}
+
+
+_SENTENCES = {
+    "insufficient_quota": "You exceeded your current quota, please check your plan and billing details.",
+    "rate_limit_exceeded": "Rate limit reached on requests per day (RPD): Limit 1000, Used 1000, Requested 1.",
+    "server_error": "The server had an error while processing your request. Sorry about that!",
+}
+# Errors of responses that fail, by their codes (the last one has only a type).
+FAILURES: Mapping[str, dict[str, Any]] = {
+    kind: {"type": kind, "code": None if kind == "server_error" else kind, "message": sentence}
+    for kind, sentence in _SENTENCES.items()
+}
 
 
 class Ended(Exception):

@@ -51,7 +51,13 @@ class Cut(NamedTuple):
     reason: Literal["max_output_tokens", "content_filter"]
 
 
-Answer = Text | Call | Cut
+class Fail(NamedTuple):
+    """End of the response as a failed one; `error` goes into its `status_details`."""
+
+    error: Mapping[str, Any]
+
+
+Answer = Text | Call | Cut | Fail
 
 
 Responder = Callable[[Request], Iterator[Answer]]

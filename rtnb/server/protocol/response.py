@@ -16,7 +16,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
-from rtnb.server.protocol.requests import Call, Cut, Request
+from rtnb.server.protocol.requests import Call, Cut, Fail, Request
 from rtnb.server.protocol.response_output import Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
@@ -106,6 +106,9 @@ class Response:
             if isinstance(piece, Cut):
                 yield from self._end_audio()
                 raise Ended("incomplete", {"reason": piece.reason})
+            if isinstance(piece, Fail):
+                self._read = counting.count_input()
+                raise Ended("failed", {"error": dict(piece.error)})
             if isinstance(piece, Call):
                 if not plan.one_call or all(item.shown["type"] != "function_call" for item in self.output.items):
                     yield from self._write_call(piece)
