@@ -25,7 +25,7 @@ def _word(word: str) -> re.Pattern[str]:
 
 
 def _alternatives(word: str) -> list[str]:
-    return re.split(r"\|(?![^(]*\))", word)
+    return [f"(?:{word})"] if "(" in word else word.split("|")
 
 
 @cache
