@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -232,12 +233,15 @@ def test_it_cannot_translate_and_says_so() -> None:
 
 
 def test_it_invents_nothing() -> None:
-    assert "cannot make that up" in say(typed("Tell me a joke"))
-    assert "cannot answer that" in say(typed("Why is the sky blue?"))
+    assert "cannot make that up" in say(typed("Write a letter to my bank"))
+    assert "cannot answer that" in say(typed("Why do cats purr?"))
+    assert "I know none about that" in say(typed("Tell me a joke about submarines"))
 
 
-def test_the_time_is_only_what_it_was_told() -> None:
-    assert "no clock" in say(typed("What day is it today?"))
+def test_the_time_is_what_it_was_told_or_that_of_the_computer() -> None:
+    assert f"{datetime.now(UTC).year}" in say(typed("What day is it today?"))
+    assert "Tokyo" in say(typed("What time is it in Tokyo?"))
+    assert "cannot answer" in say(typed("What time is it in Xanadu?"))
     assert "Monday, 3 March 2025" in say(typed("What day is it?"), instructions="Today is Monday, 3 March 2025.")
 
 
@@ -309,7 +313,7 @@ def test_what_it_asks_about_in_chinese_is_a_word_and_no_piece_of_one() -> None:
     assert say(answered("…"), typed("It is cold today")).endswith("What else can you tell me about “cold”?")
     assert say(answered("…"), typed("今天很冷")) == "你说：“今天很冷”关于“冷”，你还能说什么？"
     assert say(answered("…"), typed("我喜欢苹果")) == "你说：“我喜欢苹果”关于“苹果”，你还能说什么？"
-    assert say(answered("…"), typed("好的")) == "你说：“好的”", "nothing but function words asks for nothing"
+    assert say(answered("…"), typed("你和我")) == "你说：“你和我”", "nothing but function words asks for nothing"
 
 
 def test_it_does_not_know_what_nobody_said() -> None:
@@ -389,7 +393,7 @@ SERVER = "You are the practice voice. Be friendly, answer in a sentence or two, 
 
 
 def test_standing_brevity_cuts_the_answer_and_not_who_gives_it() -> None:
-    said = list(think(Request(instructions=SERVER, items=[spoken("Why is the sky blue?")])))
+    said = list(think(Request(instructions=SERVER, items=[spoken("Why do cats purr?")])))
     assert len(said) == 3
     assert said[0] == Text("I am the practice voice, not a language model.")
     assert len(list(think(Request(instructions=SERVER, items=[spoken(FOX), answered("…"), spoken(FOX)])))) == 2

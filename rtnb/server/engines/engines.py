@@ -85,7 +85,9 @@ def installed(respond: Responder | None = None) -> Engines:
         transcribe_stream=lambda language: asr.StreamingRecogniser(language=language),
         vad=vad.Vad,
         respond=respond or think,
-        speak=lambda wanted: tts.speak(wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language),
+        speak=lambda wanted: tts.speak(
+            wanted.text, voice=wanted.voice, speed=wanted.speed, language=wanted.language, gain=wanted.gain
+        ),
         names={"ears": asr.engine() or "", "voice": tts.engine() or ""},
         warm_up=warm_up,
         diarize=lambda pcm, language: diarization.diarize(pcm, language=language),

@@ -91,7 +91,9 @@ def _pieces(text: str) -> Iterator[str]:
         yield held
 
 
-def speak(text: str, *, voice: str = "marin", speed: float = 1.0, language: str | None = None) -> Iterator[bytes]:
+def speak(
+    text: str, *, voice: str = "marin", speed: float = 1.0, language: str | None = None, gain: float = 1.0
+) -> Iterator[bytes]:
     """Speak a text.
 
     Args:
@@ -99,6 +101,7 @@ def speak(text: str, *, voice: str = "marin", speed: float = 1.0, language: str 
         voice: One of the API's names (see `VOICES`); any other name gets one of their timbres, always the same.
         speed: 0.25 to 1.5 (OpenAI docs: `audio.output.speed`); values outside are clamped.
         language: ISO 639-1 code. None finds it out from the text, sentence by sentence.
+        gain: Factor for the samples, which are cut where they become too large.
 
     Yields:
         s16le mono at 24 kHz, about a sentence at a time, the first as soon as it is made. Nothing at all where the
@@ -110,7 +113,7 @@ def speak(text: str, *, voice: str = "marin", speed: float = 1.0, language: str 
         for audio in itertools.chain(same_rate, [None]):
             samples = resampler(to_float(np.frombuffer(audio[0], "<i2"))) if audio else resampler.flush()
             if len(samples):
-                yield samples.astype("<i2").tobytes()
+                yield np.clip(samples * gain, -32_768, 32_767).astype("<i2").tobytes()
 
 
 def _synthesised(text: str, voice: str, speed: float, language: str | None) -> Iterator[Audio]:

@@ -95,6 +95,7 @@ class Speak(NamedTuple):
     voice: str
     speed: float = 1.0
     language: str | None = None
+    gain: float = 1.0
 
 
 class Stop(NamedTuple):

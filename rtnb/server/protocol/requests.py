@@ -32,9 +32,17 @@ class Request:
 
 
 class Text(NamedTuple):
-    """One sentence of the answer, without the space to the next."""
+    """One sentence of the answer, without the space to the next.
+
+    Attributes:
+        text: The sentence.
+        pace: How fast it is to be spoken, 1 as the session says.
+        gain: How loud it is to be spoken, 1 as the voice is.
+    """
 
     text: str
+    pace: float = 1.0
+    gain: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

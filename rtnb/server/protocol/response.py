@@ -16,7 +16,7 @@ from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.effects import Effect, Respond, Speak, Stop
 from rtnb.server.protocol.items import Item
-from rtnb.server.protocol.requests import Call, Cut, Fail, Request
+from rtnb.server.protocol.requests import Call, Cut, Fail, Request, Text
 from rtnb.server.protocol.response_output import Message, Plan, ResponseOutput, Steps
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.settings import Model
@@ -124,7 +124,7 @@ class Response:
             if self._message is None:
                 phase = "commentary" if isinstance(following, Call) else "final_answer"
                 self._message = Message(self._session, self.output, plan, phase)
-            yield from self._speak(self._message, piece.text) if plan.spoken else self._message.write(piece.text)
+            yield from self._speak(self._message, piece) if plan.spoken else self._message.write(piece.text)
             piece = following if looked else (yield from self._next(pieces))
         yield from self._end_audio()
         self._end_message("completed")
@@ -146,10 +146,11 @@ class Response:
         request = Request(*given, language, plan.asked, aside=not plan.in_conversation)
         return self._ask(lambda job: Respond(job, request))
 
-    def _speak(self, message: Message, text: str) -> Steps:
+    def _speak(self, message: Message, said: Text) -> Steps:
         voice = self.plan.voice if isinstance(self.plan.voice, str) else self.plan.voice["id"]
-        pieces = self._ask(lambda job: Speak(job, text, voice, self.plan.speed))
-        yield from message.speak(text, lambda: self._next(pieces))
+        speed = self.plan.speed * said.pace
+        pieces = self._ask(lambda job: Speak(job, said.text, voice, speed, gain=said.gain))
+        yield from message.speak(said.text, lambda: self._next(pieces))
 
     def _write_call(self, called: Call) -> Steps:
         ids, output = self._session.ids, self.output

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from rtnb.server import languages
+from rtnb.server.responder import intents, knowledge, personas
 from rtnb.server.responder.dialogue import Dialogue, limits_of
-from rtnb.server.responder.intents import command_and_rest, intent_of, is_command
-from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract
+from rtnb.server.responder.intents import command_and_rest, intent_of, is_command, is_question
+from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract, having
 from rtnb.server.responder.names import dates, last_name, times
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
 
+_DAYS = (("after_tomorrow", 2), ("tomorrow", 1), ("yesterday", -1))  # days from today, by what is said
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other
 Rule = Callable[[Dialogue, str], list[str]]
 
@@ -22,8 +25,10 @@ def heard_sentence(dialogue: Dialogue) -> list[str]:
 
 
 def translate(dialogue: Dialogue, request: str) -> list[str]:
-    """Say that no rule can translate, and what was heard."""
-    return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.material)]
+    """Translate a word or phrase of the table; say of any other that no rule can, and what was heard."""
+    if pair := knowledge.translate(intents.brief(dialogue.turn.request)) or knowledge.translate(request):
+        return [dialogue.say("translation", x=pair[0], y=pair[1])]
+    return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
 
 def classify(dialogue: Dialogue, request: str) -> list[str]:
@@ -59,7 +64,17 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
     for sentence in (one for text in told for one in sentences(text)):
         if cue("time_told").search(sentence) and (dates(sentence) or times(sentence) or re.search(r"[\d点]", sentence)):
             return [dialogue.say("told", x=sentence)]
-    return [dialogue.say("no_clock")]
+    place, zone = knowledge.zone(request, dialogue.language)
+    if place is None and cue("place_asked").search(request):
+        return [dialogue.say("no_answer")]
+    now = datetime.now(zone) + timedelta(days=next((days for key, days in _DAYS if cue(key).search(request)), 0))
+    weekday, month = (
+        dialogue.say(key).split()[at] for key, at in (("weekdays", now.weekday()), ("months", now.month - 1))
+    )
+    key = "date_there" if now.date() != datetime.now(zone).date() else "clock_in" if place else "clock"
+    return [
+        dialogue.say(key, place=place, time=f"{now:%H:%M}", weekday=weekday, day=now.day, month=month, year=now.year)
+    ]
 
 
 def who(dialogue: Dialogue, request: str) -> list[str]:
@@ -72,9 +87,30 @@ def hear_you(dialogue: Dialogue, request: str) -> list[str]:
     return [dialogue.say("hear_you"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
 
-def invent(dialogue: Dialogue, request: str) -> list[str]:
-    """Say that no rule can make something up."""
-    return [*heard_sentence(dialogue), dialogue.say("no_invention")]
+def tell(dialogue: Dialogue, request: str) -> list[str]:
+    """Tell a story, a joke or such; of what is not known say that no rule can make it up."""
+    for kind in knowledge.KNOWN.get(dialogue.language, {"texts": ()})["texts"]:
+        if cue(f"tell_{kind}").search(request):
+            told = sum(bool(cue(f"tell_{kind}").search(said)) for said in dialogue.earlier)
+            text, fits = knowledge.tell(kind, request, told, dialogue.language)
+            known = fits or not extract("topic", request)
+            return [*([] if known else [dialogue.say("not_about")]), *sentences(text)]
+    return [dialogue.say("no_invention")]
+
+
+def correct(dialogue: Dialogue, request: str) -> list[str]:
+    """Correct the words that are given, or what was said before."""
+    own = dialogue.material if is_command(request) else request
+    text = "".join(quoted(request)[:1]) or _given(dialogue, request) or own
+    return personas.in_role("english_teacher", dialogue.language, [], text, "", 0)
+
+
+def judge(dialogue: Dialogue, reply: str) -> list[str]:
+    """Say whether a reply answers the question of a quiz that was put last, and put the next one."""
+    before = " ".join(dialogue.answers[-2:])
+    if not reply or personas.asked_last(before, dialogue.language) < 0 or is_command(reply) or is_question(reply):
+        return []
+    return personas.in_role("quiz_master", dialogue.language, [], reply, before, 0)
 
 
 def greet(dialogue: Dialogue, request: str) -> list[str]:
@@ -90,7 +126,7 @@ def _given(dialogue: Dialogue, request: str) -> str:
     if (found := re.match(r"(?s)([^:：]{1,120})[:：]\s*(.+)$", request)) and intent_of(found[1] + "："):
         return found[2].strip(" \"'“”‘’「」")
     # A long text was divided from its request before.
-    own = dialogue.turn.request
+    own = intents.without_lead(dialogue.turn.request)
     command, rest = command_and_rest(own)
     return rest if command == request and re.search(rf"[:：“\"'‘«「]\s*{re.escape(rest)}", own) else ""
 
@@ -134,6 +170,8 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     own = extract("given_to_repeat", request).strip()
     given = (_given(dialogue, request) or (own if not cue("named").search(own) else "")) if users else ""
     # 把“苹果”重复一遍
+    if not given and not quoted(request) and dialogue.answers and not any(turn.clips for turn in dialogue.turns):
+        return i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
     said = given or "".join(quoted(request)[:1]) or dialogue.material or ("" if users else dialogue.turn.text)
     return _closed(dialogue, said, "heard_nothing" if dialogue.turn.clips else "said_nothing")
 
@@ -195,16 +233,21 @@ def find_said(dialogue: Dialogue, question: str) -> str | None:
 
 def which_language(dialogue: Dialogue, request: str) -> list[str]:
     """Say which language was spoken."""
+    if knowledge.know(request, dialogue.language):
+        return []
     if not dialogue.material:
         return [dialogue.say("said_nothing")]
     names = languages.NAMES[languages.guess(dialogue.material)]
     chinese = [name for name in names if re.fullmatch(r"[\u4e00-\u9fff]+", name)]
-    return [languages.closed(chinese[-1] if dialogue.language == "zh" and chinese else names[0])]
+    dialogue.word = chinese[-1] if dialogue.language == "zh" and chinese else names[0]
+    return [languages.closed(dialogue.word)]
 
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
-    """Say the user's name."""
-    return dialogue.say_if("your_name", last_name(dialogue.messages), "no_name")
+    """Say the user's name; never that none was told where something was said, and may not have been understood."""
+    return dialogue.say_if(
+        "your_name", last_name(dialogue.messages), "no_name_heard" if dialogue.earlier else "no_name"
+    )
 
 
 def said_first(dialogue: Dialogue, request: str) -> list[str]:
@@ -234,10 +277,17 @@ def talked(dialogue: Dialogue, request: str) -> list[str]:
 
 def i_said(dialogue: Dialogue, request: str) -> list[str]:
     """Say the last answer again."""
-    last = next(reversed(dialogue.answers), "")
+    last = next(reversed(dialogue.answers), "").removeprefix(dialogue.say("intro")).strip()
+    before = intents.brief(next(reversed(dialogue.earlier), ""))
+    if cue("anew").search(request) and (intent := intent_of(before)) in having("anew"):
+        return ANSWERS[intent](dialogue, before)
     if not last and dialogue.turn.heard:
         return transcribe(dialogue, request)
-    return [last] if last and cue("once_more").search(request) else dialogue.say_if("i_said", last, "i_said_nothing")
+    if cue("shorter").search(request):
+        return sentences(last)[:1] or [dialogue.say("i_said_nothing")]
+    if last and (cue("once_more").search(request) or cue("pace").search(request)):
+        return [last]
+    return dialogue.say_if("i_said", last, "all_right" if cue("pace").search(request) else "i_said_nothing")
 
 
 def practise(dialogue: Dialogue, request: str) -> list[str]:
@@ -251,7 +301,9 @@ def practise(dialogue: Dialogue, request: str) -> list[str]:
 
 
 def ask_me(dialogue: Dialogue, request: str) -> list[str]:
-    """Ask the user something."""
+    """Ask the user something: a question of the quiz that has not been asked yet, or more about what was said."""
+    if cue("quiz").search(request):
+        return [personas.question(" ".join(dialogue.answers), dialogue.language)]
     return dialogue.say_if("question_about", "".join(_topics(dialogue, 1)), "question")
 
 
@@ -283,6 +335,9 @@ def count_to(dialogue: Dialogue, request: str) -> list[str]:
         return []
     first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
     step = 1 if last >= first else -1
+    foreign = knowledge.counted(next(iter(languages.named(request)), ""))
+    if 1 <= first <= 10 and 1 <= last <= len(foreign):
+        return [dialogue.row(foreign[one - 1] for one in range(first, last + step, step))]
     return [dialogue.row(map(str, range(first, last + step, step)[:201]))]
 
 
@@ -312,7 +367,7 @@ def count(dialogue: Dialogue, request: str) -> list[str]:
 
 
 _RULES: tuple[Rule, ...] = (
-    *(translate, classify, summarise, clock, who, hear_you, invent, greet),
+    *(translate, classify, summarise, clock, who, hear_you, tell, correct, greet),
     *(exactly, say, repeat, transcribe, passage, reverse, which_word, spell),
     *(which_language, name_is, said_first, said_last, talked, i_said, practise, ask_me, count_to, count),
 )

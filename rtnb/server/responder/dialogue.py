@@ -61,10 +61,13 @@ class Dialogue:
     calls: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # call_id → name, arguments
     language: str = "en"
     asked: str = ""  # the request, where the response's own instructions are one
+    word: str = ""  # what of the answer is said where only a word or a few are asked for
 
     def say(self, key: str, **filled: object) -> str:
         """Fill a template in the language of the answer, or in English where that language lacks it."""
-        return (TEMPLATES[self.language].get(key) or TEMPLATES["en"][key]).format(**filled)
+        template = TEMPLATES[self.language].get(key) or TEMPLATES["en"][key]
+        self.word = "".join(re.findall(r"\*(.+?)\*", template)).format(**filled) or self.word
+        return template.replace("*", "").format(**filled)
 
     def say_if(self, key: str, x: str | None, otherwise: str = "") -> list[str]:
         """Fill a template with `x`; where there is no `x` take the other one, if any."""

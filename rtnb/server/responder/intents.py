@@ -7,6 +7,9 @@ from rtnb.server.languages import together
 from rtnb.server.responder.lexicon import INTENTS, LETTERS, cue, having
 from rtnb.server.responder.text_extraction import content, quoted, sentences
 
+# Where a sentence ends, its mark left with it: what tells something asks for nothing.
+_PARTS = re.compile(r"(?<=[.!?。！？])\s*")
+
 
 def brief(text: str) -> str:
     """Return what of a text is read as a request: its first and last sentences, none of them endless.
@@ -21,8 +24,9 @@ def brief(text: str) -> str:
 
 
 def intent_of(text: str) -> str | None:
-    """Return the intent of a text; None where no rule knows it."""
-    return next((name for name, pattern in INTENTS.items() if pattern.search(text[:600])), None)
+    """Return the intent of a text; None where no rule knows it, or where it only tells something."""
+    asking = together(part for part in _PARTS.split(text[:600]) if not cue("statement").search(part))
+    return next((name for name, pattern in INTENTS.items() if pattern.search(asking)), None)
 
 
 def is_command(text: str) -> bool:
@@ -33,6 +37,12 @@ def is_command(text: str) -> bool:
 def is_question(text: str) -> bool:
     """Return whether a text asks something, in one of a few languages."""
     return bool(re.search(r"[?？]\s*$", text) or cue("question").search(text))
+
+
+def without_lead(text: str) -> str:
+    """Return a text without a greeting, thanks or an aside before what it asks; all of it where it asks nothing."""
+    rest = cue("lead").sub("", text[:400], count=1) + text[400:]
+    return rest if is_command(rest) or is_question(rest) or cue("bidding").search(rest) else text
 
 
 def command_and_rest(text: str) -> tuple[str, str]:

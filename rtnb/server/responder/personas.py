@@ -32,6 +32,19 @@ def greeting(name: str, language: str) -> str:
     return _SHEETS[language if language in _SHEETS else "en"][name]["greeting"]
 
 
+def asked_last(text: str, language: str) -> int:
+    """Return the index of the question of the quiz that a text puts last; -1 for none."""
+    lines = _SHEETS[language if language in _SHEETS else "en"]["quiz_master"]["habit"]["quizzes"]
+    last = max(range(len(lines)), key=lambda index: text.rfind(lines[index][0]))
+    return last if lines[last][0] in text else -1
+
+
+def question(text: str, language: str) -> str:
+    """Return the question of the quiz that comes after the one that a text puts last."""
+    lines = _SHEETS[language if language in _SHEETS else "en"]["quiz_master"]["habit"]["quizzes"]
+    return str(lines[(asked_last(text, language) + 1) % len(lines)][0])
+
+
 def in_role(name: str, language: str, said: list[str], text: str, before: str, nth: int) -> list[str]:
     """Say an answer as a role does.
 
@@ -52,10 +65,10 @@ def in_role(name: str, language: str, said: list[str], text: str, before: str, n
             better = re.sub(mistake, right, better, flags=re.IGNORECASE)
         return [words["better"].format(x=better)] if better != text else said or [words["faultless"]]
     if habit == "quizzes":
-        asked = next((index for index, line in enumerate(lines) if line[0] in before), -1)
+        asked = asked_last(before, language)
         if not said and asked >= 0:
-            right = re.search(lines[asked][1], text, re.IGNORECASE)
-            said = [words["right"] if right else words["wrong"].format(x=lines[asked][2])]
-        return [*said, lines[(asked + 1) % len(lines)][0]]
+            verdict = "right" if re.search(lines[asked][1], text, re.IGNORECASE) else "wrong"
+            return [words[verdict].format(x=lines[asked][2]), question(before, language)]
+        return [*said, lines[max(asked, 0)][0]]
     ending = [] if said and said[-1].rstrip().endswith(("?", "？")) else [lines[nth % len(lines)]]
     return [role["tone"][nth % len(role["tone"])], *said, *ending]

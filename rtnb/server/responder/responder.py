@@ -11,18 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.protocol.settings import INSTRUCTIONS
-from rtnb.server.responder import intents, names, numbers, slot_filling
-from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence
+from rtnb.server.responder import intents, knowledge, names, numbers, personas, slot_filling
+from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
+from rtnb.server.responder.knowledge import Fact
 from rtnb.server.responder.lexicon import cue, extract, having
 from rtnb.server.responder.text_extraction import keywords, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose
 
+_MANNERS = (("faster", "slower"), ("louder", "quieter"))
+
 
 def think(request: Request) -> Iterator[Text | Call]:
-    """Answer offline, by rules: no network, no clock, no chance; the same request gets the same answer.
+    """Answer offline, by rules: no network, no chance, and no clock but where the time is asked for.
 
     Args:
         request: What to answer.
@@ -37,19 +40,40 @@ def think(request: Request) -> Iterator[Text | Call]:
         yield from [Text(dialogue.say("before_call"))] if request.tool_choice == "auto" else []
         yield from calls
         return
-    limits = limits_of(dialogue, whole=_whole_intent(dialogue) in having("as_said"))
-    said = _fit(_answer(dialogue, matches), limits) or [dialogue.say("wrote_nothing")]
-    yield from map(Text, [*_introduction(dialogue, limits), *said])
+    intent = _whole_intent(dialogue)
+    limits = limits_of(dialogue, whole=intent in having("as_said"))
+    role = _role(dialogue)
+    answer = _answer(dialogue, matches, role)
+    if role and not (intent in (*having("exact"), "i_said", "bye") or limits.asked_now):
+        answer = _in_role(dialogue, role, answer, greeted=intent in ("greet", "can"))
+    said = _fit(dialogue, answer, limits, exact=intent in having("as_said")) or [dialogue.say("wrote_nothing")]
+    pace, gain = _manner(dialogue)
+    yield from (Text(one, pace, gain) for one in [*_introduction(dialogue, limits), *said])
 
 
-def _fit(said: Sequence[str], limits: Limits) -> list[str]:
-    """Cut and frame the sentences of an answer."""
+def _manner(dialogue: Dialogue) -> tuple[float, float]:
+    """Return how fast and how loud to speak, by all that the user has asked for."""
+    asked = [intents.brief(words) for words in dialogue.messages if cue("pace").search(intents.brief(words))]
+    steps = [sum(bool(cue(more).search(one)) - bool(cue(less).search(one)) for one in asked) for more, less in _MANNERS]
+    return min(max(1.25 ** steps[0], 0.5), 1.5), min(max(1.6 ** steps[1], 0.3), 2.5)
+
+
+def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, exact: bool) -> list[str]:
+    """Cut and frame the sentences of an answer; where a few words are to be enough, say the right ones or none."""
     # A quotation inside a sentence of ours is kept whole unless it is long.
-    parts = [part for text in said for part in ([text] if len(text) <= 160 else sentences(text) or [text])]
+    longest = 0 if limits.asked_now else 160
+    parts = [part for text in said for part in ([text] if len(text) <= longest else sentences(text) or [text])]
     parts = parts[: limits.sentences]
-    if limits.words is not None:
-        parts = _first_words(parts, limits.words)
+    if limits.words is not None and sum(map(_length, parts)) > limits.words:
+        fitting = parts[: next(at for at in range(len(parts) + 1) if sum(map(_length, parts[: at + 1])) > limits.words)]
+        short = [closed(dialogue.word)] if dialogue.word else fitting or [dialogue.say("too_long")]
+        parts = _first_words(parts, limits.words) if exact and not dialogue.word else short
     return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
+
+
+def _length(text: str) -> int:
+    """Count words as a limit does: by spaces, or by characters where there are none."""
+    return len(words(text)) if len(text.split()) < 2 else len(text.split())
 
 
 def _first_words(parts: Sequence[str], left: int) -> list[str]:
@@ -72,7 +96,7 @@ def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
 
     Not where each word of the answer was asked for, by what it is or by how long it may be.
     """
-    begun = dialogue.answers or dialogue.calls or dialogue.turn.outputs or dialogue.asked
+    begun = len(dialogue.turns) > 1 or dialogue.turn.outputs or dialogue.asked
     if begun or _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
         return []
     return dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions), "intro")
@@ -108,8 +132,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
 def _lacking(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     """Ask for the arguments that a function lacks."""
     for match in (match for match in matches if match.missing and match.score >= 2.5):
-        tool = plain(re.sub(r"^(?:get|fetch)_", "", match.tool["name"]))
-        return [dialogue.say("need", tool=tool, x=dialogue.join([*map(plain, match.missing)]))]
+        return [dialogue.say("need", x=dialogue.join([*map(plain, match.missing)]))]
     return []
 
 
@@ -138,10 +161,30 @@ def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str | None, str]:
 
 def _whole_intent(dialogue: Dialogue) -> str | None:
     """Return the intent of the user's request, or else of the instructions."""
-    return _wish(dialogue, intents.intent_of(intents.command_and_rest(dialogue.turn.request)[0]))[0]
+    own = intents.without_lead(dialogue.turn.request)
+    return _wish(dialogue, intents.intent_of(intents.command_and_rest(own)[0]))[0]
 
 
-def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
+def _role(dialogue: Dialogue) -> str | None:
+    """Return the role that the user or the instructions ask for."""
+    asked = [words for words in reversed(dialogue.messages) if cue("play_a_role").search(intents.brief(words))]
+    texts = [*asked, dialogue.request.instructions, *dialogue.system]
+    return next(filter(None, map(personas.persona, texts)), None)
+
+
+def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool) -> list[str]:
+    """Say an answer as the role does that is asked for; nothing is answered yet where the user only told something."""
+    own = intents.brief(dialogue.turn.request)
+    if not dialogue.turn.outputs and (greeted or not own or cue("play_a_role").search(own)):
+        return [personas.greeting(role, dialogue.language)]
+    if refused := [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]:
+        tools = [plain(tool["name"]) for tool in slot_filling.functions(dialogue.request.tools)]
+        return [dialogue.say("no_role", x=dialogue.join(tools))] if tools else refused
+    before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
+    return personas.in_role(role, dialogue.language, answer, own, before, number)
+
+
+def _answer(dialogue: Dialogue, matches: list[Match], role: str | None) -> list[str]:
     turn = dialogue.turn
     if turn.outputs:
         return [about_output(dialogue, *output) for output in turn.outputs]
@@ -149,42 +192,74 @@ def _answer(dialogue: Dialogue, matches: list[Match]) -> list[str]:
     # The typed words may leave the request to the recording: "Answer the question in the recording".
     if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
         turn.typed = []
-    own = turn.request
+    own = intents.without_lead(turn.request)
     command = intents.brief(intents.command_and_rest(own)[0])
-    elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(turn.typed and turn.heard)
-    if asked := fact(intents.brief(own), role=elsewhere):
-        return [*said, about_fact(asked, dialogue.language)]
-    if found := _by_intent(dialogue, command) or _lacking(dialogue, matches):
+    judged = judge(dialogue, intents.brief(own))
+    if judged and role == "quiz_master":
+        return []  # the role itself judges
+    if found := judged or _known(dialogue, intents.brief(own), command, matches):
         return [*said, *found]
-    if sum_ := numbers.arithmetic(intents.brief(own)):
-        return [*said, dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
     if own:
-        return [*said, *_to_statement(dialogue, own, command, seen=bool(said))]
+        found = _by_intent(dialogue, command, polite=True)
+        return [*said, *(found or _to_other(dialogue, own, command, bool(said), role))]
     if turn.clips:
         return [*said, dialogue.say("heard_nothing")]
     return said or [dialogue.say("wrote_nothing" if dialogue.answers else "greet")]
 
 
-def _by_intent(dialogue: Dialogue, command: str) -> list[str]:
-    """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's."""
+def _known(dialogue: Dialogue, own: str, command: str, matches: list[Match]) -> list[str]:
+    """Do what is asked, or answer from what is known: the course, sums, units and facts."""
+    elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
+    if asked := fact(own, role=elsewhere):
+        return [about_fact(asked, dialogue.language)]
+    if found := _by_intent(dialogue, command, polite=False) or _lacking(dialogue, matches):
+        return found
+    if own and (known := knowledge.convert(own, dialogue.language)):
+        dialogue.word = known.word
+        return [known.text]
+    if sum_ := numbers.arithmetic(own):
+        return [dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
+    if own and (known := knowledge.know(own, dialogue.language)):
+        dialogue.word = known.word
+        return [*_yes_or_no(dialogue, own, known), known.text]
+    return []
+
+
+def _yes_or_no(dialogue: Dialogue, own: str, known: Fact) -> list[str]:
+    """Say whether what a question supposes is so: "Is Rome the capital of Spain?" """
+    if not known.word or not cue("supposes").search(own):
+        return []
+    return [dialogue.say("yes" if known.word.casefold() in own.casefold() else "no")]
+
+
+def _by_intent(dialogue: Dialogue, command: str, *, polite: bool) -> list[str]:
+    """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's.
+
+    Politeness comes after everything else that a request may hold.
+    """
     turn, intent = dialogue.turn, intents.intent_of(command)
     wanted, sentence = _wish(dialogue, intent)
     greeted = wanted == "greet" and turn.request and dialogue.answers
     wordless = wanted in having("about_words") and not turn.text
-    if wanted and sentence and not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
+    due = (wanted in having("polite")) == (polite and bool(turn.request))
+    if wanted and sentence and due and not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
         return found
-    return ANSWERS[intent](dialogue, command) if intent is not None else []
+    return ANSWERS[intent](dialogue, command) if intent and (intent in having("polite")) == polite else []
 
 
-def _to_statement(dialogue: Dialogue, own: str, command: str, *, seen: bool) -> list[str]:
-    """Answer words that no intent is known of: a question, a name, or anything else."""
-    if intents.is_question(intents.brief(own)):
-        unknown = [*heard_sentence(dialogue), *([] if seen else [dialogue.say("no_answer")])]
-        return dialogue.say_if("said", find_said(dialogue, own)) or unknown
-    if dialogue.asked:  # a note of any kind: rules can say what was said
+def _to_other(dialogue: Dialogue, own: str, command: str, seen: bool, role: str | None) -> list[str]:
+    """Answer words that no rule knows: a question, something to do, a name, or anything else."""
+    text = intents.brief(own)
+    question = intents.is_question(text)
+    if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, command)
-    if name := names.last_name([intents.brief(own)]):
+    if question or cue("bidding").search(text):
+        no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
+        return dialogue.say_if("said", find_said(dialogue, own)) or [*heard_sentence(dialogue), *no]
+    if name := names.last_name([text]):
         return [dialogue.say("nice", x=name)]
+    if role:
+        return []
     heard = dialogue.turn.heard
     topics = keywords(own, 1) if not (heard and dialogue.turn.typed) else []
     said = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]

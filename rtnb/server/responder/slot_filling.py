@@ -243,7 +243,7 @@ class _Reader:
         text, found = self._request, places(self._request)
         way = next((word for word, meant in _WAYS.items() if parameter.stems & meant), None)
         for place in found if way else ():
-            if re.search(rf"\b{way}\s+{re.escape(place)}", text, re.IGNORECASE):
+            if re.search(rf"\b{way}\s+(?:the\s+|my\s+)?{re.escape(place)}", text, re.IGNORECASE):
                 return self._fresh([place])
         value = self._fresh(found)
         pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
@@ -320,6 +320,8 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("date-time", "when datetim start deadlin", "", _moments),
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
+    ("", "siz", "", lambda one, text: [*filter(None, [extract("size_said", text)])]),
+    ("", "topping flavour flavor extra filling", "", lambda one, text: [*filter(None, [extract("with_said", text)])]),
 )
 
 
@@ -343,6 +345,6 @@ def _free_text(text: str) -> list[str]:
     """Return what stands behind "search for", "saying" and such; else the whole request."""
     flags = re.IGNORECASE | re.DOTALL
     lead = re.search(rf"\b{_LEAD}", text, flags) or re.search(_LEAD, text, flags)
-    value = (lead[1] if lead else text).strip(" .!?,")
+    value = (lead[1] if lead else text).strip(" .!?,()[]。！？，（）")
     value = re.sub(r"^(?:please|can you|could you|would you)\s+", "", value, flags=re.IGNORECASE).strip()
     return [value] if value else []

@@ -56,8 +56,10 @@ def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
         return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(error))
     if not result or value is None:
         return dialogue.say("result_empty", tool=tool.capitalize())
-    if isinstance(value, str) and len(value.split()) > 6:
-        return closed(value.strip())
+    if isinstance(value, str) and value.startswith("Error:"):
+        return dialogue.say("result_refused", x=result.removeprefix("Error:").strip())
+    if isinstance(value, str) and len(value.split()) > 2:
+        return closed(value.strip()[:1].upper() + value.strip()[1:])
     if given and given[0].casefold() not in result.casefold():
         return dialogue.say("result_for", given=given[0], x=result)
     return dialogue.say("result", tool=tool.capitalize(), x=result)

@@ -37,7 +37,8 @@ class Match(NamedTuple):
 
 
 def _score(tool: Schema, request: str) -> float:
-    asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said in request)}
+    request = lexicon.cue("no_order").sub(" ", request)
+    asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said in request.casefold())}
     wide = asked.union(*(group for group in _ALIKE if group & asked))
     title = tool["name"].casefold()
     name = [root for root in map(stem, split_name(tool["name"])) if root not in lexicon.bag("small")]
@@ -113,7 +114,8 @@ def _listed(schema: Any, request: str) -> tuple[str, list[Any]]:
         if len(values) < 2:
             continue
         first, second, last = (re.escape(str(values[index])) for index in (0, 1, -1))
-        row = rf"{first}(?:\s*,\s*[^,.;]+)*\s*,?\s*{lexicon.source('joins_names')}.*{last}"
+        between = r"[^.;]*?" if one.options else r"(?:\s*,\s*[^,.;]+)*"
+        row = rf"{first}{between}\s*,?\s*{lexicon.source('joins_names')}.*{last}"
         if re.search(row, request, re.IGNORECASE):
             # "Paris, France" is one place.
             pair = len(values) == 2 and re.search(rf"{first},\s*{second}", request)
