@@ -96,7 +96,7 @@ def test_without_its_handler_a_player_is_words_and_a_picture_and_no_control_that
 
 def test_the_handler_is_small_and_in_an_output_of_many_players_once():
     one = html.player(b"Ogg", [0.5], 1.0, "a", compact=True)
-    assert len(Tags(one).first("audio")["onloadedmetadata"]) < 3_700
+    assert len(Tags(one).first("audio")["onloadedmetadata"]) < 4_300
     many = html.table(["sound"], [[html.Safe(one)]] * 3)
     assert many.count("onloadedmetadata=") == 1
     assert many.count("clip-path:polygon") == one.count("clip-path:polygon")

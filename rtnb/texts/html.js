@@ -5,27 +5,59 @@
 //   rtnbVoice.take(it)    the user started it, or it is a call: it sounds now, and what sounded before is hushed
 //   rtnbVoice.wait(it)    it starts by itself: `it.start()` follows once nothing sounds (at once, where nothing does)
 //   rtnbVoice.leave(it)   it is over, or gone: the next that waits is started
-// An audio element of the page takes the voice when it plays, whoever made it.
+// An audio element of the page takes the voice when it plays, whoever made it. Colab shows each output in a frame of its
+// own: frames share one voice by a lock of their address, which a frame that is removed gives back. Plain http has none.
 const rtnbVoice = (window.__rtnbVoice ??= (() => {
-  let holder, queue = [];
+  const locks = window !== top && navigator.locks;
+  let holder, free, asked, queue = [];
   const drop = (it) => (queue = queue.filter((other) => other !== it));
+  const request = (steal, then) => {
+    if (!locks) return then();
+    const granted = () => new Promise((end) => {
+      free = end;
+      then();
+    });
+    // Another frame stole it; or this one has no address of its own, thus no locks.
+    locks.request('rtnb-voice', { steal }, granted).catch(({ name }) => (name === 'AbortError' ? lost() : then()));
+  };
+  const settle = () => holder || free?.();
+  const begin = () => {
+    asked = false;
+    holder ??= queue.shift();
+    holder ? holder.start() : settle();
+  };
+  const ask = () => {
+    if (asked || !queue.length || holder?.sounds()) return;
+    asked = true;
+    if (!holder) return request(false, begin);
+    holder = null;
+    begin();
+  };
+  const end = () => {
+    holder = null;
+    settle();
+    ask();
+  };
+  const lost = () => {
+    const before = holder;
+    end();
+    before?.hush();
+  };
   const voice = {
     take(it) {
       drop(it);
       const before = holder;
       holder = it;
-      if (before !== it) before?.hush();
+      if (!before) request(true, settle);
+      else if (before !== it) before.hush();
     },
     wait(it) {
-      if (holder?.sounds()) return queue.push(it);
-      holder = it;
-      it.start();
+      queue.push(it);
+      ask();
     },
     leave(it) {
       drop(it);
-      if (holder !== it) return;
-      holder = null;
-      if (queue.length) voice.wait(queue.shift());
+      if (holder === it) end();
     },
   };
   const of = (audio) => {
