@@ -166,3 +166,23 @@ def test_a_greeting_before_the_question_does_not_hide_it() -> None:
 def test_a_fact_is_answered_in_the_language_of_the_talk() -> None:
     assert say("WebRTC 是什么？") == about_fact("webrtc", "zh")
     assert say("What is WebRTC? Answer in Chinese.") == about_fact("webrtc", "zh")
+
+
+@pytest.mark.parametrize(
+    ("question", "part"),
+    [
+        ("“画蛇添足”是什么意思？", "多余"),
+        ("用“虽然”造一个句子。", "虽然"),
+        ("高兴的近义词有哪些", "开心"),
+        ("星期四后面是星期几", "星期五"),
+        ("我考试通过了，太开心了！", "高兴"),
+        ("世界上有多少人口？", "八十亿"),
+        ("为什么会下雨？", "云"),
+    ],
+)
+def test_what_chinese_learners_ask_besides_is_known(question: str, part: str) -> None:
+    assert part in say(question)
+
+
+def test_a_word_inside_another_is_not_the_one_that_is_asked_about() -> None:
+    assert "巨大" not in say("伟大的近义词是什么？")
