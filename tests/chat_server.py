@@ -36,12 +36,16 @@ class Chat:
 
     Attributes:
         asked: The bodies of the requests, each with its `path`.
+        looked_up: The paths of GET requests.
+        listed: What it says of its models: bytes, or anything that JSON can hold.
         headers: Their headers.
         hung_up: Set when a client has hung up in the middle of an answer.
     """
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.looked_up: list[str] = []
+        self.listed: Any = {"object": "list", "data": [{"id": "small", "object": "model", "owned_by": "library"}]}
         self.headers: list[dict[str, str]] = []
         self.hung_up = threading.Event()
         self.questions = threading.Semaphore(0)
@@ -60,6 +64,14 @@ class Chat:
             def do_POST(self) -> None:
                 chat._answer(self)
 
+            def do_GET(self) -> None:
+                chat.looked_up.append(self.path)
+                body = chat.listed if isinstance(chat.listed, bytes) else json.dumps(chat.listed).encode()
+                self.send_response(200 if self.path == "/v1/models" else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def log_message(self, *given: Any) -> None:
                 pass
 
@@ -70,7 +82,8 @@ class Chat:
                 pass
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}/v1"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 

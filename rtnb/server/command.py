@@ -16,7 +16,7 @@ from rtnb.server.faults import FAULTS
 from rtnb.server.server import start
 
 # Options of `rtnb practice` that are parameters of `start`.
-_SAME_NAMES = "port beta seed pace session_seconds engines brain brain_model record tls tls_cert tls_key"
+_SAME_NAMES = "port beta seed pace session_seconds engines llm brain brain_model record tls tls_cert tls_key"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session-seconds", type=float, default=3600.0, help=length)
     canned = "neither hear nor speak: canned words and a hum"
     parser.add_argument("--no-engines", dest="engines", action="store_false", help=canned)
+    parser.add_argument(
+        "--llm", metavar="auto|URL", help="auto: think with what this computer serves; a URL: as --brain"
+    )
     parser.add_argument("--brain", metavar="URL", help="think with this OpenAI-compatible chat server")
     parser.add_argument("--brain-model", metavar="NAME", help="the model to ask it for")
     parser.add_argument("--brain-key", metavar="KEY", help="its key; the variable RTNB_BRAIN_KEY does the same")

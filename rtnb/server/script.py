@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -80,7 +79,6 @@ class ScriptedResponder:
     def __init__(self, script: Sequence[Step], otherwise: Responder) -> None:
         self.pool = getattr(otherwise, "pool", None)
         self._script, self._otherwise = script, otherwise
-        self._lock = threading.Lock()
         # The step whose turn it is, in the conversation and (True) among asides; none where a question decides.
         self._following = {} if "when" in script[0] else {False: 0}
 
@@ -93,13 +91,12 @@ class ScriptedResponder:
         turn = read_dialogue(request).turn
         said = _plain(request.asked if request.aside and request.asked else f"{turn.text} {request.asked}")
         asked = [] if turn.outputs else self._script  # what follows a function's result was not asked for
-        with self._lock:
-            fits = (at for at, step in enumerate(asked) if "when" in step and _plain(step["when"]) in said)
-            at = self._following.pop(request.aside, next(fits, None))
-            if at is None:
-                return None
-            if at + 1 < len(self._script) and "when" not in self._script[at + 1]:
-                self._following[request.aside] = at + 1
+        fits = (at for at, step in enumerate(asked) if "when" in step and _plain(step["when"]) in said)
+        at = self._following.pop(request.aside, next(fits, None))
+        if at is None:
+            return None
+        if at + 1 < len(self._script) and "when" not in self._script[at + 1]:
+            self._following[request.aside] = at + 1
         return self._script[at]
 
 

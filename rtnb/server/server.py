@@ -13,6 +13,7 @@ from typing import Any
 
 from rtnb import html
 from rtnb.errors import InputError, keep_secret
+from rtnb.server import local_models
 from rtnb.server.engines.engines import Engines, canned, installed
 from rtnb.server.faults import read_faults
 from rtnb.server.protocol.session import Options
@@ -163,6 +164,9 @@ def start(
     pace: float = 12.0,
     session_seconds: float = 3600.0,
     engines: bool | Engines = True,
+    asr: str | os.PathLike[str] | None = None,
+    tts: str | os.PathLike[str] | None = None,
+    llm: str | None = None,
     brain: str | None = None,
     brain_model: str | None = None,
     brain_key: str | None = None,
@@ -192,8 +196,15 @@ def start(
         session_seconds: How long a session may last.
         engines: True transcribes, responds and speaks with what is installed; False with nothing (canned words and a
             hum); or engines of your own.
+        asr: A Whisper model that recognises speech, for this whole program: its folder, or its name (`"small"`, or
+            `"owner/name"` on the Hugging Face hub). A named one that is not here is downloaded, its size said first.
+            Needs faster-whisper. None: what is installed.
+        tts: Voices that speak, for this whole program: a folder with voices of Piper or Kokoro, or the name of one of
+            Piper's (`"en_US-lessac-medium"`), downloaded likewise. Needs piper-tts or kokoro-onnx. None: as installed.
+        llm: `"auto"` looks for Ollama, LM Studio, llama.cpp and vLLM on this computer's usual ports, takes the model
+            `brain_model` or else the first, and prints which it is and what it will be sent. Or an address, as `brain`.
         brain: The base URL of any OpenAI-compatible chat server that responds, e.g. `http://localhost:11434/v1`.
-        brain_model: The model to ask it for. Needed with `brain`.
+        brain_model: The model to ask it for. Needed with an address.
         brain_key: Its key; None where it asks for none.
         script: Answers for tests and lessons, a list of steps. A step is a dict: `when` is what it waits for, words
             that what is asked must hold (typed, spoken or in the response's own instructions; case and marks do not
@@ -242,9 +253,16 @@ def start(
         raise InputError(f"The pace {pace} makes no sense. Give a number from 0 (all at once) to 10000.")
     if session_seconds <= 0:
         raise InputError(f"A session cannot last {session_seconds} seconds. Give a number above 0.")
+    if llm == "auto":
+        brain, brain_model = local_models.choose(brain_model)
+    brain = brain or llm
     if brain is not None and not brain_model:
         raise InputError("The chat server in `brain` needs to know which model to use. Give `brain_model` too.")
     remote = Remote(brain, brain_model, brain_held) if brain is not None and brain_model else None
+    if asr or tts:
+        from rtnb.server.engines import named_models  # not at the top: without engines their half a second is spared
+
+        named_models.use(asr, tts)
     if not isinstance(engines, Engines):
         engines = installed(remote) if engines else canned()
         if remote is not None:

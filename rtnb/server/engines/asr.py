@@ -110,7 +110,7 @@ _busy = threading.Lock()  # one recognition at a time: each engine already uses 
 
 
 @functools.cache
-def _load() -> _Recogniser | None:
+def _load(model: str | None) -> _Recogniser | None:
     loaders = {"faster_whisper": _faster_whisper, "moonshine_voice": _moonshine, "pocketsphinx": _pocketsphinx}
     for module, load in loaders.items():
         with contextlib.suppress(Exception):  # a wheel that does not load on this machine is as good as none
@@ -121,7 +121,7 @@ def _load() -> _Recogniser | None:
 
 def _recogniser() -> _Recogniser | None:
     with _lock:
-        return _load()
+        return _load(os.environ.get("RTNB_WHISPER_MODEL"))
 
 
 def engine() -> str | None:

@@ -8,6 +8,7 @@ model for the language.
 import contextlib
 import functools
 import itertools
+import os
 import re
 import threading
 import unicodedata
@@ -29,7 +30,7 @@ _lock = threading.Lock()
 
 
 @functools.cache
-def _load() -> list[_Engine]:
+def _load(folder: str | None) -> list[_Engine]:
     found: list[_Engine] = []
     for make in (Kokoro, Piper, Espeak):
         with contextlib.suppress(Exception):  # not installed, without a model, or a library that does not load here
@@ -40,7 +41,7 @@ def _load() -> list[_Engine]:
 def _engines() -> list[_Engine]:
     """Load what can speak here, the best first."""
     with _lock:
-        return _load()
+        return _load(os.environ.get("RTNB_VOICES"))
 
 
 def engine() -> str | None:

@@ -91,12 +91,6 @@ def out_of_bounds(path: str, bound: float, value: float, *, noun: str = "integer
     return ApiError(message, code=f"{noun}_{code}_value", param=path)
 
 
-def no_match(path: str, pattern: str) -> ApiError:
-    """Return the error for a text that does not have its pattern (as in OpenAI's other APIs)."""
-    expected = f"Expected a string that matches the pattern '{pattern}'."
-    return ApiError(f"Invalid '{path}': string does not match pattern. {expected}", code="invalid_value", param=path)
-
-
 def too_long(path: str, maximum: int, length: int, *, noun: str = "string") -> ApiError:
     """Return the error for a text, list or object over its length (unconfirmed; as in OpenAI's other APIs)."""
     article = "an" if noun[0] in "ao" else "a"

@@ -70,7 +70,7 @@ class RealtimeSession(Session):
         if not self._input.transcribed(job, transcript):
             self._transcripts.transcribed(job, transcript)
             self._responses.resume()
-            if not self._responses.under_way:
+            if self._responses.active is None:
                 self.send_held()
 
     # ------------------------------------------------------------------ client events

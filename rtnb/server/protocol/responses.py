@@ -44,8 +44,8 @@ class Responses:
             ApiError: Another one writes to the conversation.
         """
         wanted = event.get("response") or {}
-        if wanted.get("conversation") != "none" and self._active is not None:
-            message = f"Conversation already has an active response in progress: {self._active.id}. "
+        if wanted.get("conversation") != "none" and self.active is not None:
+            message = f"Conversation already has an active response in progress: {self.active.id}. "
             message += "Wait until the response is finished before creating a new one."
             raise ApiError(message, code="conversation_already_has_active_response")
         self.begin(wanted)
@@ -57,7 +57,7 @@ class Responses:
             ApiError: It is not under way.
         """
         wanted = event.get("response_id")
-        response = self._active if wanted is None else self._under_way.get(wanted)
+        response = self.active if wanted is None else self._under_way.get(wanted)
         if response is None:
             raise ApiError("Cancellation failed: no active response found", code="response_cancel_not_active")
         response.cancel("client_cancelled")
@@ -66,7 +66,7 @@ class Responses:
 
     def begin(self, wanted: dict[str, Any]) -> None:
         """Begin a response with these overrides; into the conversation only where none is under way."""
-        if self._active is not None and wanted.get("conversation") != "none":
+        if self.active is not None and wanted.get("conversation") != "none":
             return
         settings, output = self._session.settings, wanted.get("audio", {}).get("output", {})
         check_voice(output.get("voice"), settings, locked=self.voice_used, where="response")
@@ -78,15 +78,15 @@ class Responses:
 
     def interrupt(self) -> None:
         """End the response under way, if turn detection says so: the user speaks."""
-        if self._active is not None and self._session.audio_input["turn_detection"].get("interrupt_response"):
+        if self.active is not None and self._session.audio_input["turn_detection"].get("interrupt_response"):
             self._answer_wanted = False
-            self._active.cancel("turn_detected")
+            self.active.cancel("turn_detected")
 
     def answer_turn(self) -> None:
         """Answer, if turn detection says so: the user has finished."""
         if self._session.audio_input["turn_detection"].get("create_response"):
             # Unconfirmed: with interrupt_response false we answer when the response under way has ended.
-            self._answer_wanted = self._active is not None
+            self._answer_wanted = self.active is not None
             self.begin({})
 
     def take(self, job: str, piece: Any) -> None:
@@ -100,12 +100,7 @@ class Responses:
             response.step()
 
     @property
-    def under_way(self) -> bool:
-        """True while a response writes to the conversation."""
-        return self._active is not None
-
-    @property
-    def _active(self) -> Response | None:
+    def active(self) -> Response | None:
         """The one that writes to the conversation."""
         return next((response for response in self._under_way.values() if response.plan.in_conversation), None)
 

@@ -20,8 +20,6 @@ from rtnb.server.protocol.effects import Close, Effect, Ids, Send
 from rtnb.server.protocol.items import Conversation
 from rtnb.server.protocol.settings import Model
 
-_HELD_SECONDS = 2.0
-
 
 @dataclass(frozen=True)
 class Options:
@@ -143,7 +141,7 @@ class Session:
     def hold(self, type: str, **fields: Any) -> None:
         """Send a server event in the middle of the answer under way, or soon where that is slow to come."""
         self._held.append((type, fields))
-        self.at(self.now + _HELD_SECONDS, self.send_held)
+        self.at(self.now + 2, self.send_held)
 
     def send_held(self) -> None:
         """Send the events that were held until now."""

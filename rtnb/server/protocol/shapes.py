@@ -51,7 +51,9 @@ def string(maximum: float = 1_048_576) -> Check:
 def NAME(value: Any, path: str) -> Any:
     """Take the name of a function (SDK: letters, digits, underscores and dashes, at most 64)."""
     if not re.fullmatch("[a-zA-Z0-9_-]+", string(64)(value, path)):
-        raise api_errors.no_match(path, "^[a-zA-Z0-9_-]+$")
+        expected = "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."  # as in OpenAI's other APIs
+        message = f"Invalid '{path}': string does not match pattern. {expected}"
+        raise api_errors.ApiError(message, code="invalid_value", param=path)
     return value
 
 
