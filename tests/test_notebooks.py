@@ -76,8 +76,8 @@ def outputs(notebook):
 # --- the rules -------------------------------------------------------------------------------------------------------
 
 
-def test_there_are_seven():
-    assert [name[:2] for name in NAMES] == [f"{n:02}" for n in range(1, 8)]
+def test_there_are_eight():
+    assert [name[:2] for name in NAMES] == [f"{n:02}" for n in range(1, 9)]
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)

@@ -8,13 +8,13 @@ from inspect import signature
 from typing import Any, Literal
 
 from rtnb import html
-from rtnb.course.checkers import assistant, conversation, live_voice, money, tools, under_the_hood, walkthrough
+from rtnb.course.checkers import assistant, conversation, live_voice, money, repair, tools, under_the_hood, walkthrough
 from rtnb.course.checkers.evidence import READERS, Exercises, Wrong
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import say
 
-_NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant)
+_NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant, repair)
 _CHECKERS: Exercises = {number: checker for notebook in _NOTEBOOKS for number, checker in notebook.EXERCISES.items()}
 _MARKS = {"right": "✓", "wrong": "✗", "nothing": "·"}
 _NOTICES: dict[str, Literal["ok", "warning", "info"]] = {"right": "ok", "wrong": "warning", "nothing": "info"}
