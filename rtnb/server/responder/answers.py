@@ -146,7 +146,7 @@ def _closed(dialogue: Dialogue, text: str, otherwise: str = "heard_nothing") -> 
 def exactly(dialogue: Dialogue, request: str) -> list[str]:
     """Say what is given, and nothing else: "Say only yes"."""
     if given := "".join(quoted(request)[-1:]) or _given(dialogue, request):
-        return [given]
+        return [] if is_question(given) else [given]  # "Answer yes or no: is it late?"
     what = extract("given_exactly", request)
     vague = not what or re.match(r"(?i)(?:in|a|an|one|two|three|the|short|your|\d)\b", what)
     return [] if vague else [what.strip(" \"'")]
@@ -157,7 +157,7 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
     if marked := quoted(request):
         return [marked[0]]
     given, what = _given(dialogue, request), extract("given_to_say", request).strip()
-    if not given and re.match(r"(?i)(?:it|that|this|what|the)\b", what):
+    if not given and re.match(r"(?i)(?:it|that|this|what|the)\b", what) and len(what.split()) < 5:
         given = dialogue.material
     elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
@@ -186,8 +186,10 @@ def transcribe(dialogue: Dialogue, request: str) -> list[str]:
 def passage(dialogue: Dialogue, request: str) -> list[str]:
     """Say the first or last words or sentences: "Repeat the first ten words"."""
     count = next((max(1, int(number.value)) for number in numbers(cue("ordinal").sub(" ", request))), 1)
-    each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", dialogue.material)
-    parts = sentences(dialogue.material) if cue("by_sentence").search(request) else each_word
+    material = dialogue.material if any(turn.clips for turn in dialogue.turns) else ""
+    material = material or next(reversed(dialogue.answers), dialogue.material)
+    each_word = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", material)
+    parts = sentences(material) if cue("by_sentence").search(request) else each_word
     return _closed(dialogue, languages.together(parts[-count:] if cue("last").search(request) else parts[:count]))
 
 
@@ -210,6 +212,7 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
     what = (extract("given_to_spell", request) if not quoted(request) else "") or latin_word(request)
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = last_name(dialogue.messages) or ""
+    what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
         what = next(reversed(words(dialogue.material)), "")
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]

@@ -168,7 +168,8 @@ def _asked(dialogue: Dialogue) -> str:
 def _asked_language(text: str) -> str | None:
     """Return the language an answer is asked for in, where rules see that one is."""
     parts = (part[:400] for part in sentences(text[:20_000]))
-    asking = (part for part in parts if not cue("language_talked_about").search(part))
+    translating = (part for part in parts if not cue("language_talked_about").search(part))
+    asking = (part for part in translating if intents.intent_of(part) != "translate")
     asked = (match[0] for part in asking for match in cue("answer_in").finditer(part))
     return next((code for words in asked for code in languages.named(words) if code in TEMPLATES), None)
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rtnb.server.languages import named
 from rtnb.server.responder.numbers import numbers, spoken_number
-from rtnb.server.responder.text_extraction import content, quoted, words
+from rtnb.server.responder.text_extraction import quoted
 
 Row = dict[str, str]
 
@@ -40,6 +40,7 @@ class Fact(NamedTuple):
 
     text: str
     word: str = ""
+    supposed: bool = False  # whether a question may suppose another word: "Is Rome the capital of Spain?"
 
 
 def _plain(text: str) -> str:
@@ -60,7 +61,7 @@ def _relations(text: str, known: dict[str, Any]) -> Iterator[Fact]:
             row = _table(relation["table"], relation["of"]).get(_plain(match[1]), {})
             if values := row.get(relation["is"]):
                 filled = {"x": row[relation["of"]].split(",")[0], "y": values.split(",")[0].strip()}
-                yield Fact(relation["says"].format(**filled), filled["y"])
+                yield Fact(relation["says"].format(**filled), filled["y"], supposed=True)
 
 
 def know(text: str, language: str) -> Fact | None:
@@ -72,26 +73,21 @@ def know(text: str, language: str) -> Fact | None:
     return next(_relations(text, known), None)
 
 
+_PHRASES = {
+    _plain(phrase): (code, row) for row in TABLES["phrases"] for code, cell in row.items() for phrase in cell.split(",")
+}
+
+
 def translate(text: str) -> tuple[str, str] | None:
     """Translate the word or phrase that a request names into the language that it names; None where it is not known."""
-    targets = named(text)
-    given = [*quoted(text), *(match[1] for known in KNOWN.values() for match in _given(text, known["to_translate"]))]
-    for phrase in map(_plain, given):
-        for code in _rows_of_phrases():
-            row = _table("phrases", code).get(phrase)
-            target = next((one for one in targets if one != code), None) or {"en": "zh", "zh": "en"}.get(code, "")
-            if row and target in row:
-                return row[code].split(",")[0], row[target].split(",")[0].strip()
+    patterns = [pattern for known in KNOWN.values() for pattern in known["to_translate"]]
+    found = [match[1] for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
+    for phrase in map(_plain, [*quoted(text), *found]):
+        code, row = _PHRASES.get(phrase, ("", {}))
+        target = next((one for one in named(text) if one != code), "en" if code == "zh" else "zh")
+        if target in row:
+            return phrase, row[target].split(",")[0].strip()
     return None
-
-
-def _rows_of_phrases() -> list[str]:
-    return [*TABLES["phrases"][0]]
-
-
-def _given(text: str, patterns: list[str]) -> Iterator[re.Match[str]]:
-    for pattern in patterns:
-        yield from re.finditer(pattern, text, re.IGNORECASE)
 
 
 def counted(language: str) -> list[str]:
@@ -103,24 +99,29 @@ def convert(text: str, language: str) -> Fact | None:
     """Convert a quantity into the other unit that a text names: "10 kilometres to miles"."""
     if language not in KNOWN:
         return None
-    units = sorted(_table("units", language).items(), key=lambda unit: -len(unit[0]))
-    pattern = "|".join(rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word) for word, _ in units)
-    found = [(match, dict(units)[match[0].casefold()]) for match in re.finditer(pattern, text, re.IGNORECASE)]
-    if len(found) < 2 or found[0][1] is found[-1][1] or found[0][1]["kind"] != found[-1][1]["kind"]:
-        return None
-    amounts = [
-        (one, unit, row)
-        for one in numbers(text)
-        for unit, row in found
-        if re.fullmatch(r"[-个°度\s]*", text[one.end : unit.start()] or "?" * (unit.start() < one.end))
-    ]
-    value, unit, source = (amounts[0][0].value, *amounts[0][1:]) if amounts else (1, *found[-1])
-    target = next((row for _, row in reversed(found) if row is not source), source)
-    base = value * float(source["factor"]) + float(source.get("offset", 0))
-    result = spoken_number((base - float(target.get("offset", 0))) / float(target["factor"]))
-    name = target[language].split(",")[0]
-    says = {"en": "{a} {x} is {b} {y}.", "zh": "{a}{x}等于{b}{y}。"}[language]
-    return Fact(says.format(a=spoken_number(value), x=unit[0], b=result, y=name), result)
+    units = _table("units", language)
+    names = sorted((re.escape(unit) for unit in units), key=len, reverse=True)
+    unit = rf"(?:\b(?:{'|'.join(names)})\b)" if language == "en" else f"(?:{'|'.join(names)})"
+    wanted = re.search(
+        rf"(?:\b(?:many|in|into|to)\s+(?:an?\s+)?|多少个?|几个?(?!月)|[成为])({unit})", text, re.IGNORECASE
+    )
+    for given in re.finditer(unit, text, re.IGNORECASE):
+        source, target = units[given[0].casefold()], units[wanted[1].casefold()] if wanted else {"kind": ""}
+        if source is target or source["kind"] != target["kind"]:
+            continue
+        before = [one.value for one in numbers(text) if re.fullmatch(r"[-个°度\s]*", text[one.end : given.start()])]
+        value = before[-1] if before else 1
+        base = value * float(source["factor"]) + float(source.get("offset", 0))
+        result = spoken_number((base - float(target.get("offset", 0))) / float(target["factor"]))
+        filled = {"a": spoken_number(value), "x": given[0], "b": result, "y": target[language].split(",")[0]}
+        return Fact(KNOWN[language]["converted"].format(**filled), result)
+    return None
+
+
+def _fit(about: str, request: str) -> int:
+    """Weigh how many words of a list are in a request; the later ones say what it is to be about."""
+    each = (re.search(rf"\b{word}" if word.isascii() else word, request, re.IGNORECASE) for word in about.split())
+    return sum(1 + found.start() for found in each if found)
 
 
 def tell(kind: str, request: str, told: int, language: str) -> tuple[str, bool]:
@@ -136,8 +137,7 @@ def tell(kind: str, request: str, told: int, language: str) -> tuple[str, bool]:
         The text, and whether it is about what the request names.
     """
     texts: list[dict[str, str]] = KNOWN[language]["texts"][kind]
-    asked = {*content(request), *words(request.casefold())}
-    fits = [len(asked & {*content(one["about"]), *words(one["about"])}) for one in texts]
+    fits = [_fit(one["about"], request) for one in texts]
     best = [one for one, fit in zip(texts, fits, strict=True) if fit == max(fits)]
     return best[told % len(best)]["text"], max(fits) > 0
 

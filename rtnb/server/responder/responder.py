@@ -210,7 +210,7 @@ def _answer(dialogue: Dialogue, matches: list[Match], role: str | None) -> list[
 def _known(dialogue: Dialogue, own: str, command: str, matches: list[Match]) -> list[str]:
     """Do what is asked, or answer from what is known: the course, sums, units and facts."""
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
-    if asked := fact(own, role=elsewhere):
+    if intents.intent_of(command) not in having("memory") and (asked := fact(own, role=elsewhere)):
         return [about_fact(asked, dialogue.language)]
     if found := _by_intent(dialogue, command, polite=False) or _lacking(dialogue, matches):
         return found
@@ -227,7 +227,7 @@ def _known(dialogue: Dialogue, own: str, command: str, matches: list[Match]) -> 
 
 def _yes_or_no(dialogue: Dialogue, own: str, known: Fact) -> list[str]:
     """Say whether what a question supposes is so: "Is Rome the capital of Spain?" """
-    if not known.word or not cue("supposes").search(own):
+    if not known.supposed or not cue("supposes").search(own):
         return []
     return [dialogue.say("yes" if known.word.casefold() in own.casefold() else "no")]
 
@@ -261,7 +261,7 @@ def _to_other(dialogue: Dialogue, own: str, command: str, seen: bool, role: str 
     if role:
         return []
     heard = dialogue.turn.heard
-    topics = keywords(own, 1) if not (heard and dialogue.turn.typed) else []
+    topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
     said = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
     return [*said, *dialogue.say_if("question_about", "".join(topics))]
 
