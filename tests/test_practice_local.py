@@ -57,7 +57,7 @@ def test_a_model_on_this_computer_is_found_named_and_asked(
     at(monkeypatch, Ollama=chat)
     with rtnb.practice(llm="auto", engines=True, pace=0) as practice:
         said = capsys.readouterr().out
-        assert said.startswith(f"Ollama answers at {chat.url} on this computer, with its model small. It is sent ")
+        assert said.startswith(f"small answers, at {chat.url} on this computer (the usual port of Ollama). It is sent ")
         assert said.strip().endswith("pictures, functions and their results; no sound.")
         assert practice.engines["brain"] == f"small at {chat.url}"
         reply = rtnb.ask("Who are you?", url=practice.url, key="any", modalities="text", show=False).wait(60)
@@ -88,12 +88,13 @@ def test_of_several_the_first_answers_and_all_are_named(
         at(monkeypatch, LM_Studio=chat, vLLM=second)
         assert local_models.choose(None) == (chat.url, "small")
         said = capsys.readouterr().out
-        assert said.startswith("LM Studio answers at ")
-        assert said.endswith(" Found here: small (LM Studio), large (vLLM), tiny (vLLM). Choose with brain_model=.\n")
+        assert said.startswith(f"small answers, at {chat.url} on this computer (the usual port of LM Studio). ")
+        found = f"Found here: small ({chat.url}), large ({second.url}), tiny ({second.url})."
+        assert said.endswith(f" {found} Choose with brain_model=.\n")
         assert local_models.choose("tiny") == (second.url, "tiny")
         with pytest.raises(InputError) as refused:
             local_models.choose("huge")
-        assert "Found here: small (LM Studio), large (vLLM), tiny (vLLM)." in str(refused.value)
+        assert found in str(refused.value)
 
 
 def test_models_that_do_not_talk_or_are_not_here_are_left_out(monkeypatch: pytest.MonkeyPatch, chat: Chat) -> None:

@@ -85,7 +85,8 @@ def test_the_facts_of_the_catalogue():
 
 
 def test_what_readme_and_notebooks_name_exists():
-    texts = [ROOT / "README.md", ROOT / "notebooks/TEACHING.md", *sorted((ROOT / "notebooks/source").glob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "notebooks/TEACHING.md", ROOT / "notebooks/ENGINES.md"]
+    texts = [*pages, *sorted((ROOT / "notebooks/source").glob("*.md"))]
     text = "\n".join(path.read_text("utf-8") for path in texts)
     named = set(re.findall(r"(?<![\w./-])rtnb\.([a-z]\w+)(?=\()", text))
     assert len(named) > 10

@@ -27,7 +27,7 @@ pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is n
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
-PAGES = {"README.md", "TEACHING.md", "zh/README.md", "zh/TEACHING.md"}
+PAGES = {f"{folder}{page}.md" for folder in ("", "zh/") for page in ("README", "TEACHING", "ENGINES")}
 COURSE = PAGES | {
     sources.target(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES
 }

@@ -13,8 +13,8 @@ from rtnb.texts.language import say
 _PORTS: Mapping[str, int] = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
 # What makes vectors of a text, and what Ollama lists but sends away from this computer.
 _NO_CHAT = re.compile(r"embed|[:-]cloud$")
-_CHOSEN = "{program} answers at {url} on this computer, with its model {model}. It is sent the instructions, what is "
-_CHOSEN += "typed, the words recognised in recordings, pictures, functions and their results; no sound."
+_CHOSEN = "{model} answers, at {url} on this computer (the usual port of {program}). It is sent the instructions, what "
+_CHOSEN += "is typed, the words recognised in recordings, pictures, functions and their results; no sound."
 _OTHERS = "Found here: {names}. Choose with brain_model=."
 
 
@@ -44,7 +44,7 @@ def choose(model: str | None) -> tuple[str, str]:
         InputError: There is none.
     """
     served = [(f"http://127.0.0.1:{port}/v1", name, its) for its, port in _PORTS.items() for name in _models(port)]
-    names = ", ".join(f"{name} ({program})" for _, name, program in served) or say("none")
+    names = ", ".join(f"{name} ({url})" for url, name, _ in served) or say("none")
     fits = [one for one in served if model in (None, one[1])]
     if not fits:
         ports = ", ".join(f"{program} {port}" for program, port in _PORTS.items())

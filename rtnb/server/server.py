@@ -198,9 +198,11 @@ def start(
             hum); or engines of your own.
         asr: A Whisper model that recognises speech, for this whole program: its folder, or its name (`"small"`, or
             `"owner/name"` on the Hugging Face hub). A named one that is not here is downloaded, its size said first.
-            Needs faster-whisper. None: what is installed.
+            Needs faster-whisper. None: what is installed; the variable RTNB_WHISPER_MODEL names a model likewise, and
+            never downloads it.
         tts: Voices that speak, for this whole program: a folder with voices of Piper or Kokoro, or the name of one of
-            Piper's (`"en_US-lessac-medium"`), downloaded likewise. Needs piper-tts or kokoro-onnx. None: as installed.
+            Piper's (`"en_US-lessac-medium"`), downloaded likewise. Needs piper-tts or kokoro-onnx. None: what is
+            installed, with the voices in the folder that the variable RTNB_VOICES names.
         llm: `"auto"` looks for Ollama, LM Studio, llama.cpp and vLLM on this computer's usual ports, takes the model
             `brain_model` or else the first, and prints which it is and what it will be sent. Or an address, as `brain`.
         brain: The base URL of any OpenAI-compatible chat server that responds, e.g. `http://localhost:11434/v1`.
