@@ -50,8 +50,9 @@ def summarise(dialogue: Dialogue, request: str) -> list[str]:
     if not summary(material := dialogue.material):  # there may be signs without words
         return [dialogue.say("heard_nothing" if dialogue.turn.clips else "nothing_to_summarise")]
     limits = limits_of(dialogue)
-    if limits.words is not None:
-        names = keywords(material, limits.words)
+    asked = [int(number.value) for number in numbers(request)] if cue("keywords").search(request) else []
+    if count := next(iter(asked), 3) if cue("keywords").search(request) else limits.words:
+        names = keywords(material, count)
         return [languages.closed("、".join(names) if unspaced("".join(names)) else " ".join(names))]
     foreign = languages.guess(material, default=dialogue.language) != dialogue.language
     first, *rest = summary(material, limits.sentences)
@@ -168,7 +169,8 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     """Repeat the words that are given, or what was said."""
     users = request in dialogue.turn.text
     own = extract("given_to_repeat", request).strip()
-    given = (_given(dialogue, request) or (own if not cue("named").search(own) else "")) if users else ""
+    names_it = cue("named").search(own) and not cue("after_me").search(request)
+    given = (_given(dialogue, request) or ("" if names_it else own)) if users else ""
     # 把“苹果”重复一遍
     if not given and not quoted(request) and dialogue.answers and not any(turn.clips for turn in dialogue.turns):
         return i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
@@ -215,6 +217,8 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
     what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
     if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
         what = next(reversed(words(dialogue.material)), "")
+    if unspaced(what):
+        what = (knowledge.translate(request) or ("", ""))[1]
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
     return [what + dialogue.say("colon") + dialogue.row(letters[:60])] if letters else []
 
@@ -225,7 +229,8 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
 def find_said(dialogue: Dialogue, question: str) -> str | None:
     """Find the sentence of the conversation, or of the instructions, that shares most with a question."""
     wanted = set(content(question)) - bag("beside_the_point")
-    texts = [*dialogue.earlier, dialogue.turn.heard if dialogue.turn.typed else ""]
+    turn = dialogue.turn
+    texts = [*dialogue.earlier, *([turn.heard] if turn.typed and turn.heard else sentences(turn.text)[:-1])]
     said = (sentence for text in texts for sentence in sentences(text))
     pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]
     scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
@@ -287,7 +292,8 @@ def i_said(dialogue: Dialogue, request: str) -> list[str]:
     if not last and dialogue.turn.heard:
         return transcribe(dialogue, request)
     if cue("shorter").search(request):
-        return sentences(last)[:1] or [dialogue.say("i_said_nothing")]
+        first, *more = sentences(last) or [""]
+        return [first if more else dialogue.say("short_already" if first else "i_said_nothing")]
     if last and (cue("once_more").search(request) or cue("pace").search(request)):
         return [last]
     return dialogue.say_if("i_said", last, "all_right" if cue("pace").search(request) else "i_said_nothing")
@@ -333,15 +339,16 @@ def spoken_sentences(text: str) -> list[str]:
 def count_to(dialogue: Dialogue, request: str) -> list[str]:
     """Count from one number to another, at most 200 steps."""
     down = cue("downwards").search(request)
-    values = [int(number.value) for number in numbers(request)] or ([10] if down else [])
+    by = next((max(1, int(number.value)) for number in numbers(extract("steps_of", request))), 1)
+    values = [int(number.value) for number in numbers(cue("steps_of").sub(" ", request))] or ([10] if down else [])
     if not values:
         return []
-    first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (1, values[0])
-    step = 1 if last >= first else -1
+    first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (by, values[0])
+    step = by if last >= first else -by
     foreign = knowledge.counted(next(iter(languages.named(request)), ""))
     if 1 <= first <= 10 and 1 <= last <= len(foreign):
-        return [dialogue.row(foreign[one - 1] for one in range(first, last + step, step))]
-    return [dialogue.row(map(str, range(first, last + step, step)[:201]))]
+        return [dialogue.row(foreign[one - 1] for one in range(first, last + step // by, step))]
+    return [dialogue.row(map(str, range(first, last + step // by, step)[:201]))]
 
 
 def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:

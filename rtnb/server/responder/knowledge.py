@@ -43,8 +43,11 @@ class Fact(NamedTuple):
     supposed: bool = False  # whether a question may suppose another word: "Is Rome the capital of Spain?"
 
 
+_MARKS = " .,!?'\"“”‘’「」《》。，！？"
+
+
 def _plain(text: str) -> str:
-    return re.sub(r"^(?:the|a|an)\s+", "", text.strip(" .,!?'\"“”‘’「」《》。，！？").casefold())
+    return re.sub(r"^(?:the|a|an)\s+", "", text.strip(_MARKS).casefold())
 
 
 @cache
@@ -82,11 +85,11 @@ def translate(text: str) -> tuple[str, str] | None:
     """Translate the word or phrase that a request names into the language that it names; None where it is not known."""
     patterns = [pattern for known in KNOWN.values() for pattern in known["to_translate"]]
     found = [match[1] for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
-    for phrase in map(_plain, [*quoted(text), *found]):
-        code, row = _PHRASES.get(phrase, ("", {}))
+    for phrase in [*quoted(text), *found]:
+        code, row = _PHRASES.get(_plain(phrase), ("", {}))
         target = next((one for one in named(text) if one != code), "en" if code == "zh" else "zh")
         if target in row:
-            return phrase, row[target].split(",")[0].strip()
+            return phrase.strip(_MARKS), row[target].split(",")[0].strip()
     return None
 
 

@@ -168,7 +168,7 @@ def _whole_intent(dialogue: Dialogue) -> str | None:
 def _role(dialogue: Dialogue) -> str | None:
     """Return the role that the user or the instructions ask for."""
     asked = [words for words in reversed(dialogue.messages) if cue("play_a_role").search(intents.brief(words))]
-    texts = [*asked, dialogue.request.instructions, *dialogue.system]
+    texts = [*asked, dialogue.request.instructions, *dialogue.system] if dialogue.language in knowledge.KNOWN else []
     return next(filter(None, map(personas.persona, texts)), None)
 
 
@@ -179,9 +179,10 @@ def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool)
         return [personas.greeting(role, dialogue.language)]
     if refused := [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]:
         tools = [plain(tool["name"]) for tool in slot_filling.functions(dialogue.request.tools)]
-        return [dialogue.say("no_role", x=dialogue.join(tools))] if tools else refused
+        answer = [dialogue.say("no_role", x=dialogue.join(tools))] if tools else refused
     before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
-    return personas.in_role(role, dialogue.language, answer, own, before, number)
+    asks = personas.in_role(role, dialogue.language, [] if refused else answer, own, before, number)
+    return [*answer, asks[-1]] if refused else asks
 
 
 def _answer(dialogue: Dialogue, matches: list[Match], role: str | None) -> list[str]:
@@ -219,6 +220,8 @@ def _known(dialogue: Dialogue, own: str, command: str, matches: list[Match]) -> 
         return [known.text]
     if sum_ := numbers.arithmetic(own):
         return [dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
+    if (name := names.last_name([own])) and intents.intent_of(own) != "greet" and not intents.is_question(own):
+        return [dialogue.say("nice", x=name)]
     if own and (known := knowledge.know(own, dialogue.language)):
         dialogue.word = known.word
         return [*_yes_or_no(dialogue, own, known), known.text]
@@ -253,15 +256,14 @@ def _to_other(dialogue: Dialogue, own: str, command: str, seen: bool, role: str 
     question = intents.is_question(text)
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, command)
+    if role and not question:
+        return []
     if question or cue("bidding").search(text):
         no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
         return dialogue.say_if("said", find_said(dialogue, own)) or [*heard_sentence(dialogue), *no]
-    if name := names.last_name([text]):
-        return [dialogue.say("nice", x=name)]
-    if role:
-        return []
     heard = dialogue.turn.heard
     topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
+    topics = [topic for topic in topics if topic.isascii() or own.rstrip("。！!.").endswith(topic)]
     said = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
     return [*said, *dialogue.say_if("question_about", "".join(topics))]
 
