@@ -186,3 +186,22 @@ def test_what_chinese_learners_ask_besides_is_known(question: str, part: str) ->
 
 def test_a_word_inside_another_is_not_the_one_that_is_asked_about() -> None:
     assert "巨大" not in say("伟大的近义词是什么？")
+
+
+@pytest.mark.parametrize(
+    ("question", "part"),
+    [
+        ("What does resilient mean?", "get well"),
+        ("What does it mean to break the ice?", "at ease"),
+        ("Use the word “although” in a sentence.", "Although"),
+        ("Which word rhymes with light?", "night"),
+        ("Name five animals.", "elephants"),
+        ("Name two countries in Europe.", "France and Italy"),
+        ("I got a new job!", "Congratulations"),
+        ("My cat died.", "sorry"),
+        ("How many letters are in the alphabet?", "26"),
+        ("Can you whisper?", "louder"),
+    ],
+)
+def test_what_english_learners_ask_besides_is_known(question: str, part: str) -> None:
+    assert part in say(question)
