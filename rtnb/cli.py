@@ -12,6 +12,7 @@ from rtnb import __version__, models
 from rtnb.audio import pcm
 from rtnb.errors import InputError, RtnbError
 from rtnb.money import prices
+from rtnb.texts.language import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rtnb: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nrtnb: stopped.", file=sys.stderr)
+        print("\n" + say("rtnb: stopped."), file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
@@ -40,38 +41,39 @@ def _parser() -> argparse.ArgumentParser:
     from rtnb.server import command as practice
 
     about = "Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
-    parser = argparse.ArgumentParser(prog="rtnb", description=about)
+    parser = argparse.ArgumentParser(prog="rtnb", description=say(about))
     parser.add_argument("--version", action="version", version=f"rtnb {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title=say("commands"), metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], about: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about)
+        added = commands.add_parser(name, help=say(about), description=say(about))
         added.set_defaults(run=run)
         return added
 
     demo = command("demo", _demo, "ask about a recording and save the spoken answer").add_argument
-    demo("recording", nargs="?", help="a sound file of any kind (left out: a recording that ships with rtnb)")
-    demo("prompt", nargs="?", default="Summarize this audio content", help="what to ask (default: %(default)s)")
+    demo("recording", nargs="?", help=say("a sound file of any kind (left out: a recording that ships with rtnb)"))
+    demo("prompt", nargs="?", default="Summarize this audio content", help=say("what to ask (default: %(default)s)"))
     out = "where the answer goes; its ending tells the format (default: output_audio.wav here, never in a checkout)"
-    demo("--out", metavar="FILE", help=out)
-    demo("--model", help="the model's name")
-    demo("--voice", help="the voice that answers")
-    demo("--url", help="another server that speaks the protocol")
-    demo("--practice", action="store_true", help="use the practice server, whatever keys there are")
-    demo("--verbose", action="store_true", help="print every event")
+    demo("--out", metavar="FILE", help=say(out))
+    demo("--model", help=say("the model's name"))
+    demo("--voice", help=say("the voice that answers"))
+    demo("--url", help=say("another server that speaks the protocol"))
+    demo("--practice", action="store_true", help=say("use the practice server, whatever keys there are"))
+    demo("--verbose", action="store_true", help=say("print every event"))
 
     practice.add_arguments(command("practice", practice.main, "run the practice server"))
 
     doctor = command("doctor", _doctor, "check this computer, the key, the network and the model")
-    doctor.add_argument("--model", help="the model whose access is checked")
-    doctor.add_argument("--url", help="another server that speaks the protocol")
-    doctor.add_argument("--learners", type=int, default=1, metavar="N", help="how many will pay (default: %(default)s)")
+    doctor.add_argument("--model", help=say("the model whose access is checked"))
+    doctor.add_argument("--url", help=say("another server that speaks the protocol"))
+    paying = "how many will pay (default: %(default)s)"
+    doctor.add_argument("--learners", type=int, default=1, metavar="N", help=say(paying))
 
     command("prices", lambda _: print(prices()), "show models, prices and shutdown dates")
 
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
-    notebooks.add_argument("folder", type=Path, help="where to; made if need be")
-    notebooks.add_argument("--force", action="store_true", help="overwrite notebooks that are there already")
+    notebooks.add_argument("folder", type=Path, help=say("where to; made if need be"))
+    notebooks.add_argument("--force", action="store_true", help=say("overwrite notebooks that are there already"))
     return parser
 
 
@@ -86,25 +88,27 @@ def _demo(args: argparse.Namespace) -> int:
     from rtnb.asking import ask
 
     source = _find_recording(args.recording)
-    print(f"Prompt:    {args.prompt}")
+    print(say("Prompt:    {prompt}", prompt=args.prompt))
     chosen = {name: getattr(args, name) for name in ("model", "voice", "url") if getattr(args, name)}
     reply = ask(source, args.prompt, practice=args.practice, verbose=args.verbose, **chosen)
     reply.wait()
     appends = [entry.sound_bytes for entry in reply.session.log if entry.type == "input_audio_buffer.append"]
-    sent_seconds = pcm.seconds(sum(appends))
     kind = models.provider_of(reply.session.url)
-    print(f"\nAnswer:    {reply.text}")
-    print(f"Sent:      {sent_seconds:.1f} s of sound in {len(appends)} chunks; {len(reply.events)} events came back")
+    print("\n" + say("Answer:    {text}", text=reply.text))
+    sent = {"seconds": pcm.seconds(sum(appends)), "chunks": len(appends), "events": len(reply.events)}
+    print(say("Sent:      {seconds:.1f} s of sound in {chunks} chunks; {events} events came back", **sent))
     if reply.audio is not None:
-        print(f"Saved:     {reply.save(args.out or _answer_path())} ({reply.audio.seconds:.1f} s)")
-    print(f"Tokens:    {reply.usage}")
-    billed = "" if kind.listed else f" (what it would cost at OpenAI with {reply.model}; nothing was billed)"
-    print(f"Cost:      {reply.cost}{billed}")
+        saved = {"path": reply.save(args.out or _answer_path()), "seconds": reply.audio.seconds}
+        print(say("Saved:     {path} ({seconds:.1f} s)", **saved))
+    print(say("Tokens:    {usage}", usage=reply.usage))
+    billed = " " + say("(what it would cost at OpenAI with {model}; nothing was billed)", model=reply.model)
+    print(say("Cost:      {cost}{billed}", cost=reply.cost, billed="" if kind.listed else billed))
     first = reply.seconds_to_first_sound
-    print(f"First sound after {first * 1000:.0f} ms" if first is not None else "No sound came")
-    print(f"Answered by {reply.source}" + ": rules on this computer, no language model" * (reply.source == "practice"))
+    after = say("No sound came") if first is None else say("First sound after {ms:.0f} ms", ms=first * 1000)
+    by_rules = say(": rules on this computer, no language model") if reply.source == "practice" else ""
+    print(after, say("Answered by {source}{by_rules}", source=reply.source, by_rules=by_rules), sep="\n")
     for warning in reply.warnings:
-        print(f"Note:      {warning}")
+        print(say("Note:      {warning}", warning=warning))
     return 0 if reply.status == "completed" else 1
 
 
@@ -114,13 +118,14 @@ def _find_recording(name: str | None) -> Any:
 
     if name is None:
         sample = samples()["talk"]
-        print(f"Recording: {sample!r} (ships with rtnb)")
+        print(say("Recording: {sample!r} (ships with rtnb)", sample=sample))
         return sample
     path = Path(name).expanduser()
     if not path.exists():
         raise InputError(f"Your recording {name} does not exist. Check the path.", path=name)
     length = open_stream(path).seconds
-    print(f"Recording: {path.name}" + (f", about {length:.1f} s" if length else ""))
+    lasts = say(", about {seconds:.1f} s", seconds=length) if length else ""
+    print(say("Recording: {name}{lasts}", name=path.name, lasts=lasts))
     return path
 
 
@@ -146,10 +151,10 @@ def _notebooks(args: argparse.Namespace) -> None:
         (args.folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / file, args.folder / file)
     kept = len(wanted) - len(missing)
-    as_they_were = f", {kept} kept as they were (--force overwrites)" if kept else ""
-    print(f"{len(missing)} files copied to {args.folder}{as_they_were}")
+    rest = say(", {count} kept as they were (--force overwrites)", count=kept) if kept else ""
+    print(say("{count} files copied to {folder}{rest}", count=len(missing), folder=args.folder, rest=rest))
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
-        print(f"Open the first one:  jupyter lab {first}")
+        print(say("Open the first one:  jupyter lab {path}", path=first))
 
 
 if __name__ == "__main__":

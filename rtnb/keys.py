@@ -76,7 +76,7 @@ class Key:
         return _KINDS.get(str(self)[:-1], "api")
 
     def __repr__(self) -> str:
-        return f"Key({self}, from {self.source})"
+        return say("Key({key}, from {source})", key=self, source=translate(self.source))
 
     def __str__(self) -> str:
         # Only a prefix that everybody's key shares; never a tail, by which a key can be told from others.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import html as entities
 import io
 import os
 import re
+import threading
 import warnings
 from pathlib import Path
 
@@ -15,9 +17,10 @@ import pytest
 from test_dollars import DEAR, PLACES
 
 import rtnb
-from rtnb import Budget, Clip, Image
+from rtnb import Budget, Clip, Image, cli
 from rtnb.errors import RtnbError, RtnbWarning
 from rtnb.protocol import error_events, frames, server_events
+from rtnb.server.faults import FAULTS
 from rtnb.session.tools import Toolbox
 from rtnb.transport import connection_errors
 from rtnb.web import urls
@@ -307,3 +310,99 @@ def test_odd_events_are_told_in_chinese():
     _, odd = server_events.read({"type": "response.output_text.delta", "delta": 3})
     assert odd
     assert english_in(rtnb.texts.language.translate(odd[0]), 2) == []
+
+
+def shown_by_name():
+    """Every public object that shows itself as a line, as a user meets it."""
+
+    def weather(city: str) -> str:
+        return "rain"
+
+    session = rtnb.connect(practice=True, show=False, tools=[weather], transcription=True)
+    reply = session.ask(rtnb.samples()["weather"]).wait()
+    again = session.ask("Hello there.", modalities="text").wait()
+    made = {
+        "box": rtnb.upload(),
+        "empty box": rtnb.upload(sample=False),
+        "recorder": rtnb.record(),
+        "empty recorder": rtnb.record(sample=False),
+        "budget": Budget(1),
+        "key": rtnb.find_key("sk-proj-0123456789abcdef"),
+        "server": rtnb.practice(),
+        "estimate": rtnb.estimate(TONE),
+        "estimate of many": rtnb.estimate(seconds_in=9, seconds_out=9, turns=3),
+        "stream": rtnb.audio.open_stream(io.BytesIO(TONE.encode("wav"))),
+        "map": rtnb.map([TONE], "What?", out=None, show=False, practice=True).wait(),
+        "transcription": rtnb.transcribe(rtnb.samples()["order"], practice=True).wait(),
+        "translation": rtnb.translate(rtnb.samples()["order"], to="es", practice=True).wait(),
+        "picture": Image.read(b"\x89PNG\r\n\x1a\n" + bytes(40)),
+        "limits": rtnb.money.limits.Limits.of([{"name": "tokens", "limit": 9, "remaining": 3, "reset_seconds": 1}]),
+        "no limits": rtnb.money.limits.Limits.of([]),
+        "usage": rtnb.costs.Usage(9, 9, cached_text_tokens=3, output_text_tokens=9, reasoning_tokens=3),
+        "call": rtnb.call(),
+    }
+    of_session = ("log", "usage", "cost", "limits", "error")  # what shows words is looked at elsewhere
+    made |= {f"session.{name}": getattr(session, name) for name in of_session}
+    of_reply = ("audio", "usage", "cost", "warnings")
+    made |= {f"reply.{name}": getattr(reply, name) for name in of_reply}
+    return made | {"session": session, "reply": reply, "answer": again, "clip": TONE}
+
+
+def test_every_public_object_names_itself_in_chinese(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, thing in shown_by_name().items():
+        told = repr(thing)
+        for speech in SPEECH:
+            told = told.replace(speech, "")
+        # The words of an answer, a class, a key, quotes, an address, a model or a file.
+        told = re.sub(r"(?<=[):])[:：]? [A-Z].*|\b[A-Z]\w*\(|sk-\S*|'[^']*'|wss?:\S*|\w+=", " ", told)
+        words = set(re.findall(r"[A-Za-z]{3,}", re.sub(r"\w*[-_./]\w[\w./-]*", " ", told)))
+        code = {"practice", "open", "ready", "completed", "token", "None", "weather", "png", "picture", "kHz"}
+        assert words <= code | {"clip", "array", "results", "voice", "order", "answer"}, f"{name}: {thing!r}"
+
+
+COMMANDS = [
+    ["--help"],
+    *[[name, "--help"] for name in ("demo", "practice", "doctor", "prices", "notebooks")],
+    ["demo", "missing.wav"],
+    ["demo", "--practice", "--out", "answer.wav", "QUESTION"],
+    ["notebooks", "course"],
+    ["notebooks", "course"],
+    ["doctor", "--url", "ws://127.0.0.1:9"],
+    ["prices"],
+]
+
+
+def test_the_command_line_is_chinese(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    question = str(rtnb.samples()["question"].save(tmp_path / "q.mp3"))
+    for words in COMMANDS:
+        with contextlib.suppress(SystemExit):
+            cli.main([question if word == "QUESTION" else word for word in words])
+        printed = "".join(capsys.readouterr())
+        assert re.search(r"[一-鿿]", printed), words
+        # What Python itself says around it has a language of its own.
+        told = re.sub(r"usage:(?:.*\n)+?\n|options:|show .*? exit|program's version.*", "", printed)
+        told = told.replace("positional arguments:", "").replace("OpenAI Realtime API", "").replace("jupyter lab", "")
+        told = re.sub(r" --?\w[\w-]*(?: [A-Z_]+)?|^ +[a-z_]+ ", " · ", told, flags=re.MULTILINE)
+        told = re.sub(_SAID + r"|[^·\n]*Summarize this audio content[^·\n]*|回答： .*", " · ", told)
+        assert english_in(told, 2) == [], (words, told)
+
+
+def test_the_practice_server_says_its_address_in_chinese(monkeypatch, capsys):
+    monkeypatch.setattr(threading.Event, "wait", lambda *_: True)  # at once, as after SIGTERM
+    assert cli.main(["practice", "--port", "0", "--no-engines"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("练习服务器：ws://127.0.0.1:")
+    assert english_in(re.sub(r"(?m)^  .*$", "", printed), 2) == []
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_described_in_chinese(fault):
+    assert FAULTS[fault] in rtnb.texts.language.sentences("zh")
+
+
+def test_a_bill_counts_in_chinese():
+    spent = rtnb.costs.cost(rtnb.costs.Usage(9, 9, output_text_tokens=9), "gpt-realtime-2.1")
+    assert [row[1] for row in spent.rows()] == ["9 个 token"] * 3
+    assert rtnb.costs.cost_of_minutes(90, "gpt-realtime-translate").rows()[0][1] == "1.50 分钟"

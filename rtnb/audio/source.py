@@ -76,7 +76,7 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
             problem="not a recording",
         )
     given = getattr(source, "name", None)
-    name = name or (Path(given).name if isinstance(given, str) and given else "(file object)")
+    name = name or (Path(given).name if isinstance(given, str) and given else say("(file object)"))
     if not reads_once(source):
         try:
             source.seek(0)

@@ -111,7 +111,7 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
         self._blocks = self._decoded()
 
     def __repr__(self) -> str:
-        length = "unknown length" if self.seconds is None else f"{self.seconds:.1f} s"
+        length = say("unknown length") if self.seconds is None else f"{self.seconds:.1f} s"
         return f"Stream({self.name}, {length})"
 
     def __next__(self) -> bytes:

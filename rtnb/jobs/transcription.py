@@ -28,6 +28,7 @@ from rtnb.session.exchanges import is_type
 from rtnb.session.parts import Recording
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
+from rtnb.texts.language import say
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.channel import NO_ANSWER
@@ -123,7 +124,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         return save_file(target, written[ending])
 
     def __repr__(self) -> str:
-        state = "" if self.done else ", still going"
+        state = "" if self.done else say(", still going")
         about = f"{self._name}, {self.seconds:.1f} s, {self.source}{state}"
         return f"Transcription({about}): {shortened(self.text)}"
 

@@ -20,6 +20,7 @@ from rtnb.session.parts import Recording
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
+from rtnb.texts.language import say
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 
@@ -96,7 +97,7 @@ class Translation(AudioJob["Translation", Delta]):
         return audio.save(path)
 
     def __repr__(self) -> str:
-        state = "" if self.done else ", still going"
+        state = "" if self.done else say(", still going")
         return f"Translation({self._name} → {self.to}, {self.source}{state}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:

@@ -114,7 +114,7 @@ class Bill(tuple[Item, ...]):
         return html.table(_HEADERS, self._rows(), right=range(3, 7), caption=self.model)
 
 
-_HEADERS = ("no.", "answer", "status", "tokens in", "cached", "tokens out", "¢")
+_HEADERS = ("#", "answer", "status", "tokens in", "cached", "tokens out", "¢")
 
 
 def _counts(used: Usage) -> list[str]:

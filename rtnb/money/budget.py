@@ -14,6 +14,7 @@ from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money.costs import Cost
 from rtnb.money.usage import money
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say
 
 _LOCK = threading.RLock()  # one for all budgets: what is spent from one counts against the wider ones too
 
@@ -221,7 +222,7 @@ class Budget:
         return amount.known_usd if isinstance(amount, Cost) else float(amount or 0)
 
     def __repr__(self) -> str:
-        return f"Budget({money(self.spent)} of {money(self.limit_usd)} spent)"
+        return say("Budget({spent} of {all} spent)", spent=money(self.spent), all=money(self.limit_usd))
 
 
 def _exceeded(budget: Budget, sentence: str, own: Hold | None = None) -> BudgetExceeded:

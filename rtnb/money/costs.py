@@ -104,11 +104,11 @@ class Cost:
         usd = amounts([line.usd for line in self.lines] + [cost.known_usd for _, cost in sums])
         rows = []
         for line, price, spent in zip(self.lines, unit_prices, usd, strict=False):
-            digits, per = (",.0f", "million") if line.unit == "tokens" else (".2f", "minute")
-            each = translate("unknown")
+            by_tokens, each = line.unit == "tokens", translate("unknown")
+            count = say("{count:,.0f} tokens" if by_tokens else "{count:.2f} minutes", count=line.quantity)
             if line.unit_usd is not None:
-                each = say("{price} per {per}", price=price, per=translate(per))
-            rows.append([translate(line.what), f"{line.quantity:{digits}} {line.unit}", each, spent])
+                each = say("{price} per {per}", price=price, per=translate("million" if by_tokens else "minute"))
+            rows.append([translate(line.what), count, each, spent])
         for (name, cost), spent in zip(sums, usd[len(self.lines) :], strict=True):
             rows.append([translate(name), "", "", str(cost) if cost.usd is None else spent])
         return rows

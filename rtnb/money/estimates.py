@@ -52,7 +52,8 @@ class Estimate:
         return high if low == high else say("{low} to {high}", low=low, high=high)
 
     def __repr__(self) -> str:
-        return f"Estimate({self}, {self.model}, {self.turns} {'turn' if self.turns == 1 else 'turns'})"
+        count = say("1 turn") if self.turns == 1 else say("{count} turns", count=self.turns)
+        return f"Estimate({self}, {self.model}, {count})"
 
     def _repr_html_(self) -> str:
         rows = self.high.rows(("at most", self.high), ("with a full cache", self.low))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtnb.errors import ConnectionFailed
-from rtnb.texts.language import translate
+from rtnb.texts.language import say, translate
 
 CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
 """Codes of a failed response that mean "later", not "never"."""
@@ -49,8 +49,9 @@ class Limit:
     reset_seconds: float
 
     def __str__(self) -> str:
-        counts = f"{self.remaining:,.0f} of {self.limit:,.0f} {self.name} left, all again in {self.reset_seconds:.3g} s"
-        return translate(counts)
+        counts = {"remaining": f"{self.remaining:,.0f}", "limit": f"{self.limit:,.0f}", "name": translate(self.name)}
+        counts["seconds"] = f"{self.reset_seconds:.3g}"
+        return say("{remaining} of {limit} {name} left, all again in {seconds} s", **counts)
 
 
 class Limits(tuple[Limit, ...]):

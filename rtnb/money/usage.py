@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from rtnb import html
-from rtnb.texts.language import translate
+from rtnb.texts.language import say, translate
 
 
 def money(usd: float | None) -> str:
@@ -146,9 +146,12 @@ class Usage:
         return self.total_tokens > 0
 
     def __repr__(self) -> str:
-        cached = f" ({self.cached_tokens:,} cached)" if self.cached_tokens else ""
-        reasoning = f" ({self.reasoning_tokens:,} reasoning)" if self.reasoning_tokens else ""
-        return f"Usage({self.input_tokens:,} in{cached}, {self.output_tokens:,} out{reasoning})"
+        parts = [say("{count:,} in", count=self.input_tokens), say("{count:,} out", count=self.output_tokens)]
+        if self.cached_tokens:
+            parts[0] += " " + say("({count:,} cached)", count=self.cached_tokens)
+        if self.reasoning_tokens:
+            parts[1] += " " + say("({count:,} reasoning)", count=self.reasoning_tokens)
+        return f"Usage({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
         counts: dict[str, tuple[int, ...]] = {

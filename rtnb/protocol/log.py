@@ -68,7 +68,7 @@ class Log(list[Entry]):
 
     def __repr__(self) -> str:
         sent = sum(entry.direction == "sent" for entry in self)
-        return f"Log({sent} events sent, {len(self) - sent} received)"
+        return say("Log({sent} events sent, {received} received)", sent=sent, received=len(self) - sent)
 
 
 def _decoded(event: Event) -> bytes | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from rtnb.errors import InputError
 from rtnb.server.faults import FAULTS
 from rtnb.server.server import start
+from rtnb.texts.language import say
 
 # Options of `rtnb practice` that are parameters of `start`.
 _SAME_NAMES = "port beta seed pace session_seconds engines llm brain brain_model record tls tls_cert tls_key"
@@ -21,33 +22,32 @@ _SAME_NAMES = "port beta seed pace session_seconds engines llm brain brain_model
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `rtnb practice` to a parser."""
-    faults = "\n".join(f"  {name:17} {what}" for name, what in FAULTS.items())
+    faults = "\n".join(f"  {name:17} {say(what)}" for name, what in FAULTS.items())
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f"faults, separated by commas (also by URL: ?fault=…&seed=…):\n{faults}"
-    parser.add_argument("--host", action="append", help="address to listen on (default: 127.0.0.1); again: its names")
-    parser.add_argument("--port", type=int, default=8765, help="port, 0 for a free one (default: %(default)s)")
-    parser.add_argument("--key", help="key that clients must bring; the variable RTNB_PRACTICE_KEY does the same")
+    parser.epilog = say("faults, separated by commas (also by URL: ?fault=…&seed=…):\n{faults}", faults=faults)
+    add = parser.add_argument
+    add("--host", action="append", help=say("address to listen on (default: 127.0.0.1); again: its names"))
+    add("--port", type=int, default=8765, help=say("port, 0 for a free one (default: %(default)s)"))
+    add("--key", help=say("key that clients must bring; the variable RTNB_PRACTICE_KEY does the same"))
     pages = "let pages of this origin in, e.g. http://localhost:3000; programs may always come"
-    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=pages)
-    parser.add_argument("--beta", action="store_true", help="also speak the Beta interface of 2024")
-    parser.add_argument("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong; see below")
-    parser.add_argument("--seed", type=int, help="make ids and faults repeat")
-    parser.add_argument("--pace", type=float, default=12.0, help="times faster than sound plays (default: %(default)s)")
+    add("--allow-origin", action="append", default=[], metavar="ORIGIN", help=say(pages))
+    add("--beta", action="store_true", help=say("also speak the Beta interface of 2024"))
+    add("--fault", action="append", default=[], metavar="FAULT", help=say("what goes wrong; see below"))
+    add("--seed", type=int, help=say("make ids and faults repeat"))
+    add("--pace", type=float, default=12.0, help=say("times faster than sound plays (default: %(default)s)"))
     length = "a session's length (default: %(default)s)"
-    parser.add_argument("--session-seconds", type=float, default=3600.0, help=length)
+    add("--session-seconds", type=float, default=3600.0, help=say(length))
     canned = "neither hear nor speak: canned words and a hum"
-    parser.add_argument("--no-engines", dest="engines", action="store_false", help=canned)
-    parser.add_argument(
-        "--llm", metavar="auto|URL", help="auto: think with what this computer serves; a URL: as --brain"
-    )
-    parser.add_argument("--brain", metavar="URL", help="think with this OpenAI-compatible chat server")
-    parser.add_argument("--brain-model", metavar="NAME", help="the model to ask it for")
-    parser.add_argument("--brain-key", metavar="KEY", help="its key; the variable RTNB_BRAIN_KEY does the same")
-    parser.add_argument("--record", metavar="DIR", help="write every session down there, one JSON line an event")
-    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="serve this model name too")
-    parser.add_argument("--tls", action="store_true", help="wss:// with a certificate made on the spot")
-    parser.add_argument("--tls-cert", metavar="FILE", help="wss:// with this PEM certificate")
-    parser.add_argument("--tls-key", metavar="FILE", help="its PEM key")
+    add("--no-engines", dest="engines", action="store_false", help=say(canned))
+    add("--llm", metavar="auto|URL", help=say("auto: think with what this computer serves; a URL: as --brain"))
+    add("--brain", metavar="URL", help=say("think with this OpenAI-compatible chat server"))
+    add("--brain-model", metavar="NAME", help=say("the model to ask it for"))
+    add("--brain-key", metavar="KEY", help=say("its key; the variable RTNB_BRAIN_KEY does the same"))
+    add("--record", metavar="DIR", help=say("write every session down there, one JSON line an event"))
+    add("--model", action="append", default=[], metavar="NAME", help=say("serve this model name too"))
+    add("--tls", action="store_true", help=say("wss:// with a certificate made on the spot"))
+    add("--tls-cert", metavar="FILE", help=say("wss:// with this PEM certificate"))
+    add("--tls-key", metavar="FILE", help=say("its PEM key"))
 
 
 def settle() -> None:
@@ -87,8 +87,8 @@ def main(args: argparse.Namespace) -> int:
     before = signal.signal(signal.SIGTERM, lambda *_: over.set())
     try:
         with server, _in_a_file(server.certificate) as certificate:
-            print(f"Practice server: {server.url}  ({server.told})")
-            print("Try it:")
+            print(say("Practice server: {url}  ({engines})", url=server.url, engines=server.told))
+            print(say("Try it:"))
             key = "YOUR_KEY" if server.asks_for_key else "practice"
             trust = {"SSL_CERT_FILE": certificate} if certificate else {}
             ask = f"rtnb.ask('Count to five.', url='{server.url}', key='{key}')"
@@ -96,8 +96,9 @@ def main(args: argparse.Namespace) -> int:
             for_openai = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
             print("  " + _with(trust | for_openai, "python your_program.py"))
             if certificate:
-                print(f"Clients must trust the certificate in {certificate}; Node by NODE_EXTRA_CA_CERTS.")
-            print("Ctrl+C ends it.", flush=True)
+                trusted = "Clients must trust the certificate in {path}; Node by NODE_EXTRA_CA_CERTS."
+                print(say(trusted, path=certificate))
+            print(say("Ctrl+C ends it."), flush=True)
             while not over.wait(0.5):
                 pass
     except KeyboardInterrupt:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import math
 import random
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -55,7 +54,7 @@ def _close(numbers: list[str]) -> tuple[int, int]:
 
 
 def _fault(read: Callable[[list[str]], Any], what: str, default: Any = None) -> Any:
-    """Declare a fault: what reads its numbers, what it does (from behind its name on), its value where it is absent."""
+    """Declare a fault: what reads its numbers, what it does, its value where it is absent."""
     return field(default=default, metadata={"read": read, "what": what})
 
 
@@ -66,24 +65,24 @@ class Faults:
     quota: int | None = _fault(_which, "every response fails with insufficient_quota; quota:N only the Nth")
     rate_limit: int | None = _fault(_which, "every response fails with rate_limit_exceeded; rate_limit:N only the Nth")
     server_error: int | None = _fault(_which, "every response fails with server_error; server_error:N only the Nth")
-    error: int | None = _fault(_count, ":N sends a server_error event after the Nth event")
+    error: int | None = _fault(_count, "error:N sends a server_error event after the Nth event")
     no_rate_limits: bool = _fault(_flag, "rate_limits.updated never comes", False)
-    late_rate_limits: float | None = _fault(_seconds, ":S sends rate_limits.updated S seconds after response.done")
-    delay: float = _fault(_seconds, ":S holds every event back by S seconds", 0.0)
-    jitter: float = _fault(_seconds, ":S holds every event back by up to S seconds more, keeping their order", 0.0)
-    drip: float = _fault(_seconds, ":S leaves at least S seconds between two events", 0.0)
+    late_rate_limits: float | None = _fault(_seconds, "late_rate_limits:S sends rate_limits.updated S seconds late")
+    delay: float = _fault(_seconds, "delay:S holds every event back by S seconds", 0.0)
+    jitter: float = _fault(_seconds, "jitter:S holds every event back by up to S seconds more, in their order", 0.0)
+    drip: float = _fault(_seconds, "drip:S leaves at least S seconds between two events", 0.0)
     burst: bool = _fault(_flag, "sound comes all at once", False)
-    pace: float | None = _fault(_seconds, ":X sends sound X times faster than it plays (1 is as fast as it plays)")
-    drop: int | None = _fault(_count, ":N ends the socket without a word after the Nth event")
-    close: tuple[int, int] | None = _fault(_close, ":CODE:N closes with CODE after the Nth event (N 1 if left out)")
-    malformed: int | None = _fault(_count, ":N cuts the Nth event in half, so that it is no JSON")
-    unknown: int | None = _fault(_count, ":N sends an event of an unknown type after the Nth event")
+    pace: float | None = _fault(_seconds, "pace:X sends sound X times faster than it plays (1 is as fast as it plays)")
+    drop: int | None = _fault(_count, "drop:N ends the socket without a word after the Nth event")
+    close: tuple[int, int] | None = _fault(_close, "close:CODE:N closes with CODE after the Nth event (1 if left out)")
+    malformed: int | None = _fault(_count, "malformed:N cuts the Nth event in half, so that it is no JSON")
+    unknown: int | None = _fault(_count, "unknown:N sends an event of an unknown type after the Nth event")
     odd_last_chunk: bool = _fault(_flag, "the last audio delta begins in the middle of a sample", False)
     reorder: bool = _fault(_flag, "input transcription events come later, between whatever else comes", False)
     deaf: bool = _fault(_flag, "the recogniser fails: input_audio_transcription.failed", False)
     mute: bool = _fault(_flag, "the voice fails in the middle of an answer", False)
-    expire: float | None = _fault(_seconds, ":S ends the session after S seconds (session_expired, then 1001)")
-    refuse: int | None = _fault(_status, ":STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
+    expire: float | None = _fault(_seconds, "expire:S ends the session after S seconds (session_expired, then 1001)")
+    refuse: int | None = _fault(_status, "refuse:STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
     invalid_key: bool = _fault(_flag, "the key is refused inside the socket (close 3000)", False)
 
     def merged(self, other: Faults) -> Faults:
@@ -107,7 +106,7 @@ class Faults:
 
 
 # Every fault, and what it does.
-FAULTS: Mapping[str, str] = {f.name: re.sub("^:", f"{f.name}:", f.metadata["what"]) for f in fields(Faults)}
+FAULTS: Mapping[str, str] = {f.name: f.metadata["what"] for f in fields(Faults)}
 
 
 def read_faults(text: str) -> Faults:

@@ -21,7 +21,7 @@ from rtnb.server.responder.remote import Remote
 from rtnb.server.script import read_script
 from rtnb.server.sockets import Server, ServerConfig
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import translate
+from rtnb.texts.language import say, translate
 from rtnb.web import tls as certificates
 from rtnb.web.origins import OriginCheck, is_loopback
 
@@ -105,7 +105,8 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
     def told(self) -> str:
         """Names of the engines, in a line."""
         names = self._names_shown | ({"brain": self.engines["brain"]} if self.engines.get("brain") else {})
-        return ", ".join([*(f"{what}: {name}" for what, name in names.items()), *(["closed"] if self.closed else [])])
+        closed = [say("closed")] if self.closed else []
+        return ", ".join([*(f"{translate(what)}: {name}" for what, name in names.items()), *closed])
 
     @property
     def _names_shown(self) -> dict[str, str]:

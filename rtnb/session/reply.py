@@ -23,7 +23,7 @@ from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
-from rtnb.texts.language import Warnings
+from rtnb.texts.language import Warnings, say
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 from rtnb.transport.handle import Stream, settle
@@ -345,7 +345,7 @@ class Reply(Stream["Reply", Delta]):
 
     def __repr__(self) -> str:
         audio_ms = sum(turn.audio_ms for turn in self._turn.turns)
-        sound = f", {audio_ms / 1000:.1f} s of sound" if audio_ms else ""
+        sound = say(", {seconds} s of sound", seconds=f"{audio_ms / 1000:.1f}") if audio_ms else ""
         words = f": {shortened(text)}" if (text := self.text) else ""
         return f"Reply({self.status}{sound}, {self.source}){words}"
 

@@ -28,7 +28,7 @@ from rtnb.session.requests import Requests
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import Warnings, translate
+from rtnb.texts.language import Warnings, say, translate
 from rtnb.transport import endpoint
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport
@@ -178,7 +178,7 @@ class Session(Requests):
         return self.lifecycle.channel.seconds
 
     def __repr__(self) -> str:
-        return f"Session({self.model}, {self.source}, {self.state}, {len(self.turns)} turns)"
+        return f"Session({self.model}, {self.source}, {self.state}, {say('{count} turns', count=len(self.turns))})"
 
     def _repr_html_(self) -> str:
         return html.root(f"<p><code>{escape(repr(self))}</code></p>{self.turns._repr_html_()}")

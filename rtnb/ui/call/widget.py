@@ -166,11 +166,11 @@ class Call(widget.Shown):
         return self._engine.seconds
 
     def __repr__(self) -> str:
-        count = len(self.turns)
         minutes, seconds = divmod(int(self.seconds), 60)
         lasted = f", {minutes}:{seconds:02d}" if self.seconds else ""
         ended = f", {self.ended}" if self.ended and self.state == "closed" else ""
-        return f"Call({self.state}{lasted}, {count} turn{'' if count == 1 else 's'}{ended})"
+        count = say("1 turn") if len(self.turns) == 1 else say("{count} turns", count=len(self.turns))
+        return f"Call({self.state}{lasted}, {count}{ended})"
 
     def timeline(self) -> Timeline:
         """Draw the call over time: user, model, tools and socket; after a reconnect, one session after the other.

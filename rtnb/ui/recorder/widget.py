@@ -83,10 +83,10 @@ class RecordBox(widget.Box):
 
     def __repr__(self) -> str:
         if self._clip is not None:
-            return f"RecordBox({self._clip.seconds:.1f} s recorded)"
+            return say("RecordBox({seconds:.1f} s recorded)", seconds=self._clip.seconds)
         if self._sample is not None:
-            return f"RecordBox(the sample {self._sample.name!r} until somebody records)"
-        return "RecordBox(empty)"
+            return say("RecordBox(the sample {name!r} until somebody records)", name=self._sample.name)
+        return say("RecordBox(empty)")
 
     # --- how it shows itself
 

@@ -119,8 +119,8 @@ class UploadBox(widget.Box):
         if files := self.files:
             return f"UploadBox({', '.join(file.name for file in files)})"
         if self._sample is not None:
-            return f"UploadBox(the sample {self._sample.name!r} until a recording is uploaded)"
-        return "UploadBox(empty)"
+            return say("UploadBox(the sample {name!r} until a recording is uploaded)", name=self._sample.name)
+        return say("UploadBox(empty)")
 
     # --- how it shows itself
 
