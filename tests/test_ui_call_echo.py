@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import echo_mixtures
 import numpy as np
@@ -36,8 +37,30 @@ const found = process.argv.slice(2).map((path) => {
 console.log(JSON.stringify(found));
 """
 
+# Several mixtures, one after the other; what is known of the answer at the end of each, and how often it changed.
+FOLLOW = """
+import { readFileSync } from "node:fs";
+const { EchoMeter } = await import(process.argv[1]);
+const meter = new EchoMeter();
+let [now, known, changes] = [0, null, 0];
+const found = process.argv.slice(2).map((path) => {
+  const bytes = readFileSync(path);
+  const all = new Int16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  const heard = all.length / 2;
+  for (let at = 1200; at <= heard; at += 1200) {
+    now += 0.05;
+    meter.played.take(all.subarray(at - 1200, at), now);
+    const echo = meter.hear(all.subarray(heard + at - 1200, heard + at), now);
+    changes += echo !== known;
+    known = echo;
+  }
+  return { known: known !== null, changes };
+});
+console.log(JSON.stringify(found));
+"""
 
-def listened(tmp_path: Path, mixtures: list[echo_mixtures.Mixture]) -> list[dict[str, float] | None]:
+
+def listened(tmp_path: Path, mixtures: list[echo_mixtures.Mixture], script: str = LISTEN) -> list[Any]:
     """What the page finds in each, with the second at which it does."""
     node = shutil.which("node")
     if node is None:
@@ -49,7 +72,7 @@ def listened(tmp_path: Path, mixtures: list[echo_mixtures.Mixture]) -> list[dict
         both = np.concatenate([mixture.played, mixture.heard])
         paths.append(str(tmp_path / f"{number}.pcm"))
         (both * 32767).round().astype("<i2").tofile(paths[-1])
-    command = [node, "--input-type=module", "-e", LISTEN, module.as_uri(), *paths]
+    command = [node, "--input-type=module", "-e", script, module.as_uri(), *paths]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout)
 
 
@@ -86,3 +109,17 @@ def test_silence_and_a_microphone_alone_are_no_echo(tmp_path: Path):
         echo_mixtures.Mixture("noise, both ways", noise, random.permutation(noise)),
     ]
     assert listened(tmp_path, nothing) == [None] * 4
+
+
+def test_what_was_found_is_kept_while_it_lasts_and_taken_back_when_it_is_gone(tmp_path: Path):
+    loop, away = ([one(number) for number in range(4)] for one in (echo_mixtures.loudspeaker, echo_mixtures.headphones))
+    followed = listened(tmp_path, [*loop, *away, *loop], FOLLOW)
+    at_the_end_of_each = [followed[number] for number in (0, 3, 7, 11)]
+    assert [it["known"] for it in at_the_end_of_each] == [True, True, False, True]
+    assert [it["changes"] for it in at_the_end_of_each] == [1, 1, 2, 3]
+
+
+def test_silence_takes_nothing_back(tmp_path: Path):
+    loop, silence = echo_mixtures.loudspeaker(0), np.zeros(10 * 24_000)
+    quiet = echo_mixtures.Mixture("the user thinks", silence, silence)
+    assert [it["changes"] for it in listened(tmp_path, [loop, quiet, quiet, loop], FOLLOW)] == [1, 1, 1, 1]

@@ -84,6 +84,38 @@ def test_a_loudspeaker_is_said_and_half_duplex_offered(jupyter, gain: float, com
         assert "waits until the answer is over" in call.part("hint").inner_text()
 
 
+def test_what_is_said_of_a_loudspeaker_holds_for_it_alone(jupyter):
+    detection = "{'type': 'server_vad', 'interrupt_response': False}"
+    cell = f"import rtnb\ncall = rtnb.call(practice=True, turn_detection={detection})"
+    with in_notebook(jupyter, "rooms.ipynb", [cell], script=f"window.__gain = 0.2;{LOUDSPEAKER}") as call:
+        counting(call)
+        told = "comes back in the microphone"
+        call.wait(lambda: told in call.notices())
+        # Headphones are plugged in: what was said is taken back at once, and does not come again.
+        plugged = (
+            "() => { __newest.__loop.gain.value = %s; navigator.mediaDevices.dispatchEvent(new Event('devicechange')) }"
+        )
+        call.page.evaluate(plugged % 0)
+        call.wait(lambda: call.notices() == "")
+        played = call.engine("e.played.played_ms")
+        call.wait(lambda: call.engine("e.played.played_ms") > played + 3_000)
+        assert call.engine("e.echo") is None
+        # They are pulled out, and the user leaves it so; a change of device asks anew.
+        call.page.evaluate(plugged % 0.2)
+        call.wait(lambda: told in call.notices())
+        call.part("leave").click()
+        assert call.notices() == ""
+        call.page.evaluate(plugged % 0.2)
+        call.wait(lambda: told in call.notices())
+        # Who ends taking turns is told again.
+        call.part("turns").click()
+        assert call.notices() == ""
+        settings = call.part("settings")
+        settings.locator("summary").click()
+        settings.get_by_role("checkbox").uncheck()
+        call.wait(lambda: told in call.notices())
+
+
 def test_a_call_that_is_over_stands_in_the_saved_notebook_and_in_a_fresh_copy(jupyter):
     with in_notebook(jupyter, "kept.ipynb", [CALL], speaks=True) as call:
         call.until("listening")

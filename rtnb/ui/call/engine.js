@@ -9,7 +9,6 @@
 
 const NOTHING_PLAYED = { itemId: null, played_ms: 0, playing: false };
 const NOTICE_MS = 12000;
-const MEASURED_EVERY = 6; // of the microphone's pieces of 50 ms
 const TAIL_MS = 300; // so long the microphone stays silent after an answer, besides what the echo needs
 
 /** Everything of a call that outlives a view: a cell may be scrolled away, shown twice, or laid out anew. */
@@ -31,7 +30,7 @@ class CallEngine {
     this.speech = false; // the server detects speech of the user
     this.asking = this.muted = this.held = this.thinking = this.sendingRecording = false;
     this.played = NOTHING_PLAYED;
-    this.level = this.seconds = this.heardPieces = this.quietUntil = 0;
+    this.level = this.seconds = this.quietUntil = 0;
     this.echo = null; // how late and how loud the answer comes back in the microphone, once that is measured
     // Half duplex: the microphone waits for the end of an answer; null where nobody has decided.
     Object.assign(this, { deviceId: "", sinkId: "", volume: 1, halfDuplex: null, onHold: false });
@@ -47,6 +46,8 @@ class CallEngine {
       },
       onHole: (count) => this.notice("hole", this.say(NOTICES.hole, { count })),
     });
+    this.devicesChanged = () => this.measureAnew();
+    navigator.mediaDevices?.addEventListener("devicechange", this.devicesChanged);
     this.stay = whenLeaving({ leave: () => this.leave(), back: () => this.link.send("hello") });
     this.heartbeat = setInterval(() => this.inCall && !this.mic && this.link.send("here"), 2000);
     this.link.send("hello");
@@ -146,11 +147,21 @@ class CallEngine {
 
   /** Take over what the user has chosen: `deviceId`, `sinkId`, `volume` or `halfDuplex`. */
   async choose(chosen) {
+    const endsTurns = this.halfDuplex && chosen.halfDuplex === false;
     Object.assign(this, chosen);
     const unusable = () => this.notice("device", this.say(NOTICES.device));
     if (this.loudness) this.loudness.gain.value = this.volume;
     if ("sinkId" in chosen) await this.context?.setSinkId(this.sinkId).catch(unusable);
     if ("deviceId" in chosen && this.mic) await this.openMicrophone().catch(unusable);
+    if (endsTurns || "sinkId" in chosen || "deviceId" in chosen) this.measureAnew();
+    this.changed();
+  }
+
+  /** Without turns, or with other devices, the answer may come back or no longer: what was left so held for those before. */
+  measureAnew() {
+    if (this.meter) this.meter = new EchoMeter();
+    this.echo = null;
+    if (this.halfDuplex === false) this.halfDuplex = null;
     this.changed();
   }
 
@@ -161,8 +172,8 @@ class CallEngine {
     this.loudness.connect(this.context.destination);
     this.playback = await createPlayback(this.context, this.loudness);
     if (!this.setup.hold) {
-      const { played } = (this.meter = new EchoMeter());
-      const take = ({ pcm }) => played.take(new Int16Array(pcm), performance.now() / 1000);
+      this.meter = new EchoMeter();
+      const take = ({ pcm }) => this.meter?.played.take(new Int16Array(pcm), performance.now() / 1000);
       await listenTo24kHz(this.loudness, take).catch(() => {}); // then nothing is measured, and the call goes on
     }
     this.playback.onPlayed((played) => {
@@ -180,10 +191,10 @@ class CallEngine {
   heard({ pcm, level }) {
     this.level = level;
     if (!this.inCall || this.sendingRecording) return;
-    this.meter?.heard.take(new Int16Array(pcm), performance.now() / 1000);
-    if (!this.echo && ++this.heardPieces % MEASURED_EVERY === 0) {
-      this.echo = this.meter?.measure() ?? null;
-      if (this.echo) this.changed();
+    const echo = this.meter?.hear(new Int16Array(pcm), performance.now() / 1000) ?? null;
+    if (echo !== this.echo) {
+      this.echo = echo;
+      this.changed();
     }
     if (!this.setup.hold || this.held) {
       // A server that detects the end of a turn must go on getting silence.
@@ -361,6 +372,7 @@ class CallEngine {
   end() {
     this.hangUp("output");
     clearInterval(this.heartbeat);
+    navigator.mediaDevices?.removeEventListener("devicechange", this.devicesChanged);
     this.stay();
     this.ended = true;
     // The last message needs a moment to leave.
