@@ -63,11 +63,10 @@ def _parser() -> argparse.ArgumentParser:
 
     practice.add_arguments(command("practice", practice.main, "run the practice server"))
 
-    doctor = command("doctor", _doctor, "check this computer, the key, the network and the model")
-    doctor.add_argument("--model", help=say("the model whose access is checked"))
-    doctor.add_argument("--url", help=say("another server that speaks the protocol"))
-    paying = "how many will pay (default: %(default)s)"
-    doctor.add_argument("--learners", type=int, default=1, metavar="N", help=say(paying))
+    doctor = command("doctor", _doctor, "check this computer, the key, the network and the model").add_argument
+    doctor("--model", help=say("the model whose access is checked"))
+    doctor("--url", help=say("another server that speaks the protocol"))
+    doctor("--learners", type=int, default=1, metavar="N", help=say("how many will pay (default: %(default)s)"))
 
     command("prices", lambda _: print(prices()), "show models, prices and shutdown dates")
 

@@ -69,7 +69,7 @@ def holds(rule: Rule, page: Page) -> bool:
     media, of = rule.media, rule.selector
     if "print" in media or "forced-colors" in media or ("prefers-color-scheme" in media and not page.dark):
         return False
-    if re.search(r"^\S*(theme-light=\W?false|vscode-dark|theme=\W?dark|call-dark)", of):
+    if re.search(r"^\S*(theme-light=\W?false|vscode-dark|theme=\W?dark)", of):
         return page.dark
     return True
 

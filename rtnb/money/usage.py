@@ -146,12 +146,10 @@ class Usage:
         return self.total_tokens > 0
 
     def __repr__(self) -> str:
-        parts = [say("{count:,} in", count=self.input_tokens), say("{count:,} out", count=self.output_tokens)]
-        if self.cached_tokens:
-            parts[0] += " " + say("({count:,} cached)", count=self.cached_tokens)
-        if self.reasoning_tokens:
-            parts[1] += " " + say("({count:,} reasoning)", count=self.reasoning_tokens)
-        return f"Usage({', '.join(parts)})"
+        cached = " " + say("({count:,} cached)", count=self.cached_tokens) if self.cached_tokens else ""
+        reasoning = " " + say("({count:,} reasoning)", count=self.reasoning_tokens) if self.reasoning_tokens else ""
+        read, wrote = say("{count:,} in", count=self.input_tokens), say("{count:,} out", count=self.output_tokens)
+        return f"Usage({read}{cached}, {wrote}{reasoning})"
 
     def _repr_html_(self) -> str:
         counts: dict[str, tuple[int, ...]] = {

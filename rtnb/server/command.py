@@ -35,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fault", action="append", default=[], metavar="FAULT", help=say("what goes wrong; see below"))
     add("--seed", type=int, help=say("make ids and faults repeat"))
     add("--pace", type=float, default=12.0, help=say("times faster than sound plays (default: %(default)s)"))
-    length = "a session's length (default: %(default)s)"
-    add("--session-seconds", type=float, default=3600.0, help=say(length))
+    add("--session-seconds", type=float, default=3600.0, help=say("a session's length (default: %(default)s)"))
     canned = "neither hear nor speak: canned words and a hum"
     add("--no-engines", dest="engines", action="store_false", help=say(canned))
     add("--llm", metavar="auto|URL", help=say("auto: think with what this computer serves; a URL: as --brain"))

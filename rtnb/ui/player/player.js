@@ -7,7 +7,7 @@
 
 /* global TEXTS, wordsIn, openAudioContext, createPlayback, leftLoudspeaker, lettersHeard, sentencesEnd */
 /* global KernelLink, PCM_BYTES_PER_MS, element, named, partsOf, widgetRoot, write */
-/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice, placed */
+/* global Levels, wavOf, playerFigure, giveBack, rtnbPlayer, rtnbVoice, placed */
 
 const STATES = {
   queued: "Waits for what is speaking to end", waiting: "Waiting for sound", playing: "Speaking", paused: "Paused",
@@ -363,6 +363,7 @@ class PlayerView {
   remove() {
     cancelAnimationFrame(this.frame);
     for (const coming of document.querySelectorAll(`[data-words="${this.player.key}"] .coming`)) coming.className = "";
+    giveBack(this.root);
     this.root.remove();
   }
 }

@@ -6,7 +6,7 @@
 
 /* global TEXTS, wordsIn, microphoneSentences, MicrophoneError, openMicrophone, microphoneHindrance, LevelMeter, BAD_FILE, whenLeaving */
 /* global KernelLink, pcmOfFile, PCM_BYTES_PER_MS, icon, named, partsOf, whenChosen, widgetRoot, write */
-/* global Levels, wavOf, playerFigure, rtnbPlayer, rtnbVoice, placed */
+/* global Levels, wavOf, playerFigure, giveBack, rtnbPlayer, rtnbVoice, placed */
 
 const STATES = {
   ready: "Record your voice", asking: "Waiting for the microphone", recording: "Recording", done: "Recorded",
@@ -211,6 +211,7 @@ class Recorder {
   showPlayer() {
     const { p, say, chunks } = this;
     this.playable = this.state === "done" && chunks;
+    giveBack(p.take);
     p.take.replaceChildren();
     if (!this.playable) return;
     const levels = new Levels();
@@ -284,6 +285,7 @@ class Recorder {
   remove() {
     this.removed = true;
     this.finish(false);
+    giveBack(this.p.take);
     this.p.take.replaceChildren(); // which stops it
     this.stay();
     cancelAnimationFrame(this.frame);

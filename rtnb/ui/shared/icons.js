@@ -14,7 +14,6 @@ const ICONS = {
     <path d="M3.5 3.5l17 17M18.5 11a6.5 6.5 0 0 1-.8 3.1M5.5 11a6.5 6.5 0 0 0 9.5 5.8M12 17.5V21.5M8.5 21.5h7" ${STROKE}
     stroke-width="2"/>`,
   record: '<circle cx="12" cy="12" r="7"/>',
-  play: '<path d="M8 5.5v13l10.5-6.5z"/>',
   stop: '<rect x="6" y="6" width="12" height="12" rx="2"/>',
   send: `<path d="M4 12h13M12 6.5l6 5.5-6 5.5" ${STROKE} stroke-width="2" stroke-linejoin="round"/>`,
   file: `<path d="M12 15.5V5M7.5 9L12 4.5 16.5 9M5 15v3.5A1.5 1.5 0 0 0 6.5 20h11a1.5 1.5 0 0 0 1.5-1.5V15" ${STROKE}
@@ -25,8 +24,6 @@ const ICONS = {
 const SMALL_ICONS = {
   up: "M8 2 3.5 6.5l1.1 1.1L7.2 5v7h1.6V5l2.6 2.6 1.1-1.1zM2 13h12v1.5H2z",
   play: "M4 2l10 6-10 6z",
-  pause: "M4 2h3v12H4zM9 2h3v12H9z",
-  stop: "M3 3h10v10H3z",
   remove: "M3.6 2.5 8 6.9l4.4-4.4 1.1 1.1L9.1 8l4.4 4.4-1.1 1.1L8 9.1l-4.4 4.4-1.1-1.1L6.9 8 2.5 3.6z",
 };
 

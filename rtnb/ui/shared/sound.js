@@ -62,3 +62,8 @@ export function playerFigure(say, name, { compact, file, caption = [] } = {}) {
   figure.append(element("audio", { src: URL.createObjectURL(file) }));
   return figure;
 }
+
+/** Give back what the players below an element play; the page would keep it. @param {Element} root */
+export function giveBack(root) {
+  for (const { src } of root.querySelectorAll("audio")) URL.revokeObjectURL(src);
+}

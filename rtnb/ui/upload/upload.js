@@ -10,7 +10,7 @@
 // it has answered.
 
 /* global TEXTS, wordsIn, whenLeaving, KernelLink, ON_THEIR_WAY_BYTES, Sending, smallIcon, clock, element, listenTo, named */
-/* global partsOf, whenChosen, widgetRoot, write, playerFigure, rtnbPlayer, placed */
+/* global partsOf, whenChosen, widgetRoot, write, playerFigure, giveBack, rtnbPlayer, placed */
 
 const FAILURES = {
   file: "Your browser could not read “{name}”: {problem}. Choose the file again.",
@@ -193,7 +193,7 @@ class UploadView {
     const audio = this.playing.figure.querySelector("audio");
     this.playing = audio.onerror = null;
     audio.pause();
-    URL.revokeObjectURL(audio.src);
+    giveBack(audio.parentNode);
     this.draw();
   }
 
