@@ -13,6 +13,7 @@ from rtnb.protocol.event_table import event_table
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, decode_audio
 from rtnb.texts.arguments import checks_call
+from rtnb.texts.language import say
 
 
 class Log(list[Entry]):

@@ -9,7 +9,7 @@ const ECHO_KEPT = 4 * ECHO_RATE_HZ;
 const ECHO_LEAST_PIECES = 12; // of 50 ms, that were played: two words alone may look like anything
 // Over 100 mixtures of each kind a loop peaked at 10 to 55 times the noise of the correlation, headphones at 8 at most.
 const ECHO_PEAK = 9.5;
-const ECHO_MEASURED_EVERY = 6; // of the microphone's pieces of 50 ms
+const ECHO_EVERY = 0.3 * ECHO_RATE_HZ; // it is measured
 const ECHO_MISSES = 10; // measurements of something that was played: after 3 s without an echo it is gone
 const ECHO_LEAST_DB = -40; // loops of -30 dB measure -37 dB and more; what leaks out of headphones, less than -45 dB
 
@@ -101,28 +101,21 @@ class EchoMeter {
   played = new EchoSignal();
   heard = new EchoSignal();
   found = null; // what was measured first, until it is gone
-  pieces = 0;
   misses = 0;
 
   /** Take 50 ms of the microphone. @returns how late and how loud the answer comes back; null where it does not */
   hear(pcm, at) {
     this.heard.take(pcm, at);
-    if (++this.pieces % ECHO_MEASURED_EVERY || !this.audible) return this.found;
-    const now = this.measure();
-    this.misses = now ? 0 : this.misses + 1;
-    if (now || this.misses >= ECHO_MISSES) this.found = now && (this.found ?? now);
+    const now = this.heard.count % ECHO_EVERY ? undefined : this.measure();
+    if (now) Object.assign(this, { found: this.found ?? now, misses: 0 });
+    else if (now === null && ++this.misses >= ECHO_MISSES) this.found = null;
     return this.found;
   }
 
-  /** Whether enough has been played lately. */
-  get audible() {
-    return this.played.loud.length >= ECHO_LEAST_PIECES && this.heard.count >= ECHO_RATE_HZ;
-  }
-
-  /** How late and how loud the answer comes back; null where it does not, or too little has been played lately. */
+  /** How late and how loud the answer comes back; null where it does not, undefined where too little was played lately. */
   measure() {
     const { played, heard } = this;
-    if (!this.audible) return null;
+    if (played.loud.length < ECHO_LEAST_PIECES || heard.count < ECHO_RATE_HZ) return undefined;
     const begin = heard.done - ECHO_WINDOW;
     const same = begin + Math.round((heard.origin - played.origin) * ECHO_RATE_HZ); // the same moment in what was played
     const peak = this.peak(begin, same);

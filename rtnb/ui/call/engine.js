@@ -159,9 +159,7 @@ class CallEngine {
 
   /** Without turns, or with other devices, the answer may come back or no longer: what was left so held for those before. */
   measureAnew() {
-    if (this.meter) this.meter = new EchoMeter();
-    this.echo = null;
-    if (this.halfDuplex === false) this.halfDuplex = null;
+    Object.assign(this, { meter: this.meter && new EchoMeter(), echo: null, halfDuplex: this.halfDuplex || null });
     this.changed();
   }
 
@@ -192,10 +190,7 @@ class CallEngine {
     this.level = level;
     if (!this.inCall || this.sendingRecording) return;
     const echo = this.meter?.hear(new Int16Array(pcm), performance.now() / 1000) ?? null;
-    if (echo !== this.echo) {
-      this.echo = echo;
-      this.changed();
-    }
+    if (echo !== this.echo) Object.assign(this, { echo }).changed();
     if (!this.setup.hold || this.held) {
       // A server that detects the end of a turn must go on getting silence.
       const silent = this.muted || (this.halfDuplex && performance.now() < this.quietUntil);

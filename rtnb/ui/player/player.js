@@ -70,9 +70,8 @@ class AnswerPlayer extends EventTarget {
   }
 
   play() {
-    this.begun ??= this.begin();
     rtnbVoice.take(this);
-    this.resume();
+    this.start();
   }
 
   pause() {

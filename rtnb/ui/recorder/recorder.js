@@ -212,7 +212,6 @@ class Recorder {
     const { p, say, chunks } = this;
     this.playable = this.state === "done" && chunks;
     giveBack(p.take);
-    p.take.replaceChildren();
     if (!this.playable) return;
     const levels = new Levels();
     for (const chunk of chunks) levels.push(new Uint8Array(chunk));
@@ -285,8 +284,7 @@ class Recorder {
   remove() {
     this.removed = true;
     this.finish(false);
-    giveBack(this.p.take);
-    this.p.take.replaceChildren(); // which stops it
+    giveBack(this.p.take); // which stops it
     this.stay();
     cancelAnimationFrame(this.frame);
     setTimeout(() => this.link.close(), 300);

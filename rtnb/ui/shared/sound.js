@@ -63,7 +63,8 @@ export function playerFigure(say, name, { compact, file, caption = [] } = {}) {
   return figure;
 }
 
-/** Give back what the players below an element play; the page would keep it. @param {Element} root */
+/** Take the players out of an element, and give back what they play; the page would keep it. @param {Element} root */
 export function giveBack(root) {
   for (const { src } of root.querySelectorAll("audio")) URL.revokeObjectURL(src);
+  root.replaceChildren();
 }
