@@ -355,7 +355,7 @@ def test_every_public_object_names_itself_in_chinese(monkeypatch, tmp_path):
         for speech in SPEECH:
             told = told.replace(speech, "")
         # The words of an answer, a class, a key, quotes, an address, a model or a file.
-        told = re.sub(r"(?<=[):])[:：]? [A-Z].*|\b[A-Z]\w*\(|sk-\S*|'[^']*'|wss?:\S*|\w+=", " ", told)
+        told = re.sub(r"(?s)(?<=[):])[:：]? [A-Z].*|\b[A-Z]\w*\(|sk-\S*|'[^']*'|wss?:\S*|\w+=", " ", told)
         words = set(re.findall(r"[A-Za-z]{3,}", re.sub(r"\w*[-_./]\w[\w./-]*", " ", told)))
         code = {"practice", "open", "ready", "completed", "token", "None", "weather", "png", "picture", "kHz"}
         assert words <= code | {"clip", "array", "results", "voice", "order", "answer"}, f"{name}: {thing!r}"
