@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtnb.image import described
 from rtnb.server.languages import together
-from rtnb.server.responder import slot_filling, tool_results
+from rtnb.server.responder import slot_filling
 from rtnb.server.responder.numbers import arithmetic, numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
 
@@ -427,7 +428,7 @@ WEBP = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (99).to_bytes(3, "little") + 
     ],
 )
 def test_kind_and_size_of_a_picture(url: str, seen: tuple[str, int, int] | None) -> None:
-    assert tool_results.describe(url) == seen
+    assert described(url) == seen
 
 
 def test_a_picture_is_received_and_not_seen() -> None:

@@ -68,8 +68,11 @@ def _relations(text: str, known: dict[str, Any]) -> Iterator[Fact]:
 
 
 def know(text: str, language: str) -> Fact | None:
-    """Find the fact that a question asks for; None where none is known."""
-    known = KNOWN.get(language, {"facts": [], "relations": []})
+    """Find the fact that a question asks for, or the quantity that it asks to convert; None where none is known."""
+    if not text or (known := KNOWN.get(language)) is None:
+        return None
+    if fact := _convert(text, language):
+        return fact
     for entry in known["facts"]:
         if any(re.search(pattern, text, re.IGNORECASE) for pattern in entry["asks"]):
             return Fact(entry["says"], entry.get("word", ""))
@@ -98,10 +101,8 @@ def counted(language: str) -> list[str]:
     return [row[language].split(",")[0] for row in TABLES["phrases"][:10] if language in row]
 
 
-def convert(text: str, language: str) -> Fact | None:
+def _convert(text: str, language: str) -> Fact | None:
     """Convert a quantity into the other unit that a text names: "10 kilometres to miles"."""
-    if language not in KNOWN:
-        return None
     units = _table("units", language)
     names = sorted((re.escape(unit) for unit in units), key=len, reverse=True)
     unit = rf"(?:\b(?:{'|'.join(names)})\b)" if language == "en" else f"(?:{'|'.join(names)})"

@@ -7,6 +7,7 @@ OpenAI-compatible chat endpoint, of the same shape.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
@@ -15,13 +16,24 @@ from rtnb.server.responder import intents, knowledge, names, numbers, personas, 
 from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
-from rtnb.server.responder.knowledge import Fact
 from rtnb.server.responder.lexicon import cue, extract, having
-from rtnb.server.responder.text_extraction import keywords, sentences, words
+from rtnb.server.responder.text_extraction import first_words, keywords, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, plain
 from rtnb.server.responder.tool_selection import Match, choose
 
 _MANNERS = (("faster", "slower"), ("louder", "quieter"))
+
+
+class _Asked(NamedTuple):
+    """Request of one turn.
+
+    Attributes:
+        own: The user's words without what stands before the request.
+        ways: Intents and the words that have them, in the order in which they are tried.
+    """
+
+    own: str
+    ways: list[tuple[str | None, str]]
 
 
 def think(request: Request) -> Iterator[Text | Call]:
@@ -40,66 +52,40 @@ def think(request: Request) -> Iterator[Text | Call]:
         yield from [Text(dialogue.say("before_call"))] if request.tool_choice == "auto" else []
         yield from calls
         return
-    intent = _whole_intent(dialogue)
-    limits = limits_of(dialogue, whole=intent in having("as_said"))
-    role = _role(dialogue)
-    answer = _answer(dialogue, matches, role)
-    if role and not (intent in (*having("exact"), "i_said", "bye") or limits.asked_now):
+    asked, role = _asked(dialogue), _role(dialogue)
+    intent = asked.ways[0][0]
+    exact, whole = intent in having("exact"), intent in having("as_said")
+    limits = limits_of(dialogue, whole=whole)
+    answer = _answer(dialogue, asked, matches, role)
+    if role and not (exact or intent in ("i_said", "bye") or limits.asked_now):
         answer = _in_role(dialogue, role, answer, greeted=intent in ("greet", "can"))
-    said = _fit(dialogue, answer, limits, exact=intent in having("as_said")) or [dialogue.say("wrote_nothing")]
+    said = _fit(dialogue, answer, limits, whole=whole) or [dialogue.say("wrote_nothing")]
+    begun = len(dialogue.turns) > 1 or dialogue.turn.outputs or dialogue.asked
+    if not (begun or exact or limits.asked_now or limits.prefix):
+        # Who speaks is said once a conversation, and not where each word of the answer was asked for.
+        said = dialogue.say_if("intro_as", extract("persona", request.instructions), "intro") + said
     pace, gain = _manner(dialogue)
-    yield from (Text(one, pace, gain) for one in [*_introduction(dialogue, limits), *said])
+    yield from (Text(one, pace, gain) for one in said)
 
 
 def _manner(dialogue: Dialogue) -> tuple[float, float]:
     """Return how fast and how loud to speak, by all that the user has asked for."""
-    asked = [intents.brief(words) for words in dialogue.messages if cue("pace").search(intents.brief(words))]
+    asked = [one for one in map(intents.brief, dialogue.messages) if cue("pace").search(one)]
     steps = [sum(bool(cue(more).search(one)) - bool(cue(less).search(one)) for one in asked) for more, less in _MANNERS]
     return min(max(1.25 ** steps[0], 0.5), 1.5), min(max(1.6 ** steps[1], 0.3), 2.5)
 
 
-def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, exact: bool) -> list[str]:
+def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool) -> list[str]:
     """Cut and frame the sentences of an answer; where a few words are to be enough, say the right ones or none."""
     # A quotation inside a sentence of ours is kept whole unless it is long.
     longest = 0 if limits.asked_now else 160
     parts = [part for text in said for part in ([text] if len(text) <= longest else sentences(text) or [text])]
     parts = parts[: limits.sentences]
-    if limits.words is not None and sum(map(_length, parts)) > limits.words:
-        fitting = parts[: next(at for at in range(len(parts) + 1) if sum(map(_length, parts[: at + 1])) > limits.words)]
-        short = [closed(dialogue.word)] if dialogue.word else fitting or [dialogue.say("too_long")]
-        parts = _first_words(parts, limits.words) if exact and not dialogue.word else short
+    if limits.words is not None and len(words(together(parts))) > limits.words:
+        verbatim = whole and not dialogue.word
+        short = first_words(together(parts), limits.words) if verbatim else dialogue.word or dialogue.say("too_long")
+        parts = parts[:1] if not verbatim and len(words(parts[0])) <= limits.words else [closed(short)]
     return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
-
-
-def _length(text: str) -> int:
-    """Count words as a limit does: by spaces, or by characters where there are none."""
-    return len(words(text)) if len(text.split()) < 2 else len(text.split())
-
-
-def _first_words(parts: Sequence[str], left: int) -> list[str]:
-    """Keep so many words of an answer's sentences, characters of a Chinese or Japanese one."""
-    kept: list[str] = []
-    for part in parts:
-        tokens = part.split()
-        if part and not part.isascii() and len(tokens) < 2 and len(part) > left:
-            return [*kept, part[:left]]
-        if len(tokens) > left:
-            cut = " ".join(tokens[:left]).rstrip(',;:“”"')
-            return [*kept, cut if cut[-1:] in ".!?" else f"{cut}."] if left else kept
-        kept.append(part)
-        left -= len(tokens)
-    return kept
-
-
-def _introduction(dialogue: Dialogue, limits: Limits) -> list[str]:
-    """Say once, at the first answer of a conversation, who is speaking.
-
-    Not where each word of the answer was asked for, by what it is or by how long it may be.
-    """
-    begun = len(dialogue.turns) > 1 or dialogue.turn.outputs or dialogue.asked
-    if begun or _whole_intent(dialogue) in having("exact") or limits.asked_now or limits.prefix:
-        return []
-    return dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions), "intro")
 
 
 def _matches(dialogue: Dialogue) -> list[Match]:
@@ -149,20 +135,22 @@ def _follow_up(dialogue: Dialogue, text: str, tools: list[slot_filling.Schema]) 
     return choose(again, tools, named=before[0].tool["name"]) if given else []
 
 
-def _wish(dialogue: Dialogue, intent: str | None) -> tuple[str | None, str]:
-    """Return the intent of the instructions and its sentence, where it goes before the user's own intent."""
-    wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])
-    return (
-        wish
-        if wish and (intent is None or (intent in ("greet", "fine", "thanks") and wish[0] != "greet"))
-        else (intent, "")
+def _asked(dialogue: Dialogue) -> _Asked:
+    """Find what is asked: what the instructions ask of every answer goes first where the user only talks."""
+    turn = dialogue.turn
+    # The typed words may leave the request to the recording: "Answer the question in the recording".
+    if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
+        turn.typed = []
+    own = intents.without_lead(turn.request)
+    command = intents.brief(intents.command_and_rest(own)[0])
+    intent, wish = (
+        intents.intent_of(command),
+        intents.standing([dialogue.request.instructions, *reversed(dialogue.system)]),
     )
-
-
-def _whole_intent(dialogue: Dialogue) -> str | None:
-    """Return the intent of the user's request, or else of the instructions."""
-    own = intents.without_lead(dialogue.turn.request)
-    return _wish(dialogue, intents.intent_of(intents.command_and_rest(own)[0]))[0]
+    greeted = wish and wish[0] == "greet" and turn.request and (dialogue.answers or intent)
+    wordless = wish and wish[0] in having("about_words") and not turn.text
+    first = wish and not (greeted or wordless) and intent in (None, "greet", "fine", "thanks")
+    return _Asked(own, [*([wish] if wish and first else []), (intent, command)])
 
 
 def _role(dialogue: Dialogue) -> str | None:
@@ -185,87 +173,66 @@ def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool)
     return [*answer, asks[-1]] if refused else asks
 
 
-def _answer(dialogue: Dialogue, matches: list[Match], role: str | None) -> list[str]:
-    turn = dialogue.turn
+def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str | None) -> list[str]:
+    turn, own = dialogue.turn, intents.brief(asked.own)
     if turn.outputs:
         return [about_output(dialogue, *output) for output in turn.outputs]
     said = about_pictures(dialogue)
-    # The typed words may leave the request to the recording: "Answer the question in the recording".
-    if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
-        turn.typed = []
-    own = intents.without_lead(turn.request)
-    command = intents.brief(intents.command_and_rest(own)[0])
-    judged = judge(dialogue, intents.brief(own))
+    judged = judge(dialogue, own)
     if judged and role == "quiz_master":
         return []  # the role itself judges
-    if found := judged or _known(dialogue, intents.brief(own), command, matches):
+    # Politeness comes after everything else that a request may hold.
+    if found := judged or _known(dialogue, own, asked, matches) or _by_intent(dialogue, asked, polite=True):
         return [*said, *found]
     if own:
-        found = _by_intent(dialogue, command, polite=True)
-        return [*said, *(found or _to_other(dialogue, own, command, bool(said), role))]
+        return [*said, *_to_other(dialogue, asked, bool(said), role)]
     if turn.clips:
         return [*said, dialogue.say("heard_nothing")]
     return said or [dialogue.say("wrote_nothing" if dialogue.answers else "greet")]
 
 
-def _known(dialogue: Dialogue, own: str, command: str, matches: list[Match]) -> list[str]:
+def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match]) -> list[str]:
     """Do what is asked, or answer from what is known: the course, sums, units and facts."""
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
-    if intents.intent_of(command) not in having("memory") and (asked := fact(own, role=elsewhere)):
-        return [about_fact(asked, dialogue.language)]
-    if found := _by_intent(dialogue, command, polite=False) or _lacking(dialogue, matches):
+    if asked.ways[-1][0] not in having("memory") and (name := fact(own, role=elsewhere)):
+        return [about_fact(name, dialogue.language)]
+    if found := _by_intent(dialogue, asked, polite=False) or _lacking(dialogue, matches):
         return found
-    if own and (known := knowledge.convert(own, dialogue.language)):
-        dialogue.word = known.word
-        return [known.text]
     if sum_ := numbers.arithmetic(own):
         return [dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
-    if (name := names.last_name([own])) and intents.intent_of(own) != "greet" and not intents.is_question(own):
+    if (name := names.last_name([own])) and asked.ways[-1][0] != "greet" and not intents.is_question(own):
         return [dialogue.say("nice", x=name)]
-    if own and (known := knowledge.know(own, dialogue.language)):
+    if known := knowledge.know(own, dialogue.language):
         dialogue.word = known.word
-        return [*_yes_or_no(dialogue, own, known), known.text]
+        supposed = known.supposed and cue("supposes").search(own)
+        agreed = dialogue.say("yes" if known.word.casefold() in own.casefold() else "no") if supposed else ""
+        return [*filter(None, [agreed]), known.text]
     return []
 
 
-def _yes_or_no(dialogue: Dialogue, own: str, known: Fact) -> list[str]:
-    """Say whether what a question supposes is so: "Is Rome the capital of Spain?" """
-    if not known.supposed or not cue("supposes").search(own):
-        return []
-    return [dialogue.say("yes" if known.word.casefold() in own.casefold() else "no")]
+def _by_intent(dialogue: Dialogue, asked: _Asked, *, polite: bool) -> list[str]:
+    """Answer by the rule of the first intent that has an answer."""
+    due = ((intent, words) for intent, words in asked.ways if intent and (intent in having("polite")) == polite)
+    return next(filter(None, (ANSWERS[intent](dialogue, words) for intent, words in due)), [])
 
 
-def _by_intent(dialogue: Dialogue, command: str, *, polite: bool) -> list[str]:
-    """Answer by the rule of the instructions' intent where the user only talks, else by that of the user's.
-
-    Politeness comes after everything else that a request may hold.
-    """
-    turn, intent = dialogue.turn, intents.intent_of(command)
-    wanted, sentence = _wish(dialogue, intent)
-    greeted = wanted == "greet" and turn.request and dialogue.answers
-    wordless = wanted in having("about_words") and not turn.text
-    due = (wanted in having("polite")) == (polite and bool(turn.request))
-    if wanted and sentence and due and not (greeted or wordless) and (found := ANSWERS[wanted](dialogue, sentence)):
-        return found
-    return ANSWERS[intent](dialogue, command) if intent and (intent in having("polite")) == polite else []
-
-
-def _to_other(dialogue: Dialogue, own: str, command: str, seen: bool, role: str | None) -> list[str]:
+def _to_other(dialogue: Dialogue, asked: _Asked, seen: bool, role: str | None) -> list[str]:
     """Answer words that no rule knows: a question, something to do, a name, or anything else."""
-    text = intents.brief(own)
+    own, text, heard = asked.own, intents.brief(asked.own), dialogue.turn.heard
     question = intents.is_question(text)
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
-        return ANSWERS["summarise"](dialogue, command)
+        return ANSWERS["summarise"](dialogue, asked.ways[-1][1])
     if role and not question:
         return []
     if question or cue("bidding").search(text):
         no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
         return dialogue.say_if("said", find_said(dialogue, own)) or [*heard_sentence(dialogue), *no]
-    heard = dialogue.turn.heard
     topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
     topics = [topic for topic in topics if topic.isascii() or own.rstrip("。！!.").endswith(topic)]
-    said = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
-    return [*said, *dialogue.say_if("question_about", "".join(topics))]
+    return [
+        *(dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]),
+        *dialogue.say_if("question_about", "".join(topics)),
+    ]
 
 
 def _read_out(dialogue: Dialogue, sum_: str) -> str:

@@ -33,6 +33,12 @@ def words(text: str) -> list[str]:
     return re.findall(rf"[{LETTERS}]|[^\W_]+(?:['’.\-@][^\W_]+)*", re.sub(rf"([{LETTERS}])", r" \1 ", text))
 
 
+def first_words(text: str, count: int) -> str:
+    """Return the first words of a text as they stand in it; each Chinese character or kana counts as one."""
+    found = re.findall(rf"[{LETTERS}]|[^\s{LETTERS}]+", text)
+    return closed(together(found[:count]).rstrip(',;:，、“”"'))
+
+
 def stem(word: str) -> str:
     """Return a word without case and its commonest English endings, so that `cities` meets `city`."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
