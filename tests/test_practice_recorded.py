@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.request import Request, urlopen
@@ -382,6 +383,15 @@ def test_only_the_apis_paths_open_a_session(practice: server.Practice, path: str
     assert error["message"].startswith("Invalid URL (GET /")
 
 
+@pytest.mark.parametrize("method", ["POST", "OPTIONS", "PUT", "HEAD"])
+def test_only_a_get_opens_a_session(practice: server.Practice, method: str) -> None:
+    upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer practice\r\nContent-Length: 0\r\n"
+    with socket.create_connection(("127.0.0.1", practice.port), timeout=60) as plain:
+        plain.sendall(f"{method} /v1/realtime{QUERY} HTTP/1.1\r\nHost: localhost\r\n{upgrade}{key}\r\n".encode())
+        assert b" 101 " not in plain.recv(1000)
+
+
 @pytest.mark.parametrize("path", ["/v1/realtime", "/openai/v1/realtime", "/openai/realtime"])
 def test_the_apis_paths_open_one(practice: server.Practice, path: str) -> None:
     assert status_of(practice, path + QUERY)[0] == 101
@@ -400,8 +410,8 @@ def test_a_call_that_is_over_or_joined_with_an_ephemeral_key_is_a_404(practice: 
         ephemeral = f"Bearer {json.load(answer)['value']}"
 
     async def call() -> str:
-        async with session(practice) as socket:
-            path = f"/v1/realtime?call_id={(await receive(socket))['session']['id'].replace('sess_', 'rtc_')}"
+        async with session(practice) as talk:
+            path = f"/v1/realtime?call_id={(await receive(talk))['session']['id'].replace('sess_', 'rtc_')}"
             assert (await asyncio.to_thread(status_of, practice, path))[0] == 101
             status, error = await asyncio.to_thread(status_of, practice, path, Authorization=ephemeral)
             assert (status, error["code"]) == (404, "call_id_not_found")
@@ -413,16 +423,16 @@ def test_a_call_that_is_over_or_joined_with_an_ephemeral_key_is_a_404(practice: 
 
 def test_deflate_is_agreed_to_where_it_is_offered(practice: server.Practice) -> None:
     async def talk(**options: Any) -> str:
-        async with session(practice, **options) as socket:
-            await receive(socket)
-            assert socket.response is not None
+        async with session(practice, **options) as talking:
+            await receive(talking)
+            assert talking.response is not None
             # Longer than a megabyte once it is unpacked.
-            await socket.send(json.dumps({"type": "session.update", "session": {"instructions": "word " * 300_000}}))
-            assert (await until(socket, "error"))["error"]["code"] == "missing_required_parameter"
-            assert (await turn(socket))["response"]["status"] == "completed"
-            await socket.send(["{", '"type": "response.cancel"}'])  # in fragments
-            assert (await until(socket, "error"))["error"]["code"] == "response_cancel_not_active"
-            return socket.response.headers.get("Sec-WebSocket-Extensions", "")
+            await talking.send(json.dumps({"type": "session.update", "session": {"instructions": "word " * 300_000}}))
+            assert (await until(talking, "error"))["error"]["code"] == "missing_required_parameter"
+            assert (await turn(talking))["response"]["status"] == "completed"
+            await talking.send(["{", '"type": "response.cancel"}'])  # in fragments
+            assert (await until(talking, "error"))["error"]["code"] == "response_cancel_not_active"
+            return talking.response.headers.get("Sec-WebSocket-Extensions", "")
 
     assert asyncio.run(talk(compression="deflate")).startswith("permessage-deflate")
     assert asyncio.run(talk()) == ""

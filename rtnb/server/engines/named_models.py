@@ -14,10 +14,8 @@ from rtnb.errors import InputError
 from rtnb.server.engines import asr, tts
 from rtnb.texts.language import say
 
-_Model = str | os.PathLike[str] | None
 
-
-def use(recogniser: _Model, voices: _Model) -> None:
+def use(recogniser: str | os.PathLike[str] | None, voices: str | os.PathLike[str] | None) -> None:
     """Recognise and speak with these models from now on, as the variables RTNB_WHISPER_MODEL and RTNB_VOICES do.
 
     A named model is downloaded once from Hugging Face's hub, or the one that the variable HF_ENDPOINT names, into

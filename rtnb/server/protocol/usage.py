@@ -53,14 +53,6 @@ def assistant_audio_tokens(ms: float) -> int:
     return int(ms // ASSISTANT_TOKEN_MS)
 
 
-def _declared(tools: Iterable[Mapping[str, Any]]) -> str:
-    """Write functions as a model is taken to read them: as types of TypeScript, which fits what is recorded."""
-    return "".join(
-        f"// {tool.get('description') or ''}\ntype {tool.get('name')} = (_: {_type(tool.get('parameters'))}) => any;\n"
-        for tool in tools
-    )
-
-
 def _type(schema: Any) -> str:
     """Write a JSON Schema as a type of TypeScript, its descriptions as comments."""
     if not isinstance(schema, Mapping):
@@ -90,7 +82,10 @@ def count_input(
     Returns:
         Tokens of each modality, by the names of the API's usage objects.
     """
-    text = _count(instructions) + (_PER_ITEM + _count(_declared(tools)) if tools else 0)
+    text = _count(instructions) + (_PER_ITEM if tools else 0)
+    for tool in tools:  # as types of TypeScript, which fits what is recorded
+        written = f"type {tool.get('name')} = (_: {_type(tool.get('parameters'))}) => any;"
+        text += _count(f"// {tool.get('description') or ''}\n{written}\n")
     if second_generation:
         text += _SECOND_GENERATION + (_SECOND_GENERATION_TOOLS if tools else 0)
     audio = image = 0
