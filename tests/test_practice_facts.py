@@ -205,3 +205,18 @@ def test_a_word_inside_another_is_not_the_one_that_is_asked_about() -> None:
 )
 def test_what_english_learners_ask_besides_is_known(question: str, part: str) -> None:
     assert part in say(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "part"),
+    [
+        ("熊猫吃什么", "竹子"),
+        ("说五种动物", "大象"),
+        ("“惭愧”是什么意思", "不好意思"),
+        ("“的”“地”“得”怎么用", "名词"),
+        ("今天是我的生日", "生日快乐"),
+        ("帮我改句子：我昨天去了在公园", "去了公园"),
+    ],
+)
+def test_more_of_what_chinese_learners_ask_is_known(question: str, part: str) -> None:
+    assert part in say(question)
