@@ -145,3 +145,17 @@ def test_an_english_teacher_corrects_what_learners_often_say(said: str, better: 
 )
 def test_an_english_teacher_leaves_right_sentences_alone(said: str) -> None:
     assert not re.search("Better", " ".join(in_role("english_teacher", "en", [], said, "", 0)))
+
+
+@pytest.mark.parametrize(
+    ("said", "better"),
+    [
+        ("She don't likes me", "She doesn't like me"),
+        ("Does he likes tea", "Does he like tea"),
+        ("Did you went there", "Did you go there"),
+        ("I have went home", "I have gone home"),
+        ("I buyed two tooths", "I bought two teeth"),
+    ],
+)
+def test_one_mistake_is_not_mended_into_another(said: str, better: str) -> None:
+    assert better.casefold() in " ".join(in_role("english_teacher", "en", [], said, "", 0)).casefold()
