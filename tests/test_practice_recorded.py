@@ -17,6 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
+import rtnb
 from rtnb.server import server
 from rtnb.server.protocol.requests import Call, Text
 from rtnb.server.protocol.requests import Request as ToAnswer
@@ -402,6 +403,11 @@ def test_a_call_that_is_not_there_is_a_404(practice: server.Practice, call_id: s
     status, error = status_of(practice, f"/v1/realtime?call_id={call_id}")
     assert (status, error["code"], error["param"]) == (404, "call_id_not_found", "")
     assert error["message"] == "No session found for the provided call_id"
+
+
+def test_who_joins_a_call_that_is_not_there_reads_so(practice: server.Practice) -> None:
+    with pytest.raises(rtnb.ConnectionFailed, match=r"call_id_not_found.* That call is over, or never was: join one"):
+        rtnb.connect(url=f"{practice.url}?call_id=rtc_none", key="any", show=False).wait(60)
 
 
 def test_a_call_that_is_over_or_joined_with_an_ephemeral_key_is_a_404(practice: server.Practice) -> None:

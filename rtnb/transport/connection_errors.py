@@ -103,6 +103,8 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
         404: "There is no such deployment or path at this address: check url= and model=.",
         429: "You are calling too often: wait a little, or look at your limits.",
     }
+    if "call_id_not_found" in said:
+        remedies[404] = "That call is over, or never was: join one while it lasts, with a standard key."
     remedy = remedies.get(status, "Check url=, or try again later.")
     refusal = "The server refused the connection (HTTP {status}).{words} {remedy}"
     sentence = say(refusal, status=status, words=words, remedy=say(remedy))
