@@ -419,8 +419,13 @@ def test_a_call_that_is_over_or_joined_with_an_ephemeral_key_is_a_404(practice: 
         async with session(practice) as talk:
             path = f"/v1/realtime?call_id={(await receive(talk))['session']['id'].replace('sess_', 'rtc_')}"
             assert (await asyncio.to_thread(status_of, practice, path))[0] == 101
-            status, error = await asyncio.to_thread(status_of, practice, path, Authorization=ephemeral)
-            assert (status, error["code"]) == (404, "call_id_not_found")
+            of_a_browser = f"realtime, openai-insecure-api-key.{ephemeral.removeprefix('Bearer ')}"
+            for headers in (
+                {"Authorization": ephemeral},
+                {"Authorization": "", "Sec-WebSocket-Protocol": of_a_browser},
+            ):
+                status, error = await asyncio.to_thread(status_of, practice, path, **headers)
+                assert (status, error["code"]) == (404, "call_id_not_found")
         await asyncio.to_thread(dialogue.until, lambda: not practice.session_ids)
         return path
 

@@ -134,7 +134,8 @@ class Server:
                 return connection.respond(HTTPStatus(status), f"Refused on purpose with {status}.\n")
         for call_id in parse_qs(urlsplit(request.path).query).get("call_id", ()):
             # Reported: a client secret opens no sideband either.
-            if bearer(request.headers).startswith("ek_") or self._of_call(call_id) is None:
+            key = bearer(request.headers, offered_protocols(request.headers))
+            if key.startswith("ek_") or self._of_call(call_id) is None:
                 return api_error(HTTPStatus.NOT_FOUND, _NO_CALL, "call_id_not_found", param="")
         return None
 
