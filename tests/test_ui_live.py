@@ -337,8 +337,28 @@ def test_the_upload_box_and_a_failed_cell_leave_whole_notebooks():
     box, failed = notebook.cells
     assert set(data_of(box)[0]) == {"text/plain", "text/html"}
     assert "stands in" in data_of(box)[0]["text/html"]
-    assert "The server had an error." in data_of(failed)[0]["text/html"]
+    # The error says it; the card keeps what came, and that it failed.
+    shown = words_of(data_of(failed)[0]["text/html"])
+    assert "Oslo" in shown
+    assert "failed" in shown
     assert failed.outputs[-1]["output_type"] == "error"
+    assert "The server had an error." in "\n".join(failed.outputs[-1]["traceback"])
+    assert "The server had an error." not in shown
+
+
+def test_the_card_says_what_went_wrong_where_nobody_waits_for_it():
+    def stopped(talk):
+        talk.open()
+        talk.take_message()
+        details = {"type": "failed", "error": {"code": "server_error", "message": "The server had an error."}}
+        talk.answer("Oslo", status="failed", status_details=details)
+
+    with serve(stopped) as url:
+        asked = f"import rtnb, asyncio\nreply = rtnb.ask('What?', url={url!r}, key='sk-test')"
+        later = f"{asked}\nwhile not reply.done:\n    await asyncio.sleep(0.05)"
+        (failed,) = run(later)
+    assert [output["output_type"] for output in failed.outputs] == ["display_data"]
+    assert "The server had an error." in words_of(data_of(failed)[0]["text/html"])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ class Handle(Generic[T]):
     """Result of work on the I/O thread, from whatever side one comes: `await handle` or `handle.wait()`.
 
     Giving up on waiting (a cancelled task, an interrupted cell) cancels nothing here; see `Interruptible`.
+
+    Attributes:
+        waited_for: Whether somebody waits for it, or did, and so is told by an error how it ended.
     """
+
+    waited_for = False
 
     def __init__(self, future: concurrent.futures.Future[T] | None = None) -> None:
         self._future: concurrent.futures.Future[T] = future or concurrent.futures.Future()
@@ -51,6 +56,7 @@ class Handle(Generic[T]):
         Raises:
             InputError: If called in a forked child, or if it blocks the I/O thread, where all sockets live.
         """
+        self.waited_for = True
         if self.done:
             return
         io_thread.check_process(self._process_id, "session")

@@ -25,7 +25,7 @@ _REMEDIES = {
 }
 
 
-def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = True) -> str:
+def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = True, raised: bool = False) -> str:
     """Return the whole reply as one piece of HTML, also one that is still coming: what is there stays where it is.
 
     Args:
@@ -33,6 +33,7 @@ def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = Tru
         body: HTML in the place of its words. "" for the words.
         key: Key of the player that marks the words while they are heard. "" for none.
         with_player: Whether its player is in it; else that stands in an output of its own.
+        raised: Whether its error is raised in the same cell, and says there what went wrong.
     """
     parts = [f'<div class="head"><strong>{escape(say("Answer"))}</strong>{_chips(reply)}</div>']
     if reply.transcript:
@@ -41,11 +42,11 @@ def card(reply: Reply, *, body: str = "", key: str = "", with_player: bool = Tru
         parts.append(body or spoken(reply.text, key))
     elif reply.status == "completed" and not reply.audio:
         parts.append(f'<div class="says dim">{escape(say("(no words came)"))}</div>')
-    if problem := trouble(reply):
+    if problem := "" if raised and reply.error is not None else trouble(reply):
         parts.append(html.notice(problem, "error" if reply.status == "failed" else "warning"))
     if with_player:
         parts.append(player(reply))
-    parts.append(_facts(reply))
+    parts.append(_facts(reply, problem))
     parts += [html.notice(warning, "warning") for warning in reply.warnings]
     return frame("".join(parts))
 
@@ -98,14 +99,14 @@ def _chips(reply: Reply) -> str:
     return "".join(f' <span class="chip">{escape(chip)}</span>' for chip in (source, reply.model) if chip)
 
 
-def _facts(reply: Reply) -> str:
+def _facts(reply: Reply, problem: str) -> str:
     if not reply.done:
         return '<div class="facts"></div>'  # room for them
     usage, status = reply.usage, say(reply.status)
     tokens = say("{input} in, {output} out", input=f"{usage.input_tokens:,}", output=f"{usage.output_tokens:,}")
     seconds, in_tools = reply.seconds_to_first_sound, reply.seconds_in_tools
     of_it = say(", {seconds} s of it in tools", seconds=f"{in_tools:.2f}") if in_tools else ""
-    facts = {"": "" if status in trouble(reply) else status, say("cost"): _cost(reply) if usage else ""}
+    facts = {"": "" if status in problem else status, say("cost"): _cost(reply) if usage else ""}
     facts[say("first sound after")] = "" if seconds is None else f"{seconds:.2f} s{of_it}"
     facts[say("tokens")] = tokens if usage else ""
     facts[say("tools called")] = "; ".join(map(repr, reply.tool_calls))

@@ -97,6 +97,7 @@ class _NotebookView:
         self._finished = threading.Event()  # the reply is over
         self.carded = threading.Event()  # and its card has been drawn
         self._drawing = threading.Lock()
+        self._raised = False  # whether the card leaves it to an error of the cell to say what went wrong
         self._player: Any = None
         self._player_output: Any = None
 
@@ -176,9 +177,12 @@ class _NotebookView:
                 quiet = self._reply.session.lifecycle.listeners.quiet(_LATE_SECONDS)
                 io_thread.submit(asyncio.wait_for(quiet, 1)).result()
         with self._drawing:
-            if not self.carded.is_set():
+            before, self._raised = self._raised, self._reply.waited_for
+            # Once more at the end of the cell, where it was over before the cell came to wait for it.
+            again = self._main is not None and self._reply.error is not None and before is not self._raised
+            if again or not self.carded.is_set():
                 with _harmless():
-                    whole = card(self._reply, key=self._key, with_player=self._player is None)
+                    whole = card(self._reply, key=self._key, with_player=self._player is None, raised=self._raised)
                     self._draw({"text/plain": repr(self._reply), "text/html": whole}, raw=True)
                 self.carded.set()
         with _harmless():
