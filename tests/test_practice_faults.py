@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from practice_harness import MINI, SPEECH, b64
 from websockets.asyncio.client import connect
@@ -17,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from rtnb.errors import InputError
 from rtnb.server import server
-from rtnb.server.faults import FAULTS, FaultInjector, Faults, read_faults
+from rtnb.server.faults import CLINIC, FAULTS, FaultInjector, Faults, draw, read_faults
 from rtnb.server.protocol.effects import Close, Send
 from rtnb.web.send_queue import CloseFrame, Drop, Frame
 
@@ -128,6 +129,42 @@ def test_the_last_chunk_may_be_odd(practice: server.Practice) -> None:
     ]
     assert len(chunks[-1]) % 2 == 1
     assert len(b"".join(chunks)) % 2 == 0
+
+
+def test_a_faint_voice_says_the_same_much_more_quietly(practice: server.Practice) -> None:
+    loud, faint = (
+        b"".join(
+            base64.b64decode(event["delta"])
+            for event in talk(practice, name)["events"]
+            if event["type"] == "response.output_audio.delta"
+        )
+        for name in ("burst", "faint")
+    )
+    loudest = int(np.abs(np.frombuffer(loud, np.int16)).max())
+    assert 0 < np.abs(np.frombuffer(faint, np.int16)).max() <= loudest // 40 + 1
+    assert len(faint) == len(loud)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_the_clinic_draws_a_fault_of_its_level_and_keeps_it_to_itself(level: int) -> None:
+    names = {name.partition(":")[0] for name in CLINIC[level - 1]}
+    drawn = {draw(f"clinic:{level}", seed) for seed in range(40)}
+    assert drawn == set(CLINIC[level - 1])
+    assert draw(f"burst,clinic:{level}", 5).startswith("burst,")
+    with server.start(engines=False, faults=f"clinic:{level}") as patient:
+        (found,) = (name for name in FAULTS if patient.has_fault(name))
+        assert found in names
+        assert not patient.has_fault("clinic")
+        shown = f"{patient!r} {patient.url} {patient.base_url}"
+        assert not any(name in shown for name in names)
+
+
+def test_only_the_server_draws_and_only_of_levels_there_are() -> None:
+    for wrong in ("clinic:4", "clinic"):
+        with pytest.raises(InputError, match="no fault 'clinic'"):
+            server.start(faults=wrong)
+    with pytest.raises(InputError):
+        read_faults("clinic:1")
 
 
 def test_events_are_delayed_and_drip(practice: server.Practice) -> None:

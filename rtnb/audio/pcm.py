@@ -3,6 +3,8 @@
 The Realtime API takes and sends PCM at 24 kHz unless a session says otherwise (OpenAI's reference, `audio/pcm`).
 """
 
+import numpy as np
+
 RATE_HZ = 24_000
 BYTES_PER_SAMPLE = 2
 BYTES_PER_MS = RATE_HZ * BYTES_PER_SAMPLE // 1000
@@ -26,6 +28,11 @@ def milliseconds(size_bytes: int, rate_hz: int = RATE_HZ) -> float:
 def silence(duration_seconds: float, rate_hz: int = RATE_HZ) -> bytes:
     """Return silence of a duration."""
     return bytes(byte_count(duration_seconds, rate_hz))
+
+
+def quieter(audio: bytes, times: int) -> bytes:
+    """Return audio at a fraction of its amplitude."""
+    return (np.frombuffer(audio, "<i2") // times).astype("<i2").tobytes()
 
 
 def whole_samples(pcm: bytes) -> bytes:

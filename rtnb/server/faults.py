@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -81,6 +82,7 @@ class Faults:
     reorder: bool = _fault(_flag, "input transcription events come later, between whatever else comes", False)
     deaf: bool = _fault(_flag, "the recogniser fails: input_audio_transcription.failed", False)
     mute: bool = _fault(_flag, "the voice fails in the middle of an answer", False)
+    faint: bool = _fault(_flag, "the voice speaks at a fortieth of its strength", False)
     expire: float | None = _fault(_seconds, "expire:S ends the session after S seconds (session_expired, then 1001)")
     refuse: int | None = _fault(_status, "refuse:STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
     invalid_key: bool = _fault(_flag, "the key is refused inside the socket (close 3000)", False)
@@ -89,6 +91,10 @@ class Faults:
         """Return these, with the other's wherever it has any."""
         changed = {f.name: getattr(other, f.name) for f in fields(self) if getattr(other, f.name) != f.default}
         return replace(self, **changed)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is something of this name, without numbers."""
+        return name in FAULTS and getattr(self, name) != Faults.__dataclass_fields__[name].default
 
     def options(self, options: Options) -> Options:
         """Return the session options with what these change of them."""
@@ -130,6 +136,20 @@ def read_faults(text: str) -> Faults:
             text = f"The fault {part!r} cannot be read: {FAULTS[name]}. Write it like that."
             raise InputError(text, fault=name) from error
     return Faults(**found)
+
+
+# Four faults a level, from what an error names to what only times and audio show.
+CLINIC = (
+    ("invalid_key", "refuse:403", "quota", "drop:14"),
+    ("unknown:9", "error:9", "deaf", "no_rate_limits"),
+    ("delay:1.5", "pace:0.7", "odd_last_chunk", "faint"),
+)
+
+
+def draw(text: str, seed: int | None = None) -> str:
+    """Replace each `clinic:LEVEL` (1 to 3) in a list of faults with one of `CLINIC`, by chance."""
+    chance = random.Random(seed)
+    return re.sub(r"\bclinic:([123])\b", lambda level: chance.choice(CLINIC[int(level[1]) - 1]), text)
 
 
 # ---------------------------------------------------------------------- on the way out

@@ -15,7 +15,7 @@ from rtnb import html
 from rtnb.errors import InputError, keep_secret
 from rtnb.server import local_models
 from rtnb.server.engines.engines import Engines, canned, installed
-from rtnb.server.faults import read_faults
+from rtnb.server.faults import draw, read_faults
 from rtnb.server.protocol.session import Options
 from rtnb.server.responder.remote import Remote
 from rtnb.server.script import read_script
@@ -77,6 +77,10 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
     def engines(self) -> dict[str, str]:
         """Names of the recogniser ("ears"), the voice and the LLM ("brain"), if any; "" where one is missing."""
         return dict(self._engines.names)
+
+    def has_fault(self, name: str) -> bool:
+        """Return whether something of this name (`"drop"`, without numbers) goes wrong in every session."""
+        return self._config.faults.has(name)
 
     @property
     def session_ids(self) -> list[str]:
@@ -191,7 +195,8 @@ def start(
             page you read could use the server, and through it the key of its `brain`.
         beta: Also speak the Beta interface of 2024 to clients that send its header.
         faults: What goes wrong in every session, e.g. `"delay:0.2,drop:40"`; a client can ask for more by `?fault=`.
-            `rtnb.server.faults.FAULTS` lists them.
+            `rtnb.server.faults.FAULTS` lists them. `"clinic:1"`, `"clinic:2"` or `"clinic:3"` draws one of four and
+            does not say which (`Practice.has_fault`): the first level says so itself, the third is hard to find.
         seed: Makes ids and faults repeat from run to run. None makes each run different.
         pace: Sound goes out this many times faster than it plays (the real server: about 12); 0 sends it all at once.
         session_seconds: How long a session may last.
@@ -283,7 +288,7 @@ def start(
         key=held and held(),
         beta=beta,
         options=Options(pace=pace, session_seconds=session_seconds),
-        faults=read_faults(faults),
+        faults=read_faults(draw(faults, seed)),
         seed=seed,
         record=None if record is None else Path(record),
         models=tuple(models),

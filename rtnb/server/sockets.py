@@ -247,6 +247,11 @@ def _failing(engines: Engines, faults: Faults) -> Engines:
         yield next(iter(engines.speak(wanted)), pcm.silence(0.2))
         raise RuntimeError("The voice failed on purpose.")
 
+    def faint(wanted: Any) -> Iterator[bytes]:
+        for piece in engines.speak(wanted):
+            yield pcm.quieter(piece, 40)
+
     if faults.deaf:
         engines = replace(engines, transcribe=deaf, transcribe_stream=deaf)
-    return replace(engines, speak=mute) if faults.mute else engines
+    speak = faint if faults.faint else engines.speak
+    return replace(engines, speak=mute if faults.mute else speak)

@@ -1,54 +1,53 @@
-"""Check the exercises of notebook 5, under the hood."""
+"""Check the exercises of notebook 5, under the hood: the clinic, where a server has one of four faults a level."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from rtnb.course.checkers.evidence import Exercises, Reply, Session, Wrong, require
+from rtnb.course.checkers.evidence import Exercises, Session, require
 from rtnb.texts.language import say
 
-
-def bytes_by_hand(reply: Reply, pcm: Any) -> str:
-    """Check the answer's PCM as the learner decoded and joined it."""
-    if reply.audio is None:
-        raise Wrong("This reply has no sound. Take a spoken one.")
-    require(not isinstance(pcm, str), "That is text, so it is still base64. Decode each delta, then join the bytes.")
-    sentence = "That is of type {kind}. Hand over the sound as bytes."
-    require(isinstance(pcm, bytes | bytearray), sentence, kind=type(pcm).__name__)
-    wanted = reply.audio.pcm
-    if bytes(pcm) == wanted:
-        return say("Right: all {wanted} bytes agree with what rtnb decoded.", wanted=len(wanted))
-    if len(pcm) < len(wanted) and wanted.startswith(bytes(pcm)):
-        sentence = "It begins well and stops after {given} of {wanted} bytes: some deltas are missing at the end."
-    else:
-        sentence = (
-            "You have {given} bytes, rtnb has {wanted}, and they differ. "
-            "Take only response.output_audio.delta, in order."
-        )
-    raise Wrong(sentence, given=len(pcm), wanted=len(wanted))
-
-
-def last_event(reply: Reply, name: Any) -> str:
-    """Check the name of the event that ends a turn."""
-    types = [event["type"] for event in reply.events]
-    sentence = "rate_limits.updated comes after the end, late or not at all; who waits for it may wait for ever."
-    require(name != "rate_limits.updated", sentence)
-    sentence = "{name!r} is not among the events of this reply. Look at the types in reply.events."
-    require(name in types, sentence, name=name)
-    sentence = "{name} is there, but more of the response came after it: {after}, for one."
-    require(name == "response.done", sentence, name=name, after=types[min(types.index(name) + 1, len(types) - 1)])
-    return say("Right: response.done ends the turn; it carries the status and the usage.")
+# Of each level's faults, how they show.
+SIGNS = (
+    {
+        "invalid_key": "The first frame is an error, and the socket closes with 3000.",
+        "refuse": "The upgrade is answered with an HTTP status, so there is no event at all.",
+        "quota": "response.done comes at once: failed, insufficient_quota.",
+        "drop": "The socket ends among the events, without a close frame.",
+    },
+    {
+        "unknown": "One event has a type that the API has not.",
+        "error": "An error event comes between the others, and the answer is complete all the same.",
+        "deaf": "input_audio_transcription.failed stands where the transcript should.",
+        "no_rate_limits": "All answers are complete, and rate_limits.updated comes after none of them.",
+    },
+    {
+        "delay": "Every event is late by the same time, session.updated too.",
+        "pace": "The deltas of sound come more slowly than they play.",
+        "odd_last_chunk": "A delta of sound holds an odd number of bytes, so half a sample.",
+        "faint": "All is there and in time, but check() calls the answer's sound very quiet.",
+    },
+)
 
 
-def refused_event(session: Session) -> str:
-    """Check that the server refused an event and completed a response after it."""
-    events = [entry.silent for entry in session.log if entry.direction == "received"]
-    errors = [n for n, event in enumerate(events) if event["type"] == "error"]
-    require(errors, "The server has not complained yet: the log has no error event. Send something it cannot take.")
-    error = events[errors[-1]]["error"]
-    done = [event["response"] for event in events[errors[-1] :] if event["type"] == "response.done"]
-    sentence = "There is the error ({code}). Now show that the session lives on: ask it something."
-    require(any(response.get("status") == "completed" for response in done), sentence, code=error.get("code"))
-    sentence = "Right: {code} at {param} was refused, and the next answer came all the same."
-    return say(sentence, code=error.get("code"), param=error.get("param") or say("the event"))
+def _found(level: int, signs: Mapping[str, str]) -> Callable[[Any, Session, Any], str]:
+    """Return the checker of a level."""
+
+    def found(patient: Any, visit: Session, name: Any) -> str:
+        sentence = "The first is of type {kind}. Hand over what rtnb.practice(faults=…) returned, then the session."
+        require(hasattr(patient, "has_fault"), sentence, kind=type(patient).__name__)
+        sentence = "This session was held with another server. Visit this one, and hand over that session."
+        require(visit.url.startswith(patient.url), sentence)
+        require(any(map(patient.has_fault, signs)), "This server has no fault of level {level}.", level=level)
+        sentence = "Nothing was asked in this session, so there is nothing to judge by. Ask something first."
+        require(visit.error or any(entry.type == "response.create" for entry in visit.log), sentence)
+        names = ", ".join(signs)
+        sentence = "{name} is not among the faults of this level. Write one of these between quotes: {names}."
+        require(isinstance(name, str) and name in signs, sentence, name=repr(name)[:40], names=names)
+        sentence = "It is not {name}. How that shows: {sign} Compare it with this session's log."
+        require(patient.has_fault(name), sentence, name=name, sign=say(signs[name]))
+        return say("Right: {name}. {sign}", name=name, sign=say(signs[name]))
+
+    return found
 
 
-EXERCISES: Exercises = {"05.1": bytes_by_hand, "05.2": last_event, "05.3": refused_event}
+EXERCISES: Exercises = {f"05.{level}": _found(level, signs) for level, signs in enumerate(SIGNS, 1)}
