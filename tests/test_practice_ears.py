@@ -219,18 +219,51 @@ def test_detectors_share_no_memory() -> None:
     assert vad.Vad().feed(SILENCE) == vad.Vad().feed(SILENCE)
 
 
-@given(st.lists(st.floats(0, 1), max_size=400), st.integers(20, 120))
-def test_pieces_hold_all_speech_once_and_in_order(probabilities: list[float], longest: int) -> None:
-    pieces = vad.speech_pieces(probabilities, longest)
+def speech(probabilities: list[float]) -> list[tuple[int, int]]:
+    """Runs of speech as (first frame, frame after the last): from above 0.5 to below 0.35, for at least 3 frames."""
+    runs: list[tuple[int, int]] = []
+    start: int | None = None
+    for index, probability in enumerate([*probabilities, 0.0]):
+        if start is None and probability >= 0.5:
+            start = index
+        elif start is not None and probability < 0.35:
+            if index - start >= 3:
+                runs.append((start, index))
+            start = None
+    return runs
+
+
+def cut(probabilities: list[float], longest: int) -> list[tuple[int, int]]:
+    pieces = vad.Pieces(longest)
+    found = [*map(pieces.feed, probabilities), pieces.under_way]
+    return [piece for piece in found if piece is not None]
+
+
+_RUNS = st.lists(st.tuples(st.integers(1, 60), st.floats(0, 1)), max_size=40)
+
+
+@given(_RUNS, st.integers(20, 120))
+def test_pieces_hold_all_speech_once_and_in_order(runs: list[tuple[int, float]], longest: int) -> None:
+    probabilities = [probability for count, probability in runs for _ in range(count)]
+    pieces = cut(probabilities, longest)
     assert all(first < last for first, last in pieces)
     assert all(before[1] <= after[0] for before, after in pairwise(pieces))
     assert all(last - first <= longest + 2 * vad.MARGIN_FRAMES for first, last in pieces)
-    for start, end in vad._speech(probabilities):
+    for start, end in speech(probabilities):
         inside = sum(max(0, min(end, last) - max(start, first)) for first, last in pieces)
         assert inside == end - start
     if pieces:
         assert pieces[0][0] >= 0
         assert pieces[-1][1] <= len(probabilities)
+
+
+@given(_RUNS, st.integers(20, 120), st.integers(0, 2_400))
+def test_a_piece_depends_on_nothing_that_follows_it(runs: list[tuple[int, float]], longest: int, at: int) -> None:
+    probabilities = [probability for count, probability in runs for _ in range(count)]
+    pieces = vad.Pieces(longest)
+    begun = [piece for piece in map(pieces.feed, probabilities[:at]) if piece is not None]
+    assert cut(probabilities, longest)[: len(begun)] == begun
+    assert pieces.needed_from <= min([*(first for first, _ in cut(probabilities, longest)[len(begun) :]), at])
 
 
 # ── Where something is missing ──

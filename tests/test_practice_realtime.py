@@ -203,7 +203,7 @@ def test_instructions_metadata_and_modalities_of_one_response() -> None:
 
 
 def test_the_responder_reads_the_transcripts() -> None:
-    harness = Harness(transcript="what time is it", holds=["transcribe"]).push_to_talk()
+    harness = Harness(transcript="what time is it", holds=["transcribestream"]).push_to_talk()
     harness.append(SPEECH)
     harness.send("input_audio_buffer.commit")
     assert squeezed(harness.send("response.create")) == ["response.created"]  # the ASR is still at work
@@ -694,4 +694,4 @@ def test_an_append_holds_up_to_15_mib(own_id: dict[str, str]) -> None:
     assert refused["error"]["code"] == "string_above_max_length"
     assert refused["error"]["event_id"] == own_id.get("event_id")
     harness.send("input_audio_buffer.commit")
-    assert len(harness.effects[-1].pcm) == 1_048_576 + _MIB_15
+    assert sum(len(asked.pcm) for asked in harness.effects) == 1_048_576 + _MIB_15

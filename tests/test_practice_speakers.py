@@ -9,7 +9,9 @@ import pytest
 
 from rtnb.audio import samples
 from rtnb.server.engines import asr, diarization
-from rtnb.server.engines.confidence import confidence
+from rtnb.server.engines.engines import installed
+from rtnb.server.engines.moonshine import Word
+from rtnb.server.protocol.effects import Transcribe, Unintelligible
 
 RATE_HZ = 24_000
 
@@ -54,7 +56,7 @@ def test_in_silence_nobody_speaks(moonshine: None) -> None:
 
 
 def test_who_cannot_tell_voices_apart_hears_one_speaker(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asr, "load_moonshine", lambda **options: None)
+    monkeypatch.setattr(asr, "moonshine_model", lambda: None)
     monkeypatch.setattr(asr, "transcribe", lambda pcm, **how: "hello and good morning")
     (part,) = diarization.diarize(silence(2))
     assert (part.speaker, part.start_seconds, part.end_seconds) == ("A", 0.0, 2.0)
@@ -65,24 +67,12 @@ def test_more_speakers_than_letters() -> None:
     assert [diarization._label(number) for number in (0, 1, 25, 26, 27, 52)] == ["A", "B", "Z", "AA", "AB", "BA"]
 
 
-def test_a_word_that_every_hearing_has_is_surer_than_one_that_only_one_has() -> None:
-    hearings = iter(["a loose wheel", "the loose veal, today"])
-    sure = confidence(silence(0.1), "The loose wheel", transcribe=lambda pcm, **how: next(hearings))
-    assert sure == [3 / 5, 4 / 5, 3 / 5]
-
-
-def test_hearing_again_hears_the_same_recording_a_little_changed() -> None:
-    heard: list[tuple[int, int]] = []
-
-    def hear(pcm: bytes, *, rate_hz: int, language: str | None) -> str:
-        assert language == "en"
-        heard.append((len(pcm), rate_hz))
-        return ""
-
-    pcm = samples()["question"].pcm
-    assert confidence(pcm, "one two", language="en", transcribe=hear) == [2 / 5] * 2
-    assert heard == [(len(pcm), round(RATE_HZ / 1.04)), (len(pcm), RATE_HZ)]
-    assert confidence(b"", "", language="en", transcribe=hear) == []
+def test_each_word_has_the_recognisers_own_probability(moonshine: None) -> None:
+    transcript = installed().transcript(Transcribe("a", samples()["question"].pcm, "en", "confidence"))
+    assert transcript.text == "What is the capital of Norway?"
+    assert len(transcript.confidence) == 6
+    assert all(0.9 < sure < 1.0 for sure in transcript.confidence)
+    assert installed().transcript(Transcribe("b", b"", "en", "confidence")).confidence == ()
 
 
 def test_a_clear_recording_is_surer_than_a_noisy_one() -> None:
@@ -92,6 +82,14 @@ def test_a_clear_recording_is_surer_than_a_noisy_one() -> None:
     loud = np.frombuffer(clear, "<i2").astype(float)
     noise = np.random.default_rng(1).standard_normal(len(loud)) * np.sqrt(np.mean(loud**2)) * 1.2
     noisy = np.clip(loud + noise, -32_768, 32_767).astype("<i2").tobytes()
-    sure = {pcm: confidence(pcm, asr.transcribe(pcm)) for pcm in (clear, noisy)}
-    assert np.mean(sure[clear]) > 0.7
-    assert not sure[noisy] or np.mean(sure[noisy]) < np.mean(sure[clear])
+    clear_words = asr.recognise(clear)
+    try:
+        noisy_words = asr.recognise(noisy)
+    except Unintelligible:
+        noisy_words = []
+
+    def sure(words: list[Word]) -> float:
+        return float(np.mean([word.probability for word in words]))
+
+    assert sure(clear_words) > 0.7
+    assert not noisy_words or sure(noisy_words) < sure(clear_words)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from practice_harness import SPEECH, Harness, squeezed
 
-from rtnb.server.protocol.effects import Respond, Stop, Transcribe, TranscribeStream
+from rtnb.server.protocol.effects import Detect, Respond, Stop, Transcribe, TranscribeStream
 from rtnb.server.protocol.turn_detection import FRAME_MS, Pause, Started, Stopped, Turns, sounds_finished
 
 SERVER = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
@@ -226,14 +226,17 @@ def test_semantic_detection_answers_a_finished_thought_sooner_than_an_unfinished
     assert unfinished > 4_900
 
 
-def transcribed_ms(harness: Harness) -> list[int]:
-    """Return how much audio the ASR was asked to transcribe, each time, in ms."""
-    return [len(asked.pcm) // 48 for asked in transcriptions(harness)]
+def streams(harness: Harness) -> list[list[TranscribeStream]]:
+    """What the ASR was asked to transcribe while it came, a list for each job, in order."""
+    jobs: dict[str, list[TranscribeStream]] = {}
+    for asked in {id(asked): asked for asked in harness.effects if isinstance(asked, TranscribeStream)}.values():
+        jobs.setdefault(asked.job, []).append(asked)
+    return [*jobs.values()]
 
 
-def transcriptions(harness: Harness) -> list[Transcribe]:
-    """What was to be heard, in order (the harness notes work that was held twice)."""
-    return list({asked.job: asked for asked in harness.effects if isinstance(asked, Transcribe)}.values())
+def fed_ms(asked: list[TranscribeStream]) -> int:
+    """Return how much audio it got, in ms."""
+    return sum(len(each.pcm) for each in asked) // 48
 
 
 def in_frames(harness: Harness, *parts: tuple[int, bool]) -> None:
@@ -247,14 +250,54 @@ def test_words_are_transcribed_while_the_silence_lasts_that_ends_the_turn() -> N
     harness = Harness(holds=["speak"])
     harness.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
     in_frames(harness, (20, True), (10, False))
-    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    (asked,) = streams(harness)
+    assert fed_ms(asked) == 25 * FRAME_MS
+    assert [each.pause for each in asked][-1]
     assert "conversation.item.input_audio_transcription.completed" not in harness.types
     in_frames(harness, (10, False))
     # Nothing is transcribed twice, and the words are there as soon as the item is.
-    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    (asked,) = streams(harness)
+    assert fed_ms(asked) == 36 * FRAME_MS
+    assert [each.last for each in asked] == [False] * (len(asked) - 1) + [True]
     assert harness.last("conversation.item.input_audio_transcription.completed")["transcript"] == "hello there"
     (respond,) = [asked for asked in harness.effects if isinstance(asked, Respond)]
     assert respond.request.items[-1]["content"][0]["transcript"] == "hello there"
+
+
+def test_each_frame_is_judged_once_and_its_probability_goes_with_its_audio() -> None:
+    harness = Harness()
+    in_frames(harness, (20, False), (70, True), (20, False))
+    (asked,) = streams(harness)
+    judged = sum(len(each.pcm) for each in harness.effects if isinstance(each, Detect)) // FRAME
+    assert judged == 110
+    # The turn starts 300 ms before its speech, in the middle of a frame.
+    assert [round(known) for each in asked for known in each.probabilities] == [0] * 10 + [1] * 70 + [0] * 16
+    item = harness.session.conversation.items[harness.last("input_audio_buffer.committed")["item_id"]]
+    assert b"".join(each.pcm for each in asked) == item.audio
+
+
+def test_audio_is_transcribed_while_it_is_appended_and_in_seconds() -> None:
+    harness = Harness().push_to_talk()
+    harness.append(SPEECH * 5)
+    (asked,) = streams(harness)
+    assert 4_000 <= fed_ms(asked) <= 5_000
+    assert len(asked) <= 6
+    harness.send("input_audio_buffer.commit")
+    (asked,) = streams(harness)
+    assert fed_ms(asked) == 5_000
+    assert asked[-1].last
+    assert not transcriptions(harness)
+
+
+def test_a_language_named_after_the_first_append_reaches_the_recogniser() -> None:
+    harness = Harness().push_to_talk()
+    harness.append(SPEECH)
+    harness.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "zh"}}})
+    harness.send("input_audio_buffer.commit")
+    (asked,) = transcriptions(harness)
+    assert (asked.language, asked.pcm) == ("zh", SPEECH)
+    harness.append(SPEECH)
+    assert streams(harness)[-1][0].language == "zh"
 
 
 @pytest.mark.parametrize("chunk", [FRAME // 3, 9_600, 48_000, 1 << 20])
@@ -284,39 +327,41 @@ def test_a_streaming_model_gets_each_turn_from_its_beginning_to_its_end_and_noth
 
 
 def test_words_that_come_after_the_turn_has_ended_are_the_items_all_the_same() -> None:
-    harness = Harness(holds=["transcribe"])
+    harness = Harness(holds=["transcribestream"])
     in_frames(harness, (20, True), (20, False))
     assert "response.created" in harness.types
     assert "response.output_item.added" not in harness.types
-    harness.release("transcribe")
-    assert transcribed_ms(harness) == [25 * FRAME_MS]
+    harness.release("transcribestream")
+    assert [fed_ms(asked) for asked in streams(harness)] == [36 * FRAME_MS]
     assert harness.types[-1] == "response.done"
 
 
 def test_a_turn_that_goes_on_after_a_pause_is_transcribed_as_a_whole() -> None:
-    harness = Harness(holds=["transcribe"])
+    harness = Harness(holds=["transcribestream"])
     in_frames(harness, (20, True), (8, False), (20, True), (20, False))
-    first, second = (asked.job for asked in transcriptions(harness))
-    assert transcribed_ms(harness) == [25 * FRAME_MS, 53 * FRAME_MS]
-    assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [first]
-    harness.release("transcribe")
+    (asked,) = streams(harness)
+    assert fed_ms(asked) == 64 * FRAME_MS
+    assert [each.pause for each in asked].count(True) == 2
+    assert not [asked.job for asked in harness.effects if isinstance(asked, Stop)]
+    harness.release("transcribestream")
     assert harness.types[-1] == "response.done"
     item = harness.session.conversation.items.get(harness.last("input_audio_buffer.committed")["item_id"])
     assert item is not None
     assert (item.transcript, item.transcribing) == ("hello there", False)
-    assert second != first
 
 
 @pytest.mark.parametrize("doing", ["input_audio_buffer.clear", "input_audio_buffer.commit"])
 def test_what_was_transcribed_in_a_pause_is_forgotten_with_the_turn(doing: str) -> None:
-    harness = Harness(holds=["transcribe"])
+    harness = Harness(holds=["transcribestream"])
     in_frames(harness, (20, True), (8, False))
     harness.send(doing)
-    (ahead, *rest) = (asked.job for asked in transcriptions(harness))
-    assert [asked.job for asked in harness.effects if isinstance(asked, Stop)] == [ahead]
-    assert len(rest) == (1 if doing.endswith("commit") else 0)  # what was committed is transcribed as a whole
-    harness.release("transcribe")
-    assert len(harness.of("input_audio_buffer.committed")) == len(rest)
+    (asked,) = streams(harness)
+    committed = doing.endswith("commit")
+    stopped = [stop.job for stop in harness.effects if isinstance(stop, Stop)]
+    assert stopped == ([] if committed else [asked[0].job])
+    assert asked[-1].last is committed  # what was committed is transcribed to its end
+    harness.release("transcribestream")
+    assert len(harness.of("input_audio_buffer.committed")) == (1 if committed else 0)
 
 
 def test_a_recogniser_that_breaks_in_a_pause_gets_the_whole_item() -> None:
@@ -324,7 +369,8 @@ def test_a_recogniser_that_breaks_in_a_pause_gets_the_whole_item() -> None:
     in_frames(harness, (20, True), (8, False))
     harness.transcript = "all of it"
     in_frames(harness, (20, False))
-    assert transcribed_ms(harness) == [25 * FRAME_MS, 36 * FRAME_MS]
+    assert [fed_ms(asked) for asked in streams(harness)] == [25 * FRAME_MS]
+    assert [len(asked.pcm) // 48 for asked in transcriptions(harness)] == [36 * FRAME_MS]
     assert harness.types[-1] == "response.done"
 
 
@@ -332,9 +378,15 @@ def test_a_long_speech_is_not_transcribed_again_at_each_of_its_pauses() -> None:
     harness = Harness()
     for _ in range(20):
         in_frames(harness, (40, True), (8, False))
-    assert max(transcribed_ms(harness)) <= 15_000
     in_frames(harness, (20, False))
-    assert max(transcribed_ms(harness)) > 25_000  # once, at its end
+    (asked,) = streams(harness)
+    assert fed_ms(asked) == (20 * 48 + 8) * FRAME_MS
+    assert not transcriptions(harness)
+
+
+def transcriptions(harness: Harness) -> list[Transcribe]:
+    """What was to be transcribed as a whole, in order."""
+    return [asked for asked in harness.effects if isinstance(asked, Transcribe)]
 
 
 def test_a_long_silence_between_turns_costs_no_memory() -> None:

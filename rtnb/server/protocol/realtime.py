@@ -31,6 +31,7 @@ class RealtimeSession(Session):
     Attributes:
         detected: Takes the VAD's probabilities of speech for the next frames.
         partly_transcribed: Takes a streaming ASR's words so far on a job.
+        transcribed_so_far: Takes the words before a pause.
         responded: Takes the responder's next piece for a job; None at its end.
         spoke: Takes the TTS's next piece of s16le 24 kHz for a job; None at its end.
     """
@@ -58,7 +59,8 @@ class RealtimeSession(Session):
         self._items = items = ItemEvents(self, self._transcripts)
         self._responses = responses = Responses(self, items, lambda at: self._input.reply_ends_playing(at))
         self._input = InputAudioBuffer(self, self._transcripts, items, responses)
-        self.detected, self.partly_transcribed = self._input.detected, self._transcripts.partly_transcribed
+        self.detected, self.transcribed_so_far = self._input.detected, self._input.transcribed_so_far
+        self.partly_transcribed = self._transcripts.partly_transcribed
         self.responded = self.spoke = responses.take
         parts = {"input_audio_buffer": self._input, "conversation.item": items, "response": responses}
         self.parts = {"session": self, **parts}
@@ -67,11 +69,10 @@ class RealtimeSession(Session):
 
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         """Take the ASR's last word on a job."""
-        if not self._input.transcribed(job, transcript):
-            self._transcripts.transcribed(job, transcript)
-            self._responses.resume()
-            if self._responses.active is None:
-                self.send_held()
+        self._transcripts.transcribed(job, transcript)
+        self._responses.resume()
+        if self._responses.active is None:
+            self.send_held()
 
     # ------------------------------------------------------------------ client events
 

@@ -12,7 +12,7 @@ class Request:
     Attributes:
         instructions: The session's or the response's instructions; "" for none.
         items: Conversation items in order, in the API's own form. User audio parts carry the recognised words as
-            `transcript`.
+            `transcript`, and `unintelligible` where somebody speaks in a language that the ASR does not know.
         tools: Function tools in the API's own form (`type`, `name`, `description`, `parameters`).
         tool_choice: `"auto"`, `"none"`, `"required"`, or `{"type": "function", "name": …}`.
         modalities: `("audio",)` or `("text",)`.

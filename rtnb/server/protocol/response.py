@@ -137,6 +137,7 @@ class Response:
             for part in shown.get("content", ()):
                 if part["type"] == "input_audio":
                     part["transcript"] = item.transcript or part["transcript"] or ""
+                    part |= {"unintelligible": True} if item.unintelligible else {}
                 elif item.truncated_ms is not None:
                     part["transcript"] = ""
             items.append(shown)

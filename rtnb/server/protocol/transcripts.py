@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rtnb.server.protocol import usage as counting
-from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript
+from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript, Unintelligible
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
@@ -23,14 +23,14 @@ class _Job:
         name: What the ASR's effects and answers call it.
         item: None until it is committed.
         sent: What its deltas have sent so far.
-        transcript: Words before a pause, in which the item may be committed; None while the ASR is at work.
+        language: What it was told to expect.
     """
 
     name: str
     item_id: str
     item: Item | None = None
     sent: str = ""
-    transcript: Transcript | None = None
+    language: str | None = None
 
 
 class Transcripts:
@@ -44,7 +44,6 @@ class Transcripts:
         self._session = session
         self._jobs: dict[str, _Job] = {}
         self._streaming: _Job | None = None  # transcribes what is being appended
-        self._ahead: _Job | None = None  # transcribes what was said before a pause
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -67,9 +66,9 @@ class Transcripts:
         return self.asked.get("language") or next(iter(self.asked.get("languages") or ()), None)
 
     @property
-    def works_ahead(self) -> bool:
-        """True where the words before a pause will do for the item: nothing else is wanted, and no model streams."""
-        return self._wants == "words" and not self.streams
+    def works_beside(self) -> bool:
+        """True where audio is transcribed while it is appended: nothing but its words is wanted."""
+        return self._wants == "words"
 
     @property
     def _wants(self) -> Literal["words", "speakers", "confidence"]:
@@ -81,16 +80,27 @@ class Transcripts:
 
     # ------------------------------------------------------------------ asking the ASR
 
-    def begin(self, pcm: bytes, item_id: str | None = None) -> None:
-        """Begin to transcribe an item that will be committed later."""
+    def begin(self, pcm: bytes, item_id: str | None = None, probabilities: tuple[float, ...] = ()) -> None:
+        """Begin to transcribe an item that will be committed later; `probabilities` of speech, as far as known."""
+        self.drop()
         self._streaming = self._new_job(item_id or self._session.ids.new("item"))
-        self._session.ask(TranscribeStream(self._streaming.name, pcm, language=self.language))
+        how = (False, self.language, probabilities, not self.streams)
+        self._session.ask(TranscribeStream(self._streaming.name, pcm, *how))
 
-    def feed(self, pcm: bytes) -> bool:
+    def feed(self, pcm: bytes, probabilities: tuple[float, ...] = ()) -> bool:
         """Add audio to what is being transcribed; return whether anything is."""
         if self._streaming is not None and pcm:
-            self._session.ask(TranscribeStream(self._streaming.name, pcm))
+            self._session.ask(TranscribeStream(self._streaming.name, pcm, probabilities=probabilities))
         return self._streaming is not None
+
+    def pause(self) -> None:
+        """Ask for the words so far while nothing is said: they may be all, and then they are there at once."""
+        if self._streaming is not None:
+            self._session.ask(TranscribeStream(self._streaming.name, b"", pause=True))
+
+    def is_under_way(self, job: str) -> bool:
+        """Return whether a job transcribes what is being appended."""
+        return self._streaming is not None and self._streaming.name == job
 
     def drop(self) -> None:
         """Forget what is being transcribed: it will not be committed."""
@@ -99,55 +109,31 @@ class Transcripts:
             del self._jobs[self._streaming.name]
         self._streaming = None
 
-    def begin_ahead(self, pcm: bytes, item_id: str) -> None:
-        """Transcribe what was said before a pause; if the item ends in it, these are its words."""
-        self._ahead = self._new_job(item_id)
-        self._session.ask(Transcribe(self._ahead.name, pcm, self.language))
-
-    def forget_ahead(self) -> None:
-        """Forget the words before a pause: they are not the whole item."""
-        if self._ahead is not None and self._jobs.pop(self._ahead.name).transcript is None:
-            self._session.ask(Stop(self._ahead.name))
-        self._ahead = None
-
     def transcribe(self, item: Item) -> None:
         """Transcribe a committed item to its end."""
         item.transcribing = True
-        streaming, ahead = self._streaming, self._ahead
-        if streaming is not None and streaming.item_id == item.id:
-            self._streaming, streaming.item = None, item
+        if self._streaming and (self._streaming.language != self.language or not self.works_beside):
+            self.drop()  # the settings have changed since it began
+        if self._streaming is not None and self._streaming.item_id == item.id:
+            streaming, self._streaming = self._streaming, None
+            streaming.item = item
             self._session.ask(TranscribeStream(streaming.name, b"", last=True))
-        elif ahead is not None and ahead.item_id == item.id and self._wants == "words":
-            self._ahead, ahead.item = None, item
-            if ahead.transcript is not None:
-                self.transcribed(ahead.name, ahead.transcript)
         else:
             job = self._new_job(item.id, item)
             self._session.ask(Transcribe(job.name, bytes(item.audio), self.language, self._wants))
 
     def _new_job(self, item_id: str, item: Item | None = None) -> _Job:
-        job = _Job(self._session.new_job(), item_id, item)
+        job = _Job(self._session.new_job(), item_id, item, language=self.language)
         self._jobs[job.name] = job
         return job
 
     # ------------------------------------------------------------------ answers of the ASR
 
-    def transcribed_ahead(self, job: str, transcript: Transcript | BaseException) -> bool:
-        """Take the words before a pause; return whether the job was about them."""
-        if self._ahead is None or job != self._ahead.name:
-            return False
-        if isinstance(transcript, Transcript):
-            self._ahead.transcript = transcript
-        else:
-            self._ahead = None  # the item will be transcribed as a whole
-            del self._jobs[job]
-        return True
-
     def partly_transcribed(self, job: str, text: str) -> None:
         """Take a streaming ASR's words so far."""
         work = self._jobs.get(job)
         # A delta can only add: words that the ASR takes back wait for the final transcript.
-        if work is not None and self.asked and text.startswith(work.sent):
+        if work is not None and self.streams and text.startswith(work.sent):
             self._send_deltas(work, counting.split_tokens(text[len(work.sent) :]))
 
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
@@ -160,6 +146,7 @@ class Transcripts:
         item = work.item
         item.transcribing = False
         item.transcript = transcript.text if isinstance(transcript, Transcript) else ""
+        item.unintelligible = isinstance(transcript, Unintelligible)
         if not self.asked or item.id not in self._session.conversation.items:
             return
         if isinstance(transcript, Transcript):

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 FRAME_MS = 32
 FRAME_BYTES = FRAME_MS * 48
 _FRAMES_TO_START = 2  # a single frame is a click
-_PAUSE_MS = 160  # when to transcribe the turn so far, while the silence that may end it still lasts
+# When to transcribe the turn so far, while the silence that may end it still lasts: once the ASR's margin behind the
+# last word is complete, so that these are the words of the whole turn, too.
+_PAUSE_MS = 160
 # SDK docstring: the longest wait of each eagerness.
 _SEMANTIC_LONGEST_MS = {"low": 8_000, "medium": 4_000, "auto": 4_000, "high": 2_000}
 
