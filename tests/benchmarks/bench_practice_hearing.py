@@ -1,17 +1,28 @@
 """How well the practice server hears and is heard, and how soon it speaks.
 
 Run `python tests/benchmarks/bench_practice_hearing.py`. It prints the word error rate of every sample that ships, by
-each recogniser installed here side by side, with seconds of sound per second of work; then the words of each voice
-recognised back; then the time from a text to its first sound, beside the time for the whole (limit: 300 ms for a
-short answer).
+each recogniser installed here side by side, with seconds of sound per second of work; the same over twenty runs, the
+audio in pieces of any size and two loops busy beside it, with the spread; the time from the commit to the first sound
+of the answer by length of the recording, sent at once and at the pace of speech, and for eight and thirty learners who
+stop at once; the words of each voice recognised back; and the time from a text to its first sound, beside the time for
+the whole (limit: 300 ms for a short answer). Name some of `samples twenty first many voices sound` to see these alone.
 """
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
+import random
 import re
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import websockets
 
 from rtnb.audio import samples
 from rtnb.server.engines import asr, tts, vad
@@ -89,6 +100,126 @@ def samples_heard() -> None:
     asr._load = load
 
 
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Loops that take whole cores."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def twenty_runs() -> None:
+    shipped, chance = samples(), random.Random(1)
+    asr.warm_up()
+    print(f"\n{asr.engine()}: twenty runs in pieces of any size, two loops busy beside them")
+    with busy(2):
+        for clip in shipped:
+            said, rates, texts = plain(shipped.texts[clip.name]), [], set()
+            for _ in range(20):
+                listener, at = asr.StreamingRecogniser(interval_seconds=chance.choice([0.5, float("inf")])), 0
+                while at < len(clip.pcm):
+                    size = chance.choice([961, 9_600, 48_000, 480_000])
+                    listener.feed(clip.pcm[at : at + size])
+                    at += size
+                texts.add(listener.finish())
+                rates.append(errors(said, plain(max(texts))) / len(said))
+            spread = f"{min(rates):.2f}–{max(rates):.2f}"
+            print(
+                f"  {clip.name:12} word error rate {statistics.mean(rates):.2f} ({spread}), transcripts: {len(texts)}"
+            )
+
+
+SERVER = """
+import sys
+from rtnb.server import server
+with server.start(seed=1) as practice:
+    practice.warm.result()
+    print(practice.url, flush=True)
+    sys.stdin.readline()
+"""
+CHUNK_SECONDS = 0.1
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+class Learner:
+    """One session with a button to talk."""
+
+    async def say(self, url: str, pcm: bytes, paced: bool, ready: asyncio.Barrier) -> float:
+        """Send a recording, stop with the others, and return the seconds to the first sound of the answer."""
+        headers = {"Authorization": "Bearer practice"}
+        async with websockets.connect(f"{url}?model=gpt-realtime", additional_headers=headers) as socket:
+            session = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+            await self._send(socket, "session.update", session=session)
+            size = int(CHUNK_SECONDS * 48_000)
+            start = time.monotonic()
+            for number, at in enumerate(range(0, len(pcm), size), 1):
+                piece = base64.b64encode(pcm[at : at + size]).decode()
+                if paced:
+                    await asyncio.sleep(max(0.0, start + number * CHUNK_SECONDS - time.monotonic()))
+                elif number == 1:  # all at once: the clock starts before it is sent
+                    await ready.wait()
+                    start = time.monotonic()
+                await self._send(socket, "input_audio_buffer.append", audio=piece)
+            if paced:
+                await ready.wait()
+                start = time.monotonic()
+            await self._send(socket, "input_audio_buffer.commit")
+            await self._send(socket, "response.create")
+            while json.loads(await socket.recv())["type"] != "response.output_audio.delta":
+                pass
+            return time.monotonic() - start
+
+    async def _send(self, socket: websockets.ClientConnection, type: str, **fields: object) -> None:
+        await socket.send(json.dumps({"type": type, **fields}))
+
+
+async def together(url: str, pcms: Sequence[bytes], paced: bool) -> list[float]:
+    ready = asyncio.Barrier(len(pcms))
+    return sorted(await asyncio.gather(*(Learner().say(url, pcm, paced, ready) for pcm in pcms)))
+
+
+def recording(seconds: float) -> bytes:
+    """So much of the samples' speech, half a second between them."""
+    pcm = b""
+    for name in ("talk", *(clip.name for clip in samples() if clip.name != "talk"), "talk", "talk"):
+        pcm += samples()[name].pcm + bytes(24_000)
+    return pcm[: int(seconds * 24_000) * 2]
+
+
+def first_sound_by_length() -> None:
+    print("\nfrom the commit (sent at once: from the first append) to the first sound of the answer")
+    with served() as url:
+        for seconds in (2, 10, 22, 60):
+            once = [asyncio.run(together(url, [recording(seconds)], False))[0] for _ in range(5)]
+            paced = asyncio.run(together(url, [recording(seconds)], True))[0]
+            print(f"  {seconds:3} s: sent at once {statistics.median(once):.2f} s, at the pace of speech {paced:.2f} s")
+
+
+def many_at_once() -> None:
+    print("\nlearners who stop at once, 10 s each: first, median and last first sound")
+    talk = recording(60)
+    with served() as url:
+        for count, paced in ((8, False), (8, True), (30, True)):
+            pcms = [talk[at * 48_000 :][:480_000] for at in range(count)]
+            found = asyncio.run(together(url, pcms, paced))
+            how = "at the pace of speech" if paced else "sent at once"
+            print(f"  {count:2} {how:22} {found[0]:.2f} s, {statistics.median(found):.2f} s, {found[-1]:.2f} s")
+
+
 def voices_heard() -> None:
     print(f"\n{tts.engine()} recognised back by {asr.engine()}")
     rates = []
@@ -126,6 +257,13 @@ def first_sound() -> None:
 
 
 if __name__ == "__main__":
-    samples_heard()
-    voices_heard()
-    first_sound()
+    parts: dict[str, Callable[[], None]] = {
+        "samples": samples_heard,
+        "twenty": twenty_runs,
+        "first": first_sound_by_length,
+        "many": many_at_once,
+        "voices": voices_heard,
+        "sound": first_sound,
+    }
+    for name in sys.argv[1:] or parts:
+        parts[name]()
