@@ -220,3 +220,22 @@ def test_what_english_learners_ask_besides_is_known(question: str, part: str) ->
 )
 def test_more_of_what_chinese_learners_ask_is_known(question: str, part: str) -> None:
     assert part in say(question)
+
+
+@pytest.mark.parametrize(
+    ("question", "part", "never"),
+    [
+        ("What is the tallest mountain in Africa?", "Kilimanjaro", "Everest"),
+        ("What is the highest mountain in the world?", "Everest", "cannot"),
+        ("What is the largest lake in Italy?", "", "Superior"),
+        ("What's the biggest city in Japan?", "Tokyo", "million"),
+        ("what is the third letter of the alphabet", "C.", "A, B"),
+        ("非洲最高的山是哪座？", "乞力马扎罗", "珠穆朗玛"),
+        ("世界上最高的山是什么？", "珠穆朗玛", "回答不了"),
+        ("二十五乘四再减十是多少", "90", "100"),
+    ],
+)
+def test_a_place_or_a_rest_in_the_question_is_no_detail(question: str, part: str, never: str) -> None:
+    said = say(question)
+    assert part in said
+    assert never not in said
