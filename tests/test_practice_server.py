@@ -526,7 +526,8 @@ def test_a_spoken_question_is_heard_thought_about_and_answered_aloud() -> None:
                 await asyncio.sleep(0.02)
             words = await until(socket, "conversation.item.input_audio_transcription.completed")
             assert "weather" in words["transcript"].lower()
-            (call,) = (await until(socket, "response.done"))["response"]["output"]
+            comment, call = (await until(socket, "response.done"))["response"]["output"]
+            assert comment["phase"] == "commentary"
             assert json.loads(call["arguments"])["city"].lower() == "london"
             item = {"type": "function_call_output", "call_id": call["call_id"], "output": "It is foggy."}
             await socket.send(json.dumps({"type": "conversation.item.create", "item": item}))
