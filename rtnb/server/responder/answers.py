@@ -197,7 +197,8 @@ def passage(dialogue: Dialogue, request: str) -> list[str]:
 
 def reverse(dialogue: Dialogue, request: str) -> list[str]:
     """Say the words from the last to the first."""
-    return _closed(dialogue, " ".join(reversed(words(dialogue.material))))
+    found = words("".join(quoted(request)[:1]) or _given(dialogue, request) or dialogue.material)
+    return _closed(dialogue, " ".join(reversed(found)) if len(found) != 1 else found[0][::-1])
 
 
 def which_word(dialogue: Dialogue, request: str) -> list[str]:
@@ -215,9 +216,10 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = last_name(dialogue.messages) or ""
     what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
-    if not what or re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what):
+    refers = re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what)
+    if refers or not (what or languages.named(request)):
         what = next(reversed(words(dialogue.material)), "")
-    if unspaced(what):
+    if unspaced(what) or (not what and languages.named(request)):
         what = (knowledge.translate(request) or ("", ""))[1]
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
     return [what + dialogue.say("colon") + dialogue.row(letters[:60])] if letters else []
@@ -370,7 +372,8 @@ def count(dialogue: Dialogue, request: str) -> list[str]:
         return _plural(dialogue, "count_sentence", len(split(material)))
     if one := extract("times_of", request):
         return _plural(dialogue, "count_turn", len(re.findall(re.escape(one), material, re.IGNORECASE)))
-    if cue("count_words").search(request) or (material and cue("count_all").search(request)):
+    whole = material or turn.clips
+    if whole and (cue("count_words").search(request) or cue("count_all").search(request)):
         found = words(material)
         return _plural(dialogue, "count_character" if found and all(map(unspaced, found)) else "count_word", len(found))
     return []
@@ -382,7 +385,7 @@ _RULES: tuple[Rule, ...] = (
     *(which_language, name_is, said_first, said_last, talked, i_said, practise, ask_me, count_to, count),
 )
 ANSWERS: dict[str, Rule] = {rule.__name__: rule for rule in _RULES} | {
-    key: lambda dialogue, request, key=key: [dialogue.say(key)] for key in ("can", "fine", "thanks", "bye")
+    key: lambda dialogue, request, key=key: [dialogue.say(key)] for key in ("can", "fine", "thanks", "bye", "all_right")
 }
 """Rules by the intents that they answer: each takes the dialogue and the words of the request, and returns sentences,
 or none where the request is not what it seemed."""

@@ -102,6 +102,8 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     if typed and turn.heard and intents.is_command(typed):
         # "Summarise this" beside a recording: the recording is what it is about, and asks for nothing itself.
         text = typed
+    if cue("anew").search(text) and dialogue.earlier:
+        text = intents.brief(dialogue.earlier[-1])  # "Again": the same function once more
     asked = "" if dialogue.asked else intents.brief(together(intents.unconditional(request.asked)))
     if insist:
         text = text + gap(text, asked) + asked or intents.brief(next(reversed(dialogue.earlier), ""))
@@ -219,12 +221,13 @@ def _by_intent(dialogue: Dialogue, asked: _Asked, *, polite: bool) -> list[str]:
 def _to_other(dialogue: Dialogue, asked: _Asked, seen: bool, role: str | None) -> list[str]:
     """Answer words that no rule knows: a question, something to do, a name, or anything else."""
     own, text, heard = asked.own, intents.brief(asked.own), dialogue.turn.heard
-    question = intents.is_question(text)
+    bidden = cue("bidding").search(text)
+    question = intents.is_question(text) and not bidden
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, asked.ways[-1][1])
     if role and not question:
         return []
-    if question or cue("bidding").search(text):
+    if question or bidden:
         no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
         return dialogue.say_if("said", find_said(dialogue, own)) or [*heard_sentence(dialogue), *no]
     topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
