@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import rtnb
 from rtnb.audio import Clip, samples
 from rtnb.errors import AudioError, InputError
 from rtnb.session.parts import pcm_of
@@ -60,3 +61,10 @@ def test_samples_are_never_taken_for_a_file():
         pcm = clip.pcm
         for start in range(0, len(pcm), 480):
             pcm_of(pcm[start : start + 480])
+
+
+def test_audio_longer_than_one_event_may_be_goes_out_in_several():
+    with rtnb.connect(practice=True).wait(60) as chat:
+        chat.append(bytes(20 * 1024 * 1024))
+        assert chat.commit().wait(60)["type"] == "input_audio_buffer.committed"
+        assert not [entry for entry in chat.log if entry.type == "error"]

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
+from rtnb import models
 from rtnb.errors import BudgetExceeded, InputError
 from rtnb.protocol import client_events, frames
 from rtnb.protocol.items import Turn
@@ -60,8 +61,9 @@ class Requests:
             ConnectionFailed: If the session is closed. One that was refused raises what refused it.
         """
         self.lifecycle.check_open()
-        if data := pcm_of(pcm):
-            self.lifecycle.call_soon(self.lifecycle.queue.add, data)
+        data, most = pcm_of(pcm), models.limits().append_bytes
+        for at in range(0, len(data), most):  # the server refuses more in one event
+            self.lifecycle.call_soon(self.lifecycle.queue.add, data[at : at + most])
 
     def commit(self) -> Handle[dict[str, Any]]:
         """Turn the audio in the input buffer into an item; the result is `input_audio_buffer.committed`."""

@@ -10,6 +10,7 @@ from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Tra
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
 from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
+from rtnb.texts.language import sentences, translate
 
 # OpenAI docs (speech to text): log probabilities come from these alone.
 _WITH_LOGPROBS = ("gpt-4o-transcribe", "gpt-4o-mini-transcribe")
@@ -154,6 +155,10 @@ class Transcripts:
             return
         # The sentence is recorded; type and code are those of the docs' example.
         message = f"Input transcription failed for item '{item.id}'."
+        if item.unintelligible:
+            ours = "The practice server's recogniser knows English only: say it in English."
+            chinese = (self.language or "").startswith("zh")
+            message += f" {sentences('zh', 'practice')[ours] if chinese else translate(ours)}"
         error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
         self._send("failed", item.id, error=error)
 
