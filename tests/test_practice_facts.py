@@ -239,3 +239,21 @@ def test_a_place_or_a_rest_in_the_question_is_no_detail(question: str, part: str
     said = say(question)
     assert part in said
     assert never not in said
+
+
+@pytest.mark.parametrize(
+    ("question", "never"),
+    [
+        ("How many teeth does a dog have?", "32"),
+        ("How many planets have rings?", "eight planets"),
+        ("What is the second highest mountain?", "Everest"),
+        ("How far is the moon from the sun?", "384"),
+        ("I am not tired.", "sorry"),
+        ("Where is my phone?", "SIP"),
+        ("我不累", "难过"),
+        ("酒精的沸点是多少", "100"),
+        ("月亮离太阳多远", "三十八万"),
+    ],
+)
+def test_a_question_like_a_known_one_is_not_answered_with_its_fact(question: str, never: str) -> None:
+    assert never not in say(question)
