@@ -263,7 +263,17 @@ def test_nothing_secret_and_nothing_of_the_machine_is_in_it(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_in_it_needs_colab_or_a_package_we_do_not_bring(name):
     # Every kernel brings packaging, for ipykernel needs it.
-    brought = set(sys.stdlib_module_names) | {"rtnb", "tqdm", "numpy", "pydub", "websockets", "packaging"}
+    brought = {
+        "rtnb",
+        "tqdm",
+        "numpy",
+        "pydub",
+        "websockets",
+        "packaging",
+        "soundfile",
+        "soxr",
+        *sys.stdlib_module_names,
+    }
     for cell in code(committed(name, "en")):
         for line in cell.source.splitlines():
             if match := re.match(r"\s*(?:from|import) ([\w.]+(?:, *[\w.]+)*)", line):
