@@ -95,7 +95,7 @@ def test_a_role_greets_answers_in_its_tone_and_keeps_honest() -> None:
     answer = pirate.ask("What is the capital of Spain?")
     assert "The capital of Spain is Madrid." in answer
     assert answer.endswith("?")
-    assert "cannot" in pirate.ask("Why do cats purr?")
+    assert "I do not know that" in pirate.ask("Why do cats purr?")
     assert pirate.ask("Repeat after me: the sea is calm.") == "the sea is calm."
     assert "Ahoy" in Talk().ask("Talk like a pirate, please.")
 

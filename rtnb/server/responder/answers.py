@@ -26,8 +26,11 @@ def heard_sentence(dialogue: Dialogue) -> list[str]:
 
 def translate(dialogue: Dialogue, request: str) -> list[str]:
     """Translate a word or phrase of the table; say of any other that no rule can, and what was heard."""
-    if pair := knowledge.translate(intents.brief(dialogue.turn.request)) or knowledge.translate(request):
-        return [dialogue.say("translation", x=pair[0], y=pair[1])]
+    for text in (intents.brief(dialogue.turn.request), request):
+        if pair := knowledge.translate(text, dialogue.language):
+            return [dialogue.say("translation", x=pair[0], y=pair[1])]
+    if knowledge.know(request, dialogue.language):  # "What does brave mean?"
+        return []
     return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
 
@@ -109,7 +112,10 @@ def correct(dialogue: Dialogue, request: str) -> list[str]:
 def judge(dialogue: Dialogue, reply: str) -> list[str]:
     """Say whether a reply answers the question of a quiz that was put last, and put the next one."""
     before = " ".join(dialogue.answers[-2:])
-    if not reply or personas.asked_last(before, dialogue.language) < 0 or is_command(reply) or is_question(reply):
+    other = cue("quiz_ends").search(reply) or is_command(reply)
+    if not reply or other or personas.asked_last(before, dialogue.language) < 0:
+        return []
+    if is_question(reply) and not cue("gives_up").search(reply):
         return []
     return personas.in_role("quiz_master", dialogue.language, [], reply, before, 0)
 
@@ -162,7 +168,10 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
         given = dialogue.material
     elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
-    return [languages.closed(given)] if given else []
+    found = cue("times_over").search(given)
+    times_ = max(1, *(int(number.value) for number in numbers(found[0])), 2 * ("twice" in found[0])) if found else 1
+    given = given[: found.start()] if found else given
+    return [languages.closed(given)] * min(times_, 10) if given else []
 
 
 def repeat(dialogue: Dialogue, request: str) -> list[str]:
@@ -172,7 +181,8 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     names_it = cue("named").search(own) and not cue("after_me").search(request)
     given = (_given(dialogue, request) or ("" if names_it else own)) if users else ""
     # 把“苹果”重复一遍
-    if not given and not quoted(request) and dialogue.answers and not any(turn.clips for turn in dialogue.turns):
+    silent = dialogue.answers and not any(turn.clips for turn in dialogue.turns)
+    if users and silent and not (given or quoted(request)):
         return i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
     said = given or "".join(quoted(request)[:1]) or dialogue.material or ("" if users else dialogue.turn.text)
     return _closed(dialogue, said, "heard_nothing" if dialogue.turn.clips else "said_nothing")
@@ -180,6 +190,8 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
 
 def transcribe(dialogue: Dialogue, request: str) -> list[str]:
     """Say every word of the recording."""
+    if not dialogue.material and request not in dialogue.turn.text:
+        return repeat(dialogue, request)
     if not dialogue.material:  # "I read the full text of it", said aloud, asks for nothing
         return [] if dialogue.turn.heard else [dialogue.say("heard_nothing")]
     return sentences(languages.closed(dialogue.material))
@@ -212,7 +224,11 @@ def which_word(dialogue: Dialogue, request: str) -> list[str]:
 
 def spell(dialogue: Dialogue, request: str) -> list[str]:
     """Spell a word, the user's name, or the last word that was said."""
-    what = (extract("given_to_spell", request) if not quoted(request) else "") or latin_word(request)
+    what = (
+        _given(dialogue, request).strip(" .!?。")
+        or (extract("given_to_spell", request) if not quoted(request) else "")
+        or latin_word(request)
+    )
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = last_name(dialogue.messages) or ""
     what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
@@ -220,7 +236,7 @@ def spell(dialogue: Dialogue, request: str) -> list[str]:
     if refers or not (what or languages.named(request)):
         what = next(reversed(words(dialogue.material)), "")
     if unspaced(what) or (not what and languages.named(request)):
-        what = (knowledge.translate(request) or ("", ""))[1]
+        what = (knowledge.translate(request, dialogue.language) or ("", ""))[1]
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
     return [what + dialogue.say("colon") + dialogue.row(letters[:60])] if letters else []
 

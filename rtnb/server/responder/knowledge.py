@@ -80,17 +80,21 @@ def know(text: str, language: str) -> Fact | None:
 
 
 _PHRASES = {
-    _plain(phrase): (code, row) for row in TABLES["phrases"] for code, cell in row.items() for phrase in cell.split(",")
+    _plain(phrase): (code, row)
+    for row in reversed(TABLES["phrases"])
+    for code, cell in row.items()
+    for phrase in cell.split(",")
 }
 
 
-def translate(text: str) -> tuple[str, str] | None:
-    """Translate the word or phrase that a request names into the language that it names; None where it is not known."""
+def translate(text: str, language: str) -> tuple[str, str] | None:
+    """Translate what a request names into the language that it names, or that it is in; None where it is not known."""
     patterns = [pattern for known in KNOWN.values() for pattern in known["to_translate"]]
     found = [match[1] for pattern in patterns for match in re.finditer(pattern, text, re.IGNORECASE)]
     for phrase in [*quoted(text), *found]:
         code, row = _PHRASES.get(_plain(phrase), ("", {}))
-        target = next((one for one in named(text) if one != code), "en" if code == "zh" else "zh")
+        given = [*named(text), language, "en" if code == "zh" else "zh"]
+        target = next(one for one in given if one != code)
         if target in row:
             return phrase.strip(_MARKS), row[target].split(",")[0].strip()
     return None

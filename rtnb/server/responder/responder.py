@@ -77,9 +77,11 @@ def _manner(dialogue: Dialogue) -> tuple[float, float]:
 
 def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool) -> list[str]:
     """Cut and frame the sentences of an answer; where a few words are to be enough, say the right ones or none."""
-    # A quotation inside a sentence of ours is kept whole unless it is long.
-    longest = 0 if limits.asked_now else 160
-    parts = [part for text in said for part in ([text] if len(text) <= longest else sentences(text) or [text])]
+    parts: list[str] = []
+    for text in said:
+        # A quotation inside a sentence of ours is kept whole unless it is long.
+        kept = len(text) <= 160 and not limits.asked_now and (limits.sentences is None or "“" in text)
+        parts += [text] if kept else sentences(text) or [text]
     parts = parts[: limits.sentences]
     if limits.words is not None and len(words(together(parts))) > limits.words:
         verbatim = whole and not dialogue.word
@@ -165,11 +167,13 @@ def _role(dialogue: Dialogue) -> str | None:
 def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool) -> list[str]:
     """Say an answer as the role does that is asked for; nothing is answered yet where the user only told something."""
     own = intents.brief(dialogue.turn.request)
+    if cue("quiz_ends").search(own):
+        return answer
     if not dialogue.turn.outputs and (greeted or not own or cue("play_a_role").search(own)):
         return [personas.greeting(role, dialogue.language)]
     if refused := [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]:
         tools = [plain(tool["name"]) for tool in slot_filling.functions(dialogue.request.tools)]
-        answer = [dialogue.say("no_role", x=dialogue.join(tools))] if tools else refused
+        answer = [dialogue.say("no_role"), *dialogue.say_if("role_tools", dialogue.join(tools) if tools else "")]
     before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
     asks = personas.in_role(role, dialogue.language, [] if refused else answer, own, before, number)
     return [*answer, asks[-1]] if refused else asks
