@@ -82,7 +82,7 @@ TOLERANCE = {
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
     "code lines of Python": 18801,
-    "lines of JS": 3576,
+    "lines of JS": 3599,
     "circles of imports": 0,
     "modules in circles of imports": 0,
     "private names of other modules": 3,

@@ -13,8 +13,10 @@ from rtnb.texts.language import say
 _PORTS: Mapping[str, int] = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
 # What makes vectors of a text, and what Ollama lists but sends away from this computer.
 _NO_CHAT = re.compile(r"embed|[:-]cloud$")
-_CHOSEN = "{model} answers, at {url} on this computer (the usual port of {program}). It is sent the instructions, what "
-_CHOSEN += "is typed, the words recognised in recordings, pictures, functions and their results; no sound."
+_CHOSEN = (
+    "{model} answers, at {url} on this computer (the usual port of {program}). It is sent the instructions, what "
+    "is typed, the words recognised in recordings, pictures, functions and their results; no sound."
+)
 _OTHERS = "Found here: {names}. Choose with brain_model=."
 
 
@@ -48,8 +50,10 @@ def choose(model: str | None) -> tuple[str, str]:
     fits = [one for one in served if model in (None, one[1])]
     if not fits:
         ports = ", ".join(f"{program} {port}" for program, port in _PORTS.items())
-        text = f"No such language model is served on this computer, at the ports of {ports}. Found here: {names}. "
-        raise InputError(text + "Start one, or give its address as llm=.")
+        raise InputError(
+            f"No such language model is served on this computer, at the ports of {ports}. Found here: {names}. "
+            "Start one, or give its address as llm=."
+        )
     url, name, program = fits[0]
     print(say(_CHOSEN, program=program, url=url, model=name), *[say(_OTHERS, names=names)] * (len(served) > 1))
     return url, name

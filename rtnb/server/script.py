@@ -33,31 +33,30 @@ def read_script(script: Sequence[Step]) -> tuple[Step, ...]:
     if isinstance(script, str | Mapping) or not script:
         raise InputError(f"Your script has no steps. Give a list such as {_EXAMPLE}.")
     for number, step in enumerate(script, 1):
-        if problem := _problem(step):
-            raise InputError(f"Step {number} of your script {problem}")
+        _check(f"Step {number} of your script", step)
     return tuple(script)
 
 
-def _problem(step: Any) -> str:
-    """Say what is wrong with a step; "" for nothing."""
+def _check(which: str, step: Any) -> None:
     if not isinstance(step, Mapping):
-        return f"is of type {type(step).__name__}. Give a dict, as in {_EXAMPLE}."
+        raise InputError(f"{which} is of type {type(step).__name__}. Give a dict, as in {_EXAMPLE}.")
     for name, value in step.items():
         if name not in _KINDS:
-            return f"has {name!r}, which no step takes. A step takes: {', '.join(_KINDS)}."
+            raise InputError(f"{which} has {name!r}, which no step takes. A step takes: {', '.join(_KINDS)}.")
         if not isinstance(value, _KINDS[name]) or (isinstance(value, str) and not _plain(value)):
-            return f"has {value!r} as {name!r}. Give {'a dict' if name == 'with' else 'a text with words in it'}."
+            kind = "a dict" if name == "with" else "a text with words in it"
+            raise InputError(f"{which} has {value!r} as {name!r}. Give {kind}.")
     if not step.keys() & {"say", "call", "fail"}:
-        return "does nothing. Give it 'say', 'call' or 'fail'."
+        raise InputError(f"{which} does nothing. Give it 'say', 'call' or 'fail'.")
     if "with" in step and "call" not in step:
-        return "has 'with' and no 'call'. Name the function that it is for."
-    if step.get("fail", _CUTS[0]) not in (*FAILURES, *_CUTS):
-        return f"fails with {step['fail']!r}, which is no failure. These exist: {', '.join((*FAILURES, *_CUTS))}."
+        raise InputError(f"{which} has 'with' and no 'call'. Name the function that it is for.")
+    if (failure := step.get("fail", _CUTS[0])) not in (known := (*FAILURES, *_CUTS)):
+        raise InputError(f"{which} fails with {failure!r}, which is no failure. These exist: {', '.join(known)}.")
     try:
         json.dumps(step.get("with", {}))
-    except (TypeError, ValueError):
-        return "has arguments that JSON cannot carry. Give texts, numbers, lists and dicts."
-    return ""
+    except (TypeError, ValueError) as error:
+        problem = f"{which} has arguments that JSON cannot carry. Give texts, numbers, lists and dicts."
+        raise InputError(problem) from error
 
 
 def _plain(text: str) -> str:

@@ -34,8 +34,10 @@ def use(recogniser: str | os.PathLike[str] | None, voices: str | os.PathLike[str
             os.environ[variable] = str(_folder(os.fspath(model)))
             if not (engine.engine() or "").startswith(("faster-whisper", "piper", "kokoro")):
                 del os.environ[variable]
-                text = f"The model {model} cannot be loaded. Check what is in its folder, and install what runs it: "
-                raise InputError(text + "faster-whisper, or for voices piper-tts or kokoro-onnx.")
+                raise InputError(
+                    f"The model {model} cannot be loaded. Check what is in its folder, and install what runs it: "
+                    "faster-whisper, or for voices piper-tts or kokoro-onnx."
+                )
 
 
 def _folder(model: str) -> Path:
@@ -67,5 +69,7 @@ def _fetch(repository: str, within: str, wanted: str, folder: Path) -> Path:
                 raise ValueError("it broke off")
         return part.rename(folder)
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
-        text = f"The model {repository} cannot be downloaded from {hub}: {error}. "
-        raise InputError(text + "Check its name and the network, or give the folder of one that is here.") from error
+        raise InputError(
+            f"The model {repository} cannot be downloaded from {hub}: {error}. "
+            "Check its name and the network, or give the folder of one that is here."
+        ) from error
