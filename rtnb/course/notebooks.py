@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import models, money
-from rtnb.course import sources
+from rtnb.course import lesson, sources
 from rtnb.course.execution import execute, tidy
 from rtnb.money.usage import text_table
 
@@ -114,7 +114,7 @@ def _folder() -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the notebooks and write them with their outputs, or print what they cost a class."""
+    """Run the notebooks and write them with their outputs, print what they cost a class, or record the lesson."""
     parser = argparse.ArgumentParser(prog="python -m rtnb.course", description=main.__doc__)
     parser.add_argument("names", nargs="*", help="the beginnings of names, for example 01 03; all without any")
     parser.add_argument("--folder", type=Path, default=_folder(), help="where the notebooks are")
@@ -122,9 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--python", default=os.environ.get("RTNB_KERNEL_PYTHON"), help="whose kernel runs them")
     parser.add_argument("--text", action="store_true", help="run nothing, only bring changed words in")
     parser.add_argument("--costs", type=int, metavar="LEARNERS", help="run nothing; print the cost sheet for a class")
+    parser.add_argument("--record", action="store_true", help="record the lesson that is heard without a key")
     given = parser.parse_args(arguments)
     if given.costs is not None:
         print(cost_sheet(given.folder, given.costs))
+    elif given.record:
+        print(lesson.record())
     else:
         run = functools.partial(execute, python=given.python)
         remake(given.folder, given.names, given.language or sources.LANGUAGES, run, text_only=given.text)

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import overload
 
 from rtnb import html
@@ -56,6 +57,11 @@ class Samples(Sequence[Clip]):
     def dialogue(self) -> list[Clip]:
         """Clips of the dialogue, in order; two voices take turns."""
         return [_clip(name) for name in self.names if name.startswith("dialogue")]
+
+    @property
+    def lesson(self) -> Path:
+        """Recorded session for `connect(replay=…)`; its name ends with who answered: `openai`, or `practice`."""
+        return next(Path(str(files(__name__))).glob("lesson-*.rtnb"))
 
     def __len__(self) -> int:
         return len(_listed())
