@@ -29,7 +29,7 @@ def translate(dialogue: Dialogue, request: str) -> list[str]:
     for text in (intents.brief(dialogue.turn.request), request):
         if pair := knowledge.translate(text, dialogue.language):
             return [dialogue.say("translation", x=pair[0], y=pair[1])]
-    if knowledge.know(request, dialogue.language):  # "What does brave mean?"
+    if cue("asks_meaning").search(request):  # "What does brave mean?"
         return []
     return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
@@ -69,7 +69,7 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
         if cue("time_told").search(sentence) and (dates(sentence) or times(sentence) or re.search(r"[\d点]", sentence)):
             return [dialogue.say("told", x=sentence)]
     place, zone = knowledge.zone(request, dialogue.language)
-    if place is None and cue("place_asked").search(request):
+    if (place is None and cue("place_asked").search(request)) or cue("other_day").search(request):
         return [dialogue.say("no_answer")]
     now = datetime.now(zone) + timedelta(days=next((days for key, days in _DAYS if cue(key).search(request)), 0))
     weekday, month = (
@@ -164,7 +164,7 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
     if marked := quoted(request):
         return [marked[0]]
     given, what = _given(dialogue, request), extract("given_to_say", request).strip()
-    if not given and re.match(r"(?i)(?:it|that|this|what|the)\b", what) and len(what.split()) < 5:
+    if not given and cue("said_before").search(what) and len(what.split()) < 5:
         given = dialogue.material
     elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
@@ -192,6 +192,8 @@ def transcribe(dialogue: Dialogue, request: str) -> list[str]:
     """Say every word of the recording."""
     if not dialogue.material and request not in dialogue.turn.text:
         return repeat(dialogue, request)
+    if not any(turn.clips for turn in dialogue.turns) and dialogue.material and is_question(request):
+        return []  # "What does the fox say?"
     if not dialogue.material:  # "I read the full text of it", said aloud, asks for nothing
         return [] if dialogue.turn.heard else [dialogue.say("heard_nothing")]
     return sentences(languages.closed(dialogue.material))
@@ -376,6 +378,9 @@ def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
 def count(dialogue: Dialogue, request: str) -> list[str]:
     """Count what the request names."""
     turn, sent = dialogue.turn, len(dialogue.messages)
+    named = quoted(request) or _given(dialogue, request) or extract("letters_in", request)
+    if not (named or cue("counts_here").search(request)):
+        return []
     if not cue("count_text").search(request) and cue("count_clips").search(request):
         return _plural(dialogue, "count_clip", sum(one.clips for one in dialogue.turns))
     if cue("count_turns").search(request):

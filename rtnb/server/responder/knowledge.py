@@ -73,15 +73,20 @@ def know(text: str, language: str) -> Fact | None:
         return None
     if fact := _convert(text, language):
         return fact
+    # 哪个国家最大 asks for 最大的国家.
+    for pattern, instead in known.get("rewrites", ()):
+        text = re.sub(pattern, instead, text)
     for entry in known["facts"]:
         if any(re.search(pattern, text, re.IGNORECASE) for pattern in entry["asks"]):
             return Fact(entry["says"], entry.get("word", ""))
     return next(_relations(text, known), None)
 
 
+_PAIRS = (("sequence", "en", "zh"), ("countries", "country", "国家"), ("countries", "capital", "首都"))
+_SAID = [{"en": row[en], "zh": row[zh]} for table, en, zh in _PAIRS for row in TABLES[table]]
 _PHRASES = {
     _plain(phrase): (code, row)
-    for row in reversed(TABLES["phrases"])
+    for row in [*_SAID, *reversed(TABLES["phrases"])]  # of two rows that hold a word the first phrase counts
     for code, cell in row.items()
     for phrase in cell.split(",")
 }
