@@ -1,6 +1,7 @@
 """Command line: `rtnb demo | practice | doctor | prices | notebooks …`."""
 
 import argparse
+import json
 import shutil
 import sys
 import tempfile
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
     notebooks.add_argument("folder", type=Path, help=say("where to; made if need be"))
+    kept = say("keep what the cells put out, for reading")
+    notebooks.add_argument("--with-outputs", action="store_true", help=kept)
     notebooks.add_argument("--force", action="store_true", help=say("overwrite notebooks that are there already"))
     return parser
 
@@ -148,12 +151,24 @@ def _notebooks(args: argparse.Namespace) -> None:
     missing = [file for file in wanted if args.force or not (args.folder / file).exists()]
     for file in missing:
         (args.folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / file, args.folder / file)
+        if file.suffix == ".ipynb" and not args.with_outputs:
+            (args.folder / file).write_text(_without_outputs((source / file).read_text("utf-8")), encoding="utf-8")
+        else:
+            shutil.copyfile(source / file, args.folder / file)
     kept = len(wanted) - len(missing)
     rest = say(", {count} kept as they were (--force overwrites)", count=kept) if kept else ""
     print(say("{count} files copied to {folder}{rest}", count=len(missing), folder=args.folder, rest=rest))
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
         print(say("Open the first one:  jupyter lab {path}", path=first))
+
+
+def _without_outputs(notebook: str) -> str:
+    """Return a notebook's JSON as if nothing had been run in it."""
+    read = json.loads(notebook)
+    for cell in read["cells"]:
+        if cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return json.dumps(read, ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -79,12 +79,29 @@ def test_notebooks_are_copied_once_and_kept(tmp_path, capsys):
     first = tmp_path / "course" / "01_walkthrough.ipynb"
     assert json.loads(first.read_text("utf-8"))["nbformat"] == 4
     assert not (tmp_path / "course" / "source").exists()
+    assert (tmp_path / "course" / "solutions" / "01.md").exists()
     first.write_text("mine")
     assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
     assert first.read_text() == "mine"
     assert "kept as they were" in capsys.readouterr().out
     assert cli.main(["notebooks", str(tmp_path / "course"), "--force"]) == 0
     assert first.read_text("utf-8") != "mine"
+
+
+def test_the_course_is_copied_without_outputs_but_where_one_asks_for_them(tmp_path):
+    shipped = next(Path(cli.__file__).parents[1].glob("notebooks/01_*.ipynb"))
+    assert cli.main(["notebooks", str(tmp_path / "bare")]) == 0
+    assert cli.main(["notebooks", str(tmp_path / "read"), "--with-outputs"]) == 0
+    bare, read, kept = (
+        json.loads(path.read_text("utf-8"))
+        for path in (tmp_path / "bare" / shipped.name, tmp_path / "read" / shipped.name, shipped)
+    )
+    assert read == kept
+    for cell, before in zip(bare["cells"], kept["cells"], strict=True):
+        assert cell["source"] == before["source"]
+        assert not cell.get("outputs")
+        assert cell.get("execution_count") is None
+    assert bare["metadata"] == kept["metadata"]
 
 
 def test_prices_are_a_table(capsys):

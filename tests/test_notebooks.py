@@ -173,7 +173,7 @@ def test_cells_are_short(name):
 @pytest.mark.parametrize(("name", "language"), BOTH)
 def test_there_is_more_to_read_than_to_run(name, language):
     notebook = committed(name, language)
-    assert 1.2 <= len(prose(notebook)) / len(code(notebook)) <= 1.9
+    assert 1.0 <= len(prose(notebook)) / len(code(notebook)) <= 1.9
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
@@ -224,7 +224,44 @@ def test_it_teaches_as_it_should(name, language):
         assert any(f'rtnb.check("{number}"' in cell.source for cell in code(notebook))
         assert f"**{number[1:]}**" in text
     folded = re.findall(r"<details><summary>(.*?)</summary>", text)
-    assert len(folded) == 2 * len(mine)
+    assert folded == [{"en": "Hint", "zh": "提示"}[language]] * len(mine)
+    assert f"](../solutions/{name[:2]}.md)" in text if language == "zh" else f"](solutions/{name[:2]}.md)" in text
+
+
+@pytest.mark.parametrize(("name", "language"), BOTH)
+def test_a_prediction_is_written_down_and_checked_and_its_answer_is_not_on_the_page(name, language):
+    notebook = committed(name, language)
+    guessed = 0
+    for before, cell in zip(notebook.cells, notebook.cells[1:], strict=False):
+        predicts = {"en": "**Predict", "zh": "**先猜"}[language] in before.source
+        assert predicts == cell.source.startswith("guess"), before.source
+        if predicts:
+            assert re.match(r"guess(?:, \w+)? = None\b", cell.source)
+            assert re.match(r'rtnb\.check\("guess", guess, .+\)$', cell.source.splitlines()[-1])
+            assert cell.outputs == []
+            guessed += 1
+    assert guessed, "a prediction"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_exercise_prints_one_line_where_nothing_is_filled_in(name):
+    for language in sources.LANGUAGES:
+        for cell in code(committed(name, language)):
+            if re.search(r'rtnb\.check\("\d', cell.source):
+                texts = [output["data"]["text/plain"] for output in cell.outputs if "data" in output]
+                assert len(texts) == 1, cell.source
+                assert re.match(r"\d\d\.\d [·✗] .+$", texts[0]), texts[0]
+
+
+def test_the_solutions_are_those_of_the_exercises():
+    assert [number for name in NAMES for number in solutions(name)] == numbers()
+
+
+@cache
+def solutions(name):
+    """The solutions of a notebook by the numbers of its exercises."""
+    text = (NOTEBOOKS / "solutions" / f"{name[:2]}.md").read_text("utf-8")
+    return {f"0{number}": code for number, code in re.findall(r"## (\d\.\d)\n.*?```python\n(.*?)```", text, re.DOTALL)}
 
 
 @pytest.mark.parametrize(("name", "language"), BOTH)
@@ -380,15 +417,12 @@ def test_words_alone_are_brought_in_without_a_run_but_code_is_not(tmp_path):
 
 
 def solved(name):
-    """The notebook in English with, after its last cell, each exercise's folded solution and its checker."""
+    """The notebook in English with, after its last cell, each exercise's solution and its checker."""
     notebook = sources.compose(source(name), "en")
-    text = "\n".join(prose(notebook))
-    solutions = re.findall(r"<details><summary>(?:A s|S)olution</summary>\n\n```python\n(.*?)```", text, re.DOTALL)
-    checks = [
-        re.search(r"rtnb\.check\(.*\)", cell.source)[0] for cell in code(notebook) if "rtnb.check(" in cell.source
-    ]
-    assert len(solutions) == len(checks)
-    for solution, check in zip(solutions, checks, strict=True):
+    checks = re.findall(r'rtnb\.check\("(\d.*?)".*\)', "\n".join(cell.source for cell in code(notebook)))
+    assert checks == list(solutions(name))
+    for number, solution in solutions(name).items():
+        (check,) = re.findall(rf'rtnb\.check\("{number}".*\)', "\n".join(cell.source for cell in code(notebook)))
         notebook.cells.append(nbformat.v4.new_code_cell(f"{solution}\n{check}"))
     return notebook, len(checks)
 

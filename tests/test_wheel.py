@@ -28,6 +28,7 @@ pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is n
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
 PAGES = {f"{folder}{page}.md" for folder in ("", "zh/") for page in ("README", "TEACHING", "ENGINES")}
+PAGES |= {f"solutions/{path.stem[:2]}.md" for path in sources.paths(NOTEBOOKS)}
 COURSE = PAGES | {
     sources.target(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES
 }
@@ -153,8 +154,13 @@ def test_it_is_the_wheel_that_runs_there(fresh, tmp_path):
 
 def test_rtnb_notebooks_copies_the_course_as_it_is(copied):
     assert {path.relative_to(copied).as_posix() for path in copied.rglob("*") if path.is_file()} == COURSE
-    for name in COURSE:
+    for name in PAGES:
         assert (copied / name).read_bytes() == (NOTEBOOKS / name).read_bytes(), name
+    for name in COURSE - PAGES:
+        mine, theirs = (nbformat.read(folder / name, 4) for folder in (copied, NOTEBOOKS))
+        for cell in theirs.cells:
+            cell.update({"outputs": [], "execution_count": None} if cell.cell_type == "code" else {})
+        assert mine == theirs, name
 
 
 def test_the_links_of_the_copied_course_work(copied):

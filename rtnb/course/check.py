@@ -3,19 +3,23 @@
 What counts is what was sent and received, not how the code was written, so any code that does the job is right.
 """
 
+import re
 from dataclasses import dataclass
-from inspect import signature
+from itertools import zip_longest
 from typing import Any, Literal
 
 from rtnb import html
-from rtnb.course.checkers import assistant, conversation, live_voice, money, repair, tools, under_the_hood, walkthrough
-from rtnb.course.checkers.evidence import READERS, Exercises, Wrong
+from rtnb.course.checkers.conditions import exercises, judge
+from rtnb.course.checkers.guesses import compare
+from rtnb.course.checkers.readers import Wrong
 from rtnb.errors import InputError
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import say
+from rtnb.texts.language import joined, say
 
-_NOTEBOOKS = (walkthrough, conversation, live_voice, tools, under_the_hood, money, assistant, repair)
-_CHECKERS: Exercises = {number: checker for notebook in _NOTEBOOKS for number, checker in notebook.EXERCISES.items()}
+_GUESS = {
+    "made": {"guess": "any", "actual": "any"},
+    "hand_in": "Write what you expect in place of None, before you run the cell.",
+}
 _MARKS = {"right": "✓", "wrong": "✗", "nothing": "·"}
 _NOTICES: dict[str, Literal["ok", "warning", "info"]] = {"right": "ok", "wrong": "warning", "nothing": "info"}
 
@@ -38,7 +42,8 @@ class Verdict:
         return self.status == "right"
 
     def __repr__(self) -> str:
-        return f"{self.number} {_MARKS[self.status]} {self.sentence}"
+        label = say("Your guess") if self.number == "guess" else self.number
+        return f"{label} {_MARKS[self.status]} {self.sentence}"
 
     def _repr_html_(self) -> str:
         return html.notice(repr(self), _NOTICES[self.status])
@@ -46,19 +51,20 @@ class Verdict:
 
 def numbers() -> list[str]:
     """Return the numbers of all exercises, in the order of the course."""
-    return sorted(_CHECKERS)
+    return list(exercises())
 
 
 @checks_call
 def check(number: str, *made: Any) -> Verdict:
-    """Check an exercise of the course.
+    """Check an exercise of the course, or a guess: what you wrote before you ran a cell, and what came out.
 
     ```python
     rtnb.check("01.1", answer)
+    rtnb.check("guess", guess, len(text))
     ```
 
     Args:
-        number: The exercise's number, as the notebook has it.
+        number: The exercise's number as text, `"1.1"` or `"01.1"`; `"guess"` for a guess.
         *made: What the exercise asks for: a reply, a session, a number …. None stands for what is not there yet.
 
     Returns:
@@ -67,18 +73,23 @@ def check(number: str, *made: Any) -> Verdict:
     Raises:
         InputError: If there is no such exercise, or it needs another number of things.
     """
-    if number not in _CHECKERS:
+    number = re.sub(r"^(?=\d\.)", "0", number.strip())
+    if number != "guess" and number not in exercises():
         why = f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}."
         raise InputError(why, number=number)
-    if not made or any(thing is None for thing in made):
-        sentence = say("Nothing here yet. Put your own line in place of None and run the cell again.")
-        return Verdict(number, "nothing", sentence)
-    kinds = [parameter.annotation for parameter in signature(_CHECKERS[number]).parameters.values()]
-    if len(made) != len(kinds):
+    exercise = exercises().get(number, _GUESS)
+    empty = [name for name, thing in zip_longest(exercise["made"], made[: len(exercise["made"])]) if _is_nothing(thing)]
+    if empty:
+        blame = say("Not filled in yet: {names}.", names=", ".join(empty))
+        return Verdict(number, "nothing", joined(blame, say(exercise["hand_in"])))
+    if len(made) != len(exercise["made"]):
         why = f"Your check of {number} was given {len(made)} things, which is not what it reads."
         raise InputError(f"{why} Hand over what the notebook names.", number=number)
     try:
-        read = [READERS[kind](thing) if kind in READERS else thing for kind, thing in zip(kinds, made, strict=True)]
-        return Verdict(number, "right", _CHECKERS[number](*read))
+        return Verdict(number, "right", compare(*made) if exercise is _GUESS else judge(exercise, made))
     except Wrong as wrong:
         return Verdict(number, "wrong", str(wrong))
+
+
+def _is_nothing(thing: Any) -> bool:
+    return thing is None or (isinstance(thing, str) and not thing.strip())

@@ -87,12 +87,15 @@ def execute(notebook: Any, *, python: str | None = None, environment: dict[str, 
 def tidy(notebook: Any) -> Any:
     """Take out of a run notebook what differs from run to run or cannot be shown without its kernel.
 
-    Widgets die with their kernel: where an output also has HTML or text, that stays, without the key of the widget. A
-    progress bar's text says how far it was when it was first drawn, so it goes.
+    A cell that begins with a guess keeps no output, for its reader is to guess. Widgets die with their kernel: where an
+    output also has HTML or text, that stays, without the key of the widget. A progress bar's text says how far it was
+    when it was first drawn, so it goes.
     """
     notebook.metadata["language_info"] = {"name": "python"}
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
+        if cell.source.startswith("guess"):
+            cell.outputs = []
         kept = []
         for output in cell.outputs:
             if output.get("output_type") == "execute_result":

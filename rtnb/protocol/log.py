@@ -5,6 +5,7 @@ audio we send goes, decoded, to a spool that spills to disk; the audio we receiv
 that the conversation keeps. An event gets its audio back, to the letter, when somebody looks.
 """
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -55,9 +56,16 @@ class Log(list[Entry]):
         Raises:
             InputError: If `pattern` is no text.
         """
+        return self._with(entry for entry in self if fnmatchcase(entry.type, pattern))
+
+    def part(self, begin: int, end: int | None) -> "Log":
+        """Return the events from place `begin` on, up to `end`; None: all that follow."""
+        return self._with(self[begin:end])
+
+    def _with(self, entries: Iterable[Entry]) -> "Log":
         log = Log.__new__(Log)
         log.heard = self.heard
-        log.extend(entry for entry in self if fnmatchcase(entry.type, pattern))
+        log.extend(entries)
         return log
 
     def _add(self, entry: Entry) -> Entry:

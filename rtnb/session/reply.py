@@ -30,6 +30,7 @@ from rtnb.transport.handle import Stream, settle
 
 if TYPE_CHECKING:
     from rtnb.audio import Clip
+    from rtnb.protocol.log import Log
     from rtnb.timeline.timeline import Timeline
 
 
@@ -243,8 +244,12 @@ class Reply(Stream["Reply", Delta]):
     @property
     def events(self) -> ReceivedEvents:
         """Every server event of this turn as a dict, audio included, in the order of arrival."""
-        entries = self.session.log[self._turn.log_begin : self._turn.log_end]
-        return ReceivedEvents([entry for entry in entries if entry.direction == "received"])
+        return ReceivedEvents([entry for entry in self.log if entry.direction == "received"])
+
+    @property
+    def log(self) -> Log:
+        """Events of this turn both ways, each with its time, in order."""
+        return self.session.log.part(self._turn.log_begin, self._turn.log_end)
 
     @property
     def usage(self) -> Usage:

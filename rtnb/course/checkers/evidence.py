@@ -1,75 +1,112 @@
-"""Read the evidence that checkers judge: the reply or session handed over, and the events in its log."""
+"""Read the evidence that checkers judge: the events of a log as facts, with what only the log as a whole tells."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections import deque
+from typing import Any
 
+import numpy as np
+
+from rtnb.audio import Clip, pcm
+from rtnb.audio.shipped import samples
+from rtnb.protocol.input_audio import InputAudio
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
-from rtnb.texts.language import say
 
-# By its number, a function of what the learner made, which is read as the annotations say: it returns the sentence for
-# a right answer, or raises `Wrong`.
-Exercises = Mapping[str, Callable[..., str]]
+# Fields of a fact beside those of its event: `at` (its place in the log), and by type
+#   input_audio_buffer.committed   clip, sent_in_seconds, appends
+#   conversation.item.create       words, pictures
+#   conversation.item.truncated    share: which part of the answer was kept as heard
+#   response.done                  words, sound_ms, beside: whether it was out-of-band
+Fact = dict[str, Any]
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
+
+SILENCE = "silence"
+_QUIET = 200  # of int16: about -44 dB of full scale; speech has peaks above, a quiet room has not
+_STEP = 6  # samples that are one here: 4 kHz are enough to know speech by
+_RATE_HZ = pcm.RATE_HZ // _STEP
+_ALIKE = 0.9  # as much is left of a recording that was an mp3 or had another rate; a half of it has 0.7
 
 
-class Wrong(Exception):
-    """Answer that is not right, and why.
+def facts(made: Reply | Session) -> list[Fact]:
+    """Return the events of a session, or of a reply's turn alone, in order; without those that the server refused.
 
-    Args:
-        english: The sentence in English, which is its key in `zh.toml`.
-        **values: What its braces stand for.
+    A recording stands where its commit was sent, for the server confirms it later than what was sent behind it.
     """
-
-    def __init__(self, english: str, **values: object) -> None:
-        super().__init__(say(english, **values))
-
-
-def require(met: object, english: str, **values: object) -> None:
-    """Raise `Wrong` with a sentence and its values unless something is met."""
-    if not met:
-        raise Wrong(english, **values)
-
-
-def reply_of(thing: Any) -> Reply:
-    """Return the reply that was handed over, once it is complete."""
-    require(not isinstance(thing, Session), "That is a session. Hand over what chat.ask(…) gave you.")
-    sentence = "That is of type {kind}, not a reply. Hand over what ask(…) gave you."
-    require(isinstance(thing, Reply), sentence, kind=type(thing).__name__)
-    require(thing.done, "The reply is not over yet. Write await before ask(…), or wait a moment and check again.")
-    sentence = "The reply ended as {status!r}. Read reply.error and reply.status_details, and ask again."
-    require(thing.status == "completed", sentence, status=thing.status)
-    return thing
-
-
-def session_of(thing: Any) -> Session:
-    """Return the session that was handed over."""
-    sentence = "That is a single reply. Hand over the session: what rtnb.connect(…) gave you."
-    require(not isinstance(thing, Reply), sentence)
-    sentence = "That is of type {kind}, not a session. Hand over what rtnb.connect(…) gave you."
-    require(isinstance(thing, Session), sentence, kind=type(thing).__name__)
-    return thing
-
-
-# By the annotation of a parameter, how what was handed over for it is read; anything else is taken as it is.
-READERS: dict[object, Callable[[Any], Any]] = {Reply: reply_of, Session: session_of}
+    session = made.session if isinstance(made, Reply) else made
+    entries = list(session.log)
+    refused = {(entry.silent.get("error") or {}).get("event_id") for entry in entries if entry.type == "error"}
+    known, heard, commits, appends = list[Fact](), InputAudio(0), deque[int](), list[float]()
+    for at, entry in enumerate(entries):
+        fact = {**entry.silent, "at": at}
+        if entry.direction == "sent" and fact.get("event_id") in refused:
+            continue
+        if entry.type == "input_audio_buffer.append":
+            heard.appended_bytes += entry.sound_bytes
+            appends.append(entry.at_seconds)
+        elif entry.type == "input_audio_buffer.commit":
+            commits.append(at)
+        elif entry.type in ("session.created", "input_audio_buffer.cleared"):
+            heard, appends = InputAudio(heard.appended_bytes), []
+        elif entry.type.startswith("input_audio_buffer.speech_"):
+            _detected(heard, fact)
+        elif entry.type == "input_audio_buffer.committed":
+            start, end = heard.committed(fact["item_id"])
+            sent_in = appends[-1] - appends[0] if appends else 0.0
+            fact |= {"clip": clip_name(session.log.heard.read(start, end)), "appends": len(appends)}
+            fact |= {"sent_in_seconds": sent_in, "at": commits.popleft() if commits else at}
+            appends = []
+        if entry.direction == "sent":
+            heard.sent(entry.type)
+        known.append(fact | _more(session, fact))
+    mine = {id(entry) for entry in (made.log if isinstance(made, Reply) else entries)}
+    return sorted((fact for fact in known if id(entries[fact["at"]]) in mine), key=lambda fact: fact["at"])
 
 
-def events(session: Session, direction: Literal["sent", "received"], type_: str) -> list[dict[str, Any]]:
-    """Return the events of a type that went in a direction, their audio left out."""
-    return [entry.silent for entry in session.log if entry.direction == direction and entry.type == type_]
+def _detected(heard: InputAudio, fact: Fact) -> None:
+    if fact["type"].endswith("started"):
+        heard.speech(fact["item_id"], fact.get("audio_start_ms"), None)
+    else:
+        heard.speech_stopped(fact["item_id"], fact.get("audio_end_ms") or 0)
 
 
-def tool_outputs(session: Session) -> list[str]:
-    """Return what the learner's tools returned to the model, in order."""
-    items = [event.get("item") or {} for event in events(session, "sent", "conversation.item.create")]
-    return [item.get("output", "") for item in items if item.get("type") == "function_call_output"]
+def _more(session: Session, fact: Fact) -> Fact:
+    """Return what an event of the conversation means, as far as the event alone does not tell."""
+    if fact["type"] == "conversation.item.create":
+        parts = (fact.get("item") or {}).get("content") or ()
+        words = " ".join(part.get("text") or "" for part in parts).strip()
+        return {"words": words, "pictures": sum(part.get("type") == "input_image" for part in parts)}
+    if fact["type"] == "conversation.item.truncated":
+        turn = session.conversation.turn(fact.get("item_id") or "")
+        return {"share_heard": round(fact["audio_end_ms"] / turn.audio_ms, 3) if turn and turn.audio_ms else None}
+    if fact["type"] == "response.done" and (response := session.conversation.response(fact["response"].get("id"))):
+        said = [turn for turn in response.turns if turn.type == "message"]
+        parts = [part for item in fact["response"].get("output") or () for part in item.get("content") or ()]
+        # As it was when it was said: of an item that is cut later the server takes the words away.
+        spoken = [part.get("text") or part.get("transcript") or "" for part in parts] or [turn.words for turn in said]
+        sound_ms = round(sum(turn.audio_ms for turn in said))
+        return {"words": " ".join(spoken).strip(), "sound_ms": sound_ms, "beside": response.conversation_id is None}
+    return {}
 
 
-def recordings(session: Session) -> int:
-    """Return how many times the input audio buffer was committed: by `ask(clip)` or by turn detection."""
-    return len(events(session, "received", "input_audio_buffer.committed"))
+def clip_name(audio: bytes) -> str:
+    """Return which sample PCM16 is, whatever silence is around it; `SILENCE`, or its length where it is none."""
+    if not len(_sound(audio)):
+        return SILENCE
+    known = (clip.name for clip in samples() if is_clip(audio, clip))
+    return next(known, None) or f"{pcm.seconds(len(audio)):.1f} s"
 
 
-def completed(session: Session) -> int:
-    """Return how many responses are complete."""
-    return sum(response.status == "completed" for response in session.conversation.responses.values())
+def is_clip(audio: bytes, clip: Clip) -> bool:
+    """Return whether PCM16 is a clip, whatever silence is around it: as long, and nearly all its energy the same."""
+    one, other = _sound(audio), _sound(clip.pcm)
+    if abs(len(one) - len(other)) > _RATE_HZ // 4:
+        return False
+    size = 1 << (len(one) + len(other)).bit_length()
+    together = np.fft.irfft(np.fft.rfft(one, size) * np.conj(np.fft.rfft(other, size)), size)  # at every shift
+    return bool(together.max() > _ALIKE * np.linalg.norm(one) * np.linalg.norm(other))
+
+
+def _sound(audio: bytes) -> Numbers:
+    """Return PCM16 at a low rate from its first sound to its last."""
+    whole = np.frombuffer(audio[: len(audio) // (2 * _STEP) * 2 * _STEP], np.int16).astype(np.float64)
+    (loud,) = np.nonzero(np.abs(low := whole.reshape(-1, _STEP).mean(axis=1)) > _QUIET)
+    return low[loud[0] : loud[-1] + 1] if len(loud) else low[:0]
