@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from practice_harness import SPEECH, Harness, b64
 
-from rtnb.server.protocol.effects import Ids, Respond
+from rtnb.server.engines.engines import installed
+from rtnb.server.protocol.effects import Ids, Respond, Unintelligible
 from rtnb.server.protocol.requests import Text
 from rtnb.server.protocol.session import Options
 from rtnb.server.protocol.translations import TranslationSession
@@ -43,6 +44,17 @@ def test_an_utterance_is_transcribed_translated_and_spoken() -> None:
     assert {(event["sample_rate"], event["channels"], event["format"]) for event in deltas} == {(24_000, 1, "pcm16")}
     respond = harness.effect(Respond)
     assert "es" in respond.request.instructions
+
+
+@pytest.mark.parametrize(("language", "said"), [("zh", "只懂英语"), ("fr", "English only")])
+def test_an_utterance_that_is_not_understood_is_said_to_be_so(language: str, said: str) -> None:
+    harness = opened(transcript=Unintelligible())
+    harness.send("session.update", session={"audio": {"output": {"language": language}}})
+    append(harness, SPEECH + bytes(48_000))
+    assert not harness.of("session.input_transcript.delta")
+    (answer,) = installed().answer(harness.effect(Respond).request)
+    assert isinstance(answer, Text)
+    assert said in answer.text
 
 
 def test_without_transcription_the_source_words_stay_unsaid() -> None:

@@ -13,7 +13,7 @@ from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import PcmBuffer
-from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe, Transcript
+from rtnb.server.protocol.effects import Detect, Ids, Respond, Speak, Transcribe, Transcript, Unintelligible
 from rtnb.server.protocol.items import message
 from rtnb.server.protocol.requests import Answer, Request, Text
 from rtnb.server.protocol.session import Options, Session
@@ -66,13 +66,16 @@ class TranslationSession(Session):
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         """Take the ASR's words of an utterance."""
         elapsed_ms = self._jobs.pop(job, None)
-        if elapsed_ms is not None and isinstance(transcript, Transcript) and transcript.text:
-            if self.audio_input["transcription"] is not None:
-                self._send_words("session.input_transcript.delta", transcript.text, elapsed_ms)
+        text = transcript.text if isinstance(transcript, Transcript) else ""
+        if elapsed_ms is not None and (text or isinstance(transcript, Unintelligible)):
+            if text and self.audio_input["transcription"] is not None:
+                self._send_words("session.input_transcript.delta", text, elapsed_ms)
             language = self.settings["audio"]["output"]["language"] or "en"
-            item = message(self.ids.new("item"), "user", {"type": "input_text", "text": transcript.text})
+            unclear = {"type": "input_audio", "transcript": "", "unintelligible": True}
+            item = message(self.ids.new("item"), "user", {"type": "input_text", "text": text} if text else unclear)
             wish = f"Translate what the user says into the language with the code {language}. Say nothing else."
-            self.ask(Respond(self._new_job(elapsed_ms), Request(wish, [item.shown], tool_choice="none")))
+            request = Request(wish, [item.shown], tool_choice="none", prompt_language=None if text else language)
+            self.ask(Respond(self._new_job(elapsed_ms), request))
         self._close_if_idle()
 
     def responded(self, job: str, piece: Answer | BaseException | None) -> None:
