@@ -393,6 +393,7 @@ def count(dialogue: Dialogue, request: str) -> list[str]:
         return _plural(dialogue, "count_sentence", len(split(material)))
     if one := extract("times_of", request):
         return _plural(dialogue, "count_turn", len(re.findall(re.escape(one), material, re.IGNORECASE)))
+    material = "".join(quoted(request)[:1]) or material
     whole = material or turn.clips
     if whole and (cue("count_words").search(request) or cue("count_all").search(request)):
         found = words(material)
