@@ -196,6 +196,15 @@ def cut(share, question="Count to thirty."):
     return session
 
 
+def another_cut():
+    with rtnb.connect(practice=True, show=False) as session:
+        session.ask("Count to thirty.").wait(60)
+        session.ask("Count to three.").wait(60)
+        turn = session.turns[-1]
+        session.truncate(turn.item_id, turn.audio_ms / 3).wait(10)
+    return session
+
+
 # 4.1
 def sunrise(city: str) -> str:
     """Tell when the sun rises in a city."""
@@ -395,7 +404,7 @@ TABLE = [
     ("01.3", "solution", both, "right", "two recordings"),
     ("01.3", "the question too early", lambda: both(question_last=False),
      "wrong", "conversation.item.create is there, but too early"),
-    ("01.3", "one commit", lambda: both(commits=False), "wrong", "commit of its own"),
+    ("01.3", "one commit", lambda: both(commits=False), "wrong", "Commit the sample weather by itself"),
     ("01.3", "one of them silent", lambda: customer(SAMPLES["order"], SILENCE),
      "wrong", "'silence'"),
     ("01.3", "two sessions", separate, "wrong", "its clip is 'weather'"),
@@ -454,6 +463,7 @@ TABLE = [
     ("03.3", "nothing heard", lambda: cut(0), "wrong", "share_heard is 0.0", "audio_ms / 3"),
     ("03.3", "all heard", lambda: cut(1), "wrong", "share_heard is 1.0"),
     ("03.3", "a half", lambda: cut(1 / 2), "wrong", "share_heard is 0.5"),
+    ("03.3", "another answer cut", another_cut, "wrong", "its words is '1, 2, 3.'"),
     ("03.3", "another answer", lambda: cut(1 / 3, "Count to three."), "wrong", "count to thirty"),
     ("03.3", "another's object", spoken, "wrong", "of type Reply"),
     ("04.1", "solution", lambda: rising(sunrise), "right", "sunrise(city='Bergen')"),
@@ -473,6 +483,8 @@ TABLE = [
     ("04.2", "one word", lambda: refusing(ValueError("Bergen")), "wrong", "whole sentence"),
     ("04.2", "an assertion", lambda: refusing(AssertionError("there are no trains to Bergen, only Oslo")),
      "wrong", "AssertionError"),
+    ("04.2", "a sentence under another type", lambda: refusing(KeyError("no trains to Bergen, only to Oslo")),
+     "right", "Oslo"),
     ("04.2", "no other city", lambda: refusing(ValueError("there is no train to Bergen today")),
      "wrong", "offers nothing else"),
     ("04.2", "no city", lambda: refusing(ValueError("there is no such train today")), "wrong", "Name the city"),
@@ -522,6 +534,7 @@ TABLE = [
     ("06.2", "too large", lambda: poor(0.03), "wrong", "smaller budget"),
     ("06.2", "another error", lambda: (poor(0.006)[0], ValueError("no")), "wrong", "ValueError is not about money"),
     ("06.2", "of another session", lambda: (poor(0.006)[0], poor(0.03)[1]), "wrong", "another budget, $0.03"),
+    ("06.2", "of a session like it", lambda: (poor(0.006)[0], poor(0.006, "Hi.")[1]), "wrong", "another budget"),
     ("06.2", "no exception", lambda: (poor(0.006)[0], 42), "wrong", "of type int"),
     ("06.2", "another's object", lambda: (spoken(), poor(0.006)[1]), "wrong", "of type Reply"),
     ("06.3", "solution", lambda: (expensive(), cheap()), "right", "instead of"),

@@ -1,6 +1,7 @@
 """Read the evidence that checkers judge: the events of a log as facts, with what only the log as a whole tells."""
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -76,15 +77,22 @@ def _more(session: Session, fact: Fact) -> Fact:
         return {"words": words, "pictures": sum(part.get("type") == "input_image" for part in parts)}
     if fact["type"] == "conversation.item.truncated":
         turn = session.conversation.turn(fact.get("item_id") or "")
-        return {"share_heard": round(fact["audio_end_ms"] / turn.audio_ms, 3) if turn and turn.audio_ms else None}
+        response = turn and session.conversation.response(turn.response_id or "")
+        share = round(fact["audio_end_ms"] / turn.audio_ms, 3) if turn and turn.audio_ms else None
+        return {"share_heard": share, "words": _words(response.output) if response else ""}
     if fact["type"] == "response.done" and (response := session.conversation.response(fact["response"].get("id"))):
         said = [turn for turn in response.turns if turn.type == "message"]
-        parts = [part for item in fact["response"].get("output") or () for part in item.get("content") or ()]
         # As it was when it was said: of an item that is cut later the server takes the words away.
-        spoken = [part.get("text") or part.get("transcript") or "" for part in parts] or [turn.words for turn in said]
+        words = _words(fact["response"].get("output") or ()) or " ".join(turn.words for turn in said).strip()
         sound_ms = round(sum(turn.audio_ms for turn in said))
-        return {"words": " ".join(spoken).strip(), "sound_ms": sound_ms, "beside": response.conversation_id is None}
+        return {"words": words, "sound_ms": sound_ms, "beside": response.conversation_id is None}
     return {}
+
+
+def _words(output: Iterable[Mapping[str, Any]]) -> str:
+    """Return what the items of a response say, as text or as a transcript."""
+    parts = [part for item in output for part in item.get("content") or ()]
+    return " ".join(part.get("text") or part.get("transcript") or "" for part in parts).strip()
 
 
 def clip_name(audio: bytes) -> str:

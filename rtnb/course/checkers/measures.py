@@ -138,9 +138,9 @@ def description(reply: Reply) -> str:
 
 
 def refusal(reply: Reply) -> str:
-    """Return what the exception of the last call said; "" where that is a key or an assertion."""
+    """Return what the exception of the last call said; "" where that is an assertion, which is for programmers."""
     cause = getattr(last_call(reply).error, "__cause__", None)
-    return "" if cause is None or isinstance(cause, KeyError | AssertionError) else str(cause)
+    return "" if isinstance(cause, AssertionError) else str(next(iter(getattr(cause, "args", ())), ""))
 
 
 # --- the clinic -------------------------------------------------------------------------------------------------------
@@ -176,7 +176,8 @@ def kind(error: BaseException) -> str:
 
 def is_of_the_session(session: Session, error: BudgetExceeded) -> bool:
     """Return whether the budget that was exceeded is the session's."""
-    return session.budget is not None and session.budget.limit_usd == error.limit_usd
+    stopped = session if error.reply is None else error.reply.session
+    return stopped is session and session.budget is not None and session.budget.limit_usd == error.limit_usd
 
 
 def are_two(one: Reply, other: Reply) -> bool:
