@@ -7,7 +7,7 @@ import pytest
 import rtnb
 from rtnb import models
 from rtnb.errors import InputError
-from rtnb.server.responder.remote import Remote
+from rtnb.server.llm.remote import Remote
 from rtnb.transport.endpoint import resolve
 
 

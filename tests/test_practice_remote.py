@@ -24,10 +24,10 @@ from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ResponseFailed
 from rtnb.server import server
 from rtnb.server.engines import tts
 from rtnb.server.engines.engines import canned
+from rtnb.server.llm.chat_messages import messages
+from rtnb.server.llm.remote import Remote
+from rtnb.server.llm.sentences import Sentences
 from rtnb.server.protocol.requests import Answer, Call, Cut, Request, Text
-from rtnb.server.responder.chat_messages import messages
-from rtnb.server.responder.remote import Remote
-from rtnb.server.responder.sentences import Sentences
 
 WEATHER = {
     "type": "function",

@@ -15,8 +15,8 @@ from dialogue import serve
 from rtnb import connect
 from rtnb.errors import InputError, RtnbError, ServerError, keep_secret, mask_secrets
 from rtnb.server import server as practice
+from rtnb.server.llm.remote import Remote
 from rtnb.server.protocol.requests import Request
-from rtnb.server.responder.remote import Remote
 
 TESTS.add(__file__)
 

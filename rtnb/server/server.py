@@ -16,8 +16,8 @@ from rtnb.errors import InputError, keep_secret
 from rtnb.server import local_models
 from rtnb.server.engines.engines import Engines, canned, installed
 from rtnb.server.faults import draw, read_faults
+from rtnb.server.llm.remote import Remote
 from rtnb.server.protocol.session import Options
-from rtnb.server.responder.remote import Remote
 from rtnb.server.script import read_script
 from rtnb.server.sockets import Server, ServerConfig
 from rtnb.texts.arguments import checks_call

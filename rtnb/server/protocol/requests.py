@@ -30,6 +30,11 @@ class Request:
     asked: str = ""
     aside: bool = False
 
+    @property
+    def functions(self) -> list[Mapping[str, Any]]:
+        """Tools that are functions with a name, whatever else a client may have listed."""
+        return [tool for tool in self.tools if tool["type"] == "function" and tool["name"]]
+
 
 class Text(NamedTuple):
     """One sentence of the answer, without the space to the next.

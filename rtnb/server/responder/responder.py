@@ -93,7 +93,7 @@ def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool
 def _matches(dialogue: Dialogue) -> list[Match]:
     """Choose the functions to call now, and those that lack an argument."""
     request, turn, choice = dialogue.request, dialogue.turn, dialogue.request.tool_choice
-    tools = slot_filling.functions(request.tools)
+    tools = request.functions
     if not tools or choice == "none" or turn.outputs:
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
@@ -172,7 +172,7 @@ def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool)
     if not dialogue.turn.outputs and (greeted or not own or cue("play_a_role").search(own)):
         return [personas.greeting(role, dialogue.language)]
     if refused := [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]:
-        tools = [plain(tool["name"]) for tool in slot_filling.functions(dialogue.request.tools)]
+        tools = [plain(tool["name"]) for tool in dialogue.request.functions]
         answer = [dialogue.say("no_role"), *dialogue.say_if("role_tools", dialogue.join(tools) if tools else "")]
     before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
     asks = personas.in_role(role, dialogue.language, [] if refused else answer, own, before, number)

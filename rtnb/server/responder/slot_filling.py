@@ -94,11 +94,6 @@ class Parameter:
         return sorted(found, key=lambda option: at.start() if (at := _find(str(option), text)) else len(text))
 
 
-def functions(tools: Sequence[Schema]) -> list[Schema]:
-    """List the tools that are functions with a name, whatever else a client may have listed."""
-    return [tool for tool in tools if tool["type"] == "function" and tool["name"]]
-
-
 def parameters(schema: Any) -> list[Parameter]:
     """List the parameters of a schema of type object."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None

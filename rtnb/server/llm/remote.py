@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, keep_secret, mask_secrets
+from rtnb.server.llm.chat_messages import messages, tools
+from rtnb.server.llm.sentences import Sentences
 from rtnb.server.protocol.requests import Answer, Call, Cut, Request, Text
-from rtnb.server.responder.chat_messages import messages, tools
-from rtnb.server.responder.sentences import Sentences
 from rtnb.web import urls
 
 _CONNECT_SECONDS = 10.0

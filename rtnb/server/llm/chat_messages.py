@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtnb.server.protocol.requests import Request
-from rtnb.server.responder.slot_filling import functions
 
 _UNSAID = {"input_audio": "(a recording in which no words could be heard)"}
 _ALOUD = "Your answer is read out aloud: speak plainly, without Markdown or lists."
@@ -56,7 +55,7 @@ def messages(request: Request) -> list[dict[str, Any]]:
 
 def tools(request: Request) -> dict[str, Any]:
     """Return the `tools` and `tool_choice` of a chat request; nothing where the model may call no function."""
-    found = [{"type": "function", "function": _function(tool)} for tool in functions(request.tools)]
+    found = [{"type": "function", "function": _function(tool)} for tool in request.functions]
     named = request.tool_choice
     choice = named if isinstance(named, str) else {"type": "function", "function": {"name": named.get("name")}}
     return {"tools": found, "tool_choice": choice} if found else {}

@@ -1,0 +1,1 @@
+"""Language model as the responder: a chat-completions server, its messages, its sentences as they come."""
