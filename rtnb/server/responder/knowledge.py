@@ -110,6 +110,10 @@ def counted(language: str) -> list[str]:
     return [row[language].split(",")[0] for row in TABLES["phrases"][:10] if language in row]
 
 
+# What may stand between a number and its unit.
+_BETWEEN = r"[-个°度\s]*(?:半个?|and a half\s*)?"
+
+
 def _convert(text: str, language: str) -> Fact | None:
     """Convert a quantity into the other unit that a text names: "10 kilometres to miles"."""
     units = _table("units", language)
@@ -122,8 +126,11 @@ def _convert(text: str, language: str) -> Fact | None:
         source, target = units[given[0].casefold()], units[wanted[1].casefold()] if wanted else {"kind": ""}
         if source is target or source["kind"] != target["kind"]:
             continue
-        before = [one.value for one in numbers(text) if re.fullmatch(r"[-个°度\s]*", text[one.end : given.start()])]
-        value = before[-1] if before else 1
+        head = text[: given.start()].replace("一个半", "1半")
+        before = [one.value for one in numbers(head) if re.fullmatch(_BETWEEN, head[one.end :], re.IGNORECASE)]
+        # "Half a kilo", "two and a half hours", 一个半小时.
+        half = 0.5 if re.search(r"\bhalf(?: an?)?\s*$|半个?$", head, re.IGNORECASE) else 0
+        value = (before[-1] if before else 0 if half else 1) + half
         base = value * float(source["factor"]) + float(source.get("offset", 0))
         result = spoken_number((base - float(target.get("offset", 0))) / float(target["factor"]))
         filled = {"a": spoken_number(value), "x": given[0], "b": result, "y": target[language].split(",")[0]}
