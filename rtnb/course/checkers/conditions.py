@@ -97,7 +97,7 @@ def _need(condition: Condition, known: Sequence[Fact], begin: int) -> int:
         wrong = [next(iter(misfits(fact, wanted).items())) for fact in reversed(there)]
         name, found = next((each for each in wrong if each[1]), wrong[0])
         blame = say(
-            "{type} is there, but its {name} is {found}.", type=type_, name=name, found=in_one_line(repr(found), 60)
+            "{type} is there, but with {name} = {found}.", type=type_, name=name, found=in_one_line(repr(found), 60)
         )
     raise Wrong(joined(blame, say(condition["say"])))
 

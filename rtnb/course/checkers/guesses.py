@@ -1,5 +1,6 @@
 """Compare a guess, which the learner wrote down before running a cell, with what came out."""
 
+from numbers import Real
 from typing import Any
 
 from rtnb.course.checkers.conditions import near
@@ -17,11 +18,11 @@ def compare(guess: Any, actual: Any) -> str:
     Raises:
         Wrong: If it is another one, with how far off it is.
     """
-    if isinstance(actual, bool) or not isinstance(actual, int | float):
+    if isinstance(actual, bool) or not isinstance(actual, Real):
         if str(guess).strip().casefold() != str(actual).casefold():
             raise Wrong(say("It is {actual}, not {guess}.", actual=actual, guess=str(guess)[:60]))
         return say("Right: {actual}.", actual=actual)
-    number = read("number", guess)
+    number, actual = read("number", guess), float(actual)
     values = {"actual": f"{actual:.6g}", "guess": f"{number:.6g}"}
     if number == actual:
         return say("Right: {actual}.", actual=values["actual"])
