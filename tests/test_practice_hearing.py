@@ -323,6 +323,10 @@ def test_those_who_stop_at_once_are_served_in_the_order_in_which_they_stopped(mo
     for listener in listeners:
         listener.feed(pcm)
         listener.so_far()
+    gone = asr.StreamingRecogniser(language="99", interval_seconds=float("inf"))
+    gone.feed(pcm)
+    gone.so_far()
+    del gone  # its session has ended: nobody waits for it
     goes_on.set()
     assert [listener.finish() for listener in listeners] == ["yes"] * 30
     assert order == [*range(30)]

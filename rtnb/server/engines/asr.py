@@ -13,6 +13,7 @@ import os
 import re
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -131,13 +132,16 @@ _waiting: PriorityQueue[tuple[Any, ...]] = PriorityQueue()
 def _recognise_in_turn(turn: tuple[int, int], samples: vad.Samples, language: str | None) -> Future[list[Word] | None]:
     """Recognise a piece when no piece of an earlier turn waits any more."""
     words: Future[list[Word] | None] = Future()
-    _waiting.put((turn, next(_numbers), words, samples, language))
+    # Weakly: what belongs to a session that has ended, or to audio that was cleared, is skipped.
+    _waiting.put((turn, next(_numbers), weakref.ref(words), samples, language))
     _pool().submit(_recognise_next)
     return words
 
 
 def _recognise_next() -> None:
-    *_, words, samples, language = _waiting.get_nowait()
+    *_, held, samples, language = _waiting.get_nowait()
+    if (words := held()) is None:
+        return
     try:
         words.set_result(_recognise(samples, language))
     except Exception as error:

@@ -72,6 +72,7 @@ class Workers:
         """Give up everything that is under way."""
         with self._lock:
             self._queue.clear()
+        self._streams.clear()
         self._stopped |= self._running
         for hang_up in list(self._hang_up.values()):
             hang_up()
@@ -113,7 +114,7 @@ class Workers:
         if asked.pcm and (partial := stream.feed(asked.pcm, *known)) and not asked.last:
             self._answer("partly_transcribed", asked.job, partial)
         if asked.last:
-            del self._streams[asked.job]
+            self._streams.pop(asked.job, None)
             self._start(self._tell, "transcribed", asked.job, stream.finish, stream, pool=_waiting_pool())
         elif asked.pause:
             self._start(self._tell, "transcribed_so_far", asked.job, stream.so_far(), pool=_waiting_pool())
