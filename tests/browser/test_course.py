@@ -22,8 +22,8 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 SOURCES = {path.stem: path for path in sources.paths(NOTEBOOKS)}
 # What the widgets and cards say of themselves, in the reader's language.
 WORDS = {
-    "en": {"upload": "Drop recordings here", "call": "Ready", "check": ("Nothing here yet", " ✗ ")},
-    "zh": {"upload": "录音拖到这里", "call": "准备就绪", "check": ("这里还没有内容", " ✗ ")},
+    "en": {"upload": "Drop recordings here", "call": "Ready", "check": ("Not filled in yet", " ✗ ")},
+    "zh": {"upload": "录音拖到这里", "call": "准备就绪", "check": ("还没有填写", " ✗ ")},
 }
 
 # In the part of the notebook that is on the screen: what is wider than its place, and widgets that are not there.
