@@ -72,9 +72,8 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
     if (place is None and cue("place_asked").search(request)) or cue("other_day").search(request):
         return [dialogue.say("no_answer")]
     now = datetime.now(zone) + timedelta(days=next((days for key, days in _DAYS if cue(key).search(request)), 0))
-    weekday, month = (
-        dialogue.say(key).split()[at] for key, at in (("weekdays", now.weekday()), ("months", now.month - 1))
-    )
+    weekday = dialogue.say("weekdays").split()[now.weekday()]
+    month = dialogue.say("months").split()[now.month - 1]
     key = "date_there" if now.date() != datetime.now(zone).date() else "clock_in" if place else "clock"
     return [
         dialogue.say(key, place=place, time=f"{now:%H:%M}", weekday=weekday, day=now.day, month=month, year=now.year)
@@ -112,10 +111,8 @@ def correct(dialogue: Dialogue, request: str) -> list[str]:
 def judge(dialogue: Dialogue, reply: str) -> list[str]:
     """Say whether a reply answers the question of a quiz that was put last, and put the next one."""
     before = " ".join(dialogue.answers[-2:])
-    other = cue("quiz_ends").search(reply) or is_command(reply)
-    if not reply or other or personas.asked_last(before, dialogue.language) < 0:
-        return []
-    if is_question(reply) and not cue("gives_up").search(reply):
+    asks = is_command(reply) or (is_question(reply) and not cue("gives_up").search(reply))
+    if not reply or asks or cue("quiz_ends").search(reply) or personas.asked_last(before, dialogue.language) < 0:
         return []
     return personas.in_role("quiz_master", dialogue.language, [], reply, before, 0)
 

@@ -80,7 +80,7 @@ def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool
     parts: list[str] = []
     for text in said:
         # A quotation inside a sentence of ours is kept whole unless it is long.
-        kept = len(text) <= 160 and not limits.asked_now and (limits.sentences is None or "“" in text)
+        kept = len(text) <= 160 and (limits.sentences is None or "“" in text)
         parts += [text] if kept else sentences(text) or [text]
     parts = parts[: limits.sentences]
     if limits.words is not None and len(words(together(parts))) > limits.words:
