@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from rtnb.texts.language import say, translate
+from rtnb.texts.shortening import clock
 
 
 class Safe(str):
@@ -126,7 +127,7 @@ def player(
         compact: Whether it is one line, 36 px high, for places with many.
         note: What else is to be known of it. "" for nothing.
     """
-    length = f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+    length = f"{seconds:.1f} s" if seconds < 60 else clock(seconds) + " min"
     more = f"<span> · {_text(note)}</span>" if note else ""
     if not compact:
         more += f'<span class="where"> · {_text(say("Run this cell to hear it."))}</span>'
@@ -199,11 +200,9 @@ def card(title: object, facts: Iterable[tuple[object, object]] = (), *, body: ob
     # JupyterLab lets names and values float, over each other where the page is narrow.
     own = 'style="float:none;width:auto"'
     pairs = "".join(f"<dt {own}>{_said(name)}</dt><dd {own}>{_lines(value)}</dd>" for name, value in facts)
-    below = f"<div>{_lines(body)}</div>" if body else ""
-    return page(
-        f"<figure><figcaption><strong>{_said(title)}</strong></figcaption>"
-        f"{f'<dl>{pairs}</dl>' if pairs else ''}{below}</figure>"
-    )
+    head = f"<figcaption><strong>{_said(title)}</strong></figcaption>"
+    below = (f"<dl>{pairs}</dl>" if pairs else "") + (f"<div>{_lines(body)}</div>" if body else "")
+    return page(f"<figure>{head}{below}</figure>")
 
 
 def notice(text: object, kind: Literal["info", "ok", "warning", "error"] = "info") -> str:

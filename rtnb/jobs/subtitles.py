@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Literal
 
+from rtnb.texts.shortening import clock
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -62,8 +64,8 @@ def _clock(seconds: float, point: Literal[",", "."]) -> str:
 
 def short_clock(seconds: float) -> str:
     """Write a time as minutes and seconds, or hours, minutes and seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+    hours, rest = divmod(int(seconds), 3600)
+    return f"{hours}:{clock(rest):0>5}" if hours else clock(rest)
 
 
 _CUE_LETTERS = 84  # two lines of 42, what subtitle guides allow

@@ -16,6 +16,11 @@ def with_full_stop(text: str) -> str:
     return text if text.rstrip()[-1:] in (*".!?…。！？]", "") else text.rstrip() + "."
 
 
+def clock(seconds: float) -> str:
+    """Return a length as minutes and seconds, such as `"61:05"`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
 def printable(text: object) -> str:
     """Return a text that any output takes: a file's name that is no UTF-8 has half surrogate pairs in Python."""
     return str(text).encode(errors="backslashreplace").decode()

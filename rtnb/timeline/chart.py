@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from rtnb.texts.language import translate
+from rtnb.texts.shortening import clock
 from rtnb.timeline.measure import KINDS, Lane, Mark, Span
 
 _LEFT, _RIGHT, _TOP = 74, 14, 30
@@ -149,8 +150,7 @@ class Chart:
         size = f'width="{right - left:.1f}" height="{self._height - _TOP - 6:g}"'
         title = translate(f"{end - start:.0f} s in which nothing happened")
         return (
-            f'<rect class="fold" x="{left:.1f}" y="{_TOP}" {size}>'
-            f"<title>{title}</title></rect>"
+            f'<rect class="fold" x="{left:.1f}" y="{_TOP}" {size}><title>{title}</title></rect>'
             f'<text class="small" text-anchor="middle" x="{(left + right) / 2:.1f}" y="{self._height - 10:g}">'
             f"{_duration(end - start)}</text>"
         )
@@ -240,4 +240,4 @@ def _cut(text: str, letters: int) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+    return f"{seconds:g} s" if seconds < 60 else clock(seconds) + " min"

@@ -20,6 +20,7 @@ from rtnb.session.tools import Toolbox
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
+from rtnb.texts.shortening import clock
 from rtnb.timeline.timeline import Timeline
 from rtnb.transport import endpoint as addresses
 from rtnb.transport.handle import Handle
@@ -166,8 +167,7 @@ class Call(widget.Shown):
         return self._engine.seconds
 
     def __repr__(self) -> str:
-        minutes, seconds = divmod(int(self.seconds), 60)
-        lasted = f", {minutes}:{seconds:02d}" if self.seconds else ""
+        lasted = f", {clock(self.seconds)}" if self.seconds else ""
         ended = f", {self.ended}" if self.ended and self.state == "closed" else ""
         count = say("1 turn") if len(self.turns) == 1 else say("{count} turns", count=len(self.turns))
         return f"Call({self.state}{lasted}, {count}{ended})"
@@ -178,8 +178,7 @@ class Call(widget.Shown):
         Raises:
             InputError: If nobody has clicked yet.
         """
-        drawn = [session.timeline() for session in self._engine.exchange.sessions]
-        if not drawn:
+        if not (drawn := [session.timeline() for session in self._engine.exchange.sessions]):
             raise InputError("Your call has not begun. Click the call button first.")
         ends = (max([0.0, *(x.end_seconds for x in one.spans), *(x.at_seconds for x in one.marks)]) for one in drawn)
         begins = list(itertools.accumulate(ends, initial=0.0))
@@ -254,7 +253,10 @@ class Call(widget.Shown):
         setup |= {"model": given["model"] or models.DEFAULT, "voice": given["voice"] or ""}
         setup |= {"practice": bool(given["practice"]), "captions": bool(given["transcription"])}
         waiting.watch_cells()
-        return widget.make(_widget_class(), self._engine.link.received, setup=setup)
+        names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "events", "view", "call")
+        scripts = (*widget.MICROPHONE, "playback", "captions", *(f"call/{name}" for name in names))
+        made = widget.widget_class("Call", scripts, texts=("call", "microphone"))
+        return widget.make(made, self._engine.link.received, setup=setup)
 
     def _show(self) -> None:
         if frontend.kernel() is not None:
@@ -285,8 +287,7 @@ class Call(widget.Shown):
     def _record(self) -> dict[str, Any]:
         given, practice = self._settings, self.source == "practice"
         facts = [say("practice voice") if practice else self.source, given["model"] or models.DEFAULT]
-        facts += [given["voice"] or "", "{}:{:02d}".format(*divmod(int(self.seconds), 60))]
-        facts += [record.cost_in_words(self.cost, self.source)]
+        facts += [given["voice"] or "", clock(self.seconds), record.cost_in_words(self.cost, self.source)]
         return {"text/plain": repr(self), "text/html": record.record(self._id, facts, self.ended, self.turns, self.log)}
 
     def _ipython_display_(self) -> None:
@@ -299,9 +300,3 @@ _PLAIN = (
     "A live call needs a notebook that runs widgets: JupyterLab 4, Notebook 7, Colab or Voilà. "
     "Here, use rtnb.ask(recording) instead."
 )
-
-
-def _widget_class() -> Any:
-    names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "events", "view", "call")
-    scripts = (*widget.MICROPHONE, "playback", "captions", *(f"call/{name}" for name in names))
-    return widget.widget_class("Call", scripts, texts=("call", "microphone"))
