@@ -5,18 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rtnb import html
+from rtnb.audio.clip import Clip
 from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 from rtnb.audio.shape import wav_header
 from rtnb.protocol.frames import decode_odd_audio
 from rtnb.texts.language import say, translate
-
-if TYPE_CHECKING:
-    from rtnb.audio.clip import Clip
-
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
@@ -104,8 +101,6 @@ class Turn:
             pcm = pcm[: self.truncated_ms * BYTES_PER_MS]
         if not pcm:
             return None
-        from rtnb.audio.clip import Clip
-
         return Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=self.role)
 
     def cut(self) -> tuple[str, str]:
@@ -185,8 +180,7 @@ class Turn:
         if not data or (self.audio_bytes and data[:4] != b"RIFF"):  # nearly all
             return data, ""
         # As long as an MPEG frame may be: behind a shorter piece no second header proves the first.
-        kind = sniff(io.BytesIO(data.ljust(8192, b"\0")))
-        if kind is None:
+        if (kind := sniff(io.BytesIO(data.ljust(8192, b"\0")))) is None:
             return data, ""
         if kind == "wav":
             samples = b"".join(data[start:end] for start, end in wav_header(io.BytesIO(data)).stretches)

@@ -9,15 +9,16 @@ import contextvars
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from rtnb.audio import pcm
+from rtnb.audio import Clip, pcm
 from rtnb.errors import AudioError, InputError, ResponseFailed, RtnbError
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol.event_table import ReceivedEvents
 from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.log import Log
 from rtnb.protocol.updates import AudioDelta, Frozen, TextDelta
 from rtnb.session.tools import ToolCall
 from rtnb.session.updates import Finished, Listener, Listeners
@@ -25,13 +26,9 @@ from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import Warnings, say
 from rtnb.texts.shortening import shortened
+from rtnb.timeline.timeline import Timeline
 from rtnb.transport import connection_errors
 from rtnb.transport.handle import Stream, settle
-
-if TYPE_CHECKING:
-    from rtnb.audio import Clip
-    from rtnb.protocol.log import Log
-    from rtnb.timeline.timeline import Timeline
 
 
 class Delta(Frozen):
@@ -55,8 +52,6 @@ class Delta(Frozen):
         if isinstance(update, TextDelta):
             return cls(text=update.piece, whole=update.whole, phase=update.phase)
         if isinstance(update, AudioDelta) and update.pcm:
-            from rtnb.audio import Clip
-
             return cls(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece"), phase=update.phase)
         return None
 
@@ -223,11 +218,8 @@ class Reply(Stream["Reply", Delta]):
     @property
     def audio(self) -> Clip | None:
         """Audio of the answer so far, mono, 24 kHz. None where there is none."""
-        from rtnb.audio import Clip
-
         audio = pcm.whole_samples(b"".join(turn.pcm for turn in self._turn.turns))
-        clip = Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None
-        return self._so_far("audio", clip)
+        return self._so_far("audio", Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None)
 
     @property
     def transcript(self) -> str | None:
@@ -323,8 +315,6 @@ class Reply(Stream["Reply", Delta]):
 
     def timeline(self) -> Timeline:
         """Draw this turn over time: user, model, tools and socket; click plays, `.save("turn.html")` keeps it."""
-        from rtnb.timeline.timeline import Timeline
-
         title, session, turn = f"{self.model}, {self.source}", self.session, self._turn
         return Timeline.read(title, session.log, session.conversation, turn.log_begin, turn.log_end)
 
@@ -342,8 +332,7 @@ class Reply(Stream["Reply", Delta]):
 
     def _feed_to(self, put: Callable[[Delta | None], object]) -> Callable[[], None]:
         def take(update: Any) -> None:
-            piece = Delta.of(update)
-            if piece is not None or isinstance(update, Finished):
+            if (piece := Delta.of(update)) is not None or isinstance(update, Finished):
                 put(piece)
 
         return self.subscribe(take)

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from rtnb import html
 from rtnb.errors import InputError, mask_secrets
@@ -29,12 +29,10 @@ from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Listener
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import Warnings, say, translate
+from rtnb.timeline.timeline import Timeline
 from rtnb.transport import endpoint
 from rtnb.transport.handle import Handle
 from rtnb.transport.websocket import OpenTransport
-
-if TYPE_CHECKING:
-    from rtnb.timeline.timeline import Timeline
 
 
 @checks_call
@@ -355,8 +353,6 @@ class Session(Requests):
 
     def timeline(self) -> Timeline:
         """Draw the session over time: user, model, tools and socket; `.save("talk.html")` keeps it with its audio."""
-        from rtnb.timeline.timeline import Timeline
-
         return Timeline.read(f"{self.model}, {self.source}", self.log, self.conversation)
 
     def close(self) -> Handle[None]:
