@@ -117,9 +117,9 @@ class Conversation:
             raise ValueError(f"its {unread[0]} is no object")
         kind, said = event["type"], ""
         changes: list[Update] = []
-        if pcm is None and kind.endswith("output_audio.delta"):
-            pcm = decode_odd_audio(event.get("delta") or "")
-        if kind.startswith("response.") and kind in _FOLDS:
+        if audio := kind.endswith("output_audio.delta"):
+            pcm = decode_odd_audio(event.get("delta") or "") if pcm is None else pcm
+        if kind.startswith("response.") and (audio or kind in _FOLDS):
             event, said = server_events.with_response_id(event, self._responses, self._unasked)
         response = self._responses.get(response_id := _id(event, "response_id"))
         if response_id and (response is None or (kind == "response.created" and not response.active)):
@@ -131,8 +131,8 @@ class Conversation:
             self._responses.setdefault(said, response)
         if kind in ("response.created", "response.done"):
             self._responses[response_id].take_over(event.get("response") or {})
-        if pcm is not None and kind.endswith("output_audio.delta"):
-            changes += self._audio(event, at_seconds, pcm)
+        if audio:
+            changes += self._audio(event, at_seconds, pcm or b"")
         elif fold := _FOLDS.get(kind):
             changes += fold(self, event, at_seconds) or ()
         changes = changes or [updates.Other(event, at_seconds)]
@@ -180,8 +180,7 @@ class Conversation:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
         if (turn := self._own(item_id)) is None:
-            role = "assistant" if response_id else "user"
-            turn = self._items[item_id] = Turn(item_id, role, in_conversation=False)
+            turn = self._items[item_id] = Turn(item_id, "assistant" if response_id else "user", in_conversation=False)
         if in_conversation and not turn.in_conversation:
             # A response announces its item before the conversation does (recorded): only now we know it belongs.
             self._place(turn, previous)
@@ -287,8 +286,7 @@ class Conversation:
         response = self._responses[_id(event, "response_id")]
         item_id = _id(event) or (response.item_ids[-1] if response.turns else f"{response.id}_0")
         item = {"id": item_id, "type": "message", "role": "assistant"}
-        in_conversation = response.conversation_id is not None
-        turn = self._own(item_id) or self._item(item, None, in_conversation, response.id)
+        turn = self._own(item_id) or self._item(item, None, response.conversation_id is not None, response.id)
         response.add(turn)
         turn.response_id = turn.response_id or response.id
         return turn
@@ -331,7 +329,7 @@ class Conversation:
         else:
             yield from self._spoken(event, at, turn, rest) if rest else ()
 
-    def _audio(self, event: Event, at: float, pcm: bytes = b"") -> Iterable[Update]:
+    def _audio(self, event: Event, at: float, pcm: bytes) -> Iterable[Update]:
         translation = event["type"] == "session.output_audio.delta"
         turn = self._side("assistant", TRANSLATION_ITEMS["assistant"]) if translation else self._answering(event)
         return self._spoken(event, at, turn, pcm)
@@ -417,7 +415,6 @@ _FOLDS: dict[str, _Fold] = {
     **dict.fromkeys(("session.created", "session.updated"), _session),
     **dict.fromkeys(("transcription_session.created", "transcription_session.updated"), _session),
     "session.output_transcript.delta": Conversation._translated,
-    **dict.fromkeys(("session.output_audio.delta", "response.output_audio.delta"), Conversation._audio),
     "session.input_transcript.delta": Conversation._transcript_delta,
     "rate_limits.updated": _limits,
     "error": lambda _, event, at: [updates.Errored(event, at, event["error"])],
@@ -436,8 +433,9 @@ _FOLDS: dict[str, _Fold] = {
     "response.done": Conversation._response_done,
     **dict.fromkeys(("response.output_item.added", "response.output_item.done"), Conversation._output_item),
     **dict.fromkeys(("response.output_text.delta", "response.output_text.done"), Conversation._text),
-    "response.output_audio_transcript.delta": Conversation._text,
-    "response.output_audio_transcript.done": Conversation._text,
+    **dict.fromkeys(
+        ("response.output_audio_transcript.delta", "response.output_audio_transcript.done"), Conversation._text
+    ),
     "response.output_audio.done": lambda _, end, at: [updates.AudioDone(end, at, _id(end, "response_id"), _id(end))],
     "response.content_part.done": Conversation._part_done,
     "response.function_call_arguments.done": Conversation._call_done,
