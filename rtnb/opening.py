@@ -271,11 +271,9 @@ def _server_at(
         url = f"{path.rstrip('/').removesuffix(below)}{below}?{'&'.join(filter(None, (query, asked)))}"
     find = keys.find_key if kind.needs_key else keys.lookup
     found = find(key, provider=kind.name) if kind.needs_key or kind.finds_key or key is not None else None
-    where = endpoint.resolve(url, model, key=found.reveal if found else "", provider=kind.name)
-    if found is None and where.local:
-        # Servers on this computer need no key, and some want to see any word in its place.
-        return endpoint.resolve(url, model, key="none", provider=kind.name)
-    return where
+    # Servers on this computer need no key, and some want to see any word in its place.
+    no_key = "none" if endpoint.parse(url).hostname in endpoint.LOCAL_HOSTS else ""
+    return endpoint.resolve(url, model, key=found.reveal if found else no_key, provider=kind.name)
 
 
 _NO_KEY = (

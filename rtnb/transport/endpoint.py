@@ -11,7 +11,7 @@ from rtnb.web import urls
 
 OPENAI = "wss://api.openai.com/v1/realtime"
 BASE_VARIABLE = "OPENAI_BASE_URL"
-_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
@@ -106,5 +106,5 @@ def resolve(
     full = urlunsplit((scheme, parts.netloc, path, urlencode(query), ""))
     name = source or (kind.name if kind.listed else parts.hostname or "")
     # Read from the plain parts: a key made of words ("localhost") is masked in the address.
-    local, sideband = parts.hostname in _LOCAL_HOSTS, "call_id" in names
+    local, sideband = parts.hostname in LOCAL_HOSTS, "call_id" in names
     return Address(mask_secrets(full), kind, name, lambda: kind.headers(reveal()), lambda: full, local, sideband)

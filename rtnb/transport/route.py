@@ -6,7 +6,6 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,8 +14,7 @@ from rtnb.texts.shortening import in_one_line
 from rtnb.transport import endpoint
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Server that a socket goes to.
 
     Attributes:
@@ -46,7 +44,7 @@ def target_of(url: str | None) -> Target:
 
 def proxies_for(target: Target) -> dict[str, str]:
     """Return the proxies set for a server in the environment, or on macOS and Windows in the system; {} for none."""
-    if target.host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(f"{target.host}:{target.port}"):
+    if target.host in endpoint.LOCAL_HOSTS or urllib.request.proxy_bypass(f"{target.host}:{target.port}"):
         return {}
     return urllib.request.getproxies()
 
@@ -79,8 +77,7 @@ class Reason(NamedTuple):
     remedy: str
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """Way to a server, straight or through a proxy.
 
     Attributes:
@@ -105,9 +102,8 @@ class Route:
         """Reason for which the proxy cannot be used at all. None for none."""
         if not self.host:
             cause = "What HTTPS_PROXY or the system has as its proxy is something else than http://HOST:PORT."
-            return Reason(
-                "the proxy in the environment is no address to use", cause, f"Unset or correct it. {_RESTART}"
-            )
+            symptom, remedy = "the proxy in the environment is no address to use", f"Unset or correct it. {_RESTART}"
+            return Reason(symptom, cause, remedy)
         if self.proxy and self.proxy.scheme.startswith("socks") and not importlib.util.find_spec("python_socks"):
             remedy = f"Run %pip install python-socks, or unset the proxy. {_RESTART}"
             return Reason(f"a SOCKS proxy ({self.host}:{self.port}) is set", _NO_SOCKS, remedy)
