@@ -22,8 +22,11 @@ from rtnb.session.updates import ToolRan
 from rtnb.texts.language import say
 from rtnb.texts.shortening import with_full_stop
 
-Sent = list[asyncio.Future[Any]]
-"""Parts that were sent; a task fails if the server refuses its part."""
+Part = asyncio.Future[Any]
+"""Part that was sent; it fails if the server refuses it."""
+
+Sent = list[Part]
+"""Parts that were sent, in their order."""
 
 TOOL_ROUNDS = 8
 """How many times in a row the model may call functions before it is asked to answer without."""
@@ -34,9 +37,7 @@ _GOES_ON_SECONDS = 5.0
 _LATE_SECONDS = 1.5
 
 
-def expect_item(
-    context: TurnContext, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any
-) -> asyncio.Future[Any]:
+def expect_item(context: TurnContext, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any) -> Part:
     """Send an event from which the server makes an item of this turn, without waiting for it."""
     announced = context.channel.expect(event, is_type(answer, **fields), doing)
 
@@ -48,7 +49,7 @@ def expect_item(
     return unwatched(taken())
 
 
-def create_item(context: TurnContext, turn: TurnState, item: Event, doing: str, **like: Any) -> asyncio.Future[Any]:
+def create_item(context: TurnContext, turn: TurnState, item: Event, doing: str, **like: Any) -> Part:
     """Send an item of this turn, without waiting for the server to announce one like it."""
     return expect_item(context, turn, client_events.item_create(item), doing, "conversation.item.added", **like)
 
@@ -94,8 +95,7 @@ async def respond(
         asked = channel.expect(event, begun, "to answer")
         context.queue.sent(turn)
         await asyncio.wait({asked})
-        error = asked.exception()
-        if error is not None:
+        if (error := asked.exception()) is not None:
             router.unclaim(turn)
         # The server answers in order (recorded), so by now it has refused whatever it did not take.
         refused = next((task.exception() for task in sent if task.done() and task.exception()), None)
@@ -265,9 +265,7 @@ async def _approved(context: TurnContext, turn: TurnState, response: Response) -
     return True
 
 
-def send_approval(
-    context: TurnContext, turn: TurnState, approval: Approval, yes: bool, reason: str = ""
-) -> asyncio.Future[Any]:
+def send_approval(context: TurnContext, turn: TurnState, approval: Approval, yes: bool, reason: str = "") -> Part:
     """Send whether an MCP tool may be called."""
     item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
     item |= {"reason": reason} if reason else {}

@@ -11,12 +11,13 @@ import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from rtnb.errors import RtnbError, ServerError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.entry import Entry
+from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Log
 from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
@@ -43,8 +44,8 @@ T = TypeVar("T")
 class _Expectation(NamedTuple):
     """Client event whose answer is waited for."""
 
-    answers: Callable[[dict[str, Any]], bool]
-    future: asyncio.Future[dict[str, Any]]
+    answers: Callable[[Event], bool]
+    future: asyncio.Future[Event]
     doing: str
 
     def fail(self, error: BaseException) -> None:
@@ -81,7 +82,7 @@ class Channel:
         self,
         where: Address,
         open_transport: OpenTransport,
-        before: Callable[[dict[str, Any], int], None],
+        before: Callable[[Event, int], None],
         tell: Callable[[Update], None],
         unread: Callable[[str, str, str], None],
         silent: Callable[[Response, str], None],
@@ -152,7 +153,7 @@ class Channel:
 
     # --- out
 
-    def put(self, event: dict[str, Any], pcm: bytes | None = None) -> None:
+    def put(self, event: Event, pcm: bytes | None = None) -> None:
         """Send an event; during a break it is lost. The log has what is sent, in the same order.
 
         Args:
@@ -203,9 +204,7 @@ class Channel:
         if self._transport is None or not await self.owed(self._transport.flushed(), taken):
             raise connection_errors.ended(None, "", url=self._where.url)
 
-    def expect(
-        self, event: dict[str, Any], answers: Callable[[dict[str, Any]], bool], doing: str
-    ) -> asyncio.Future[dict[str, Any]]:
+    def expect(self, event: Event, answers: Callable[[Event], bool], doing: str) -> asyncio.Future[Event]:
         """Send an event now; return a future of the event that answers it.
 
         Args:
@@ -220,7 +219,7 @@ class Channel:
             BudgetExceeded: If the session's budget does not cover it.
         """
         self.put(event)
-        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         self._expected[event["event_id"]] = expectation = _Expectation(answers, future, doing)
         future.add_done_callback(lambda _: self._expected.pop(event["event_id"], None))
         if self._transport is None:
@@ -246,8 +245,7 @@ class Channel:
             response_id: The response of which something is owed; events of other responses do not count then.
             seconds: How long is too long. None: the timeout of the session.
         """
-        limit = self.timeout if seconds is None else seconds
-        if limit is None:
+        if (limit := self.timeout if seconds is None else seconds) is None:
             return
         began = at_work = self.seconds
         sent, waits = 0, False
@@ -305,7 +303,7 @@ class Channel:
 
     # --- in
 
-    def _take(self, frame: bytes) -> dict[str, Any] | None:
+    def _take(self, frame: bytes) -> Event | None:
         """Log one frame, fold it, and pass on its updates. Return None for one that cannot be read."""
         at = self.received_at = self.seconds
         odd: list[str] = []
@@ -334,7 +332,7 @@ class Channel:
             return None
         return updates[0].event
 
-    def _settle(self, event: dict[str, Any], *, usual: bool) -> None:
+    def _settle(self, event: Event, *, usual: bool) -> None:
         """Hand an event to the first question that waits for it; `usual`: an error in the API's form."""
         if event["type"] == "error":
             self._last_error = self.seconds, error_events.reason_in(event["error"])
