@@ -142,8 +142,7 @@ def _notebooks(args: argparse.Namespace) -> None:
     package = Path(__file__).parent
     # Inside an installed package, or beside it in a checkout.
     places = (package / "notebooks", package.parent / "notebooks")
-    source = next((folder for folder in places if any(folder.glob("*.ipynb"))), None)
-    if source is None:
+    if (source := next((folder for folder in places if any(folder.glob("*.ipynb"))), None)) is None:
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
     # In a checkout there is also what they are made from; a learner wants what can be run.
     files = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]

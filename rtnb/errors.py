@@ -227,10 +227,8 @@ class RtnbError(Exception):
 
 def _users_line(frames: types.TracebackType | None) -> str:
     """Return the last line of a cell in a traceback, as IPython prints one; "" where there is none."""
-    cells = [
-        (frame, number) for frame, number in traceback.walk_tb(frames) if frame.f_globals.get("__name__") == "__main__"
-    ]
-    if not cells:
+    walked = traceback.walk_tb(frames)
+    if not (cells := [(frame, number) for frame, number in walked if frame.f_globals.get("__name__") == "__main__"]):
         return ""
     frame, number = cells[-1]
     line = linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip()

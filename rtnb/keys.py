@@ -230,8 +230,7 @@ def _places(
             break  # It would not answer for the next name either, and each try takes ten seconds.
     for name in kind.key_names:
         yield f"the environment ({name})", f"the environment ({name})", *_from_environment(environ, name)
-    path = _dotenv(folder)
-    if path is None:
+    if (path := _dotenv(folder)) is None:
         yield ".env", "", [], "no such file here or above"
     else:
         place = say("{name} in {parent}", name=path.name, parent=path.parent)
@@ -298,8 +297,7 @@ def _from_dotenv(path: Path, name: str) -> tuple[list[str], str]:
     except (OSError, UnicodeDecodeError) as error:
         return [], f"cannot be read ({type(error).__name__})"
     pattern = re.compile(rf"\s*(?:export\s+)?{re.escape(name)}\s*=\s*(?P<value>.*?)\s*$")
-    held = [match["value"] for match in map(pattern.match, lines) if match]
-    if not held:
+    if not (held := [match["value"] for match in map(pattern.match, lines) if match]):
         return [], say("has no {name}", name=name)
     # The last one counts, as in a shell.
     quoted = re.match(r"(?P<quote>['\"])(?P<inside>.*?)(?P=quote)\s*(?:#.*)?$", held[-1])

@@ -201,9 +201,7 @@ class Clip(Sampled):
         return hash((self.rate_hz, len(self.array), self.array[:256].tobytes()))
 
     def _repr_html_(self) -> str:
-        if not len(self):
-            return html.notice(f"{self.name}: an empty clip, 0 s", "info")
-        return self.player()
+        return self.player() if len(self) else html.notice(f"{self.name}: an empty clip, 0 s", "info")
 
     def player(self, label: str | None = None, *, compact: bool = False) -> str:
         """Return a player as HTML, with the audio in it; of more than five minutes, with the first one.

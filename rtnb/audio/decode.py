@@ -99,8 +99,7 @@ class Decoder:
         try:
             # Before 19, PyAV raised on a tag that is not UTF-8 unless asked not to; 19 keeps it and has no such option.
             lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-            options = dict(self._options)
-            self._container = av.open(self.part, "r", format=self._demuxer, options=options, **lenient)
+            self._container = av.open(self.part, "r", format=self._demuxer, options=dict(self._options), **lenient)
         except Exception as error:
             broken = f"it begins like a {self._demuxer} file but is damaged or cut off ({words_of(error)})"
             raise fail(self._name, self._shape.fault or broken) from error
@@ -168,8 +167,7 @@ class Decoder:
         held_hz, count = 0, 0
         for rate_hz, channels in chain(self._frames(), [(0, np.zeros((0, 0), np.float32))]):
             # Frames are as short as 20 ms; mixing and resampling cost least on a tenth of a second at once.
-            full = count >= held_hz * 0.1
-            if held and (full or rate_hz != held_hz or len(channels) != len(held[0])):
+            if held and (count >= held_hz * 0.1 or rate_hz != held_hz or len(channels) != len(held[0])):
                 yield held_hz, np.concatenate(held, axis=1) if held[1:] else held[0]
                 held, count = [], 0
             held.append(channels)

@@ -86,8 +86,7 @@ def sniff(file: Seekable, *, proofs: int = 2) -> str | None:
         nothing is recognised.
     """
     body = bytes_at(file, after_tags(file), 65_536)
-    begins = (demuxer for demuxer, pattern in _BEGINNINGS.items() if re.match(pattern, body, re.DOTALL))
-    found = next(begins, None)
+    found = next((demuxer for demuxer, pattern in _BEGINNINGS.items() if re.match(pattern, body, re.DOTALL)), None)
     return _first_frame(body, proofs)[0] if found is None else found or None
 
 

@@ -79,9 +79,8 @@ class WavHeader(NamedTuple):
         form = struct.pack("<HHIIHH", tag, channels, rate_hz, rate, width, bits) + self.form[16:]
         if tag == _EXTENSIBLE:
             form = form[:18] + struct.pack("<H", bits) + form[20:]
-        return "wav", struct.pack("<4sI8sI", b"RIFF", _UNKNOWN, b"WAVEfmt ", len(form)) + form + struct.pack(
-            "<4sI", b"data", size
-        )
+        begins = struct.pack("<4sI8sI", b"RIFF", _UNKNOWN, b"WAVEfmt ", len(form))
+        return "wav", begins + form + struct.pack("<4sI", b"data", size)
 
 
 _EXTENSIBLE, _UNKNOWN = 0xFFFE, 0xFFFF_FFFF

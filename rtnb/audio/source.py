@@ -123,8 +123,7 @@ def _open_path(path: Path, name: str) -> BinaryIO:
         remedy = f"Check the path (the current folder is {Path.cwd()})."
         raise fail(name, f"there is no file at {path}", remedy) from error
     except (OSError, ValueError) as error:
-        problem = f"it cannot be opened ({words_of(error)})"
-        raise fail(name, problem, "Check the path and its permissions.") from error
+        raise fail(name, f"it cannot be opened ({words_of(error)})", "Check the path and its permissions.") from error
 
 
 def recognise(file: Seekable, name: str) -> str:

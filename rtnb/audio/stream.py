@@ -90,10 +90,8 @@ class Stream(Iterator[bytes], AbstractContextManager["Stream"]):
             self.rate_hz = rate_hz or source.rate_hz
             self.seconds = source.seconds
             step = source.rate_hz // 10
-            starts = range(0, len(source.array), step)
-            self._blocks = self._resampled(
-                (source.rate_hz, to_float(source.array[start : start + step])) for start in starts
-            )
+            parts = (source.array[start : start + step] for start in range(0, len(source.array), step))
+            self._blocks = self._resampled((source.rate_hz, to_float(part)) for part in parts)
             return
         file, owned, self.name = open_source(source, name)
         self._file = file if owned else None

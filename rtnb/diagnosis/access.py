@@ -93,8 +93,7 @@ def check_shutdown(model: str, today: date) -> list[Finding]:
         model: The model's name.
         today: The day to judge from.
     """
-    notice = models.shutdown_notice(model, today)
-    if notice is None:
+    if (notice := models.shutdown_notice(model, today)) is None:
         return []
     what, _, remedy = notice.partition(" Use ")
     state: State = "error" if models.get(model).is_gone(today) else "warning"

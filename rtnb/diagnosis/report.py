@@ -69,8 +69,7 @@ class Report:
 
     def __getitem__(self, check: str) -> Finding:
         """Return the worst finding of a check, by its name."""
-        of_check = [finding for finding in self.findings if finding.check == check]
-        if not of_check:
+        if not (of_check := [finding for finding in self.findings if finding.check == check]):
             raise KeyError(check)
         return max(of_check, key=lambda finding: [*_MARKS].index(finding.state))
 
@@ -85,8 +84,7 @@ class Report:
 
     @property
     def _headline(self) -> str:
-        errors = [finding.symptom for finding in self.findings if finding.state == "error"]
-        if not errors:
+        if not (errors := [finding.symptom for finding in self.findings if finding.state == "error"]):
             return translate("Nothing found that keeps this from working.")
         one = f"1 thing needs mending: {errors[0]}."
         return mask_secrets(translate(one if len(errors) == 1 else f"{len(errors)} things need mending: {errors[0]}."))

@@ -173,10 +173,8 @@ class Results(Interruptible["Results"]):
     def _repr_html_(self) -> str:
         shown = [*self.rows, *(self.unfinished if self.done else [])]
         spent = amounts([row.usd for row in shown])
-        rows = [
-            [row.name, row.text or row.error or "", translate(row.status), usd]
-            for row, usd in zip(shown, spent, strict=True)
-        ]
+        words = [(row.name, row.text or row.error or "", translate(row.status)) for row in shown]
+        rows = [[*of_row, usd] for of_row, usd in zip(words, spent, strict=True)]
         return html.table(["recording", "answer", "status", "US dollars"], rows, right=(3,), caption=repr(self))
 
     # --- on the I/O thread

@@ -125,8 +125,7 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     def __repr__(self) -> str:
         state = "" if self.done else say(", still going")
-        about = f"{self._name}, {self.seconds:.1f} s, {self.source}{state}"
-        return f"Transcription({about}): {shortened(self.text)}"
+        return f"Transcription({self._name}, {self.seconds:.1f} s, {self.source}{state}): {shortened(self.text)}"
 
     def _repr_html_(self) -> str:
         segments = self.segments

@@ -19,6 +19,7 @@ from rtnb.protocol.updates import Errored
 from rtnb.session.parts import Recording
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
+from rtnb.session.settings import TRANSCRIPTION_MODEL
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
 from rtnb.texts.shortening import shortened
@@ -193,7 +194,7 @@ def translate(
     recording = recording_of(source)
     audio: dict[str, Any] = {"output": {"language": to}}
     if transcription:
-        original = transcription if isinstance(transcription, str) else "gpt-realtime-whisper"
+        original = transcription if isinstance(transcription, str) else TRANSCRIPTION_MODEL
         audio["input"] = {"transcription": {"model": original}}
     where = find_server(model, connection, "/translations")
     return Translation(open_session(where, model, {"audio": audio}, connection), recording, to)

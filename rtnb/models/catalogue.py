@@ -344,8 +344,7 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
     Returns:
         The notice, or None where there was nothing to warn of.
     """
-    notice = shutdown_notice(name, today)
-    if notice is not None:
+    if (notice := shutdown_notice(name, today)) is not None:
         warnings.warn(RtnbWarning(notice), stacklevel=stacklevel)
     return notice
 

@@ -88,8 +88,7 @@ def provider(name: str) -> Provider:
     Raises:
         InputError: The name is not one of `providers()`.
     """
-    known = {one.name: one for one in providers()}
-    if name not in known:
+    if name not in (known := {one.name: one for one in providers()}):
         raise InputError(f"Your provider {name!r} is not known. Give one of: {', '.join(known)}.", provider=name)
     return known[name]
 

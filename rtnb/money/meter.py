@@ -339,8 +339,7 @@ class Meter:
     def _hear(self, seconds: float) -> None:
         """Set aside what audio costs before it is sent."""
         budget, detects = self.budget, self._begins_responses()
-        most = _QUIET_SECONDS if detects and not self._speaking else math.inf
-        self._buffered = min(self._buffered + seconds, most)
+        self._buffered = min(self._buffered + seconds, _QUIET_SECONDS if detects and not self._speaking else math.inf)
         if budget is not None and self.model.kind == "translation":  # no event will say what it cost
             self._audio.take(budget, self._usd_per_second() * seconds, _NOT_SENT)
             self._book(self._audio, self._audio.usd)
@@ -415,8 +414,7 @@ class Meter:
         used = Usage.from_event(response.usage)
         if used and response.conversation_id is not None:
             text = used.input_text_tokens + used.output_text_tokens + ITEM_TOKENS * len(response.output)
-            audio = used.input_audio_tokens + used.output_audio_tokens
-            self._history = Usage(text, audio, used.input_image_tokens)
+            self._history = Usage(text, used.input_audio_tokens + used.output_audio_tokens, used.input_image_tokens)
             del self._new[: running.read]
         if budget and running.capped and (response.status_details or {}).get("reason") == "max_output_tokens":
             limit = money(min(budget.chain, key=lambda one: one.left).limit_usd)

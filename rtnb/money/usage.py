@@ -158,7 +158,5 @@ class Usage:
             "out": (self.output_text_tokens, self.output_audio_tokens),
             "of them reasoning": (self.reasoning_tokens,),
         }
-        rows = [
-            [translate(what), *(f"{n:,}" for n in tokens), *[""] * (3 - len(tokens))] for what, tokens in counts.items()
-        ]
+        rows = [[translate(what), *(f"{n:,}" for n in all_), *[""] * (3 - len(all_))] for what, all_ in counts.items()]
         return html.table(["tokens", "text", "audio", "image"], rows, right=range(1, 4))

@@ -49,8 +49,7 @@ def serve(path: str | os.PathLike[str], speed: float = 1.0) -> str:
         ReplayError: If the file cannot be read.
     """
     recording = open_recording(path)
-    name = (recording.path, recording.path.stat().st_mtime_ns, speed)
-    if name not in _urls:
+    if (name := (recording.path, recording.path.stat().st_mtime_ns, speed)) not in _urls:
         _urls[name] = io_thread.submit(_serve(recording, speed)).result(10)
     return _urls[name]
 
@@ -69,9 +68,8 @@ async def _serve(recording: Recording, speed: float) -> str:
         return api_error(HTTPStatus.FORBIDDEN, message, "address_not_known")
 
     check = OriginCheck(["127.0.0.1"], remedy="A replay is for programs on this computer, not for pages.")
-    server, port = await listen(
-        handle, "127.0.0.1", 0, origin_check=check, answer=answer, logger=_socket_log, max_size=64 << 20
-    )
+    options: dict[str, Any] = {"logger": _socket_log, "max_size": 64 << 20}
+    server, port = await listen(handle, "127.0.0.1", 0, origin_check=check, answer=answer, **options)
     _servers.append(server)
     return f"ws://127.0.0.1:{port}/{secret}/v1/realtime"
 

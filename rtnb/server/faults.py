@@ -32,8 +32,7 @@ def _flag(numbers: list[str]) -> bool:
 
 def _between(numbers: list[str], least: float, most: float, convert: Callable[[str], Any] = int) -> Any:
     (text,) = numbers
-    number = convert(text)
-    if not least <= number <= most:
+    if not least <= (number := convert(text)) <= most:
         raise ValueError
     return number
 

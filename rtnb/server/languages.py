@@ -53,8 +53,7 @@ def guess(text: str, default: str = "en") -> str:
         An ISO 639-1 code such as `"en"`, `"zh"` or `"fr"`.
     """
     text = _IDENTIFIER.sub(" ", text[:4000])
-    scripts = Counter(script for character in text if (script := _script(character)) is not None)
-    if not scripts:
+    if not (scripts := Counter(script for character in text if (script := _script(character)) is not None)):
         return default
     if scripts["ja"]:  # kana between Chinese characters make it Japanese
         scripts["ja"] += scripts.pop("zh", 0)

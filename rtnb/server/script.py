@@ -91,8 +91,7 @@ class ScriptedResponder:
         said = _plain(request.asked if request.aside and request.asked else f"{turn.text} {request.asked}")
         asked = [] if turn.outputs else self._script  # what follows a function's result was not asked for
         fits = (at for at, step in enumerate(asked) if "when" in step and _plain(step["when"]) in said)
-        at = self._following.pop(request.aside, next(fits, None))
-        if at is None:
+        if (at := self._following.pop(request.aside, next(fits, None))) is None:
             return None
         if at + 1 < len(self._script) and "when" not in self._script[at + 1]:
             self._following[request.aside] = at + 1

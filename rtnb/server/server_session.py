@@ -77,8 +77,7 @@ class ServerSession:
         self._absorb(self.script.advance(self._loop.time()))
 
     def _absorb(self, outputs: list[Effect]) -> None:
-        sent = [output for output in outputs if isinstance(output, _SENT)]
-        if sent:
+        if sent := [output for output in outputs if isinstance(output, _SENT)]:
             for send in self.senders:
                 send(sent)
         for output in outputs:

@@ -75,8 +75,7 @@ class CallQueue:
 
     def _proceed(self) -> None:
         while self._calls and self._is_open and self._sender is None:
-            call = self._calls.popleft()
-            if not isinstance(call, bytes):
+            if not isinstance(call := self._calls.popleft(), bytes):
                 call()
                 continue
             try:

@@ -298,8 +298,7 @@ class Lifecycle:
             return End(None, ""), ConnectionFailed(failed, reason=str(error), url=self.where.url)
         if self.closing:
             return end, None
-        expired = self._reported("session_expired")
-        return end, connection_errors.ended(*end, url=self.where.url, expired=expired)
+        return end, connection_errors.ended(*end, url=self.where.url, expired=self._reported("session_expired"))
 
     def _may_go_on(self, code: int | None) -> bool:
         """Return whether a new session may take over: it is wanted, there was one, and the reason may pass."""

@@ -116,8 +116,7 @@ def read_recordings(given: Any, *, single: bool = False) -> list[Recording]:
             found += _in_folder(path)
             continue
         known = path is not None and (os.path.exists(path) or not isinstance(part, str))
-        step = _step(path if known else part, name, check=single)
-        if not isinstance(step, Recording):
+        if not isinstance(step := _step(path if known else part, name, check=single), Recording):
             raise InputError(f"{wrong}: {part!r:.80}. Give a clip, a path, or the bytes of a sound file.", part=part)
         found.append(step)
     if not found or (single and len(found) > 1):

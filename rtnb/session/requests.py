@@ -88,8 +88,7 @@ class Requests:
         Raises:
             InputError: If a field cannot be written as JSON, or is in another form than the API's.
         """
-        kind = self.lifecycle.settings.get("type", "realtime")
-        wanted = {"type": kind, **frames.plain(session, "session")}
+        wanted = {"type": self.lifecycle.settings.get("type", "realtime"), **frames.plain(session, "session")}
         return self.lifecycle.in_order(lambda: self.lifecycle.update(wanted), self)
 
     def cancel(self, response_id: str | None = None) -> Handle[dict[str, Any] | None]:

@@ -55,9 +55,8 @@ class ToolCall:
     seconds: float | None = None
 
     def __repr__(self) -> str:
-        written = self.arguments
-        if not isinstance(written, str):
-            written = ", ".join(f"{name}={value!r}" for name, value in written.items())
+        given = self.arguments
+        written = given if isinstance(given, str) else ", ".join(f"{name}={value!r}" for name, value in given.items())
         call = f"{self.name}({in_one_line(written, 120)})"
         if self.error is not None:
             return mask_secrets(f"{call} ✗ {in_one_line(getattr(self.error, 'problem', str(self.error)), 120)}")
@@ -297,8 +296,7 @@ class Toolbox:
         return isinstance(name, str) and isinstance(self._all.get(name), Tool)
 
     def __getitem__(self, name: str) -> Tool:
-        tool = self._all.get(name)
-        if isinstance(tool, Tool):
+        if isinstance(tool := self._all.get(name), Tool):
             return tool
         raise KeyError(name)
 

@@ -46,8 +46,7 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
         ConnectionFailed: If the session ends before the turn does.
     """
     if context.meter.budget is not None:
-        parts = [await _reads(step) for step in steps]
-        await context.meter.announce(turn.reservation, turn.settings, *parts)
+        await context.meter.announce(turn.reservation, turn.settings, *[await _reads(step) for step in steps])
     detection = context.turn_detection()
     by_hand = ending = detection is None
     sent: Sent = []

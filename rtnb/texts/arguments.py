@@ -134,8 +134,7 @@ def bind(
         allowed = _kinds(_annotations(function).get(one, Any) if isinstance(its.annotation, str) else its.annotation)
         each = value if its.kind is its.VAR_POSITIONAL else [value]
         if wrong := next(filter(None, (_problem(one, part, allowed, name) for part in each)), None):
-            data = {one: value} if one in InputError.__annotations__ else {}
-            return ArgumentError(wrong, argument=one, **data)
+            return ArgumentError(wrong, argument=one, **({one: value} if one in InputError.__annotations__ else {}))
         if int in allowed and float not in allowed and isinstance(value, float):
             bound.arguments[one] = int(value)
     return bound

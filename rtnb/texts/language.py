@@ -151,8 +151,7 @@ def _whole(sentence: str) -> str | None:
     if (words := sentences(code).get(sentence)) is not None:
         return words
     matches = ((pattern.fullmatch(sentence), words) for pattern, words in _templates(code))
-    found = next(((match, words) for match, words in matches if match), None)
-    if found is None:
+    if (found := next(((match, words) for match, words in matches if match), None)) is None:
         return None
     # A single word is a name: a tool may be called "time".
     values = {k: v if k in _FOREIGN or " " not in v else translate(v) for k, v in found[0].groupdict().items()}

@@ -150,9 +150,8 @@ class Timeline:
 
 def _alone(svg: str) -> str:
     """Return an `<svg>` element as a file of its own."""
-    return svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
-        ">", f"><style>{css()}</style>", 1
-    )
+    named = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    return named.replace(">", f"><style>{css()}</style>", 1)
 
 
 def _framed(body: str, handlers: str) -> str:

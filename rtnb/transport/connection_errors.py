@@ -84,8 +84,7 @@ def mute(silence: str, url: str) -> ConnectionFailed:
 
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     """Make the error of an HTTP status in place of the upgrade: `KeyRefused` for 401, else `ConnectionFailed`."""
-    status = refused.response.status_code
-    if 300 <= status < 400:
+    if 300 <= (status := refused.response.status_code) < 400:
         to = mask_secrets(" ".join(refused.response.headers.get_all("Location")))
         where = say("to {address}", address=shortened(to, 200)) if to else "and does not say where"
         sentence = (

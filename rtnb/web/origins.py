@@ -80,8 +80,7 @@ class OriginCheck:
 
 def cross_origin(request: Request) -> dict[str, str]:
     """Make the headers by which a page that was let in may read the answer, and send what it asks to send (CORS)."""
-    asked = request.headers
-    if "Origin" not in asked:
+    if "Origin" not in (asked := request.headers):
         return {}
     wanted = ", ".join(asked.get_all("Access-Control-Request-Headers"))
     more = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": wanted} if wanted else {}

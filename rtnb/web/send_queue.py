@@ -112,7 +112,6 @@ class SendQueue:
                 if isinstance(frame, CloseFrame):
                     return await self._connection.close(frame.code, frame.reason[:120])
                 self._bytes -= frame.size
-                text = frame.text if isinstance(frame.text, bytes) else frame.text()
-                if text is not None:
+                if (text := frame.text if isinstance(frame.text, bytes) else frame.text()) is not None:
                     self._on_send(text)
                     await self._connection.send(text, text=True)

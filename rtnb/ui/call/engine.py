@@ -194,8 +194,7 @@ class Engine:
         # Before the practice server is started: on a slow computer that takes longer than a page waits for a sign.
         self._soon(self._heartbeat)
         try:
-            session = self.exchange.connect(wanted, self._lock)
-            if session is None:
+            if (session := self.exchange.connect(wanted, self._lock)) is None:
                 return
             session.wait()
         except BaseException as error:

@@ -235,8 +235,7 @@ class Exchange:
         for item_id in response.item_ids:
             self.audio.end(item_id)  # a cancelled response may leave its audio without an end
             self.captions.change(item_id, ended=True)
-        details = response.status_details or {}
-        error = details.get("error") or {}
+        error = (response.status_details or {}).get("error") or {}
         code = str(error.get("code") or "")
         text = response.cut or mask_secrets(str(error.get("message") or ""))
         self._link.tell("response", on=False, status=response.status, code=code, text=text)
@@ -260,5 +259,4 @@ class Exchange:
 
     def tell_cost(self) -> None:
         """Send the pages what the call has cost so far."""
-        cost = self.cost
-        self._link.tell("money", text=costs.money(cost.usd), source=self.source)
+        self._link.tell("money", text=costs.money(self.cost.usd), source=self.source)

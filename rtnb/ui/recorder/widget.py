@@ -147,8 +147,8 @@ class RecordBox(widget.Box):
         with self._lock:
             pcm, take = (b"", 0) if self._clip is None else (self._clip.pcm, self._takes)
         for at in range(0, len(pcm), _PIECE_BYTES):
-            pieces = [pcm[at : at + _PIECE_BYTES]]
-            self._link.tell("piece", to=page, buffers=pieces, take=take, at=at, bytes=len(pcm))
+            piece = pcm[at : at + _PIECE_BYTES]
+            self._link.tell("piece", to=page, buffers=[piece], take=take, at=at, bytes=len(pcm))
 
     def _standing(self) -> dict[str, Any]:
         seconds, take = (None, 0) if self._clip is None else (round(self._clip.seconds, 2), self._takes)

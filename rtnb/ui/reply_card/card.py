@@ -70,8 +70,7 @@ def headline(reply: Reply) -> str:
 
 def trouble(reply: Reply) -> str:
     """Return what went wrong, in the server's words, and what to do; "" where nothing did."""
-    status = reply.status
-    if status == "completed" or not reply.done:
+    if (status := reply.status) == "completed" or not reply.done:
         return ""
     if reply.error is not None:
         # Ours already say who is to blame first and what to do last.

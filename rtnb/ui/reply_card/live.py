@@ -45,8 +45,7 @@ def show(reply: Reply) -> None:
         reply: It may have begun, or be over, already.
     """
     with _harmless():
-        where = frontend.detect()
-        if where.name == "terminal":
+        if (where := frontend.detect()).name == "terminal":
             _TerminalView(reply).start()
         elif frontend.kernel() is not None:
             _NotebookView(reply, where).start()

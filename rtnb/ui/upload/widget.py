@@ -131,9 +131,8 @@ class UploadBox(widget.Box):
         return " ".join(lines), say('No box appears? Give a path instead: rtnb.ask("my.m4a", …).')
 
     def _make(self) -> Any:
-        made = widget.widget_class(
-            "Upload", ("leaving", "sound", "upload/sending", "upload/upload"), texts=("upload", "sound")
-        )
+        scripts = ("leaving", "sound", "upload/sending", "upload/upload")
+        made = widget.widget_class("Upload", scripts, texts=("upload", "sound"))
         return widget.make(made, self._link.received, setup={"multiple": self._multiple}, state=self._state_for_page())
 
     def _state_for_page(self) -> dict[str, Any]:
