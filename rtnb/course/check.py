@@ -78,7 +78,7 @@ def check(number: str, *made: Any) -> Verdict:
         why = f"Your exercise {number!r} does not exist. Take one of: {', '.join(numbers())}."
         raise InputError(why, number=number)
     exercise = exercises().get(number, _GUESS)
-    empty = [name for name, thing in zip_longest(exercise["made"], made[: len(exercise["made"])]) if _is_nothing(thing)]
+    empty = [name for name, thing in zip_longest(exercise["made"], made[: len(exercise["made"])]) if thing is None]
     if empty:
         blame = say("Not filled in yet: {names}.", names=", ".join(empty))
         return Verdict(number, "nothing", joined(blame, say(exercise["hand_in"])))
@@ -89,7 +89,3 @@ def check(number: str, *made: Any) -> Verdict:
         return Verdict(number, "right", compare(*made) if exercise is _GUESS else judge(exercise, made))
     except Wrong as wrong:
         return Verdict(number, "wrong", str(wrong))
-
-
-def _is_nothing(thing: Any) -> bool:
-    return thing is None or (isinstance(thing, str) and not thing.strip())

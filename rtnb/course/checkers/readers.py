@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.texts.language import joined, say
+from rtnb.texts.shortening import in_one_line
 
 
 @runtime_checkable
@@ -60,9 +61,11 @@ def read(kind: str, thing: Any, ended: str = "Mend the cell above and run both a
     wanted, remedy = _KINDS[kind]
     known = _number(thing) if kind == "number" else thing
     if kind != "error" and isinstance(known, BaseException):
-        raise Wrong(joined(say("It still ends with {kind}.", kind=type(thing).__name__), say(ended)))
+        raise Wrong(joined(say("It still ends with {error}.", error=in_one_line(repr(thing), 100)), say(ended)))
     if not isinstance(known, wanted):
         raise Wrong(joined(say("That is of type {kind}.", kind=type(thing).__name__), say(remedy)))
+    if isinstance(known, str) and not known.strip():
+        raise Wrong(joined(say("That text is empty."), say(remedy)))
     if isinstance(known, Reply) and not known.done:
         raise Wrong(say("The reply is not over yet. Write await before ask(…), or wait a moment and check again."))
     if isinstance(known, Reply) and known.status != "completed":
