@@ -378,6 +378,20 @@ def knock(model=OLD, *, beta=False, key=True):
     return rtnb.run(open_one())
 
 
+# 9.1: of 35 words four are wrong
+HEARD = [
+    "What is the capital of Norway?",
+    "I would like to order a small pizza without mushrooms, please.",
+    "Will it rain in Oslo this afternoon?",
+    "The front wheel is lose and the brakes are weak.",
+]
+
+
+def class_usd(session):
+    minutes = sum(turn.audio.seconds for turn in session.turns if turn.audio) / 60
+    return session.cost.known_usd / minutes * 300
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 # Exercise, what is handed over, the verdict, words of its sentence.
 
@@ -603,6 +617,25 @@ TABLE = [
     ("08.6", "one alone", lambda: (both(), ["response.done"]), "wrong", "in their order"),
     ("08.6", "an empty list", lambda: (both(), []), "wrong", "in their order"),
     ("08.6", "another's object", lambda: (written(), []), "wrong", "of type Reply"),
+    ("09.1", "solution", lambda: (HEARD, 4 / 35), "right", "11.4%"),
+    ("09.1", "in percent", lambda: (HEARD, 400 / 35), "wrong", "percent"),
+    ("09.1", "mean of rates", lambda: (HEARD, (0 + 2 / 11 + 0 + 2 / 11) / 4), "wrong", "mean of four"),
+    ("09.1", "too many", lambda: (HEARD, 0.5), "wrong", "too large"),
+    ("09.1", "other texts", lambda: (HEARD[:3], 0.1), "wrong", "in their order"),
+    ("09.1", "nothing heard", lambda: ([""] * 4, 1.0), "wrong", "in their order"),
+    ("09.1", "another's object", lambda: (written(), 0.1), "wrong", "of type Reply"),
+    ("09.2", "solution", lambda: listened(1050), "right", "one turn"),
+    ("09.2", "too patient", lambda: listened(1500), "wrong", "1200"),
+    ("09.2", "too eager", lambda: listened(300, ends=2), "wrong", "2 ends"),
+    ("09.2", "another clip", lambda: listened(600, clip=SAMPLES["question"] + SILENCE), "wrong", "thoughtful"),
+    ("09.2", "nothing sent", lambda: listened(1050, feed=False), "wrong", "thoughtful"),
+    ("09.2", "another's object", written, "wrong", "of type Reply"),
+    ("09.3", "solution", lambda: (both(), class_usd(both())), "right", "three times"),
+    ("09.3", "one learner", lambda: (both(), class_usd(both()) / 30), "wrong", "one learner"),
+    ("09.3", "one minute", lambda: (both(), class_usd(both()) / 10), "wrong", "one minute"),
+    ("09.3", "in cents", lambda: (both(), class_usd(both()) * 100), "wrong", "in cents"),
+    ("09.3", "nothing spoken", lambda: (talk("Count to three."), 1.0), "wrong", "Nothing was spoken"),
+    ("09.3", "another's object", lambda: (written(), 1.0), "wrong", "of type Reply"),
 ]  # fmt: skip
 
 

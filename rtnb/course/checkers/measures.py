@@ -1,5 +1,6 @@
 """Measures of what was handed over, for what no attribute of it says; conditions name them."""
 
+import re
 from datetime import date
 from urllib.parse import parse_qs, urlsplit
 
@@ -288,3 +289,55 @@ def are_received(session: Session, seen: list[str]) -> bool:
 def seen_last(_: Session, seen: list[str]) -> str:
     """Return the last of the types."""
     return seen[-1]
+
+
+# --- notebook 9 -------------------------------------------------------------------------------------------------------
+
+_FOUR = ("question", "order", "weather", "dialogue-3")
+
+
+def _words(text: object) -> list[str]:
+    return re.findall(r"[\w']+", str(text).casefold())
+
+
+def _word_errors(said: list[str], heard: list[str]) -> int:
+    """Return how many words must be replaced, taken out or put in to turn what was heard into what was said."""
+    row = list(range(len(heard) + 1))
+    for n, word in enumerate(said, 1):
+        above, row[0] = row[0], n
+        for m, other in enumerate(heard, 1):
+            above, row[m] = row[m], min(above + (word != other), row[m] + 1, row[m - 1] + 1)
+    return row[-1]
+
+
+def _counts(texts: list[str]) -> list[tuple[int, int]]:
+    """Return the errors and the words of each of the four recordings."""
+    said = [_words(samples().texts[name]) for name in _FOUR]
+    return [(_word_errors(one, _words(text)), len(one)) for one, text in zip(said, texts, strict=True)]
+
+
+def are_of_four(texts: list[str], _: float) -> bool:
+    """Return whether these may be what was heard of the four recordings: a text for each, not all without a word."""
+    return len(texts) == len(_FOUR) and all(isinstance(text, str) for text in texts) and any(map(_words, texts))
+
+
+def word_error_rate(texts: list[str], _: float) -> float:
+    """Return the share of wrong words in all four."""
+    return sum(errors for errors, _ in _counts(texts)) / sum(words for _, words in _counts(texts))
+
+
+def mean_error_rate(texts: list[str], _: float) -> float:
+    """Return the mean of the shares of each."""
+    return sum(errors / words for errors, words in _counts(texts)) / len(_FOUR)
+
+
+def wait_ms(session: Session) -> float:
+    """Return after how much of the silence behind `thoughtful` its end was noticed."""
+    (stop,) = session.log.of("input_audio_buffer.speech_stopped")
+    return float(stop.silent["audio_end_ms"] - 1000 * (samples()["order"].seconds + 0.9))
+
+
+def class_usd(session: Session) -> float:
+    """Return what ten minutes of speech like this cost thirty learners, in US dollars."""
+    minutes = sum(turn.audio.seconds for turn in session.turns if turn.audio) / 60
+    return session.cost.known_usd / minutes * 10 * 30 if minutes else 0.0
