@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,13 +81,22 @@ def _strings(tree: ast.AST) -> Iterator[tuple[ast.AST, set[str]]]:
 
 
 def written() -> set[str]:
-    """Every string of the code, whatever it is for, the titles of servers, and what refuses a call."""
+    """Every string of the code and of the exercises, the titles of servers, and what refuses a call."""
     trees = (ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py"))
     titles = re.findall(r'title = "(.*)"', (PACKAGE / "models" / "models.toml").read_text("utf-8"))
     meant = re.findall(r'[A-Z][^"|]*[.]', (PACKAGE / "texts" / "arguments.toml").read_text("utf-8"))
+    exercises = (tomllib.loads(path.read_text("utf-8")) for path in (PACKAGE / "course" / "checkers").glob("*.toml"))
     return {(template(node) or "").strip() for tree in trees for node, _ in _strings(tree)}.union(
-        titles, meant, OF_PYTHON
+        titles, meant, OF_PYTHON, *map(_texts, exercises)
     )
+
+
+def _texts(value: object) -> set[str]:
+    """Every string in data."""
+    if isinstance(value, str):
+        return {value}
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return set().union(*map(_texts, parts))
 
 
 def sentences() -> Iterator[tuple[str, str]]:

@@ -49,8 +49,10 @@ def choose(model: str | None) -> tuple[str, str]:
     names = ", ".join(f"{name} ({url})" for url, name, _ in served) or say("none")
     if not (fits := [one for one in served if model in (None, one[1])]):
         ports = ", ".join(f"{program} {port}" for program, port in _PORTS.items())
-        wrong = f"No such language model is served on this computer, at the ports of {ports}."
-        raise InputError(f"{wrong} Found here: {names}. Start one, or give its address as llm=.")
+        raise InputError(
+            f"No such language model is served on this computer, at the ports of {ports}. "
+            f"Found here: {names}. Start one, or give its address as llm=."
+        )
     url, name, program = fits[0]
     print(say(_CHOSEN, program=program, url=url, model=name), *[say(_OTHERS, names=names)] * (len(served) > 1))
     return url, name
