@@ -19,7 +19,7 @@ from rtnb.protocol import server_events, updates
 from rtnb.protocol.frames import Event, check_event, decode_odd_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
-from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns
+from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns, with_response_id
 from rtnb.protocol.updates import Update
 from rtnb.texts.arguments import checks_call
 
@@ -120,7 +120,7 @@ class Conversation:
         if audio := kind.endswith("output_audio.delta"):
             pcm = decode_odd_audio(event.get("delta") or "") if pcm is None else pcm
         if kind.startswith("response.") and (audio or kind in _FOLDS):
-            event, said = server_events.with_response_id(event, self._responses, self._unasked)
+            event, said = with_response_id(event, self._responses, self._unasked)
         response = self._responses.get(response_id := _id(event, "response_id"))
         if response_id and (response is None or (kind == "response.created" and not response.active)):
             # Also before `response.created`, which servers that speak the protocol in part never say.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from rtnb.audio.clip import Clip
 from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
 from rtnb.audio.shape import wav_header
-from rtnb.protocol.frames import decode_odd_audio
+from rtnb.protocol.frames import Event, decode_odd_audio
 from rtnb.texts.language import say, translate
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
@@ -308,3 +308,25 @@ class Response:
         self.usage = said.get("usage") or self.usage
         self.metadata = said.get("metadata") or self.metadata
         self.conversation_id = said.get("conversation_id", self.conversation_id)
+
+
+def with_response_id(event: Event, known: Mapping[str, Response], unasked: Container[str]) -> tuple[Event, str]:
+    """Return an event of a response with the id that the response has here as `response_id`, and the server's id.
+
+    Servers leave ids out, in all events or in some: without one an event is of the response under way, and an id that
+    no response began with is of one that began without an id.
+
+    Args:
+        event: The event. Where it begins a response without an id, one is made up.
+        known: The responses so far, by their ids here and by the server's.
+        unasked: Ids of those that began before one was asked for last: one that begins now is another.
+    """
+    said = (event.get("response") or {}).get("id") or event.get("response_id") or ""
+    begins = event["type"] == "response.created"
+    if (response := known.get(said)) is None:
+        fit = [one for one in known.values() if not (said and one.server_id)]
+        if said or begins:
+            fit = [one for one in fit if one.active and one.conversation_id is not None and one.id not in unasked]
+        response = next(iter(sorted(fit, key=lambda one: one.active)[-1:]), None)
+    response_id = said or f"response_{len(known)}" if response is None else response.id
+    return event if event.get("response_id") == response_id else {**event, "response_id": response_id}, said

@@ -9,12 +9,11 @@ import contextlib
 import difflib
 import json
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rtnb.protocol.beta import to_ga
 from rtnb.protocol.frames import Event
-from rtnb.protocol.items import Response
 from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import in_one_line
 
@@ -70,28 +69,6 @@ def read(event: Event) -> tuple[Event, list[str]]:
         taken = {**taken, "response": _with_status(taken["response"], event["type"] == "response.done", odd)}
     rest = "It was read as well as it can be; the log has it as it came."
     return to_ga(taken), [f"The server sent {what}, which is not the API's form. {rest}" for what in odd]
-
-
-def with_response_id(event: Event, known: Mapping[str, Response], unasked: Container[str]) -> tuple[Event, str]:
-    """Return an event of a response with the id that the response has here as `response_id`, and the server's id.
-
-    Servers leave ids out, in all events or in some: without one an event is of the response under way, and an id that
-    no response began with is of one that began without an id.
-
-    Args:
-        event: The event. Where it begins a response without an id, one is made up.
-        known: The responses so far, by their ids here and by the server's.
-        unasked: Ids of those that began before one was asked for last: one that begins now is another.
-    """
-    said = (event.get("response") or {}).get("id") or event.get("response_id") or ""
-    begins = event["type"] == "response.created"
-    if (response := known.get(said)) is None:
-        fit = [one for one in known.values() if not (said and one.server_id)]
-        if said or begins:
-            fit = [one for one in fit if one.active and one.conversation_id is not None and one.id not in unasked]
-        response = next(iter(sorted(fit, key=lambda one: one.active)[-1:]), None)
-    response_id = said or f"response_{len(known)}" if response is None else response.id
-    return event if event.get("response_id") == response_id else {**event, "response_id": response_id}, said
 
 
 def _with_status(response: dict[str, Any], ended: bool, odd: dict[str, None]) -> dict[str, Any]:
