@@ -63,9 +63,7 @@ class Router:
     def __init__(self, channel: Channel, queue: CallQueue, unasked: Unasked) -> None:
         self.sides: dict[str, TurnState] = {}
         self.unanswered: set[Turn] = set()
-        self._channel = channel
-        self._queue = queue
-        self._unasked = unasked
+        self._channel, self._queue, self._unasked = channel, queue, unasked
         self._turns: list[TurnState] = []
         self._claim: TurnState | None = None  # the turn that `response.created` comes for next
         # Response id → the turn it belongs to. Once that is over, it is its reply's alone to keep.

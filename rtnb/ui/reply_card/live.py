@@ -88,8 +88,7 @@ class _NotebookView:
 
     def __init__(self, reply: Reply, where: frontend.Frontend) -> None:
         self.cell = frontend.cell()
-        self._reply = reply
-        self._where = where
+        self._reply, self._where = reply, where
         self._began = time.monotonic()
         self._words: dict[str, str] = {}
         self._drawn = ""

@@ -10,15 +10,13 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb.transport.cells import kernel as kernel
 from rtnb.transport.cells import shell as shell
 
 
-@dataclass(frozen=True)
-class Frontend:
+class Frontend(NamedTuple):
     """Front end that shows the cells of this kernel.
 
     Attributes:

@@ -9,8 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 # Sends the pages one message with its binary part, as `ipywidgets.Widget.send` does.
 Send = Callable[[dict[str, Any], list[bytes] | None], None]
@@ -18,8 +17,7 @@ Send = Callable[[dict[str, Any], list[bytes] | None], None]
 _log = logging.getLogger("rtnb")
 
 
-@dataclass(frozen=True)
-class FromPage:
+class FromPage(NamedTuple):
     """Message of a page.
 
     Attributes:
@@ -30,9 +28,9 @@ class FromPage:
     """
 
     kind: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    buffers: tuple[bytes, ...] = ()
-    page: str = ""
+    fields: Mapping[str, Any]
+    buffers: tuple[bytes, ...]
+    page: str
 
 
 class KernelLink:
@@ -122,8 +120,7 @@ class KernelLink:
                         self._ask_again(page)
                 case kind:
                     # `bytes()` copies: the memory belongs to the message, and the audio outlives it.
-                    copies = tuple(bytes(buffer) for buffer in buffers or ())
-                    message = FromPage(kind, fields, copies, page)
+                    message = FromPage(kind, fields, tuple(map(bytes, buffers or ())), page)
                     if not self._intact(message):
                         return self._ask_again(page)
                     self._expected[page] = n + 1
