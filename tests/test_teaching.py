@@ -124,6 +124,75 @@ def test_the_first_hour_of_the_half_day_is_that_of_the_ninety_minutes(language):
     assert sum(int(row[1]) for row in rows) == int(first[1])
 
 
+# What thirty people need: the words of a section, read aloud or in silence; one minute a cell, for the slowest decides
+# when the next one comes; one more where a guess is written first.
+WORDS_A_MINUTE = 150
+
+
+def needed(row):
+    """The minutes that thirty people need for the sections and cells a row names, from the notebooks' own counts."""
+    minutes = 0.0
+    for number, heading, cells in named(row[2]):
+        (path,) = (NOTEBOOKS / "source").glob(f"{number:02}_*.md")
+        inside = count = 0
+        for cell in sources.read(path).cells:
+            text = re.sub(r"```.*?```", "", cell.texts["en"], flags=re.DOTALL)
+            if cell.kind == "code":
+                count += 1
+                minutes += (1 + text.startswith("guess = None")) * (count in cells)
+                continue
+            for part in re.split(r"^(?=#{1,3} )", text, flags=re.MULTILINE):
+                if head := re.match(r"#{1,3} (.+)", part):
+                    inside = heading in (head[1], head[1].split(" · ")[0])
+                minutes += inside * len(part.split()) / WORDS_A_MINUTE
+    return minutes
+
+
+def test_the_minutes_are_enough_for_thirty_people():
+    for row in ninety("en"):
+        assert float(row[1]) >= needed(row), f"{row[2]}: {needed(row):.1f}"
+    assert sum(map(needed, ninety("en"))) > 35, "that the words and cells were found"
+
+
+def test_in_ninety_minutes_they_do_the_first_notebook_two_cells_of_the_second_and_the_call():
+    done = [
+        (number, heading, cell) for row in ninety("en") for number, heading, cells in named(row[2]) for cell in cells
+    ]
+    assert {number for number, _, _ in done} == {1, 2, 3}
+    assert [cell for number, _, cell in done if number == 1] == list(range(1, 23)), "in order, none left out"
+    assert [(heading, cell) for number, heading, cell in done if number == 2 and heading != "Set up"] == [
+        ("Two letters", 3),
+        ("Instructions", 11),
+    ]
+    assert [heading for number, heading, _ in done if number == 3 and heading != "Set up"] == ["The call"]
+
+
+@pytest.mark.parametrize(("language", "call", "install"), [("en", "The call", "install"), ("zh", "通话", "安装")])
+def test_the_call_has_time_for_all_and_those_who_come_without_have_time_to_install(language, call, install):
+    (row,) = [row for row in ninety(language) if f"*{call}*" in row[2]]
+    parts = re.findall(r"(?:(\d+) × )?(\d+) (?:min|分钟)[:：]", row[3])
+    assert len(parts) == 3
+    assert sum(int(times or 1) * int(minutes) for times, minutes in parts) == int(row[1]) == 18
+    first = ninety(language)[0]
+    assert first[2].startswith(install)
+    assert "`rtnb doctor`" in first[4]
+    assert int(first[1]) - needed(first) >= 8
+
+
+@pytest.mark.parametrize(("language", "late"), [("en", "**Behind schedule?**"), ("zh", "**时间不够？**")])
+def test_who_is_late_leaves_out_no_step_from_six_to_eight_and_not_the_call(language, late):
+    (said,) = [block for block in guide(language).split("\n\n") if block.startswith(late)]
+    rows = ninety(language)
+    out = re.findall(r"\*([^*]+)\*", said.removeprefix(late))
+    assert len(out) == 3
+    saved = re.findall(r"[(（](\d+)", said)
+    homes = [next(row for row in rows if f"*{heading}*" in row[2]) for heading in (out[0], out[2])]
+    assert saved[1:] == [row[1] for row in homes]
+    assert saved[0] == next(row[1] for row in rows if "1.1" in row[2])
+    kept = {"en": "Steps 6 to 8 stay", "zh": "第 6 到第 8 步要留着"}[language]
+    assert kept in said
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
