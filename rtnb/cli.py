@@ -1,8 +1,6 @@
 """Command line: `rtnb demo | practice | doctor | prices | notebooks …`."""
 
 import argparse
-import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -74,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
     notebooks.add_argument("folder", type=Path, help=say("where to; made if need be"))
     kept = say("keep what the cells put out, for reading")
-    notebooks.add_argument("--with-outputs", action="store_true", help=kept)
+    for_class = say("leave the solutions out; the answers go into one notebook for the teacher, beside the folder")
+    either = notebooks.add_mutually_exclusive_group()
+    either.add_argument("--with-outputs", action="store_true", help=kept)
+    either.add_argument("--for-class", action="store_true", help=for_class)
     notebooks.add_argument("--force", action="store_true", help=say("overwrite notebooks that are there already"))
     return parser
 
@@ -139,35 +140,23 @@ def _answer_path() -> Path:
 
 
 def _notebooks(args: argparse.Namespace) -> None:
-    package = Path(__file__).parent
-    # Inside an installed package, or beside it in a checkout.
-    places = (package / "notebooks", package.parent / "notebooks")
-    if (source := next((folder for folder in places if any(folder.glob("*.ipynb"))), None)) is None:
+    from rtnb.course import copies, sources
+
+    source = sources.folder()
+    if not source.is_dir():
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
-    # In a checkout there is also what they are made from; a learner wants what can be run.
-    files = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]
-    wanted = [f for f in files if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
-    missing = [file for file in wanted if args.force or not (args.folder / file).exists()]
-    for file in missing:
-        (args.folder / file).parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".ipynb" and not args.with_outputs:
-            (args.folder / file).write_text(_without_outputs((source / file).read_text("utf-8")), encoding="utf-8")
-        else:
-            shutil.copyfile(source / file, args.folder / file)
-    kept = len(wanted) - len(missing)
-    rest = say(", {count} kept as they were (--force overwrites)", count=kept) if kept else ""
-    print(say("{count} files copied to {folder}{rest}", count=len(missing), folder=args.folder, rest=rest))
+    how = {"outputs": args.with_outputs, "force": args.force, "for_class": args.for_class}
+    kept = copies.copy(source, args.folder, **how)
+    count = len(copies.files(source, for_class=args.for_class)) - len(kept)
+    rest = say(", {count} kept as they were (--force overwrites)", count=len(kept)) if kept else ""
+    print(say("{count} files copied to {folder}{rest}", count=count, folder=args.folder, rest=rest))
+    if args.for_class:
+        # Beside the folder and not in it, so that all of it can be handed out.
+        answers = args.folder.resolve().with_name(f"{args.folder.resolve().name}-teacher") / "answers.ipynb"
+        copies.write_answers(source, answers)
+        print(say("Answers, for the teacher:  {path}", path=answers))
     for first in sorted(args.folder.glob("*.ipynb"))[:1]:
         print(say("Open the first one:  jupyter lab {path}", path=first))
-
-
-def _without_outputs(notebook: str) -> str:
-    """Return a notebook's JSON as if nothing had been run in it."""
-    read = json.loads(notebook)
-    for cell in read["cells"]:
-        if cell["cell_type"] == "code":
-            cell |= {"outputs": [], "execution_count": None}
-    return json.dumps(read, ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import rtnb
 from rtnb import cli
 from rtnb.audio import Clip, samples
+from rtnb.course import copies, sources
+from rtnb.course.check import numbers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,6 +105,62 @@ def test_the_course_is_copied_without_outputs_but_where_one_asks_for_them(tmp_pa
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
     assert bare["metadata"] == kept["metadata"]
+
+
+def everything_in(folder):
+    """What pages and cells say in a folder of the course, as one text."""
+    cells = (cell for path in folder.rglob("*.ipynb") for cell in json.loads(path.read_text("utf-8"))["cells"])
+    texts = ["".join(cell["source"]) for cell in cells]
+    return "\n".join([*texts, *(path.read_text("utf-8") for path in folder.rglob("*.md"))])
+
+
+@pytest.mark.parametrize(("language", "heading"), [("en", "# Answers to the exercises"), ("zh", "# 练习答案")])
+def test_for_a_class_the_answers_lie_beside_what_is_handed_out(tmp_path, capsys, request, language, heading):
+    request.addfinalizer(lambda: rtnb.language("auto"))
+    rtnb.language(language)
+    assert cli.main(["notebooks", "--for-class", str(tmp_path / "class")]) == 0
+    answers = tmp_path / "class-teacher" / "answers.ipynb"
+    assert str(answers) in capsys.readouterr().out
+    handed_out = everything_in(tmp_path / "class")
+    shown = ["".join(cell["source"]) for cell in json.loads(answers.read_text("utf-8"))["cells"]]
+    assert shown[0].startswith(heading)
+    source = sources.folder()
+    for name in sorted(path.stem for path in source.glob("0*.ipynb")):
+        (title,) = (text for text in shown if text.startswith(f"## {int(name[:2])} · "))
+        for number, why, code in copies.solutions(source, name):
+            assert bool(re.search("[\u4e00-\u9fff]", why["zh"])) > bool(re.search("[\u4e00-\u9fff]", why["en"]))
+            (text,) = (text for text in shown if text.startswith(f"**{number}**"))
+            assert text.endswith(f"{why[language]}\n\n```python\n{code}\n```")
+            assert shown.index(text) > shown.index(title)
+            assert code not in handed_out
+    assert len(shown) == 1 + 9 + len(numbers())
+    assert not re.search(r"\]\((?!https:)", "".join(shown)), "a link from there would lead nowhere"
+
+
+def test_what_is_handed_out_to_a_class_links_to_nothing_that_stays_with_the_teacher(tmp_path):
+    assert cli.main(["notebooks", "--for-class", str(tmp_path / "class")]) == 0
+    assert not {path.name for path in (tmp_path / "class").rglob("*")} & {"solutions", "TEACHING.md"}
+    for page in [*(tmp_path / "class").rglob("*.md"), *(tmp_path / "class").rglob("*.ipynb")]:
+        for link in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
+            assert link.startswith(("https:", "attachment:")) or (page.parent / link).exists(), f"{page.name}: {link}"
+    first = (tmp_path / "class" / "01_walkthrough.ipynb").read_text("utf-8")
+    assert '"outputs": []' in first
+    assert "solutions (ask your teacher)" in first
+    assert "答案（请问老师）" in (tmp_path / "class/zh/01_walkthrough.ipynb").read_text("utf-8")
+
+
+def test_a_folder_with_answers_in_it_is_not_made_into_one_for_a_class(tmp_path, capsys):
+    assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
+    for more in ([], ["--force"]):
+        assert cli.main(["notebooks", "--for-class", str(tmp_path / "course"), *more]) == 1
+        assert "solutions lies in it" in capsys.readouterr().err
+    assert not (tmp_path / "course-teacher").exists()
+
+
+def test_a_class_is_given_no_outputs(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["notebooks", "--for-class", "--with-outputs", str(tmp_path)])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_prices_are_a_table(capsys):

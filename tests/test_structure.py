@@ -50,7 +50,8 @@ LAYERS = [
     ("ui",),
     ("asking", "diagnosis"),
     ("classroom",),
-    ("course", "cli"),
+    ("course",),
+    ("cli",),
 ]
 STEP = {name: step for step, names in enumerate(LAYERS) for name in names}
 # The practice server stands beside the layers: it uses those up to `web`, and few may import it.

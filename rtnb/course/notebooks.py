@@ -107,17 +107,11 @@ def cost_sheet(folder: Path, learners: int) -> str:
     return "\n".join([text_table(rows), "", tokens, limit])
 
 
-def _folder() -> Path:
-    """Return where the notebooks are: beside the package in a checkout, inside it when installed."""
-    package = Path(__file__).resolve().parents[1]
-    return next((at for at in (package.parent / "notebooks", package / "notebooks") if at.is_dir()), Path("notebooks"))
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the notebooks and write them with their outputs, print what they cost a class, or record the lesson."""
     parser = argparse.ArgumentParser(prog="python -m rtnb.course", description=main.__doc__)
     parser.add_argument("names", nargs="*", help="the beginnings of names, for example 01 03; all without any")
-    parser.add_argument("--folder", type=Path, default=_folder(), help="where the notebooks are")
+    parser.add_argument("--folder", type=Path, default=sources.folder(), help="where the notebooks are")
     parser.add_argument("--language", choices=sources.LANGUAGES, action="append", help="one language only")
     parser.add_argument("--python", default=os.environ.get("RTNB_KERNEL_PYTHON"), help="whose kernel runs them")
     parser.add_argument("--text", action="store_true", help="run nothing, only bring changed words in")

@@ -110,6 +110,13 @@ def _in(language: str, text: str) -> str:
     return re.sub(r"\{\{([^{}|]*)\|([^{}|]*)\}\}", rf"\{LANGUAGES.index(language) + 1}", text)
 
 
+def folder() -> Path:
+    """Return where the notebooks are: beside the package in a checkout, inside it when installed."""
+    package = Path(__file__).resolve().parents[1]
+    places = (package / "notebooks", package.parent / "notebooks")
+    return next((at for at in places if any(at.glob("*.ipynb"))), Path("notebooks"))
+
+
 def paths(folder: Path) -> list[Path]:
     """Return the paths of the sources below `notebooks/`, in the order of the course."""
     return sorted((folder / "source").glob("[0-9][0-9]_*.md"))
