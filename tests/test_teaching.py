@@ -321,16 +321,16 @@ def test_one_practice_server_serves_the_class_by_its_address_and_key(tmp_path):
         process.communicate(timeout=30)
 
 
-def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_b(tmp_path, monkeypatch):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_b(language, tmp_path, monkeypatch):
     """Cell 8 of notebook 2 as it stands, kept as the guide says, and played back by the guide's own lines."""
     monkeypatch.chdir(tmp_path)
-    notebook = sources.compose(sources.read(next((NOTEBOOKS / "source").glob("02_*.md"))), "en")
+    notebook = sources.compose(sources.read(next((NOTEBOOKS / "source").glob("02_*.md"))), language)
     cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    for language in LANGUAGES:
-        assert '`bikes.save("lesson.rtnb")`' in guide(language)
-        snippet = next(b for b in re.findall(r"```python\n(.*?)```", guide(language), re.DOTALL) if "replay=" in b)
-        # One argument more than the notebook's own cell, and no other difference.
-        assert snippet.strip() == cells[7].removesuffix("\nbikes.turns").replace("(tr", '(replay="lesson.rtnb", tr')
+    assert '`bikes.save("lesson.rtnb")`' in guide(language)
+    snippet = next(b for b in re.findall(r"```python\n(.*?)```", guide(language), re.DOTALL) if "replay=" in b)
+    # One argument more than the notebook's own cell, and no other difference.
+    assert snippet.strip() == cells[7].removesuffix("\nbikes.turns").replace("(tr", '(replay="lesson.rtnb", tr')
     names = {"rtnb": rtnb}
     talk(cells[6], names)  # the dialogue
     talk(cells[7], names)
