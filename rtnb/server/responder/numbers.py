@@ -1,6 +1,7 @@
 """Numbers and sums in a text, in digits, in English words and in Chinese numerals."""
 
 import ast
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -58,7 +59,9 @@ def numbers(text: str) -> list[Number]:
             if tokens[after][0] in _SCALES and not digits[2]:
                 value, after = value * _SCALES[tokens[after][0]], after + 1
         elif cue("chinese_numeral").fullmatch(word):
-            value = _chinese_value(word) if _is_chinese_number(text, start, end) else None
+            # Not in 一下, 十分 (very), 星期三, 万一.
+            around = f"{text[max(0, start - 2) : start]}|{word}|{text[end : end + 2]}"
+            value = None if cue("no_number").search(around) else _chinese_value(word)
             if value is not None and before == "负":
                 value, start = -value, tokens[index - 1][1]
         elif word in _ORDINALS and (word != "second" or before in ("the", "my", "your")):
@@ -126,11 +129,6 @@ def _counted(values: Sequence[int]) -> float:
     return total + section + digit * max(1, last // 10)
 
 
-def _is_chinese_number(text: str, start: int, end: int) -> bool:
-    """Return whether a numeral found in a text counts something: not in 一下, 十分 (very), 星期三, 万一."""
-    return not cue("no_number").search(f"{text[max(0, start - 2) : start]}|{text[start:end]}|{text[end : end + 2]}")
-
-
 def spoken_number(value: int | float) -> str:
     """Write a number as it is best read out: whole where it is whole, else with at most four places."""
     return f"{value + 0.0:.4f}".rstrip("0").rstrip(".")  # + 0.0: a zero has no sign
@@ -167,15 +165,12 @@ def arithmetic(text: str) -> tuple[str, float] | None:
     flat = _flat(re.sub(r"\d{4}-\d{1,2}-\d{1,2}", "a date", text[:2_000]))
     candidates = re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat)
     for candidate in sorted(candidates, key=len, reverse=True):
-        sum_ = re.sub(r"\s+", " ", candidate).strip()
-        if not re.search(r"\d\s*\)*\s*(?:[+\-*/%]|\*\*)\s*\(*-?\s*\d", sum_):
-            continue
-        try:
-            result = float(_value(ast.parse(sum_.replace(" ", ""), mode="eval").body))
-        except (ArithmeticError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-            continue
-        if math.isfinite(result):
-            return _shown(sum_), result
+        with contextlib.suppress(ArithmeticError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            sum_ = ast.parse("".join(candidate.split()), mode="eval").body
+            found = any(isinstance(node, ast.BinOp) for node in ast.walk(sum_))
+            if found and math.isfinite(result := float(_value(sum_))):
+                root = r"\(([\d.]+) \*\* 0\.5\)|\b([\d.]+) \*\* 0\.5\b"
+                return re.sub(root, r"sqrt \1\2", ast.unparse(sum_)), result
     return None
 
 
@@ -188,12 +183,3 @@ def _flat(text: str) -> str:
     for pattern, instead in _RULES:
         flat = re.sub(pattern, instead, flat)
     return re.sub(r"(?<=\d)\s+(?=\d)", " ; ", flat)  # two numbers side by side are not one
-
-
-def _shown(sum_: str) -> str:
-    """Space a sum as it is written, without brackets around all of it."""
-    shown = re.sub(r"\s*(\*\*|[+\-*/%])\s*", r" \1 ", sum_)
-    shown = re.sub(r"\(\s*([^()\s]+) \*\* 0\.5\s*\)", r"sqrt \1", shown)
-    shown = re.sub(r"^\(([^()]*)\)$", r"\1", shown.strip())
-    shown = re.sub(r"\(\s+", "(", re.sub(r"\s+\)", ")", shown))
-    return re.sub(r"\s+", " ", shown).strip()
