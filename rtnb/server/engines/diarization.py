@@ -72,7 +72,7 @@ def _stretches(pcm: bytes, duration_seconds: float) -> list[tuple[float, float, 
     with _lock:
         if (model := _load()) is None:
             return [(0.0, duration_seconds, 0)]
-        lines = model.transcribe_without_streaming(vad.samples_of(pcm, RATE_HZ).tolist(), vad.RATE_HZ).lines
+        lines = model.transcribe_without_streaming(vad.SampleStream().feed(pcm, last=True).tolist(), vad.RATE_HZ).lines
     spans = [span for line in lines for span in line.speaker_spans or ()]
     return [
         (max(0.0, span.start_time), min(duration_seconds, span.start_time + span.duration), span.speaker_index)

@@ -82,16 +82,6 @@ def _silero() -> Any:
 # ── Samples ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def samples_of(pcm: bytes, rate_hz: int) -> Samples:
-    """Convert s16le mono of any rate to what the engines take: float32, -1 to 1, 16 kHz."""
-    samples = to_float(np.frombuffer(pcm_arithmetic.whole_samples(pcm), "<i2"))
-    if rate_hz != RATE_HZ and len(samples):
-        import soxr
-
-        samples = soxr.resample(samples, rate_hz, RATE_HZ)
-    return samples
-
-
 def whole_frames(samples: Samples) -> Samples:
     """Return the frames that samples fill, shape `(n, 512)`, without the last that they do not fill."""
     return samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
