@@ -1,17 +1,13 @@
 """Facts about the course's own subject: which question asks for one, and its answer with the catalogue's figures."""
 
 import re
-import tomllib
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 from rtnb import models
+from rtnb.server.responder.lexicon import read
 from rtnb.server.responder.text_extraction import sentences
 
-_SHEETS: dict[str, dict[str, Any]] = {
-    code: tomllib.loads(Path(__file__).with_name(f"facts_{code}.toml").read_text("utf-8")) for code in ("en", "zh")
-}
+_SHEETS = read("facts_", "en", "zh")
 _WORDS = [sheet.pop("words") for sheet in _SHEETS.values()]
 FACTS = _SHEETS["en"]
 """Facts by their names, in the order in which they are tried."""
@@ -65,5 +61,5 @@ def about_fact(name: str, language: str) -> str:
     """Return the answer of a fact in a language, in English where that has none."""
     ended = next(ending["on"] for ending in models.read()["ending"] if "Beta" in ending["what"])
     known = {"models": models.load(), "default": models.get(models.DEFAULT), "limits": models.limits()}
-    text: str = _SHEETS[language if language in _SHEETS else "en"][name]["answer"]
+    text: str = _SHEETS.get(language, _SHEETS["en"])[name]["answer"]
     return text.format(**known, voices=", ".join(models.VOICES), azure=models.provider("azure"), beta_end=ended)

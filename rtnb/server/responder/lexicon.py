@@ -10,10 +10,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
-FILES: dict[str, dict[str, Any]] = {
-    language: tomllib.loads(Path(__file__).with_name(f"{language}.toml").read_text("utf-8")) for language in _LANGUAGES
-}
+
+def read(name: str, *languages: str) -> dict[str, dict[str, Any]]:
+    """Read the TOML files that stand beside this one, one for each language: `name` and its code."""
+    folder = Path(__file__).parent
+    return {code: tomllib.loads((folder / f"{name}{code}.toml").read_text("utf-8")) for code in languages}
+
+
+FILES = read("", "en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
 # Inside a character class: kana and Chinese characters, which stand beside each other without a space.
 LETTERS = r"\u3040-\u30ff\u3400-\u9fff"
 TEMPLATES: dict[str, dict[str, str]] = {code: file["templates"] for code, file in FILES.items() if "templates" in file}

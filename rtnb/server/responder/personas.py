@@ -1,47 +1,42 @@
 """Roles that instructions ask for: how each greets, which words open its answers, and its one habit."""
 
 import re
-import tomllib
 from functools import cache
-from pathlib import Path
-from typing import Any
 
-_SHEETS: dict[str, dict[str, Any]] = {
-    code: tomllib.loads(Path(__file__).with_name(f"personas_{code}.toml").read_text("utf-8")) for code in ("en", "zh")
-}
+from rtnb.server.responder.lexicon import read
+
+_SHEETS = read("personas_", "en", "zh")
 
 
 @cache
-def _patterns() -> dict[str, re.Pattern[str]]:
-    """Return the pattern of each role's words in all languages, in the order in which they are tried."""
-    found: dict[str, re.Pattern[str]] = {}
-    for name in [name for name in _SHEETS["en"] if name != "words"]:
-        each = [f"{sheet['words']['leads']}(?:{'|'.join(sheet[name]['role'])})(?![a-z])" for sheet in _SHEETS.values()]
-        each += [pattern for sheet in _SHEETS.values() for pattern in sheet[name].get("does", ())]
-        found[name] = re.compile("|".join(each), re.IGNORECASE)
-    return found
+def _pattern(name: str) -> re.Pattern[str]:
+    """Return the pattern of a role's words in all languages."""
+    each = [f"{sheet['words']['leads']}(?:{'|'.join(sheet[name]['role'])})(?![a-z])" for sheet in _SHEETS.values()]
+    each += [pattern for sheet in _SHEETS.values() for pattern in sheet[name].get("does", ())]
+    return re.compile("|".join(each), re.IGNORECASE)
 
 
 def persona(instructions: str) -> str | None:
     """Return the role that instructions ask for; None for none."""
-    return next((name for name, pattern in _patterns().items() if pattern.search(instructions[:4000])), None)
+    names = (name for name in _SHEETS["en"] if name != "words")
+    return next((name for name in names if _pattern(name).search(instructions[:4000])), None)
 
 
 def greeting(name: str, language: str) -> str:
     """Return what a role says to a greeting, in English where a language lacks it."""
-    return _SHEETS[language if language in _SHEETS else "en"][name]["greeting"]
+    return str(_SHEETS.get(language, _SHEETS["en"])[name]["greeting"])
 
 
 def asked_last(text: str, language: str) -> int:
     """Return the index of the question of the quiz that a text puts last; -1 for none."""
-    lines = _SHEETS[language if language in _SHEETS else "en"]["quiz_master"]["habit"]["quizzes"]
+    lines = _SHEETS.get(language, _SHEETS["en"])["quiz_master"]["habit"]["quizzes"]
     last = max(range(len(lines)), key=lambda index: text.rfind(lines[index][0]))
     return last if lines[last][0] in text else -1
 
 
 def question(text: str, language: str) -> str:
     """Return the question of the quiz that comes after the one that a text puts last."""
-    lines = _SHEETS[language if language in _SHEETS else "en"]["quiz_master"]["habit"]["quizzes"]
+    lines = _SHEETS.get(language, _SHEETS["en"])["quiz_master"]["habit"]["quizzes"]
     return str(lines[(asked_last(text, language) + 1) % len(lines)][0])
 
 
@@ -56,7 +51,7 @@ def in_role(name: str, language: str, said: list[str], text: str, before: str, n
         before: The answer before this one; "" for none.
         nth: How many answers there were before.
     """
-    sheet = _SHEETS[language if language in _SHEETS else "en"]
+    sheet = _SHEETS.get(language, _SHEETS["en"])
     role, words = sheet[name], sheet["words"]
     ((habit, lines),) = role["habit"].items()
     if habit == "corrects":
