@@ -16,12 +16,9 @@ def proper_names(text: str) -> list[str]:
     capital = r"[A-ZÀ-ÖØ-ÞŁŚŻČŠŽ]"
     pattern = rf"{capital}[\w'’.\-]*(?:\s+(?:(?:de|da|del|la|le|of|van|von|am)\s+)?{capital}[\w'’\-]*)*"
     for match in re.finditer(pattern, text):
-        parts = [part.strip(".’'") for part in match.group().split()]
-        while parts and parts[0].removesuffix("'s").removesuffix("’s") in _NOT_NAMES:
-            parts = parts[1:]
-        while parts and parts[-1] in _NOT_NAMES:
-            parts = parts[:-1]
-        found.append(" ".join(part.removesuffix("'s").removesuffix("’s") for part in parts).strip(".,'’"))
+        parts = [re.sub("['’]s$", "", part.strip(".’'")) for part in match.group().split()]
+        names = [at for at, part in enumerate(parts) if part not in _NOT_NAMES]
+        found += [" ".join(parts[names[0] : names[-1] + 1]).strip(".,'’")] if names else []
     return [*filter(None, dict.fromkeys(found))]
 
 
@@ -52,8 +49,8 @@ def places(text: str) -> list[str]:
 
 def last_name(texts: Iterable[str]) -> str | None:
     """Return the name the user last gave for themselves, in any of a few languages; None where none did."""
-    searches = ((pattern, text[:20_000]) for text in reversed(list(texts)) for pattern in patterns("own_name"))
-    for match in (match for search in searches for match in reversed(list(re.finditer(*search, re.IGNORECASE)))):
+    searches = ((pattern, text[:20_000]) for text in reversed([*texts]) for pattern in patterns("own_name"))
+    for match in (match for search in searches for match in reversed([*re.finditer(*search, re.IGNORECASE)])):
         name = match[1].strip(".,’'")
         if name.casefold() not in bag("not_my_name") and name not in _NOT_NAMES:
             return name if name[:1].isupper() or not name.isascii() else name.title()

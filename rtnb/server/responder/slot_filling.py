@@ -217,7 +217,7 @@ class _Reader:
 
     def _fresh(self, values: Sequence[str]) -> str | None:
         """Take the first text that no other parameter has taken."""
-        value = next((one for one in values if one not in self._strings_used), None)
+        value = next((one for one in values if one and one not in self._strings_used), None)
         self._strings_used.add(value)
         return value
 
@@ -258,10 +258,9 @@ def _within(value: float, schema: Schema) -> bool:
 def _boolean(parameter: Parameter, text: str) -> bool | None:
     low = text.casefold()
     about = parameter.stems - WEAK - {"is", "has", "should", "includ", "with"}
-    if about & {"on", "enabl", "activ", "stat", "power", "enabled"} or "turn" in low or "switch" in low:
-        for key, switched in (("off", False), ("on", True)):
-            if cue(key).search(low):
-                return switched
+    switches = about & {"on", "enabl", "activ", "stat", "power", "enabled"} or "turn" in low or "switch" in low
+    if switches and (switched := next((key for key in ("off", "on") if cue(key).search(low)), None)):
+        return switched == "on"
     said = roots(text)
     near = ({*said[max(0, at - 3) : at], *said[at + 1 : at + 2]} for at, word in enumerate(said) if word in about)
     return next((not _NO & words_near for words_near in near), None)
@@ -291,14 +290,6 @@ def _emails(parameter: Parameter, text: str) -> list[str]:
     return re.findall(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", spoken)
 
 
-def _addresses(parameter: Parameter, text: str) -> list[str]:
-    return [url.rstrip(".,!?") for url in re.findall(r"(?:https?://|www\.)\S+", text)]
-
-
-def _moments(parameter: Parameter, text: str) -> list[str]:
-    return [*filter(None, [" ".join([*dates(text)[:1], *times(text)[:1]])])]
-
-
 def _languages(parameter: Parameter, text: str) -> list[str]:
     short = re.search(r"iso|code|\ben\b", parameter.description) or parameter.stems & {"cod", "local"}
     return [code if short else languages.NAMES[code][0] for code in languages.named(text)]
@@ -308,15 +299,15 @@ def _languages(parameter: Parameter, text: str) -> list[str]:
 # must not have, and how the text is found. The first that fits is taken.
 _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
     ("email", "email", "", _emails),
-    ("uri url", "url uri link websit", "", _addresses),
+    ("uri url", "url uri link websit", "", lambda one, text: re.findall(r"(?:https?://|www\.)\S*[^\s.,!?]", text)),
     ("", "phon telephon mobil", "", lambda one, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
     ("date", "dat day", "tim", lambda one, text: dates(text)),
     ("time", "tim hour", "zon timezon", lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *times(text)]),
-    ("date-time", "when datetim start deadlin", "", _moments),
+    ("date-time", "when datetim start deadlin", "", lambda one, text: [" ".join(dates(text)[:1] + times(text)[:1])]),
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
-    ("", "siz", "", lambda one, text: [*filter(None, [extract("size_said", text)])]),
-    ("", "topping flavour flavor extra filling", "", lambda one, text: [*filter(None, [extract("with_said", text)])]),
+    ("", "siz", "", lambda one, text: [extract("size_said", text)]),
+    ("", "topping flavour flavor extra filling", "", lambda one, text: [extract("with_said", text)]),
 )
 
 
@@ -332,14 +323,13 @@ def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
     if named := re.search(rf"\b(?:{label}){value}", text):
         return [*found, named[1]]
     if parameter.is_person:
-        return [*found, *filter(None, [last_name([text])]), *proper_names(text)]
-    return [*found, *(_free_text(text) if about & _FREE_TEXT else proper_names(text))]
+        return [*found, last_name([text]) or "", *proper_names(text)]
+    return [*found, *([_free_text(text)] if about & _FREE_TEXT else proper_names(text))]
 
 
-def _free_text(text: str) -> list[str]:
+def _free_text(text: str) -> str:
     """Return what stands behind "search for", "saying" and such; else the whole request."""
     flags = re.IGNORECASE | re.DOTALL
     lead = re.search(rf"\b{_LEAD}", text, flags) or re.search(_LEAD, text, flags)
     value = (lead[1] if lead else text).strip(" .!?,()[]。！？，（）")
-    value = re.sub(r"^(?:please|can you|could you|would you)\s+", "", value, flags=re.IGNORECASE).strip()
-    return [value] if value else []
+    return re.sub(r"^(?:please|can you|could you|would you)\s+", "", value, flags=re.IGNORECASE).strip()
