@@ -194,3 +194,32 @@ def test_where_no_name_was_caught_it_is_not_said_that_none_was_told(said: str) -
     talk.ask(said)
     answer = talk.ask("What is my name?")
     assert "did not catch" in answer or "没听清" in answer
+
+
+def test_what_a_role_does_not_know_of_it_says_so() -> None:
+    assert "I do not know that" in Talk("You are a tour guide in Rome.").ask("Tell me about the Colosseum.")
+    assert "我在这里不知道" in Talk("你是北京的导游。").ask("给我讲讲长城。")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Say the days of the week backwards.", "Sunday, Saturday, Friday, Thursday, Wednesday, Tuesday, Monday."),
+        ("Can you say the alphabet backwards?", "Z, Y, X, W"),
+        ("把星期几倒着说一遍。", "星期日、星期六、星期五"),
+        ("How many minutes are in a quarter of an hour?", "0.25 hour is 15 minutes."),
+        ("How many minutes are in three quarters of an hour?", "0.75 hour is 45 minutes."),
+        ("How many grams are in half a kilo?", "0.5 kilo is 500 grams."),
+        ("What is two squared minus (three minus five)?", "2 to the power of 2 - (3 - 5) is 6."),
+    ],
+)
+def test_rows_said_backwards_and_parts_of_units_are_known(question: str, answer: str) -> None:
+    talk = Talk()
+    assert answer in talk.ask(question)
+    assert answer in talk.ask(question), "and are not taken for what was said before"
+
+
+def test_how_often_something_was_said_is_counted() -> None:
+    talk = Talk()
+    talk.ask("My dog likes fish, and fish only.")
+    assert talk.ask("How many times did I say “fish”?") == "You have said that 2 times."

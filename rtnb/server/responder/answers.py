@@ -18,17 +18,11 @@ _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stem
 Rule = Callable[[Dialogue, str], list[str]]
 
 
-def heard_sentence(dialogue: Dialogue) -> list[str]:
-    """Say what was heard in this turn; nothing where it was typed."""
-    nothing = [dialogue.say("heard_nothing")] if dialogue.turn.clips and not dialogue.turn.typed else []
-    return dialogue.say_if("heard", dialogue.turn.heard) or nothing
-
-
 def translate(dialogue: Dialogue, request: str) -> list[str]:
     """Translate a word or phrase of the table; say of any other that no rule can, and what was heard."""
-    for text in (intents.brief(dialogue.turn.request), request):
-        if pair := knowledge.translate(text, dialogue.language):
-            return [dialogue.say("translation", x=pair[0], y=pair[1])]
+    texts = (intents.brief(dialogue.turn.request), request)
+    if pair := next(filter(None, (knowledge.translate(text, dialogue.language) for text in texts)), None):
+        return [dialogue.say("translation", x=pair[0], y=pair[1])]
     if cue("asks_meaning").search(request):  # "What does brave mean?"
         return []
     return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.turn.heard)]
@@ -72,12 +66,10 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
     if (place is None and cue("place_asked").search(request)) or cue("other_day").search(request):
         return [dialogue.say("no_answer")]
     now = datetime.now(zone) + timedelta(days=next((days for key, days in _DAYS if cue(key).search(request)), 0))
-    weekday = dialogue.say("weekdays").split()[now.weekday()]
-    month = dialogue.say("months").split()[now.month - 1]
+    date = {"weekday": dialogue.say("weekdays").split()[now.weekday()], "day": now.day, "year": now.year}
+    date["month"] = dialogue.say("months").split()[now.month - 1]
     key = "date_there" if now.date() != datetime.now(zone).date() else "clock_in" if place else "clock"
-    return [
-        dialogue.say(key, place=place, time=f"{now:%H:%M}", weekday=weekday, day=now.day, month=month, year=now.year)
-    ]
+    return [dialogue.say(key, place=place, time=f"{now:%H:%M}", **date)]
 
 
 def who(dialogue: Dialogue, request: str) -> list[str]:
@@ -208,6 +200,8 @@ def passage(dialogue: Dialogue, request: str) -> list[str]:
 
 def reverse(dialogue: Dialogue, request: str) -> list[str]:
     """Say the words from the last to the first."""
+    if knowledge.know(request, dialogue.language):  # "Say the days of the week backwards."
+        return []
     found = words("".join(quoted(request)[:1]) or _given(dialogue, request) or dialogue.material)
     return _closed(dialogue, " ".join(reversed(found)) if len(found) != 1 else found[0][::-1])
 
@@ -223,11 +217,8 @@ def which_word(dialogue: Dialogue, request: str) -> list[str]:
 
 def spell(dialogue: Dialogue, request: str) -> list[str]:
     """Spell a word, the user's name, or the last word that was said."""
-    what = (
-        _given(dialogue, request).strip(" .!?。")
-        or (extract("given_to_spell", request) if not quoted(request) else "")
-        or latin_word(request)
-    )
+    named = extract("given_to_spell", request) if not quoted(request) else ""
+    what = _given(dialogue, request).strip(" .!?。") or named or latin_word(request)
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = last_name(dialogue.messages) or ""
     what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
@@ -270,9 +261,8 @@ def which_language(dialogue: Dialogue, request: str) -> list[str]:
 
 def name_is(dialogue: Dialogue, request: str) -> list[str]:
     """Say the user's name; never that none was told where something was said, and may not have been understood."""
-    return dialogue.say_if(
-        "your_name", last_name(dialogue.messages), "no_name_heard" if dialogue.earlier else "no_name"
-    )
+    unknown = "no_name_heard" if dialogue.earlier else "no_name"
+    return dialogue.say_if("your_name", last_name(dialogue.messages), unknown)
 
 
 def said_first(dialogue: Dialogue, request: str) -> list[str]:
@@ -363,9 +353,8 @@ def count_to(dialogue: Dialogue, request: str) -> list[str]:
     first, last = (values[0], values[1]) if len(values) > 1 else (values[0], 1) if down else (by, values[0])
     step = by if last >= first else -by
     foreign = knowledge.counted(next(iter(languages.named(request)), ""))
-    if 1 <= first <= 10 and 1 <= last <= len(foreign):
-        return [dialogue.row(foreign[one - 1] for one in range(first, last + step // by, step))]
-    return [dialogue.row(map(str, range(first, last + step // by, step)[:201]))]
+    named = dict(enumerate(foreign, 1)) if 1 <= first <= 10 and 1 <= last <= len(foreign) else {}
+    return [dialogue.row(named.get(one, str(one)) for one in range(first, last + step // by, step)[:201])]
 
 
 def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
@@ -374,28 +363,25 @@ def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
 
 def count(dialogue: Dialogue, request: str) -> list[str]:
     """Count what the request names."""
-    turn, sent = dialogue.turn, len(dialogue.messages)
-    named = quoted(request) or _given(dialogue, request) or extract("letters_in", request)
-    if not (named or cue("counts_here").search(request)):
+    turn, given = dialogue.turn, "".join(quoted(request)[:1])
+    if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
+        return [dialogue.say("count_letters", word=word, x=sum(map(str.isalpha, word)))]
+    if not (given or _given(dialogue, request) or cue("counts_here").search(request)):
         return []
+    if said := extract("times_of", request):
+        return _plural(dialogue, "count_time", " ".join(dialogue.messages[:-1]).casefold().count(said.casefold()))
     if not cue("count_text").search(request) and cue("count_clips").search(request):
         return _plural(dialogue, "count_clip", sum(one.clips for one in dialogue.turns))
     if cue("count_turns").search(request):
-        return _plural(dialogue, "count_turn", sent - bool(turn.text) or sent)
-    if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
-        return [dialogue.say("count_letters", word=word, x=sum(letter.isalpha() for letter in word))]
-    material = dialogue.material
+        return _plural(dialogue, "count_turn", len(dialogue.messages) - bool(turn.text) or len(dialogue.messages))
+    material = given or dialogue.material
     if cue("count_sentences").search(request):
         split = spoken_sentences if turn.heard or not turn.typed else sentences
         return _plural(dialogue, "count_sentence", len(split(material)))
-    if one := extract("times_of", request):
-        return _plural(dialogue, "count_turn", len(re.findall(re.escape(one), material, re.IGNORECASE)))
-    material = "".join(quoted(request)[:1]) or material
-    whole = material or turn.clips
-    if whole and (cue("count_words").search(request) or cue("count_all").search(request)):
-        found = words(material)
-        return _plural(dialogue, "count_character" if found and all(map(unspaced, found)) else "count_word", len(found))
-    return []
+    if not (material or turn.clips) or not (cue("count_words").search(request) or cue("count_all").search(request)):
+        return []
+    found = words(material)
+    return _plural(dialogue, "count_character" if found and all(map(unspaced, found)) else "count_word", len(found))
 
 
 _RULES: tuple[Rule, ...] = (

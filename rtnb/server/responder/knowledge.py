@@ -2,25 +2,20 @@
 
 import contextlib
 import re
-import tomllib
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rtnb.server.languages import named
+from rtnb.server.responder.lexicon import read
 from rtnb.server.responder.numbers import numbers, spoken_number
 from rtnb.server.responder.text_extraction import quoted
 
 Row = dict[str, str]
 
 
-def _read(name: str) -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text("utf-8"))
-
-
-KNOWN = {code: _read(f"knowledge_{code}") for code in ("en", "zh")}
+KNOWN = read("knowledge_", "en", "zh")
 """What is known in each language, as the files say it."""
 
 
@@ -31,7 +26,7 @@ def _rows(table: dict[str, str]) -> list[Row]:
     return [{key: cell for key, cell in zip(columns, row, strict=True) if cell} for row in cells]
 
 
-TABLES = {name: _rows(table) for name, table in _read("tables").items()}
+TABLES = {name: _rows(table) for name, table in read("", "tables")["tables"].items()}
 """Tables by their names; a cell may hold several words for one thing, the one to say first, with commas between."""
 
 
@@ -53,9 +48,8 @@ def _plain(text: str) -> str:
 @cache
 def _table(name: str, column: str) -> dict[str, Row]:
     """Return the rows of a table by the words in a column of theirs."""
-    return {
-        one.strip().casefold(): row for row in TABLES[name] for one in row.get(column, "").split(",") if one.strip()
-    }
+    cells = ((one.strip(), row) for row in TABLES[name] for one in row.get(column, "").split(","))
+    return {one.casefold(): row for one, row in cells if one}
 
 
 def _relations(text: str, known: dict[str, Any]) -> Iterator[Fact]:
@@ -119,18 +113,18 @@ def _convert(text: str, language: str) -> Fact | None:
     units = _table("units", language)
     names = sorted((re.escape(unit) for unit in units), key=len, reverse=True)
     unit = rf"(?:\b(?:{'|'.join(names)})\b)" if language == "en" else f"(?:{'|'.join(names)})"
-    wanted = re.search(
-        rf"(?:\b(?:many|in|into|to)\s+(?:an?\s+)?|多少个?|几个?(?!月)|[成为])({unit})", text, re.IGNORECASE
-    )
+    into = r"\b(?:many|in|into|to)\s+(?:an?\s+)?|多少个?|几个?(?!月)|[成为]"
+    wanted = re.search(rf"(?:{into})({unit})", text, re.IGNORECASE)
     for given in re.finditer(unit, text, re.IGNORECASE):
         source, target = units[given[0].casefold()], units[wanted[1].casefold()] if wanted else {"kind": ""}
         if source is target or source["kind"] != target["kind"]:
             continue
         head = text[: given.start()].replace("一个半", "1半")
         before = [one.value for one in numbers(head) if re.fullmatch(_BETWEEN, head[one.end :], re.IGNORECASE)]
-        # "Half a kilo", "two and a half hours", 一个半小时.
-        half = 0.5 if re.search(r"\bhalf(?: an?)?\s*$|半个?$", head, re.IGNORECASE) else 0
-        value = (before[-1] if before else 0 if half else 1) + half
+        # "Half a kilo", "two and a half hours", 一个半小时, "three quarters of an hour".
+        parts = (part for pattern, part in KNOWN[language]["parts"] if re.search(pattern, head, re.IGNORECASE))
+        part = next(parts, 0)
+        value = (before[-1] if before else 0 if part else 1) + part
         base = value * float(source["factor"]) + float(source.get("offset", 0))
         result = spoken_number((base - float(target.get("offset", 0))) / float(target["factor"]))
         filled = {"a": spoken_number(value), "x": given[0], "b": result, "y": target[language].split(",")[0]}

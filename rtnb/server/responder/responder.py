@@ -13,7 +13,7 @@ from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.protocol.settings import INSTRUCTIONS
 from rtnb.server.responder import intents, knowledge, names, numbers, personas, slot_filling
-from rtnb.server.responder.answers import ANSWERS, find_said, heard_sentence, judge
+from rtnb.server.responder.answers import ANSWERS, find_said, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
 from rtnb.server.responder.lexicon import cue, extract, having
@@ -119,13 +119,6 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     return matches
 
 
-def _lacking(dialogue: Dialogue, matches: list[Match]) -> list[str]:
-    """Ask for the arguments that a function lacks."""
-    for match in (match for match in matches if match.missing and match.score >= 2.5):
-        return [dialogue.say("need", x=dialogue.join([*map(plain, match.missing)]))]
-    return []
-
-
 def _follow_up(dialogue: Dialogue, text: str, tools: list[slot_filling.Schema]) -> list[Match]:
     """Take a few words for what the request before them lacked.
 
@@ -147,10 +140,8 @@ def _asked(dialogue: Dialogue) -> _Asked:
         turn.typed = []
     own = intents.without_lead(turn.request)
     command = intents.brief(intents.command_and_rest(own)[0])
-    intent, wish = (
-        intents.intent_of(command),
-        intents.standing([dialogue.request.instructions, *reversed(dialogue.system)]),
-    )
+    intent = intents.intent_of(command)
+    wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])
     greeted = wish and wish[0] == "greet" and turn.request and (dialogue.answers or intent)
     wordless = wish and wish[0] in having("about_words") and not turn.text
     first = wish and not (greeted or wordless) and intent in (None, "greet", "fine", "thanks")
@@ -202,7 +193,9 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match]) ->
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
     if asked.ways[-1][0] not in having("memory") and (name := fact(own, role=elsewhere)):
         return [about_fact(name, dialogue.language)]
-    if found := _by_intent(dialogue, asked, polite=False) or _lacking(dialogue, matches):
+    lacking = next((match.missing for match in matches if match.missing and match.score >= 2.5), ())
+    need = dialogue.join([*map(plain, lacking)])
+    if found := _by_intent(dialogue, asked, polite=False) or dialogue.say_if("need", need):
         return found
     if sum_ := numbers.arithmetic(own):
         return [dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
@@ -229,11 +222,12 @@ def _to_other(dialogue: Dialogue, asked: _Asked, seen: bool, role: str | None) -
     question = intents.is_question(text) and not bidden
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, asked.ways[-1][1])
-    if role and not question:
+    asks_about = bidden and cue("asks_about").search(text)
+    if role and not (question or asks_about):
         return []
     if question or bidden:
         no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
-        return dialogue.say_if("said", find_said(dialogue, own)) or [*heard_sentence(dialogue), *no]
+        return dialogue.say_if("said", find_said(dialogue, own)) or [*dialogue.say_if("heard", heard), *no]
     topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
     topics = [topic for topic in topics if topic.isascii() or own.rstrip("。！!.").endswith(topic)]
     return [
