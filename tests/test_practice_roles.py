@@ -210,6 +210,8 @@ def test_what_a_role_does_not_know_of_it_says_so() -> None:
         ("How many minutes are in a quarter of an hour?", "0.25 hour is 15 minutes."),
         ("How many minutes are in three quarters of an hour?", "0.75 hour is 45 minutes."),
         ("How many grams are in half a kilo?", "0.5 kilo is 500 grams."),
+        ("两三百加一是多少？", "300 + 1 等于 301。"),
+        ("一万二加三万亿是多少？", "12000 + 3000000000000 等于 3000000012000。"),
         ("What is two squared minus (three minus five)?", "2 to the power of 2 - (3 - 5) is 6."),
     ],
 )

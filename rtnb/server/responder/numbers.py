@@ -37,10 +37,6 @@ class Number(NamedTuple):
     ordinal: bool = False
 
 
-def _whole(value: float) -> int | float:
-    return int(value) if float(value).is_integer() and abs(value) < 1e15 else value
-
-
 def numbers(text: str) -> list[Number]:
     """Find the numbers in a text, in order.
 
@@ -61,7 +57,7 @@ def numbers(text: str) -> list[Number]:
         elif cue("chinese_numeral").fullmatch(word):
             # Not in 一下, 十分 (very), 星期三, 万一.
             around = f"{text[max(0, start - 2) : start]}|{word}|{text[end : end + 2]}"
-            value = None if cue("no_number").search(around) else _chinese_value(word)
+            value = None if cue("no_number").search(around) or len(word) > 100 else _chinese_value(word)
             if value is not None and before == "负":
                 value, start = -value, tokens[index - 1][1]
         elif word in _ORDINALS and (word != "second" or before in ("the", "my", "your")):
@@ -73,7 +69,8 @@ def numbers(text: str) -> list[Number]:
         index = max(after, index + 1)
         # Some hundred digits in a row are more than a float holds.
         if value is not None and math.isfinite(value):
-            found.append(Number(_whole(value), start, tokens[index - 1][2], ordinal))
+            whole = float(value).is_integer() and abs(value) < 1e15
+            found.append(Number(int(value) if whole else value, start, tokens[index - 1][2], ordinal))
     return found
 
 
@@ -115,18 +112,12 @@ def _chinese_value(numeral: str) -> float:
 
 
 def _counted(values: Sequence[int]) -> float:
-    total = section = digit = 0.0  # floats: a row of 亿 is endless, and no error
-    last = 1  # the place named last: 一百二 is 120, 一百零二 is 102
-    for value in values:
-        if value < 10:
-            last, digit = last if value else 10, value
-        elif value < 10_000:
-            last, section, digit = value, section + (digit or 1) * value, 0
-        else:
-            # 三万亿 multiplies all that came before.
-            total = (total + section + digit) * value if total and value > total else total + (section + digit) * value
-            last, section, digit = value, 0, 0
-    return total + section + digit * max(1, last // 10)
+    """Return what stands before the largest place times that place, and what stands behind it."""
+    if (place := max(values, default=0)) < 10:
+        return float([0, *values][-1])  # of 两三百 the larger one
+    at = len(values) - 1 - values[::-1].index(place)  # 三万亿 multiplies all that came before
+    short = len(values) == at + 2  # 一百二 is 120, 一百零二 is 102
+    return (_counted(values[:at]) or 1) * place + _counted(values[at + 1 :]) * (place / 10 if short else 1)
 
 
 def spoken_number(value: int | float) -> str:
