@@ -21,6 +21,9 @@ def _column(key: str) -> dict[str, Any]:
 
 # Names of the languages: in English first, in the language itself, and in others.
 NAMES: dict[str, list[str]] = _column("names")
+_CODES = {name.casefold(): code for code, names in NAMES.items() for name in names}
+_EACH = (rf"(?<!\w){name}(?!\w)" if name.isascii() else name for name in sorted(_CODES, key=len, reverse=True))
+_NAMED = re.compile("|".join(_EACH))
 _COMMON = {code: frozenset(words.split()) for code, words in _column("words").items()}
 _MARKS = _column("marks")
 _WRITTEN_LIKE = _column("script")
@@ -107,14 +110,7 @@ def named(text: str) -> list[str]:
     Returns:
         ISO 639-1 codes in the order in which they are named.
     """
-    low = text.casefold()
-    places: list[tuple[int, str]] = []
-    for code, names in NAMES.items():
-        for name in names:
-            word = name.casefold()
-            pattern = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
-            places += [(match.start(), code) for match in re.finditer(pattern, low)]
-    return list(dict.fromkeys(code for _, code in sorted(places)))
+    return list(dict.fromkeys(_CODES[match[0]] for match in _NAMED.finditer(text.casefold())))
 
 
 # Chinese and Japanese characters and marks.
