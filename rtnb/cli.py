@@ -146,9 +146,8 @@ def _notebooks(args: argparse.Namespace) -> None:
     if not source.is_dir():
         raise RtnbError("rtnb was installed without its notebooks. Install it again from its wheel or its repository.")
     how = {"outputs": args.with_outputs, "force": args.force, "for_class": args.for_class}
-    kept = copies.copy(source, args.folder, **how)
-    count = len(copies.files(source, for_class=args.for_class)) - len(kept)
-    rest = say(", {count} kept as they were (--force overwrites)", count=len(kept)) if kept else ""
+    count, kept = copies.copy(source, args.folder, **how)
+    rest = say(", {count} kept as they were (--force overwrites)", count=kept) if kept else ""
     print(say("{count} files copied to {folder}{rest}", count=count, folder=args.folder, rest=rest))
     if args.for_class:
         # Beside the folder and not in it, so that all of it can be handed out.

@@ -5,7 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from rtnb.course import sources
 from rtnb.errors import InputError
@@ -17,23 +17,7 @@ _TEACHERS_LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./)?(?:solutions/|TEACHING\.md
 _ASK = {"en": r"\1 (ask your teacher)", "zh": r"\1（请问老师）"}
 
 
-class Solution(NamedTuple):
-    """Solution of an exercise.
-
-    Attributes:
-        number: The exercise, for example `"2.1"`.
-        why: One or two sentences, by language.
-        code: The lines that solve it.
-    """
-
-    number: str
-    why: dict[str, str]
-    code: str
-
-
-def copy(
-    source: Path, folder: Path, *, outputs: bool = False, force: bool = False, for_class: bool = False
-) -> list[Path]:
+def copy(source: Path, folder: Path, *, outputs: bool, force: bool, for_class: bool) -> tuple[int, int]:
     """Copy what a learner runs and reads.
 
     Args:
@@ -44,40 +28,36 @@ def copy(
         for_class: Leave out the solutions and the teacher's guide, and the links to them.
 
     Returns:
-        Those of the files, below `folder`, that were there already and stayed as they were.
+        How many files were copied, and how many were there already and stayed as they were.
 
     Raises:
         InputError: If answers lie in the folder already, and it is for a class.
     """
-    kept = []
     if for_class and (found := next((name for name in _TEACHERS if (folder / name).exists()), None)):
         why = f"Your folder {folder} is for a class, and {found} lies in it, which has the answers. Take a new folder."
         raise InputError(why, path=str(folder))
-    for file in files(source, for_class=for_class):
-        target = folder / file
-        if target.exists() and not force:
-            kept.append(file)
-            continue
+    files = [file for file in _files(source) if not (for_class and file.as_posix().startswith(_TEACHERS))]
+    missing = [file for file in files if force or not (folder / file).exists()]
+    for file in missing:
+        target, words = folder / file, "zh" if file.parts[0] == "zh" else "en"
         target.parent.mkdir(parents=True, exist_ok=True)
-        words = _ASK["zh" if file.parts[0] == "zh" else "en"]
         if file.suffix == ".ipynb" and not outputs:
             notebook = bare(source / file)
-            for cell in notebook["cells"] if for_class else ():
-                if cell["cell_type"] == "markdown":
-                    cell["source"] = _TEACHERS_LINK.sub(words, "".join(cell["source"]))
+            if for_class:
+                leave_out_links(notebook, words)
             write(notebook, target)
-        elif for_class and file.suffix == ".md":
-            target.write_text(_TEACHERS_LINK.sub(words, (source / file).read_text("utf-8")), encoding="utf-8")
+        elif file.suffix == ".md" and for_class:
+            text = _TEACHERS_LINK.sub(_ASK[words], (source / file).read_text("utf-8"))
+            target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(source / file, target)
-    return kept
+    return len(missing), len(files) - len(missing)
 
 
-def files(source: Path, *, for_class: bool = False) -> list[Path]:
-    """Return the files that are copied, below where the notebooks are: not what these are made from."""
+def _files(source: Path) -> list[Path]:
+    # In a checkout there is also what they are made from; a learner wants what can be run.
     found = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]
-    wanted = [f for f in found if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
-    return [file for file in wanted if not (for_class and file.as_posix().startswith(_TEACHERS))]
+    return [f for f in found if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
 
 
 def bare(path: Path) -> dict[str, Any]:
@@ -89,24 +69,34 @@ def bare(path: Path) -> dict[str, Any]:
     return read
 
 
+def leave_out_links(notebook: dict[str, Any], words: str) -> None:
+    """Send readers of a notebook to their teacher instead of to the solutions, in one of `sources.LANGUAGES`."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = _TEACHERS_LINK.sub(_ASK[words], "".join(cell["source"]))
+
+
 def write(notebook: dict[str, Any], path: Path) -> None:
     """Write a notebook; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def solutions(source: Path, name: str) -> Iterator[Solution]:
+def solutions(source: Path, name: str) -> Iterator[tuple[str, dict[str, str], str]]:
     """Read the solutions of a notebook, in its order.
 
     Args:
         source: Where the notebooks are.
         name: The notebook's name, for example `"02_conversation"`.
+
+    Yields:
+        The exercise's number, for example `"2.1"`, a sentence or two on it by language, and the lines that solve it.
     """
     text = (source / "solutions" / f"{name[:2]}.md").read_text("utf-8")
     for number, why, code in re.findall(r"^## (\d\.\d)\n+(.*?)\n+```python\n(.*?)```", text, re.MULTILINE | re.DOTALL):
         # The Chinese begins behind the first sentence that is followed by one with Chinese in it.
         english, chinese = re.split(r"(?<=[.?!]) (?=(?:(?![.?!] ).)*?[\u4e00-\u9fff])", why, maxsplit=1)
-        yield Solution(number, {"en": english, "zh": chinese}, code.rstrip("\n"))
+        yield number, {"en": english, "zh": chinese}, code.rstrip("\n")
 
 
 def write_answers(source: Path, path: Path) -> None:

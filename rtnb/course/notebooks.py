@@ -16,6 +16,7 @@ from rtnb import models, money
 from rtnb.course import lesson, sources
 from rtnb.course.execution import execute, tidy
 from rtnb.money.usage import text_table
+from rtnb.texts import language as texts
 
 
 def _cents(usd: float) -> str:
@@ -108,7 +109,8 @@ def cost_sheet(folder: Path, learners: int) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the notebooks and write them with their outputs, print what they cost a class, or record the lesson."""
+    """Run the notebooks and write them with their outputs, print what they cost a class, record the lesson, or write
+    them for a grader."""
     parser = argparse.ArgumentParser(prog="python -m rtnb.course", description=main.__doc__)
     parser.add_argument("names", nargs="*", help="the beginnings of names, for example 01 03; all without any")
     parser.add_argument("--folder", type=Path, default=sources.folder(), help="where the notebooks are")
@@ -117,11 +119,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--text", action="store_true", help="run nothing, only bring changed words in")
     parser.add_argument("--costs", type=int, metavar="LEARNERS", help="run nothing; print the cost sheet for a class")
     parser.add_argument("--record", action="store_true", help="record the lesson that is heard without a key")
+    parser.add_argument("--nbgrader", type=Path, metavar="DIR", help="run nothing; write a course of nbgrader")
+    parser.add_argument("--otter", type=Path, metavar="DIR", help="run nothing; write notebooks and tests for Otter")
     given = parser.parse_args(arguments)
     if given.costs is not None:
         print(cost_sheet(given.folder, given.costs))
     elif given.record:
         print(lesson.record())
+    elif given.nbgrader or given.otter:
+        from rtnb.course import graders  # which needs nbformat
+
+        one = (given.language or [texts.language()])[0]
+        graders.write(given.folder, given.names, one, nbgrader=given.nbgrader, otter=given.otter)
     else:
         run = functools.partial(execute, python=given.python)
         remake(given.folder, given.names, given.language or sources.LANGUAGES, run, text_only=given.text)
