@@ -27,8 +27,11 @@ pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is n
 
 REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
-PAGES = {f"{folder}{page}.md" for folder in ("", "zh/") for page in ("README", "TEACHING", "ENGINES")}
+PAGES = {
+    f"{folder}{page}.md" for folder in ("", "zh/") for page in ("README", "TEACHING", "ENGINES", "RUBRIC", "HANDOUT")
+}
 PAGES |= {f"solutions/{path.stem[:2]}.md" for path in sources.paths(NOTEBOOKS)}
+PAGES |= {path.relative_to(NOTEBOOKS).as_posix() for path in NOTEBOOKS.glob("**/questions/*.md")}
 COURSE = PAGES | {
     sources.target(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES
 }
