@@ -47,8 +47,7 @@ def copy(source: Path, folder: Path, *, outputs: bool, force: bool, for_class: b
                 leave_out_links(notebook, words)
             write(notebook, target)
         elif file.suffix == ".md" and for_class:
-            text = _TEACHERS_LINK.sub(_ASK[words], (source / file).read_text("utf-8"))
-            target.write_text(text, encoding="utf-8")
+            target.write_text(_TEACHERS_LINK.sub(_ASK[words], (source / file).read_text("utf-8")), encoding="utf-8")
         else:
             shutil.copyfile(source / file, target)
     return len(missing), len(files) - len(missing)
