@@ -82,7 +82,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 18801,
+    "code lines of Python": 19740,
     "lines of JS": 3599,
     "circles of imports": 0,
     "modules in circles of imports": 0,

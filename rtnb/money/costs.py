@@ -236,7 +236,8 @@ class PriceTable:
     def _note(self) -> str:
         return translate(
             f"As of {self.known_on}. US dollars per million tokens, list prices without tax. A minute heard is 600 "
-            "tokens, a minute spoken 1,200; every turn bills the talk before it again, in part at the cached price."
+            "tokens, a minute spoken 1,200; every turn bills the conversation before it again, in part at the "
+            "cached price."
         )
 
     def __repr__(self) -> str:

@@ -47,7 +47,7 @@ class Wrong(Exception):
     """Answer that is not right, and why."""
 
 
-def read(kind: str, thing: Any, ended: str = "Mend the cell above and run both again.") -> Any:
+def read(kind: str, thing: Any, ended: str = "Fix the cell above and run both again.") -> Any:
     """Return what was handed over as a kind.
 
     Args:
