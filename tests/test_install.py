@@ -29,6 +29,8 @@ REPO = Path(__file__).resolve().parents[1]
 NOTEBOOKS = REPO / "notebooks"
 BOTH = [(path.stem, language) for path in sources.paths(NOTEBOOKS) for language in sources.LANGUAGES]
 PAGES = [REPO / "README.md", *NOTEBOOKS.glob("*.md"), *(NOTEBOOKS / "zh").glob("*.md")]
+# What is printed for a class, or marks it, installs nothing.
+PRINTED = ("HANDOUT.md", "RUBRIC.md")
 
 
 def install_cell(language="en"):
@@ -125,7 +127,7 @@ def test_no_page_and_no_message_tells_to_install_from_the_index_before_it_is_the
 
 
 def test_the_pages_say_that_it_is_not_on_the_index_until_it_is():
-    for page in PAGES:
+    for page in [page for page in PAGES if page.name not in PRINTED]:
         text = " ".join(page.read_text("utf-8").split())
         said = "rtnb is not on the package index yet" in text or "rtnb 还没有发布到 PyPI" in text
         assert said != sources.ON_INDEX, page
