@@ -586,7 +586,7 @@ TABLE = [
     ("07.3", "another's object", lambda: (spoken(), noted()[1]), "wrong", "of type Reply"),
     ("08.1", "solution", lambda: knock(beta=True), "right", "another name"),
     ("08.1", "as it stands", lambda: TypeError("got an unexpected keyword argument 'extra_headers'"),
-     "wrong", "TypeError", "Mend"),
+     "wrong", "TypeError", "Fix"),
     ("08.1", "a header gone", knock, "wrong", "keep both headers"),
     ("08.1", "the key gone", lambda: knock(beta=True, key=False), "wrong", "without the key"),
     ("08.1", "another's object", written, "wrong", "of type Reply", "socket"),
