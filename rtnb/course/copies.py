@@ -68,6 +68,12 @@ def bare(path: Path) -> dict[str, Any]:
     return read
 
 
+def code_cell(id_: str, source: str = "") -> dict[str, Any]:
+    """Return a code cell that was not run."""
+    never_run: dict[str, Any] = {"execution_count": None, "outputs": []}
+    return {"cell_type": "code", "id": id_, "metadata": {}, "source": source, **never_run}
+
+
 def leave_out_links(notebook: dict[str, Any], words: str) -> None:
     """Send readers of a notebook to their teacher instead of to the solutions, in one of `sources.LANGUAGES`."""
     for cell in notebook["cells"]:

@@ -5,8 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nbformat.v4 import new_code_cell
-
 from rtnb.course import copies, sources
 
 Json = dict[str, Any]
@@ -72,7 +70,7 @@ def _for_otter(notebook: Json, solved: Mapping[str, str], name: str, folder: Pat
         check["source"] = f'{handed} = ({made},)\ngrader.check("{test}")'
         text = _OTTER_TEST.format(test=test, handed=handed, number=number)
         (folder / name / "tests" / f"{test}.py").write_text(text, encoding="utf-8")
-    notebook["cells"].insert(1, new_code_cell("import otter\n\ngrader = otter.Notebook()", id="otter"))
+    notebook["cells"].insert(1, copies.code_cell("otter", "import otter\n\ngrader = otter.Notebook()"))
     copies.write(notebook, folder / name / f"{name}.ipynb")
 
 
@@ -93,5 +91,5 @@ def _exercises(notebook: Json) -> Iterator[tuple[str, str, str, Json, Json]]:
         if asked:
             own = next(each for each in reversed(notebook["cells"]) if each["cell_type"] == "code")
             label = asked[1].replace(".", "_")
-            notebook["cells"].append(check := new_code_cell(id=f"check_{label}"))
+            notebook["cells"].append(check := copies.code_cell(f"check_{label}"))
             yield asked[1], label, asked[2], own, check

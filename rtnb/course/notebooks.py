@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtnb import models, money
-from rtnb.course import lesson, sources
+from rtnb.course import graders, lesson, sources
 from rtnb.course.execution import execute, tidy
 from rtnb.money.usage import text_table
 from rtnb.texts import language as texts
@@ -127,8 +127,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif given.record:
         print(lesson.record())
     elif given.nbgrader or given.otter:
-        from rtnb.course import graders  # which needs nbformat
-
         one = (given.language or [texts.language()])[0]
         graders.write(given.folder, given.names, one, nbgrader=given.nbgrader, otter=given.otter)
     else:

@@ -223,7 +223,8 @@ def _is_english(words: Sequence[Word], language: str | None, slower: Callable[[]
     return sure + stays / 2 >= _SURE_OF_TWO or (len(first) == 1 and first == second)
 
 
-def _joined(words: Iterable[Word]) -> str:
+def joined(words: Iterable[Word]) -> str:
+    """Return words as one text."""
     return " ".join(word.text for word in words)
 
 
@@ -260,7 +261,7 @@ def recognise(pcm: bytes, *, rate_hz: int = RATE_HZ, language: str | None = None
 def transcribe(pcm: bytes, *, rate_hz: int = RATE_HZ, language: str | None = None) -> str:
     """Return what `recognise` finds as one text; "" also where nothing was understood."""
     try:
-        return _joined(recognise(pcm, rate_hz=rate_hz, language=language))
+        return joined(recognise(pcm, rate_hz=rate_hz, language=language))
     except Unintelligible:
         return ""
 
@@ -338,7 +339,7 @@ class StreamingRecogniser:
     def so_far(self) -> Callable[[], str]:
         """Begin to recognise all that has come; return what waits for its words."""
         pieces = [*self._settled, *filter(None, [self._ask_under_way()])]
-        return lambda: _joined(_words_of(pieces))
+        return lambda: joined(_words_of(pieces))
 
     def finish(self) -> str:
         """Recognise what is left and end.
@@ -349,7 +350,7 @@ class StreamingRecogniser:
         Raises:
             Unintelligible: As for `recognise`.
         """
-        return _joined(self.end())
+        return joined(self.end())
 
     def end(self) -> list[Word]:
         """Do as `finish`, and return the words one by one."""

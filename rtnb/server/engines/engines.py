@@ -118,7 +118,7 @@ def installed(respond: Responder | None = None) -> Engines:
         tts.warm_up()
 
     return Engines(
-        transcribe=lambda pcm, language: " ".join(word.text for word in asr.recognise(pcm, language=language)),
+        transcribe=lambda pcm, language: asr.joined(asr.recognise(pcm, language=language)),
         transcribe_stream=lambda language: asr.StreamingRecogniser(language=language),
         transcribe_beside=lambda language: asr.StreamingRecogniser(language=language, interval_seconds=float("inf")),
         vad=vad.Vad,
