@@ -116,6 +116,8 @@ def installed(respond: Responder | None = None) -> Engines:
     def warm_up() -> None:
         asr.warm_up()
         tts.warm_up()
+        if respond is None:
+            list(think(Request(asked="Which question is this?")))  # looked for among all that is known
 
     return Engines(
         transcribe=lambda pcm, language: asr.joined(asr.recognise(pcm, language=language)),

@@ -46,6 +46,12 @@ def _plain(text: str) -> str:
 
 
 @cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern once: there are more of them than `re` keeps, and all are tried at each question."""
+    return re.compile(pattern, re.IGNORECASE)
+
+
+@cache
 def _table(name: str, column: str) -> dict[str, Row]:
     """Return the rows of a table by the words in a column of theirs."""
     cells = ((one.strip(), row) for row in TABLES[name] for one in row.get(column, "").split(","))
@@ -54,7 +60,7 @@ def _table(name: str, column: str) -> dict[str, Row]:
 
 def _relations(text: str, known: dict[str, Any]) -> Iterator[Fact]:
     for relation in known["relations"]:
-        for match in (match for pattern in relation["asks"] for match in re.finditer(pattern, text, re.IGNORECASE)):
+        for match in (match for pattern in relation["asks"] for match in _compiled(pattern).finditer(text)):
             row = _table(relation["table"], relation["of"]).get(_plain(match[1]), {})
             if values := row.get(relation["is"]):
                 filled = {"x": row[relation["of"]].split(",")[0], "y": values.split(",")[0].strip()}
@@ -71,7 +77,7 @@ def know(text: str, language: str) -> Fact | None:
     for pattern, instead in known.get("rewrites", ()):
         text = re.sub(pattern, instead, text)
     for entry in known["facts"]:
-        if any(re.search(pattern, text, re.IGNORECASE) for pattern in entry["asks"]):
+        if any(_compiled(pattern).search(text) for pattern in entry["asks"]):
             return Fact(entry["says"], entry.get("word", ""))
     return next(_relations(text, known), None)
 
