@@ -1,6 +1,7 @@
 """Command line: `rtnb demo | practice | doctor | prices | notebooks …`."""
 
 import argparse
+import io
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well, 1 if something failed, 2 if the words cannot be read, 130 if interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a code page of Windows has no ✓
     args = _parser().parse_args(argv)
     try:
         return int(args.run(args) or 0)

@@ -1,6 +1,7 @@
 """The command line, as typed."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -54,6 +55,16 @@ def test_elsewhere_the_demo_saves_beside_you(tmp_path, monkeypatch, capsys):
     assert cli.main(["demo", str(samples()["question"].save(tmp_path / "q.wav")), "--practice"]) == 0
     assert "Saved:     output_audio.wav (" in capsys.readouterr().out
     assert Clip.read(tmp_path / "output_audio.wav").seconds > 0.5
+
+
+def test_what_an_old_code_page_lacks_is_a_question_mark():
+    # Where output goes to a file or a pipe, Windows writes it in its code page.
+    code = "from rtnb import cli; raise SystemExit(cli.main(['doctor', '--url', 'ws://127.0.0.1:1/v1/realtime']))"
+    env = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, encoding="cp1252")
+    assert done.stderr == ""
+    assert re.match(r"\? +python +Python 3", done.stdout)
+    assert done.returncode == 1  # nobody listens there
 
 
 def test_with_no_key_it_says_who_answers(tmp_path, capsys):

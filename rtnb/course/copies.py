@@ -56,7 +56,9 @@ def copy(source: Path, folder: Path, *, outputs: bool, force: bool, for_class: b
 def _files(source: Path) -> list[Path]:
     # In a checkout there is also what they are made from; a learner wants what can be run.
     found = [file.relative_to(source) for file in source.rglob("*") if file.is_file()]
-    return [f for f in found if not any(p.startswith((".", "__")) or p in ("source", "images") for p in f.parts)]
+    return [
+        f for f in found if not any(p.startswith((".", "__")) or p in ("source", "images", "guide") for p in f.parts)
+    ]
 
 
 def bare(path: Path) -> dict[str, Any]:

@@ -146,7 +146,7 @@ def unreachable(broken: BaseException, where: Address, seconds: float) -> Connec
     if isinstance(broken, TimeoutError) and symptom.endswith(ending := " does not answer"):
         symptom = f"{symptom.removesuffix(ending)} did not answer within {seconds:g} s"
     failed = f"The connection could not be opened: {symptom}. {cause} {remedy}"
-    further = "rtnb.doctor() looks further; practice=True works with no network."
+    further = "rtnb.doctor() looks further, and practice=True works with no network."
     further = "rtnb.doctor() looks further." if "practice=True" in remedy else further
     return ConnectionFailed(f"{failed} {further}", reason=str(broken), url=where.url)
 
