@@ -219,6 +219,10 @@ def find_server(model: str | None, connection: ServerOptions, beside: str = "") 
     if not connection["practice"]:
         if url:
             where = _server_at(url, model, key, provider, beside)
+            if not where.provider.realtime:
+                wrong = f"Your server ({where.provider.title}) has the Live API, whose events rtnb does not speak."
+                remedy = "Give the address of its Realtime API."
+                raise InputError(f"{wrong} {remedy}", provider=where.provider.name)
             if not where.provider.responses and "intent=transcription" not in beside:
                 unable = f"Your server ({where.provider.title}) only transcribes. Use rtnb.transcribe(…, url=…)."
                 raise InputError(unable, provider=where.provider.name)

@@ -1,5 +1,6 @@
 """Costs, worked by hand from recorded usage objects."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -7,7 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from rtnb import costs
+from rtnb import costs, models
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
 from rtnb.money import Budget, Cost, Usage, compare, cost, cost_of_transcription, estimate, money, prices
 
@@ -196,7 +197,8 @@ def test_transcription_counted_in_seconds_and_priced_in_tokens():
 def test_transcription_of_silence_or_by_nobody_costs_nothing():
     assert cost_of_transcription({"type": "duration", "seconds": 0}, "gpt-realtime-whisper").usd == 0
     assert cost_of_transcription(None, "gpt-realtime-whisper").usd == 0
-    assert cost_of_transcription({"type": "duration", "seconds": 3}, "whisper-1").usd is None
+    # No price is known of the one that tells speakers apart.
+    assert cost_of_transcription({"type": "duration", "seconds": 3}, "gpt-4o-transcribe-diarize").usd is None
 
 
 def test_translation_by_the_minute():
@@ -219,6 +221,23 @@ def test_translation_by_the_minute():
 )
 def test_money_as_people_read_it(usd, read):
     assert money(usd) == read
+
+
+def test_each_model_that_writes_down_costs_what_its_page_says():
+    minute = {"type": "duration", "seconds": 60}
+    by_minute = {name: cost_of_transcription(minute, name).usd for name in ("gpt-transcribe", "whisper-1")}
+    assert by_minute == {"gpt-transcribe": pytest.approx(0.0045), "whisper-1": pytest.approx(0.006)}
+    # 600 tokens × $3 / 1M = $0.0018, and the words on top: 200 × $5 / 1M = $0.001; together about $0.003.
+    tokens = {"type": "tokens", "input_token_details": {"audio_tokens": 600}, "output_tokens": 200}
+    assert cost_of_transcription(tokens, "gpt-4o-mini-transcribe").usd == pytest.approx(0.0028)
+
+
+def test_a_minute_of_live_costs_less_while_nobody_speaks():
+    for name in ("gpt-live-1", "gpt-live-1.1"):
+        live = models.get(name).prices
+        assert live is not None
+        assert (live.per_minute_usd, live.standby_per_minute_usd) == (0.05, 0.02)
+        assert models.get(name).context_tokens == 128_000
 
 
 # --- budgets
@@ -328,12 +347,23 @@ def test_the_table_of_prices_has_the_launch_and_cents_a_minute():
     assert "100.00 / – / 200.00" in launch
     assert launch.split()[-3:-1] == ["6.00", "24.00"]
     assert "1.92" in text
-    assert "As of 2026-11-22" in text
+    assert f"As of {models.known_on()} (" in text
     assert [model.name for model, _ in table.rows].count("gpt-realtime-2025-08-28") == 0
 
 
+def test_the_table_says_how_old_it_is_and_when_that_is_too_old(monkeypatch):
+    class Later(date):
+        @classmethod
+        def today(cls):
+            return cls.fromordinal(models.known_on().toordinal() + models.STALE_DAYS + 1)
+
+    monkeypatch.setattr(models.catalogue, "date", Later)
+    assert f"As of {models.known_on()} (61 days ago). Prices may have changed: compare https://" in repr(prices())
+    assert "or update rtnb." in prices()._repr_html_()
+
+
 def test_the_table_can_leave_the_past_out_or_show_one_model():
-    assert "gpt-4o" not in repr(prices(gone=False)).replace("gpt-4o-transcribe", "")
+    assert "gpt-4o" not in re.sub(r"gpt-4o-(mini-)?transcribe", "", repr(prices(gone=False)))
     assert {model.name for model, _ in prices("gpt-realtime-2.1").rows} == {"gpt-realtime-2.1"}
 
 

@@ -13,14 +13,14 @@ import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from rtnb import costs, keys, models
-from rtnb.diagnosis.access import check_access, check_key, check_price, check_shutdown
+from rtnb.diagnosis.access import check_access, check_facts, check_key, check_price, check_shutdown
 from rtnb.diagnosis.doctor import doctor
 from rtnb.diagnosis.frontend import check_frontend, check_sound
 from rtnb.diagnosis.network import check_network
@@ -268,6 +268,15 @@ def test_the_price_ahead_for_one_and_for_a_class():
     assert only(check_price(costs.estimate(seconds_in=1, model="mine"))).state == "unknown"
 
 
+def test_one_line_says_how_old_the_facts_are():
+    fresh = only(check_facts(models.known_on() + timedelta(3)))
+    assert (fresh.state, fresh.symptom) == ("note", f"As of {models.known_on()} (3 days ago).")
+    assert fresh.remedy == ""
+    old = only(check_facts(models.known_on() + timedelta(200)))
+    assert (old.state, old.symptom) == ("warning", f"As of {models.known_on()} (200 days ago).")
+    assert "or update rtnb." in old.remedy
+
+
 # --- all of it
 
 
@@ -317,6 +326,7 @@ def test_openai_without_internet_without_a_key(monkeypatch: pytest.MonkeyPatch):
     assert report["network"].symptom == "api.openai.com: no such name"
     assert report["key"].symptom == "none found"
     assert "for 30 people" in report["price"].symptom
+    assert f"facts: As of {models.known_on()} (" in report.line
     assert report.line.count("\n") == 0
 
 

@@ -2,11 +2,12 @@
 
 import tomllib
 import warnings
-from datetime import date
+from datetime import date, timedelta
 from importlib.resources import files
 
 import pytest
 
+import rtnb
 from rtnb import models
 from rtnb.errors import InputError, RtnbWarning
 
@@ -143,6 +144,12 @@ def test_a_model_that_goes_on_says_nothing():
         ("http://vllm.lan:8000/v1/realtime", "vllm"),
         ("ws://h:8000/v1/realtime?duplex=0", "vllm-omni"),
         ("ws://speaches.lan:8000/v1/realtime", "speaches"),
+        ("wss://school.openai.azure.com/openai/v1/live/sessions", "azure-live"),
+        ("wss://api.inworld.ai/api/v1/realtime/session?key=a&protocol=realtime", "inworld"),
+        ("ws://localhost:4000/v1/realtime?model=gpt-realtime-2.1", "litellm"),
+        ("wss://litellm.school.example/v1/realtime", "litellm"),
+        ("wss://api.inworld.ai.evil.example/v1/realtime", "other"),
+        ("ws://stranger.example:4000/v1/realtime", "other"),
         ("ws://127.0.0.1:40123/v1/realtime", "other"),
         ("wss://api.openai.com.evil.example/v1/realtime", "other"),
         ("wss://evil.example/?x=wss://api.openai.com/", "other"),
@@ -156,6 +163,17 @@ def test_azure_carries_its_key_in_a_header_of_its_own():
     assert models.provider("azure").headers("k") == {"api-key": "k"}
     assert models.provider("openai").headers("k") == {"Authorization": "Bearer k"}
     assert models.provider("other").headers("") == {}
+
+
+def test_each_server_gets_its_key_in_the_header_it_reads():
+    assert models.provider("litellm").headers("sk-1") == {"Authorization": "Bearer sk-1"}
+    assert models.provider("inworld").headers("a2V5") == {"Authorization": "Basic a2V5"}
+    assert models.provider("azure-live").headers("k") == {"api-key": "k"}
+
+
+def test_an_address_of_the_live_api_is_refused_before_anything_is_sent():
+    with pytest.raises(InputError, match=r"has the Live API, whose events rtnb does not speak\. Give the address"):
+        rtnb.connect(url="wss://school.openai.azure.com/openai/v1/live/sessions", key="made-up")
 
 
 def test_providers_say_what_they_lack():
@@ -187,3 +205,22 @@ def test_the_catalogue_is_a_mapping_with_the_recommended_ones_first():
     assert "gpt-realtime-2" in catalogue
     assert {"marin", "cedar"} <= set(models.VOICES)
     assert any("Beta" in ending["what"] for ending in models.read()["ending"])
+
+
+def test_the_facts_know_their_age_and_say_when_it_is_too_old():
+    checked = models.known_on()
+    assert models.age(checked) == f"As of {checked} (today)."
+    assert models.age(checked + timedelta(1)) == f"As of {checked} (1 day ago)."
+    assert models.age(checked + timedelta(59)) == f"As of {checked} (59 days ago)."
+    assert models.age(checked - timedelta(5)) == f"As of {checked} (today)."  # a clock that is behind
+    assert models.stale_notice(checked + timedelta(models.STALE_DAYS)) is None
+    notice = models.stale_notice(checked + timedelta(models.STALE_DAYS + 1))
+    assert notice is not None
+    assert notice.startswith("Prices may have changed: compare https://developers.openai.com/")
+
+
+def test_of_each_model_that_writes_down_it_is_known_when_its_words_come():
+    found = {model.name: model for model in models.load().values() if model.kind == "transcription"}
+    assert {name for name, model in found.items() if model.streams} == {"gpt-live-transcribe", "gpt-realtime-whisper"}
+    assert {name for name, m in found.items() if m.takes_languages} == {"gpt-live-transcribe", "gpt-transcribe"}
+    assert all(model.streams is not None and model.takes_languages is not None for model in found.values())

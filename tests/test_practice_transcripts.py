@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from practice_harness import SPEECH, Harness
@@ -96,6 +97,34 @@ def test_the_model_that_tells_speakers_apart_reports_who_said_what() -> None:
     }
     assert first["id"].startswith("seg_")
     assert "".join(event["delta"] for event in sent if "delta" in event) == sent[-1]["transcript"]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [("gpt-transcribe", "duration"), ("whisper-1", "duration"), ("gpt-4o-mini-transcribe", "tokens")],
+)
+def test_a_model_is_counted_as_it_is_billed(model: str, kind: str) -> None:
+    harness = Harness().push_to_talk()
+    harness.update(audio={"input": {"transcription": {"model": model}}})
+    harness.append(SPEECH)
+    harness.send("input_audio_buffer.commit")
+    usage = harness.last("conversation.item.input_audio_transcription.completed")["usage"]
+    assert usage["type"] == kind
+    assert ("seconds" in usage) == (kind == "duration")
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [({"languages": ["de"]}, "de"), ({"languages": ["de", "en"]}, None), ({"languages": []}, None), ({}, None)],
+    ids=str,
+)
+def test_the_recogniser_expects_a_language_only_where_it_is_the_only_one(named: Any, expected: str | None) -> None:
+    harness = Harness().push_to_talk()
+    harness.update(audio={"input": {"transcription": {"model": "gpt-transcribe", **named}}})
+    harness.append(SPEECH)
+    harness.send("input_audio_buffer.commit")
+    asked = next(effect for effect in harness.effects if isinstance(effect, TranscribeStream))
+    assert asked.language == expected
 
 
 LOGPROBS = ["item.input_audio_transcription.logprobs"]

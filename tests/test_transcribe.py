@@ -12,7 +12,7 @@ from rtnb.audio import Clip, join, samples
 from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError, RtnbError, ServerError
 from rtnb.jobs.cutting import Cutter
 from rtnb.jobs.subtitles import Segment, cues
-from rtnb.jobs.transcribe import transcribe
+from rtnb.jobs.transcribe import MODEL, transcribe
 from rtnb.money import Budget
 
 
@@ -73,10 +73,41 @@ def test_a_recording_is_cut_at_its_pauses_and_each_stretch_has_its_times():
     assert asked[0]["type"] == "transcription"
     heard = asked[0]["audio"]["input"]
     assert heard["turn_detection"] is None
-    assert heard["transcription"] == {"model": "gpt-live-transcribe", "language": "en", "keywords": ["Oslo"]}
+    assert heard["transcription"] == {"model": "gpt-live-transcribe", "languages": ["en"], "keywords": ["Oslo"]}
     assert words.seconds == pytest.approx(9.0)
     # Three seconds at $0.017 a minute (OpenAI's price list): 3 / 60 * 0.017.
     assert words.cost.usd == pytest.approx(0.00085)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"language": "en"}, {"model": "gpt-live-transcribe", "languages": ["en"]}),
+        ({"languages": ["en", "pt"]}, {"model": "gpt-live-transcribe", "languages": ["en", "pt"]}),
+        ({"languages": "pt", "keywords": "Oslo"}, {"model": MODEL, "languages": ["pt"], "keywords": ["Oslo"]}),
+        ({"model": "gpt-transcribe", "language": "pt"}, {"model": "gpt-transcribe", "languages": ["pt"]}),
+        ({"model": "gpt-realtime-whisper", "language": "en"}, {"model": "gpt-realtime-whisper", "language": "en"}),
+        ({"model": "of-another-server", "language": "en"}, {"model": "of-another-server", "language": "en"}),
+        ({}, {"model": "gpt-live-transcribe"}),
+    ],
+    ids=str,
+)
+def test_languages_go_to_each_model_as_it_takes_them(given, sent):
+    asked = []
+
+    def script(talk):
+        asked.append(opened(talk))
+        talk.take_sound("item_1")
+        completed(talk, "item_1", "One.")
+
+    with serve(script) as url:
+        transcribe(tone(2), url=url, **given).wait(10)
+    assert asked[0]["audio"]["input"]["transcription"] == sent
+
+
+def test_a_language_and_a_list_of_them_are_too_many():
+    with pytest.raises(InputError, match=r"has both language= and languages=\. Leave one of them out\."):
+        transcribe(tone(1), language="en", languages=["en", "pt"], practice=True)
 
 
 def test_words_that_come_in_another_order_find_their_place():

@@ -114,4 +114,14 @@ def check_price(talk: money.Estimate, learners: int = 1) -> list[Finding]:
     symptom = f"{talk.turns} turns on {talk.model}: {money.money(low)} to {money.money(high)}"
     if learners > 1:
         symptom += f"; for {learners} people {money.money(low * learners)} to {money.money(high * learners)}"
-    return [Finding("price", "note", symptom, f"Prices of {models.known_on()}.", "Set a limit with budget=0.25.")]
+    return [Finding("price", "note", symptom, "", "Set a limit with budget=0.25.")]
+
+
+def check_facts(today: date) -> list[Finding]:
+    """Check how old the facts of models and prices are that this version of rtnb has.
+
+    Args:
+        today: The day to judge from.
+    """
+    notice = models.stale_notice(today)
+    return [Finding("facts", "warning" if notice else "note", models.age(today), "", notice or "")]

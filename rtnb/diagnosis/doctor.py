@@ -13,7 +13,7 @@ import time
 from datetime import date
 
 from rtnb import keys, models, money
-from rtnb.diagnosis.access import check_access, check_key, check_price, check_shutdown, open_session
+from rtnb.diagnosis.access import check_access, check_facts, check_key, check_price, check_shutdown, open_session
 from rtnb.diagnosis.frontend import check_frontend, check_sound, detected
 from rtnb.diagnosis.network import check_network
 from rtnb.diagnosis.packages import WATCHED, check_loop, check_packages, check_python, versions_of
@@ -78,5 +78,6 @@ def doctor(
     with contextlib.suppress(RuntimeError):  # where none runs
         here += check_loop(asyncio.get_running_loop())
     here += check_frontend(frontend, versions_of(["ipykernel", "ipywidgets", "jupyterlab_widgets"]))
-    there = [*key_findings, *address, *network, *access, *check_shutdown(name, date.today()), *price]
+    dated = [*check_shutdown(name, date.today()), *price, *check_facts(date.today())]
+    there = [*key_findings, *address, *network, *access, *dated]
     return Report((*here, *there, *check_sound(frontend)), time.monotonic() - begun)

@@ -18,11 +18,26 @@ from rtnb.errors import InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import language, say
 
-__all__ = ["DEFAULT", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
-__all__ += ["get", "known_on", "limits", "load", "price", "read", "shutdown_notice", "warn_shutdown"]
+__all__ = ["CAPTIONS", "DEFAULT", "STALE_DAYS", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
+__all__ += [
+    "age",
+    "get",
+    "known_on",
+    "limits",
+    "load",
+    "price",
+    "read",
+    "shutdown_notice",
+    "stale_notice",
+    "warn_shutdown",
+]
 
 WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
+
+STALE_DAYS = 60
+"""How many days after they were checked the facts are called old. OpenAI changed prices or models about every second
+month in 2026."""
 
 
 @checks_call
@@ -55,6 +70,8 @@ class Prices:
         audio: US dollars per million audio tokens.
         image: US dollars per million image tokens.
         per_minute_usd: US dollars per minute of audio, for models billed by time. None: by tokens.
+        standby_per_minute_usd: US dollars per minute in which a session waits for speech. None where there is no
+            such price.
         source: Where the prices were read.
     """
 
@@ -63,6 +80,7 @@ class Prices:
     audio: Rate = Rate()
     image: Rate = Rate()
     per_minute_usd: float | None = None
+    standby_per_minute_usd: float | None = None
     source: str = ""
 
     @property
@@ -95,6 +113,10 @@ class Model:
         images: Whether it takes images. None where unknown.
         speakers: Whether it tells speakers apart, as a transcription model. None where unknown.
         rereads_audio: Whether its earlier answers are billed again as audio, or only as words. None where unknown.
+        streams: Whether it writes while the user speaks, as a transcription model, and not only after each turn. None
+            where unknown.
+        takes_languages: Whether it takes several `languages`, and `keywords`, as a transcription model; the others take
+            one `language`. None where unknown.
         since: First day it was served. None where unknown.
         shutdown: Day on which it stops being served. None where none is announced.
         successor: The model to move to. None where none is named.
@@ -114,6 +136,8 @@ class Model:
     images: bool | None = None
     speakers: bool | None = None
     rereads_audio: bool | None = None
+    streams: bool | None = None
+    takes_languages: bool | None = None
     since: date | None = None
     shutdown: date | None = None
     successor: str | None = None
@@ -309,6 +333,24 @@ def known_on() -> date:
     return read()["known_on"]
 
 
+def age(today: date | None = None) -> str:
+    """Return how old the facts are on `today` (None: the present day), in a sentence."""
+    days = max(0, ((today or date.today()) - known_on()).days)
+    ago = say("1 day ago") if days == 1 else say("{days} days ago", days=days) if days else say("today")
+    return say("As of {known_on} ({ago}).", known_on=known_on(), ago=ago)
+
+
+def stale_notice(today: date | None = None) -> str | None:
+    """Return what to do about facts that are older than `STALE_DAYS` on `today`; None where they are not.
+
+    Args:
+        today: The day to judge from. None means the present day.
+    """
+    if known_on() >= (today or date.today()) - timedelta(days=STALE_DAYS):
+        return None
+    return say("Prices may have changed: compare https://developers.openai.com/api/docs/pricing or update rtnb.")
+
+
 def shutdown_notice(name: str, today: date | None = None) -> str | None:
     """Return a notice about a model that is about to be shut down, or has been.
 
@@ -350,4 +392,5 @@ def warn_shutdown(name: str, today: date | None = None, *, stacklevel: int = 2) 
 
 
 DEFAULT: str = read()["default"]
+CAPTIONS: str = read()["captions"]
 VOICES: tuple[str, ...] = tuple(read()["voices"]["names"])

@@ -21,7 +21,8 @@ class Provider:
         name: Short name, for example `"openai"`, `"azure"`, `"localai"`; `"other"` for an unknown address.
         title: Its name for people.
         example: An address as it should look.
-        auth: `"bearer"` (`Authorization: Bearer KEY`) or `"api-key"` (`api-key: KEY`).
+        auth: `"bearer"` or `"basic"` (`Authorization: Bearer KEY`, `Authorization: Basic KEY`), or `"api-key"`
+            (`api-key: KEY`).
         key_names: Environment variables its key is looked for in, in this order.
         colab_names: Further names of its secret on Colab.
         needs_key: Whether it answers nobody without a key.
@@ -35,6 +36,7 @@ class Provider:
         commit: Whether it takes `input_audio_buffer.commit`. If not, turns end by its own detection only.
         answers_update: Whether it answers `session.update` with `session.updated`.
         responses: Whether it answers (`response.create`). Where False, it transcribes only.
+        realtime: Whether it speaks the Realtime API. Where False, no session of rtnb can be opened.
         input_rate_hz: Sample rate of the audio it takes.
         session_minutes: Longest session. None where it names none.
         lacks: Sentences on what a user will miss there.
@@ -59,6 +61,7 @@ class Provider:
     commit: bool = True
     answers_update: bool = True
     responses: bool = True
+    realtime: bool = True
     input_rate_hz: int = 24_000
     session_minutes: int | None = 60
     lacks: tuple[str, ...] = ()
@@ -69,7 +72,7 @@ class Provider:
         """Return the HTTP headers that carry `key` (its plain text) to this server; {} for an empty key."""
         if not key:
             return {}
-        return {"api-key": key} if self.auth == "api-key" else {"Authorization": f"Bearer {key}"}
+        return {"api-key": key} if self.auth == "api-key" else {"Authorization": f"{self.auth.title()} {key}"}
 
 
 @cache

@@ -16,7 +16,7 @@ from rtnb import html, models
 from rtnb.models import Model, Prices, Rate
 from rtnb.money.usage import Usage, amounts, money, text_table
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import say, translate
+from rtnb.texts.language import joined, say, translate
 
 HEADERS = ("position", "quantity", "price", "US dollars")
 """Titles of what `Cost.rows` returns."""
@@ -234,11 +234,11 @@ class PriceTable:
         return [[cell(model, of) for cell in _COLUMNS.values()] for model, of in self.rows]
 
     def _note(self) -> str:
-        return translate(
-            f"As of {self.known_on}. US dollars per million tokens, list prices without tax. A minute heard is 600 "
-            "tokens, a minute spoken 1,200; every turn bills the conversation before it again, in part at the "
-            "cached price."
+        prices = (
+            "US dollars per million tokens, list prices without tax. A minute heard is 600 tokens, a minute spoken "
+            "1,200; every turn bills the conversation before it again, in part at the cached price."
         )
+        return joined(models.age(), models.stale_notice() or "", say(prices))
 
     def __repr__(self) -> str:
         return f"{text_table([[*map(translate, self.HEADERS)], *self._cells()], right_from=2)}\n\n{self._note()}"

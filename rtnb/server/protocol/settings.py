@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from rtnb import models
 from rtnb.audio.pcm import RATE_HZ
 from rtnb.server.protocol.api_errors import ApiError, missing
-from rtnb.server.protocol.shapes import SESSIONS, STREAMING_TRANSCRIPTION, anything, tagged
+from rtnb.server.protocol.shapes import SESSIONS, anything, tagged
 
 
 class Model(NamedTuple):
@@ -176,6 +176,6 @@ def _check_transcription(audio_input: Mapping[str, Any], kind: str) -> None:
     if model == "gpt-realtime-whisper" and transcription["prompt"]:
         # SDK: no prompt with it; wording unconfirmed.
         raise _invalid("Prompt is not supported for gpt-realtime-whisper.", "audio.input.transcription.prompt")
-    if kind == "transcription" and model in STREAMING_TRANSCRIPTION and audio_input["turn_detection"] is not None:
+    if kind == "transcription" and model and models.get(model).streams and audio_input["turn_detection"] is not None:
         message = f"Turn detection is not supported for {model}; set turn_detection to null and commit manually."
         raise _invalid(message, "audio.input.turn_detection")

@@ -192,12 +192,8 @@ _WINDOW: dict[str, Check] = {"prefix_padding_ms": integer(0, 10_000), "silence_d
 _SERVER_VAD: dict[str, Check] = {"threshold": number(0, 1), **_WINDOW}
 _SEMANTIC_VAD: dict[str, Check] = {"eagerness": choice("low", "medium", "high", "auto")}
 
-# Transcription models that send deltas while the user speaks (SDK; recorded: before `speech_stopped`).
-STREAMING_TRANSCRIPTION = ("gpt-realtime-whisper", "gpt-live-transcribe")
-_MINIS = [f"gpt-4o-mini-transcribe{date}" for date in ("", "-2025-03-20", "-2025-12-15")]
-_WHOLE_TRANSCRIPTION = ("whisper-1", "gpt-4o-transcribe", *_MINIS, "gpt-4o-transcribe-diarize")
 _TRANSCRIPTION = record(
-    model=choice(*_WHOLE_TRANSCRIPTION, *STREAMING_TRANSCRIPTION, "gpt-transcribe"),
+    model=choice(*(known.name for known in models.load().values() if known.kind == "transcription")),
     **dict.fromkeys(("language", "prompt"), nullable(string())),
     **dict.fromkeys(("languages", "keywords"), nullable(array(string()))),
     delay=nullable(_EFFORT),

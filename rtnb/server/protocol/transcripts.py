@@ -5,11 +5,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rtnb import models
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.effects import Stop, Transcribe, TranscribeStream, Transcript, Unintelligible
 from rtnb.server.protocol.items import Item
 from rtnb.server.protocol.session import Session
-from rtnb.server.protocol.shapes import STREAMING_TRANSCRIPTION
 from rtnb.texts.language import sentences, translate
 
 # OpenAI docs (speech to text): log probabilities come from these alone.
@@ -54,7 +54,7 @@ class Transcripts:
     @property
     def streams(self) -> bool:
         """True where the session's transcription model sends deltas while the user speaks."""
-        return self.asked.get("model") in STREAMING_TRANSCRIPTION
+        return bool(models.get(self.asked.get("model", "")).streams)
 
     @property
     def streaming_item_id(self) -> str | None:
@@ -63,8 +63,9 @@ class Transcripts:
 
     @property
     def language(self) -> str | None:
-        """Language that the client announced."""
-        return self.asked.get("language") or next(iter(self.asked.get("languages") or ()), None)
+        """Language that the client announced. None for none, and where it may be one of several."""
+        among: list[str] = self.asked.get("languages") or []
+        return self.asked.get("language") or (among[0] if len(among) == 1 else None)
 
     @property
     def works_beside(self) -> bool:
@@ -192,7 +193,8 @@ class Transcripts:
             self._send("segment", work.item_id, **said, start=part.start_seconds, end=part.end_seconds)
 
     def _usage(self, item: Item, text: str) -> dict[str, Any]:
-        if self.asked["model"] in ("whisper-1", *STREAMING_TRANSCRIPTION):
+        prices = models.get(self.asked["model"]).prices
+        if prices is not None and prices.per_minute_usd is not None:
             # Recorded: 2796 ms of speech → 3; an idle turn in which nothing was said → 0.
             return {"type": "duration", "seconds": round(item.audio_ms / 1000) if text else 0}
         audio_tokens = counting.user_audio_tokens(item.audio_ms)
