@@ -263,10 +263,30 @@ def test_the_python_in_it_is_python_and_its_names_exist(language):
                     thing = getattr(thing, part)
 
 
+def sent_by_curl(language):
+    """What each curl of a guide sends, by the path it is sent to."""
+    found = re.findall(r"curl -s https://api\.openai\.com(\S+) [^{]*-d '(\{.*?\})'\n", guide(language), re.DOTALL)
+    return {path: json.loads(body) for path, body in found}
+
+
+def test_the_limit_of_a_project_is_set_as_openais_own_client_sets_it():
+    openai = pytest.importorskip("openai", reason="the openai SDK is not installed")
+    httpx2 = pytest.importorskip("httpx2", reason="the openai SDK is not installed")
+    sent, requests = [], []
+    transport = httpx2.MockTransport(lambda request: requests.append(request) or httpx2.Response(200, json={}))
+    with openai.OpenAI(admin_api_key="a", http_client=httpx2.Client(transport=transport)) as client:
+        for language in LANGUAGES:
+            sent.append(body := sent_by_curl(language)["/v1/organization/projects/$PROJECT_ID/spend_limit"])
+            client.admin.organization.projects.spend_limit.update("$PROJECT_ID", **body)
+    for request, body in zip(requests, sent, strict=True):
+        assert request.method == "POST"
+        assert request.url.path == "/v1/organization/projects/$PROJECT_ID/spend_limit"
+        assert json.loads(request.content) == body
+
+
 def test_the_secret_that_its_curl_makes_opens_a_session():
     for language in LANGUAGES:
-        (asked,) = re.findall(r"-d '(\{.*?\})'\n", guide(language), re.DOTALL)
-        wanted = json.loads(asked)
+        wanted = sent_by_curl(language)["/v1/realtime/client_secrets"]
         server = rtnb.practice()
         request = urllib.request.Request(
             server.url.replace("ws:", "http:") + "/client_secrets",
