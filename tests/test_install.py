@@ -262,8 +262,9 @@ def test_with_pip_it_is_ours_or_nothing(situation, borrowed, ours, tmp_path, mon
     elif situation == "checkout":
         for name in ("rtnb", "notebooks"):
             shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            shutil.copy(REPO / name, tmp_path)
+        (tmp_path / ".github").mkdir()
+        for name in ("pyproject.toml", "README.md", "LICENSE", ".github/index_page.py"):
+            shutil.copy(REPO / name, tmp_path / name)
         desk = tmp_path / "notebooks"
     elif situation == "wheel":
         shutil.copy(ours, desk)

@@ -59,11 +59,15 @@ def wheel(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sdist(tmp_path_factory):
+def archive_of_sources(tmp_path_factory):
+    return build("sdist", REPO, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def sdist(archive_of_sources, tmp_path_factory):
     """The sdist, unpacked."""
-    made = build("sdist", REPO, tmp_path_factory.mktemp("sdist"))
     folder = tmp_path_factory.mktemp("unpacked")
-    with tarfile.open(made) as archive:
+    with tarfile.open(archive_of_sources) as archive:
         archive.extractall(folder, filter="data")
     (top,) = folder.iterdir()
     return top
@@ -114,6 +118,7 @@ def test_the_wheel_holds_the_package_and_the_course_and_nothing_else(wheel):
 
 def test_the_sdist_holds_what_it_takes_to_build_and_to_test(sdist):
     assert {path.name for path in sdist.iterdir()} == {
+        ".github",
         ".gitignore",
         "LICENSE",
         "PKG-INFO",
@@ -126,8 +131,20 @@ def test_the_sdist_holds_what_it_takes_to_build_and_to_test(sdist):
     odd = re.compile(r"node_modules|\.ipynb_checkpoints|__pycache__|\.pyc$|\.home")
     assert not [path for path in sdist.rglob("*") if odd.search(path.as_posix())]
     assert len(sources.paths(sdist / "notebooks")) == len(sources.paths(NOTEBOOKS))
+    assert [path.name for path in (sdist / ".github").iterdir()] == ["index_page.py"]
     for link in re.findall(r"\]\(([^)#]+)", (sdist / "README.md").read_text("utf-8")):
         assert link.startswith("https://") or (sdist / link).exists(), link
+
+
+def test_both_are_small_enough_for_a_weak_network(wheel, archive_of_sources):
+    """2026-11-28: the wheel has 3.6 MB, 2.5 MB of them the course with its outputs, and the sdist 4.2 MB."""
+    with zipfile.ZipFile(wheel) as archive:
+        parts = {"course": 0, "package": 0}
+        for each in archive.infolist():
+            parts["course" if each.filename.startswith("rtnb/notebooks/") else "package"] += each.compress_size
+    assert parts["course"] < 4_000_000, parts
+    assert parts["package"] < 1_500_000, parts
+    assert archive_of_sources.stat().st_size < 6_000_000
 
 
 def test_the_sdist_builds_the_same_wheel(wheel, sdist, tmp_path):

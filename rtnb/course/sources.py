@@ -7,13 +7,11 @@ same by construction.
 
 import hashlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 LANGUAGES = ("en", "zh")
-# Where the notebooks are read on GitHub and opened in Colab.
-REPOSITORY = "rtnb/rtnb"
-BRANCH = "main"
 
 # Whether the package index has rtnb. Until its first release that name may be a stranger's there, and nothing of ours
 # asks for it. Set with the release; then `python -m rtnb.course --text` brings it into every notebook.
@@ -127,6 +125,16 @@ def target(name: str, language: str) -> str:
     return f"{name}.ipynb" if language == "en" else f"{language}/{name}.ipynb"
 
 
+def _badge(path: str) -> str:
+    """Return the badge that opens a notebook in Colab, as a paragraph; "" where the checkout's `[project.urls]` has no
+    `Repository` on GitHub."""
+    urls = tomllib.loads((folder().parent / "pyproject.toml").read_text("utf-8"))["project"]["urls"]
+    colab = "https://colab.research.google.com"
+    at = urls.get("Repository", "").rstrip("/").replace("https://github.com", f"{colab}/github")
+    badge = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({at}/blob/main/notebooks/{path})\n\n"
+    return badge if at.startswith(colab) else ""
+
+
 def compose(source: Source, language: str, cents: str = "…") -> Any:
     """Compose a notebook without outputs from a source.
 
@@ -140,15 +148,13 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     """
     import nbformat.v4 as v4
 
-    colab = "https://colab.research.google.com"
-    url = f"{colab}/github/{REPOSITORY}/blob/{BRANCH}/notebooks/{target(source.name, language)}"
-    values = {"language": language, "minutes": str(source.minutes), "cents": cents}
-    values["colab"] = f"[![Open in Colab]({colab}/assets/colab-badge.svg)]({url})"
-    found = "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX
-    values["install"] = _in(language, _INSTALL).replace("{{found}}", found)
+    install = _in(language, _INSTALL).replace("{{found}}", "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX)
+    values = {"language": language, "minutes": str(source.minutes), "cents": cents, "install": install}
+    badge = _badge(target(source.name, language))
     cells, seen = [], dict[str, int]()
     for cell in source.cells:
-        text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], cell.texts[language])
+        text = cell.texts[language].replace("{{colab}}\n\n", badge)
+        text = re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text)
         # An id from the English text: the same in both languages, and unchanged where the cell is.
         stem = hashlib.sha256(cell.texts["en"].encode()).hexdigest()[:8]
         seen[stem] = seen.get(stem, 0) + 1
