@@ -71,11 +71,11 @@ def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     """Make the Beta's ephemeral secret: a flat session in, the same with a `client_secret` out."""
     name = mapping(asked, "session").get("model", "gpt-4o-realtime-preview")
     model = _model(settings.BETA_MODELS, name, "model")
-    wanted, modalities, temperature = beta_interface.nested(asked | {"model": name}, ["text", "audio"], 0.8)
+    wanted, own = beta_interface.nested(asked | {"model": name}, beta_interface.OWN)
     session = _session("realtime", wanted, model, ids)
     expires_at = int(time.time()) + 60  # OpenAI docs of the time: a client secret expires after one minute
     secret = {"value": auth.issue(session, expires_at), "expires_at": expires_at}
-    return {**beta_interface.flat(session, modalities, temperature), "client_secret": secret}
+    return {**beta_interface.flat(session, own), "client_secret": secret}
 
 
 def _model(known: Any, name: Any, param: str) -> settings.Model:

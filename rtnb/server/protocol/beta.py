@@ -39,6 +39,8 @@ _SESSION_ALONE = ("audio.input.", "audio.output.speed", "temperature", "tracing"
 # `response.create` has the output side only.
 _RESPONSE_FIELDS = {name: name for name in ("conversation", "metadata", "input", "max_output_tokens")}
 _RESPONSE_FIELDS |= {name: place for name, place in _SESSION_FIELDS.items() if not place.startswith(_SESSION_ALONE)}
+# What a session of the Beta begins with in the two fields that GA does not have.
+OWN: Mapping[str, Any] = {"modalities": ["text", "audio"], "temperature": 0.8}
 _CONTENT_TO_BETA = {ga: beta for beta, ga in BETA_CONTENT.items()}
 
 
@@ -47,8 +49,7 @@ class BetaSession(RealtimeSession):
 
     def __init__(self, *args: Any, **fields: Any) -> None:
         super().__init__(*args, **fields)
-        self._temperature = 0.8
-        self._modalities = _beta_modalities(self.settings)
+        self._own = {**OWN, "modalities": _beta_modalities(self.settings)}
 
     def open(self, now: float) -> list[Effect]:
         """Begin: the socket is open. Return session.created and the Beta's conversation.created."""
@@ -75,12 +76,11 @@ class BetaSession(RealtimeSession):
         """
         type = event.get("type") if isinstance(event, dict) else None
         if type == "session.update" and isinstance(event.get("session"), dict):
-            session, self._modalities, self._temperature = nested(event["session"], self._modalities, self._temperature)
+            session, self._own = nested(event["session"], self._own)
             event = event | {"session": session}
         elif type == "response.create" and isinstance(event.get("response"), dict):
             response = dict(event["response"])
-            _temperature(response.pop("temperature", self._temperature))
-            _modalities(response, "response", self._modalities)
+            _read_own(response, "response", self._own)
             if isinstance(response.get("input"), list):
                 response["input"] = [_item_to_ga(item) for item in response["input"]]
             event = event | {"response": _moved(response, _RESPONSE_FIELDS, "response")}
@@ -93,7 +93,7 @@ class BetaSession(RealtimeSession):
     def _event(self, event: Mapping[str, Any]) -> dict[str, Any]:
         translations: dict[str, Callable[[Any], Any]] = {
             "type": lambda type: BETA_NAMES.get(type, type),
-            "session": lambda session: flat(session, self._modalities, self._temperature),
+            "session": lambda session: flat(session, self._own),
             "item": _item_to_beta,
             "response": self._response,
             "error": lambda error: {**error, "param": _param_to_beta(error["param"])},
@@ -111,20 +111,20 @@ class BetaSession(RealtimeSession):
             "modalities": _beta_modalities(response),
             "voice": output["voice"],
             "output_audio_format": BETA_FORMATS[output["format"]["type"]],
-            "temperature": self._temperature,
+            "temperature": self._own["temperature"],
             "max_output_tokens": response["max_output_tokens"],
         }
 
 
-def flat(session: Mapping[str, Any], modalities: list[str], temperature: float) -> dict[str, Any]:
+def flat(session: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Return a session object in the Beta's shape, with the two fields that GA does not have."""
-    known = {**session, "temperature": temperature}
+    known = {**session, **own}
     fields = {name: functools.reduce(operator.getitem, at.split("."), known) for name, at in _SESSION_FIELDS.items()}
     vad = fields["turn_detection"]
     return {
         **{name: session[name] for name in ("id", "object", "expires_at", "model")},
         **fields,
-        "modalities": modalities,
+        **own,
         "turn_detection": vad and {name: value for name, value in vad.items() if name != "idle_timeout_ms"},
         **{name: BETA_FORMATS[fields[name]["type"]] for name in ("input_audio_format", "output_audio_format")},
     }
@@ -134,29 +134,25 @@ def _beta_modalities(settings: Mapping[str, Any]) -> list[str]:
     return ["text"] if settings["output_modalities"] == ["text"] else ["text", "audio"]
 
 
-def nested(
-    session: Mapping[str, Any], modalities: list[str], temperature: float
-) -> tuple[dict[str, Any], list[str], float]:
+def nested(session: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a client's Beta session fields as a GA session.
 
     Args:
         session: The fields.
-        modalities: The modalities until now.
-        temperature: The temperature until now.
+        own: The two fields that GA does not have, until now.
 
     Returns:
-        The session, and the two fields that GA does not have.
+        The session, and those two fields.
 
     Raises:
         ApiError: For a field the Beta did not have, or a value it did not take.
     """
     fields = dict(session)
-    temperature = _temperature(fields.pop("temperature", temperature))
-    modalities = _modalities(fields, "session", modalities)
+    own = _read_own(fields, "session", own)
     model = fields.pop("model", None)  # OpenAI's own examples of the time name it in session.update too
     if model is not None and str(model) not in BETA_MODELS:
         raise api_errors.invalid_value(model, BETA_MODELS, "session.model")
-    return {"type": "realtime", **_moved(fields, _SESSION_FIELDS, "session")}, modalities, temperature
+    return {"type": "realtime", **_moved(fields, _SESSION_FIELDS, "session")}, own
 
 
 def _without_images(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,18 +161,15 @@ def _without_images(usage: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _without_images(count) if isinstance(count, dict) else count for name, count in kept.items()}
 
 
-def _temperature(value: Any) -> float:
-    return 0.8 if value is None else float(number(0.6, 1.2)(value, "session.temperature"))
-
-
-def _modalities(fields: Mapping[str, Any], where: str, now: list[str]) -> list[str]:
-    wanted = fields.get("modalities")
-    if wanted is None:
-        return now
+def _read_own(fields: dict[str, Any], where: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the two fields that GA does not have, and take the temperature out: GA's modalities follow the Beta's."""
+    temperature = fields.pop("temperature", own["temperature"])
+    temperature = OWN["temperature"] if temperature is None else number(0.6, 1.2)(temperature, "session.temperature")
+    wanted = own["modalities"] if fields.get("modalities") is None else fields["modalities"]
     if not isinstance(wanted, list) or sorted(map(str, wanted)) not in (["audio", "text"], ["text"]):
         message = f"Invalid modalities: {wanted}. Supported combinations are: ['text'] and ['audio', 'text']."
         raise api_errors.ApiError(message, code="invalid_value", param=f"{where}.modalities")
-    return list(wanted)
+    return {"modalities": list(wanted), "temperature": float(temperature)}
 
 
 def _moved(fields: Mapping[str, Any], places: Mapping[str, str], where: str) -> dict[str, Any]:
