@@ -50,13 +50,6 @@ _KINDS: dict[type, str] = {NoneType: "null", bool: "a boolean", int: "an integer
 _KINDS |= {str: "a string", list: "an array", dict: "an object"}
 
 
-def _quoted(values: Iterable[str]) -> str:
-    names = [f"'{value}'" for value in values]
-    if len(names) < 3:
-        return " and ".join(names)
-    return ", ".join(names[:-1]) + ", and " + names[-1]  # recorded: the list of event types has the serial comma
-
-
 def unknown(path: str) -> ApiError:
     """Return the error for a field that the API does not have (recorded wording)."""
     return ApiError(f"Unknown parameter: '{path}'.", code="unknown_parameter", param=path)
@@ -69,8 +62,10 @@ def missing(path: str) -> ApiError:
 
 def invalid_value(value: Any, supported: Iterable[str], path: str) -> ApiError:
     """Return the error for a value outside its list (recorded wording)."""
-    shown = value if isinstance(value, str) else repr(value)
-    message = f"Invalid value: '{shown[:100]}'. Supported values are: {_quoted(supported)}."
+    shown, names = value if isinstance(value, str) else repr(value), [f"'{value}'" for value in supported]
+    # Recorded: the list of event types has the serial comma.
+    listed = " and ".join(names) if len(names) < 3 else f"{', '.join(names[:-1])}, and {names[-1]}"
+    message = f"Invalid value: '{shown[:100]}'. Supported values are: {listed}."
     return ApiError(message, code="invalid_value", param=path)
 
 

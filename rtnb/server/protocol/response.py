@@ -4,8 +4,6 @@ A response is written as a generator, so that it reads in the order in which its
 go on at, or None to wait for an engine. Cancelling closes the generator and ends what is open.
 """
 
-from __future__ import annotations
-
 import copy
 import json
 from collections import deque
@@ -37,7 +35,7 @@ class Response:
         output: What it has written.
     """
 
-    def __init__(self, session: Session, plan: Plan, ended: Callable[[Response], None]) -> None:
+    def __init__(self, session: Session, plan: Plan, ended: Callable[["Response"], None]) -> None:
         self.id = session.ids.new("resp")
         self.plan = plan
         self.status = "in_progress"
@@ -48,7 +46,6 @@ class Response:
         self._read = counting.count_input()
         self._details: dict[str, Any] | None = None
         self._message: Message | None = None
-        self._call: Item | None = None
         self._jobs: dict[str, deque[Any]] = {}  # what engines have answered and the response has not yet taken
         self._steps = self._perform()
 
@@ -158,7 +155,7 @@ class Response:
         yield from self._end_audio()
         call_id = ids.new("call")
         fields = {"id": ids.new("item"), "type": "function_call", "status": "in_progress", "name": called.name}
-        item = self._call = Item({**fields, "call_id": call_id, "arguments": ""})
+        item = Item({**fields, "call_id": call_id, "arguments": ""})
         place = {"item_id": item.id, "output_index": output.add(item), "call_id": call_id}
         for token in counting.split_tokens(_arguments(called.arguments, self._session.model)):
             output.send_token("response.function_call_arguments.delta", token, **place)
@@ -168,7 +165,7 @@ class Response:
         self._end_message("completed")
         arguments = item.shown["arguments"]
         output.send("response.function_call_arguments.done", **place, name=called.name, arguments=arguments)
-        self._end_call("completed")
+        output.end(item, "completed")
 
     # ------------------------------------------------------------------ engines
 
@@ -198,17 +195,13 @@ class Response:
             self._message.end(status)
             self._message = None
 
-    def _end_call(self, status: str) -> None:
-        if self._call is not None:
-            self.output.end(self._call, status)
-            self._call = None
-
     def _finish(self, status: str, details: dict[str, Any] | None = None) -> None:
         for job in self._jobs:
             self._session.ask(Stop(job))
         self._jobs.clear()
         self._end_message("incomplete")
-        self._end_call("incomplete")
+        for item in [item for item in self.output.items if item.shown["status"] == "in_progress"]:  # a call
+            self.output.end(item, "incomplete")
         self.status = status
         self._details = details and {"type": status, **details}
         self.waits_until = None

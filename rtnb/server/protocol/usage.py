@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rtnb.models import limits
 from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.items import Item
 
@@ -28,7 +29,6 @@ _PER_ITEM = 4  # and nothing for the instructions: "Answer in two words." + "Say
 _PER_RECORDING = 4  # more, of the user's: "Reply in a few words." and 2.7 s of speech: 6 + 4 + 4 = 14, and 27 of audio
 _SECOND_GENERATION = 7  # whatever it holds: 44 → 51, 16 → 23
 _SECOND_GENERATION_TOOLS = 278  # more, once there are functions: 62 → 347; what it tells the model is not known
-_CACHE_STEP = 64
 _IMAGE_TOKENS = {"low": 85, "auto": 765, "high": 765}
 
 
@@ -155,7 +155,7 @@ def usage(read: Counter[str], text_out: int, audio_out: int, reasoning: int | No
         reasoning: Reasoning tokens inside `text_out`; None leaves the field out (1.x models, recorded).
         cacheable: Tokens of the context that were there before; rounded down to a multiple of 64.
     """
-    total = min(cacheable, read.total()) // _CACHE_STEP * _CACHE_STEP
+    total = min(cacheable, read.total()) // (step := limits().cached_tokens_step) * step
     text = min(total, read["text_tokens"])
     audio = min(total - text, read["audio_tokens"])
     cached = {"text_tokens": text, "audio_tokens": audio, "image_tokens": total - text - audio}
