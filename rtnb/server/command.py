@@ -7,8 +7,7 @@ import shlex
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from rtnb.errors import InputError
@@ -85,16 +84,19 @@ def main(args: argparse.Namespace) -> int:
     over = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: over.set())
     try:
-        with server, _in_a_file(server.certificate) as certificate:
+        # The folder of the certificate, which clients must find for as long as it is good.
+        with server, tempfile.TemporaryDirectory(prefix="rtnb-practice-") as folder:
+            certificate = Path(folder) / "certificate.pem"
+            certificate.write_text(server.certificate, encoding="ascii")
             print(say("Practice server: {url}  ({engines})", url=server.url, engines=server.told))
             print(say("Try it:"))
             key = "YOUR_KEY" if server.asks_for_key else "practice"
-            trust = {"SSL_CERT_FILE": certificate} if certificate else {}
+            trust = {"SSL_CERT_FILE": str(certificate)} if server.certificate else {}
             ask = f"rtnb.ask('Count to five.', url='{server.url}', key='{key}')"
             print("  " + _with(trust, f'python -c "import rtnb; print({ask}.wait())"'))
             for_openai = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": key}
             print("  " + _with(trust | for_openai, "python your_program.py"))
-            if certificate:
+            if trust:
                 trusted = "Clients must trust the certificate in {path}; Node by NODE_EXTRA_CA_CERTS."
                 print(say(trusted, path=certificate))
             print(say("Ctrl+C ends it."), flush=True)
@@ -105,15 +107,6 @@ def main(args: argparse.Namespace) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
-
-
-@contextmanager
-def _in_a_file(certificate: str) -> Iterator[str]:
-    """Write the certificate into a file for as long as it is good, and yield its path; "" for none."""
-    with tempfile.TemporaryDirectory(prefix="rtnb-practice-") as directory:
-        path = Path(directory) / "certificate.pem"
-        path.write_text(certificate, encoding="ascii")
-        yield str(path) if certificate else ""
 
 
 def _with(variables: Mapping[str, str], command: str) -> str:

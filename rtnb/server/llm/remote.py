@@ -1,7 +1,5 @@
 """LLM as the practice server's responder: any OpenAI-compatible chat endpoint, streamed sentence by sentence."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import http.client
@@ -15,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtnb.errors import ConnectionFailed, InputError, KeyRefused, RtnbError, ServerError, keep_secret, mask_secrets
+from rtnb.errors import ConnectionFailed, InputError, KeyRefused, ServerError, keep_secret, mask_secrets
 from rtnb.server.llm.chat_messages import messages, tools
 from rtnb.server.llm.sentences import Sentences
 from rtnb.server.protocol.requests import Answer, Call, Cut, Request, Text
@@ -70,7 +68,7 @@ class Remote:
         held = {"Authorization": f"Bearer {self.key()}"} if callable(self.key) else {}
         return {"Content-Type": "application/json", "Accept": "text/event-stream", **held}
 
-    def __call__(self, request: Request) -> _Answer:
+    def __call__(self, request: Request) -> "_Answer":
         """Send the conversation, and return the answer as it comes.
 
         Args:
@@ -176,8 +174,6 @@ class _Answer(Iterator[Answer]):
         except (OSError, http.client.HTTPException) as error:
             if self._abandoned:
                 return
-            if isinstance(error, RtnbError):
-                raise
             error.__context__ = None  # nor its traceback: the frames of `http.client` hold the key
             raise self._lost(error, response is not None and response.status == 200) from error.with_traceback(None)
         finally:
