@@ -242,11 +242,6 @@ class Call(widget.Shown):
 
     # --- how it is shown
 
-    @property
-    def widget(self) -> Any:
-        """Widget that shows it, for `display` and for layouts of your own."""
-        return self._display_()
-
     def _make(self) -> Any:
         given = self._settings
         setup = {"id": self._id, "hold": given["turn_detection"] is None}

@@ -90,11 +90,6 @@ class RecordBox(widget.Box):
 
     # --- how it shows itself
 
-    @property
-    def widget(self) -> Any:
-        """Widget that shows it, for `display` and for layouts of your own."""
-        return self._display_()
-
     def _make(self) -> Any:
         scripts = (*widget.MICROPHONE, "sound", "recorder/recorder")
         made = widget.widget_class("Recorder", scripts, texts=("record", "microphone", "sound"))

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rtnb.transport.cells import kernel as kernel
-from rtnb.transport.cells import shell as shell
+from rtnb.transport.cells import kernel, shell
 
 
 class Frontend(NamedTuple):
@@ -36,11 +35,6 @@ class Frontend(NamedTuple):
     live_messages: bool
     person: bool
     detected_by: str
-
-    @property
-    def one_document(self) -> bool:
-        """Whether outputs stand in one document with the widgets' scripts, which then reach each of them."""
-        return self.name in ("jupyterlab", "notebook")
 
     def __repr__(self) -> str:
         able = (self.widgets, self.microphone, self.live_messages, self.person)

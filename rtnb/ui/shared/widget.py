@@ -81,7 +81,8 @@ def view(widget: Any, words: str) -> dict[str, Any]:
         words: Plain text; "" leaves nothing of it.
     """
     where = frontend.detect()
-    if where.one_document or not where.widgets:
+    # In these two, outputs stand in one document with the widgets' scripts, which then reach each of them.
+    if where.name in ("jupyterlab", "notebook") or not where.widgets:
         # A view of its own would be saved too: without the kernel it is "Loading widget…" for ever, or an error.
         return {"text/html": sentence(words, kind="rtnb-place " + widget.place, attributes=' style="margin:0"')}
     shown = {"model_id": widget.model_id, "version_major": 2, "version_minor": 0}
@@ -102,11 +103,16 @@ class Shown:
     def _make(self) -> Any:
         raise NotImplementedError
 
-    def _display_(self) -> Any:
-        """Return the widget, which is also what marimo shows."""
+    @property
+    def widget(self) -> Any:
+        """Widget that shows it, for `display` and for layouts of your own."""
         if self._widget is None:
             self._widget = self._make()
         return self._widget
+
+    def _display_(self) -> Any:
+        """Return what marimo shows."""
+        return self.widget
 
     def _send(self, content: dict[str, Any], buffers: list[bytes] | None = None) -> None:
         if self._widget is not None:  # before it is shown, no page is there to be sent anything
@@ -132,5 +138,5 @@ class Box(Shown):
         where, (again, instead) = frontend.detect(), self._sentences()
         if not (where.widgets and where.person):
             return {"text/plain": repr(self), "text/html": sentence(f"{again} {instead}")}
-        shown = {} if self._shown_in == frontend.cell() else view(self._display_(), again)
+        shown = {} if self._shown_in == frontend.cell() else view(self.widget, again)
         return {"text/plain": repr(self), **shown}
