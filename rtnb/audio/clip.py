@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtnb import html
 from rtnb.audio.check import Check, check
@@ -25,9 +26,6 @@ from rtnb.errors import AudioError, InputError, RtnbWarning
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
 @checks_call

@@ -1,7 +1,5 @@
 """One of several recordings in a file, read as if it were a file of its own."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Iterable
@@ -45,7 +43,7 @@ class Part:
         self.rest = self._in_file(position)
         self._pieces[-1] = (file, start, self.rest)
 
-    def find_next(self) -> Part | None:
+    def find_next(self) -> "Part | None":
         """Return the recording that follows, looked for in what was not read, too. None where none does."""
         scan = Part(self._file, self._in_file(self._after) if self._looks else self._pieces[-1][2])
         scan.look_for_next(self._demuxer, 0)

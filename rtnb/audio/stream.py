@@ -5,8 +5,6 @@ PyAV carries (nothing on PATH is used), mixed down, resampled band-limited by so
 a session sends them as they come.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

@@ -1,7 +1,5 @@
 """Answers as a bill: for each, its tokens and its cents, and what the same conversation costs on other models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +59,7 @@ class Bill(tuple[Item, ...]):
         responses: Iterable[Response],
         transcribed: Iterable[tuple[Turn, Mapping[str, Any]]] = (),
         transcriber: str | None = None,
-    ) -> Bill:
+    ) -> "Bill":
         """Read the bill of a conversation, or of a part of it, as it stands.
 
         Nobody is billed for the practice server or a replay: the figures say what the same would cost at OpenAI.

@@ -4,8 +4,6 @@ For each modality, input tokens that were not cached, cached input tokens and ou
 price (OpenAI docs, guide realtime-costs).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -68,7 +66,7 @@ class Cost:
         """US dollars of those positions whose price is known."""
         return math.fsum(line.usd for line in self.lines if line.usd is not None)
 
-    def __add__(self, other: object) -> Cost:
+    def __add__(self, other: object) -> "Cost":
         if other == 0:
             return self
         if not isinstance(other, Cost):
@@ -94,7 +92,7 @@ class Cost:
     def _repr_html_(self) -> str:
         return html.table(HEADERS, self.rows(("in all", self)), right=range(1, 4))
 
-    def rows(self, *sums: tuple[str, Cost]) -> list[list[str]]:
+    def rows(self, *sums: tuple[str, "Cost"]) -> list[list[str]]:
         """Return each position as text: what, quantity, price, US dollars.
 
         Args:

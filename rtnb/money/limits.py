@@ -4,8 +4,6 @@ Limits are per organisation and model. `rate_limits.updated` names tokens only (
 seen first when a response fails; its message says how long to wait, or that the day's allowance is gone.
 """
 
-from __future__ import annotations
-
 import asyncio
 import gc
 import random
@@ -58,7 +56,7 @@ class Limits(tuple[Limit, ...]):
     """Allowances as the server last stated them; empty where it never did."""
 
     @classmethod
-    def of(cls, stated: Iterable[Mapping[str, Any]]) -> Limits:
+    def of(cls, stated: Iterable[Mapping[str, Any]]) -> "Limits":
         """Read the `rate_limits` of a `rate_limits.updated` event; what is missing counts as 0."""
         numbers = ("limit", "remaining", "reset_seconds")
         return cls(Limit(one.get("name") or "", *(float(one.get(name) or 0) for name in numbers)) for one in stated)

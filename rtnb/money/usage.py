@@ -4,8 +4,6 @@ OpenAI counts cached tokens as part of the input tokens, and reasoning tokens as
 part of the output's text tokens (its docs, guide realtime-costs; recorded usage objects agree).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -105,7 +103,7 @@ class Usage:
         return self.input_tokens + self.output_tokens
 
     @classmethod
-    def from_event(cls, event: Mapping[str, Any] | None) -> Usage:
+    def from_event(cls, event: Mapping[str, Any] | None) -> "Usage":
         """Read the usage out of what a server sent.
 
         Args:
@@ -133,7 +131,7 @@ class Usage:
         reasoning = min(out_text, _count(wrote.get("reasoning_tokens")))
         return cls(text, audio, image, of["text"], of["audio"], of["image"], out_text, out_audio, reasoning)
 
-    def __add__(self, other: object) -> Usage:
+    def __add__(self, other: object) -> "Usage":
         if other == 0:  # so that sum() works
             return self
         if not isinstance(other, Usage):

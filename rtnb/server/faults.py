@@ -5,8 +5,6 @@ A fault is `name`, `name:number` or `name:number:number`; several are separated 
 on their way out (`FaultInjector`). Both are pure: times in, times out, chance only from the seed.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import random
@@ -86,7 +84,7 @@ class Faults:
     refuse: int | None = _fault(_status, "refuse:STATUS answers the upgrade with this HTTP status (403, 401, 429 …)")
     invalid_key: bool = _fault(_flag, "the key is refused inside the socket (close 3000)", False)
 
-    def merged(self, other: Faults) -> Faults:
+    def merged(self, other: "Faults") -> "Faults":
         """Return these, with the other's wherever it has any."""
         changed = {f.name: getattr(other, f.name) for f in fields(self) if getattr(other, f.name) != f.default}
         return replace(self, **changed)

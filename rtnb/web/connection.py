@@ -1,7 +1,5 @@
 """Connection of one client: websockets' own, with a faster way in and out and with the small HTTP beside it."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable
@@ -42,7 +40,7 @@ class Connection(ServerConnection):
         halves: The connections whose request is not complete, the oldest first; of each server its own.
     """
 
-    halves: ClassVar[dict[Connection, None]] = {}
+    halves: ClassVar[dict["Connection", None]] = {}
     opening: Opening | None = None
     _head = b""
     _take: Callable[[str | bytes], None] | None = None
