@@ -30,6 +30,7 @@ NOTEBOOKS = REPO / "notebooks"
 PAGES = {
     f"{folder}{page}.md" for folder in ("", "zh/") for page in ("README", "TEACHING", "ENGINES", "RUBRIC", "HANDOUT")
 }
+PAGES |= {"map.svg", "zh/map.svg"}
 PAGES |= {f"solutions/{path.stem[:2]}.md" for path in sources.paths(NOTEBOOKS)}
 PAGES |= {path.relative_to(NOTEBOOKS).as_posix() for path in NOTEBOOKS.glob("**/questions/*.md")}
 COURSE = PAGES | {

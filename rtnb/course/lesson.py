@@ -26,7 +26,6 @@ def record(folder: Path = PLACE) -> Path:
         for parts in ([clips["question"]], [clips["order"], "Repeat what was ordered."], ["Count to three."]):
             session.ask(*parts).wait()
     made = session.save(folder / f"lesson-{session.source}.rtnb", sound="opus")
-    for other in folder.glob("lesson-*.rtnb"):
-        if other != made:
-            other.unlink()
+    for other in {*folder.glob("lesson-*.rtnb")} - {made}:
+        other.unlink()
     return made

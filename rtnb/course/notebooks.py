@@ -56,9 +56,8 @@ def remake(
             else:
                 spent = run(notebook)
                 tidy(notebook)
-            finished = sources.compose(source, language, _cents(spent["usd"]))
-            for cell, composed in zip(notebook.cells, finished.cells, strict=True):
-                cell.source = composed.source
+            # The first cell says what a run costs.
+            notebook.cells[0].source = sources.compose(source, language, _cents(spent["usd"])).cells[0].source
             notebook.metadata["rtnb"] = {"minutes": source.minutes, "spent": spent}
             nbformat.validate(notebook)
             made.parent.mkdir(exist_ok=True)

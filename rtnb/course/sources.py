@@ -8,6 +8,7 @@ same by construction.
 import hashlib
 import re
 import tomllib
+from base64 import b64encode
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,6 +136,17 @@ def _badge(path: str) -> str:
     return badge if at.startswith(colab) else ""
 
 
+def _figures(language: str) -> dict[str, str]:
+    """Return each figure as an image that travels inside its notebook, by what stands for it in a source."""
+    found = {}
+    for path in (folder() / "source" / "figures").glob("*.svg"):
+        svg = _in(language, path.read_text("utf-8"))
+        url = "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+        # As HTML, not as `![…](…)`: markdown-it, which VS Code uses, takes no SVG there.
+        found[f"figure_{path.stem}"] = f'<img alt="{re.findall("<title>(.*)</title>", svg)[0]}" src="{url}">'
+    return found
+
+
 def compose(source: Source, language: str, cents: str = "…") -> Any:
     """Compose a notebook without outputs from a source.
 
@@ -149,7 +161,7 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     import nbformat.v4 as v4
 
     install = _in(language, _INSTALL).replace("{{found}}", "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX)
-    values = {"language": language, "minutes": str(source.minutes), "cents": cents, "install": install}
+    values = _figures(language) | {"language": language, "minutes": str(source.minutes), "cents": cents, "install": install}
     badge = _badge(target(source.name, language))
     cells, seen = [], dict[str, int]()
     for cell in source.cells:

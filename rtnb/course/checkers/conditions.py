@@ -96,9 +96,8 @@ def _need(condition: Condition, known: Sequence[Fact], begin: int) -> int:
         # Of several that do not fit, the last one that says something where it does not.
         wrong = [next(iter(misfits(fact, wanted).items())) for fact in reversed(there)]
         name, found = next((each for each in wrong if each[1]), wrong[0])
-        blame = say(
-            "{type} is there, but with {name} = {found}.", type=type_, name=name, found=in_one_line(repr(found), 60)
-        )
+        shown = in_one_line(repr(found), 60)
+        blame = say("{type} is there, but with {name} = {found}.", type=type_, name=name, found=shown)
     raise Wrong(joined(blame, say(condition["say"])))
 
 

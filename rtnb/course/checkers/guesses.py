@@ -30,6 +30,5 @@ def compare(guess: Any, actual: Any) -> str:
         return say("Right: {actual}, and your guess of {guess} is close.", **values)
     if not actual:
         raise Wrong(say("It is {actual}, not {guess}.", **values))
-    raise Wrong(
-        say("It is {actual}. Your guess of {guess} is {times:.2g} times that.", **values, times=number / actual)
-    )
+    sentence = "It is {actual}. Your guess of {guess} is {times:.2g} times that."
+    raise Wrong(say(sentence, **values, times=number / actual))

@@ -15,6 +15,7 @@ from rtnb.protocol.log import Log
 from rtnb.session.reply import Reply
 from rtnb.session.session import Session
 from rtnb.session.tools import ToolCall
+from rtnb.texts.distances import edit_distances
 
 # --- audio, and when it came ------------------------------------------------------------------------------------------
 
@@ -69,9 +70,8 @@ def asked_once_forgotten(session: Session, secret: str) -> bool:
     items = [entry.silent for entry in session.log.of("conversation.item.*") if entry.silent.get("item")]
     held = {event["item"].get("id") for event in items if secret.casefold() in str(event["item"]).casefold()}
     gone = [fact["at"] for fact in facts(session) if fact["type"].endswith(".deleted") and fact["item_id"] in held]
-    return any(
-        fact.get("words") and fact["type"].endswith(".create") for fact in facts(session) if fact["at"] > gone[-1]
-    )
+    later = [fact for fact in facts(session) if fact["at"] > gone[-1]]
+    return any(fact.get("words") and fact["type"].endswith(".create") for fact in later)
 
 
 def last_answer_knows(session: Session, secret: str) -> bool:
@@ -225,9 +225,8 @@ def results(session: Session) -> int:
 
 def user_turns(session: Session) -> int:
     """Return how many times the user said something, silence left out."""
-    return sum(bool(fact.get("words")) and fact["type"].endswith(".create") for fact in facts(session)) + sum(
-        fact.get("clip", SILENCE) != SILENCE for fact in facts(session)
-    )
+    typed = [fact for fact in facts(session) if fact.get("words") and fact["type"].endswith(".create")]
+    return len(typed) + sum(fact.get("clip", SILENCE) != SILENCE for fact in facts(session))
 
 
 def is_of_the_talk(talk: Session, note: Reply) -> bool:
@@ -300,20 +299,10 @@ def _words(text: object) -> list[str]:
     return re.findall(r"[\w']+", str(text).casefold())
 
 
-def _word_errors(said: list[str], heard: list[str]) -> int:
-    """Return how many words must be replaced, taken out or put in to turn what was heard into what was said."""
-    row = list(range(len(heard) + 1))
-    for n, word in enumerate(said, 1):
-        above, row[0] = row[0], n
-        for m, other in enumerate(heard, 1):
-            above, row[m] = row[m], min(above + (word != other), row[m] + 1, row[m - 1] + 1)
-    return row[-1]
-
-
 def _counts(texts: list[str]) -> list[tuple[int, int]]:
     """Return the errors and the words of each of the four recordings."""
     said = [_words(samples().texts[name]) for name in _FOUR]
-    return [(_word_errors(one, _words(text)), len(one)) for one, text in zip(said, texts, strict=True)]
+    return [(edit_distances(one, _words(text))[-1], len(one)) for one, text in zip(said, texts, strict=True)]
 
 
 def are_of_four(texts: list[str], _: float) -> bool:

@@ -30,6 +30,7 @@ from rtnb.server.engines import vad
 from rtnb.server.engines.moonshine import Moonshine, Word
 from rtnb.server.engines.unsuitable import suitable
 from rtnb.server.protocol.effects import Unintelligible
+from rtnb.texts.distances import edit_distances
 
 _LONGEST_SECONDS = 12.0  # what a recogniser gets at once
 _LONGEST_FRAMES = int(_LONGEST_SECONDS * 1000 / vad.FRAME_MS)
@@ -432,9 +433,5 @@ def _after(given_out: Sequence[str], recognised: Sequence[str]) -> list[str]:
     """Return the words of `recognised` that follow those already given out, even where the two differ in a word."""
     # Edit distances of all of `given_out` to each beginning of `recognised`: matching any later run of words, as
     # `difflib` does, would jump ahead to words that are said twice.
-    costs = list(range(len(recognised) + 1))
-    for row, one in enumerate(map(bare_word, given_out), 1):
-        above, costs[0] = costs[0], row
-        for at, other in enumerate(map(bare_word, recognised), 1):
-            above, costs[at] = costs[at], min(above + (one != other), costs[at] + 1, costs[at - 1] + 1)
+    costs = edit_distances([*map(bare_word, given_out)], [*map(bare_word, recognised)])
     return list(recognised[min(range(len(costs)), key=lambda at: (costs[at], abs(at - len(given_out)))) :])
