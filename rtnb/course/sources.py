@@ -161,8 +161,8 @@ def compose(source: Source, language: str, cents: str = "…") -> Any:
     import nbformat.v4 as v4
 
     install = _in(language, _INSTALL).replace("{{found}}", "*wheels, *checkouts" + ', "rtnb"' * ON_INDEX)
-    values = _figures(language) | {"language": language, "minutes": str(source.minutes), "cents": cents, "install": install}
-    badge = _badge(target(source.name, language))
+    badge, figures = _badge(target(source.name, language)), _figures(language)
+    values = figures | {"language": language, "minutes": str(source.minutes), "cents": cents, "install": install}
     cells, seen = [], dict[str, int]()
     for cell in source.cells:
         text = cell.texts[language].replace("{{colab}}\n\n", badge)

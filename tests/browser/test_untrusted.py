@@ -11,6 +11,7 @@ from plain_html import words
 from test_reads_anywhere import outputs
 
 from browser import lab
+from rtnb.course import sources
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.skipif(bool(lab.missing()), reason=str(lab.missing()))]
 
@@ -93,3 +94,23 @@ def test_large_letters_on_a_narrow_page_stand_beside_each_other(jupyters, tmp_pa
         assert page.evaluate(OVERLAPS) == []
         # Where handlers run, the timeline is a drawing whose bars can be reached.
         assert page.locator(".rtnb-tlbox svg [role=button]").first.get_attribute("tabindex") == "0"
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_the_figures_of_a_notebook_that_nobody_trusts_are_seen_whole(jupyters, width):
+    notebooks = sources.folder()
+    drawn = [sources.target(path.stem, language) for path in sources.paths(notebooks) for language in ("en", "zh")]
+    cells = [
+        cell.source
+        for name in drawn
+        for cell in nbformat.read(notebooks / name, 4).cells
+        if cell.cell_type == "markdown" and "<img alt=" in cell.source
+    ]
+    with jupyters("lab") as jupyter, lab.chromium() as browser:
+        page = lab.page(browser, width=width, height=16_000)
+        jupyter.open(page, jupyter.write("figures.ipynb", [("markdown", cell) for cell in cells]))
+        seen = page.locator(".jp-RenderedMarkdown img[src^=data]")
+        page.wait_for_function("(n) => document.querySelectorAll('img[src^=data]').length === n", arg=len(drawn))
+        page.wait_for_function("() => [...document.images].every((image) => image.complete)")
+        fits = "(image) => image.naturalWidth === 480 && image.alt && image.width <= image.parentElement.clientWidth"
+        assert [bool(seen.nth(n).evaluate(fits)) for n in range(len(drawn))] == [True] * len(drawn)
