@@ -34,9 +34,9 @@ def text(page: str, language: str) -> str:
 
 
 def sections(page: str, language: str) -> dict[str, str]:
-    """The text below each heading of a page, by the heading."""
+    """The text below each heading of a page, by the heading; what stands before the first, by ""."""
     parts = re.split(r"^#{2,3} (.+)\n", text(page, language), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
+    return dict(zip(["", *parts[1::2]], parts[::2], strict=True))
 
 
 def blocks(section: str, kind: str) -> list[str]:

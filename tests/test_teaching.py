@@ -243,7 +243,7 @@ def test_its_commands_are_understood(language, capsys, tmp_path, monkeypatch):
             extras = set(filter(None, rest.rstrip("]").split(",")))
             assert extras <= set(PROJECT["optional-dependencies"])
             # The wheel by its name, the checkout, or what an extra takes; rtnb by its name only from the stick.
-            assert asked in ("rtnb-{version}-py3-none-any.whl".format(**PROJECT), ".", "rtnb", "uvloop"), command
+            assert asked in (f"rtnb-{rtnb.__version__}-py3-none-any.whl", ".", "rtnb", "uvloop"), command
             assert asked != "rtnb" or "--no-index" in words
             assert any(text.startswith("uvloop") for text in PROJECT["optional-dependencies"]["crowd"])
             found.add("pip")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -15,8 +16,9 @@ import pytest
 
 import rtnb
 from rtnb import cli
+from rtnb.server.faults import FAULTS
 
-PAGES = ("troubleshooting",)
+PAGES = ("troubleshooting", "howto", "practice-server")
 # What a page must lead to: a word of the heading below which it is dealt with.
 TROUBLES = {
     "uploads over 1 MB": "1 MB",
@@ -63,6 +65,9 @@ def cases(language: str) -> list[tuple[str, str]]:
 
 def check(page: str, language: str, heading: str) -> None:
     section = guide_pages.sections(page, language)[heading]
+    for client in ("openai", "agents", "pydantic_ai"):
+        if re.search(rf"^(from|import) {client}\b", section, re.MULTILINE):
+            pytest.importorskip(client, reason=f"{client} is not installed")
     if "rtnb.run(" in section:  # nest_asyncio patches asyncio for good
         command = [sys.executable, guide_pages.__file__, page, language, heading]
         path = os.pathsep.join([str(Path(rtnb.__file__).parents[1]), *sys.path])
@@ -115,20 +120,27 @@ def test_every_trouble_has_its_entry() -> None:
 @pytest.mark.parametrize("language", guide_pages.LANGUAGES)
 def test_each_entry_has_its_cause_its_remedy_and_a_proof(language: str) -> None:
     cause, remedy, without = MARKS[language]
-    entries = {
-        heading: section
-        for heading, section in guide_pages.sections("troubleshooting", language).items()
-        if section.strip()
-    }
+    sections = guide_pages.sections("troubleshooting", language)
+    entries = {heading: section for heading, section in sections.items() if cause in section}
     reproduced = 0
     for heading, section in entries.items():
-        assert cause in section
         assert remedy in section, heading
         proved = any(step.said for step in guide_pages.steps(section))
         assert proved or without in section, heading
         reproduced += proved and without not in section
     assert len(entries) == 28
     assert reproduced >= 15
+
+
+@pytest.mark.parametrize("language", guide_pages.LANGUAGES)
+def test_the_page_of_the_practice_server_names_every_fault_and_options_there_are(language: str) -> None:
+    sections = list(guide_pages.sections("practice-server", language).values())
+    tables = [re.findall(r"^\| (`.+?) \|", section, re.MULTILINE) for section in sections]
+    faults, options = [set(re.findall(r"`(?:--)?([a-z_-]+)", " ".join(rows))) for rows in tables if rows]
+    assert faults == {*FAULTS, "clinic"}
+    known = {name.replace("_", "-") for name in inspect.signature(rtnb.practice).parameters}
+    known |= {"model", "record", "engines", "no-engines", "allow-origin"}
+    assert {option.replace("_", "-") for option in options} <= known
 
 
 @pytest.mark.parametrize("page", PAGES)
