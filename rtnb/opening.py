@@ -5,7 +5,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
@@ -94,7 +94,7 @@ _DEFAULTS = {"practice": False, "replay_speed": 1.0, "verbose": False, "timeout"
 _DESCRIBED = re.compile(r"^ {8}(\w+):.*(?:\n {12}.*)*", re.MULTILINE)
 
 
-def takes_options(options: Any) -> Callable[[F], F]:
+def takes_options(options: Any, *, without: Collection[str] = ()) -> Callable[[F], F]:
     """Let a function that ends with `**connection` take these options by name.
 
     IPython completes no `Unpack`, so each option that the function does not name itself becomes a parameter of its
@@ -103,6 +103,7 @@ def takes_options(options: Any) -> Callable[[F], F]:
 
     Args:
         options: `ServerOptions` or `ConnectionOptions`.
+        without: Those of them that it does not take.
     """
     # What is asked for comes before who answers, which few need.
     names = sorted(options.__annotations__, key=lambda name: name in ServerOptions.__annotations__)
@@ -111,7 +112,7 @@ def takes_options(options: Any) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         own = inspect.signature(function)
         named = [parameter for parameter in own.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-        added = [name for name in names if name not in own.parameters]
+        added = [name for name in names if name not in own.parameters and name not in without]
         types, make = options.__annotations__, inspect.Parameter
         options_of = [make(one, make.KEYWORD_ONLY, default=_DEFAULTS.get(one), annotation=types[one]) for one in added]
         signature = own.replace(parameters=[*named, *options_of])

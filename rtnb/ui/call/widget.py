@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from rtnb import keys, models, money, opening
+from rtnb import models, money, opening
 from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol.entry import Entry
 from rtnb.protocol.items import Turns
-from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
-from rtnb.session.tools import Toolbox
-from rtnb.texts.arguments import checks_call
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
 from rtnb.texts.shortening import clock
@@ -31,57 +28,33 @@ from rtnb.ui.shared import frontend, waiting, widget
 _NAMES = {"user": "You", "assistant": "Answer", "tool": "Tool", "system": "System"}
 
 
-@checks_call
+@opening.takes_options(opening.ConnectionOptions, without=("modalities", "replay", "replay_speed", "verbose"))
 def call(
     *,
-    model: str | None = None,
-    voice: str | None = None,
-    speed: float | None = None,
-    instructions: str | None = None,
-    tools: Sequence[Any] | None = (),
     approve: Callable[[Approval], Any] | None = None,
     turn_detection: Literal["server_vad", "semantic_vad"] | Mapping[str, Any] | None = "server_vad",
     push_to_talk: bool = False,
     transcription: bool | str | Mapping[str, Any] = True,
-    practice: bool = False,
-    budget: float | money.Budget | None = None,
-    key: str | keys.Key | None = None,
-    url: str | None = None,
-    provider: str | None = None,
-    session: Mapping[str, Any] | None = None,
-    reconnect: bool = False,
-    timeout: float | None = 60.0,
     show: bool = True,
+    **connection: Any,
 ) -> "Call":
     """Show a live call in the cell; returns at once. Nothing is opened, recorded or paid before the user clicks.
+
+    The call ends when its budget is used up. Where the connection drops, one click goes on, unless `reconnect` does.
 
     ```python
     call = rtnb.call(instructions="You are a patient French teacher.", voice="marin")
     ```
 
     Args:
-        model: The model's name. None: `gpt-realtime-2.1-mini`.
-        voice: One of `rtnb.models.VOICES`, or a custom voice's id. None: the model's own.
-        speed: How fast it speaks, 0.25–1.5. None: 1.0.
-        instructions: How the model should behave. None: the server's default.
-        tools: Python functions the model may call. None: no tools.
         approve: Called with an `Approval` before the server calls an MCP tool that needs one; returns whether it may
             (sync or async). None: the call shows the question with two buttons.
         turn_detection: `"server_vad"` or `"semantic_vad"`: an open microphone, the server detects the end of a
             turn. A dict is the API's own object. None: push to talk.
         push_to_talk: Whether the user holds the button or the space bar to talk; the same as `turn_detection=None`.
         transcription: Whether the user's words are shown too, which is billed apart. A name: with that model.
-        practice: Use the practice server, whatever keys there are.
-        budget: US dollars the call may cost, or a budget shared with others; the call ends when it is used up.
-            None: no limit.
-        key: The API key. None: found as `rtnb.find_key` does; with none anywhere, the practice server answers.
-        url: Another server that speaks the protocol.
-        provider: The kind of server by its name in `models.toml`, where its address does not show it.
-        session: Further fields of the API's session object.
-        reconnect: Whether to go on in a new session by itself, with the history as text, when the connection drops.
-            False: one click does.
-        timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
         show: Whether to show it now. False: show it later with `display(call)`.
+        **connection: As described.
 
     Returns:
         A `Call`: `.turns`, `.cost`, `.log`, `.state`, `await call.hang_up()`, `call.save(path)`.
@@ -89,24 +62,19 @@ def call(
     Raises:
         InputError: If an argument is not what the API takes.
     """
-    key = keys.hold(key)
-    arguments = {name: value for name, value in locals().items() if name not in ("show", "push_to_talk")}
+    url, own = connection["url"], {"approve": approve, "transcription": transcription, "modalities": None}
     addresses.parse(url)
-    settings.check_voice(voice, models.provider_of(url, provider))
-    if turn_detection not in (None, "server_vad", "semantic_vad") and not isinstance(turn_detection, Mapping):
-        why = f"Your turn_detection={turn_detection!r} is not one the API has."
-        remedy = "Give 'server_vad', 'semantic_vad', None for push to talk, or the API's own object as a dict."
-        raise InputError(f"{why} {remedy}", turn_detection=turn_detection)
     if push_to_talk:
         if turn_detection not in (None, "server_vad"):  # of which the second is the default
             both = "Your call asks for push_to_talk and for turn_detection. Leave one of them out."
             raise InputError(both, turn_detection=turn_detection)
-        arguments["turn_detection"] = None
-    if not practice and url is None:
+        turn_detection = None
+    arguments: Any = {**connection, **own, "turn_detection": turn_detection}
+    _, arguments["tools"] = opening.configuration(arguments, models.provider_of(url, connection["provider"]))
+    if not connection["practice"] and url is None:
         # Said here, in the cell; by the time the session says it, the cell is over.
-        practice = opening.find_openai(key) is None
-    arguments |= {"practice": practice, "tools": Toolbox(tools), "budget": money.Budget.of(budget)}
-    made = Call(arguments)
+        arguments["practice"] = opening.find_openai(connection["key"]) is None
+    made = Call(arguments | {"budget": money.Budget.of(connection["budget"])})
     if show:
         made._show()
     return made
