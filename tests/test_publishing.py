@@ -1,13 +1,20 @@
-"""What it takes to publish: one place that says where the project lives, and the page of the package index."""
+"""What it takes to publish: one place that says where the project lives, the page of the package index, and `.github/`.
+
+RTNB_PUBLISHING_PYTHON names the Python of an environment that has what tests/publishing.txt names, as .ci/run makes it;
+there the workflows are checked by the programs that are made for it.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import rtnb
 from rtnb.course import sources
@@ -20,10 +27,14 @@ PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]
 HOME = "https://github.com/someone/talk"
 # What a page builds of the address of its project.
 LINKS = re.compile(
-    r"img\.shields\.io|badge|colab\.research\.google\.com/(?:github|assets)|mybinder\.org/v2|readthedocs\.(?:io|org)"
+    r"img\.shields\.io|badge\.svg|colab\.research\.google\.com/(?:github|assets)|mybinder\.org/v2|readthedocs\.(?:io|org)"
     r"|pypi\.org/(?:project|p)/rtnb|github\.com/[\w-]+/rtnb|[\w-]+\.github\.io/rtnb|ghcr\.io",
     re.IGNORECASE,
 )
+
+
+def workflow(name):
+    return yaml.safe_load((REPO / ".github" / "workflows" / name).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +82,8 @@ def test_such_links_are_seen(link):
 def test_the_badge_of_colab_comes_from_that_one_place(urls, badge, language, tmp_path, monkeypatch):
     (tmp_path / "pyproject.toml").write_text(f"[project.urls]\n{urls}\n")
     monkeypatch.setattr(sources, "folder", lambda: tmp_path / "notebooks")
-    source = sources.read(NOTEBOOKS / "source" / "04_tools.md")
+    texts = dict.fromkeys(sources.LANGUAGES, "# 4\n\n{{colab}}\n\nThe model knows no weather.")
+    source = sources.Source("04_tools", 30, (sources.Cell("markdown", texts),))
     first = sources.compose(source, language).cells[0].source
     path = sources.target("04_tools", language)
     address = f"](https://colab.research.google.com/github/someone/talk/blob/main/notebooks/{path})"
@@ -119,3 +131,92 @@ def test_nothing_on_the_index_page_of_our_readme_leads_nowhere(index_page, home)
     assert all("".join(target).startswith("https://") for target in targets), targets
     assert bool(targets) or not home
     assert "## The map of the code" in page
+
+
+# --- what .github/ says and does -------------------------------------------------------------------------------------
+
+
+def test_a_release_is_built_once_tested_everywhere_and_published_without_a_secret():
+    release, package = workflow("release.yml"), workflow("package.yml")
+    assert release[True] == {"release": {"types": ["published"]}}  # `on` is a boolean of YAML 1.1
+    assert release["permissions"] == package["permissions"] == {}
+    assert [(name, job.get("needs")) for name, job in release["jobs"].items()] == [
+        ("version", None),
+        ("package", "version"),
+        ("publish", "package"),
+    ]
+    publish, test = release["jobs"]["publish"], package["jobs"]["test"]
+    assert publish["permissions"] == {"id-token": "write"}
+    assert publish["environment"] == "pypi"
+    assert test["needs"] == "build"
+    assert test["strategy"]["matrix"] == {
+        "os": ["ubuntu-latest", "macos-latest", "windows-latest"],
+        "python": ["3.11", "3.12", "3.13", "3.14"],
+        "archive": ["whl", "tar.gz"],
+    }
+    others = [release["jobs"]["version"], release["jobs"]["package"], *package["jobs"].values()]
+    assert all(job["permissions"] == {"contents": "read"} for job in others)
+    texts = [path.read_text("utf-8") for path in (REPO / ".github" / "workflows").iterdir()]
+    assert not [text for text in texts if re.search(r"secrets\.|password|github\.token", text)]
+
+
+def test_what_the_workflows_run_is_there():
+    said = "\n".join(path.read_text("utf-8") for path in (REPO / ".github" / "workflows").iterdir())
+    named = {path.rstrip("'\"") for path in re.findall(r"(?:tests|notebooks|rtnb|\.ci)/[\w./-]+", said)}
+    assert {"tests/publishing.txt", ".ci/run", "rtnb/__init__.py"} <= named
+    assert [path for path in sorted(named) if not (REPO / path).exists()] == []
+
+
+def test_the_version_that_a_tag_is_compared_with_stands_where_the_workflow_looks():
+    lines = (REPO / "rtnb" / "__init__.py").read_text("utf-8").splitlines()
+    assert f'__version__ = "{rtnb.__version__}"' in lines
+    assert f"## [{rtnb.__version__}]" in (REPO / ".github" / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_every_action_is_named_by_its_commit_and_its_version():
+    for path in (REPO / ".github" / "workflows").iterdir():
+        for line in re.findall(r"uses: (.*)", path.read_text("utf-8")):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./\.github/workflows/\w+\.yml", line), (
+                f"{path.name}: {line}"
+            )
+
+
+def test_one_who_reports_a_fault_is_asked_for_the_last_line_of_the_doctor():
+    form = yaml.safe_load((REPO / ".github" / "ISSUE_TEMPLATE" / "fault.yml").read_text("utf-8"))
+    (asked,) = [part for part in form["body"] if part.get("id") == "doctor"]
+    assert asked["validations"] == {"required": True}
+    assert "rtnb doctor" in asked["attributes"]["description"]
+    last = repr(rtnb.doctor(url="ws://127.0.0.1:1", timeout=0.2)).splitlines()[-1]
+    assert last.startswith(asked["attributes"]["placeholder"].split(":")[0] + ": rtnb ")
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_a_page_beside_the_readme_is_short_and_repeats_nothing_of_it(name):
+    page = (REPO / ".github" / name).read_text("utf-8")
+    assert len(page.splitlines()) <= 120
+    told = {line.strip() for line in (REPO / "README.md").read_text("utf-8").splitlines() if len(line.split()) > 6}
+    assert not told & {line.strip() for line in page.splitlines()}
+
+
+# --- with the programs made for it -----------------------------------------------------------------------------------
+
+PYTHON = os.environ.get("RTNB_PUBLISHING_PYTHON")
+GITHUB = REPO / ".github"
+FORMS = ("fault", "wish")
+SCHEMA = ["check-jsonschema", "--builtin-schema"]
+CHECKS = {
+    "workflows": [*SCHEMA, "vendor.github-workflows", *GITHUB.glob("workflows/*.yml")],
+    "forms": [*SCHEMA, "vendor.github-issue-forms", *(GITHUB / "ISSUE_TEMPLATE" / f"{name}.yml" for name in FORMS)],
+    "chooser": [*SCHEMA, "vendor.github-issue-config", GITHUB / "ISSUE_TEMPLATE" / "config.yml"],
+    "dependabot": [*SCHEMA, "vendor.dependabot", GITHUB / "dependabot.yml"],
+    "security": ["zizmor", "--offline", "--no-progress", "--persona", "auditor", GITHUB],
+    "metadata": ["validate-pyproject", REPO / "pyproject.toml"],
+}
+
+
+@pytest.mark.skipif(not PYTHON, reason="RTNB_PUBLISHING_PYTHON names no Python")
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_programs_made_for_it_find_nothing(name):
+    program, *words = CHECKS[name]
+    done = subprocess.run([Path(PYTHON).parent / program, *words], capture_output=True, text=True, cwd=REPO)
+    assert done.returncode == 0, done.stdout + done.stderr
