@@ -92,7 +92,7 @@ def test_notebooks_are_copied_once_and_kept(tmp_path, capsys):
     assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
     first = tmp_path / "course" / "01_walkthrough.ipynb"
     assert json.loads(first.read_text("utf-8"))["nbformat"] == 4
-    assert not (tmp_path / "course" / "source").exists()
+    assert not [name for name in ("source", "images", "guide") if (tmp_path / "course" / name).exists()]
     assert (tmp_path / "course" / "solutions" / "01.md").exists()
     first.write_text("mine")
     assert cli.main(["notebooks", str(tmp_path / "course")]) == 0
