@@ -11,17 +11,25 @@ from rtnb.server.protocol.api_errors import ApiError
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
 
-class Rejected(Exception):
-    """Refusal of a client: the socket opens, says why not, and closes with a code and a reason."""
+class Rejected(ApiError):
+    """Refusal of a client: the socket opens, says why not, and closes with a code and a reason.
 
-    def __init__(self, problem: ApiError, close_code: int) -> None:
-        super().__init__(problem.message)
-        self.problem, self.close_code = problem, close_code
+    Attributes:
+        close_code: The code.
+    """
+
+    close_code = 4000
 
     @property
     def reason(self) -> str:
         """`error.type`, a dot and `error.code` where there is one (recorded)."""
-        return ".".join(filter(None, [self.problem.type, self.problem.code]))
+        return ".".join(filter(None, [self.type, self.code]))
+
+
+class KeyRejected(Rejected):
+    """Refusal of a client without the right key."""
+
+    close_code = 3000
 
 
 def bearer(headers: Mapping[str, str], protocols: Iterable[str] = ()) -> str:
@@ -64,10 +72,10 @@ class Auth:
             The settings of an `ek_` secret; None for an ordinary key.
 
         Raises:
-            Rejected: There is no key, or it is not the right one.
+            KeyRejected: There is no key, or it is not the right one.
         """
         if not key:
-            raise Rejected(ApiError("Missing bearer or basic authentication in header"), 3000)
+            raise KeyRejected("Missing bearer or basic authentication in header")
         wanted = "" if refuse_all else self._key
         expires_at, session = self._issued.get(key, (0.0, {}))
         if expires_at > time.time():
@@ -76,7 +84,7 @@ class Auth:
         if not right:
             message = f"Incorrect API key provided: {_masked(key)}. "
             message += "You can find your API key at https://platform.openai.com/account/api-keys."
-            raise Rejected(ApiError(message, code="invalid_api_key"), 3000)
+            raise KeyRejected(message, code="invalid_api_key")
         return None
 
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from rtnb.server.auth import Rejected
-from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.settings import BETA_MODELS, MODELS, Model
 from rtnb.server.protocol.translations import TRANSLATING_MODEL
 from rtnb.web.http import Request, offered_protocols
@@ -53,7 +52,7 @@ def read_handshake(
     speaks_beta = "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in protocols
     if speaks_beta and not beta:
         message = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
-        raise Rejected(ApiError(message, code="beta_api_shape_disabled"), 4000)
+        raise Rejected(message, code="beta_api_shape_disabled")
     name = query.get("model") or query.get("deployment") or (session or {}).get("model", "")
     if url.path.rstrip("/").endswith("/translations"):
         if name != TRANSLATING_MODEL:
@@ -65,7 +64,7 @@ def read_handshake(
     if kind == "transcription":
         if query.get("model"):
             message = "You must not provide a model parameter for transcription sessions."
-            raise Rejected(ApiError(message, code="invalid_parameter", param="model"), 4000)
+            raise Rejected(message, code="invalid_parameter", param="model")
         return Handshake(kind, query, None, False, session)  # the Beta's own is not spoken here
     known = {**MODELS, **(BETA_MODELS if beta else {}), **{name: Model(name) for name in more_models}}
     if name not in known:
@@ -77,6 +76,6 @@ def _no_model(name: str) -> Rejected:
     if not name:
         example = "wss://api.openai.com/v1/realtime?model=gpt-realtime-1.5"
         message = f"You must provide a model parameter, for example {example}"
-        return Rejected(ApiError(message, code="missing_model"), 4000)
+        return Rejected(message, code="missing_model")
     message = f'Model "{name}" is not supported in realtime mode.'
-    return Rejected(ApiError(message, code="invalid_model"), 4000)
+    return Rejected(message, code="invalid_model")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtnb.models import limits
-from rtnb.server.auth import Auth, Rejected, bearer
+from rtnb.server.auth import Auth, KeyRejected, bearer
 from rtnb.server.protocol import beta as beta_interface
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.api_errors import ApiError, missing
@@ -23,19 +23,17 @@ def answer(request: Request, opening: Opening, auth: Auth, ids: Ids, *, beta: bo
     path = urlsplit(request.path).path.rstrip("/")
     if path in ("", "/v1", "/v1/realtime") and opening.body is None:
         return response("This is rtnb's practice server. Speak WebSocket to /v1/realtime?model=gpt-realtime-2.1-mini\n")
+    makers = {"/v1/realtime/client_secrets": _client_secret, "/v1/realtime/sessions": _beta_session if beta else None}
     try:
         auth.check(bearer(request.headers))
-    except Rejected as refusal:
-        return _refused(refusal.problem, HTTPStatus.UNAUTHORIZED)
-    if path == "/v1/models" and opening.body is None:
-        models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
-        return response({"object": "list", "data": models})
-    makers = {"/v1/realtime/client_secrets": _client_secret, "/v1/realtime/sessions": _beta_session if beta else None}
-    if opening.body is not None and (make := makers.get(path)):
-        try:
+        if path == "/v1/models" and opening.body is None:
+            models = [{"id": name, "object": "model", "owned_by": "rtnb practice"} for name in settings.MODELS]
+            return response({"object": "list", "data": models})
+        if opening.body is not None and (make := makers.get(path)):
             return response(make(_json(opening.body), auth, ids))
-        except ApiError as problem:
-            return _refused(problem, HTTPStatus.BAD_REQUEST)
+    except ApiError as problem:
+        status = HTTPStatus.UNAUTHORIZED if isinstance(problem, KeyRejected) else HTTPStatus.BAD_REQUEST
+        return api_error(status, problem.message, problem.code, type=problem.type, param=problem.param)
     return api_error(HTTPStatus.NOT_FOUND, f"Invalid URL ({'GET' if opening.body is None else 'POST'} {path})")
 
 
@@ -87,7 +85,3 @@ def _model(known: Any, name: Any, param: str) -> settings.Model:
 def _session(kind: str, wanted: dict[str, Any], model: settings.Model | None, ids: Ids) -> dict[str, Any]:
     session = settings.defaults(kind, session_id=ids.new("sess"), expires_at=0, model=model)
     return settings.update(session, wanted, model=model)[0]
-
-
-def _refused(problem: ApiError, status: HTTPStatus) -> Response:
-    return api_error(status, problem.message, problem.code, type=problem.type, param=problem.param)

@@ -29,7 +29,6 @@ from rtnb.server.event_writer import Write, written_down
 from rtnb.server.faults import FaultInjector, Faults, read_faults
 from rtnb.server.handshake import Handshake, read_handshake
 from rtnb.server.protocol import beta, realtime, translations
-from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.effects import Close, Ids, Send
 from rtnb.server.protocol.session import Options
 from rtnb.server.script import ScriptedResponder, Step
@@ -146,7 +145,7 @@ class Server:
         try:
             faults = self._faults(request.path)
         except InputError as error:
-            raise Rejected(ApiError(str(error), code="invalid_value", param="fault"), 4000) from error
+            raise Rejected(str(error), code="invalid_value", param="fault") from error
         key = bearer(request.headers, offered_protocols(request.headers))
         session = self._auth.check(key, refuse_all=faults.invalid_key)
         return read_handshake(request, session, beta=self._config.beta, more_models=self._config.models), faults
@@ -188,13 +187,13 @@ class Server:
         """Make the session of a connection, or find the one that it joins; with it, what writes its events down."""
         if handshake.kind == "sideband":
             if (joined := self._of_call(handshake.query["call_id"])) is None:  # it has just ended
-                raise Rejected(ApiError(_NO_CALL, code="call_id_not_found", param=""), 4000)
+                raise Rejected(_NO_CALL, code="call_id_not_found", param="")
             yield joined, lambda sender, frame: None
             return
         if len(self.sessions) >= self._config.sessions:
             # No number is documented for the real server: code and wording are ours.
             message = f"This server takes {self._config.sessions} sessions at a time. Try again when one has ended."
-            raise Rejected(ApiError(message, code="session_limit_exceeded"), 4000)
+            raise Rejected(message, code="session_limit_exceeded")
         script = self._script(handshake, faults, Ids(chance))
         session_id = script.settings["id"]
         engines = _failing(self._engines, faults)
@@ -230,7 +229,7 @@ class Server:
 
 async def _reject(connection: Connection, refusal: Rejected) -> None:
     now = asyncio.get_running_loop().time()
-    event = {"type": "error", "event_id": Ids(random.Random()).new("event"), "error": refusal.problem.error()}
+    event = {"type": "error", "event_id": Ids(random.Random()).new("event"), "error": refusal.error()}
     queue = SendQueue(connection, log=_log)
     queue.send([Frame(now, orjson.dumps(event)), CloseFrame(now, refusal.close_code, refusal.reason)])
     await connection.wait_closed()
