@@ -87,8 +87,8 @@ class Response:
                 raise Ended("failed", {"error": plan.failure})
             while any(item.transcribing for item in plan.context):
                 yield None
-            given, newer = (plan.instructions, plan.tools, plan.context), session.model.second_generation
-            context, self._read = counting.fit(*given, plan.truncation, second_generation=newer)
+            given = (plan.instructions, plan.tools, plan.context, plan.truncation)
+            context, self._read = counting.fit(*given, session.model)
             yield from self._answer(self._ask_responder(context))
         except Ended as early:
             self._finish(*early.args)

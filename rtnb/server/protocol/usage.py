@@ -17,6 +17,7 @@ from typing import Any
 from rtnb.models import limits
 from rtnb.server.protocol.api_errors import Ended
 from rtnb.server.protocol.items import Item
+from rtnb.server.protocol.settings import Model
 
 ASSISTANT_TOKEN_MS = 50
 # About how many tokens 2.x models reason with, by effort.
@@ -65,11 +66,7 @@ def _type(schema: Any) -> str:
 
 
 def count_input(
-    instructions: str = "",
-    tools: Sequence[dict[str, Any]] = (),
-    items: Iterable[Item] = (),
-    *,
-    second_generation: bool = False,
+    instructions: str = "", tools: Sequence[dict[str, Any]] = (), items: Iterable[Item] = (), model: Model | None = None
 ) -> Counter[str]:
     """Count the tokens that a response reads: instructions, tools and every item, again each time.
 
@@ -77,7 +74,7 @@ def count_input(
         instructions: As the response has them.
         tools: As the response has them.
         items: Its context.
-        second_generation: Whether a 2.x model reads them.
+        model: The model that reads them. None leaves out what one of 2.x adds.
 
     Returns:
         Tokens of each modality, by the names of the API's usage objects.
@@ -86,7 +83,7 @@ def count_input(
     for tool in tools:  # as types of TypeScript, which fits what is recorded
         written = f"type {tool.get('name')} = (_: {_type(tool.get('parameters'))}) => any;"
         text += _count(f"// {tool.get('description') or ''}\n{written}\n")
-    if second_generation:
+    if model is not None and model.second_generation:
         text += _SECOND_GENERATION + (_SECOND_GENERATION_TOOLS if tools else 0)
     audio = image = 0
     for item in items:
@@ -108,7 +105,7 @@ def count_input(
 
 
 def fit(
-    instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], truncation: Any, *, second_generation: bool
+    instructions: str, tools: list[dict[str, Any]], items: Sequence[Item], truncation: Any, model: Model
 ) -> tuple[list[Item], Counter[str]]:
     """Drop the oldest items from the context of a response until it fits (OpenAI docs: `truncation`).
 
@@ -117,7 +114,7 @@ def fit(
         tools: As the response has them.
         items: The context, oldest first.
         truncation: "auto", "disabled" or a retention ratio, as in the session.
-        second_generation: Whether a 2.x model reads them, whose context has 128,000 tokens instead of 32,000.
+        model: The model that reads them: the context of 2.x has 128,000 tokens instead of 32,000.
 
     Returns:
         The items it reads, and their count.
@@ -125,8 +122,8 @@ def fit(
     Raises:
         Ended: It does not fit and `truncation` is "disabled".
     """
-    kept, limit = list(items), 128_000 if second_generation else 32_000
-    count_all = functools.partial(count_input, instructions, tools, second_generation=second_generation)
+    kept, limit = list(items), 128_000 if model.second_generation else 32_000
+    count_all = functools.partial(count_input, instructions, tools, model=model)
     count = count_all(kept)
     if isinstance(truncation, dict):
         # SDK: post_instructions bounds the conversation alone; the ratio says how much stays once it is too long.
