@@ -155,30 +155,27 @@ class UploadBox(widget.Box):
         """Take a message of the page, on the main thread or, while a cell runs, on a subshell's."""
         key = str(message.fields.get("id", ""))
         try:
-            self._obey(key, message)
+            match message.kind:
+                case "hello":
+                    self._page_there = True
+                    self._link.welcome(message.page)
+                case "begin":
+                    self._begin(key, message.fields)
+                case "piece":
+                    self._transfers.piece(key, b"".join(message.buffers))
+                case "end":
+                    self._transfers.end(key)
+                case "remove":
+                    self._remove(key)
+                case "bye":
+                    self._give_up(message.fields.get("files") or ())
+                case "listen":
+                    self._listen(key, message.page)
+                case "goon":
+                    self._went_on = True
         except OSError as error:  # the disk is full, the folder is gone
             self._transfers.arriving.pop(key, None)
             self._transfers.fail(key, "disk", error.strerror or str(error))
-
-    def _obey(self, key: str, message: FromPage) -> None:
-        match message.kind:
-            case "hello":
-                self._page_there = True
-                self._link.welcome(message.page)
-            case "begin":
-                self._begin(key, message.fields)
-            case "piece":
-                self._transfers.piece(key, b"".join(message.buffers))
-            case "end":
-                self._transfers.end(key)
-            case "remove":
-                self._remove(key)
-            case "bye":
-                self._give_up(message.fields.get("files") or ())
-            case "listen":
-                self._listen(key, message.page)
-            case "goon":
-                self._went_on = True
 
     def _begin(self, key: str, fields: Mapping[str, Any]) -> None:
         name = str(fields.get("name") or "recording")
