@@ -57,6 +57,11 @@ def ask(
     Raises:
         InputError: If a part cannot be sent or an argument is not what the API takes.
         AudioError: If a file is no recording.
+
+    Examples:
+        >>> reply = rtnb.ask("Repeat after me: good evening", practice=True, modalities="text", show=False).wait()
+        >>> reply.text
+        'good evening.'
     """
     steps = read_parts(parts)  # before anything is opened
     session = connect(show=False, **connection)

@@ -30,6 +30,11 @@ class Image:
         kind: `"png"` or `"jpeg"`.
         name: What to call it.
         detail: How closely the model looks: `"auto"`, `"low"` (cheaper) or `"high"`.
+
+    Examples:
+        >>> png = bytes.fromhex("89504e470d0a1a0a") + bytes(100)
+        >>> rtnb.Image.read(png, name="chart.png")
+        Image(chart.png, png, 0 KB)
     """
 
     data: bytes

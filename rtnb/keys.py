@@ -37,6 +37,13 @@ class Key:
     Raises:
         InputError: The value cannot be a key: it is empty, has spaces, line breaks or quotes inside, or
             characters that an HTTP header cannot carry. The message says which, and never quotes it.
+
+    Examples:
+        >>> key = rtnb.keys.Key("sk-proj-1234567890abcdef", "my safe")
+        >>> key
+        Key(sk-proj-…, from my safe)
+        >>> key.reveal()
+        'sk-proj-1234567890abcdef'
     """
 
     # The value sits in a closure, not in a dict or a slot: what walks over an object's attributes (variable inspectors,
@@ -177,6 +184,10 @@ def find_key(
         KeyMissing: There is none; the message says where it was looked for and, on Colab, whether there is
             no such secret, this notebook has no access to it, or Colab did not answer.
         InputError: What was found cannot be a key, or the provider is not known.
+
+    Examples:
+        >>> rtnb.find_key("sk-proj-1234567890abcdef")
+        Key(sk-proj-…, from the key= argument)
     """
     if (key := hold(key)) is not None:
         return Key(key)
@@ -206,6 +217,12 @@ def lookup(
 
     Raises:
         InputError: What was found cannot be a key: a broken key is not the same as none.
+
+    Examples:
+        >>> rtnb.keys.lookup("sk-proj-1234567890abcdef").source
+        'the key= argument'
+        >>> rtnb.keys.lookup(environ={}, folder=".") is None
+        True
     """
     key = hold(key)
     try:

@@ -146,6 +146,14 @@ def connect(*, show: bool | None = None, **connection: Unpack[ConnectionOptions]
     Raises:
         InputError: If an argument is not what the API takes.
         KeyMissing: If a key is needed and none is found, which only happens where `url` names a server that needs one.
+
+    Examples:
+        >>> with rtnb.connect(practice=True, modalities="text", show=False) as chat:
+        ...     first = chat.ask("My name is Ada.").wait()
+        ...     chat.ask("What is my name?").wait().text
+        'Your name is Ada.'
+        >>> [turn.role for turn in chat.turns]
+        ['user', 'assistant', 'user', 'assistant']
     """
     model = connection["model"]
     if model is None and connection["replay"] is not None:

@@ -1,10 +1,13 @@
 """The documentation site: its examples run, and it is whole, in both languages, without the network."""
 
+import doctest
 import os
+import pydoc
 import re
 import subprocess
 import threading
 import tomllib
+import warnings
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +23,9 @@ ROOT = Path(__file__).parent.parent
 GUIDE = ROOT / "notebooks/guide"
 LANGUAGES = ["en", "zh"]
 SURFACE = tomllib.loads((ROOT / "tests/surface/names.toml").read_text("utf-8"))
-ON_PAGES = [
-    name for page in tomllib.loads((GUIDE / "api.toml").read_text("utf-8")).values() for name in page["names"].split()
-]
+PAGES = tomllib.loads((GUIDE / "api.toml").read_text("utf-8")).values()
+ON_PAGES = [name for page in PAGES for name in page["names"].split()]
+EXAMPLES = {name: text for page in PAGES for name, text in page.get("examples", {}).items()}
 
 
 def test_the_reference_has_every_public_name_once():
@@ -38,6 +41,18 @@ def test_the_reference_has_every_public_name_once():
 
 def test_both_languages_have_the_same_pages():
     assert len({tuple(sorted(path.name for path in (GUIDE / language).glob("*.md"))) for language in LANGUAGES}) == 1
+
+
+@pytest.mark.parametrize("name", ON_PAGES)
+def test_the_example_of_each_name_runs_as_it_stands(name, monkeypatch):
+    monkeypatch.setattr("rtnb.texts.language._chosen", None)
+    example = EXAMPLES.get(name) or pydoc.locate(name).__doc__
+    read = doctest.DocTestParser().get_doctest(example, {"rtnb": rtnb}, name, None, None)
+    assert 1 <= len(read.examples) <= 6
+    said = []
+    with warnings.catch_warnings():
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(read, out=said.append)
+    assert not said, "".join(said)
 
 
 # --- the site --------------------------------------------------------------------------------------------------------

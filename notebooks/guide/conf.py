@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import tomllib
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from sphinx.search.zh import SearchChinese
 
 GUIDE = Path(__file__).parent
 OTHER = {"en": "zh", "zh": "en"}
+PAGES = tomllib.loads((GUIDE / "api.toml").read_text("utf-8")).values()
+EXAMPLES = {name: text for page in PAGES for name, text in page.get("examples", {}).items()}
 OTHER_PAGES = set(os.environ.get("RTNB_PAGES", "").split())
 
 logging.getLogger("jieba").setLevel(logging.WARNING)
@@ -86,6 +89,8 @@ def as_rst(app: Sphinx, what: str, name: str, found: object, options: object, li
     """Write a docstring's code as reStructuredText does; what names a class or a function of rtnb becomes a link."""
     if what in ("attribute", "property"):
         lines.insert(0, "")  # or napoleon takes what stands before a colon for a type
+    if name in EXAMPLES:
+        lines += ["", "Examples:", *(f"    {line}" for line in EXAMPLES[name].splitlines()), ""]
     fenced = False
     for number, line in enumerate(lines):
         indent, fence, kind = re.fullmatch(r"(\s*)(```)?(.*)", line, re.S).groups()

@@ -28,6 +28,12 @@ class Check:
         pitch_hz: The median pitch of its voiced parts. None where there are too few of them.
         bandwidth_hz: The frequency below which lies practically all of its energy.
         problems: What may spoil the answer, each a sentence with what to do. Empty where all is well.
+
+    Examples:
+        >>> rtnb.samples()["question"].check().ok
+        True
+        >>> rtnb.Clip.silence(2.0).check().problems
+        ('It holds only silence. ...',)
     """
 
     clip: Sampled

@@ -43,10 +43,10 @@ class Clip(Sampled):
         recorded_hz: Samples per second of the recording it was read from. None where that is not known.
 
     Examples:
-        >>> tone = Clip.from_array(np.zeros(24_000, np.int16), rate_hz=24_000, name="pause")
-        >>> tone
-        Clip(pause, 1.0 s)
-        >>> tone[0.25:0.75].seconds
+        >>> question = rtnb.samples()["question"]
+        >>> question + rtnb.Clip.silence(0.5)
+        Clip(question, 2.4 s)
+        >>> question[0.25:0.75].seconds
         0.5
     """
 
@@ -315,6 +315,10 @@ def join(clips: Iterable[Clip], *, gap_seconds: float = 0.0, name: str | None = 
 
     Raises:
         InputError: There is no clip, one is no `Clip`, or the gap is negative.
+
+    Examples:
+        >>> rtnb.join(rtnb.samples().dialogue, gap_seconds=0.5, name="talk")
+        Clip(talk, ... s)
     """
     all_clips = list(clips)
     if not all_clips or not all(isinstance(clip, Clip) for clip in all_clips):

@@ -32,6 +32,13 @@ class Verdict:
         number: The exercise, for example `"02.1"`.
         status: `"right"`, `"wrong"` or `"nothing"` (nothing was handed over yet).
         sentence: The result in a sentence to the learner.
+
+    Examples:
+        >>> verdict = rtnb.check("guess", 20_000, 24_000)
+        >>> verdict.status, bool(verdict)
+        ('wrong', False)
+        >>> verdict.sentence
+        'It is 24000. Your guess of 20000 is 0.83 times that.'
     """
 
     number: str
@@ -72,6 +79,12 @@ def check(number: str, *made: Any) -> Verdict:
 
     Raises:
         InputError: If there is no such exercise, or it needs another number of things.
+
+    Examples:
+        >>> rtnb.check("guess", 24_000, 24_000).status
+        'right'
+        >>> rtnb.check("1.1", None)
+        01.1 · Not filled in yet: answer. ...
     """
     number = re.sub(r"^(?=\d\.)", "0", number.strip())
     if number != "guess" and number not in exercises():

@@ -51,6 +51,12 @@ def doctor(
 
     Raises:
         InputError: `url` is not an address.
+
+    Examples:
+        >>> with rtnb.practice() as server:
+        ...     report = rtnb.doctor(url=server.url)
+        >>> report.ok
+        True
     """
     key = keys.hold(key)
     begun = time.monotonic()

@@ -27,6 +27,12 @@ class Finding:
         symptom: What was found, in a few words.
         cause: Why; "" where all is well or nobody knows.
         remedy: What to do; "" where there is nothing to do.
+
+    Examples:
+        >>> with rtnb.practice() as server:
+        ...     finding = rtnb.doctor(url=server.url).findings[0]
+        >>> finding.check, finding.state, finding.remedy
+        ('python', 'ok', '')
     """
 
     check: str
@@ -48,6 +54,12 @@ class Report:
     Attributes:
         findings: One or more for each check, in the order they were made.
         seconds: How long the checks took.
+
+    Examples:
+        >>> with rtnb.practice() as server:
+        ...     report = rtnb.doctor(url=server.url)
+        >>> report.ok, report.line.startswith("rtnb ")  # the line is for your teacher
+        (True, True)
     """
 
     findings: tuple[Finding, ...]

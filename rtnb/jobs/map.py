@@ -71,6 +71,12 @@ class Results(Interruptible["Results"]):
         path: The file of JSON Lines. None where none is written.
         skipped: Number of answers that were in the file already.
         stopped: Sentence on how the budget ended it. None where it did not.
+
+    Examples:
+        >>> clips = [rtnb.samples()["question"]]
+        >>> results = rtnb.map(clips, "Repeat after me: yes", practice=True, out=None, show=False)
+        >>> [row.text for row in results.wait()], results.failed, results.skipped
+        (['yes.'], [], 0)
     """
 
     def __init__(
@@ -338,6 +344,12 @@ def map(
         InputError: If there is nothing to ask, an argument is not what it takes, answers cannot be kept in `out`, or
             another program's map writes there.
         KeyMissing: If a key is needed and none is found.
+
+    Examples:
+        >>> clips = [rtnb.samples()["question"], rtnb.samples()["weather"]]
+        >>> results = rtnb.map(clips, "Repeat after me: done", practice=True, out=None, show=False).wait()
+        >>> [(row.name, row.status) for row in results]
+        [('question', 'completed'), ('weather', 'completed')]
     """
     if not isinstance(prompt, str) or not prompt.strip():
         raise InputError("Your question is blank, or no text. Say what to do with the recordings.")

@@ -49,6 +49,12 @@ class Row:
         prompt: The question.
         sound: The file with the answer's audio. None for a written answer, or where it is not there any more.
         error: Sentence on what went wrong. None for nothing.
+
+    Examples:
+        >>> clips = [rtnb.samples()["question"]]
+        >>> row = rtnb.map(clips, "Repeat after me: yes", practice=True, out=None, show=False).wait()[0]
+        >>> row.name, row.text, row.status, row.source
+        ('question', 'yes.', 'completed', 'practice')
     """
 
     key: str

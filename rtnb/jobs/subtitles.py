@@ -21,6 +21,11 @@ class Segment:
         speaker: A label of the speaker, where the model tells speakers apart; it holds within a stretch of about a
             minute, for the server compares voices only there. None otherwise.
         error: Why there are no words. None where there are.
+
+    Examples:
+        >>> words = rtnb.transcribe(rtnb.samples()["question"], practice=True).wait()
+        >>> words.segments[0].text, words.segments[0].start_seconds
+        ('What is the capital of Norway?', 0.0)
     """
 
     start_seconds: float

@@ -64,6 +64,11 @@ def transcribe(
         InputError: If the source is no single recording, or both `language` and `languages` are given.
         KeyMissing: If `url` names a server that needs a key and none is found.
         ReplayError: If `replay` cannot be read.
+
+    Examples:
+        >>> words = rtnb.transcribe(rtnb.samples()["question"], practice=True).wait()
+        >>> words.text
+        'What is the capital of Norway?'
     """
     if models.get(model).kind == "realtime":
         wrong = f"Your model {model} talks and does not transcribe. Give for example model={MODEL!r}."

@@ -48,6 +48,14 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+
+    Examples:
+        >>> words = rtnb.transcribe(rtnb.samples()["question"], practice=True).wait()
+        >>> print(words.srt())
+        1
+        00:00:00,000 --> 00:00:01,...
+        What is the capital of Norway?
+        <BLANKLINE>
     """
 
     def __init__(self, session: Session, recording: Recording | None) -> None:

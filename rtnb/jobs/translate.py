@@ -37,6 +37,11 @@ class Translation(AudioJob["Translation", Delta]):
     Attributes:
         session: The session it runs on; `session.log` has every event.
         to: The language it is translated into.
+
+    Examples:
+        >>> spoken = rtnb.translate(rtnb.samples()["question"], to="es", practice=True).wait()
+        >>> spoken.to, spoken.model, spoken.audio.rate_hz
+        ('es', 'gpt-realtime-translate', 24000)
     """
 
     def __init__(self, session: Session, recording: Recording | None, to: str) -> None:
@@ -186,6 +191,11 @@ def translate(
         InputError: If the source is no single recording, or `to` is empty.
         KeyMissing: If `url` names a server that needs a key and none is found.
         ReplayError: If `replay` cannot be read.
+
+    Examples:
+        >>> spoken = rtnb.translate(rtnb.samples()["question"], to="es", practice=True).wait()
+        >>> spoken.to, spoken.audio.rate_hz
+        ('es', 24000)
     """
     if not to or not isinstance(to, str):
         raise InputError("Your translation needs a language to go to. Give for example to='es'.", to=to)

@@ -123,6 +123,11 @@ class Model:
         history: Its prices over time, oldest first. Empty where unknown.
         note: Sentence on what else a user should know; "" for nothing.
         source: Where these facts were read; "" for a name the data file does not know.
+
+    Examples:
+        >>> model = rtnb.models.get("gpt-realtime-2.1-mini")
+        >>> model.known, model.kind, model.images
+        (True, 'realtime', True)
     """
 
     name: str
@@ -193,6 +198,11 @@ class Limits:
         text_out_tokens_per_second_spoken: Text tokens billed beside a second of speech received (measured).
         text_in_tokens_per_turn: Text tokens a session carries before anything is said (measured).
         image_tokens: Tokens of a picture at most.
+
+    Examples:
+        >>> limits = rtnb.models.limits()
+        >>> limits.append_bytes, limits.speed
+        (15728640, (0.25, 1.5))
     """
 
     session_minutes: int
@@ -265,6 +275,12 @@ def get(name: str) -> Model:
 
     Returns:
         The facts known of it; a `Model` with `known` False and `prices` None where nothing is.
+
+    Examples:
+        >>> rtnb.models.get("gpt-realtime-2.1-mini").kind
+        'realtime'
+        >>> rtnb.models.get("no-such-model").known
+        False
     """
     return load().get(name) or Model(name)
 
@@ -309,6 +325,10 @@ def price(
 
     Raises:
         InputError: If nothing is stated, nothing is known of `like`, or a price is no amount of money.
+
+    Examples:
+        >>> rtnb.models.price("my-own-model", like="gpt-realtime-2.1-mini").name
+        'my-own-model'
     """
     history = get(like).history if like else ()
     given = {"text": text, "audio": audio, "image": image}
@@ -324,7 +344,12 @@ def price(
 
 @cache
 def limits() -> Limits:
-    """Return what OpenAI's servers allow, and the token arithmetic."""
+    """Return what OpenAI's servers allow, and the token arithmetic.
+
+    Examples:
+        >>> rtnb.models.limits().session_minutes
+        60
+    """
     return Limits(**with_tuples(read()["limits"] | read()["tokens"]))
 
 

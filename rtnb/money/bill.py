@@ -35,6 +35,13 @@ class Item:
         status: How the answer ended; "transcription" for the user's words.
         usage: The tokens the server counted. All zero for a transcription billed by the minute.
         cost: Its cost.
+
+    Examples:
+        >>> with rtnb.connect(practice=True, modalities="text", show=False) as chat:
+        ...     reply = chat.ask("Repeat after me: yes").wait()
+        >>> item = chat.bill[0]
+        >>> item.what, item.status, item.usage.output_tokens > 0
+        ('yes.', 'completed', True)
     """
 
     what: str
@@ -48,6 +55,12 @@ class Bill(tuple[Item, ...]):
 
     Attributes:
         model: The model that answered.
+
+    Examples:
+        >>> with rtnb.connect(practice=True, modalities="text", show=False) as chat:
+        ...     reply = chat.ask("Repeat after me: yes").wait()
+        >>> [item.what for item in chat.bill], chat.bill.cost.usd == chat.cost.usd
+        (['yes.'], True)
     """
 
     model: str

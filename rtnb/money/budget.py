@@ -98,6 +98,12 @@ class Budget:
 
     Raises:
         InputError: `limit_usd` is not a number above 0.
+
+    Examples:
+        >>> budget = rtnb.Budget(0.25)
+        >>> reply = rtnb.ask("Hello", practice=True, modalities="text", budget=budget, show=False).wait()
+        >>> budget.limit_usd, budget.spent == reply.cost.usd, budget.left < 0.25
+        (0.25, True, True)
     """
 
     def __init__(self, limit_usd: float, *, parent: Budget | None = None) -> None:
@@ -246,6 +252,12 @@ def limit_kernel(limit_usd: float | None) -> Budget | None:
 
     Raises:
         InputError: The limit is not an amount of money.
+
+    Examples:
+        >>> budget = rtnb.limit_kernel(1.00)
+        >>> budget.left
+        1.0
+        >>> rtnb.limit_kernel(None)
     """
     global _kernel
     _kernel = None

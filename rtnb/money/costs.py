@@ -30,6 +30,12 @@ class Line:
         unit: `"tokens"` or `"minutes"`.
         unit_usd: US dollars per million tokens, or per minute. None where no price is known.
         model: Whose price it is.
+
+    Examples:
+        >>> usage = rtnb.costs.Usage(input_audio_tokens=600)
+        >>> line = rtnb.costs.cost(usage, "gpt-realtime-2.1-mini").lines[0]
+        >>> line.what, line.quantity, line.unit
+        ('audio in', 600, 'tokens')
     """
 
     what: str
@@ -52,6 +58,11 @@ class Cost:
 
     Attributes:
         lines: The positions. Empty where nothing was billed.
+
+    Examples:
+        >>> usage = rtnb.costs.Usage(input_audio_tokens=600, output_audio_tokens=1200)
+        >>> [line.what for line in rtnb.costs.cost(usage, "gpt-realtime-2.1-mini").lines]
+        ['audio in', 'audio out']
     """
 
     lines: tuple[Line, ...] = ()
@@ -136,6 +147,11 @@ def cost(usage: Usage | Mapping[str, Any] | None, model: str | Model, *, on: dat
     Returns:
         The cost, a line for each kind of token that was used. Its `usd` is None where the model's price is
         unknown.
+
+    Examples:
+        >>> usage = rtnb.costs.Usage(input_audio_tokens=600, output_audio_tokens=1200)
+        >>> rtnb.costs.cost(usage, "gpt-realtime-2.1-mini")
+        $0.0...
     """
     used = usage if isinstance(usage, Usage) else Usage.from_event(usage)
     about, of = _priced(model, on)
@@ -221,6 +237,11 @@ class PriceTable:
     Attributes:
         rows: `(model, prices)` pairs; a model appears once for each time its price changed.
         known_on: The day the prices were last checked.
+
+    Examples:
+        >>> table = rtnb.prices("gpt-realtime-2.1-mini")
+        >>> {model.name for model, prices in table.rows}
+        {'gpt-realtime-2.1-mini'}
     """
 
     rows: tuple[tuple[Model, Prices], ...]
@@ -256,6 +277,10 @@ def prices(*names: str, gone: bool = True) -> PriceTable:
 
     Returns:
         A table; it shows itself in a notebook and prints as text.
+
+    Examples:
+        >>> "gpt-realtime-2.1-mini" in repr(rtnb.prices("gpt-realtime-2.1-mini"))
+        True
     """
     chosen = [models.get(name) for name in names] if names else list(models.load().values())
     rows: list[tuple[Model, Prices]] = []

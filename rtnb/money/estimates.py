@@ -34,6 +34,11 @@ class Estimate:
         usage: The tokens, with the history of the conversation counted again at every turn.
         model: The model's name.
         turns: How many answers.
+
+    Examples:
+        >>> estimate = rtnb.estimate(rtnb.samples()["question"], "Answer in one word.", turns=3)
+        >>> estimate.turns, estimate.high.usd > estimate.low.usd > 0
+        (3, True)
     """
 
     low: Cost
@@ -117,6 +122,11 @@ def estimate(
     Raises:
         InputError: A length that is negative or no number, fewer than one turn, or a part that cannot be reckoned with.
         AudioError: A file is no recording.
+
+    Examples:
+        >>> estimate = rtnb.estimate(seconds_in=60, seconds_out=60, model="gpt-realtime-2.1-mini")
+        >>> estimate.low.usd <= estimate.usd <= estimate.high.usd
+        True
     """
     lengths = (turns - 1, seconds_in, seconds_out, text_in_tokens, instructions_tokens or 0)
     if not all(0 <= length < 1e9 for length in lengths):
@@ -164,6 +174,12 @@ class Comparison:
 
     Attributes:
         rows: `(model's name, cost)` pairs.
+
+    Examples:
+        >>> usage = rtnb.costs.Usage(input_audio_tokens=600)
+        >>> comparison = rtnb.costs.compare(usage, ["gpt-realtime-2.1", "gpt-realtime-2.1-mini"])
+        >>> comparison["gpt-realtime-2.1"].usd > comparison["gpt-realtime-2.1-mini"].usd
+        True
     """
 
     rows: tuple[tuple[str, Cost], ...]
@@ -202,6 +218,11 @@ def compare(
 
     Returns:
         The costs, cheapest first; models without a known price last.
+
+    Examples:
+        >>> usage = rtnb.costs.Usage(input_audio_tokens=600, output_audio_tokens=1200)
+        >>> [model for model, cost in rtnb.costs.compare(usage, ["gpt-realtime-2.1", "gpt-realtime-2.1-mini"]).rows]
+        ['gpt-realtime-2.1-mini', 'gpt-realtime-2.1']
     """
     used = usage.usage if isinstance(usage, Estimate) else usage
     served = [m.name for m in models.load().values() if m.kind == "realtime" and m.prices and not m.is_gone()]

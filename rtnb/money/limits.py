@@ -53,7 +53,13 @@ class Limit:
 
 
 class Limits(tuple[Limit, ...]):
-    """Allowances as the server last stated them; empty where it never did."""
+    """Allowances as the server last stated them; empty where it never did.
+
+    Examples:
+        >>> with rtnb.connect(practice=True) as chat:
+        ...     chat.limits  # before the first answer
+        The server has told of no limits.
+    """
 
     @classmethod
     def of(cls, stated: Iterable[Mapping[str, Any]]) -> "Limits":

@@ -70,6 +70,11 @@ class Usage:
         output_text_tokens: Text written: words, the transcript of speech, tool arguments, and reasoning.
         output_audio_tokens: Audio produced: 20 tokens a second.
         reasoning_tokens: Those of `output_text_tokens` that were spent on reasoning (2.x models).
+
+    Examples:
+        >>> one, other = rtnb.costs.Usage(input_text_tokens=10), rtnb.costs.Usage(output_text_tokens=5)
+        >>> (one + other).total_tokens
+        15
     """
 
     input_text_tokens: int = 0

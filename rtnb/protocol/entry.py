@@ -47,6 +47,12 @@ class Entry:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
         sound_bytes: Size of the audio it carries, decoded.
+
+    Examples:
+        >>> reply = rtnb.ask("Hello", practice=True, modalities="text", show=False).wait()
+        >>> entry = reply.session.log[0]
+        >>> entry.direction, entry.type, entry.sound_bytes
+        ('received', 'session.created', 0)
     """
 
     at_seconds: float

@@ -41,6 +41,12 @@ class Turn:
         heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
         audio_bytes: Size of the audio that the server has sent for this turn.
         first_id: Its id in the server session it is from; "" until it is given to another one, which may rename it.
+
+    Examples:
+        >>> reply = rtnb.ask(rtnb.samples()["question"], practice=True, modalities="text", show=False).wait()
+        >>> turn = reply.session.turns[0]
+        >>> turn.role, turn.type, turn.spoken, turn.audio.seconds
+        ('user', 'message', True, 1.9...)
     """
 
     item_id: str
@@ -218,7 +224,15 @@ class Turn:
 
 
 class Turns(list[Turn]):
-    """Turns in the order of the conversation; in a notebook a table of who, words and a player for each."""
+    """Turns in the order of the conversation; in a notebook a table of who, words and a player for each.
+
+    Examples:
+        >>> with rtnb.connect(practice=True, modalities="text", show=False) as chat:
+        ...     reply = chat.ask("Repeat after me: yes").wait()
+        >>> chat.turns
+        user: Repeat after me: yes
+        assistant: yes.
+    """
 
     def __repr__(self) -> str:
         return "\n".join(map(repr, self)) or translate("(no turns yet)")
@@ -249,6 +263,12 @@ class Response:
         ended_at: When `response.done` came. None before.
         cut: Sentence on who cut it, where it was not the server or the caller; "" otherwise.
         server_id: The server's id for it; "" while it has said none.
+
+    Examples:
+        >>> reply = rtnb.ask("Hello", practice=True, modalities="text", show=False).wait()
+        >>> response = reply.responses[0]
+        >>> response.status, response.started_at < response.ended_at
+        ('completed', True)
     """
 
     id: str

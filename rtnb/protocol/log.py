@@ -22,6 +22,11 @@ class Log(list[Entry]):
 
     Attributes:
         heard: Audio appended to the input audio buffer over the whole session, decoded.
+
+    Examples:
+        >>> reply = rtnb.ask("Hello", practice=True, modalities="text", show=False).wait()
+        >>> [entry.type for entry in reply.log.of("response.*")][-1]
+        'response.done'
     """
 
     def __init__(self) -> None:

@@ -34,6 +34,11 @@ class Practice(AbstractContextManager["Practice"], AbstractAsyncContextManager["
         asks_for_key: Whether clients need the server's own key; else any will do.
         certificate: The PEM certificate that clients must trust, where one was made on the spot; "" otherwise.
         warm: Done when the engines are loaded, which the first answer would otherwise wait for.
+
+    Examples:
+        >>> with rtnb.practice() as server:
+        ...     rtnb.ask("Repeat after me: yes", url=server.url, modalities="text", show=False).wait().text
+        'yes.'
     """
 
     def __init__(self, config: ServerConfig, engines: Engines, *, certificate: str = "") -> None:
@@ -242,7 +247,7 @@ def start(
         ...     {"say": "It is sunny in Oslo."},  # to the function's result
         ...     {"fail": "rate_limit_exceeded"},  # and to the question after that
         ... ]
-        >>> with start(script=script) as practice:
+        >>> with rtnb.practice(script=script) as practice:
         ...     rtnb.ask("Hello there!", url=practice.url, key="any").wait().text
         'Hello to you.'
     """

@@ -67,6 +67,11 @@ class Approval(Frozen):
         server_label: Which MCP server.
         name: Which tool.
         arguments: With what, as JSON the model wrote.
+
+    Examples:
+        >>> reply = rtnb.ask("Hello", practice=True, show=False).wait()
+        >>> reply.approvals  # an MCP server's tools wait here for `session.approve`
+        []
     """
 
     id: str
@@ -177,6 +182,13 @@ class Reply(Stream["Reply", Delta]):
         tool_calls: The functions that were called, in order, with what they returned.
         approvals: Calls of MCP tools that wait to be approved with `session.approve()`.
         warnings: Plain sentences about what was odd but stopped nothing.
+
+    Examples:
+        >>> reply = rtnb.ask("Repeat after me: one two three", practice=True, show=False)
+        >>> "".join(piece.text for piece in reply if piece.text)
+        'one two three.'
+        >>> reply.status, reply.audio.rate_hz, reply.cost.usd > 0
+        ('completed', 24000, True)
     """
 
     shown_by: ClassVar[Callable[[Reply], dict[str, Any]] | None] = None

@@ -49,6 +49,12 @@ class Session(Requests):
         budget: The budget it spends from. None without one.
         show: Whether the replies that are asked for from now on show themselves as they come.
         warnings: Plain sentences about what was odd but stopped nothing.
+
+    Examples:
+        >>> with rtnb.connect(practice=True, modalities="text", show=False) as chat:
+        ...     reply = chat.ask("Repeat after me: yes").wait()
+        >>> chat.source, chat.state, len(chat.turns)
+        ('practice', 'closed', 2)
     """
 
     def __init__(

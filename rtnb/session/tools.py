@@ -45,6 +45,14 @@ class ToolCall:
         error: What went wrong: a `ToolFailed`, whose `__cause__` is what the function raised. None for
             nothing.
         seconds: How long the function took. None while it runs.
+
+    Examples:
+        >>> def weather(city: str) -> str:
+        ...     "Return the weather in a city."
+        ...     return f"sunny in {city}"
+        >>> reply = rtnb.ask("What is the weather in Oslo?", tools=[weather], practice=True, show=False).wait()
+        >>> reply.tool_calls
+        [weather(city='Oslo') → sunny in Oslo]
     """
 
     name: str
@@ -79,6 +87,14 @@ class Tool:
         parameters: JSON Schema of its arguments.
         function: What is called, sync or async.
         timeout: Seconds it may take. None means as long as it likes.
+
+    Examples:
+        >>> def weather(city: str) -> str:
+        ...     "Return the weather in a city."
+        ...     return f"sunny in {city}"
+        >>> tool = rtnb.Tool.from_function(weather, timeout=5.0)
+        >>> tool.name, tool.description, [*tool.parameters["properties"]]
+        ('weather', 'Return the weather in a city.', ['city'])
     """
 
     name: str
@@ -248,6 +264,14 @@ class Toolbox:
 
     Raises:
         InputError: One is none of these, lacks what it needs, or two have the same name.
+
+    Examples:
+        >>> def weather(city: str) -> str:
+        ...     "Return the weather in a city."
+        ...     return f"sunny in {city}"
+        >>> with rtnb.connect(practice=True, tools=[weather]) as chat:
+        ...     [tool.name for tool in chat.tools]
+        ['weather']
     """
 
     def __init__(self, tools: Iterable[Callable[..., Any] | Tool | Mapping[str, Any]] | None = ()) -> None:

@@ -71,6 +71,14 @@ def language(name: str | None = None) -> str:
 
     Raises:
         InputError: There are no texts in that language.
+
+    Examples:
+        >>> rtnb.language("zh")
+        'zh'
+        >>> rtnb.check("1.1", None)
+        01.1 · 还没有填写：answer。...
+        >>> rtnb.language("en")
+        'en'
     """
     global _chosen
     if name is not None:

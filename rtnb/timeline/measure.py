@@ -39,6 +39,11 @@ class Span:
         label: What it is, in words.
         status: `"completed"`, `"interrupted"`, `"cancelled"`, `"incomplete"` or `"failed"`.
         sound_seconds: How much audio it has; 0.0 for none.
+
+    Examples:
+        >>> reply = rtnb.ask(rtnb.samples()["question"], practice=True, show=False).wait()
+        >>> [span.kind for span in reply.timeline().spans]
+        ['sent', 'waiting', 'speaking']
     """
 
     lane: Lane
@@ -87,6 +92,11 @@ class Mark(NamedTuple):
         at_seconds: When, on the log's clock.
         label: What it is, in words; "" for the many events of the socket.
         since_seconds: Where what it measures began. None for a mark that measures nothing.
+
+    Examples:
+        >>> reply = rtnb.ask(rtnb.samples()["question"], practice=True, show=False).wait()
+        >>> [mark.kind for mark in reply.timeline().marks if mark.label]
+        ['opened', 'configured', 'first_sound']
     """
 
     lane: Lane

@@ -53,6 +53,11 @@ class Timeline:
         title: What it is of.
         spans: What lasts, in order of beginning.
         marks: What happens at a moment, in order.
+
+    Examples:
+        >>> reply = rtnb.ask(rtnb.samples()["question"], practice=True, show=False).wait()
+        >>> reply.timeline().save("talk.svg").name
+        'talk.svg'
     """
 
     def __init__(self, title: str, spans: Iterable[Span], marks: Iterable[Mark]) -> None:

@@ -29,6 +29,13 @@ class Handle(Generic[T]):
 
     Attributes:
         waited_for: Whether somebody waits for it, or did, and so is told by an error how it ended.
+
+    Examples:
+        >>> with rtnb.connect(practice=True) as chat:
+        ...     sent = chat.send({"type": "input_audio_buffer.clear"})
+        ...     result = sent.wait(10)
+        >>> sent.done, sent.error
+        (True, None)
     """
 
     waited_for = False

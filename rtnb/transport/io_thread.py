@@ -87,6 +87,12 @@ def run(awaitable: Awaitable[T]) -> T:
 
     Raises:
         Exception: Whatever it raises.
+
+    Examples:
+        >>> async def twice(words):
+        ...     return [await rtnb.ask(words, practice=True, modalities="text", show=False) for _ in range(2)]
+        >>> [reply.status for reply in rtnb.run(twice("Hello"))]
+        ['completed', 'completed']
     """
 
     async def whole() -> T:

@@ -32,9 +32,9 @@ class Samples(Sequence[Clip]):
     """Shipped recordings: a sequence of clips that also takes names.
 
     Examples:
-        >>> samples()["question"]
-        Clip(question, 2.1 s)
-        >>> samples().texts["question"]
+        >>> rtnb.samples()["question"]
+        Clip(question, 1.9 s)
+        >>> rtnb.samples().texts["question"]
         'What is the capital of Norway?'
     """
 
@@ -102,5 +102,9 @@ def samples() -> Samples:
 
     Returns:
         The list: `samples()["question"]`, `samples()[0]`, `samples().texts["question"]`, `samples().dialogue`.
+
+    Examples:
+        >>> rtnb.samples()["question"]
+        Clip(question, 1.9 s)
     """
     return Samples()

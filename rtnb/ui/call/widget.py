@@ -61,6 +61,11 @@ def call(
 
     Raises:
         InputError: If an argument is not what the API takes.
+
+    Examples:
+        >>> call = rtnb.call(practice=True, voice="cedar", show=False)
+        >>> call.state  # `call`, as a cell's last line, shows the button
+        'ready'
     """
     url, own = connection["url"], {"approve": approve, "transcription": transcription, "modalities": None}
     addresses.parse(url)
@@ -81,7 +86,13 @@ def call(
 
 
 class Call(widget.Shown):
-    """Live call: shown in a cell, started by a click, over when somebody hangs up."""
+    """Live call: shown in a cell, started by a click, over when somebody hangs up.
+
+    Examples:
+        >>> call = rtnb.call(practice=True, show=False)
+        >>> call.state, call.cost.usd, len(call.turns)
+        ('ready', 0.0, 0)
+    """
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings

@@ -37,6 +37,11 @@ def record(*, sample: bool | str = True) -> "RecordBox":
 
     Raises:
         InputError: There is no sample of that name.
+
+    Examples:
+        >>> box = rtnb.record()  # `box`, as a cell's last line, shows it
+        >>> box.recorded, box.clip  # until you record something
+        (False, Clip(question, 1.9 s))
     """
     return RecordBox(sample=sample)
 
@@ -46,6 +51,11 @@ class RecordBox(widget.Box):
 
     Attributes:
         error: The problem of the last recording in English, which the page says in its own language. None for none.
+
+    Examples:
+        >>> box = rtnb.record(sample="weather")
+        >>> box.recorded, box.clip.name
+        (False, 'weather')
     """
 
     def __init__(self, *, sample: bool | str = True) -> None:

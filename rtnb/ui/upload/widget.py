@@ -45,6 +45,11 @@ def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = Fal
 
     Raises:
         InputError: There is no sample of that name.
+
+    Examples:
+        >>> box = rtnb.upload()  # `box`, as a cell's last line, shows it
+        >>> box.clips  # until a file is dropped on it
+        [Clip(talk, 21.9 s)]
     """
     box = UploadBox(multiple=multiple, sample=sample)
     if wait:
@@ -53,7 +58,13 @@ def upload(*, multiple: bool = True, sample: bool | str = True, wait: bool = Fal
 
 
 class UploadBox(widget.Box):
-    """Box to upload recordings in. The last line of a cell shows it; it never waits."""
+    """Box to upload recordings in. The last line of a cell shows it; it never waits.
+
+    Examples:
+        >>> box = rtnb.upload(sample="question")
+        >>> box.clip, box.files  # until a file is dropped on it
+        (Clip(question, 1.9 s), ())
+    """
 
     def __init__(self, *, multiple: bool = True, sample: bool | str = True) -> None:
         super().__init__(sample, "talk")
