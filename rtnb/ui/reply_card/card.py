@@ -10,7 +10,6 @@ from rtnb.ui.shared import widget
 
 _SOURCES = {"practice": "practice server", "replay": "a recorded session"}
 _STATUSES = {
-    "failed": "The response failed.",
     "cancelled": "The response was cancelled; what came before is kept.",
     "incomplete": "The response is incomplete; what came is kept.",
 }
@@ -20,8 +19,6 @@ _REMEDIES = {
     ),
     "content_filter": "The server's content filter stopped it. Put the question differently.",
     "turn_detected": "The server heard somebody speak and stopped. Ask again when you are ready.",
-    "rate_limit": "Your account's rate limit is reached. Wait a little and ask again.",
-    "failed": "Ask again; if it fails again, what the server says names the reason.",
 }
 
 
@@ -72,20 +69,16 @@ def trouble(reply: Reply) -> str:
     """Return what went wrong, in the server's words, and what to do; "" where nothing did."""
     if (status := reply.status) == "completed" or not reply.done:
         return ""
-    if reply.error is not None:
+    if reply.error is not None:  # as of each that failed
         # Ours already say who is to blame first and what to do last.
         return mask_secrets(str(reply.error))
     if reply.responses and (cut := reply.responses[-1].cut):
         return cut
-    details = reply.status_details or {}
-    error = details.get("error") or {}
-    reason, code = details.get("reason") or "", error.get("code") or error.get("type") or ""
-    server = " ".join(filter(None, (code, error.get("message"), reason)))
-    remedy = "rate_limit" if "rate_limit" in code else reason if reason in _REMEDIES else status
-    hint = say(_REMEDIES[remedy]) if remedy in _REMEDIES else ""
+    reason = (reply.status_details or {}).get("reason") or ""
+    hint = say(_REMEDIES[reason]) if reason in _REMEDIES else ""
     first = say(_STATUSES[status]) if status in _STATUSES else status
     # What the server said is not ours to translate.
-    return Said(mask_secrets("\n".join(filter(None, (first, server, hint)))))
+    return Said(mask_secrets("\n".join(filter(None, (first, reason, hint)))))
 
 
 def player(reply: Reply) -> str:
