@@ -69,8 +69,9 @@ class ConnectionOptions(ServerOptions, total=False):
             never returns both. None: audio.
         turn_detection: None: you say when a turn ends, right for recordings. `"server_vad"` or `"semantic_vad"`: the
             server detects it, right for a microphone. A dict is the API's own object.
-        transcription: Whether the user's audio is transcribed too, which is billed separately. True: with a model that
-            fits; a name or the API's own object: with that.
+        transcription: Whether the user's audio is transcribed too, which is billed separately. True: by gpt-transcribe
+            at $0.0045 a minute, after each turn. `"gpt-realtime-whisper"` writes while the user speaks, at $0.017 a
+            minute. Another name, or the API's own object: with that.
         session: Further fields of the API's session object, laid over what the other arguments say.
         reconnect: Whether to go on in a new session, with the history as text, when the socket drops.
     """

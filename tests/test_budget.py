@@ -65,9 +65,9 @@ def test_the_transcription_is_booked_apart():
 
     with serve(script) as url, connect(url=url, budget=budget, transcription=True) as chat:
         reply = chat.ask("Hi").wait(10)
-        # gpt-realtime-whisper is $0.017 a minute: 6 seconds are $0.0017.
-        assert budget.spent == pytest.approx(ANSWER_USD + 0.0017)
-        assert reply.cost.usd == pytest.approx(ANSWER_USD + 0.0017)
+        # gpt-transcribe is $0.0045 a minute: 6 seconds are $0.00045.
+        assert budget.spent == pytest.approx(ANSWER_USD + 0.00045)
+        assert reply.cost.usd == pytest.approx(ANSWER_USD + 0.00045)
 
 
 def test_a_session_that_answers_by_itself_is_closed_when_the_budget_is_spent():
@@ -109,8 +109,8 @@ def test_the_bill_names_each_answer_with_its_tokens_and_cents():
         ("Second.", "completed"),
         ("Hi.", "transcription"),
     ]
-    # 0.0203 as above; 1,000 × $0.60 and 100 × $2.40 a million; 6 seconds at $0.017 a minute.
-    assert [item.cost.usd for item in bill] == [pytest.approx(usd) for usd in (0.0203, 0.00084, 0.0017)]
+    # 0.0203 as above; 1,000 × $0.60 and 100 × $2.40 a million; 6 seconds at $0.0045 a minute.
+    assert [item.cost.usd for item in bill] == [pytest.approx(usd) for usd in (0.0203, 0.00084, 0.00045)]
     assert bill.cost.usd == pytest.approx(chat.cost.usd)
     assert repr(bill).splitlines()[1].split() == ["1", "First.", "completed", "500", "0", "1,000", "2.030"]
     assert "in all" in bill._repr_html_()

@@ -19,13 +19,13 @@ from rtnb.protocol.updates import Errored
 from rtnb.session.parts import Recording
 from rtnb.session.reply import Delta
 from rtnb.session.session import Session
-from rtnb.session.settings import TRANSCRIPTION_MODEL
 from rtnb.texts.files import save_file
 from rtnb.texts.language import say
 from rtnb.texts.shortening import shortened
 from rtnb.transport import connection_errors
 
 MODEL = "gpt-realtime-translate"
+ORIGINAL = "gpt-realtime-whisper"  # a session without turns has none at whose end another model could write
 _CHUNK_BYTES = pcm.byte_count(0.2)  # the server takes frames of 200 ms (SDK docstring)
 
 
@@ -181,7 +181,8 @@ def translate(
             `finish()`.
         to: The language to translate into, as `"es"`.
         model: The translation model.
-        transcription: Whether to write down the original too, and with which model; billed separately.
+        transcription: Whether to write down the original too, and with which model; billed separately. True: by
+            gpt-realtime-whisper at $0.017 a minute.
         **connection: As described.
 
     Returns:
@@ -204,7 +205,7 @@ def translate(
     recording = recording_of(source)
     audio: dict[str, Any] = {"output": {"language": to}}
     if transcription:
-        original = transcription if isinstance(transcription, str) else TRANSCRIPTION_MODEL
+        original = transcription if isinstance(transcription, str) else ORIGINAL
         audio["input"] = {"transcription": {"model": original}}
     where = find_server(model, connection, "/translations")
     return Translation(open_session(where, model, {"audio": audio}, connection), recording, to)

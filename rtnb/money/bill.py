@@ -10,7 +10,7 @@ from rtnb.money.estimates import Comparison, compare
 from rtnb.money.usage import Usage, text_table
 from rtnb.protocol.items import Response, Turn
 from rtnb.texts.arguments import checks_call
-from rtnb.texts.language import translate
+from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import in_one_line
 
 
@@ -24,6 +24,11 @@ def transcription_model(session: Mapping[str, Any]) -> str | None:
 def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
     """Return what one transcription of the user's words cost; the transcription model bills it apart."""
     return cost_of_transcription(usage, model) if model and usage else Cost()
+
+
+def with_captions(spent: Cost, captions: Cost) -> str:
+    """Return a cost in words, and in brackets how much of it the captions are."""
+    return say("{cost} (captions {captions})", cost=spent, captions=captions) if captions.lines else str(spent)
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,11 @@ class Bill(tuple[Item, ...]):
         """Cost of all positions."""
         return sum((item.cost for item in self), Cost())
 
+    @property
+    def captions(self) -> Cost:
+        """Cost of the user's words, which the transcription model bills apart; part of `cost`."""
+        return sum((item.cost for item in self if item.status == "transcription"), Cost())
+
     @checks_call
     def compare(self, *models: str) -> Comparison:
         """Compare with what the same tokens cost on other models.
@@ -116,6 +126,8 @@ class Bill(tuple[Item, ...]):
         for number, item in enumerate(self, 1):
             counts = _counts(item.usage) if item.usage else [""] * 3
             rows.append([str(number), in_one_line(item.what, 40), translate(item.status), *counts, _cents(item.cost)])
+        if self.captions.lines:
+            rows.append(["", translate("captions"), *[""] * 4, _cents(self.captions)])
         return [*rows, ["", translate("in all"), "", *_counts(self.usage), _cents(self.cost)]]
 
     def __repr__(self) -> str:

@@ -258,15 +258,20 @@ class Reply(Stream["Reply", Delta]):
     @property
     def usage(self) -> Usage:
         """Tokens of this turn as the server counted them; all zero until it is done."""
-        return Bill.of(self.model, self.responses).usage
+        return self.bill.usage
+
+    @property
+    def bill(self) -> Bill:
+        """Answers of this turn with their tokens and cents, and the transcription of the user's audio."""
+        talk, items = self.session.conversation, set(self._turn.items.values())
+        transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
+        transcriber = transcription_model(talk.session or self.session.settings)
+        return Bill.of(self.model, self.responses, transcribed, transcriber)
 
     @property
     def cost(self) -> Cost:
         """Cost of this turn in US dollars, transcription of the user's audio included."""
-        talk, items = self.session.conversation, set(self._turn.items.values())
-        transcribed = [(turn, usage) for turn, usage in talk.transcribed if turn in items]
-        transcriber = transcription_model(talk.session or self.session.settings)
-        return Bill.of(self.model, self.responses, transcribed, transcriber).cost
+        return self.bill.cost
 
     @property
     def status(self) -> str:

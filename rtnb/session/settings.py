@@ -12,9 +12,6 @@ from rtnb.protocol import frames
 from rtnb.session.tools import Toolbox
 
 _Modalities = str | Sequence[str] | None
-# Transcribes while the user speaks and works beside the server's turn detection (recorded), which not every
-# transcription model does.
-TRANSCRIPTION_MODEL = "gpt-realtime-whisper"
 
 
 def of_session(options: Mapping[str, Any], tools: Toolbox, provider: Provider) -> dict[str, Any]:
@@ -44,8 +41,7 @@ def of_session(options: Mapping[str, Any], tools: Toolbox, provider: Provider) -
     pcm16 = {"type": "audio/pcm", "rate": pcm.RATE_HZ}
     heard: dict[str, Any] = {"format": pcm16, "turn_detection": turn_detection}
     if transcription := options["transcription"]:
-        model = TRANSCRIPTION_MODEL if transcription is True else transcription
-        heard["transcription"] = {"model": model} if isinstance(model, str) else dict(model)
+        heard["transcription"] = of_transcription(transcription)
     of_voice = {"id": voice} if voice is not None and voice.startswith("voice_") else voice
     settings = _given(
         type="realtime",
@@ -61,6 +57,12 @@ def of_session(options: Mapping[str, Any], tools: Toolbox, provider: Provider) -
             asks = f"Your session asks for {kind} as {side} format; rtnb speaks audio/pcm at 24 kHz only."
             raise InputError(f"{asks} Leave the format out.")
     return merged
+
+
+def of_transcription(given: bool | str | Mapping[str, Any]) -> dict[str, Any]:
+    """Write `transcription` as the API's object; True is the model that writes after each turn, at the least cost."""
+    model = models.CAPTIONS if given is True else given
+    return dict(model) if isinstance(model, Mapping) else {"model": model}
 
 
 def _given(**fields: Any) -> dict[str, Any]:

@@ -73,6 +73,11 @@ class Exchange:
         return sum((one.cost for one in self.sessions), costs.Cost())
 
     @property
+    def captions_cost(self) -> costs.Cost:
+        """Cost of the user's words in all sessions so far."""
+        return sum((one.bill.captions for one in self.sessions), costs.Cost())
+
+    @property
     def source(self) -> str:
         """Source of the answers: `"openai"`, `"practice"` or the host's name; "" before the first session."""
         return self.session.source if self.session else ""
@@ -259,4 +264,6 @@ class Exchange:
 
     def tell_cost(self) -> None:
         """Send the pages what the call has cost so far."""
-        self._link.tell("money", text=costs.money(self.cost.usd), source=self.source)
+        captions = self.captions_cost
+        shown = str(captions) if captions.lines else ""
+        self._link.tell("money", text=costs.money(self.cost.usd), captions=shown, source=self.source)

@@ -5,6 +5,7 @@ from html import escape
 
 from rtnb import html
 from rtnb.money import Cost
+from rtnb.money.bill import with_captions
 from rtnb.protocol.entry import Entry
 from rtnb.protocol.event_table import event_table
 from rtnb.protocol.items import Turns
@@ -37,6 +38,7 @@ def record(call_id: str, facts: Sequence[str], ended: str, turns: Turns, log: Se
     return html.root(body, kind="rtnb", css=mount)
 
 
-def cost_in_words(cost: Cost, source: str) -> str:
-    """Return what a call has cost; where practice answers, also that it is free."""
-    return say("{cost} at OpenAI, free here", cost=cost) if source == "practice" else str(cost)
+def cost_in_words(cost: Cost, source: str, captions: Cost | None = None) -> str:
+    """Return what a call has cost, its captions apart; where practice answers, also that it is free."""
+    words = with_captions(cost, captions or Cost())
+    return say("{cost} at OpenAI, free here", cost=words) if source == "practice" else words

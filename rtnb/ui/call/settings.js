@@ -18,6 +18,9 @@ class CallSettings {
     this.inTurns = element("input", { type: "checkbox", onchange: turns });
     const fields = [field("Microphone", this.microphone), field("Loudspeaker", this.loudspeaker), field("Volume", this.volume)];
     fields.push(field("The microphone waits while the answer plays", this.inTurns));
+    const { captions } = engine.setup;
+    const by = captions?.usd ? "Captions by {model}, {usd} a minute" : "Captions by {model}";
+    if (captions) fields.push(element("div", { textContent: say(by, captions) }));
     box.append(element("summary", { textContent: say("Settings") }), ...fields);
     box.ontoggle = () => box.open && this.list();
   }

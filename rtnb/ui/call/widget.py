@@ -13,6 +13,7 @@ from rtnb.audio import join
 from rtnb.errors import AudioError, InputError, without_secrets
 from rtnb.protocol.entry import Entry
 from rtnb.protocol.items import Turns
+from rtnb.session import settings
 from rtnb.session.reply import Approval
 from rtnb.session.session import Session
 from rtnb.texts.files import save_file
@@ -52,7 +53,9 @@ def call(
         turn_detection: `"server_vad"` or `"semantic_vad"`: an open microphone, the server detects the end of a
             turn. A dict is the API's own object. None: push to talk.
         push_to_talk: Whether the user holds the button or the space bar to talk; the same as `turn_detection=None`.
-        transcription: Whether the user's words are shown too, which is billed apart. A name: with that model.
+        transcription: Whether the user's words are shown too, which is billed apart. True: by gpt-transcribe at $0.0045
+            a minute, when a turn ends. `"gpt-realtime-whisper"` shows them while the user speaks, at $0.017 a minute.
+            Another name, or the API's own object: with that.
         show: Whether to show it now. False: show it later with `display(call)`.
         **connection: As described.
 
@@ -225,7 +228,7 @@ class Call(widget.Shown):
         given = self._settings
         setup = {"id": self._id, "hold": given["turn_detection"] is None}
         setup |= {"model": given["model"] or models.DEFAULT, "voice": given["voice"] or ""}
-        setup |= {"practice": bool(given["practice"]), "captions": bool(given["transcription"])}
+        setup |= {"practice": bool(given["practice"]), "captions": _captions(given["transcription"])}
         waiting.watch_cells()
         names = ("texts", "turns", "echo", "engine", "captions", "notices", "settings", "events", "view", "call")
         scripts = (*widget.MICROPHONE, "playback", "captions", *(f"call/{name}" for name in names))
@@ -261,13 +264,24 @@ class Call(widget.Shown):
     def _record(self) -> dict[str, Any]:
         given, practice = self._settings, self.source == "practice"
         facts = [say("practice voice") if practice else self.source, given["model"] or models.DEFAULT]
-        facts += [given["voice"] or "", clock(self.seconds), record.cost_in_words(self.cost, self.source)]
+        facts += [given["voice"] or "", clock(self.seconds)]
+        facts += [record.cost_in_words(self.cost, self.source, self._engine.exchange.captions_cost)]
         return {"text/plain": repr(self), "text/html": record.record(self._id, facts, self.ended, self.turns, self.log)}
 
     def _ipython_display_(self) -> None:
         # `rtnb.call()` as the last line of a cell has shown itself already.
         if self._shown_in != frontend.cell():
             self._show()
+
+
+def _captions(given: bool | str | Mapping[str, Any]) -> dict[str, str] | None:
+    """Return which model writes the captions, and what a minute of them costs; None where there are none."""
+    if not given:
+        return None
+    name = str(settings.of_transcription(given).get("model"))
+    prices = models.get(name).prices
+    usd = prices and prices.per_minute_usd
+    return {"model": name, "usd": money.money(usd) if usd else ""}
 
 
 _PLAIN = (

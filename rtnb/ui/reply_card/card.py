@@ -4,6 +4,7 @@ from html import escape
 
 from rtnb import html
 from rtnb.errors import mask_secrets
+from rtnb.money.bill import with_captions
 from rtnb.session.reply import Reply
 from rtnb.texts.language import Said, say
 from rtnb.ui.shared import widget
@@ -107,7 +108,7 @@ def _facts(reply: Reply, problem: str) -> str:
 
 
 def _cost(reply: Reply) -> str:
-    cost = reply.cost
+    cost, words = reply.cost, with_captions(reply.cost, reply.bill.captions)
     if reply.source in _SOURCES:
-        return "" if cost.usd is None else say("{cost} at OpenAI", cost=cost)
-    return say("unknown: no price is known for this model") if cost.usd is None else str(cost)
+        return "" if cost.usd is None else say("{cost} at OpenAI", cost=words)
+    return say("unknown: no price is known for this model") if cost.usd is None else words
