@@ -229,10 +229,11 @@ def test_so_they_do_in_the_notebook_of_the_live_call() -> None:
 
 def test_the_call_says_before_it_begins_who_writes_its_captions() -> None:
     for given, setup in [
-        (True, {"model": CHEAP, "usd": "$0.0045"}),
-        (FAST, {"model": FAST, "usd": "$0.017"}),
-        ("of-another-server", {"model": "of-another-server", "usd": ""}),
-        (False, None),
+        (True, {"model": CHEAP, "usd": "$0.0045/min"}),
+        (FAST, {"model": FAST, "usd": "$0.017/min"}),
+        ({"model": "gpt-4o-transcribe"}, {"model": "gpt-4o-transcribe", "usd": "$0.0036/min"}),
+        ("of-another-server", {"model": "of-another-server", "usd": "price unknown"}),
+        (False, ""),
     ]:
         widget = rtnb.call(url="ws://127.0.0.1:1/v1/realtime", show=False, transcription=given).widget
         assert widget.setup["captions"] == setup

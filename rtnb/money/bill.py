@@ -28,7 +28,7 @@ def cost_of_words(usage: Mapping[str, Any] | None, model: str | None) -> Cost:
 
 def with_captions(spent: Cost, captions: Cost) -> str:
     """Return a cost in words, and in brackets how much of it the captions are."""
-    return say("{cost} (captions {captions})", cost=spent, captions=captions) if captions.lines else str(spent)
+    return say("{text} (captions {captions})", text=spent, captions=captions) if captions.lines else str(spent)
 
 
 @dataclass(frozen=True)

@@ -404,7 +404,7 @@ class CallEngine {
       this.seconds = message.seconds;
       if (!this.inCall) this.standing(message); // else the user has clicked already
     } else if (kind === "state") this.standing(message);
-    else if (kind === "money") [this.money, this.captionsMoney] = [message.text, message.captions];
+    else if (kind === "money") this.money = message.captions ? this.say("{text} (captions {captions})", message) : message.text;
     else if (kind === "approvals") this.approvals = message.waiting;
     else if (kind === "notice") this.notice(message.code, this.say(NOTICES[message.code], { text: message.text ?? "" }));
     else if (kind === "committed") this.thinking = true;

@@ -4,7 +4,7 @@
 class CallSettings {
   /** @param {any} engine @param {HTMLDetailsElement} box */
   constructor(engine, box) {
-    const { say } = engine;
+    const { say, setup: { captions } } = engine;
     const field = (words, control) => {
       control.setAttribute("aria-label", say(words)); // a label around a list would be read with all it lists
       return element("label", {}, element("span", { textContent: say(words) }), control);
@@ -18,10 +18,7 @@ class CallSettings {
     this.inTurns = element("input", { type: "checkbox", onchange: turns });
     const fields = [field("Microphone", this.microphone), field("Loudspeaker", this.loudspeaker), field("Volume", this.volume)];
     fields.push(field("The microphone waits while the answer plays", this.inTurns));
-    const { captions } = engine.setup;
-    const by = captions?.usd ? "Captions by {model}, {usd} a minute" : "Captions by {model}";
-    if (captions) fields.push(element("div", { textContent: say(by, captions) }));
-    box.append(element("summary", { textContent: say("Settings") }), ...fields);
+    box.append(element("summary", { textContent: say("Settings") }), ...fields, captions && say("Captions: {model}, {usd}", captions));
     box.ontoggle = () => box.open && this.list();
   }
 

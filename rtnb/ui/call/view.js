@@ -197,8 +197,7 @@ class CallView {
     const free = engine.source === "practice";
     const { practice, model, voice } = engine.setup;
     p.who.textContent = [(free || practice) && say("practice voice"), model, voice].filter(Boolean).join(" · ");
-    let shown = engine.since !== null || engine.turns.byItem.size ? engine.money : "";
-    if (shown && engine.captionsMoney) shown = say("{cost} (captions {captions})", { cost: shown, captions: engine.captionsMoney });
+    const shown = engine.since !== null || engine.turns.byItem.size ? engine.money : "";
     p.money.textContent = shown && free ? say("{cost} at OpenAI, free here", { cost: shown }) : shown;
     p.money.title = say("Cost so far");
     p.money.classList.toggle("rtnb-call-free", free);

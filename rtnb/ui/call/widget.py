@@ -274,14 +274,13 @@ class Call(widget.Shown):
             self._show()
 
 
-def _captions(given: bool | str | Mapping[str, Any]) -> dict[str, str] | None:
-    """Return which model writes the captions, and what a minute of them costs; None where there are none."""
+def _captions(given: bool | str | Mapping[str, Any]) -> dict[str, str] | Literal[""]:
+    """Return which model writes the captions, and what a minute of them costs; "" where there are none."""
     if not given:
-        return None
-    name = str(settings.of_transcription(given).get("model"))
-    prices = models.get(name).prices
-    usd = prices and prices.per_minute_usd
-    return {"model": name, "usd": money.money(usd) if usd else ""}
+        return ""
+    prices = models.get(name := str(settings.of_transcription(given).get("model"))).prices
+    usd = None if prices is None else prices.audio_in_per_minute_usd
+    return {"model": name, "usd": money.money(usd) + ("" if usd is None else "/min")}
 
 
 _PLAIN = (
