@@ -6,18 +6,22 @@ there the workflows are checked by the programs that are made for it.
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import importlib.util
 import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
 import rtnb
-from rtnb.course import sources
+from rtnb.course import execution, sources
 
 pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed")
 
@@ -131,6 +135,61 @@ def test_nothing_on_the_index_page_of_our_readme_leads_nowhere(index_page, home)
     assert all("".join(target).startswith("https://") for target in targets), targets
     assert bool(targets) or not home
     assert "## The map of the code" in page
+
+
+def test_every_picture_of_the_readme_has_a_file_and_words():
+    text = (REPO / "README.md").read_text("utf-8")
+    pictures = re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", text) + re.findall(r'<img alt="([^"]*)" src="([^"]+)"', text)
+    dark = re.findall(r'<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">', text)
+    assert dark
+    assert len(pictures) == text.count("![") + text.count("<img")
+    for words, path in [*pictures, *(("dark, of the same words", path) for path in dark)]:
+        assert len(words) > 20, path
+        assert (REPO / path).stat().st_size < 200_000, path
+
+
+# --- what the README has people type ---------------------------------------------------------------------------------
+
+
+def block(mark):
+    """The first code block after a mark, as its lines."""
+    text = (REPO / "README.md").read_text("utf-8").split(f"<!-- {mark} -->")[1]
+    return re.search(r"```\w+\n(.*?)```", text, re.DOTALL)[1].splitlines()
+
+
+def test_what_is_typed_on_windows_is_the_same_word_by_word():
+    def on_windows(command):
+        words = command.replace("python3 -m venv", "py -m venv").replace("/bin/", "\\Scripts\\")
+        return words.replace("notebooks/", "notebooks\\")
+
+    assert block("windows") == [on_windows(*block("demo")), on_windows(*block("lab"))]
+
+
+def test_the_five_lines_run_as_they_stand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"## Five lines\n\n```python\n(.*?)```", (REPO / "README.md").read_text("utf-8"), re.DOTALL)[1]
+    assert len(code.splitlines()) == 5
+    space = {}
+    asyncio.run(eval(compile(code, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), space))
+    assert space["reply"].source == "practice"
+    assert (tmp_path / "output_audio.wav").stat().st_size > 10_000
+    assert space["call"].state == "ready"
+
+
+def test_the_readme_fits_under_two_hundred_lines():
+    assert len((REPO / "README.md").read_text("utf-8").splitlines()) < 200
+
+
+@pytest.mark.slow
+def test_what_opens_in_a_browser_without_an_account_is_a_page_with_a_call_in_it():
+    """The files of `.binder/`: what is installed, and the page that its last step lays out."""
+    lines = (REPO / ".binder" / "requirements.txt").read_text("utf-8").splitlines()
+    assert lines == [".[practice,lab]", "voila>=0.5.7"]
+    assert "cp .binder/talk.ipynb talk.ipynb" in (REPO / ".binder" / "postBuild").read_text("utf-8")
+    notebook = nbformat.read(REPO / ".binder" / "talk.ipynb", 4)
+    execution.execute(notebook, python=sys.executable, environment={"PYTHONPATH": str(REPO)})
+    (made,) = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    assert [output["data"]["text/plain"] for output in made] == ["A live call."]
 
 
 # --- what .github/ says and does -------------------------------------------------------------------------------------

@@ -106,7 +106,7 @@ def weather(city: str) -> str:
 
 
 WEATHER = "What is the weather in Paris?"
-PICTURE = ROOT / "notebooks/images/in_call.png"
+PICTURE = ROOT / "notebooks/images/card_and_call.png"
 APPROVAL = {"id": "mcpr_1", "type": "mcp_approval_request", "server_label": "files", "name": "read", "arguments": "{}"}
 
 

@@ -16,7 +16,7 @@ import soundfile
 from browser import lab
 
 # Every stream of the microphone, so that a test can see them given back.
-_KEEP_STREAMS = """
+KEEP_STREAMS = """
 (() => {
   window.__streams = [];
   const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -30,7 +30,7 @@ _KEEP_STREAMS = """
 
 # A microphone that speaks when a test says so (`OpenCall.speak`) and is silent until then. A file that the browser
 # plays from the first moment on says its second sentence whether or not the first has been answered.
-_SPEAKING_MICROPHONE = """
+SPEAKING_MICROPHONE = """
 (() => {
   const Context = window.AudioContext;
   navigator.mediaDevices.getUserMedia = async () => {
@@ -174,11 +174,11 @@ def in_notebook(
     with lab.chromium(**chromium) as browser:
         page = lab.page(browser, dark=dark, locale=locale)
         if speaks:
-            page.add_init_script(_SPEAKING_MICROPHONE)
+            page.add_init_script(SPEAKING_MICROPHONE)
         if script:
             page.add_init_script(script)
         lab.capture(page)
-        page.add_init_script(_KEEP_STREAMS)
+        page.add_init_script(KEEP_STREAMS)
         path = jupyter.write(name, cells)
         notebook = jupyter.open(page, path)
         notebook.run(0)

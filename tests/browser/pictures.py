@@ -24,7 +24,7 @@ CELLS = [
     'import rtnb\ntalk = rtnb.samples()["talk"]\n'
     "def weather(city: str) -> str:\n"
     '    """Return the weather of today in a city."""\n'
-    "    return f\"Rain in {city} from three o'clock, 9 degrees\"",
+    '    return f"Rain in {city} from three o\'clock, 9 degrees"',
     'reply = await rtnb.ask(talk, "Summarize this audio content", practice=True)',
     "call = rtnb.call(tools=[weather], practice=True)",
     ("markdown", "&nbsp;"),
@@ -69,9 +69,14 @@ def take(jupyter: lab.Jupyter, browser: Any, *, dark: bool) -> None:
         notebook.dark()
     page.evaluate("() => window.jupyterapp.shell.collapseLeft()")
     page.add_style_tag(content=PLAIN)
+
+    def ran(text: str) -> Any:
+        # JupyterLab keeps a hidden copy of each cell, which has no output.
+        return page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text=text)
+
     notebook.run(0)
     notebook.run(1)
-    card = picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.ask("))
+    card = picture(ran("rtnb.ask("))
     notebook.run(2)
     call = calling.OpenCall(page, notebook)
     call.wait(lambda: call.root.count() > 0)
@@ -83,7 +88,11 @@ def take(jupyter: lab.Jupyter, browser: Any, *, dark: bool) -> None:
     call.wait(lambda: call.lines()[-1][1].startswith("Rain in Oslo"))
     page.wait_for_timeout(1_000)  # in the middle of what it says
     suffix = "-dark" if dark else ""
-    keep(f"card_and_call{suffix}.png", card, picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.call(")))
+    keep(
+        f"card_and_call{suffix}.png",
+        card,
+        picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.call(")),
+    )
     context.close()
 
 
