@@ -93,12 +93,7 @@ def _problem(name: str, value: Any, kinds: list[Any], function: str) -> str:
     return f"Your {name}={shown} is of type {type(value).__name__}, which {function}() does not take. Give {words}."
 
 
-@functools.cache
-def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except NameError:  # a type that only type checkers import
-        return {}
+_annotations = functools.cache(typing.get_type_hints)
 
 
 def bind(
