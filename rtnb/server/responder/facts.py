@@ -1,6 +1,7 @@
 """Facts about the course's own subject: which question asks for one, and its answer with the catalogue's figures."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from rtnb import models
@@ -16,8 +17,18 @@ FACTS = _SHEETS["en"]
 @cache
 def _word(word: str) -> re.Pattern[str]:
     """Compile a word of a fact: each alternative whole or as its plural in Latin letters, anywhere in Chinese."""
-    each = (rf"(?<![a-z\d_]){one}(?:e?s)?(?![a-z\d_])" if one.isascii() else one for one in _alternatives(word))
-    return re.compile("|".join(each), re.IGNORECASE)
+    return _any(_alternatives(word))
+
+
+def _any(each: Sequence[str]) -> re.Pattern[str]:
+    """Compile what finds any of these alternatives.
+
+    All Latin ones stand in one group: each by itself, two thousand of them take a quarter of a second to compile.
+    """
+    latin = "|".join(one for one in each if one.isascii())
+    found = [one for one in each if not one.isascii()]
+    found += [rf"(?<![a-z\d_])(?:{latin})(?:e?s)?(?![a-z\d_])"] if latin else []
+    return re.compile("|".join(found), re.IGNORECASE)
 
 
 def _alternatives(word: str) -> list[str]:
@@ -36,7 +47,7 @@ _ASKS, _OTHERS = (
 _USED = " ".join(phrase for name in FACTS for phrase in _phrases(name, "subject", "asked"))
 _USED += "".join(f" {words[key]}" for words in _WORDS for key in ("common", "field"))
 _EACH = sorted({one for word in _USED.split() for one in _alternatives(word)}, key=len, reverse=True)
-_KNOWN = re.compile("|".join(_word(one).pattern for one in _EACH), re.IGNORECASE)
+_KNOWN = _any(_EACH)
 
 
 def fact(text: str, *, role: bool = False) -> str | None:
