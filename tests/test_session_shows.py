@@ -2,7 +2,7 @@
 
 import nbformat
 import pytest
-from dialogue import serve
+from dialogue import serve, until
 from nbclient import NotebookClient
 
 import rtnb
@@ -66,3 +66,17 @@ def test_a_notebook_shows_the_card_of_what_a_session_was_asked():
         [out for out in cell.outputs if "Answer" in out.get("data", {}).get("text/html", "")] for cell in notebook.cells
     ]
     assert list(map(len, cards)) == [0, 2, 0]
+
+
+def test_the_refusal_of_an_event_that_was_sent_as_it_is_is_a_warning():
+    def refusing(talk):
+        talk.open()
+        for size in (16, 17):
+            sent = talk.hear()
+            talk.say({"type": "error", "error": {"message": f"{size} MB is too long.", "event_id": sent["event_id"]}})
+
+    with serve(refusing) as url, rtnb.connect(url=url, key="sk-test") as chat:
+        for own_id in ({}, {"event_id": "mine"}):
+            chat.send({"type": "input_audio_buffer.append", "audio": "AAAA", **own_id}).wait(20)
+        until(lambda: len(chat.warnings) == 2)
+    assert [*chat.warnings] == [f"The server reported an error: {size} MB is too long." for size in (16, 17)]

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -71,6 +72,7 @@ class Lifecycle:
         settings: The session object that was asked for. What else a turn may ask for is told by `TurnContext`.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
+        sent_raw: Ids of the last events that were sent as they are, of which nothing waits for a refusal.
         error: Why it ended. None while it runs and after an orderly end.
         closing: Whether its end is wanted, so that however the connection ends is no error.
         opened: Done when it is open for the first time; fails where it never is.
@@ -92,6 +94,7 @@ class Lifecycle:
     own_detection: dict[str, Any] | None = None
     state: Literal["connecting", "open", "closed"] = "connecting"
     warnings: list[str] = field(default_factory=Warnings)
+    sent_raw: deque[str] = field(default_factory=lambda: deque(maxlen=1_000))
     error: BaseException | None = None
     closing: bool = False
     opened: concurrent.futures.Future[None] = field(default_factory=concurrent.futures.Future)
@@ -351,7 +354,7 @@ class Lifecycle:
 
     def _tell(self, update: Any) -> None:
         self.meter.took(update)
-        if sentence := warning_of(update):
+        if sentence := warning_of(update, self.sent_raw):
             self._note(update, sentence)
         self.router.route(update)
         self.listeners.tell(update)

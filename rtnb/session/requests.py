@@ -35,7 +35,7 @@ class Requests:
         prepared = frames.plain(event, "event")
         if not isinstance(prepared, dict) or not isinstance(prepared.get("type"), str):
             raise InputError('Your event has no type. Give a dict such as {"type": "response.create"}.', event=event)
-        prepared.setdefault("event_id", client_events.new_event_id())
+        self.lifecycle.sent_raw.append(prepared.setdefault("event_id", client_events.new_event_id()))
 
         def send() -> Awaitable[None]:
             try:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -74,16 +74,22 @@ class Finished(Frozen):
     reply: Any
 
 
-def warning_of(update: Any) -> str:
-    """Return a sentence on what was odd or failed in what the server sent; "" for nothing."""
+def warning_of(update: Any, sent_raw: Collection[str] = ()) -> str:
+    """Return a sentence on what was odd or failed in what the server sent; "" for nothing.
+
+    Args:
+        update: What came in.
+        sent_raw: Ids of events of which nothing waits for a refusal.
+    """
     if isinstance(update, Odd):
         return update.sentence
     if not isinstance(update, InputTranscriptFailed | Errored):
         return ""
     said, code = error_events.reason_in(update.error), update.error.get("code")
-    if isinstance(update, Errored):  # one that names an event is told to who sent that
+    if isinstance(update, Errored):  # one that names an event is told to who waits for that
         said = with_full_stop(said)
-        return "" if update.error.get("event_id") else f"The server reported an error: {said}"
+        is_told = update.error.get("event_id") not in (None, "", *sent_raw)
+        return "" if is_told else f"The server reported an error: {said}"
     said = with_full_stop(said.replace(update.item_id or "item_", "…") + (f" [{code}]" if code else ""))
     return f"Your words could not be transcribed: {said} Check transcription=."
 
