@@ -262,7 +262,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __init__(self, model: str, *, local_files_only: bool = False, **options: object) -> None:
             asked.append(model)
             assert local_files_only
-            if not (Path(model) / "model.bin").is_file():
+            if not (Path(model) / "model.bin").is_file() and model != "someone/whisper-cached":
                 raise FileNotFoundError(model)
 
         def transcribe(self, sound: Any, **options: object) -> tuple[list[Any], None]:
@@ -291,6 +291,33 @@ def test_a_named_whisper_model_is_downloaded_once_its_size_said_first(
     with rtnb.practice(asr="small", engines=False):
         assert len(hub.asked) == asked
     assert capsys.readouterr().out == ""
+
+
+def test_a_model_in_the_cache_of_the_hub_is_not_downloaded(
+    hub: Hub, whisper: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a stand-in of the hub's package that answers as it documents; not run with the real one."""
+    cache = types.ModuleType("huggingface_hub")
+
+    def snapshot_download(repository: str, *, local_files_only: bool) -> str:
+        assert local_files_only
+        folder = tmp_path / repository.replace("/", "--")
+        if not folder.is_dir():
+            raise FileNotFoundError(repository)
+        return str(folder)
+
+    cache.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", cache)
+    (tmp_path / "Systran--faster-whisper-small").mkdir()
+    with rtnb.practice(asr="small", engines=False):
+        assert hub.asked != [], "what is there holds no weights"
+    hub.asked.clear()
+    (tmp_path / "someone--whisper-cached").mkdir()
+    (tmp_path / "someone--whisper-cached/model.bin").write_bytes(b"x")
+    with rtnb.practice(asr="someone/whisper-cached") as practice:
+        assert practice.engines["ears"].startswith("faster-whisper whisper-cached")
+    assert hub.asked == []
+    assert whisper[-1] == "someone/whisper-cached"
 
 
 def test_a_model_of_any_owner_is_taken_by_its_whole_name(hub: Hub, whisper: list[str], tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Models that the user names for ASR and TTS, downloaded where they are not here; nothing else here downloads any."""
 
+import contextlib
+import importlib
 import json
 import os
 import re
@@ -19,7 +21,7 @@ def use(recogniser: str | os.PathLike[str] | None, voices: str | os.PathLike[str
     """Recognise and speak with these models from now on, as the variables RTNB_WHISPER_MODEL and RTNB_VOICES do.
 
     A named model is downloaded once from Hugging Face's hub, or the one that the variable HF_ENDPOINT names, into
-    `.cache/rtnb` of the user's home.
+    `.cache/rtnb` of the user's home, unless it stands in the hub's own cache.
 
     Args:
         recogniser: The folder of a Whisper model for faster-whisper, or its name: `"small"`, or `"owner/name"` on the
@@ -31,7 +33,7 @@ def use(recogniser: str | os.PathLike[str] | None, voices: str | os.PathLike[str
     """
     for model, variable, engine in ((recogniser, "RTNB_WHISPER_MODEL", asr), (voices, "RTNB_VOICES", tts)):
         if model is not None:
-            os.environ[variable] = str(_folder(os.fspath(model)))
+            os.environ[variable] = _found(os.fspath(model))
             if not (engine.engine() or "").startswith(("faster-whisper", "piper", "kokoro")):
                 del os.environ[variable]
                 raise InputError(
@@ -40,15 +42,21 @@ def use(recogniser: str | os.PathLike[str] | None, voices: str | os.PathLike[str
                 )
 
 
-def _folder(model: str) -> Path:
+def _found(model: str) -> str:
+    """Return the folder of a model, or its name where that is enough to load it; download it if need be."""
     if Path(model).is_dir():
-        return Path(model)
+        return model
     repository, within, wanted = model if "/" in model else f"Systran/faster-whisper-{model}", "", "bin|json|txt"
-    if voice := re.fullmatch(r"((\w\w)_\w\w)-(\w+)-(\w+)", model):
+    voice = re.fullmatch(r"((\w\w)_\w\w)-(\w+)-(\w+)", model)
+    if voice:
         within = f"{voice[2]}/{voice[1]}/{voice[3]}/{voice[4]}"
         repository, wanted = "rhasspy/piper-voices", "onnx|json"
+    with contextlib.suppress(Exception):  # the hub's own package is not installed, or its cache has no such model
+        cached = importlib.import_module("huggingface_hub").snapshot_download(repository, local_files_only=True)
+        weights = next(Path(cached, within).glob("*.onnx" if voice else "model.bin"))
+        return str(weights.parent) if voice else repository  # which faster-whisper finds there by itself
     folder = Path.home() / ".cache/rtnb" / repository / within
-    return folder if folder.is_dir() else _fetch(repository, within, rf".+\.({wanted})", folder)
+    return str(folder if folder.is_dir() else _fetch(repository, within, rf".+\.({wanted})", folder))
 
 
 def _fetch(repository: str, within: str, wanted: str, folder: Path) -> Path:
