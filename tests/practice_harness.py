@@ -161,7 +161,7 @@ class Harness:
                 self._detector = canned().vad()
             return list(session.take(now, session.detected, self._detector.feed(asked.pcm)))
         if isinstance(asked, Transcribe):
-            return list(session.take(now, session.transcribed, asked.job, self._heard(asked.wants)))
+            return list(session.take(now, session.transcribed, asked.job, self._heard(asked.speakers)))
         if isinstance(asked, TranscribeStream):
             if asked.last:
                 return list(session.take(now, session.transcribed, asked.job, self._heard()))
@@ -180,14 +180,14 @@ class Harness:
         assert isinstance(asked, Stop)
         return []
 
-    def _heard(self, wants: str = "words") -> Transcript | BaseException:
+    def _heard(self, speakers: bool = False) -> Transcript | BaseException:
         if isinstance(self.transcript, BaseException):
             return self.transcript
         words = self.transcript.split()
-        if wants == "speakers":  # every word is another's
+        if speakers:  # every word is another's
             parts = [Part(at * 0.5, at * 0.5 + 0.4, "AB"[at % 2], word) for at, word in enumerate(words)]
             return Transcript(self.transcript, tuple(parts))
-        return Transcript(self.transcript, confidence=(0.5,) * len(words) if wants == "confidence" else ())
+        return Transcript(self.transcript, confidence=(0.5,) * len(words))
 
     # ------------------------------------------------------------------ what came out
 

@@ -15,7 +15,7 @@ from practice_harness import MINI
 from practice_shapes import check
 
 from rtnb.server.engines.engines import Engines, canned
-from rtnb.server.protocol.effects import Part
+from rtnb.server.protocol.effects import Part, Transcript
 from rtnb.server.protocol.requests import Call, Request, Text
 
 # How fast answers come where somebody interrupts them: slower than they are spoken, so that even a machine with too
@@ -62,11 +62,9 @@ def engines() -> Engines:
     first, second = HEARD.split(" the ")
     parts = [Part(0.0, 0.5, "A", first), Part(0.6, 1.0, "B", f"the {second}")]
     return replace(
-        canned(),
+        canned(transcript=Transcript(HEARD, confidence=(0.8,) * len(HEARD.split()))),
         respond=think,
-        transcribe=lambda pcm, language: HEARD,
         diarize=lambda pcm, language: parts,
-        confidence=lambda pcm, text, language: [0.8] * len(text.split()),
     )
 
 

@@ -106,7 +106,7 @@ def test_partial_transcripts_grow_and_are_never_taken_back(monkeypatch: pytest.M
     partial = [
         words for start in range(0, len(clip.pcm), 4800) if (words := listener.feed(clip.pcm[start : start + 4800]))
     ]
-    final = listener.finish()
+    final = listener.finish().text
     assert partial, "no words before the end"
     for earlier, later in pairwise([*partial, listener.text]):
         assert later.startswith(earlier)
@@ -137,7 +137,7 @@ def test_a_recording_has_the_same_words_however_it_comes_and_however_busy_the_ma
         if words := listener.feed(pcm[at : at + size]):
             partial.append(words)
         at += size
-    whole = listener.finish()
+    whole = listener.finish().text
     assert whole == asr.transcribe(pcm)
     assert all(later.startswith(earlier) for earlier, later in pairwise([*partial, listener.text]))
     assert _doubled(listener.text) == _doubled(whole) == 0, "a phrase was given out twice"
@@ -153,7 +153,7 @@ def test_a_listener_hears_nothing_in_silence() -> None:
     silero()
     listener = asr.StreamingRecogniser()
     assert [listener.feed(SILENCE) for _ in range(5)] == [None] * 5
-    assert listener.finish() == ""
+    assert listener.finish().text == ""
 
 
 def test_a_listener_keeps_little_of_long_silence() -> None:
@@ -171,7 +171,7 @@ def test_a_listener_takes_bytes_split_anywhere() -> None:
     listener = asr.StreamingRecogniser(interval_seconds=60)
     for start in range(0, len(pcm), 4801):  # odd: every other piece ends in the middle of a sample
         listener.feed(pcm[start : start + 4801])
-    assert "what is wrong" in listener.finish().casefold()
+    assert "what is wrong" in listener.finish().text.casefold()
 
 
 def test_what_was_given_out_is_found_again_in_a_later_hearing() -> None:
@@ -276,7 +276,7 @@ def test_without_any_engine_it_says_so_and_hears_nothing(unloaded: None, monkeyp
     assert asr.transcribe(samples()["question"].pcm) == ""
     listener = asr.StreamingRecogniser()
     assert listener.feed(samples()["question"].pcm) is None
-    assert listener.finish() == ""
+    assert listener.finish().text == ""
     asr.warm_up()
 
 

@@ -77,7 +77,7 @@ def test_the_samples_have_the_same_words_every_time_with_two_loops_busy_beside(
                 size = chance.choice([961, 9_600, 48_000, 480_000])
                 listener.feed(clip.pcm[at : at + size])
                 at += size
-            heard.setdefault(clip.name, set()).add(listener.finish())
+            heard.setdefault(clip.name, set()).add(listener.finish().text)
     assert {name: len(texts) for name, texts in heard.items()} == dict.fromkeys(samples().names, 1)
     (talk,), (last,) = heard["talk"], heard["dialogue-6"]
     assert "at four o'clock we will make soup together" in talk
@@ -113,16 +113,16 @@ def test_probabilities_that_are_known_are_not_found_again(moonshine: None, monke
     listener = asr.StreamingRecogniser(interval_seconds=float("inf"))
     # The first frame began 500 bytes before the audio.
     listener.feed(pcm[500 : 1_536 * len(known)], known)
-    assert "bicycle is broken" in listener.finish()
+    assert "bicycle is broken" in listener.finish().text
 
 
 def test_the_words_at_a_pause_are_those_of_the_end(moonshine: None, monkeypatch: pytest.MonkeyPatch) -> None:
     listener = asr.StreamingRecogniser(interval_seconds=float("inf"))
     listener.feed(samples()["weather"].pcm + bytes(48_000))
-    words = listener.so_far()()
+    words = listener.so_far()().text
     monkeypatch.setattr(asr, "_recogniser", lambda: pytest.fail("recognised again"))
     listener.feed(bytes(48_000))
-    assert listener.finish() == words == "Will it rain in Oslo this afternoon?"
+    assert listener.finish().text == words == "Will it rain in Oslo this afternoon?"
 
 
 def test_a_long_recording_is_recognised_while_it_comes(moonshine: None) -> None:
@@ -205,6 +205,32 @@ def test_chinese_is_not_taken_for_english(moonshine: None, voice: None, text: st
 def test_nor_are_other_languages(moonshine: None, voice: None, text: str) -> None:
     with pytest.raises(Unintelligible):
         asr.recognise(say(text, "fr" if "je" in text else "it"))
+
+
+def words(text: str, probability: float) -> list[Word]:
+    return [Word(word, probability) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "understood"),
+    [
+        (words("Repeat after me.", 0.9), None, "Repeat after me."),  # sure: not recognised again
+        (words("Lipetev to me.", 0.52), words("Repeat after me.", 0.82), "Repeat after me."),
+        (words("Repeat after me.", 0.79), words("Lipetev to me.", 0.52), None),
+        (words("Where is it now?", 0.7), words("Where is it then?", 0.72), "Where is it then?"),  # most words stay
+        (words("Wash on her coffee.", 0.52), words("Wash on her cafe.", 0.61), None),
+        (words("Hello.", 0.6), words("Hello.", 0.5), "Hello."),
+        (words("The fifth way.", 0.3), None, None),  # no words of it are right
+    ],
+)
+def test_of_two_recognitions_the_surer_one_counts(
+    monkeypatch: pytest.MonkeyPatch, first: list[Word], again: list[Word] | None, understood: str | None
+) -> None:
+    heard = iter([first] if again is None else [first, again])
+    monkeypatch.setattr(asr, "_recogniser", lambda: asr._Recogniser("unsure", lambda samples, _: next(heard)))
+    found = asr._recognise(np.zeros(16_000, np.float32), None)
+    assert (found and " ".join(word.text for word in found)) == understood
+    assert [*heard] == [], "not recognised again"
 
 
 def test_english_is_understood_also_where_the_session_names_another_language(moonshine: None) -> None:
@@ -328,5 +354,5 @@ def test_those_who_stop_at_once_are_served_in_the_order_in_which_they_stopped(mo
     gone.so_far()
     del gone  # its session has ended: nobody waits for it
     goes_on.set()
-    assert [listener.finish() for listener in listeners] == ["yes"] * 30
+    assert [listener.finish().text for listener in listeners] == ["yes"] * 30
     assert order == [*range(30)]

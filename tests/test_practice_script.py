@@ -18,6 +18,7 @@ import rtnb
 from rtnb.errors import InputError
 from rtnb.server import server
 from rtnb.server.engines.engines import canned
+from rtnb.server.protocol.effects import Transcript
 
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 SCRIPT: list[dict[str, Any]] = [
@@ -35,7 +36,7 @@ HEARD = "Um, what’s The WEATHER like"
 
 @pytest.fixture(scope="module")
 def practice() -> Iterator[server.Practice]:
-    engines = replace(canned("Not in the script."), transcribe=lambda pcm, language: HEARD)
+    engines = canned("Not in the script.", Transcript(HEARD))
     with server.start(engines=engines, pace=0, script=SCRIPT) as running:
         yield running
 

@@ -57,10 +57,23 @@ def test_in_silence_nobody_speaks(moonshine: None) -> None:
 
 def test_who_cannot_tell_voices_apart_hears_one_speaker(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asr, "moonshine_model", lambda: None)
-    monkeypatch.setattr(asr, "transcribe", lambda pcm, **how: "hello and good morning")
+    monkeypatch.setattr(asr, "recognise", lambda pcm, **how: [Word("hello and good morning")])
     (part,) = diarization.diarize(silence(2))
     assert (part.speaker, part.start_seconds, part.end_seconds) == ("A", 0.0, 2.0)
     assert part.text == "hello and good morning"
+
+
+def test_where_nothing_is_understood_nobody_is_said_to_be_silent(
+    unloaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asr, "moonshine_model", lambda: None)
+
+    def foreign(pcm: bytes, **how: object) -> list[Word]:
+        raise Unintelligible
+
+    monkeypatch.setattr(asr, "recognise", foreign)
+    with pytest.raises(Unintelligible):
+        installed().transcript(Transcribe("a", silence(2), "zh", speakers=True))
 
 
 def test_more_speakers_than_letters() -> None:
@@ -68,11 +81,11 @@ def test_more_speakers_than_letters() -> None:
 
 
 def test_each_word_has_the_recognisers_own_probability(moonshine: None) -> None:
-    transcript = installed().transcript(Transcribe("a", samples()["question"].pcm, "en", "confidence"))
+    transcript = installed().transcript(Transcribe("a", samples()["question"].pcm, "en"))
     assert transcript.text == "What is the capital of Norway?"
     assert len(transcript.confidence) == 6
     assert all(0.9 < sure < 1.0 for sure in transcript.confidence)
-    assert installed().transcript(Transcribe("b", b"", "en", "confidence")).confidence == ()
+    assert installed().transcript(Transcribe("b", b"", "en")).confidence == ()
 
 
 def test_a_clear_recording_is_surer_than_a_noisy_one() -> None:
@@ -93,3 +106,19 @@ def test_a_clear_recording_is_surer_than_a_noisy_one() -> None:
 
     assert sure(clear_words) > 0.7
     assert not noisy_words or sure(noisy_words) < sure(clear_words)
+
+
+def test_confidences_come_with_the_words_of_one_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
+    recognised: list[int] = []
+
+    def transcribe(samples: np.ndarray, language: str | None) -> list[Word]:
+        recognised.append(samples.size)
+        return [Word("Hello", 0.9), Word("there.", 0.8)]
+
+    monkeypatch.setattr(asr, "_recogniser", lambda: asr._Recogniser("counting", transcribe, only_english=False))
+    engines, pcm = installed(), samples()["question"].pcm
+    assert engines.transcript(Transcribe("a", pcm, "en")).confidence == (0.9, 0.8)
+    beside = engines.transcribe("en", True)
+    beside.feed(pcm)
+    assert beside.finish().confidence == (0.9, 0.8)
+    assert len(recognised) == 2

@@ -53,8 +53,8 @@ class Echo:
         self.size += len(pcm)
         return str(self.size)
 
-    def finish(self) -> str:
-        return f"all {self.size}"
+    def finish(self) -> Transcript:
+        return Transcript(f"all {self.size}")
 
 
 def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecutor) -> None:
@@ -69,7 +69,7 @@ def test_what_was_said_and_thought_comes_in_order_and_ends(pool: ThreadPoolExecu
 
 def test_a_listener_gets_its_sound_in_order_and_is_forgotten_when_stopped(pool: ThreadPoolExecutor) -> None:
     answers = Answers()
-    workers = Workers(replace(canned(), transcribe_stream=lambda language: Echo()), pool, answers)
+    workers = Workers(replace(canned(), transcribe=lambda language, quiet: Echo()), pool, answers)
     for job in ("a", "b"):
         workers.submit(TranscribeStream(job, bytes(100)))
         workers.submit(TranscribeStream(job, bytes(10)))
@@ -88,11 +88,11 @@ def test_the_last_words_so_far_come_before_the_whole_that_corrects_them(pool: Th
     class Correcting(Echo):
         text = "hello Ned there"
 
-        def finish(self) -> str:
-            return "hello, Ned, there"
+        def finish(self) -> Transcript:
+            return Transcript("hello, Ned, there")
 
     answers = Answers()
-    workers = Workers(replace(canned(), transcribe_stream=lambda language: Correcting()), pool, answers)
+    workers = Workers(replace(canned(), transcribe=lambda language, quiet: Correcting()), pool, answers)
     workers.submit(TranscribeStream("a", b"", last=True))
     assert answers.wait(2) == [
         ("partly_transcribed", "a", "hello Ned there"),
@@ -138,9 +138,7 @@ def test_an_engine_that_raises_answers_with_its_error(pool: ThreadPoolExecutor) 
         raise RuntimeError("broken")
 
     answers = Answers()
-    workers = Workers(
-        replace(canned(), transcribe=broken, respond=broken, speak=broken, transcribe_stream=broken), pool, answers
-    )
+    workers = Workers(replace(canned(), transcribe=broken, respond=broken, speak=broken), pool, answers)
     for work in (Transcribe("a", b""), Respond("b", Request()), Speak("c", "x", "marin"), TranscribeStream("d", b"x")):
         workers.submit(work)
     assert {(method, job, str(error)) for method, job, error in answers.wait(4)} == {

@@ -251,6 +251,6 @@ def _failing(engines: Engines, faults: Faults) -> Engines:
             yield pcm.quieter(piece, 40)
 
     if faults.deaf:
-        engines = replace(engines, transcribe=deaf, transcribe_stream=deaf, transcribe_beside=None)
+        engines = replace(engines, transcribe=deaf)
     speak = faint if faults.faint else engines.speak
     return replace(engines, speak=mute if faults.mute else speak)

@@ -125,7 +125,7 @@ def twenty_runs() -> None:
                     size = chance.choice([961, 9_600, 48_000, 480_000])
                     listener.feed(clip.pcm[at : at + size])
                     at += size
-                texts.add(listener.finish())
+                texts.add(listener.finish().text)
                 rates.append(errors(said, plain(max(texts))) / len(said))
             spread = f"{min(rates):.2f}–{max(rates):.2f}"
             print(

@@ -24,7 +24,7 @@ CELLS = [
     'import rtnb\ntalk = rtnb.samples()["talk"]\n'
     "def weather(city: str) -> str:\n"
     '    """Return the weather of today in a city."""\n'
-    '    return f"Rain in {city} from three o\'clock, 9 degrees"',
+    "    return f\"Rain in {city} from three o'clock, 9 degrees\"",
     'reply = await rtnb.ask(talk, "Summarize this audio content", practice=True)',
     "call = rtnb.call(tools=[weather], practice=True)",
     ("markdown", "&nbsp;"),
@@ -88,11 +88,7 @@ def take(jupyter: lab.Jupyter, browser: Any, *, dark: bool) -> None:
     call.wait(lambda: call.lines()[-1][1].startswith("Rain in Oslo"))
     page.wait_for_timeout(1_000)  # in the middle of what it says
     suffix = "-dark" if dark else ""
-    keep(
-        f"card_and_call{suffix}.png",
-        card,
-        picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.call(")),
-    )
+    keep(f"card_and_call{suffix}.png", card, picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.call(")))
     context.close()
 
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -26,27 +25,11 @@ class StreamTranscriber(Protocol):
             probabilities: Of speech, for the 32 ms frames that it completes, as far as they are known already.
         """
 
-    def so_far(self) -> Callable[[], str]:
+    def so_far(self) -> Callable[[], Transcript]:
         """Return what waits for all the words so far."""
 
-    def finish(self) -> str:
+    def finish(self) -> Transcript:
         """Return all the words."""
-
-
-class _Whole:
-    """Recognition of one utterance as a whole: `transcribe` as in `Engines`, and its language."""
-
-    def __init__(self, transcribe: Callable[[bytes, str | None], str], language: str | None) -> None:
-        self._transcribe, self._language, self._pcm = transcribe, language, bytearray()
-
-    def feed(self, pcm: bytes, probabilities: Sequence[float] = ()) -> None:
-        self._pcm += pcm
-
-    def so_far(self) -> Callable[[], str]:
-        return partial(self._transcribe, bytes(self._pcm), self._language)
-
-    def finish(self) -> str:
-        return self.so_far()()
 
 
 class Detector(Protocol):
@@ -61,11 +44,8 @@ class Engines:
     """Engines of a server.
 
     Attributes:
-        transcribe: A whole recording (s16le 24 kHz mono) and a language or None → its words.
-        diarize: The same → who said what.
-        confidence: A recording, its words and a language or None → how likely each word is right, 0–1.
-        transcribe_stream: A language or None → a new `StreamTranscriber` that returns words so far.
-        transcribe_beside: The same where words so far are not wanted. None: `transcribe`, when all is there.
+        transcribe: A language or None, and whether no words so far are wanted → a new `StreamTranscriber`.
+        diarize: A whole recording (s16le 24 kHz mono) and a language or None → who said what.
         vad: → a new `Detector`.
         respond: A `Request` → `Text`s and `Call`s.
         speak: What to say → pieces of s16le 24 kHz mono.
@@ -73,34 +53,26 @@ class Engines:
         warm_up: Loads what takes long to load, so that the first answer does not wait for it.
     """
 
-    transcribe: Callable[[bytes, str | None], str]
-    transcribe_stream: Callable[[str | None], StreamTranscriber]
+    transcribe: Callable[[str | None, bool], StreamTranscriber]
     vad: Callable[[], Detector]
     respond: Responder
     speak: Callable[[Speak], Iterable[bytes]]
     names: Mapping[str, str]
     warm_up: Callable[[], None] = lambda: None
-    transcribe_beside: Callable[[str | None], StreamTranscriber] | None = None
     diarize: Callable[[bytes, str | None], Sequence[Part]] = lambda pcm, language: ()
-    confidence: Callable[[bytes, str, str | None], Sequence[float]] = lambda pcm, text, _: [0.5] * len(text.split())
-
-    def stream(self, language: str | None, quiet: bool) -> StreamTranscriber:
-        """Return what transcribes a new utterance; `quiet` where no words so far are wanted."""
-        make = (self.transcribe_beside or partial(_Whole, self.transcribe)) if quiet else self.transcribe_stream
-        return make(language)
 
     def answer(self, request: Request) -> Iterator[Answer]:
         """Answer a request, or say that what the user said was not understood."""
         return iter(said) if (said := not_understood(request)) else self.respond(request)
 
     def transcript(self, asked: Transcribe) -> Transcript:
-        """Transcribe a recording, and find out what else is asked for."""
-        if asked.wants == "speakers":
-            parts = tuple(self.diarize(asked.pcm, asked.language))
-            return Transcript(" ".join(part.text for part in parts), parts)
-        text = self.transcribe(asked.pcm, asked.language)
-        sure = self.confidence(asked.pcm, text, asked.language) if asked.wants == "confidence" else ()
-        return Transcript(text, confidence=tuple(sure))
+        """Transcribe a recording, and find out who said what where that is asked."""
+        if not asked.speakers:
+            stream = self.transcribe(asked.language, True)
+            stream.feed(asked.pcm)
+            return stream.finish()
+        parts = tuple(self.diarize(asked.pcm, asked.language))
+        return Transcript(" ".join(part.text for part in parts), parts)
 
 
 def installed(respond: Responder | None = None) -> Engines:
@@ -120,9 +92,9 @@ def installed(respond: Responder | None = None) -> Engines:
             list(think(Request(asked="Which question is this?")))  # looked for among all that is known
 
     return Engines(
-        transcribe=lambda pcm, language: asr.joined(asr.recognise(pcm, language=language)),
-        transcribe_stream=lambda language: asr.StreamingRecogniser(language=language),
-        transcribe_beside=lambda language: asr.StreamingRecogniser(language=language, interval_seconds=float("inf")),
+        transcribe=lambda language, quiet: asr.StreamingRecogniser(
+            language=language, interval_seconds=float("inf") if quiet else 0.5
+        ),
         vad=vad.Vad,
         respond=respond or think,
         speak=lambda wanted: tts.speak(
@@ -131,7 +103,6 @@ def installed(respond: Responder | None = None) -> Engines:
         names={"ears": asr.engine() or "", "voice": tts.engine() or ""},
         warm_up=warm_up,
         diarize=lambda pcm, language: diarization.diarize(pcm, language=language),
-        confidence=lambda pcm, text, language: [word.probability for word in asr.recognise(pcm, language=language)],
     )
 
 
@@ -158,8 +129,27 @@ _at = np.arange(RATE_HZ)
 _HUM = 6_000 * np.sin(_at * 0.03) * np.sin(_at * 0.0011) ** 2 + 900 * np.sin(_at * 0.21)  # a second of it
 
 
-def canned(text: str = "This is canned speech, said without any engine.") -> Engines:
-    """Make engines that do no work: no words are found, the answer is `text`, its audio a hum of a reading's length."""
+class _Canned:
+    """Transcriber that does not listen."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self._transcript = transcript
+
+    def feed(self, pcm: bytes, probabilities: Sequence[float] = ()) -> None:
+        pass
+
+    def so_far(self) -> Callable[[], Transcript]:
+        return self.finish
+
+    def finish(self) -> Transcript:
+        return self._transcript
+
+
+_ANSWER, _NOTHING = "This is canned speech, said without any engine.", Transcript("")
+
+
+def canned(text: str = _ANSWER, transcript: Transcript = _NOTHING) -> Engines:
+    """Make engines that do no work: what is said is `transcript`, the answer `text`, its audio a hum of that length."""
 
     def speak(wanted: Speak) -> Iterator[bytes]:
         words = len(re.findall(r"\w+", wanted.text)) or 1
@@ -169,8 +159,7 @@ def canned(text: str = "This is canned speech, said without any engine.") -> Eng
             yield second[: size - at]
 
     return Engines(
-        transcribe=lambda pcm, language: "",
-        transcribe_stream=lambda language: _Whole(lambda pcm, _: "", language),
+        transcribe=lambda language, quiet: _Canned(transcript),
         vad=_Loudness,
         respond=lambda asked: iter([Text(text)]),
         speak=speak,

@@ -109,7 +109,7 @@ class Workers:
     def _transcribe(self, asked: TranscribeStream) -> None:
         stream = self._streams.get(asked.job)
         if stream is None:
-            stream = self._streams[asked.job] = self._engines.stream(asked.language, asked.quiet)
+            stream = self._streams[asked.job] = self._engines.transcribe(asked.language, asked.quiet)
         known = (asked.probabilities,) if asked.probabilities else ()
         if asked.pcm and (partial := stream.feed(asked.pcm, *known)) and not asked.last:
             self._answer("partly_transcribed", asked.job, partial)
@@ -119,10 +119,12 @@ class Workers:
         elif asked.pause:
             self._start(self._tell, "transcribed_so_far", asked.job, stream.so_far(), pool=_waiting_pool())
 
-    def _tell(self, method: str, job: str, words: Callable[[], str], ended: StreamTranscriber | None = None) -> None:
+    def _tell(
+        self, method: str, job: str, words: Callable[[], Transcript], ended: StreamTranscriber | None = None
+    ) -> None:
         """Wait for words and answer them."""
         try:
-            transcript = Transcript(words())
+            transcript = words()
             if given_out := getattr(ended, "text", ""):  # the last words so far, which the whole may correct
                 self._answer("partly_transcribed", job, given_out)
             self._answer(method, job, transcript)

@@ -1,7 +1,7 @@
 """Effects of the protocol's state machine, and the values that engines answer with: no behaviour."""
 
 import random
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from rtnb.server.protocol.requests import Request
 
@@ -25,13 +25,13 @@ class Transcribe(NamedTuple):
     """Transcribe a whole recording (s16le 24 kHz mono); answered by `transcribed(job, Transcript)`.
 
     Attributes:
-        wants: What is asked for besides the words: nothing, `"speakers"` (who said what), or `"confidence"`.
+        speakers: Whether it is asked who said what.
     """
 
     job: str
     pcm: bytes
     language: str | None = None
-    wants: Literal["words", "speakers", "confidence"] = "words"
+    speakers: bool = False
 
 
 class Part(NamedTuple):
@@ -56,7 +56,7 @@ class Transcript(NamedTuple):
     Attributes:
         text: All words.
         parts: Who said what, in order, where that was asked for.
-        confidence: For each word of `text` between spaces, how likely it is right (0–1), where that was asked for.
+        confidence: For each word of `text` between spaces, how likely it is right (0–1), where that is known.
     """
 
     text: str

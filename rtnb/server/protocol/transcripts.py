@@ -3,7 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from rtnb import models
 from rtnb.server.protocol import usage as counting
@@ -69,16 +69,13 @@ class Transcripts:
 
     @property
     def works_beside(self) -> bool:
-        """True where audio is transcribed while it is appended: nothing but its words is wanted."""
-        return self._wants == "words"
+        """True where audio is transcribed while it is appended: it is not asked who says what."""
+        return self.asked.get("model") != "gpt-4o-transcribe-diarize"
 
     @property
-    def _wants(self) -> Literal["words", "speakers", "confidence"]:
-        model = self.asked.get("model", "")
-        if model == "gpt-4o-transcribe-diarize":
-            return "speakers"
-        included = "item.input_audio_transcription.logprobs" in (self._session.settings.get("include") or ())
-        return "confidence" if included and model.startswith(_WITH_LOGPROBS) else "words"
+    def _includes_logprobs(self) -> bool:
+        included = self._session.settings.get("include") or ()
+        return "item.input_audio_transcription.logprobs" in included and self.asked["model"].startswith(_WITH_LOGPROBS)
 
     # ------------------------------------------------------------------ asking the ASR
 
@@ -122,7 +119,7 @@ class Transcripts:
             self._session.ask(TranscribeStream(streaming.name, b"", last=True))
         else:
             job = self._new_job(item.id, item)
-            self._session.ask(Transcribe(job.name, bytes(item.audio), self.language, self._wants))
+            self._session.ask(Transcribe(job.name, bytes(item.audio), self.language, not self.works_beside))
 
     def _new_job(self, item_id: str, item: Item | None = None) -> _Job:
         job = _Job(self._session.new_job(), item_id, item, language=self.language)
@@ -177,7 +174,7 @@ class Transcripts:
 
     def _complete(self, work: _Job, item: Item, transcript: Transcript) -> None:
         text = transcript.text
-        logprobs = _logprobs(text, transcript.confidence) if transcript.confidence else None
+        logprobs = _logprobs(text, transcript.confidence) if self._includes_logprobs and transcript.confidence else None
         if transcript.parts:
             self._send_segments(work, transcript)
         elif text.startswith(work.sent):
