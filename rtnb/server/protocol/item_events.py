@@ -3,9 +3,8 @@
 import copy
 from typing import Any
 
-import pybase64
-
 from rtnb.audio.pcm import BYTES_PER_MS
+from rtnb.protocol import frames
 from rtnb.server.protocol.api_errors import ApiError, out_of_bounds
 from rtnb.server.protocol.items import Item, message, read_item
 from rtnb.server.protocol.session import Session
@@ -60,7 +59,7 @@ class ItemEvents:
         shown = copy.deepcopy(item.shown)
         for part in shown.get("content", ()):
             if part["type"] in ("input_audio", "output_audio"):
-                part["audio"] = pybase64.b64encode(item.audio).decode("ascii")
+                part["audio"] = frames.encode_audio(bytes(item.audio))
                 if part["type"] == "input_audio" and self._transcripts.asked:
                     part["transcript"] = item.transcript
         self._session.send("conversation.item.retrieved", item=shown)

@@ -5,9 +5,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator
 from typing import Any
 
-import pybase64
-
 from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
+from rtnb.protocol import frames
 from rtnb.server import languages
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import Ended
@@ -255,8 +254,7 @@ class Message:
         allowed = self._output.count_audio(piece)
         if allowed:
             self._sent_bytes += len(allowed)
-            delta = pybase64.b64encode(allowed).decode("ascii")
-            self._output.send("response.output_audio.delta", **self._place, delta=delta)
+            self._output.send("response.output_audio.delta", **self._place, delta=frames.encode_audio(allowed))
         if len(allowed) < len(piece):
             raise Ended("incomplete", {"reason": "max_output_tokens"})
 

@@ -7,9 +7,8 @@ other request, and says so where it cannot.
 from collections import deque
 from typing import Any
 
-import pybase64
-
 from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ
+from rtnb.protocol import frames
 from rtnb.server.protocol import usage as counting
 from rtnb.server.protocol.api_errors import ApiError
 from rtnb.server.protocol.audio import PcmBuffer
@@ -168,9 +167,8 @@ class TranslationSession(Session):
 
     def _send_audio(self, elapsed_ms: int, *, last: bool = False) -> None:
         while len(self._audio) >= _FRAME_BYTES or (last and self._audio):
-            piece = bytes(self._audio[:_FRAME_BYTES])
+            delta = frames.encode_audio(bytes(self._audio[:_FRAME_BYTES]))
             del self._audio[:_FRAME_BYTES]
-            delta = pybase64.b64encode(piece).decode("ascii")
             self.send("session.output_audio.delta", delta=delta, **_AUDIO_FORM, elapsed_ms=elapsed_ms)
 
     def _close_if_idle(self) -> None:
