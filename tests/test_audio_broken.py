@@ -7,6 +7,7 @@ import io
 import os
 import struct
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +81,12 @@ def test_a_folder_a_missing_path_an_address_and_a_device(tmp_path):
     if os.path.exists("/dev/zero"):
         assert "device" in refused("/dev/zero").problem
     assert "cannot be opened" in refused("a\0b.wav").problem or "no file" in refused("a\0b.wav").problem
+
+
+@pytest.mark.parametrize("path", ["", "  ", "\n", Path()])
+def test_a_path_that_is_empty_is_told_so(path):
+    problem = refused(path).problem
+    assert ("it is a folder" if isinstance(path, Path) else "its path is empty") in problem
 
 
 def test_a_thing_that_is_no_recording_is_told_what_to_use():

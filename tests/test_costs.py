@@ -10,7 +10,7 @@ import pytest
 
 from rtnb import costs, models
 from rtnb.errors import BudgetExceeded, InputError, RtnbWarning
-from rtnb.money import Budget, Cost, Usage, compare, cost, cost_of_transcription, estimate, money, prices
+from rtnb.money import Budget, Cost, Line, Usage, compare, cost, cost_of_transcription, estimate, money, prices
 
 # Recorded, gpt-realtime-2.1-mini: a spoken turn answered in speech, with reasoning.
 SPOKEN = {
@@ -261,6 +261,18 @@ def test_spending_over_the_limit_is_counted_and_told():
     assert budget.left == 0
     with pytest.raises(BudgetExceeded):
         budget.check_before(None)
+
+
+@pytest.mark.parametrize("amount", [-5, -1e-9, float("nan"), float("inf"), Cost((Line("x", -5.0, "minutes", 1.0),))])
+def test_no_amount_below_zero_or_without_end_is_counted(amount):
+    budget = Budget(1)
+    for count in (budget.add, budget.check_before, lambda amount: budget.hold(amount).__enter__()):
+        with pytest.raises(InputError, match=r"is no amount of money\. Give US dollars of 0 or more\."):
+            count(amount)
+    assert (budget.spent, budget.held) == (0, 0)
+    budget.add(None)
+    budget.add(0.25)
+    assert budget.left == 0.75
 
 
 def test_an_exactly_spent_budget_is_spent():

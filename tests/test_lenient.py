@@ -77,6 +77,19 @@ def test_words_of_another_type_are_read_as_text_and_told_once(delta, text):
     assert received == [delta, delta, "Whole."]
 
 
+@pytest.mark.parametrize("field", ["audio", "data"])
+@pytest.mark.parametrize("rest", [{}, {"delta": None}], ids=str)
+def test_audio_in_another_field_than_delta_is_the_same_audio_and_told_once(field, rest):
+    moved = {name: value for name, value in SOUND.items() if name != "delta"} | rest | {field: SOUND["delta"]}
+    reply, chat = ask(CREATED, TEXT, moved, SOUND, moved, done())
+    assert reply.audio is not None
+    assert reply.audio.pcm == PCM * 3
+    (told,) = odd(chat)
+    assert told.startswith(f"The server sent audio in its field {field}, which is not the API's form.")
+    received = [entry.event for entry in chat.log if entry.type == SOUND["type"]]
+    assert [event.get(field) for event in received] == [SOUND["delta"], None, SOUND["delta"]]
+
+
 @pytest.mark.parametrize("delta", [None, ""])
 def test_null_in_place_of_words_is_nothing_and_not_odd(delta):
     reply, chat = ask(CREATED, {**TEXT, "delta": delta}, TEXT, done())

@@ -156,6 +156,12 @@ def test_the_budget_is_not_overspent_and_the_next_run_goes_on():
         assert server.asked == 12
 
 
+@pytest.mark.parametrize("nothing", [[], (), [[]]], ids=str)
+def test_no_recording_at_all_is_told_so_before_anything_is_asked(nothing):
+    with pytest.raises(InputError, match=r"Your list is empty: it holds no recording\. Give clips, paths or a"):
+        rtnb.map(nothing, "Summarize", practice=True)
+
+
 def test_a_folder_stands_for_the_recordings_in_it(tmp_path):
     for number in (2, 1):
         clip(number).save(tmp_path / f"{number}.wav")

@@ -63,6 +63,8 @@ def open_source(source: Source, name: str | None) -> tuple[BinaryIO, bool, str]:
         return io.BytesIO(source), True, name or "(bytes)"
     if isinstance(source, (str, os.PathLike)):
         path = path_of(source)
+        if isinstance(source, str) and not source.strip():
+            raise fail(name or "''", "its path is empty", "Give the path of a sound file.")
         name = name or path.name or str(path)
         if re.match(r"(?!file:)[a-z][a-z0-9+.-]+:/", str(source).strip(), re.IGNORECASE) and not os.path.exists(path):
             address = re.sub(":/+", "://", str(source).strip(), count=1)  # a Path has one slash fewer

@@ -189,9 +189,10 @@ class Budget:
         """Count what was spent, after each `response.done`; it is counted even where this raises.
 
         Args:
-            spent: The cost. A price that is not known cannot be counted, which is warned of once.
+            spent: The cost, 0 or more. A price that is not known cannot be counted, which is warned of once.
 
         Raises:
+            InputError: It is below 0, or no number.
             BudgetExceeded: More has now been spent than the limit.
         """
         if isinstance(spent, Cost) and spent.usd is None and not self._warned:
@@ -225,7 +226,10 @@ class Budget:
 
     @staticmethod
     def _usd(amount: Cost | float | None) -> float:
-        return amount.known_usd if isinstance(amount, Cost) else float(amount or 0)
+        usd = amount.known_usd if isinstance(amount, Cost) else float(amount or 0)
+        if not 0 <= usd < math.inf:
+            raise InputError(f"Your {amount!r} is no amount of money. Give US dollars of 0 or more.")
+        return usd
 
     def __repr__(self) -> str:
         return say("Budget({spent} of {all} spent)", spent=money(self.spent), all=money(self.limit_usd))

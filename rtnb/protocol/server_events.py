@@ -64,6 +64,10 @@ def read(event: Event) -> tuple[Event, list[str]]:
     elif event["type"] in ("response.created", "response.done") and event.get("response") is None:  # the same of these
         odd["no response object"] = None
         event = {**event, "response": {k: v for k, v in event.items() if k in _RESPONSE}}
+    elif event["type"].endswith("audio.delta") and event.get("delta") is None and {"audio", "data"} & {*event}:
+        name = "audio" if event.get("audio") else "data"
+        odd[say("audio in its field {name}", name=name)] = None
+        event = {**event, "delta": event.get(name)}
     taken = _fields(event, _EVENT, odd)
     if event["type"] in ("response.created", "response.done") and taken["response"]:
         taken = {**taken, "response": _with_status(taken["response"], event["type"] == "response.done", odd)}

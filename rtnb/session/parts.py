@@ -119,6 +119,8 @@ def read_recordings(given: Any, *, single: bool = False) -> list[Recording]:
         if not isinstance(step := _step(path if known else part, name, check=single), Recording):
             raise InputError(f"{wrong}: {part!r:.80}. Give a clip, a path, or the bytes of a sound file.", part=part)
         found.append(step)
+    if not found and not single:
+        raise InputError("Your list is empty: it holds no recording. Give clips, paths or a folder.")
     if not found or (single and len(found) > 1):
         raise InputError(f"{wrong}: it holds {len(found)}. Give a clip, a path, or the bytes of a sound file.")
     return found
