@@ -99,6 +99,7 @@ def test_the_site_has_the_course_and_the_guide_in_both_languages(site, pages):
         expected += [f"course/{page}" for page in ("index", "teaching", "engines", "questions/01", "solutions/09")]
         missing = [name for name in expected if site / language / f"{name}.html" not in pages]
         assert not missing
+        assert ("On this page" in (site / language / "howto.html").read_text("utf-8")) == (language == "en")
         heard = {path.stem: pages[site / language / "course" / f"{path.stem}.html"].players for path in notebooks}
         saved = ROOT / "notebooks" / ("" if language == "en" else language)
         assert heard == {path.stem: path.read_text("utf-8").count("<audio ") for path in sorted(saved.glob("*.ipynb"))}

@@ -200,12 +200,12 @@ def directive(name: str) -> str:
 
 
 def title_of(markdown: str) -> tuple[str, str]:
-    """Return a page's title, and the first sentence of its first paragraph, without marks."""
-    plain = LINK.sub(lambda found: found["code"] or ("" if found["mark"] else found["text"]), FENCES.sub("", markdown))
-    blocks = [block.strip() for block in re.split(r"\n\s*\n", plain) if block.strip()]
+    """Return a page's title, and the first sentence of its first paragraph that is more than links, without marks."""
+    blocks = [block.strip() for block in re.split(r"\n\s*\n", FENCES.sub("", markdown))]
     title = next((block.lstrip("# ").partition("\n")[0] for block in blocks if block.startswith("#")), "")
-    words = (" ".join(block.split()) for block in blocks if re.match(r"[\w*_“《`]", block))
-    first = re.split(r"(?<=[.!?])\s|(?<=[。！？])", next(words, ""))[0]
+    words = (block for block in blocks if re.match(r"[\w*_“《`\[]", block) and LINK.sub("", block).strip(" ·\n"))
+    plain = LINK.sub(lambda found: found["code"] or ("" if found["mark"] else found["text"]), next(words, ""))
+    first = re.split(r"(?<=[.!?])\s|(?<=[。！？])", " ".join(plain.split()))[0]
     return re.sub(r"[*`]", "", title), re.sub(r"\*\*|`", "", first)
 
 

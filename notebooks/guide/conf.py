@@ -4,8 +4,10 @@ import logging
 import os
 import re
 import tomllib
+from gettext import NullTranslations
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import ClassVar
 
 from docutils.nodes import Element
 from sphinx.application import Sphinx
@@ -129,6 +131,26 @@ def other_language(app: Sphinx, page: str, template: str, context: dict[str, obj
     context["other_lang"] = {"en": "en", "zh": "zh-CN"}[other]
 
 
+class Words(NullTranslations):
+    """The theme's words in Chinese, which Sphinx's own translation does not have."""
+
+    CHINESE: ClassVar = {
+        "Back to top": "回到顶部",
+        "Home": "首页",
+        "Next": "下一页",
+        "On this page": "本页内容",
+        "Previous": "上一页",
+    }
+
+    def gettext(self, message: str) -> str:
+        return self.CHINESE.get(message.strip(), message)
+
+
+def add_words(app: Sphinx) -> None:
+    if app.config.language.startswith("zh"):
+        app.translator.add_fallback(Words())
+
+
 def name_attributes(app: Sphinx, config: Config) -> None:
     """Head the list of a class's attributes with their own word."""
     for field in PyObject.doc_field_types:
@@ -138,6 +160,7 @@ def name_attributes(app: Sphinx, config: Config) -> None:
 
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", name_attributes)
+    app.connect("builder-inited", add_words)
     app.add_search_language(SearchChineseWords)
     app.connect("autodoc-process-docstring", as_rst, priority=400)  # before napoleon reads its sections
     app.connect("missing-reference", find_by_its_end)
