@@ -196,16 +196,18 @@ def toctree(entries: list[str], caption: str = "") -> str:
 
 def directive(name: str) -> str:
     last = name.rpartition(".")[2]
-    return f".. autoclass:: {name}" if last[0].isupper() else f".. autofunction:: {name}"
+    kind = "data" if last.isupper() else "class" if last[0].isupper() else "function"
+    return f".. auto{kind}:: {name}"
 
 
 def title_of(markdown: str) -> tuple[str, str]:
-    """Return a page's title, and the first sentence of its first paragraph that is more than links, without marks."""
+    """Return a page's title, and how its first paragraph begins that is more than links, without marks."""
     blocks = [block.strip() for block in re.split(r"\n\s*\n", FENCES.sub("", markdown))]
     title = next((block.lstrip("# ").partition("\n")[0] for block in blocks if block.startswith("#")), "")
     words = (block for block in blocks if re.match(r"[\w*_“《`\[]", block) and LINK.sub("", block).strip(" ·\n"))
     plain = LINK.sub(lambda found: found["code"] or ("" if found["mark"] else found["text"]), next(words, ""))
-    first = re.split(r"(?<=[.!?])\s|(?<=[。！？])", " ".join(plain.split()))[0]
+    sentences = re.split(r"(?<=[.!?])(?=\s)|(?<=[。！？])", " ".join(plain.split()))
+    first = next(text for n in range(len(sentences), 0, -1) if len(text := "".join(sentences[:n])) < 200 or n == 1)
     return re.sub(r"[*`]", "", title), re.sub(r"\*\*|`", "", first)
 
 

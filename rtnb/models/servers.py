@@ -42,6 +42,11 @@ class Provider:
         lacks: Sentences on what a user will miss there.
         source: Where that was read.
         matches: Pattern of its addresses.
+
+    Examples:
+        >>> azure = next(provider for provider in rtnb.models.providers() if provider.name == "azure")
+        >>> azure.auth, azure.key_names[0]
+        ('api-key', 'AZURE_OPENAI_API_KEY')
     """
 
     name: str
@@ -77,7 +82,12 @@ class Provider:
 
 @cache
 def providers() -> tuple[Provider, ...]:
-    """Return every known kind of server, in the order their addresses are tried."""
+    """Return every known kind of server, in the order their addresses are tried.
+
+    Examples:
+        >>> {"openai", "azure"} <= {provider.name for provider in rtnb.models.providers()}
+        True
+    """
     tables = map(with_tuples, read()["provider"])
     return tuple(Provider(**table | {"matches": re.compile(table["matches"], re.IGNORECASE)}) for table in tables)
 
