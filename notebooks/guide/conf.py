@@ -89,6 +89,8 @@ function splitQuery(query) {
 
 def as_rst(app: Sphinx, what: str, name: str, found: object, options: object, lines: list[str]) -> None:
     """Write a docstring's code as reStructuredText does; what names a class or a function of rtnb becomes a link."""
+    if what == "data":
+        lines.clear()  # what is said of its type
     if what in ("attribute", "property"):
         lines.insert(0, "")  # or napoleon takes what stands before a colon for a type
     if name in EXAMPLES:
