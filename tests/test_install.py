@@ -39,10 +39,10 @@ def install_cell(language="en"):
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
-def released_cell(monkeypatch):
-    """The same cell as the owner's one constant makes it at the first release."""
-    monkeypatch.setattr(sources, "ON_INDEX", True)
-    notebook = sources.compose(sources.read(NOTEBOOKS / "source" / "01_walkthrough.md"), "en")
+def released_cell(monkeypatch, language="en", *, on_index=True):
+    """The same cell as the owner's one constant makes it at the first release, or before."""
+    monkeypatch.setattr(sources, "ON_INDEX", on_index)
+    notebook = sources.compose(sources.read(NOTEBOOKS / "source" / "01_walkthrough.md"), language)
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
@@ -190,15 +190,16 @@ def test_it_installs_what_lies_beside_the_notebook(files, within, asked, bare, t
     folder = tmp_path / "with a space" / within
     folder.mkdir(parents=True, exist_ok=True)
     lay(tmp_path / "with a space", *files)
-    for cell, otherwise in ((install_cell(), None), (released_cell(monkeypatch), "rtnb[practice]")):
+    unreleased, released = (released_cell(monkeypatch, on_index=there) for there in (False, True))
+    for cell, otherwise in ((unreleased, None), (released, "rtnb[practice]")):
         _, went = run(bare, cell, folder, noting=True)
         wanted = asked or otherwise
         assert went["asked"] == ([f'install -q "{wanted}"'] if wanted else [])
 
 
 @pytest.mark.parametrize(("language", "remedy"), [("en", "put one of them there"), ("zh", "请把其中一个放到那里")])
-def test_where_there_is_nothing_it_says_in_one_sentence_what_to_do(language, remedy, bare, tmp_path):
-    printed, went = run(bare, install_cell(language), tmp_path, noting=True)
+def test_where_there_is_nothing_it_says_in_one_sentence_what_to_do(language, remedy, bare, tmp_path, monkeypatch):
+    printed, went = run(bare, released_cell(monkeypatch, language, on_index=False), tmp_path, noting=True)
     assert went["rtnb"] is None
     sentence = went["error"].removeprefix("ImportError: ")
     assert remedy in sentence
@@ -248,17 +249,18 @@ def ours(tmp_path_factory):
 @pytest.mark.parametrize("situation", ["there", "checkout", "wheel", "index", "nothing"])
 def test_with_pip_it_is_ours_or_nothing(situation, borrowed, ours, tmp_path, monkeypatch):
     python, desk = environment(tmp_path / "venv", borrowed), tmp_path / "course"
+    cell = released_cell(monkeypatch, on_index=situation in ("there", "index"))
     made = tmp_path / "made" / "elsewhere"
     for folder in (desk, made):
         folder.mkdir(parents=True)
     offered = package(made, "99.0", __init__="raise SystemExit('a stranger')")
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-index", "--no-deps"]
-    cell, wanted = install_cell(), "0.1.0"
+    wanted = rtnb.__version__
     if situation == "there":
         # Older than what the index has, and than what lies beside: it stays, and so after the release.
         subprocess.run([*pip, package(made, "0.0.1", __init__="")], check=True)
         shutil.copy(ours, desk)
-        cell, wanted = released_cell(monkeypatch), "0.0.1"
+        wanted = "0.0.1"
     elif situation == "checkout":
         for name in ("rtnb", "notebooks"):
             shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
@@ -270,7 +272,6 @@ def test_with_pip_it_is_ours_or_nothing(situation, borrowed, ours, tmp_path, mon
         shutil.copy(ours, desk)
     elif situation == "index":
         offered = ours
-        cell = released_cell(monkeypatch)
     pip_alone = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
     pip_alone |= {"PIP_INDEX_URL": index(made, offered), "PIP_NO_BUILD_ISOLATION": "0"}
     before = set(desk.rglob("*"))

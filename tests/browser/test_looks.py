@@ -125,6 +125,17 @@ def test_nothing_of_a_call_is_cut_in_a_narrow_page(browser, language):
     page.context.close()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"], indirect=True)
+def test_what_a_call_costs_stays_within_its_card(browser, language):
+    page = bare.opened(browser, theme=themes()[2], width=740)
+    cell = call(page)
+    hear(page, "money", n=5, text="$0.0123", captions="$0.00052", source="practice")
+    page.wait_for_function("() => document.querySelector('.rtnb-call-money').innerText.includes('0.00052')")
+    root, money = (cell.locator(name).bounding_box() for name in (".rtnb-call", ".rtnb-call-money"))
+    assert money["x"] + money["width"] <= root["x"] + root["width"] - 10
+    page.context.close()
+
+
 def test_many_outputs_do_not_change_each_others_players(browser, made):
     """Each output brings its style sheets, and those of a later one come after a player's."""
     page = bare.opened(browser, made["en"]["Clip"][0], made["en"]["Cost"][0], width=900)
