@@ -4,8 +4,10 @@ import asyncio
 import base64
 import contextlib
 import tempfile
+import threading
 from bisect import bisect_left
-from functools import cache
+from concurrent.futures import Future
+from functools import wraps
 from pathlib import Path
 
 from websockets.asyncio.client import connect
@@ -21,6 +23,27 @@ DOT = Image.read(
 )
 SAMPLES = rtnb.samples()
 SILENCE = rtnb.Clip.silence(1.0)
+
+
+def cache(make):
+    """`functools.cache` for threads: what several ask for at once is made once, and all get the same."""
+    made, lock = {}, threading.Lock()
+
+    @wraps(make)
+    def get(*given, **named):
+        key = (given, tuple(sorted(named.items())))
+        with lock:
+            first = key not in made
+            future = made.setdefault(key, Future())
+        if first:
+            try:
+                future.set_result(make(*given, **named))
+            except BaseException as error:
+                future.set_exception(error)
+                raise
+        return future.result()
+
+    return get
 
 
 # --- what learners make -----------------------------------------------------------------------------------------------
@@ -438,6 +461,8 @@ TABLE = [
      "wrong", "voice = 'marin'", "voice='sage'"),
     ("02.2", "no instructions", lambda: certainly(instructions=None), "wrong", "connect(instructions="),
     ("02.2", "another voice", lambda: certainly(voice="cedar"), "wrong", "'cedar'"),
+    ("02.2", "in Chinese", lambda: certainly(instructions="每个回答都以“当然”开头。"),
+     "right", "before the first word"),
     ("02.2", "replaced", lambda: certainly(asked="Be brief."), "wrong", "does not begin with Certainly"),
     ("02.2", "in writing", lambda: certainly(modalities="text"), "wrong", "aloud"),
     ("02.2", "nothing said", lambda: steps(instructions=CERTAINLY, voice="sage"), "wrong", "There is no response.done"),
@@ -564,6 +589,8 @@ TABLE = [
     ("07.1", "solution", lambda: assistant(*TOUR), "right", "3 turns"),
     ("07.1", "no instructions", lambda: assistant(*TOUR, instructions=None), "wrong", "no instructions"),
     ("07.1", "the workshop's", lambda: assistant(*TOUR, instructions=WORKSHOP), "wrong", "workshop's instructions"),
+    ("07.1", "the workshop's in Chinese", lambda: assistant(*TOUR, instructions="你是自行车修理铺的前台。"),
+     "wrong", "workshop's instructions"),
     ("07.1", "the workshop's tool", lambda: assistant(*TOUR, tools=(book,)), "wrong", "book"),
     ("07.1", "no tool", lambda: assistant(*TOUR, tools=()), "wrong", "No tool"),
     ("07.1", "no recording", lambda: assistant("Hello.", *TOUR[1:]),

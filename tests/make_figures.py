@@ -478,7 +478,7 @@ def measures() -> Drawing:
     it.words(273, 132, ("the wait", "等待"), anchor="middle", size=12, bold=True)
     rows: list[tuple[Words, Words, Colours]] = [
         (("words of your speech", "你说的话的文字"), ("word error rate: understood?", "词错误率：听懂了吗？"), YOU),
-        (("the wait", "等待"), ("median, 95th percentile: how long?", "中位数、第 95 百分位：要多久？"), PLAIN),
+        (("the wait", "等待"), ("median, 95th percentile: how long?", "中位数、第 95 百分位数：要多久？"), PLAIN),
         (("tokens of both", "双方的 token"), ("cents a minute: how expensive?", "每分钟几美分：贵不贵？"), SERVER),
         (("the pause", "停顿"), ("turns: was anybody cut off?", "轮数：有人被打断吗？"), LOST),
     ]

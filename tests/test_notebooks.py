@@ -154,6 +154,15 @@ def test_what_a_cell_prints_is_of_its_language(name, language):
             assert not _english_words(cell.source), cell.source
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_chinese_cell_asks_and_what_its_functions_say_is_chinese(name):
+    for cell in code(sources.compose(source(name), "zh")):
+        for node in ast.walk(ast.parse(re.sub(r"(?m)^( *)%pip.*$", r"\1pass", cell.source))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not node.value.startswith("{"):
+                english = re.findall(r"[A-Za-z']{2,}", node.value) if " " in node.value.strip() else []
+                assert len(english) < 3 or _CHINESE.search(node.value), node.value
+
+
 def test_words_of_both_languages_stand_side_by_side_in_a_cell(tmp_path):
     (tmp_path / "01_x.md").write_text("%% code\nprint(f'{{ok|好}} {n}{{|次}}', {{}})  # {{why|为何}}", encoding="utf-8")
     (cell,) = sources.read(tmp_path / "01_x.md").cells

@@ -371,7 +371,7 @@ def test_the_lesson_of_the_evening_before_is_played_back_by_the_snippet_of_plan_
     assert '`bikes.save("lesson.rtnb")`' in guide(language)
     snippet = next(b for b in re.findall(r"```python\n(.*?)```", guide(language), re.DOTALL) if "replay=" in b)
     # One argument more than the notebook's own cell, and no other difference.
-    assert snippet.strip() == cells[7].removesuffix("\nbikes.turns").replace("(tr", '(replay="lesson.rtnb", tr')
+    assert snippet.strip() == cells[7].removesuffix("\nbikes.turns").replace("(**", '(replay="lesson.rtnb", **')
     names = {"rtnb": rtnb}
     talk(cells[6], names)  # the dialogue
     talk(cells[7], names)

@@ -119,7 +119,7 @@ def another_type(raw: bytes) -> str:
     words = np.frombuffer(raw, "<i2").astype(np.float64)
     # Audio is like its next sample; or it is a high tone, whose every other sample may look like half a float, and
     # which is upside down within a few samples.
-    plain = max(_likeness(words), *(-_likeness(words, lag) for lag in range(1, 9))) > 0.5
+    plain = _likeness(words) > 0.5 or any(_likeness(words, lag) < -0.5 for lag in range(1, 9))
     if not plain and any(_are_floats(raw, kind) for kind in ("<f4", ">f4", "<f8", ">f8")):
         return "floats"
     low, high = words.reshape(-1, 2).T

@@ -16,7 +16,8 @@ A file per notebook, `NN.toml`, has its exercises by their numbers:
     a `measure` or so many `times` the right one, with a `say` of its own.
 
 What a field or a measure must be is a value, `true` for anything but nothing, `false` for nothing, or one of `{any}`
-(one of these words is in it), `{begins}`, `{least}`, `{near, share}` and `{not}`, which takes any of these.
+(one of these words is in it), `{begins}` (it begins with one of these), `{least}`, `{near, share}` and `{not}`, which
+takes any of these.
 
 A measure is a variable and a path from it, each step an attribute, a key or a function of `measures`, as in
 `reply.usage.input_tokens`; or a function of `measures` that takes all that was handed over. `values` beside a sentence
@@ -150,8 +151,8 @@ def fits(found: Any, wanted: Any) -> bool:
             return not fits(found, other)
         case {"any": words}:
             return any(word in str(found).casefold() for word in words)
-        case {"begins": text}:
-            return str(found).lstrip(" \"'*“").casefold().startswith(text)
+        case {"begins": words}:
+            return str(found).lstrip(" \"'*“").casefold().startswith(tuple(words))
         case {"least": least}:
             return found is not None and found >= least
         case {"near": figure, "share": share}:

@@ -57,7 +57,7 @@ def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
         return dialogue.say("result_empty", tool=tool.capitalize())
     if isinstance(value, str) and value.startswith("Error:"):
         return dialogue.say("result_refused", x=result.removeprefix("Error:").strip())
-    if isinstance(value, str) and len(value.split()) > 2:
+    if isinstance(value, str) and max(len(value.split()), sum(sign > "\u2e80" for sign in value)) > 2:
         return closed(value.strip()[:1].upper() + value.strip()[1:])
     if given and given[0].casefold() not in result.casefold():
         return dialogue.say("result_for", given=given[0], x=result)
