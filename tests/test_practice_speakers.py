@@ -57,7 +57,7 @@ def test_in_silence_nobody_speaks(moonshine: None) -> None:
 
 def test_who_cannot_tell_voices_apart_hears_one_speaker(unloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asr, "moonshine_model", lambda: None)
-    monkeypatch.setattr(asr, "recognise", lambda pcm, **how: [Word("hello and good morning")])
+    monkeypatch.setattr(asr, "transcribe", lambda pcm, **how: "hello and good morning")
     (part,) = diarization.diarize(silence(2))
     assert (part.speaker, part.start_seconds, part.end_seconds) == ("A", 0.0, 2.0)
     assert part.text == "hello and good morning"

@@ -161,7 +161,7 @@ class Learner:
     async def say(self, url: str, pcm: bytes, paced: bool, ready: asyncio.Barrier) -> float:
         """Send a recording, stop with the others, and return the seconds to the first sound of the answer."""
         headers = {"Authorization": "Bearer practice"}
-        async with websockets.connect(f"{url}?model=gpt-realtime", additional_headers=headers) as socket:
+        async with websockets.connect(f"{url}?model=gpt-realtime", additional_headers=headers, compression=None) as socket:
             session = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
             await self._send(socket, "session.update", session=session)
             size = int(CHUNK_SECONDS * 48_000)

@@ -70,22 +70,19 @@ def _faster_whisper() -> _Recogniser | None:
     whisper = importlib.import_module("faster_whisper")
     wanted = os.environ.get("RTNB_WHISPER_MODEL")
     for size in [wanted] if wanted else ["small", "small.en", "base", "base.en", "tiny", "tiny.en"]:
-        try:
+        with contextlib.suppress(Exception):  # not in the cache, or broken: whatever it raises, there are other engines
             model = whisper.WhisperModel(size, device="cpu", compute_type="int8", local_files_only=True)
-        except Exception:  # not in the cache, or broken: whatever it raises, there are other engines
-            continue
+            break
+    else:
+        return None
+    english = size.endswith(".en")
 
-        english = size.endswith(".en")
+    def transcribe(samples: vad.Samples, language: str | None) -> list[Word]:
+        spoken = "en" if english else (language or None)
+        segments, _ = model.transcribe(samples, language=spoken, beam_size=1, without_timestamps=True)
+        return _words(" ".join(segment.text.strip() for segment in segments))
 
-        def transcribe(
-            samples: vad.Samples, language: str | None, model: Any = model, english: bool = english
-        ) -> list[Word]:
-            spoken = "en" if english else (language or None)
-            segments, _ = model.transcribe(samples, language=spoken, beam_size=1, without_timestamps=True)
-            return _words(" ".join(segment.text.strip() for segment in segments))
-
-        return _Recogniser(f"faster-whisper {Path(size).name}", transcribe, only_english=english)
-    return None
+    return _Recogniser(f"faster-whisper {Path(size).name}", transcribe, only_english=english)
 
 
 def moonshine_model() -> Path | None:

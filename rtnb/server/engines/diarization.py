@@ -12,7 +12,7 @@ from typing import Any
 
 from rtnb.audio.pcm import BYTES_PER_SAMPLE, RATE_HZ, seconds, whole_samples
 from rtnb.server.engines import asr, vad
-from rtnb.server.protocol.effects import Part, Unintelligible
+from rtnb.server.protocol.effects import Part
 
 _MARGIN_SECONDS = 0.3
 _lock = threading.Lock()  # guards loading, and one recording at a time: it uses every core it is given
@@ -35,7 +35,6 @@ def diarize(pcm: bytes, *, language: str | None = None) -> list[Part]:
     Raises:
         Unintelligible: All of it is in a language that the recogniser does not know.
     """
-    unclear: list[Unintelligible] = []
     labels: dict[int, str] = {}
     parts: list[Part] = []
     duration_seconds = seconds(len(whole_samples(pcm)))
@@ -47,16 +46,11 @@ def diarize(pcm: bytes, *, language: str | None = None) -> list[Part]:
         first = max(start_seconds - _MARGIN_SECONDS, min(start_seconds, (before + start_seconds) / 2))
         last = min(end_seconds + _MARGIN_SECONDS, max(end_seconds, (end_seconds + after) / 2))
         said = pcm[int(first * RATE_HZ) * BYTES_PER_SAMPLE : int(last * RATE_HZ) * BYTES_PER_SAMPLE]
-        try:
-            text = asr.transcript(asr.recognise(said, language=language)).text
-        except Unintelligible as error:
-            unclear.append(error)
-            continue
-        if text:
+        if text := asr.transcribe(said, language=language):
             label = labels.setdefault(voice, _label(len(labels)))
             parts.append(Part(round(start_seconds, 3), round(end_seconds, 3), label, text))
-    if unclear and not parts:
-        raise unclear[0]
+    if not parts:
+        asr.recognise(pcm, language=language)  # raises where somebody speaks all the same
     return parts
 
 
