@@ -4,8 +4,9 @@ Run `python tests/benchmarks/bench_practice_hearing.py`. It prints the word erro
 each recogniser installed here side by side, with seconds of sound per second of work; the same over twenty runs, the
 audio in pieces of any size and two loops busy beside it, with the spread; the time from the commit to the first sound
 of the answer by length of the recording, sent at once and at the pace of speech, and for eight and thirty learners who
-stop at once; the words of each voice recognised back; and the time from a text to its first sound, beside the time for
-the whole (limit: 300 ms for a short answer). Name some of `samples twenty first many voices sound` to see these alone.
+stop at once; short sentences that are right, wrong and left out; the words of each voice recognised back; and the time
+from a text to its first sound, beside the time for the whole (limit: 300 ms for a short answer). Name some of `samples
+twenty first many short voices sound` to see these alone.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ ANSWERS = (
     "You have sent two recordings.",
     "First you said that you live near the river.",
 )
+SHORT = {
+    "en": "Who are you?|What's seven times eight?|How are you today?|Good morning.|Tell me a story.|"
+    "Where is the station?|Can you help me?|Say that again.|How much does it cost?|What day is it today?|"
+    "How old are you?|Repeat after me.",
+    "zh": "你好吗？|今天天气怎么样？|我想喝咖啡。|现在几点了？|多少钱？|我叫小明。",
+    "fr": "Qui êtes-vous ?|Quelle heure est-il ?|Je voudrais un café.|Parlez plus lentement.",
+    "es": "¿Quién eres?|¿Qué hora es?|Muchas gracias.|¿Cuánto cuesta?",
+}
 FIRST_SOUND_LIMIT_MS = 300
 
 
@@ -160,8 +169,8 @@ class Learner:
 
     async def say(self, url: str, pcm: bytes, paced: bool, ready: asyncio.Barrier) -> float:
         """Send a recording, stop with the others, and return the seconds to the first sound of the answer."""
-        headers = {"Authorization": "Bearer practice"}
-        async with websockets.connect(f"{url}?model=gpt-realtime", additional_headers=headers, compression=None) as socket:
+        how = {"additional_headers": {"Authorization": "Bearer practice"}, "compression": None}
+        async with websockets.connect(f"{url}?model=gpt-realtime", **how) as socket:
             session = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
             await self._send(socket, "session.update", session=session)
             size = int(CHUNK_SECONDS * 48_000)
@@ -234,6 +243,18 @@ def voices_heard() -> None:
     print(f"  all      {statistics.mean(rates):.3f}")
 
 
+def short_sentences() -> None:
+    """English ones should be right or left out; of the others none should be taken for English."""
+    print(f"\nshort sentences by {tts.engine()}")
+    for language, texts in SHORT.items():
+        counts = {"right": 0, "wrong": 0, "left out": 0}
+        for text in texts.split("|"):
+            for voice in ("marin", "cedar", "alloy", "echo"):
+                words = plain(asr.transcribe(b"".join(tts.speak(text, voice=voice, language=language))))
+                counts["left out" if not words else "right" if words == plain(text) else "wrong"] += 1
+        print(f"  {language}  {', '.join(f'{count} {how}' for how, count in counts.items())}")
+
+
 def first_sound() -> None:
     print(f"\ntext to sound, {tts.engine()}")
     tts.warm_up()
@@ -262,6 +283,7 @@ if __name__ == "__main__":
         "twenty": twenty_runs,
         "first": first_sound_by_length,
         "many": many_at_once,
+        "short": short_sentences,
         "voices": voices_heard,
         "sound": first_sound,
     }
