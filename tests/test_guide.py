@@ -110,6 +110,34 @@ def test_the_site_has_the_course_and_the_guide_in_both_languages(site, pages):
         assert set(ON_PAGES) <= anchors
 
 
+# Under what name of the list of what functions return a class stands there, where that is not its own.
+LISTED = {
+    "rtnb.money.limits.Limits": "Limits of a session",
+    "rtnb.models.Limits": "Limits of the API",
+    "rtnb.money.bill.Item": "Item of a bill",
+    "rtnb.costs.Line": "Line of a cost",
+    "rtnb.audio.check.Check": "Check of a clip",
+    "rtnb.session.reply.Delta": "Piece",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_reference_has_what_returned_objects_have(site, language):
+    returned = {LISTED.get(name, name.rpartition(".")[2]): name for name in ON_PAGES}
+    assert set(SURFACE["returned"]) <= set(returned)
+    html = "".join(path.read_text("utf-8") for path in sorted((site / language / "api").glob("*.html")))
+    starts = sorted((html.index(f'id="{name}"'), name) for name in ON_PAGES)
+    ends = [start for start, _ in starts[1:]] + [len(html)]
+    parts = {name: html[start:end] for (start, name), end in zip(starts, ends, strict=True)}
+    missing = []
+    for listed, entry in SURFACE["returned"].items():
+        name = returned[listed]
+        for member in [*entry["names"].split(), *entry.get("methods", {})]:
+            if f'id="{name}.{member}"' not in parts[name] and f"<strong>{member}</strong>" not in parts[name]:
+                missing.append(f"{name}.{member}")
+    assert missing == ["rtnb.costs.PriceTable.HEADERS"]  # the words over its columns
+
+
 def test_no_page_loads_anything_from_the_network(site, pages):
     foreign = [
         (path.relative_to(site).as_posix(), address)

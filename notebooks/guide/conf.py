@@ -39,7 +39,11 @@ add_module_names = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_class_signature = "mixed"
-autodoc_default_options = {"members": True}
+# With what a class has from others of rtnb, but not with what every list or exception has.
+autodoc_default_options = {
+    "members": True,
+    "inherited-members": "object,list,tuple,Sequence,Generic,BaseException,RtnbError",
+}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 python_maximum_signature_line_length = 88

@@ -48,6 +48,7 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        warnings: Plain sentences about what was odd but stopped nothing.
 
     Examples:
         >>> words = rtnb.transcribe(rtnb.samples()["question"], practice=True).wait()

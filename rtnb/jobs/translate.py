@@ -36,6 +36,7 @@ class Translation(AudioJob["Translation", Delta]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        warnings: Plain sentences about what was odd but stopped nothing.
         to: The language it is translated into.
 
     Examples:

@@ -107,14 +107,7 @@ class ResponseStarted(Update):
 
 
 class TextDelta(_OfAnswer):
-    """Words of the model: `piece` is new, `whole` is all of this item so far, `phase` is its turn's.
-
-    Examples:
-        >>> for piece in rtnb.ask("Repeat after me: yes", practice=True, modalities="text", show=False):
-        ...     print(repr(piece.text), repr(piece.whole))
-        'yes' 'yes'
-        '.' 'yes.'
-    """
+    """Words of the model: `piece` is new, `whole` is all of this item so far, `phase` is its turn's."""
 
     piece: str
     whole: str
@@ -126,11 +119,6 @@ class AudioDelta(_OfAnswer):
     """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
     Its `event` has the base64 left out; the log has it. `phase` is its turn's.
-
-    Examples:
-        >>> reply = rtnb.ask("Repeat after me: yes", practice=True, show=False)
-        >>> sum(piece.audio.seconds for piece in reply if piece.audio) == reply.audio.seconds
-        True
     """
 
     pcm: bytes

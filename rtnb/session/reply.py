@@ -39,6 +39,14 @@ class Delta(Frozen):
         audio: New audio. None for words.
         whole: All words so far.
         phase: What the model means it as, `"commentary"` or `"final_answer"` (2.x models). None where it does not say.
+
+    Examples:
+        >>> reply = rtnb.ask("Repeat after me: yes", practice=True, show=False)
+        >>> pieces = [*reply]
+        >>> [(piece.text, piece.whole) for piece in pieces if piece.text]
+        [('yes', 'yes'), ('.', 'yes.')]
+        >>> sum(piece.audio.seconds for piece in pieces if piece.audio) == reply.audio.seconds
+        True
     """
 
     text: str = ""
