@@ -210,15 +210,14 @@ def test_the_sixty_minutes_are_over_is_told_in_these_words():
         chat.ask("Hi").wait(10)
 
 
-def test_no_credit_is_no_reason_to_try_for_ever():
+@pytest.mark.parametrize("code", ["insufficient_quota", "project_spend_limit_exceeded"])
+def test_no_credit_is_no_reason_to_try_for_ever(code):
     opened = []
 
     def script(talk):
         opened.append(talk)
         talk.open()
-        talk.say(
-            {"type": "error", "error": {"type": "insufficient_quota", "code": "insufficient_quota", "message": "No."}}
-        )
+        talk.say({"type": "error", "error": {"type": code, "code": code, "message": "No."}})
         talk.socket.close(1011, "")
 
     with serve(script) as url:

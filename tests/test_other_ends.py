@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 from dialogue import serve
+from websockets import Headers, InvalidStatus
+from websockets.http11 import Response
 
 import rtnb
 from rtnb.audio import Clip, join
@@ -13,7 +15,7 @@ from rtnb.errors import ConnectionFailed, InputError, KeyMissing, KeyRefused, Se
 from rtnb.jobs.transcribe import transcribe
 from rtnb.opening import connect
 from rtnb.session import exchanges
-from rtnb.transport import endpoint
+from rtnb.transport import connection_errors, endpoint
 
 SPEECH = Clip.from_array((np.sin(np.arange(24_000) / 9) * 0.3).astype(np.float32), rate_hz=24_000, name="speech")
 SPOKEN = (np.sin(np.arange(12_000) / 12) * 9000).astype("<i2").tobytes()
@@ -87,6 +89,15 @@ def test_azure_refuses_at_the_door(status, kind, says):
         url = f"ws://127.0.0.1:{door.server_address[1]}/openai/v1/realtime"
         with pytest.raises(kind, match=says):
             connect(url=url, provider="azure", model="d", key="azure-key-0123456789").wait(10)
+
+
+def test_a_project_that_has_spent_its_limit_is_not_told_to_ask_again_soon():
+    said = b'{"error": {"message": "Spent.", "code": "project_spend_limit_exceeded"}}'
+    refused = InvalidStatus(Response(429, "Too Many Requests", Headers(), said))
+    error = str(connection_errors.at_handshake(refused, "wss://api.openai.com/v1/realtime"))
+    assert error.startswith("The server refused the connection (HTTP 429).")
+    assert "too often" not in error
+    assert error.endswith(connection_errors.SPEND_LIMIT)
 
 
 # --- the Beta's names -------------------------------------------------------------------------------------------------

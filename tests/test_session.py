@@ -375,7 +375,12 @@ def failing(code, message="Because.", **more):
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [("insufficient_quota", "no credit"), ("rate_limit_exceeded", "wait a little"), ("server_error", "ask again")],
+    [
+        ("insufficient_quota", "no credit"),
+        ("project_spend_limit_exceeded", "spend limit"),
+        ("rate_limit_exceeded", "wait a little"),
+        ("server_error", "ask again"),
+    ],
 )
 def test_a_failed_response_raises_with_the_servers_words_and_a_remedy(code, remedy):
     with serve(failing(code)) as url, connect(url=url) as chat:

@@ -21,6 +21,7 @@ from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
 from rtnb.texts.language import say
 from rtnb.texts.shortening import with_full_stop
+from rtnb.transport.connection_errors import SPEND_LIMIT
 
 Part = asyncio.Future[Any]
 """Part that was sent; it fails if the server refuses it."""
@@ -316,6 +317,7 @@ async def judge(turn: TurnState) -> None:
 _ASK_AGAIN = "What came is in error.reply; ask again, and if it stays so look at status.openai.com."
 _REMEDIES = {
     "insufficient_quota": "Your account has no credit left: add some at platform.openai.com under Billing.",
+    "project_spend_limit_exceeded": SPEND_LIMIT,
     "rate_limit_exceeded": "You reached a limit of your account: wait a little and ask again, or ask for less.",
     "inference_rate_limit_exceeded": "The model is busy for your account: wait a little and ask again.",
 }

@@ -41,7 +41,8 @@ _log = logging.getLogger("rtnb")
 # What the OpenAI SDK 3.54.0 counts as worth a new try.
 _RECOVERABLE = {1001, 1005, 1006, 1011, 1012, 1013, 1015}
 # What no new session mends; going on would be a loop of sessions that die at once (reported against LiveKit).
-_HOPELESS = ("insufficient_quota", "invalid_api_key", "account_deactivated", "billing_hard_limit_reached")
+_HOPELESS = {"insufficient_quota", "invalid_api_key", "account_deactivated", "billing_hard_limit_reached"}
+_HOPELESS |= {"project_spend_limit_exceeded"}
 _TRIES = 5
 # How long a server may take to say `session.created`, which some say only after the first `session.update`, or never.
 _GREETING_SECONDS = 5.0

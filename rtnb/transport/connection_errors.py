@@ -82,6 +82,9 @@ def mute(silence: str, url: str) -> ConnectionFailed:
     return ConnectionFailed(f"{silence.partition(',')[0]}, so no session came about. {remedy}", url=url)
 
 
+SPEND_LIMIT = "Your project has reached its spend limit: raise it at platform.openai.com, or wait for the next month."
+
+
 def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
     """Make the error of an HTTP status in place of the upgrade: `KeyRefused` for 401, else `ConnectionFailed`."""
     if 300 <= (status := refused.response.status_code) < 400:
@@ -102,6 +105,8 @@ def at_handshake(refused: websockets.InvalidStatus, url: str) -> RtnbError:
         404: "There is no such deployment or path at this address: check url= and model=.",
         429: "You are calling too often: wait a little, or look at your limits.",
     }
+    if "project_spend_limit_exceeded" in said:
+        remedies[429] = SPEND_LIMIT
     if "call_id_not_found" in said:
         remedies[404] = "That call is over, or never was: join one while it lasts, with a standard key."
     remedy = remedies.get(status, "Check url=, or try again later.")
