@@ -162,11 +162,10 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         yield asked
         return
     for at in range(0, len(asked.pcm), _PIECE_BYTES):
-        piece = asked.pcm[at : at + _PIECE_BYTES]
+        first, pcm = at == 0, asked.pcm[at : at + _PIECE_BYTES]
         if isinstance(asked, Detect):
-            yield Detect(piece, asked.first and at == 0)
+            yield Detect(pcm, first and asked.first)
         else:
-            known = asked.probabilities if at == 0 else ()
-            yield TranscribeStream(asked.job, piece, language=asked.language, probabilities=known, quiet=asked.quiet)
+            yield asked._replace(pcm=pcm, probabilities=asked.probabilities if first else (), last=False)
     if isinstance(asked, TranscribeStream) and asked.last:
-        yield TranscribeStream(asked.job, b"", last=True)
+        yield asked._replace(pcm=b"", probabilities=())
