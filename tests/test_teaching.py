@@ -408,9 +408,9 @@ def test_the_messages_it_quotes_are_those_of_the_code(language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_answers_are_those_of_the_solutions(language):
     rows = {number: answer for number, _, answer in next(rows for rows in tables(language) if rows[0][0] == "1.1")}
-    *single, together = rows
-    assert together == "7.1–7.3"
-    assert ["0" + number for number in single] == [number for number in numbers() if number < "07"]
+    assert "7.1–7.3" in rows
+    single = [number for number in rows if number != "7.1–7.3"]
+    assert ["0" + number for number in single] == [number for number in numbers() if number[:2] != "07"]
     for number in single:
         text = (NOTEBOOKS / "solutions" / f"0{number[0]}.md").read_text("utf-8")
         (solution,) = re.findall(rf"## {number}\n.*?```python\n(.*?)```", text, re.DOTALL)
