@@ -24,7 +24,7 @@ CELLS = [
     'import rtnb\ntalk = rtnb.samples()["talk"]\n'
     "def weather(city: str) -> str:\n"
     '    """Return the weather of today in a city."""\n'
-    "    return f\"Rain in {city} from three o'clock, 9 degrees\"",
+    '    return f"Rain in {city} from three o\'clock, 9 degrees"',
     'reply = await rtnb.ask(talk, "Summarize this audio content", practice=True)',
     "call = rtnb.call(tools=[weather], practice=True)",
     ("markdown", "&nbsp;"),
@@ -71,8 +71,8 @@ def take(jupyter: lab.Jupyter, browser: Any, *, dark: bool) -> None:
     page.add_style_tag(content=PLAIN)
 
     def ran(text: str) -> Any:
-        # JupyterLab keeps a hidden copy of each cell, which has no output.
-        return page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text=text)
+        # JupyterLab keeps a hidden copy of a cell, which has no output.
+        return page.locator(".jp-Cell:not(.jp-mod-noOutputs):visible", has_text=text)
 
     notebook.run(0)
     notebook.run(1)
@@ -86,9 +86,13 @@ def take(jupyter: lab.Jupyter, browser: Any, *, dark: bool) -> None:
         call.speak(sample)
         call.until("speaking")
     call.wait(lambda: call.lines()[-1][1].startswith("Rain in Oslo"))
-    page.wait_for_timeout(1_000)  # in the middle of what it says
+    page.wait_for_timeout(300)  # in the middle of what it says
     suffix = "-dark" if dark else ""
-    keep(f"card_and_call{suffix}.png", card, picture(page.locator(".jp-Cell:not(.jp-mod-noOutputs)", has_text="rtnb.call(")))
+    keep(
+        f"card_and_call{suffix}.png",
+        card,
+        picture(ran("rtnb.call(")),
+    )
     context.close()
 
 
@@ -96,7 +100,8 @@ def main() -> None:
     """Take them all."""
     with tempfile.TemporaryDirectory() as folder, lab.server(folder) as jupyter, lab.chromium() as browser:
         for dark in (False, True):
-            take(jupyter, browser, dark=dark)
+            with jupyter.emptied("dark" if dark else "light") as room:
+                take(room, browser, dark=dark)
 
 
 if __name__ == "__main__":
