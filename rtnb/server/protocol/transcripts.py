@@ -154,7 +154,7 @@ class Transcripts:
         # The sentence is recorded; type and code are those of the docs' example.
         message = f"Input transcription failed for item '{item.id}'."
         if item.unintelligible:
-            ours = "The practice server's recogniser knows English only: say it in English."
+            ours = "It was unclear, or not English: the practice server's recogniser knows English only."
             chinese = (self.language or "").startswith("zh")
             message += f" {sentences('zh', 'practice')[ours] if chinese else translate(ours)}"
         error = {"type": "transcription_error", "code": "audio_unintelligible", "message": message, "param": None}
