@@ -98,6 +98,15 @@ def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
     return {name: without_secrets(part, known, hide=hides[name]) for name, part in value.items()} | kept
 
 
+_HINTS = ("sk-", "ek_", "\\", *_SECRET_FIELDS)
+
+
+def may_hold_secrets(text: str, known: list[str]) -> bool:
+    """Return False for JSON of which `without_secrets` would change nothing: most events, which need not be read."""
+    lower = text.lower()
+    return any(hint in lower for hint in _HINTS) or any(secret in text for secret in known)
+
+
 # What is a secret by its place: the name and password of an address, a query parameter, a field of JSON up to its
 # closing quote, in a string of JSON as well. A token that has a probability is a word of the server's.
 _IN_ITS_PLACE = re.compile(

@@ -19,7 +19,7 @@ from rtnb.protocol import server_events, updates
 from rtnb.protocol.frames import Event, check_event, decode_odd_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
-from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns, with_response_id
+from rtnb.protocol.items import TRANSLATION_ITEMS, Keep, Response, Turn, Turns, with_response_id
 from rtnb.protocol.updates import Update
 from rtnb.texts.arguments import checks_call
 
@@ -30,6 +30,7 @@ class Conversation:
     Args:
         heard: Returns the user's audio between two byte offsets from the first byte ever appended; None if nobody
             kept it.
+        keep: Keeps audio of the server's outside memory and returns what reads it. None: it stays in memory.
 
     Attributes:
         session: The session's configuration as the server last sent it.
@@ -42,13 +43,13 @@ class Conversation:
     """
 
     @checks_call
-    def __init__(self, heard: Callable[[int, int], bytes] | None = None) -> None:
+    def __init__(self, heard: Callable[[int, int], bytes] | None = None, keep: Keep | None = None) -> None:
         self.turns = Turns()
         self.responses: dict[str, Response] = {}
         self.rate_limits: list[dict[str, Any]] = []
         self.rate_limits_at: float | None = None
         self.transcribed: list[tuple[Turn, dict[str, Any]]] = []
-        self._heard = heard
+        self._heard, self._keep = heard, keep
         self._begin_session(0)
 
     def _begin_session(self, appended_bytes: int) -> None:
@@ -153,7 +154,7 @@ class Conversation:
         turn = self._side("user", TRANSLATION_ITEMS["user"] if translation else _id(event))
         piece = event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
-        yield updates.InputTranscript(event, at, turn.item_id, piece, turn.transcript, False)
+        yield updates.InputTranscript(event, at, turn.item_id, piece, turn.so_far(True, turn.transcript), False)
 
     def _transcript_completed(self, event: Event, at: float) -> Iterable[Update]:
         turn = self._side("user", _id(event))
@@ -163,7 +164,7 @@ class Conversation:
         if event.get("usage") and final:
             self.transcribed.append((turn, event["usage"]))
         piece = whole[len(before) :] if whole.startswith(before) else ""
-        yield updates.InputTranscript(event, at, turn.item_id, piece, whole, final)
+        yield updates.InputTranscript(event, at, turn.item_id, piece, turn.so_far(True, whole), final)
 
     def _transcript_failed(self, event: Event, at: float) -> Iterable[Update]:
         if (turn := self._own(_id(event))) is not None:
@@ -180,7 +181,8 @@ class Conversation:
         """Find the turn of an item or make it, and take over what the item says."""
         item_id = item.get("id") or ""
         if (turn := self._own(item_id)) is None:
-            turn = self._items[item_id] = Turn(item_id, "assistant" if response_id else "user", in_conversation=False)
+            role = "assistant" if response_id else "user"
+            turn = self._items[item_id] = Turn(item_id, role, in_conversation=False, keep=self._keep)
         if in_conversation and not turn.in_conversation:
             # A response announces its item before the conversation does (recorded): only now we know it belongs.
             self._place(turn, previous)
@@ -249,6 +251,8 @@ class Conversation:
                 self._place(turn, None)
         for number, item in enumerate(response.output):
             yield from self._output(event, at, response, number, item)
+        for turn in response.turns:
+            turn.put_away()
         if not again:
             yield updates.ResponseEnded(event, at, response)
 
@@ -307,7 +311,8 @@ class Conversation:
     def _part(self, event: Event, at: float, turn: Turn, spoken: bool, index: int, words: str) -> Iterable[Update]:
         piece, whole = turn.take_part(spoken, index, words)
         if piece:
-            yield updates.TextDelta(event, at, turn.response_id or "", turn.item_id, piece, whole, spoken, turn.phase)
+            so_far, response_id = turn.so_far(spoken, whole), turn.response_id or ""
+            yield updates.TextDelta(event, at, response_id, turn.item_id, piece, so_far, spoken, turn.phase)
 
     def _rest(self, event: Event, at: float, turn: Turn) -> Iterable[Update]:
         """Report what of an answer only a final object brought, and no delta before."""
@@ -317,7 +322,8 @@ class Conversation:
         response.add(turn)
         for spoken, whole in ((False, turn.text), (True, turn.transcript or "")):
             if piece := turn.rest(spoken):
-                yield updates.TextDelta(event, at, response.id, turn.item_id, piece, whole, spoken, turn.phase)
+                so_far = turn.so_far(spoken, whole)
+                yield updates.TextDelta(event, at, response.id, turn.item_id, piece, so_far, spoken, turn.phase)
         yield from self._rest_of_audio(event, at, turn, turn.item.get("content") or ())
 
     def _rest_of_audio(self, event: Event, at: float, turn: Turn, content: Any) -> Iterable[Update]:
@@ -346,7 +352,7 @@ class Conversation:
     def _translated(self, event: Event, at: float) -> Iterable[Update]:
         turn, piece = self._side("assistant", TRANSLATION_ITEMS["assistant"]), event.get("delta") or ""
         turn.transcript = (turn.transcript or "") + piece
-        yield updates.TextDelta(event, at, "", turn.item_id, piece, turn.transcript, True)
+        yield updates.TextDelta(event, at, "", turn.item_id, piece, turn.so_far(True, turn.transcript), True)
 
     def _call_done(self, event: Event, at: float) -> Iterable[Update]:
         turn = self._items.get(_id(event))

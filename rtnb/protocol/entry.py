@@ -1,34 +1,39 @@
-"""Entry of the log: an event with its time and its direction, and the spool that keeps audio outside memory."""
+"""Entry of the log: an event with its time and its direction, and the spools that keep what it holds outside memory."""
 
 import tempfile
 import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from rtnb.protocol.event_types import AUDIO_FIELDS
-from rtnb.protocol.frames import Event, dumps, encode_audio
+from rtnb.protocol.frames import Event, dumps, encode_audio, parse
 
 APPEND = "input_audio_buffer.append"
 
 
 class Spool:
-    """Bytes written in order by one thread and read anywhere by any; a little in memory, then on disk."""
+    """Bytes written in order by one thread and read anywhere by any; a little in memory, then on disk.
+
+    The file on disk has no name where the system can do so, and is gone when the process ends, however it ends.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=512 << 10)  # noqa: SIM115 - lives as long as we
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
-        self.size = 0
+        self._at = self.size = 0  # a seek costs more than the write, and most writes go on where the last one ended
 
     def write(self, data: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
         with self._lock:
             start = self.size
-            self._file.seek(start)
+            if self._at != start:
+                self._file.seek(start)
             self._file.write(data)
-            self.size += len(data)
+            self._at = self.size = start + len(data)
             return start
 
     def read(self, start: int, end: int) -> bytes:
@@ -36,7 +41,20 @@ class Spool:
         start = max(0, start)
         with self._lock:
             self._file.seek(start)
+            self._at = -1
             return self._file.read(max(0, min(end, self.size) - start))
+
+    def keep(self, data: bytes) -> Callable[[], bytes]:
+        """Add bytes at the end and return what reads them."""
+        start = self.write(data)
+        return partial(self.read, start, start + len(data))
+
+    def line(self, start: int) -> bytes:
+        """Return the bytes from offset `start` to the end of the line."""
+        with self._lock:
+            self._file.seek(start)
+            self._at = -1
+            return self._file.readline()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -46,6 +64,11 @@ class Entry:
     Attributes:
         at_seconds: When it was sent or received, in seconds since the log began.
         direction: `"sent"` or `"received"`.
+        type: Type of the event, as it was on the wire.
+        lines: What holds it as JSON, its audio taken out.
+        line: At which byte.
+        sounds: What holds its audio. None where it has none.
+        sound_at: At which byte.
         sound_bytes: Size of the audio it carries, decoded.
 
     Examples:
@@ -57,40 +80,40 @@ class Entry:
 
     at_seconds: float
     direction: Literal["sent", "received"]
-    _event: Event | str
+    type: str
+    lines: Spool
+    line: int
+    sounds: Spool | None = None
+    sound_at: int = 0
     sound_bytes: int = 0
-    _read: Callable[[], bytes] | None = None
-
-    @property
-    def type(self) -> str:
-        """Type of the event, as it was on the wire."""
-        return APPEND if isinstance(self._event, str) else self._event["type"]
 
     @property
     def event(self) -> dict[str, Any]:
         """Event as it was on the wire, its audio included."""
-        if self._read is None:
-            return self.silent
-        return {**self.silent, AUDIO_FIELDS[self.type]: encode_audio(self.sound)}
+        return self._with(encode_audio(self.sound)) if self.sounds else self.silent
 
     @property
-    def silent(self) -> dict[str, Any]:
-        """Event with its audio taken out, which is in memory anyway."""
-        if isinstance(self._event, str):
-            return {"type": APPEND, "event_id": self._event, "audio": ""}
-        return self._event
+    def silent(self) -> Event:
+        """Event with its audio taken out, read from the log anew each time."""
+        return parse(self.json)[0]
+
+    @property
+    def json(self) -> bytes:
+        """The same as it is kept, in UTF-8."""
+        return self.lines.line(self.line).rstrip()
 
     @property
     def brief(self) -> dict[str, Any]:
         """Event with the size of its audio in place of the audio, for printing."""
-        if self._read is None:
-            return self.silent
-        return {**self.silent, AUDIO_FIELDS[self.type]: f"<{self.sound_bytes} bytes of sound>"}
+        return self._with(f"<{self.sound_bytes} bytes of sound>") if self.sounds else self.silent
+
+    def _with(self, audio: str) -> dict[str, Any]:
+        return {**self.silent, AUDIO_FIELDS[self.type]: audio}
 
     @property
     def sound(self) -> bytes:
         """Audio it carries, decoded; empty for an event without."""
-        return b"" if self._read is None else self._read()
+        return self.sounds.read(self.sound_at, self.sound_at + self.sound_bytes) if self.sounds else b""
 
     @property
     def size_bytes(self) -> int:

@@ -5,18 +5,41 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rtnb import html
-from rtnb.audio.clip import Clip
+from rtnb.audio.clip import Clip, from_wire
 from rtnb.audio.formats import sniff
-from rtnb.audio.pcm import BYTES_PER_MS, RATE_HZ, whole_samples
+from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
 from rtnb.audio.shape import wav_header
 from rtnb.protocol.frames import Event, decode_odd_audio
 from rtnb.texts.language import say, translate
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
+
+
+Keep = Callable[[bytes], Callable[[], bytes]]
+"""Keeps bytes outside memory and returns what reads them."""
+
+_LONG_BYTES = 1 << 20  # of audio of one turn in memory: 22 s
+
+
+class SoFar(NamedTuple):
+    """Text as it was at one moment; `str()` of it is the text.
+
+    Text grows at its end, and each delta of a long answer has all of it so far: they share one text, and a length each.
+
+    Attributes:
+        grown: List of one text, which goes on to grow.
+        length: How much of it was there.
+    """
+
+    grown: list[str]
+    length: int
+
+    def __str__(self) -> str:
+        return self.grown[0][: self.length]
 
 
 @dataclass(eq=False)
@@ -40,6 +63,7 @@ class Turn:
         spoken: True for what has or had audio.
         heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
         audio_bytes: Size of the audio that the server has sent for this turn.
+        keep: Keeps audio outside memory and returns what reads it. None: it stays in memory.
         first_id: Its id in the server session it is from; "" until it is given to another one, which may rename it.
 
     Examples:
@@ -65,11 +89,15 @@ class Turn:
     heard: Callable[[], bytes] | None = field(default=None, repr=False)
     audio_bytes: int = 0
     first_id: str = ""
-    _chunks: list[bytes] = field(default_factory=list, repr=False)
+    keep: Keep | None = field(default=None, repr=False)
+    _sound: list[bytes | Callable[[], bytes]] = field(default_factory=list, repr=False)  # pieces, or what reads them
+    _sound_bytes: int = 0  # of the pieces in memory
     _half_sample: bytes = field(default=b"", repr=False)
     _compressed: bool = False
     # spoken or not → words by content index
     _parts: dict[bool, dict[int, str]] = field(default_factory=lambda: {False: {}, True: {}}, repr=False)
+    _player: tuple[Any, str] = field(default=(None, ""), repr=False)  # what it was made of, and itself
+    _grown: dict[bool, list[str]] = field(default_factory=dict, repr=False)  # spoken or not → its text
 
     @property
     def words(self) -> str:
@@ -92,7 +120,7 @@ class Turn:
     @property
     def pcm(self) -> bytes:
         """Audio that the server has sent for this turn, s16le mono 24 kHz, also what was never played."""
-        return b"".join(self._chunks)
+        return b"".join(piece if isinstance(piece, bytes) else piece() for piece in self._sound)
 
     @property
     def audio_ms(self) -> float:
@@ -107,7 +135,14 @@ class Turn:
             pcm = pcm[: self.truncated_ms * BYTES_PER_MS]
         if not pcm:
             return None
-        return Clip.from_pcm(pcm, rate_hz=RATE_HZ, name=self.role)
+        return from_wire(pcm, self.role)
+
+    def player(self) -> str:
+        """Return a player of its audio as HTML; "" where it has none. It is made once, until the audio changes."""
+        key = (self.heard, self.audio_bytes, self.truncated_ms, label := translate(self.role))
+        if self._player[0] != key:
+            self._player = key, audio.player(label, compact=True) if (audio := self.audio) else ""
+        return self._player[1]
 
     def cut(self) -> tuple[str, str]:
         """Return about the words that were heard of it and those that were not, because the user spoke over it."""
@@ -170,6 +205,14 @@ class Turn:
             self.text = whole
         return new, whole
 
+    def so_far(self, spoken: bool, text: str) -> SoFar:
+        """Return a text of this turn, spoken or typed, as it is now; where it has only grown nothing is copied."""
+        grown = self._grown.setdefault(spoken, [""])
+        if not text.startswith(grown[0]):
+            grown = self._grown[spoken] = [""]
+        grown[0] = text
+        return SoFar(grown, len(text))
+
     def rest(self, spoken: bool) -> str:
         """Return the words that stand in the item and that no part has brought; they count as brought from now on."""
         words = (self.transcript or "") if spoken else self.text
@@ -215,12 +258,22 @@ class Turn:
         """
         start_ms = (self.audio_bytes - len(self._half_sample)) / BYTES_PER_MS
         self.spoken = True
-        self._chunks.append(pcm)
-        self.audio_bytes += len(pcm)
+        self._sound.append(pcm)
+        self.audio_bytes, self._sound_bytes = self.audio_bytes + len(pcm), self._sound_bytes + len(pcm)
+        if self._sound_bytes > _LONG_BYTES:
+            self.put_away()
         pcm = self._half_sample + pcm
         whole = whole_samples(pcm)
         self._half_sample = pcm[len(whole) :]
         return whole, start_ms
+
+    def put_away(self) -> None:
+        """Move its audio out of memory, where something else can keep it."""
+        pieces = [piece for piece in self._sound if isinstance(piece, bytes)]
+        if pieces and self.keep is not None:
+            # Another list, for another thread may be reading this one.
+            self._sound = [*(piece for piece in self._sound if callable(piece)), self.keep(b"".join(pieces))]
+            self._sound_bytes = 0
 
 
 class Turns(list[Turn]):
@@ -240,8 +293,7 @@ class Turns(list[Turn]):
     def _repr_html_(self) -> str:
         rows = []
         for turn in self:
-            player = html.Safe(audio.player(translate(turn.role), compact=True)) if (audio := turn.audio) else ""
-            rows.append((translate(turn.role), repr(turn).partition(": ")[2], player))
+            rows.append((translate(turn.role), repr(turn).partition(": ")[2], html.Safe(turn.player())))
         return html.table(("who", "words", "sound"), rows)
 
 

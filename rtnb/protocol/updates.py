@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, dataclass_transform
 
-from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.items import Response, SoFar, Turn
 
 
 @dataclass_transform(frozen_default=True)
@@ -90,8 +90,13 @@ class InputTranscript(_OfItem):
     """Words of the user: `piece` is new, `whole` is all so far, `final` says no more will come."""
 
     piece: str
-    whole: str
+    so_far: SoFar | str
     final: bool
+
+    @property
+    def whole(self) -> str:
+        """All words so far."""
+        return str(self.so_far)
 
 
 class InputTranscriptFailed(_OfItem):
@@ -110,9 +115,14 @@ class TextDelta(_OfAnswer):
     """Words of the model: `piece` is new, `whole` is all of this item so far, `phase` is its turn's."""
 
     piece: str
-    whole: str
+    so_far: SoFar | str
     spoken: bool
     phase: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """All words of this item so far."""
+        return str(self.so_far)
 
 
 class AudioDelta(_OfAnswer):

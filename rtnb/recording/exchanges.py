@@ -18,6 +18,9 @@ _ITEMS = ("item", "sound")
 # A server that has one of these detects turns, or translates: it speaks when enough audio has come.
 _OF_DETECTION = ("input_audio_buffer.speech_started", "session.output_transcript.delta", "session.output_audio.delta")
 
+Loudness = np.ndarray[Any, np.dtype[np.float64]]
+"""Loudness of each 20 ms of a recording, 0.0–1.0."""
+
 
 @dataclass
 class Exchange:
@@ -28,6 +31,7 @@ class Exchange:
         at_seconds: When it was asked.
         events: The server's events, in order.
         before: For a response: the questions that were put to it since the response before.
+        masked: Whether the question lacks a secret that was in use.
         used: How often it was played.
     """
 
@@ -35,7 +39,14 @@ class Exchange:
     at_seconds: float
     events: list[RecordedEvent] = field(default_factory=list)
     before: tuple[Any, ...] = ()
+    masked: bool = False
     used: int = 0
+
+    def asks(self, asked: Any) -> bool:
+        """Return whether a question is the same; where this one lacks a secret that was in use, any is."""
+        if not self.masked:
+            return bool(self.question[:3] == asked[:3])
+        return fnmatch.fnmatchcase(str(asked[:3]), "*".join(map(glob.escape, str(self.question[:3]).split(HIDDEN))))
 
 
 class OnAudio(NamedTuple):
@@ -71,6 +82,7 @@ class Exchanges:
         self.on_audio: list[OnAudio] = []
         self.commits: list[tuple[int, int]] = []
         self._detects = any(recorded.type in _OF_DETECTION for recorded in recording.events)
+        self._loudness: dict[tuple[int, int], Loudness] = {}
         self._appended = self._buffer_from = 0
         self._appended_at = 0.0
         self._last: Exchange | None = None
@@ -85,6 +97,12 @@ class Exchanges:
         for recorded in recording.events:
             (self._sort_sent if recorded.sent else self._sort_received)(recorded)
 
+    def loudness_of(self, place: tuple[int, int]) -> Loudness:
+        """Return how loud a stretch of the `heard` track is; it is measured once."""
+        if place not in self._loudness:
+            self._loudness[place] = loudness(self.recording.audio(("heard", *place)))
+        return self._loudness[place]
+
     def _sort_sent(self, recorded: RecordedEvent) -> None:
         if recorded.type.endswith("input_audio_buffer.append"):
             self._appended += recorded.size_bytes
@@ -96,7 +114,7 @@ class Exchanges:
             self.commits.append((self._buffer_from, self._appended))
         if recorded.type in ("input_audio_buffer.commit", "input_audio_buffer.clear"):
             self._buffer_from = self._appended
-        exchange = self._last = Exchange(asks, recorded.at_seconds)
+        exchange = self._last = Exchange(asks, recorded.at_seconds, masked=HIDDEN in str(asks))
         self._by_event[recorded.event.get("event_id") or ""] = exchange
         (self.updates if asks[0] == "session.update" else self.asked).append(exchange)
         if asks[0] in ("response", "session.update", *_ITEMS):
@@ -181,23 +199,15 @@ def question(event: Mapping[str, Any]) -> Any:
     return (kind, event.get("item_id"))
 
 
-def same_question(recorded: Any, asked: Any) -> bool:
-    """Return whether two questions are the same; where the recorded one lacks a secret that was in use, any is."""
-    if HIDDEN not in str(recorded):
-        return bool(recorded == asked)
-    return fnmatch.fnmatchcase(str(asked), "*".join(map(glob.escape, str(recorded).split(HIDDEN))))
-
-
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def alike(one: bytes, other: bytes) -> bool:
-    """Return whether two stretches of s16le 24 kHz are the same recording, perhaps compressed in another way.
+def alike(a: Loudness, b: Loudness) -> bool:
+    """Return whether two stretches are the same recording, perhaps compressed in another way.
 
     Their loudness over time is compared: as long to a tenth of a second, and rising and falling together.
     """
-    a, b = (_loudness(pcm) for pcm in (one, other))
     size = min(len(a), len(b))
     if not size or abs(len(a) - len(b)) > 5:
         return len(a) == len(b)
@@ -211,7 +221,8 @@ def alike(one: bytes, other: bytes) -> bool:
     return spread < 1e-6 or float((a * b).sum()) / spread > 0.9
 
 
-def _loudness(pcm: bytes) -> np.ndarray[Any, np.dtype[np.float64]]:
+def loudness(pcm: bytes) -> Loudness:
+    """Measure a stretch of s16le 24 kHz."""
     frame = RATE_HZ // 50
     samples = np.frombuffer(pcm[: len(pcm) // (2 * frame) * 2 * frame], "<i2").astype(np.float64) / 32_768
     return np.sqrt((samples.reshape(-1, frame) ** 2).mean(axis=1))

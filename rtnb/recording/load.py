@@ -18,10 +18,11 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import ReplayError
 from rtnb.protocol import frames, server_events
 from rtnb.protocol.entry import Spool
-from rtnb.protocol.event_types import AUDIO_FIELDS
+from rtnb.protocol.event_types import AUDIO_FIELDS, GA_NAMES
 from rtnb.recording.save import VERSION
 
-_MEMORY_BYTES = 96 << 20  # of events and pictures, as objects: more than an hour of appends each 40 ms
+_EVENTS_BYTES = 192 << 20  # of events, which are read onto disk: 2,000 turns of a hundred deltas are 100 MB
+_PICTURES_BYTES = 96 << 20
 _EVENT_BYTES = 16 << 20  # of one event with its audio or its pictures: the API takes 15 MiB of audio at a time
 _LINE_BYTES = 2 << 20  # of one event without them, as text: objects can take forty times as much
 _AUDIO_BYTES = 512 << 20  # of all tracks, decoded
@@ -34,19 +35,23 @@ class RecordedEvent(NamedTuple):
     Attributes:
         at_seconds: When it was sent or received.
         sent: Whether the client sent it.
-        event: The event; where it had audio it has the audio's place: `{"sound": [track, first byte, byte after]}`.
+        type: Its type.
         size_bytes: How much audio it carries in the field that is for it, decoded.
+        lines: What holds it, as a line of the file.
+        line: At which byte.
     """
 
     at_seconds: float
     sent: bool
-    event: dict[str, Any]
+    type: str
     size_bytes: int
+    lines: Spool
+    line: int
 
     @property
-    def type(self) -> str:
-        """Return the event's type."""
-        return self.event["type"]
+    def event(self) -> dict[str, Any]:
+        """Event, read anew; where it had audio it has its place: `{"sound": [track, first byte, byte after]}`."""
+        return _event_in(frames.parse(self.lines.line(self.line))[0])
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ def open_recording(path: str | os.PathLike[str]) -> Recording:
         path: The file `Session.save` wrote.
 
     Raises:
-        ReplayError: If there is no such file, or it is none of ours, damaged, larger than 3 hours of audio or 96 MB of
-            events and pictures, without the beginning of its session, or of a later version.
+        ReplayError: If there is no such file, or it is none of ours, damaged, larger than 3 hours of audio, 192 MB of
+            events or 96 MB of pictures, without the beginning of its session, or of a later version.
     """
     where = Path(path).expanduser()
     try:
@@ -128,7 +133,7 @@ def _read(where: Path, _changed: int, _size: int) -> Recording:
     except ReplayError:
         raise
     except OverflowError as error:
-        most = "more than 3 hours of audio, or more than 96 MB of events and pictures"
+        most = "more than 3 hours of audio, 192 MB of events or 96 MB of pictures"
         text = f"The recording {where.name} is larger than rtnb reads: {most} ({error}). Save shorter sessions."
         raise ReplayError(text) from error
     except Exception as error:  # whatever a damaged or forged file makes zipfile, zlib, json or soundfile raise
@@ -147,11 +152,11 @@ def _recording(where: Path, archive: ZipFile) -> Recording:
     if not sizes.keys() <= {"heard", "spoken", "more"} or not all(type(n) is int and n >= 0 for n in sizes.values()):
         raise ValueError("no sizes of tracks")
     _fit(sum(sizes.values()), _AUDIO_BYTES, "its audio")
-    left, pictures = _MEMORY_BYTES, dict[int, str]()
+    left, pictures = _PICTURES_BYTES, dict[int, str]()
     for name in (name for name in names if name.startswith("picture-")):
         picture = _entry(archive, name, min(_EVENT_BYTES, max(0, left))).decode()
         pictures[int(name[8:-4])], left = picture, left - sys.getsizeof(picture)
-    events = list(_events(archive, left, sizes, pictures))
+    events = list(_events(archive, sizes, pictures))
     if next((one.sent for one in events if one.sent or one.type.endswith("session.created")), True):
         text = f"The recording {where.name} does not begin with session.created, without which no session opens. "
         raise ReplayError(text + "Give one of a session that was open.")
@@ -173,32 +178,51 @@ def _entry(archive: ZipFile, name: str, most_bytes: int) -> bytes:
     return data
 
 
-def _events(archive: ZipFile, left: int, sizes: dict[str, int], pictures: Mapping[int, str]) -> Iterator[RecordedEvent]:
-    """Read the events, as long as they take no more than `left` bytes of memory."""
-    audio_left = sum(sizes.values())
+def _events(archive: ZipFile, sizes: dict[str, int], pictures: Mapping[int, str]) -> Iterator[RecordedEvent]:
+    """Check the events one by one, and move them to a spool."""
+    left, audio_left, spool, kept = _EVENTS_BYTES, sum(sizes.values()), Spool(), bytearray()
     with archive.open("events.jsonl") as packed, io.BufferedReader(packed) as lines:  # type: ignore[type-var]
         while text := lines.readline(_LINE_BYTES + 1):
             _fit(len(text), _LINE_BYTES, "an event")
-            left -= 200  # what each event takes beside its own
+            left -= 200 + len(text)  # the first is what each takes in memory
             if text.strip():
-                line, _ = frames.parse(text)
-                recorded = _event(line, sizes)
-                weight = _weight(recorded.event, sizes, pictures)
-                if (place := line.get("sound")) is not None:
-                    recorded.event[AUDIO_FIELDS[recorded.type]] = {"sound": place}
-                left, audio_left = left - weight, audio_left - recorded.size_bytes
+                recorded, weight = _checked(text, spool, spool.size + len(kept), sizes, pictures)
+                kept += text if text.endswith(b"\n") else text + b"\n"
+                audio_left -= recorded.size_bytes
                 _fit(weight, _EVENT_BYTES, "an event")
                 _fit(-audio_left, 0, "an event")
                 yield recorded
+            if len(kept) > _LIST_BYTES:
+                spool.write(bytes(kept))
+                kept.clear()
             _fit(-left, 0, "its events")
+    spool.write(bytes(kept))
 
 
-def _event(line: Mapping[str, Any], sizes: Mapping[str, int]) -> RecordedEvent:
+def _checked(
+    text: bytes, spool: Spool, at: int, sizes: Mapping[str, int], pictures: Mapping[int, str]
+) -> tuple[RecordedEvent, int]:
+    """Check one event, and return it with about how many bytes of memory it takes, whole again."""
+    line, _ = frames.parse(text)
     event, at_seconds, sent = line["event"], float(line["at"]), line["by"] == "us"
     if not isinstance(event, dict) or not isinstance(event["type"], str) or not 0 <= at_seconds < 30 * 24 * 3600:
         raise ValueError("no event")
-    size_bytes = 0 if line.get("sound") is None else _size(line["sound"], sizes)
-    return RecordedEvent(at_seconds, sent, event if sent else server_events.read(event)[0], size_bytes)
+    place, kind = line.get("sound"), event["type"]
+    size_bytes = 0 if place is None else _size(place, sizes)
+    # Nearly all are short, and hold nothing that stands for something larger.
+    longer = len(text) > 10_000 or text.count(b"{") + text.count(b"[") > 50 or b"\\" in text
+    longer = longer or b'"picture"' in text or text.count(b'"sound"') > (place is not None)
+    weight = _weight(_event_in(line), sizes, pictures) if longer else 0
+    kind = sys.intern(kind if sent else GA_NAMES.get(kind, kind))
+    return RecordedEvent(at_seconds, sent, kind, size_bytes, spool, at), weight
+
+
+def _event_in(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event of a line, the place of its audio in it."""
+    event: dict[str, Any] = line["event"] if line["by"] == "us" else server_events.read(line["event"])[0]
+    if (place := line.get("sound")) is not None:
+        event[AUDIO_FIELDS[event["type"]]] = {"sound": place}
+    return event
 
 
 def _size(place: Iterable[Any], sizes: Mapping[str, int]) -> int:

@@ -20,7 +20,7 @@ from rtnb.audio import pcm as pcm_arithmetic
 from rtnb.protocol import client_events, error_events, frames
 from rtnb.protocol.entry import Spool
 from rtnb.protocol.frames import Event
-from rtnb.recording.exchanges import Exchange, Exchanges, alike, question, same_question
+from rtnb.recording.exchanges import Exchange, Exchanges, alike, loudness, question
 from rtnb.recording.load import RecordedEvent, Recording, open_recording
 from rtnb.transport import io_thread
 from rtnb.web.connection import Connection
@@ -156,7 +156,7 @@ class _Player:
 
     def _find(self, asked: Any, before: tuple[Any, ...] | None = None) -> Exchange | None:
         """Find the recorded answer to the same question: the next that was not played yet, or else the first."""
-        found = [one for one in self._exchanges.asked if same_question(one.question[:3], asked[:3])]
+        found = [one for one in self._exchanges.asked if one.asks(asked)]
         found = [one for one in found if before in (None, one.before)]
         exchange = min(found, key=lambda one: (one.question[:3] != asked[:3], one.used), default=None)
         if exchange is not None:
@@ -195,8 +195,8 @@ class _Player:
         self._buffer_from = self._appended.size
         if message := error_events.commit_refusal(pcm_arithmetic.milliseconds(len(pcm))):
             return self._refuse(event, "", error_events.COMMIT_EMPTY, message)
-        commits = enumerate(self._exchanges.commits)
-        numbers = [number for number, place in commits if alike(pcm, self._recording.audio(("heard", *place)))]
+        said, measured = loudness(pcm), map(self._exchanges.loudness_of, self._exchanges.commits)
+        numbers = {number for number, other in enumerate(measured) if alike(said, other)}
         found = [one for one in self._exchanges.asked if one.question[0] == "sound" and one.question[1] in numbers]
         self._answer(event, min(found, key=lambda exchange: exchange.used, default=None), "this sound", used=1)
 
@@ -277,7 +277,7 @@ class _Player:
 
     def _same_so_far(self, end: int) -> bool:
         start, self._buffer_from = self._buffer_from, end
-        return alike(self._appended.read(start, end), self._recording.audio(("heard", start, end)))
+        return alike(loudness(self._appended.read(start, end)), self._exchanges.loudness_of((start, end)))
 
     def _wait_for_more(self) -> None:
         """Say so after a while where audio ends too early for the recording: it would be waited for in vain."""

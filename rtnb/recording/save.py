@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtnb.audio import pcm as pcm_arithmetic
-from rtnb.errors import InputError, without_secrets
+from rtnb.errors import InputError, may_hold_secrets, without_secrets
 from rtnb.protocol import frames
 from rtnb.protocol.entry import Entry, Spool
 from rtnb.texts.files import save_file
@@ -50,10 +50,15 @@ def save_session(
 
     lines = []
     for entry, place in zip(entries, places, strict=True):
-        line: dict[str, Any] = {"at": round(entry.at_seconds, 6), "by": "us" if entry.direction == "sent" else "server"}
-        line |= {"sound": place} if place else {}
-        line["event"] = entry.silent if place else _without_audio(entry.silent, tracks["more"], pictures)
-        lines.append(scrubbed(line) + "\n")
+        about_it: dict[str, Any] = {
+            "at": round(entry.at_seconds, 6),
+            "by": "us" if entry.direction == "sent" else "server",
+        }
+        about_it |= {"sound": place} if place else {}
+        event = entry.json.decode()
+        if len(event) >= _LONG or may_hold_secrets(event, known):
+            event = scrubbed(entry.silent if place else _without_audio(entry.silent, tracks["more"], pictures))
+        lines.append(f'{scrubbed(about_it)[:-1]},"event":{event}}}\n')
     sizes = {name: track.size for name, track in tracks.items()}
     whole = scrubbed({"version": VERSION, **about, "sound": sound, "sizes": sizes})
     files: dict[str, str | bytes] = {"session.json": whole, "events.jsonl": "".join(lines)}

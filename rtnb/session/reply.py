@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rtnb.audio import Clip, pcm
+from rtnb.audio.clip import from_wire
 from rtnb.errors import AudioError, InputError, ResponseFailed, RtnbError
 from rtnb.money import Cost, Usage
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol.event_table import ReceivedEvents
-from rtnb.protocol.items import Response, Turn
+from rtnb.protocol.items import Response, SoFar, Turn
 from rtnb.protocol.log import Log
 from rtnb.protocol.updates import AudioDelta, Frozen, TextDelta
 from rtnb.session.tools import ToolCall
@@ -37,7 +38,7 @@ class Delta(Frozen):
     Attributes:
         text: New words; "" for a piece of audio.
         audio: New audio. None for words.
-        whole: All words so far.
+        so_far: All words so far, for `whole`.
         phase: What the model means it as, `"commentary"` or `"final_answer"` (2.x models). None where it does not say.
 
     Examples:
@@ -51,16 +52,21 @@ class Delta(Frozen):
 
     text: str = ""
     audio: Clip | None = None
-    whole: str = ""
+    so_far: SoFar | str = field(default="", repr=False)
     phase: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """All words so far."""
+        return str(self.so_far)
 
     @classmethod
     def of(cls, update: Any) -> Delta | None:
         """Return the piece that an update brings. None for one that brings neither words nor audio."""
         if isinstance(update, TextDelta):
-            return cls(text=update.piece, whole=update.whole, phase=update.phase)
+            return cls(text=update.piece, so_far=update.so_far, phase=update.phase)
         if isinstance(update, AudioDelta) and update.pcm:
-            return cls(audio=Clip.from_pcm(update.pcm, rate_hz=pcm.RATE_HZ, name="piece"), phase=update.phase)
+            return cls(audio=from_wire(update.pcm, "piece"), phase=update.phase)
         return None
 
     def __str__(self) -> str:
@@ -239,7 +245,7 @@ class Reply(Stream["Reply", Delta]):
     def audio(self) -> Clip | None:
         """Audio of the answer so far, mono, 24 kHz. None where there is none."""
         audio = pcm.whole_samples(b"".join(turn.pcm for turn in self._turn.turns))
-        return self._so_far("audio", Clip.from_pcm(audio, rate_hz=pcm.RATE_HZ, name="answer") if audio else None)
+        return self._so_far("audio", from_wire(audio, "answer") if audio else None)
 
     @property
     def transcript(self) -> str | None:
@@ -261,7 +267,7 @@ class Reply(Stream["Reply", Delta]):
     @property
     def log(self) -> Log:
         """Events of this turn both ways, each with its time, in order."""
-        return self.session.log.part(self._turn.log_begin, self._turn.log_end)
+        return self.session.log[self._turn.log_begin : self._turn.log_end]
 
     @property
     def usage(self) -> Usage:

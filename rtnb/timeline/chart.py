@@ -1,10 +1,11 @@
 """Draw spans and marks as an SVG picture: a lane for each of person, model, tools and socket, long pauses folded."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 from rtnb.texts.language import translate
@@ -51,14 +52,15 @@ class _Scale:
         self.pieces = sorted(self.pieces + [(*fold, 0.8) for fold in self.folds])
         self.length = sum(drawn for _, _, drawn in self.pieces) or 1.0
         self.pixels_per_second = width / self.length
+        self._ends = [end for _, end, _ in self.pieces]
+        self._drawn_before = list(accumulate((drawn for _, _, drawn in self.pieces), initial=0.0))
 
     def __call__(self, at: float) -> float:
-        x = 0.0
-        for start, end, drawn in self.pieces:
-            if at <= end or end == start == at:
-                return _LEFT + (x + max(0.0, at - start) / max(end - start, 1e-9) * drawn) * self.pixels_per_second
-            x += drawn
-        return _LEFT + self.length * self.pixels_per_second
+        x = self._drawn_before[piece := bisect_left(self._ends, at)]
+        if piece < len(self.pieces):
+            start, end, drawn = self.pieces[piece]
+            x += max(0.0, at - start) / max(end - start, 1e-9) * drawn
+        return _LEFT + min(x, self.length) * self.pixels_per_second
 
 
 class Chart:
@@ -181,8 +183,9 @@ class Chart:
         """Return the words on a bar, or beside one that is too narrow, up to the next one."""
         kind, begins, room = "in", left + 6, width - 10
         if room < 8 * _CHAR:
-            later = [other.start_seconds for other in self._spans[number + 1 :] if other.lane == span.lane]
-            beside = (self._x(min(later)) if later else self._width - _RIGHT) - left - width - 8
+            later = (other.start_seconds for other in islice(self._spans, number + 1, None) if other.lane == span.lane)
+            next_seconds = next(later, None)
+            beside = (self._width - _RIGHT if next_seconds is None else self._x(next_seconds)) - left - width - 8
             if beside > room:
                 kind, begins, room = "note", left + width + 4, beside
         words = escape(_cut(span.label or KINDS.get(span.kind, ""), int(room / _CHAR)))

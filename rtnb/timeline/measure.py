@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from rtnb.audio import pcm
-from rtnb.audio.clip import Clip
+from rtnb.audio.clip import Clip, from_wire
 from rtnb.protocol import server_events
 from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.entry import Entry
@@ -72,8 +72,7 @@ class Span:
     @property
     def audio(self) -> Clip | None:
         """Its audio. None where it has none."""
-        samples = pcm.whole_samples(self.pcm)
-        return Clip.from_pcm(samples, rate_hz=pcm.RATE_HZ, name=self.label[:40] or self.kind) if samples else None
+        return from_wire(samples, self.label[:40] or self.kind) if (samples := pcm.whole_samples(self.pcm)) else None
 
     @property
     def words(self) -> str:
@@ -171,7 +170,10 @@ class _Reader:
             self._mark("socket", "sent", at)
 
     def received(self, entry: Entry, inside: bool) -> None:
-        event, at = server_events.read(entry.silent)[0], entry.at_seconds
+        at = entry.at_seconds
+        if entry.type.endswith(".delta"):  # nearly all; nothing in them is measured
+            return self._mark("socket", "received", at) if inside else None
+        event = server_events.read(entry.silent)[0]
         if event["type"] == "session.created":
             if inside:
                 kind, label = ("dropped", "a new session") if self._opened else ("opened", "session open")

@@ -16,10 +16,10 @@ from typing import NamedTuple, TypeVar
 from rtnb.errors import RtnbError, ServerError, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
-from rtnb.protocol.entry import Entry
+from rtnb.protocol.entry import Entry, Spool
 from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
-from rtnb.protocol.log import Log
+from rtnb.protocol.log import Log, take_audio
 from rtnb.protocol.updates import Odd, Other, ResponseEnded, Update
 from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import shortened
@@ -90,7 +90,7 @@ class Channel:
         timeout: float | None = None,
     ) -> None:
         self.log = Log()
-        self.conversation = Conversation(self.log.heard.read)
+        self.conversation = Conversation(self.log.heard.read, Spool().keep)
         self.provider = where.provider
         self._where, self._open, self._verbose = where, open_transport, verbose
         self._before, self._tell, self._unread, self._silent = before, tell, unread, silent
@@ -314,10 +314,10 @@ class Channel:
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
-        entry = self.log.received(event, at)
-        self._show("←", entry)
+        pcm = take_audio(event)
+        self._show("←", self.log.received(event, at, pcm))
         try:
-            updates = self.conversation.apply(entry.silent, at, entry.sound or None)
+            updates = self.conversation.apply(event, at, pcm or None)
             updates += [Odd.of(updates[0].event, at, sentence) for sentence in odd]
             if event["type"].startswith(_AT_WORK):
                 self._worked_at[updates[0].event.get("response_id") or ""] = at
