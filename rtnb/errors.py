@@ -60,6 +60,7 @@ _RANDOM = re.compile(
 _SECRET_FIELDS = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
 _PROTOCOL_FIELDS = frozenset({"type", "object", "role", "status"})
 _CARRIED = re.compile(rf"(?i){_CARRIES}|key|^value$")  # the last in `client_secret`; other headers hold words
+_HINTS = ("sk-", "ek_", "\\", *_SECRET_FIELDS)  # one of which stands in whatever holds a secret that is not known
 HIDDEN = "[hidden key]"  # what stands in a saved session where a key was
 
 
@@ -96,9 +97,6 @@ def without_secrets(value: Any, known: list[str], *, hide: bool = False) -> Any:
     known += secrets.difference(known)
     kept = {name: part for name, part in value.items() if name in _PROTOCOL_FIELDS and isinstance(part, str)}
     return {name: without_secrets(part, known, hide=hides[name]) for name, part in value.items()} | kept
-
-
-_HINTS = ("sk-", "ek_", "\\", *_SECRET_FIELDS)
 
 
 def may_hold_secrets(text: str, known: list[str]) -> bool:

@@ -58,8 +58,8 @@ def facts(made: Reply | Session) -> list[Fact]:
         if entry.direction == "sent":
             heard.sent(entry.type)
         known.append(fact | _more(session, fact))
-    mine = {id(entry) for entry in (made.log if isinstance(made, Reply) else entries)}
-    return sorted((fact for fact in known if id(entries[fact["at"]]) in mine), key=lambda fact: fact["at"])
+    mine = {entry.line for entry in (made.log if isinstance(made, Reply) else entries)}
+    return sorted((fact for fact in known if entries[fact["at"]].line in mine), key=lambda fact: fact["at"])
 
 
 def _detected(heard: InputAudio, fact: Fact) -> None:
