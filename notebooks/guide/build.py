@@ -24,8 +24,8 @@ ROOT = GUIDE.parent.parent
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 API = tomllib.loads((GUIDE / "api.toml").read_text("utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-# Where the project lives; while nothing says so, what is not on the site is named and not linked.
-SOURCE_URL = PROJECT.get("urls", {}).get("Source", "")
+# Where the project and its site live; while
+URLS = {name: url.rstrip("/") for name, url in PROJECT.get("urls", {}).items()}
 PICTURES = {".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif"}
 # The pages of the guide that come first in the menu; others follow by name.
 FIRST = ["howto", "troubleshooting"]
@@ -161,7 +161,7 @@ class Staged:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / there, copy)
             return f"![{text}]({depth}pictures/{there}{title})"
-        return f"[{text}]({SOURCE_URL}/blob/main/{there}{ending}{title})" if SOURCE_URL else text
+        return f"[{text}]({URLS['Repository']}/blob/HEAD/{there}{ending}{title})" if "Repository" in URLS else text
 
     def add_menus(self) -> None:
         """Write the tables of contents behind the pages that have pages below them."""
@@ -213,13 +213,14 @@ def title_of(markdown: str) -> tuple[str, str]:
 
 def write_llms(out: Path, languages: dict[str, Staged]) -> None:
     """Write what a language model is to read first: what this is, and each page with a line on it."""
+    site = f"{URLS['Documentation']}/" if "Documentation" in URLS else ""
     lines = ["# rtnb", "", f"> {PROJECT['description']}", ""]
     for language, staged in languages.items():
         for caption, entries in staged.menus:
             lines += [f"## {caption}", ""]
             for name in entries:
                 title, first = staged.titles[name]
-                lines.append(f"- [{title}]({language}/{name}.html)" + (f": {first}" if first else ""))
+                lines.append(f"- [{title}]({site}{language}/{name}.html)" + (f": {first}" if first else ""))
             lines.append("")
     (out / "llms.txt").write_text("\n".join(lines), "utf-8")
 
