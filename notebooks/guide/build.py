@@ -24,7 +24,7 @@ ROOT = GUIDE.parent.parent
 LANGUAGES = {"en": "en", "zh": "zh_CN"}
 API = tomllib.loads((GUIDE / "api.toml").read_text("utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-# Where the project and its site live; while
+# Where the project and its site live; while nothing says so, what is not on the site is named and not linked.
 URLS = {name: url.rstrip("/") for name, url in PROJECT.get("urls", {}).items()}
 PICTURES = {".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif"}
 # The pages of the guide that come first in the menu; others follow by name.
