@@ -390,7 +390,8 @@ _RULES: tuple[Rule, ...] = (
     *(which_language, name_is, said_first, said_last, talked, i_said, practise, ask_me, count_to, count),
 )
 ANSWERS: dict[str, Rule] = {rule.__name__: rule for rule in _RULES} | {
-    key: lambda dialogue, request, key=key: [dialogue.say(key)] for key in ("can", "fine", "thanks", "bye", "all_right")
+    key: lambda dialogue, request, key=key: [dialogue.say(key)]
+    for key in ("can", "fine", "thanks", "bye", "all_right", "will_not")
 }
 """Rules by the intents that they answer: each takes the dialogue and the words of the request, and returns sentences,
 or none where the request is not what it seemed."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rtnb.server.languages import named
-from rtnb.server.responder.lexicon import read
+from rtnb.server.responder.lexicon import cue, read
 from rtnb.server.responder.numbers import numbers, spoken_number
 from rtnb.server.responder.text_extraction import quoted
 
@@ -71,14 +71,15 @@ def know(text: str, language: str) -> Fact | None:
     """Find the fact that a question asks for, or the quantity that it asks to convert; None where none is known."""
     if not text or (known := KNOWN.get(language)) is None:
         return None
-    if fact := _convert(text, language):
-        return fact
-    # 哪个国家最大 asks for 最大的国家.
+    # 哪个国家最大 asks for 最大的国家, 华氏一百度 is 一百华氏度.
     for pattern, instead in known.get("rewrites", ()):
         text = re.sub(pattern, instead, text)
+    if fact := _convert(text, language):
+        return fact
     for entry in known["facts"]:
         if any(_compiled(pattern).search(text) for pattern in entry["asks"]):
-            return Fact(entry["says"], entry.get("word", ""))
+            other = _convert(f"{entry['says']} {text}", language)  # "How far is the moon in miles?"
+            return Fact(f"{entry['says']} {other.text}" if other else entry["says"], entry.get("word", ""))
     return next(_relations(text, known), None)
 
 
@@ -110,10 +111,6 @@ def counted(language: str) -> list[str]:
     return [row[language].split(",")[0] for row in TABLES["phrases"][:10] if language in row]
 
 
-# What may stand between a number and its unit.
-_BETWEEN = r"[-个°度\s]*(?:半个?|and a half\s*)?"
-
-
 def _convert(text: str, language: str) -> Fact | None:
     """Convert a quantity into the other unit that a text names: "10 kilometres to miles"."""
     units = _table("units", language)
@@ -125,17 +122,45 @@ def _convert(text: str, language: str) -> Fact | None:
         source, target = units[given[0].casefold()], units[wanted[1].casefold()] if wanted else {"kind": ""}
         if source is target or source["kind"] != target["kind"]:
             continue
-        head = text[: given.start()].replace("一个半", "1半")
-        before = [one.value for one in numbers(head) if re.fullmatch(_BETWEEN, head[one.end :], re.IGNORECASE)]
-        # "Half a kilo", "two and a half hours", 一个半小时, "three quarters of an hour".
-        parts = (part for pattern, part in KNOWN[language]["parts"] if re.search(pattern, head, re.IGNORECASE))
-        part = next(parts, 0)
-        value = (before[-1] if before else 0 if part else 1) + part
-        base = value * float(source["factor"]) + float(source.get("offset", 0))
-        result = spoken_number((base - float(target.get("offset", 0))) / float(target["factor"]))
-        filled = {"a": spoken_number(value), "x": given[0], "b": result, "y": target[language].split(",")[0]}
+        if (quantity := _quantity(text, given, source, language)) is None:
+            continue
+        base, value, rest = quantity
+        exact = (base - float(target.get("offset", 0))) / float(target["factor"])
+        result = spoken_number(round(exact, 1) if abs(exact) > 1000 else exact)
+        filled = {"a": value, "x": given[0] + rest, "b": result, "y": target[language].split(",")[0]}
         return Fact(KNOWN[language]["converted"].format(**filled), result)
     return None
+
+
+def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tuple[float, str, str] | None:
+    """Read the quantity that has a unit: "half a kilo", "5 feet 11 inches", 三公里半, 一米八.
+
+    Returns:
+        It in the first unit of its kind, and what of it stands before and behind the unit; None where it is not
+        understood whole.
+    """
+    units, found, head, end = _table("units", language), numbers(text), text[: unit.start()], unit.end()
+    before = [one for one in found if one.end <= len(head) and re.fullmatch(r"[-个°度\s]*", head[one.end :])]
+    # "Three quarters of an hour".
+    parts = (part for pattern, part in KNOWN[language]["parts"] if re.search(pattern, head, re.IGNORECASE))
+    value = before[-1].value if before else next(parts, 1)
+    value = -value if before and cue("below_zero").search(head[: before[-1].start]) else value
+    factor = float(source["factor"])
+    base = value * factor + float(source.get("offset", 0))
+    if half := cue("unit_and_a_half").match(text, end):
+        base, end = base + factor / 2, half.end()
+    for one in (one for one in found if one.start >= end and cue("joins_amounts").fullmatch(text[end : one.start])):
+        named = (name for name in units if re.match(rf"[\s-]*{re.escape(name)}", text[one.end :], re.IGNORECASE))
+        name = max(named, key=len, default="inch" if unit[0].casefold() in ("foot", "feet") else "")
+        digits = text[one.start : one.end]
+        if name and units[name]["kind"] == source["kind"] and float(units[name]["factor"]) < factor:
+            base += one.value * float(units[name]["factor"])
+            end = max(one.end, text.casefold().find(name, one.end) + len(name))
+        elif not name and language == "zh" and re.fullmatch("[1-9一二三四五六七八九]{1,2}", digits):
+            base, end = base + one.value / 10 ** len(digits) * factor, one.end
+        else:
+            return None
+    return base, spoken_number(value), text[unit.end() : end]
 
 
 def _fit(about: str, request: str) -> int:

@@ -41,7 +41,7 @@ def numbers(text: str) -> list[Number]:
     """Find the numbers in a text, in order.
 
     They stand in digits ("3", "1,200", "2.5", "-4", "3rd"), in English words ("twenty-one", "two point five", "a
-    dozen", "half a million", "third") or in Chinese numerals ("三", "一百零五", "第二").
+    dozen", "half a million", "two and a half", "third") or in Chinese numerals ("三", "一百零五", "第二").
     """
     found: list[Number] = []
     tokens = [(match.group().casefold(), match.start(), match.end()) for match in _TOKEN.finditer(text)]
@@ -63,14 +63,19 @@ def numbers(text: str) -> list[Number]:
         elif word in _ORDINALS and (word != "second" or before in ("the", "my", "your")):
             value, ordinal = _ORDINALS[word], True
         else:
-            value, after = _word_number(tokens, index)
+            half = cue("half").match(text, start)  # "half an hour", "half a million"
+            value, after = _word_number(tokens, index + len(_TOKEN.findall(half[0])) if half else index)
             if tokens[after][0] == "dozen":
                 value, after = 12 * (1 if value is None else value), after + 1
+            value = (1 if value is None else value) / 2 if half else value
         index = max(after, index + 1)
+        end = tokens[index - 1][2]
+        if value is not None and (half := cue("and_a_half").match(text, end)):
+            value, end, index = value + 0.5, half.end(), index + len(_TOKEN.findall(half[0]))
         # Some hundred digits in a row are more than a float holds.
         if value is not None and math.isfinite(value):
             whole = float(value).is_integer() and abs(value) < 1e15
-            found.append(Number(int(value) if whole else value, start, tokens[index - 1][2], ordinal))
+            found.append(Number(int(value) if whole else value, start, end, ordinal))
     return found
 
 

@@ -12,14 +12,14 @@ from typing import NamedTuple
 from rtnb.server.languages import closed, gap, together
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.protocol.settings import INSTRUCTIONS
-from rtnb.server.responder import intents, knowledge, names, numbers, personas, slot_filling
+from rtnb.server.responder import intents, knowledge, names, numbers, personas
 from rtnb.server.responder.answers import ANSWERS, find_said, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
 from rtnb.server.responder.lexicon import cue, extract, having
 from rtnb.server.responder.text_extraction import first_words, keywords, sentences, words
-from rtnb.server.responder.tool_results import about_output, about_pictures, plain
-from rtnb.server.responder.tool_selection import Match, choose
+from rtnb.server.responder.tool_results import about_output, about_pictures, label, plain
+from rtnb.server.responder.tool_selection import Match, choose, follow_up
 
 _MANNERS = (("faster", "slower"), ("louder", "quieter"))
 
@@ -114,22 +114,9 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     matches = choose(text, tools, insist=insist, named=named)
     if asked and not any(match.calls for match in matches):
         matches = [match for match in choose(asked, tools) if match.calls] or matches
-    if not matches and not intents.is_command(text) and len(words(text)) <= 6:
-        matches = _follow_up(dialogue, text, tools)
+    if not matches and not intents.is_command(text) and len(words(text)) <= 8:
+        matches = follow_up(text, [*map(intents.brief, dialogue.earlier)], tools)
     return matches
-
-
-def _follow_up(dialogue: Dialogue, text: str, tools: list[slot_filling.Schema]) -> list[Match]:
-    """Take a few words for what the request before them lacked.
-
-    "What's the weather?" – "For weather I need: city." – "Oslo.", or "And in Bergen?"
-    """
-    before = choose(intents.brief(dialogue.earlier[-1]), tools) if dialogue.earlier else []
-    if not before or (before[0].calls and not cue("follow_up").search(text)):
-        return []
-    again = "in " + re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
-    given, _ = slot_filling.fill(before[0].tool.get("parameters"), again, insist=False)
-    return choose(again, tools, named=before[0].tool["name"]) if given else []
 
 
 def _asked(dialogue: Dialogue) -> _Asked:
@@ -193,8 +180,8 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match]) ->
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
     if asked.ways[-1][0] not in having("memory") and (name := fact(own, role=elsewhere)):
         return [about_fact(name, dialogue.language)]
-    lacking = next((match.missing for match in matches if match.missing and match.score >= 2.5), ())
-    need = dialogue.join([*map(plain, lacking)])
+    lacking = next((match for match in matches if match.missing and match.score >= 2.5), None)
+    need = dialogue.join([label(dialogue, name, lacking.tool) for name in lacking.missing] if lacking else [])
     if found := _by_intent(dialogue, asked, polite=False) or dialogue.say_if("need", need):
         return found
     if sum_ := numbers.arithmetic(own):

@@ -12,19 +12,26 @@ from typing import Any
 
 from rtnb.server import languages
 from rtnb.server.responder.lexicon import bag, cue, entries, extract, source
-from rtnb.server.responder.names import dates, last_name, places, proper_names, times
+from rtnb.server.responder.names import clock, dates, last_name, places, proper_names, times
 from rtnb.server.responder.numbers import Number, arithmetic, numbers
 from rtnb.server.responder.text_extraction import quoted, roots, stem, words
 
 Schema = Mapping[str, Any]
 _PLACES = frozenset(map(stem, bag("place_parameters")))
 _PEOPLE = frozenset(map(stem, bag("person_parameters")))
+_THINGS = frozenset(map(stem, bag("thing_parameters")))
 _NO_PEOPLE = {"fil", "product", "song", "item", "event"}
 # What is said for a value: "dollars" for "usd".
 _VALUES = {option: said.split() for option, said in entries("values").items()}
 WEAK = frozenset(map(stem, bag("weak")))
 """Stems in the names of tools and parameters that say nothing of what they do."""
 _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_CHINESE_UNITS: dict[str, str] = entries("chinese_units")
+# What stands behind a number of something, and the stems of the parameters that take it.
+_MEASURES = [(by, {*map(stem, of.split())}) for by, of in entries("measures").items()]
+_COUNTS = {"quantity", "count", "amount", "number", "qty"}
+_TIMED = {"tim", "hour", "when", "datetim", "dat"}
+_NO_THINGS = bag("empty") - {"of", "with", "and", "without", "no", "the", "in", "on", "hot", "all", "more"}
 _WAYS = {"from": {"origin", "from", "departur", "start", "sourc"}, "to": {"destination", "to", "arrival", "end"}}
 _NO = {"no", "not", "without", "don't", "never", "non", "fals", "off"}
 _FREE_TEXT = frozenset(map(stem, bag("text_parameters")))
@@ -49,6 +56,7 @@ class Parameter:
         kind: JSON type of its values; "string" where the schema leaves it open.
         is_place: True where it takes the name of a place.
         is_person: True where it takes the name of a person.
+        is_thing: True where it takes what is ordered or bought.
     """
 
     def __init__(self, name: str, schema: Any) -> None:
@@ -61,6 +69,7 @@ class Parameter:
         self.kind = self._kind()
         self.is_place = bool(self.stems & _PLACES or re.search(r"\b(?:city|country|town)\b", self.description))
         self.is_person = bool(self.stems & _PEOPLE) and not self.stems & _NO_PEOPLE
+        self.is_thing = bool(self.stems & _THINGS or (cue("thing_described").search(self.description)))
 
     def _kind(self) -> str:
         named = self.schema.get("type")
@@ -187,16 +196,23 @@ class _Reader:
     def _number(self, parameter: Parameter) -> int | float | None:
         """Choose the number for a parameter: by the words beside it, else the next one in order."""
         text, about, found = self._request, parameter.stems, self._numbers
+        if any(_TIMED & other.stems for other in self._known if other is not parameter):
+            # The hour of a time is no number of anything else.
+            hours = [time.span() for time in cue("times").finditer(text)]
+            found = [one for one in found if not any(at <= one.start < end for at, end in hours)]
         units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in parameter.description)
         wanted = "millisecond" if "ms" in about else next(units, None)
         timed = {number: unit for number in found if (unit := _unit_after(text, number))}
         if wanted is not None and timed:
             return self._duration(parameter, wanted, timed)
-        named = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
+        measured = (one for one in found if any(re.match(by, text[one.end :]) for by, of in _MEASURES if about & of))
+        beside = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
         any_unit = wanted is not None or len(found) == 1
         fitting = (one for one in found if _within(one.value, parameter.schema))
-        number = next(itertools.chain(named, (one for one in fitting if any_unit or one not in timed)), None)
-        return self._take(number) if number else None
+        rest = (one for one in fitting if any_unit or one not in timed)
+        if (number := next(itertools.chain(measured, beside, rest), None)) is not None:
+            return self._take(number)
+        return 1 if about & _COUNTS and cue("one_of").search(text) else None  # "a latte"
 
     def _take(self, number: Number) -> int | float:
         self._numbers.remove(number)
@@ -230,9 +246,24 @@ class _Reader:
             return found[0]
         if not parameter.is_place and (marked := quoted(text)):
             return self._fresh(marked)
+        if parameter.is_thing:
+            return self._fresh([self._thing(parameter)])
         if parameter.is_place or about & {"timezon", "zon"}:
             return self._place(parameter)
         return self._fresh(_names_and_texts(parameter, text))
+
+    def _thing(self, parameter: Parameter) -> str:
+        """Return what is left of a request without its verbs, numbers, measures and other values."""
+        text = self._request
+        for option in (str(one) for other in self._known if other is not parameter for one in other.mentioned(text)):
+            text = re.sub(rf"(?i){re.escape(option)}的?", " ", text)
+        text = cue("beside_things").sub("", cue("times").sub(" ", cue("dates").sub(" ", text)))
+        found = numbers(text)
+        text = text[: found[0].start] + cue("measure").sub("", text[found[0].end :]) if found else text
+        value = cue("beside_things").sub("", cue("measure").sub("", text)).strip(" .,!?;。，！？、")
+        if found and found[0].value > 1 and " and " not in value:
+            value = re.sub(r"(?<=[a-z]{2})(?:(?<=ch|sh)es|(?<=o)es|(?<![siu])(?<!ie)s|(?<=[ktn]ie)s)$", "", value)
+        return "" if {*words(value.casefold())} & _NO_THINGS or cue("no_thing").search(value) else value
 
     def _place(self, parameter: Parameter) -> str | None:
         text, found = self._request, places(self._request)
@@ -246,8 +277,9 @@ class _Reader:
 
 
 def _unit_after(text: str, number: Number) -> str | None:
-    found = re.match(r"(?i)[\s-]*(millisecond|sec(?:ond)?|min(?:ute)?|hour|day|week)s?\b", text[number.end :])
-    return next(unit for unit in _SECONDS if unit.startswith(found[1].casefold())) if found else None
+    units = ((unit, rf"{unit[:3]}(?:{unit[3:]})?s?\b" if len(unit) > 4 else rf"{unit}s?\b") for unit in _SECONDS)
+    said = ((unit, rf"[\s-]*(?:{english}|个?(?:{_CHINESE_UNITS[unit]}))") for unit, english in units)
+    return next((unit for unit, one in said if re.match(one, text[number.end :], re.IGNORECASE)), None)
 
 
 def _within(value: float, schema: Schema) -> bool:
@@ -290,6 +322,10 @@ def _emails(parameter: Parameter, text: str) -> list[str]:
     return re.findall(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", spoken)
 
 
+def _times(parameter: Parameter, text: str) -> list[str]:
+    return [clock(one) if not one.isascii() or "hh:mm" in parameter.description else one for one in times(text)]
+
+
 def _languages(parameter: Parameter, text: str) -> list[str]:
     short = re.search(r"iso|code|\ben\b", parameter.description) or parameter.stems & {"cod", "local"}
     return [code if short else languages.NAMES[code][0] for code in languages.named(text)]
@@ -302,7 +338,12 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("uri url", "url uri link websit", "", lambda one, text: re.findall(r"(?:https?://|www\.)\S*[^\s.,!?]", text)),
     ("", "phon telephon mobil", "", lambda one, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
     ("date", "dat day", "tim", lambda one, text: dates(text)),
-    ("time", "tim hour", "zon timezon", lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *times(text)]),
+    (
+        "time",
+        "tim hour",
+        "zon timezon",
+        lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *_times(one, text)],
+    ),
     ("date-time", "when datetim start deadlin", "", lambda one, text: [" ".join(dates(text)[:1] + times(text)[:1])]),
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),

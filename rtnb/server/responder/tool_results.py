@@ -1,6 +1,7 @@
 """Answers that tell what came: the results of tools, and pictures."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from rtnb.image import described
@@ -8,6 +9,7 @@ from rtnb.server.languages import closed
 from rtnb.server.responder import lexicon
 from rtnb.server.responder.dialogue import Dialogue, from_json
 from rtnb.server.responder.numbers import spoken_number
+from rtnb.server.responder.text_extraction import unspaced
 
 _UNITS: dict[str, str] = lexicon.entries("result_units")
 
@@ -25,36 +27,48 @@ def plain(name: str) -> str:
     return " ".join(re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+", name)).casefold() or name
 
 
-def _in_words(value: Any) -> str:
+def label(dialogue: Dialogue, name: str, tool: Mapping[str, Any] | None = None) -> str:
+    """Name a parameter, a tool or an entry of a result in the language of the answer, or as its own name reads."""
+    known = lexicon.FILES[dialogue.language].get("value_names", {})
+    properties = ((tool or {}).get("parameters") or {}).get("properties")
+    described = str(properties[name].get("description") or "") if properties and name in properties else ""
+    own = re.match(r"[\u4e00-\u9fff]{2,6}(?=$|[，,（(：:])", described) if known else None
+    return known.get(plain(name)) or (own[0] if own else plain(name))
+
+
+def _in_words(dialogue: Dialogue, value: Any) -> str:
     """Write a tool's result in words."""
     if isinstance(value, dict):
-        return ", ".join(_entry(key, inner) for key, inner in value.items())
+        return dialogue.say("comma").join(_entry(dialogue, key, inner) for key, inner in value.items())
     if isinstance(value, list):
-        return "; ".join(map(_in_words, value)) or "nothing"
+        return "; ".join(_in_words(dialogue, one) for one in value) or label(dialogue, "nothing")
     if isinstance(value, bool | None):
-        return "nothing" if value is None else "yes" if value else "no"
+        return label(dialogue, "nothing" if value is None else "yes" if value else "no")
     return spoken_number(value) if isinstance(value, float) else str(value).strip().rstrip(".。")
 
 
-def _entry(key: str, value: Any) -> str:
+def _entry(dialogue: Dialogue, key: str, value: Any) -> str:
     """Write one entry of a result, a unit in its name behind its number."""
     name, _, unit = plain(key).rpartition(" ")
-    if name and unit in _UNITS and type(value) in (int, float):
-        return f"{name} {_in_words(value)} {_UNITS[unit]}"
-    return f"{plain(key)} {_in_words(value)}"
+    united = name and unit in _UNITS and type(value) in (int, float)
+    said = [label(dialogue, name if united else key), _in_words(dialogue, value)]
+    said += [lexicon.FILES[dialogue.language].get("value_names", {}).get(unit, _UNITS[unit])] if united else []
+    return "".join(said) if unspaced(said[0]) else " ".join(said)
 
 
 def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
     """Say what a tool's result holds."""
     name, arguments = dialogue.calls.get(call_id, ("", {}))
-    tool = plain(re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name)) or "tool"
+    tool = label(dialogue, re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name) or "tool")
     value = from_json(output)
-    result = _in_words(value)
+    result = _in_words(dialogue, value)
     given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
     if isinstance(value, dict) and (error := value.get("error")):
-        return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(error))
+        return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(dialogue, error))
     if not result or value is None:
         return dialogue.say("result_empty", tool=tool.capitalize())
+    if isinstance(value, dict) and all(one in (True, "ok", "success", "done") for one in value.values()):
+        return dialogue.say("result_done")
     if isinstance(value, str) and value.startswith("Error:"):
         return dialogue.say("result_refused", x=result.removeprefix("Error:").strip())
     if isinstance(value, str) and max(len(value.split()), sum(sign > "\u2e80" for sign in value)) > 2:

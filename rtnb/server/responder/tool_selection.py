@@ -4,6 +4,7 @@ A tool is known by the words of its name, its description and its parameters. A 
 not made unless the client insists on one.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from rtnb.server.responder.text_extraction import content, roots, stem
 
 # Words that mean a tool without being in its name.
 _ALIKE = [frozenset(map(stem, line.split())) for line in lexicon.entries("alike").values()]
-_TOOL_WORDS = {said: stem(word) for said, word in lexicon.entries("tool_words").items()}
+_TOOL_WORDS = {re.compile(said): stem(word) for said, word in lexicon.entries("tool_words").items()}
 _CALCULATES = {"calculat", "calculator", "math", "evaluat", "add", "sum", "multiply", "comput"}
 _LEAST = 2.0  # a word of the name, or two of the description
 
@@ -38,7 +39,7 @@ class Match(NamedTuple):
 
 def _score(tool: Schema, request: str) -> float:
     request = lexicon.cue("no_order").sub(" ", request)
-    asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said in request.casefold())}
+    asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said.search(request.casefold()))}
     wide = asked.union(*(group for group in _ALIKE if group & asked))
     title = tool["name"].casefold()
     name = [root for root in map(stem, split_name(tool["name"])) if root not in lexicon.bag("small")]
@@ -68,6 +69,7 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
     Returns:
         One match for each tool asked for, in the order of the request; empty where none is.
     """
+    request = request if insist else lexicon.cue("forbidden").sub(" ", request)
     candidates = [tool for tool in tools if named in (None, tool["name"])]
     if named is None and len(candidates) > 1:
         several = _by_clause(request, candidates)
@@ -75,7 +77,7 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
             return several
     force = insist or named is not None
     scores = [(_score(tool, request), tool) for tool in candidates]
-    matches = [_match(tool, score, request, force) for score, tool in scores if force or score >= _LEAST]
+    matches = [_match(tool, score, request, insist=force) for score, tool in scores if force or score >= _LEAST]
     # A tool for which everything was said beats one that a word more speaks for. The first listed wins a tie.
     best = max(matches, key=lambda match: match.score + (1.5 if match.calls else 0), default=None)
     return [best] if best else []
@@ -90,15 +92,35 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
             groups.append((tool, score, [clause]))
         elif groups:  # "… in Oslo | and Paris": a clause without a tool of its own belongs to the one before it
             groups[-1][2].append(clause)
-    found = [_match(tool, score, " and ".join(parts), False) for tool, score, parts in groups]
+    found = [_match(tool, score, " and ".join(parts)) for tool, score, parts in groups]
     # "the weather and the time in Paris": what one clause lacks, the whole sentence may have.
-    whole = [match if match.calls else _match(match.tool, match.score, request, False) for match in found]
+    whole = [match if match.calls else _match(match.tool, match.score, request) for match in found]
     return whole if all(match.calls for match in whole) else []
 
 
-def _match(tool: Schema, score: float, request: str, insist: bool) -> Match:
-    schema, name = tool.get("parameters"), tool["name"]
-    arguments, missing = fill(schema, request, insist=insist)
+def follow_up(text: str, earlier: Sequence[str], tools: Sequence[Schema]) -> list[Match]:
+    """Take a few words for what a request before them lacked, or for another value of it.
+
+    "What's the weather?" – "Which city?" – "Oslo." – "And in Bergen?"; "Two coffees." – "Actually, make it three."
+    """
+    found = ((back, choose(earlier[-back], tools)) for back in range(1, min(3, len(earlier)) + 1))
+    back, before = next(((back, matches) for back, matches in found if matches), (0, []))
+    goes_on = lexicon.cue("follow_up").search(text) or lexicon.cue("corrects").search(text)
+    if not before or (before[0].calls and (back > 1 or not goes_on)):
+        return []
+    tool, thing = before[0].tool, re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
+    schema = tool.get("parameters")
+    again = next((words for words in (thing, f"in {thing}") if fill(schema, words, insist=False)[0]), None)
+    return [_match(tool, before[0].score, *earlier[-back:], again)] if again else []
+
+
+def _match(tool: Schema, score: float, *texts: str, insist: bool = False) -> Match:
+    """Fill the arguments of a tool from a request and what is said after it, the last word on each counting."""
+    schema, name, request = tool.get("parameters"), tool["name"], texts[-1]
+    parts = [part for text in texts for part in lexicon.cue("corrects").split(text) if part.strip()]
+    first, *more = [fill(schema, part, insist=insist) for part in parts or texts]
+    arguments = dict(itertools.chain(first[0].items(), *(later[0].items() for later in more)))
+    missing = [name for name in first[1] if name not in arguments]
     parameter, values = _listed(schema, request)
     if values and not any(other != parameter for other in missing):
         return Match(tool, score, tuple(Call(name, {**arguments, parameter: value}) for value in values))

@@ -1,0 +1,245 @@
+"""Requests for tools as people say them: clean arguments, no call where none is asked for, and no false number."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from rtnb.server.languages import together
+from rtnb.server.responder.names import last_name, places
+from rtnb.server.responder.numbers import numbers
+from rtnb.server.responder.responder import Call, Request, Text, think
+
+
+def tool(name: str, description: str, required: list[str], /, **properties: Any) -> dict[str, Any]:
+    schemas = {key: {"type": kind} if isinstance(kind, str) else kind for key, kind in properties.items()}
+    parameters = {"type": "object", "properties": schemas, "required": required}
+    return {"type": "function", "name": name, "description": description, "parameters": parameters}
+
+
+def described(description: str, kind: str = "string", **more: Any) -> dict[str, Any]:
+    return {"type": kind, "description": description, **more}
+
+
+WEATHER = tool("get_weather", "Get the current weather for a city", ["city"], city="string")
+FORECAST = tool("weather_forecast", "", ["location"], location=described("Where"), date="string")
+WEATHER_ZH = tool("query_weather", "查询某个城市的天气", ["city"], city=described("城市名"), date=described("日期"))
+PLACE_ZH = tool("get_weather", "查询天气", ["place"], place=described("地点"))
+ORDER = tool("place_order", "Place a food order", ["item", "quantity"], item="string", quantity="integer")
+DRINK = tool(
+    "order_drink",
+    "点一杯饮料",
+    ["drink", "size"],
+    drink=described("饮料名称"),
+    size={"type": "string", "enum": ["大杯", "中杯", "小杯"]},
+    count=described("数量", "integer"),
+)
+TIMER = tool("set_timer", "Start a countdown timer", ["minutes"], minutes="number", label="string")
+LIGHT = tool("switch_light", "Turn a light on or off in a room", ["room", "on"], room="string", on="boolean")
+ALARM = tool("set_alarm", "设置闹钟", ["time"], time=described("时间，HH:MM"))
+TABLE = tool("book_table", "预订餐桌", ["time", "guests"], time=described("时间"), guests=described("人数", "integer"))
+
+
+def message(text: str, role: str = "user") -> dict[str, Any]:
+    kind = "input_text" if role == "user" else "output_text"
+    return {"type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def calls(tools: list[dict[str, Any]], *texts: str) -> list[dict[str, Any]]:
+    """Return the arguments of the calls that the last of the user's words bring, answered in between."""
+    items = [item for text in texts for item in (message(text), message("…", "assistant"))][:-1]
+    return [piece.arguments for piece in think(Request(items=items, tools=tools)) if isinstance(piece, Call)]
+
+
+def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> str:
+    items = [message("…", "assistant")]
+    items += [item for one in before for item in (message(one), message(say(one, tools=tools), "assistant"))]
+    pieces = think(Request(items=[*items, message(text)], tools=tools or []))
+    return together(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+@pytest.mark.parametrize(
+    ("definition", "words", "arguments"),
+    [
+        (WEATHER, "is it going to rain in dublin", {"city": "Dublin"}),
+        (WEATHER, "is it going to snow in oslo", {"city": "Oslo"}),
+        (WEATHER, "going to be hot in Madrid tomorrow?", {"city": "Madrid"}),
+        (WEATHER, "do i need an umbrella in leeds", {"city": "Leeds"}),
+        (FORECAST, "how cold is it in new york today", {"location": "New York", "date": "today"}),
+        (WEATHER_ZH, "北京天气怎么样", {"city": "北京"}),
+        (WEATHER, "今天上海的天气如何", {"city": "上海"}),
+        (WEATHER_ZH, "明天去深圳要带伞吗", {"city": "深圳", "date": "明天"}),
+        (PLACE_ZH, "明天去深圳要带伞吗？", {"place": "深圳"}),
+        (FORECAST, "上海明天会下雨吗", {"location": "上海", "date": "明天"}),
+        (WEATHER, "广州今天多少度？", {"city": "广州"}),
+        (WEATHER, "帮我查一下奥斯陆的天气", {"city": "奥斯陆"}),
+        (WEATHER, "请问呼和浩特现在冷不冷", {"city": "呼和浩特"}),
+        (ORDER, "can i get three veggie burgers", {"item": "veggie burger", "quantity": 3}),
+        (ORDER, "two coffees please", {"item": "coffee", "quantity": 2}),
+        (ORDER, "I'll have four croissants.", {"item": "croissant", "quantity": 4}),
+        (ORDER, "I'd like a cup of green tea, please", {"item": "green tea", "quantity": 1}),
+        (DRINK, "来一杯大杯拿铁", {"drink": "拿铁", "size": "大杯", "count": 1}),
+        (DRINK, "我要一杯大杯的美式", {"drink": "美式", "size": "大杯", "count": 1}),
+        (DRINK, "给我来两杯小杯奶茶，谢谢", {"drink": "奶茶", "size": "小杯", "count": 2}),
+        (TIMER, "set a timer for seven and a half minutes", {"minutes": 7.5}),
+        (TIMER, "set a timer for half an hour", {"minutes": 30}),
+        (LIGHT, "Turn off the bedroom light.", {"room": "bedroom", "on": False}),
+        (ALARM, "明天早上六点半叫我起床", {"time": "06:30"}),
+        (ALARM, "定一个下午三点的闹钟", {"time": "15:00"}),
+        (TABLE, "19 点订一张 4 人桌", {"time": "19:00", "guests": 4}),
+        (TABLE, "订一个明天晚上七点三个人的位子", {"time": "19:00", "guests": 3}),
+    ],
+)
+def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: str, arguments: Any) -> None:
+    assert calls([definition], words) == [arguments]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Under the weather today. Do you have any advice?",
+        "I'm feeling a bit under the weather.",
+        "I will weather the storm in Boston.",
+        "how do timers work",
+        "What is a timer?",
+        "do you like coffee",
+        "The light in the hall is really pretty.",
+        "Don't set a timer, just tell me how long pasta takes.",
+        "don't turn on the light in the kitchen",
+        "please do not order two coffees",
+        "天气预报是怎么做出来的",
+        "今天天气真好，我们去哪儿玩好呢？",
+        "天气这么好，真想出去走走",
+        "不要开灯",
+        "别查北京的天气了",
+        "不用定七点的闹钟了",
+        "你喜欢喝大杯拿铁吗",
+    ],
+)
+def test_a_mention_an_idiom_or_a_refusal_calls_nothing_and_asks_for_nothing(words: str) -> None:
+    tools = [WEATHER, TIMER, LIGHT, ORDER, WEATHER_ZH, ALARM, DRINK]
+    for some in (tools, *([one] for one in tools)):
+        assert calls(some, words) == []
+        answer = say(words, tools=some)
+        assert not answer.startswith("Which ")
+        assert not answer.startswith("请告诉我")
+
+
+@pytest.mark.parametrize(
+    ("definition", "turns", "arguments"),
+    [
+        (ORDER, ["I'd like some lasagne.", "For two. Actually, make it three."], {"item": "lasagne", "quantity": 3}),
+        (ORDER, ["two coffees please", "Actually, make it three"], {"item": "coffee", "quantity": 3}),
+        (DRINK, ["我要两杯美式。", "中杯的，谢谢。"], {"drink": "美式", "size": "中杯", "count": 2}),
+        (WEATHER, ["What's the weather in Oslo?", "and in Bergen?"], {"city": "Bergen"}),
+        (WEATHER_ZH, ["杭州天气怎么样", "那苏州呢"], {"city": "苏州"}),
+        (WEATHER_ZH, ["明天杭州天气怎么样", "那苏州呢？"], {"city": "苏州", "date": "明天"}),
+        (WEATHER_ZH, ["帮我查一下天气", "西安的"], {"city": "西安"}),
+        (TABLE, ["订一张桌子", "晚上七点", "四个人"], {"time": "19:00", "guests": 4}),
+    ],
+)
+def test_the_next_words_add_to_the_call_or_change_it(definition: Any, turns: list[str], arguments: Any) -> None:
+    assert calls([definition], *turns) == [arguments]
+
+
+def test_two_places_in_chinese_are_two_calls() -> None:
+    assert calls([WEATHER], "奥斯陆和卑尔根的天气怎么样") == [{"city": "奥斯陆"}, {"city": "卑尔根"}]
+    assert places("呼和浩特天气怎么样") == ["呼和浩特"]
+
+
+def test_what_is_missing_is_asked_for_in_the_language_of_the_question() -> None:
+    assert say("帮我查一下天气", tools=[WEATHER]) == "请告诉我：城市。"
+    assert say("我要两杯美式", tools=[DRINK]) == "请告诉我：大小。"
+    assert say("What's the weather?", tools=[WEATHER]) == "Which city, please?"
+
+
+def told(words: str, output: str) -> str:
+    call = {"type": "function_call", "call_id": "c", "name": "query_weather", "arguments": '{"city": "西安"}'}
+    result = {"type": "function_call_output", "call_id": "c", "output": output}
+    pieces = think(Request(items=[message(words), call, result], tools=[WEATHER_ZH]))
+    return together(piece.text for piece in pieces if isinstance(piece, Text))
+
+
+def test_a_result_is_read_out_in_the_language_of_the_question() -> None:
+    assert told("西安天气怎么样", '{"city": "西安", "weather": "晴", "temperature_c": 22}') == (
+        "天气的结果：城市西安、天气晴、温度22摄氏度。"
+    )
+    assert told("西安天气怎么样", '{"ok": true}') == "已经办好了。"
+    assert told("What is the weather in Xi'an?", '{"ok": true}') == "That is done."
+    assert told("西安天气怎么样", '{"error": "没有这个城市"}') == "天气失败了：没有这个城市。"
+
+
+@pytest.mark.parametrize(
+    ("question", "number"),
+    [
+        ("convert 5 feet 11 inches to centimetres", "180.34"),
+        ("What is 5 foot 11 in centimetres?", "180.34"),
+        ("Convert 6 pounds 4 ounces to kilograms.", "2.835"),
+        ("What's 2 hours and 30 minutes in seconds?", "9000"),
+        ("how many grams are in half a kilo", "500"),
+        ("How many minutes are in two and a half hours?", "150"),
+        ("一斤半等于多少克", "750"),
+        ("两斤半是多少克", "1250"),
+        ("三公里半是多少米", "3500"),
+        ("一米八是多少厘米", "180"),
+        ("一米七五是多少厘米", "175"),
+        ("半公斤是多少克", "500"),
+        ("一个半小时是多少分钟", "90"),
+        ("两小时三十分钟是多少分钟", "150"),
+        ("华氏一百度是多少摄氏度", "37.7778"),
+        ("摄氏三十七度是多少华氏度", "98.6"),
+        ("100华氏度是多少摄氏度", "37.7778"),
+        ("How far is the moon from the Earth in miles?", "miles"),
+    ],
+)
+def test_a_quantity_is_converted_whole(question: str, number: str) -> None:
+    assert number in say(question)
+
+
+@pytest.mark.parametrize("question", ["What is 3 kilometres 4 in miles?", "两斤三两是多少克"])
+def test_a_quantity_that_is_not_understood_whole_is_not_converted(question: str) -> None:
+    assert not re.search(r"\d", say(question))
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("seven and a half minutes", [7.5]),
+        ("two and a half", [2.5]),
+        ("一个半小时", [1.5]),
+        ("七分半钟", [7.5]),
+        ("half an hour", [0.5]),
+        ("半小时", [0.5]),
+    ],
+)
+def test_halves_are_numbers(text: str, values: list[float]) -> None:
+    assert [one.value for one in numbers(text)] == values
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "call me at seven",
+        "call me at seven tomorrow",
+        "Call me back later",
+        "明天早上六点半叫我起床",
+        "七点叫我",
+        "明天叫我妈妈来",
+        "到时候叫我一声",
+        "我叫了外卖",
+    ],
+)
+def test_to_be_called_is_not_always_to_be_named(words: str) -> None:
+    assert last_name([words]) is None
+    assert "Nice to meet you" not in say(words)
+    assert "很高兴认识你" not in say(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("call me Ishmael", "Ishmael"), ("叫我小王就行", "小王"), ("你可以叫我安娜", "安娜"), ("我叫李雷", "李雷")],
+)
+def test_names_are_still_taken(words: str, name: str) -> None:
+    assert last_name([words]) == name
