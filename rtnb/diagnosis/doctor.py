@@ -55,8 +55,8 @@ def doctor(
     Examples:
         >>> with rtnb.practice() as server:
         ...     report = rtnb.doctor(url=server.url)
-        >>> report.ok
-        True
+        >>> report["python"].state
+        'ok'
     """
     key = keys.hold(key)
     begun = time.monotonic()
