@@ -117,11 +117,11 @@ def test_every_notebook_installs_from_where_the_one_constant_says(name, language
 
 
 def test_no_page_and_no_message_tells_to_install_from_the_index_before_it_is_there():
-    texts = {page.name: page.read_text("utf-8") for page in PAGES}
+    pages = [REPO / "README.md", *(REPO / ".github").glob("*.md"), *NOTEBOOKS.rglob("*.md")]
     modules = [path for path in (REPO / "rtnb").rglob("*.py") if "notebooks" not in path.parts]
-    texts |= {path.name: path.read_text("utf-8") for path in modules}
+    texts = {str(path.relative_to(REPO)): path.read_text("utf-8") for path in [*pages, *modules]}
     for name, text in texts.items():
-        for line in re.findall(r"pip (?:install|download|wheel)[^`\n]*", text):
+        for line in re.findall(r"pip (?:install|download|wheel)[^`\n#&]*", text):
             alone = re.search(r"""(?<![\w./-])rtnb(?:\[[\w,]+\])?(?=["'\s.,]|$)""", line)
             assert not alone or "--no-index" in line or sources.ON_INDEX, f"{name}: {line}"
 
