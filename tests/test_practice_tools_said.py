@@ -38,6 +38,29 @@ DRINK = tool(
 )
 TIMER = tool("set_timer", "Start a countdown timer", ["minutes"], minutes="number", label="string")
 LIGHT = tool("switch_light", "Turn a light on or off in a room", ["room", "on"], room="string", on="boolean")
+PIZZA = tool(
+    "order_pizza",
+    "Order a pizza",
+    ["size", "topping"],
+    size={"type": "string", "enum": ["small", "medium", "large"]},
+    topping="string",
+    quantity="integer",
+)
+CALL = tool("call_contact", "Call a contact on the phone", ["contact"], contact="string")
+MESSAGE = tool("send_message", "Send a text message", ["to", "text"], to=described("Recipient"), text="string")
+REMIND = tool("create_reminder", "Create a reminder", ["text"], text="string", time="string")
+REMIND_ZH = tool(
+    "create_reminder", "创建提醒", ["content", "time"], content=described("提醒内容"), time=described("时间")
+)
+MONEY = tool(
+    "convert_currency",
+    "Convert money",
+    ["amount", "from_currency", "to_currency"],
+    amount="number",
+    from_currency="string",
+    to_currency="string",
+)
+TAXI = tool("book_taxi", "叫出租车", ["destination"], destination=described("目的地"))
 ALARM = tool("set_alarm", "设置闹钟", ["time"], time=described("时间，HH:MM"))
 TABLE = tool("book_table", "预订餐桌", ["time", "guests"], time=described("时间"), guests=described("人数", "integer"))
 
@@ -85,6 +108,15 @@ def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> s
         (DRINK, "给我来两杯小杯奶茶，谢谢", {"drink": "奶茶", "size": "小杯", "count": 2}),
         (TIMER, "set a timer for seven and a half minutes", {"minutes": 7.5}),
         (TIMER, "set a timer for half an hour", {"minutes": 30}),
+        (TIMER, "set a timer for an hour and a half", {"minutes": 90}),
+        (TIMER, "Time me for ninety seconds", {"minutes": 1.5}),
+        (PIZZA, "two small pizzas with extra cheese please", {"size": "small", "topping": "cheese", "quantity": 2}),
+        (CALL, "call mom", {"contact": "mom"}),
+        (MESSAGE, "text Anna that I'm running late", {"to": "Anna", "text": "I'm running late"}),
+        (REMIND, "remind me to water the plants at 6 pm", {"text": "water the plants", "time": "6 pm"}),
+        (REMIND_ZH, "提醒我明天下午三点开会", {"content": "开会", "time": "15:00"}),
+        (MONEY, "convert 250 dollars to euros", {"amount": 250, "from_currency": "USD", "to_currency": "EUR"}),
+        (TAXI, "叫一辆出租车去机场", {"destination": "机场"}),
         (LIGHT, "Turn off the bedroom light.", {"room": "bedroom", "on": False}),
         (ALARM, "明天早上六点半叫我起床", {"time": "06:30"}),
         (ALARM, "定一个下午三点的闹钟", {"time": "15:00"}),
@@ -105,6 +137,17 @@ def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: st
         "how do timers work",
         "What is a timer?",
         "do you like coffee",
+        "stop the timer",
+        "I already ordered two pizzas.",
+        "that reminds me of my grandmother",
+        "why is the light on in the hall",
+        "call me at seven",
+        "取消七点的闹钟",
+        "The lights in the office are on.",
+        "I love rainy days in Paris.",
+        "闹钟响了吗",
+        "灯为什么会亮",
+        "天气预报准吗",
         "The light in the hall is really pretty.",
         "Don't set a timer, just tell me how long pasta takes.",
         "don't turn on the light in the kitchen",
@@ -119,7 +162,7 @@ def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: st
     ],
 )
 def test_a_mention_an_idiom_or_a_refusal_calls_nothing_and_asks_for_nothing(words: str) -> None:
-    tools = [WEATHER, TIMER, LIGHT, ORDER, WEATHER_ZH, ALARM, DRINK]
+    tools = [WEATHER, TIMER, LIGHT, ORDER, WEATHER_ZH, ALARM, DRINK, REMIND, CALL]
     for some in (tools, *([one] for one in tools)):
         assert calls(some, words) == []
         answer = say(words, tools=some)
@@ -136,12 +179,25 @@ def test_a_mention_an_idiom_or_a_refusal_calls_nothing_and_asks_for_nothing(word
         (WEATHER, ["What's the weather in Oslo?", "and in Bergen?"], {"city": "Bergen"}),
         (WEATHER_ZH, ["杭州天气怎么样", "那苏州呢"], {"city": "苏州"}),
         (WEATHER_ZH, ["明天杭州天气怎么样", "那苏州呢？"], {"city": "苏州", "date": "明天"}),
+        (WEATHER_ZH, ["武汉会不会下雪", "长沙呢"], {"city": "长沙"}),
         (WEATHER_ZH, ["帮我查一下天气", "西安的"], {"city": "西安"}),
         (TABLE, ["订一张桌子", "晚上七点", "四个人"], {"time": "19:00", "guests": 4}),
     ],
 )
 def test_the_next_words_add_to_the_call_or_change_it(definition: Any, turns: list[str], arguments: Any) -> None:
     assert calls([definition], *turns) == [arguments]
+
+
+def test_each_order_of_one_request_is_a_call() -> None:
+    assert calls([DRINK], "两杯大杯红茶，再来一杯小杯绿茶") == [
+        {"drink": "红茶", "size": "大杯", "count": 2},
+        {"drink": "绿茶", "size": "小杯", "count": 1},
+    ]
+    assert calls([LIGHT], "Turn off the light in the kitchen and turn on the light in the bedroom") == [
+        {"room": "kitchen", "on": False},
+        {"room": "bedroom", "on": True},
+    ]
+    assert calls([ORDER], "two coffees and three teas please") == [], "two amounts in one breath are asked for again"
 
 
 def test_two_places_in_chinese_are_two_calls() -> None:
@@ -181,6 +237,11 @@ def test_a_result_is_read_out_in_the_language_of_the_question() -> None:
         ("how many grams are in half a kilo", "500"),
         ("How many minutes are in two and a half hours?", "150"),
         ("一斤半等于多少克", "750"),
+        ("How many seconds are in an hour and a quarter?", "4500"),
+        ("What is 5 ft 11 in cm?", "180.34"),
+        ("minus forty celsius in fahrenheit", "-40"),
+        ("3公里200米是多少米", "3200"),
+        ("五分之二加五分之一等于多少", "0.6"),
         ("两斤半是多少克", "1250"),
         ("三公里半是多少米", "3500"),
         ("一米八是多少厘米", "180"),

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rtnb.server.languages import named
 from rtnb.server.responder.lexicon import cue, read
-from rtnb.server.responder.numbers import numbers, spoken_number
+from rtnb.server.responder.numbers import numbers, part_of, spoken_number
 from rtnb.server.responder.text_extraction import quoted
 
 Row = dict[str, str]
@@ -147,11 +147,11 @@ def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tup
     value = -value if before and cue("below_zero").search(head[: before[-1].start]) else value
     factor = float(source["factor"])
     base = value * factor + float(source.get("offset", 0))
-    if half := cue("unit_and_a_half").match(text, end):
-        base, end = base + factor / 2, half.end()
+    if more := cue("unit_and_part").match(text, end):  # "an hour and a quarter"
+        base, end = base + factor * part_of(more[0]), more.end()
     for one in (one for one in found if one.start >= end and cue("joins_amounts").fullmatch(text[end : one.start])):
         named = (name for name in units if re.match(rf"[\s-]*{re.escape(name)}", text[one.end :], re.IGNORECASE))
-        name = max(named, key=len, default="inch" if unit[0].casefold() in ("foot", "feet") else "")
+        name = max(named, key=len, default="inch" if unit[0].casefold() in ("foot", "feet", "ft") else "")
         digits = text[one.start : one.end]
         if name and units[name]["kind"] == source["kind"] and float(units[name]["factor"]) < factor:
             base += one.value * float(units[name]["factor"])
@@ -160,7 +160,8 @@ def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tup
             base, end = base + one.value / 10 ** len(digits) * factor, one.end
         else:
             return None
-    return base, spoken_number(value), text[unit.end() : end]
+    raw = text[before[-1].start : unit.start()].strip() if before and end > unit.end() else ""
+    return base, raw or spoken_number(value), text[unit.end() : end]
 
 
 def _fit(about: str, request: str) -> int:

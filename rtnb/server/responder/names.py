@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable
 
-from rtnb.server.responder.lexicon import bag, cue, entries, patterns, source
+from rtnb.server.responder.lexicon import bag, cue, entries, extract, patterns, source
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import stem
 
 _NOT_NAMES = bag("not_names")
+# Words of what is asked for are no places: "Is it going to rain in Dublin?"
+_NO_PLACES = {*map(stem, (word for line in entries("alike").values() for word in line.split())), *bag("no_places")}
 
 
 def proper_names(text: str) -> list[str]:
@@ -18,14 +20,11 @@ def proper_names(text: str) -> list[str]:
     for match in re.finditer(pattern, text):
         parts = [re.sub("['’]s$", "", part.strip(".’'")) for part in match.group().split()]
         starts = not re.search(r"\w[^.!?]*$", text[: match.start()])  # a small word has a capital there
-        small = bag("empty") if starts and len(parts) == 1 else ()
+        small = bag("empty") if starts and len(parts) == 1 else frozenset()
+        small |= {parts[0].casefold()} if small and stem(parts[0]) in _NO_PLACES else set()
         names = [at for at, part in enumerate(parts) if not (part in _NOT_NAMES or part.casefold() in small)]
         found += [" ".join(parts[names[0] : names[-1] + 1]).strip(".,'’")] if names else []
     return [*filter(None, dict.fromkeys(found))]
-
-
-# Words of what is asked for are no places: "Is it going to rain in Dublin?"
-_NO_PLACES = {*map(stem, (word for line in entries("alike").values() for word in line.split())), *bag("no_places")}
 
 
 def places(text: str) -> list[str]:
@@ -50,6 +49,8 @@ def places(text: str) -> list[str]:
 
 def _chinese_places(text: str) -> list[str]:
     """List what is left of a Chinese request without the words of weather and time, where it can be a place."""
+    if goal := extract("place_to", text):
+        return [goal]
     runs = re.findall(r"[\u4e00-\u9fff·]+", cue("beside_places").sub(" ", text))
     parts = [part for run in runs for part in re.split("(?<=..)[和与跟](?=..)", run.split("的")[0])]
     found = [cue("edge_of_place").sub("", part) for part in parts]

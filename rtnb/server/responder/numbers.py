@@ -125,6 +125,11 @@ def _counted(values: Sequence[int]) -> float:
     return (_counted(values[:at]) or 1) * place + _counted(values[at + 1 :]) * (place / 10 if short else 1)
 
 
+def part_of(text: str) -> float:
+    """Return which part of a unit is said behind it: "and a half", "and three quarters", 半."""
+    return 0.75 if "three" in text else 0.25 if "quarter" in text else 0.5
+
+
 def spoken_number(value: int | float) -> str:
     """Write a number as it is best read out: whole where it is whole, else with at most four places."""
     return f"{value + 0.0:.4f}".rstrip("0").rstrip(".")  # + 0.0: a zero has no sign

@@ -13,7 +13,7 @@ from typing import Any
 from rtnb.server import languages
 from rtnb.server.responder.lexicon import bag, cue, entries, extract, source
 from rtnb.server.responder.names import clock, dates, last_name, places, proper_names, times
-from rtnb.server.responder.numbers import Number, arithmetic, numbers
+from rtnb.server.responder.numbers import Number, arithmetic, numbers, part_of
 from rtnb.server.responder.text_extraction import quoted, roots, stem, words
 
 Schema = Mapping[str, Any]
@@ -166,7 +166,7 @@ class _Reader:
 
     def __init__(self, request: str, known: Sequence[Parameter]) -> None:
         self._request, self._known = request, known
-        self._numbers = numbers(request)
+        self._numbers = numbers(cue("one_unit").sub(lambda one: f"{1:>{len(one[0])}}", request))
         self._strings_used: set[str | None] = set()
 
     def value(self, parameter: Parameter, *, needed: bool, insist: bool) -> Any:
@@ -227,7 +227,9 @@ class _Reader:
         beside = {root for other in self._known if other.name != parameter.name for root in other.stems}
         if len(timed) > 1 and same and any(stem(unit) in beside for unit in _SECONDS):
             return self._take(same[0])
-        return sum(self._take(number) * _SECONDS[unit] for number, unit in timed.items()) / _SECONDS[wanted]
+        each = ((self._take(one) + _more(self._request, one)) * _SECONDS[unit] for one, unit in timed.items())
+        said = sum(each) / _SECONDS[wanted]
+        return int(said) if said == int(said) else said
 
     # ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,7 +252,9 @@ class _Reader:
             return self._fresh([self._thing(parameter)])
         if parameter.is_place or about & {"timezon", "zon"}:
             return self._place(parameter)
-        return self._fresh(_names_and_texts(parameter, text))
+        if any(_TIMED & other.stems for other in self._known):  # "Remind me to call Ana at six."
+            text = cue("times").sub(" ", cue("dates").sub(" ", cue("time_with_at").sub(" ", text)))
+        return self._fresh(_names_and_texts(parameter, " ".join(text.split())))
 
     def _thing(self, parameter: Parameter) -> str:
         """Return what is left of a request without its verbs, numbers, measures and other values."""
@@ -263,7 +267,8 @@ class _Reader:
         value = cue("beside_things").sub("", cue("measure").sub("", text)).strip(" .,!?;。，！？、")
         if found and found[0].value > 1 and " and " not in value:
             value = re.sub(r"(?<=[a-z]{2})(?:(?<=ch|sh)es|(?<=o)es|(?<![siu])(?<!ie)s|(?<=[ktn]ie)s)$", "", value)
-        return "" if {*words(value.casefold())} & _NO_THINGS or cue("no_thing").search(value) else value
+        several = re.search(r"\band an?\b", value) or numbers(value)
+        return "" if several or {*words(value.casefold())} & _NO_THINGS or cue("no_thing").search(value) else value
 
     def _place(self, parameter: Parameter) -> str | None:
         text, found = self._request, places(self._request)
@@ -274,6 +279,12 @@ class _Reader:
         value = self._fresh(found)
         pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
         return f"{value}, {pair[1]}" if pair else value
+
+
+def _more(text: str, number: Number) -> float:
+    """Return which part of its unit is said behind a time: 0.5 for "an hour and a half"."""
+    found = re.match(rf"\s*\w+{source('unit_and_part')}", text[number.end :])
+    return part_of(found[0]) if found else 0
 
 
 def _unit_after(text: str, number: Number) -> str | None:
@@ -326,6 +337,11 @@ def _times(parameter: Parameter, text: str) -> list[str]:
     return [clock(one) if not one.isascii() or "hh:mm" in parameter.description else one for one in times(text)]
 
 
+def _currencies(text: str) -> list[str]:
+    said = {code: "|".join(_VALUES[code]) for code in ("usd", "eur", "gbp", "jpy", "cny")}
+    return [code.upper() for word in words(text.casefold()) for code, one in said.items() if re.fullmatch(one, word)]
+
+
 def _languages(parameter: Parameter, text: str) -> list[str]:
     short = re.search(r"iso|code|\ben\b", parameter.description) or parameter.stems & {"cod", "local"}
     return [code if short else languages.NAMES[code][0] for code in languages.named(text)]
@@ -347,8 +363,9 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("date-time", "when datetim start deadlin", "", lambda one, text: [" ".join(dates(text)[:1] + times(text)[:1])]),
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
+    ("", "currency currenc", "", lambda one, text: _currencies(text)),
     ("", "siz", "", lambda one, text: [extract("size_said", text)]),
-    ("", "topping flavour flavor extra filling", "", lambda one, text: [extract("with_said", text)]),
+    ("", "topp flavour flavor extra fill", "", lambda one, text: [extract("with_said", text)]),
 )
 
 
@@ -361,10 +378,11 @@ def _names_and_texts(parameter: Parameter, text: str) -> list[str]:
     parts = split_name(parameter.name)
     label = "|".join(re.escape(one.casefold()) for one in (" ".join(parts), *parts[-1:]))
     value = r"\s+(?:is\s+|of\s+|=\s*|:\s*)?([A-Z0-9][\w'’-]*(?:\s+[A-Z][\w'’-]*)*)"
-    if named := re.search(rf"\b(?:{label}){value}", text):
+    named = re.search(rf"\b(?:{label}){value}", text)
+    if named and not cue("tells_somebody").search(text):
         return [*found, named[1]]
     if parameter.is_person:
-        return [*found, last_name([text]) or "", *proper_names(text)]
+        return [*found, last_name([text]) or "", *proper_names(text), extract("somebody", text)]
     return [*found, *([_free_text(text)] if about & _FREE_TEXT else proper_names(text))]
 
 

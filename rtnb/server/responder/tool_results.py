@@ -8,9 +8,12 @@ from rtnb.image import described
 from rtnb.server.languages import closed
 from rtnb.server.responder import lexicon
 from rtnb.server.responder.dialogue import Dialogue, from_json
+from rtnb.server.responder.names import dates, times
 from rtnb.server.responder.numbers import spoken_number
+from rtnb.server.responder.slot_filling import parameters
 from rtnb.server.responder.text_extraction import unspaced
 
+_DONE = (True, "ok", "success", "done", "confirmed", "started", "sent", "booked", "set")
 _UNITS: dict[str, str] = lexicon.entries("result_units")
 
 
@@ -30,10 +33,11 @@ def plain(name: str) -> str:
 def label(dialogue: Dialogue, name: str, tool: Mapping[str, Any] | None = None) -> str:
     """Name a parameter, a tool or an entry of a result in the language of the answer, or as its own name reads."""
     known = lexicon.FILES[dialogue.language].get("value_names", {})
-    properties = ((tool or {}).get("parameters") or {}).get("properties")
-    described = str(properties[name].get("description") or "") if properties and name in properties else ""
-    own = re.match(r"[\u4e00-\u9fff]{2,6}(?=$|[，,（(：:])", described) if known else None
-    return known.get(plain(name)) or (own[0] if own else plain(name))
+    parameter = next((one for one in parameters((tool or {}).get("parameters")) if one.name == name), None)
+    own = re.match(r"[\u4e00-\u9fff]{2,6}(?=$|[，,（(：:])", parameter.description) if parameter and known else None
+    if parameter and parameter.kind == "boolean":
+        return own[0] if own else dialogue.say("which_state", x=known.get(plain(name), plain(name)))
+    return own[0] if own else known.get(plain(name), plain(name))
 
 
 def _in_words(dialogue: Dialogue, value: Any) -> str:
@@ -63,11 +67,12 @@ def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
     value = from_json(output)
     result = _in_words(dialogue, value)
     given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
+    given = [one for one in given if not (dates(one) or times(one))]
     if isinstance(value, dict) and (error := value.get("error")):
         return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(dialogue, error))
     if not result or value is None:
         return dialogue.say("result_empty", tool=tool.capitalize())
-    if isinstance(value, dict) and all(one in (True, "ok", "success", "done") for one in value.values()):
+    if isinstance(value, dict) and all(one in _DONE for one in value.values()):
         return dialogue.say("result_done")
     if isinstance(value, str) and value.startswith("Error:"):
         return dialogue.say("result_refused", x=result.removeprefix("Error:").strip())

@@ -38,6 +38,10 @@ class Match(NamedTuple):
 
 
 def _score(tool: Schema, request: str) -> float:
+    if lexicon.cue("undoes").search(request) and not lexicon.cue("undo").search(
+        f"{tool['name']} {tool.get('description')}"
+    ):
+        return 0
     request = lexicon.cue("no_order").sub(" ", request)
     asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said.search(request.casefold()))}
     wide = asked.union(*(group for group in _ALIKE if group & asked))
@@ -71,10 +75,8 @@ def choose(request: str, tools: Sequence[Schema], *, insist: bool = False, named
     """
     request = request if insist else lexicon.cue("forbidden").sub(" ", request)
     candidates = [tool for tool in tools if named in (None, tool["name"])]
-    if named is None and len(candidates) > 1:
-        several = _by_clause(request, candidates)
-        if len({match.tool["name"] for match in several}) > 1:
-            return several
+    if named is None and len(several := _by_clause(request, candidates)) > 1:
+        return several
     force = insist or named is not None
     scores = [(_score(tool, request), tool) for tool in candidates]
     matches = [_match(tool, score, request, insist=force) for score, tool in scores if force or score >= _LEAST]
@@ -88,14 +90,17 @@ def _by_clause(request: str, tools: Sequence[Schema]) -> list[Match]:
     groups: list[tuple[Schema, float, list[str]]] = []
     for clause in filter(str.strip, lexicon.cue("clause_end").split(request)):
         score, tool = max(((_score(tool, clause), tool) for tool in tools), key=lambda entry: entry[0])
-        if score >= _LEAST and not (groups and groups[-1][0]["name"] == tool["name"]):
+        same = groups and groups[-1][0]["name"] == tool["name"]
+        # "Two coffees, then one tea": each clause is a call of its own.
+        whole = same and all(_match(tool, score, part).calls for part in (clause, " and ".join(groups[-1][2])))
+        if score >= _LEAST and (whole or not same):
             groups.append((tool, score, [clause]))
         elif groups:  # "… in Oslo | and Paris": a clause without a tool of its own belongs to the one before it
             groups[-1][2].append(clause)
     found = [_match(tool, score, " and ".join(parts)) for tool, score, parts in groups]
     # "the weather and the time in Paris": what one clause lacks, the whole sentence may have.
-    whole = [match if match.calls else _match(match.tool, match.score, request) for match in found]
-    return whole if all(match.calls for match in whole) else []
+    found = [match if match.calls else _match(match.tool, match.score, request) for match in found]
+    return found if all(match.calls for match in found) else []
 
 
 def follow_up(text: str, earlier: Sequence[str], tools: Sequence[Schema]) -> list[Match]:
