@@ -3,15 +3,12 @@
 import argparse
 import io
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtnb import __version__, models
-from rtnb.audio import pcm
+from rtnb import __version__
 from rtnb.errors import InputError, RtnbError
-from rtnb.money import prices
 from rtnb.texts.language import say
 
 
@@ -27,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a code page of Windows has no ✓
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = _parser(words).parse_args(words)
     try:
         return int(args.run(args) or 0)
     except RtnbError as error:
@@ -40,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    from rtnb.server import command as practice
-
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     about = "Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
     parser = argparse.ArgumentParser(prog="rtnb", description=say(about))
     parser.add_argument("--version", action="version", version=f"rtnb {__version__}")
@@ -64,14 +60,18 @@ def _parser() -> argparse.ArgumentParser:
     demo("--practice", action="store_true", help=say("use the practice server, whatever keys there are"))
     demo("--verbose", action="store_true", help=say("print every event"))
 
-    practice.add_arguments(command("practice", practice.main, "run the practice server"))
+    practice = command("practice", _practice, "run the practice server")
+    if not words or "practice" in words:  # its options come with the server, which takes long to import
+        from rtnb.server.command import add_arguments
+
+        add_arguments(practice)
 
     doctor = command("doctor", _doctor, "check this computer, the key, the network and the model").add_argument
     doctor("--model", help=say("the model whose access is checked"))
     doctor("--url", help=say("another server that speaks the protocol"))
     doctor("--learners", type=int, default=1, metavar="N", help=say("how many will pay (default: %(default)s)"))
 
-    command("prices", lambda _: print(prices()), "show models, prices and shutdown dates")
+    command("prices", _prices, "show models, prices and shutdown dates")
 
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
     notebooks.add_argument("folder", type=Path, help=say("where to; made if need be"))
@@ -91,8 +91,22 @@ def _doctor(args: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
+def _practice(args: argparse.Namespace) -> int:
+    from rtnb.server.command import main as serve
+
+    return serve(args)
+
+
+def _prices(args: argparse.Namespace) -> None:
+    from rtnb.money import prices
+
+    print(prices())
+
+
 def _demo(args: argparse.Namespace) -> int:
+    from rtnb import models
     from rtnb.asking import ask
+    from rtnb.audio import pcm
 
     source = _find_recording(args.recording)
     print(say("Prompt:    {prompt}", prompt=args.prompt))
@@ -138,6 +152,8 @@ def _find_recording(name: str | None) -> Any:
 
 def _answer_path() -> Path:
     """Return `output_audio.wav` in the current folder; inside a checkout of rtnb, in a temporary one."""
+    import tempfile
+
     here = Path.cwd()
     ours = any((at / "pyproject.toml").is_file() and (at / "rtnb/cli.py").is_file() for at in (here, *here.parents))
     return Path(tempfile.mkdtemp(prefix="rtnb-") if ours else "") / "output_audio.wav"

@@ -28,7 +28,7 @@ _OF_PROGRAMS = re.compile(
     r"Expected at least|Error committing|maximum duration|per day|not supported|already shorter|Only model output"
     r"|try again in|Error: \{tool\}|must call this server|page's origin|version https|output of|\[hidden key\]"
     r"|rtnb practice|Basic \{|Bearer \{|pcm \{|mathjax|As described|or ws:|Errno|M\{|moonshine-voice \{|, ipykernel"
-    r"|python -c|python your_program|Count to five|Summarize this|^rtnb: \{"
+    r"|python -c|^module \{|python your_program|Count to five|Summarize this|^rtnb: \{"
     r"|^rtnb.models.price|^\{?\w+\}? \{\w+\}$|^\{\w+\}[:,] ?\{\w+\}",
     re.IGNORECASE,
 )

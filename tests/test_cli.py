@@ -195,3 +195,20 @@ def test_words_that_are_off_are_answered_with_the_usage(words, capsys):
 def test_python_dash_m_works_too():
     done = subprocess.run([sys.executable, "-m", "rtnb.cli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("rtnb ")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["prices"], ["nothing"]])
+def test_what_only_prints_imports_nothing_that_computes_or_serves(words):
+    heavy = {"numpy", "av", "soxr", "soundfile", "onnxruntime", "websockets", "asyncio", "ipywidgets", "IPython"}
+    heavy |= {"rtnb.server.server", "rtnb.audio.clip", "rtnb.session.session"}
+    program = f"""
+import sys
+from rtnb import cli
+try:
+    cli.main({words!r})
+except SystemExit:
+    pass
+print("imported:", *sorted({heavy!r} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported:"

@@ -11,7 +11,6 @@ import tomllib
 import types
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 
 def _meant(name: str, takes: list[str], *, parts: bool) -> str:
     """Say what an argument is called that the function does not take by this name."""
-    known = tomllib.loads((files("rtnb") / "texts" / "arguments.toml").read_text("utf-8"))
+    known = tomllib.loads(Path(__file__).with_name("arguments.toml").read_text("utf-8"))
     meanings = [one for names, whole in known.items() if name.lower() in names.split() for one in whole.split(" | ")]
     found = [re.sub(r"^\w+$", r"\g<0>=", one.replace("NAME", name)) for one in meanings if one.split("=")[0] in takes]
     if parts and "*parts" in meanings:

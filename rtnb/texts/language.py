@@ -10,7 +10,6 @@ import re
 import string
 import tomllib
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ _LONGEST = 4000  # characters of a sentence that is looked for; what is longer i
 @cache
 def languages() -> tuple[str, ...]:
     """Return the languages there are texts in: English, and one for each file beside this one."""
-    names = [Path(file.name) for file in (files("rtnb") / "texts").iterdir()]
-    return ("en", *sorted(name.stem for name in names if name.suffix == ".toml" and len(name.stem) == 2))
+    files = Path(__file__).parent.iterdir()
+    return ("en", *sorted(file.stem for file in files if file.suffix == ".toml" and len(file.stem) == 2))
 
 
 @cache
@@ -50,7 +49,7 @@ def widget_texts(*areas: str) -> dict[str, dict[str, Any]]:
 
 @cache
 def _file_of(code: str) -> dict[str, Any]:
-    tables = tomllib.loads((files("rtnb") / "texts" / f"{code}.toml").read_text("utf-8"))
+    tables = tomllib.loads(Path(__file__).with_name(f"{code}.toml").read_text("utf-8"))
     return {"tag": tables.pop("tag"), "sentences": tables}
 
 
