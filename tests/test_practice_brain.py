@@ -314,7 +314,7 @@ def test_what_it_asks_about_in_chinese_is_a_word_and_no_piece_of_one() -> None:
     assert say(answered("…"), typed("It is cold today")).endswith("What else can you tell me about “cold”?")
     assert say(answered("…"), typed("今天很冷")) == "你说：“今天很冷”关于“冷”，你还能说什么？"
     assert say(answered("…"), typed("我喜欢苹果")) == "你说：“我喜欢苹果”关于“苹果”，你还能说什么？"
-    assert say(answered("…"), typed("你和我")) == "你说：“你和我”", "nothing but function words asks for nothing"
+    assert "换一种说法" in say(answered("…"), typed("你和我")), "a few words without a verb tell nothing"
 
 
 def test_it_does_not_know_what_nobody_said() -> None:

@@ -8,7 +8,7 @@ from rtnb.server import languages
 from rtnb.server.responder import intents, knowledge, personas
 from rtnb.server.responder.dialogue import Dialogue, limits_of
 from rtnb.server.responder.intents import command_and_rest, intent_of, is_command, is_question
-from rtnb.server.responder.lexicon import LETTERS, bag, cue, extract, having
+from rtnb.server.responder.lexicon import LETTERS, TOLD, bag, cue, extract, having
 from rtnb.server.responder.names import dates, last_name, times
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
@@ -23,8 +23,8 @@ def translate(dialogue: Dialogue, request: str) -> list[str]:
     texts = (intents.brief(dialogue.turn.request), request)
     if pair := next(filter(None, (knowledge.translate(text, dialogue.language) for text in texts)), None):
         return [dialogue.say("translation", x=pair[0], y=pair[1])]
-    if cue("asks_meaning").search(request):  # "What does brave mean?"
-        return []
+    if cue("asks_meaning").search(request) or not (languages.named(request) or cue("translates").search(request)):
+        return []  # "What does brave mean?", "How do you say no?"
     return [dialogue.say("no_translation"), *dialogue.say_if("heard", dialogue.turn.heard)]
 
 
@@ -86,10 +86,12 @@ def tell(dialogue: Dialogue, request: str) -> list[str]:
     """Tell a story, a joke or such; of what is not known say that no rule can make it up."""
     for kind in knowledge.KNOWN.get(dialogue.language, {"texts": ()})["texts"]:
         if cue(f"tell_{kind}").search(request):
-            told = sum(bool(cue(f"tell_{kind}").search(said)) for said in dialogue.earlier)
-            text, fits = knowledge.tell(kind, request, told, dialogue.language)
-            known = fits or not extract("topic", request)
-            return [*([] if known else [dialogue.say("not_about")]), *sentences(text)]
+            told = " ".join(dialogue.answers)
+            topic = extract("topic", request)
+            text, fits = knowledge.tell(kind, topic or request, told, dialogue.language)
+            if fits or not topic:
+                return sentences(text)
+            return [dialogue.say("not_about"), *sentences(knowledge.tell(kind, "short 短", told, dialogue.language)[0])]
     return [dialogue.say("no_invention")]
 
 
@@ -135,8 +137,8 @@ def latin_word(request: str) -> str:
     return found[0] if found and unspaced(request) else ""
 
 
-def _closed(dialogue: Dialogue, text: str, otherwise: str = "heard_nothing") -> list[str]:
-    return [languages.closed(text)] if text else [dialogue.say(otherwise)]
+def _closed(dialogue: Dialogue, text: str) -> list[str]:
+    return [languages.closed(text)] if text else [dialogue.nothing()]
 
 
 def exactly(dialogue: Dialogue, request: str) -> list[str]:
@@ -155,12 +157,12 @@ def say(dialogue: Dialogue, request: str) -> list[str]:
     given, what = _given(dialogue, request), extract("given_to_say", request).strip()
     if not given and cue("said_before").search(what) and len(what.split()) < 5:
         given = dialogue.material
-    elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my)\b", what):
+    elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my|it|that|what)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
     found = cue("times_over").search(given)
     times_ = max(1, *(int(number.value) for number in numbers(found[0])), 2 * ("twice" in found[0])) if found else 1
     given = given[: found.start()] if found else given
-    return [languages.closed(given)] * min(times_, 10) if given else []
+    return [languages.closed(given.rstrip("?？ "))] * min(times_, 10) if given else []
 
 
 def repeat(dialogue: Dialogue, request: str) -> list[str]:
@@ -170,11 +172,13 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     names_it = cue("named").search(own) and not cue("after_me").search(request)
     given = (_given(dialogue, request) or ("" if names_it else own)) if users else ""
     # 把“苹果”重复一遍
-    silent = dialogue.answers and not any(turn.clips for turn in dialogue.turns)
+    alone = not dialogue.turn.typed and not dialogue.material  # nothing but this was spoken
+    silent = dialogue.answers and (alone or not any(turn.clips for turn in dialogue.turns))
     if users and silent and not (given or quoted(request)):
-        return i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
+        mine = cue("my_words").search(request)
+        return said_last(dialogue, request) if mine else i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
     said = given or "".join(quoted(request)[:1]) or dialogue.material or ("" if users else dialogue.turn.text)
-    return _closed(dialogue, said, "heard_nothing" if dialogue.turn.clips else "said_nothing")
+    return _closed(dialogue, said)
 
 
 def transcribe(dialogue: Dialogue, request: str) -> list[str]:
@@ -184,7 +188,7 @@ def transcribe(dialogue: Dialogue, request: str) -> list[str]:
     if not any(turn.clips for turn in dialogue.turns) and dialogue.material and is_question(request):
         return []  # "What does the fox say?"
     if not dialogue.material:  # "I read the full text of it", said aloud, asks for nothing
-        return [] if dialogue.turn.heard else [dialogue.say("heard_nothing")]
+        return [] if dialogue.turn.heard else [dialogue.nothing()]
     return sentences(languages.closed(dialogue.material))
 
 
@@ -202,14 +206,17 @@ def reverse(dialogue: Dialogue, request: str) -> list[str]:
     """Say the words from the last to the first."""
     if knowledge.know(request, dialogue.language):  # "Say the days of the week backwards."
         return []
-    found = words("".join(quoted(request)[:1]) or _given(dialogue, request) or dialogue.material)
+    said = "" if is_command(dialogue.material) else dialogue.material
+    found = words("".join(quoted(request)[:1]) or _given(dialogue, request) or said)
+    if said != dialogue.material and not found:  # "Count to five." – "Now backwards."
+        return []
     return _closed(dialogue, " ".join(reversed(found)) if len(found) != 1 else found[0][::-1])
 
 
 def which_word(dialogue: Dialogue, request: str) -> list[str]:
     """Say the first, last, longest or shortest word."""
     if not (found := words(dialogue.material)):
-        return [dialogue.say("heard_nothing")]
+        return [dialogue.nothing()]
     choices = {"last_word": found[-1], "longest_word": max(found, key=len), "shortest_word": min(found, key=len)}
     word = next((word for key, word in choices.items() if cue(key).search(request)), found[0])
     return [f"“{word}”" + dialogue.say("stop")]
@@ -218,15 +225,19 @@ def which_word(dialogue: Dialogue, request: str) -> list[str]:
 def spell(dialogue: Dialogue, request: str) -> list[str]:
     """Spell a word, the user's name, or the last word that was said."""
     named = extract("given_to_spell", request) if not quoted(request) else ""
+    if len(named.split()) > 3:  # "Spell out the rules of chess."
+        return []
     what = _given(dialogue, request).strip(" .!?。") or named or latin_word(request)
     if re.fullmatch(r"(?i)my name", what) or "我的名字" in request:
         what = last_name(dialogue.messages) or ""
     what = re.sub(r"(?i)^your name$|^你的名字$", "rtnb", what)
     refers = re.match(r"(?i)(?:it|that|this|what|every|each|the (?:last|first)|back)\b", what)
     if refers or not (what or languages.named(request)):
-        what = next(reversed(words(dialogue.material)), "")
+        last = next(reversed(dialogue.answers), "") if is_question(dialogue.material) else dialogue.material
+        what = next(reversed(words(last)), "")
     if unspaced(what) or (not what and languages.named(request)):
         what = (knowledge.translate(request, dialogue.language) or ("", ""))[1]
+    what = what[::-1] if cue("backwards").search(request) else what
     letters = ["–" if letter == " " else letter.upper() for letter in what if letter.isalnum() or letter == " "]
     return [what + dialogue.say("colon") + dialogue.row(letters[:60])] if letters else []
 
@@ -240,7 +251,10 @@ def find_said(dialogue: Dialogue, question: str) -> str | None:
     turn = dialogue.turn
     texts = [*dialogue.earlier, *([turn.heard] if turn.typed and turn.heard else sentences(turn.text)[:-1])]
     said = (sentence for text in texts for sentence in sentences(text))
-    pool = [sentence for sentence in said if not sentence.rstrip().endswith(("?", "？"))]
+    pool = [one for one in said if not (one.rstrip().endswith(("?", "？")) or is_command(one))]
+    for told in (told for asks, told in TOLD if re.search(asks, question, re.IGNORECASE)):
+        if found := [sentence for sentence in pool if re.search(told, sentence, re.IGNORECASE)]:
+            return found[-1]
     scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
     best, index = max(scored, default=(0, -1))
     # Half of what is asked about must be there, or we would answer beside the point.
@@ -293,9 +307,10 @@ def talked(dialogue: Dialogue, request: str) -> list[str]:
 def i_said(dialogue: Dialogue, request: str) -> list[str]:
     """Say the last answer again."""
     last = next(reversed(dialogue.answers), "").removeprefix(dialogue.say("intro")).strip()
-    before = intents.brief(next(reversed(dialogue.earlier), ""))
-    if cue("anew").search(request) and (intent := intent_of(before)) in having("anew"):
-        return ANSWERS[intent](dialogue, before)
+    anew = dialogue.earlier[:-4:-1] if cue("anew").search(request) else []
+    for before in map(intents.brief, anew):
+        if (intent := intent_of(before)) in having("anew"):
+            return ANSWERS[str(intent)](dialogue, before)
     if not last and dialogue.turn.heard:
         return transcribe(dialogue, request)
     if cue("shorter").search(request):
@@ -364,6 +379,8 @@ def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
 def count(dialogue: Dialogue, request: str) -> list[str]:
     """Count what the request names."""
     turn, given = dialogue.turn, "".join(quoted(request)[:1])
+    if cue("letter_counted").search(request):
+        return []  # "How many a's are in banana?"
     if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
         return [dialogue.say("count_letters", word=word, x=sum(map(str.isalpha, word)))]
     if not (given or _given(dialogue, request) or cue("counts_here").search(request)):

@@ -69,6 +69,11 @@ class Dialogue:
         self.word = "".join(re.findall(r"\*(.+?)\*", template)).format(**filled) or self.word
         return template.replace("*", "").format(**filled)
 
+    def nothing(self) -> str:
+        """Say that there is nothing to work on: no words in the recording, or nothing said before."""
+        wordless = any(turn.clips and not turn.heard for turn in self.turns)
+        return self.say("heard_nothing" if wordless else "said_nothing")
+
     def say_if(self, key: str, x: str | None, otherwise: str = "") -> list[str]:
         """Fill a template with `x`; where there is no `x` take the other one, if any."""
         return [self.say(key, x=x)] if x else [self.say(otherwise)] if otherwise else []

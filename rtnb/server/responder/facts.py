@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from rtnb import models
-from rtnb.server.responder.lexicon import read
+from rtnb.server.responder.lexicon import LETTERS, read
 from rtnb.server.responder.text_extraction import sentences
 
 _SHEETS = read("facts_", "en", "zh")
@@ -44,10 +44,23 @@ _ASKS, _OTHERS = (
     re.compile("|".join(pattern for words in _WORDS for pattern in words[key]), re.IGNORECASE)
     for key in ("asks", "others")
 )
-_USED = " ".join(phrase for name in FACTS for phrase in _phrases(name, "subject", "asked"))
-_USED += "".join(f" {words[key]}" for words in _WORDS for key in ("common", "field"))
-_EACH = sorted({one for word in _USED.split() for one in _alternatives(word)}, key=len, reverse=True)
-_KNOWN = _any(_EACH)
+
+
+@cache
+def _own(*names: str) -> re.Pattern[str]:
+    """Compile the words of some facts."""
+    used = " ".join(phrase for name in names for phrase in _phrases(name, "subject", "asked"))
+    return _any(sorted({one for word in used.split() for one in _alternatives(word)}, key=len, reverse=True))
+
+
+_COMMON_WORDS = " ".join(words[key] for words in _WORDS for key in ("common", "field"))
+_COMMON = _any(sorted(_COMMON_WORDS.split(), key=len, reverse=True))
+
+
+def _beside(sentence: str, *names: str) -> list[str]:
+    """List the words of a question that neither these facts nor any question has, of Chinese pairs of characters."""
+    rest = _ASKS.sub(" ", _COMMON.sub(" ", _own(*names).sub(" ", sentence)))
+    return re.findall(rf"[{LETTERS}]{{1,2}}|[^\W\d_{LETTERS}]+", rest)
 
 
 def fact(text: str, *, role: bool = False) -> str | None:
@@ -59,10 +72,11 @@ def fact(text: str, *, role: bool = False) -> str | None:
     """
     asking = (one for one in sentences(text)[-3:] if _ASKS.search(one) and not _OTHERS.search(one))
     for sentence in asking:
-        known = not re.search(r"[^\W\d]", _ASKS.sub(" ", _KNOWN.sub(" ", sentence)))
+        if _beside(sentence, *FACTS):
+            continue
         for name in FACTS:
-            asked = known and not (role and FACTS[name].get("everyday"))
-            phrases = _phrases(name, "subject", "asked") if asked else _phrases(name, "subject")
+            closed = (role and FACTS[name].get("everyday")) or _beside(sentence, name)
+            phrases = _phrases(name, *["subject"] if closed else ["subject", "asked"])
             if any(all(_word(word).search(sentence) for word in phrase.split()) for phrase in phrases):
                 return name
     return None

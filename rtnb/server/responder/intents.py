@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
-from rtnb.server.languages import together
-from rtnb.server.responder.lexicon import INTENTS, LETTERS, cue, having
-from rtnb.server.responder.text_extraction import content, quoted, sentences
+from rtnb.server.languages import guess, together
+from rtnb.server.responder.lexicon import FILES, INTENTS, LETTERS, cue, having, source
+from rtnb.server.responder.text_extraction import beside, content, quoted, sentences
 
+# Words given to be worked on: what stands behind a colon or between quotation marks.
+_GIVEN = re.compile(r"(?s)(?<!\d)[:：](?!\d).*|[“\"「《][^”\"」》]*[”\"」》]")
+# Languages whose harmless words are listed.
+GATED = ("en", "zh")
 # Where a sentence ends, its mark left with it: what tells something asks for nothing.
 _PARTS = re.compile(r"(?<=[.!?。！？])\s*")
 
@@ -25,8 +30,27 @@ def brief(text: str) -> str:
 
 def intent_of(text: str) -> str | None:
     """Return the intent of a text; None where no rule knows it, or where it only tells something."""
-    asking = together(part for part in _PARTS.split(text[:600]) if not cue("statement").search(part))
-    return next((name for name, pattern in INTENTS.items() if pattern.search(asking)), None)
+    parts = [part for part in _PARTS.split(text[:600]) if not cue("statement").search(part)]
+    return next((name for name in INTENTS if _has(name, parts)), None)
+
+
+def _has(name: str, parts: list[str]) -> bool:
+    """Return whether sentences have an intent, with hardly a word beside it that means something else."""
+    if (most := FILES["en"]["intents"][name].get("beside")) is None:
+        return bool(INTENTS[name].search(together(parts)))
+    fitting = [part for part in parts if INTENTS[name].search(part)]
+    if any(guess(part) not in GATED for part in fitting):
+        return True
+    own = (cue("accounted").sub(" ", _GIVEN.sub(" ", part)) for part in fitting)
+    return any(len(beside(part, _known(name))) <= most for part in own)
+
+
+@cache
+def _known(name: str) -> str:
+    """Return the words that go with an intent, in all languages."""
+    entries = [file["intents"][name] for file in FILES.values() if name in file.get("intents", {})]
+    examples = (example for entry in entries for example in entry["examples"])
+    return " ".join([source(name, "intents"), *examples, *(entry.get("more", "") for entry in entries)])
 
 
 def is_command(text: str) -> bool:

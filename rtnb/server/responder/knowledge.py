@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from rtnb.server.languages import named
 from rtnb.server.responder.lexicon import cue, read
 from rtnb.server.responder.numbers import numbers, part_of, spoken_number
-from rtnb.server.responder.text_extraction import quoted
+from rtnb.server.responder.text_extraction import beside, quoted, sentences
 
 Row = dict[str, str]
 
@@ -58,11 +58,19 @@ def _table(name: str, column: str) -> dict[str, Row]:
     return {one.casefold(): row for one, row in cells if one}
 
 
+def _only(found: re.Match[str], *known: str, most: int = 0) -> bool:
+    """Return whether the sentence of a match asks about hardly anything else."""
+    text = found.string
+    start = max(text.rfind(mark, 0, found.start()) for mark in ".!?。！？") + 1
+    end = next((at for at in range(found.end(), len(text)) if text[at] in ".!?。！？"), len(text))
+    return len(beside(cue("accounted").sub(" ", text[start:end]), " ".join(known))) <= most
+
+
 def _relations(text: str, known: dict[str, Any]) -> Iterator[Fact]:
     for relation in known["relations"]:
         for match in (match for pattern in relation["asks"] for match in _compiled(pattern).finditer(text)):
             row = _table(relation["table"], relation["of"]).get(_plain(match[1]), {})
-            if values := row.get(relation["is"]):
+            if (values := row.get(relation["is"])) and _only(match, *relation["asks"], *row.values()):
                 filled = {"x": row[relation["of"]].split(",")[0], "y": values.split(",")[0].strip()}
                 yield Fact(relation["says"].format(**filled), filled["y"], supposed=True)
 
@@ -77,7 +85,8 @@ def know(text: str, language: str) -> Fact | None:
     if fact := _convert(text, language):
         return fact
     for entry in known["facts"]:
-        if any(_compiled(pattern).search(text) for pattern in entry["asks"]):
+        found = next(filter(None, (_compiled(pattern).search(text) for pattern in entry["asks"])), None)
+        if found and _only(found, *entry["asks"], most=entry.get("beside", 0)):
             other = _convert(f"{entry['says']} {text}", language)  # "How far is the moon in miles?"
             return Fact(f"{entry['says']} {other.text}" if other else entry["says"], entry.get("word", ""))
     return next(_relations(text, known), None)
@@ -91,6 +100,16 @@ _PHRASES = {
     for code, cell in row.items()
     for phrase in cell.split(",")
 }
+
+
+def know_instead(before: str, thing: str, language: str) -> Fact | None:
+    """Find what a question before asked for of something else: "The capital of Kenya?" – "And of Norway?"."""
+    relations = KNOWN[language]["relations"] if before and language in KNOWN else ()
+    asks = (pattern for relation in relations for pattern in relation["asks"])
+    for match in filter(None, (re.search(pattern, before, re.IGNORECASE) for pattern in asks)):
+        if fact := know(before[: match.start(1)] + thing + before[match.end(1) :], language):
+            return fact
+    return None
 
 
 def translate(text: str, language: str) -> tuple[str, str] | None:
@@ -170,13 +189,13 @@ def _fit(about: str, request: str) -> int:
     return sum(1 + found.start() for found in each if found)
 
 
-def tell(kind: str, request: str, told: int, language: str) -> tuple[str, bool]:
+def tell(kind: str, request: str, told: str, language: str) -> tuple[str, bool]:
     """Choose a text to tell.
 
     Args:
         kind: One of the tables of texts, such as "story".
         request: What was asked for: how long, how it should be and what it should be about.
-        told: How many of this kind have been told before.
+        told: Everything said before: what has been told is not told again while there is more.
         language: In which language.
 
     Returns:
@@ -185,7 +204,7 @@ def tell(kind: str, request: str, told: int, language: str) -> tuple[str, bool]:
     texts: list[dict[str, str]] = KNOWN[language]["texts"][kind]
     fits = [_fit(one["about"], request) for one in texts]
     best = [one for one, fit in zip(texts, fits, strict=True) if fit == max(fits)]
-    return best[told % len(best)]["text"], max(fits) > 0
+    return next((one for one in best if sentences(one["text"])[0] not in told), best[0])["text"], max(fits) > 0
 
 
 def zone(text: str, language: str) -> tuple[str | None, ZoneInfo | None]:

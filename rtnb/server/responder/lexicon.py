@@ -54,6 +54,9 @@ def cue(key: str, table: str = "cues") -> re.Pattern[str]:
     return re.compile(source(key, table), re.IGNORECASE)
 
 
+TOLD: list[list[str]] = [pair for file in FILES.values() for pair in file.get("memory", {}).get("pairs", ())]
+"""Questions about the user, each with what the sentence holds that answers it."""
+
 INTENTS = {intent: cue(intent, "intents") for intent in FILES["en"]["intents"]}
 """Intents of requests, each with the words that ask for it, in the order in which they are tried."""
 

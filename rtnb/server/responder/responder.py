@@ -17,7 +17,7 @@ from rtnb.server.responder.answers import ANSWERS, find_said, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
 from rtnb.server.responder.lexicon import cue, extract, having
-from rtnb.server.responder.text_extraction import first_words, keywords, sentences, words
+from rtnb.server.responder.text_extraction import first_words, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, label, plain
 from rtnb.server.responder.tool_selection import Match, choose, follow_up
 
@@ -94,7 +94,9 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     """Choose the functions to call now, and those that lack an argument."""
     request, turn, choice = dialogue.request, dialogue.turn, dialogue.request.tool_choice
     tools = request.functions
-    if not tools or choice == "none" or turn.outputs:
+    own = intents.brief(turn.request)
+    told = cue("statement").search(own) and not intents.is_question(own)
+    if not tools or choice == "none" or turn.outputs or (told and choice == "auto"):
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
         return []
@@ -125,7 +127,8 @@ def _asked(dialogue: Dialogue) -> _Asked:
     # The typed words may leave the request to the recording: "Answer the question in the recording".
     if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
         turn.typed = []
-    own = intents.without_lead(turn.request)
+    lead = intents.without_lead(turn.request)
+    own = cue("forbids").sub("", lead).lstrip(" ,，") or lead
     command = intents.brief(intents.command_and_rest(own)[0])
     intent = intents.intent_of(command)
     wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])
@@ -153,8 +156,8 @@ def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool)
         tools = [plain(tool["name"]) for tool in dialogue.request.functions]
         answer = [dialogue.say("no_role"), *dialogue.say_if("role_tools", dialogue.join(tools) if tools else "")]
     before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
-    asks = personas.in_role(role, dialogue.language, [] if refused else answer, own, before, number)
-    return [*answer, asks[-1]] if refused else asks
+    asks = personas.in_role(role, dialogue.language, answer, own, before, number)
+    return [*answer, *[one for one in asks[-1:] if one not in answer]] if refused else asks
 
 
 def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str | None) -> list[str]:
@@ -166,7 +169,12 @@ def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str |
     if judged and role == "quiz_master":
         return []  # the role itself judges
     # Politeness comes after everything else that a request may hold.
-    if found := judged or _known(dialogue, own, asked, matches) or _by_intent(dialogue, asked, polite=True):
+    if (
+        found := judged
+        or _several(dialogue, own, role)
+        or _known(dialogue, own, asked, matches, role)
+        or _by_intent(dialogue, asked, polite=True)
+    ):
         return [*said, *found]
     if own:
         return [*said, *_to_other(dialogue, asked, bool(said), role)]
@@ -175,7 +183,17 @@ def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str |
     return said or [dialogue.say("wrote_nothing" if dialogue.answers else "greet")]
 
 
-def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match]) -> list[str]:
+def _several(dialogue: Dialogue, own: str, role: str | None) -> list[str]:
+    """Answer two requests of one turn, where each is known: "The capital of Peru, and what is 9 times 6?"."""
+    parts = [part for part in cue("requests_joined").split(own) if part.strip(" ,.!?，。！？")]
+    asked = [_Asked(part, [(intents.intent_of(part), part)]) for part in parts]
+    if not 2 <= len(parts) <= 3 or any(cue("statement").search(part) for part in parts):
+        return []
+    each = [_known(dialogue, part, one, [], role) for part, one in zip(parts, asked, strict=True)]
+    return [sentence for found in each for sentence in found] if all(each) else []
+
+
+def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match], role: str | None) -> list[str]:
     """Do what is asked, or answer from what is known: the course, sums, units and facts."""
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
     if asked.ways[-1][0] not in having("memory") and (name := fact(own, role=elsewhere)):
@@ -184,11 +202,16 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match]) ->
     need = dialogue.join([label(dialogue, name, lacking.tool) for name in lacking.missing] if lacking else [])
     if found := _by_intent(dialogue, asked, polite=False) or dialogue.say_if("need", need):
         return found
-    if sum_ := numbers.arithmetic(own):
+    before = next(reversed(dialogue.answers), "") if cue("sum_goes_on").search(own) else ""
+    result = [one for one in numbers.numbers(before) if cue("equals").search(before)][-1:]
+    if sum_ := numbers.arithmetic(f"{result[0].value} {own}" if result else own):
         return [dialogue.say("equals", sum=_read_out(dialogue, sum_[0]), x=numbers.spoken_number(sum_[1]))]
     if (name := names.last_name([own])) and asked.ways[-1][0] != "greet" and not intents.is_question(own):
         return [dialogue.say("nice", x=name)]
-    if known := knowledge.know(own, dialogue.language):
+    follows = extract("followed_by", intents.brief(dialogue.turn.request))
+    before = intents.brief(dialogue.earlier[-1]) if follows and dialogue.earlier else ""
+    known = knowledge.know(own, dialogue.language) or knowledge.know_instead(before, follows, dialogue.language)
+    if known and not (role and cue("out_of_role").search(known.text)):
         dialogue.word = known.word
         supposed = known.supposed and cue("supposes").search(own)
         agreed = dialogue.say("yes" if known.word.casefold() in own.casefold() else "no") if supposed else ""
@@ -206,21 +229,22 @@ def _to_other(dialogue: Dialogue, asked: _Asked, seen: bool, role: str | None) -
     """Answer words that no rule knows: a question, something to do, a name, or anything else."""
     own, text, heard = asked.own, intents.brief(asked.own), dialogue.turn.heard
     bidden = cue("bidding").search(text)
-    question = intents.is_question(text) and not bidden
+    question = (intents.is_question(text) or cue("asks_inside").search(text)) and not bidden
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, asked.ways[-1][1])
-    asks_about = bidden and cue("asks_about").search(text)
-    if role and not (question or asks_about):
+    if role and not question and (not bidden or cue("wish").search(text)):
         return []
     if question or bidden:
         no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
-        return dialogue.say_if("said", find_said(dialogue, own)) or [*dialogue.say_if("heard", heard), *no]
-    topics = keywords(own, 50)[-1:] if not (heard and dialogue.turn.typed) else []
-    topics = [topic for topic in topics if topic.isascii() or own.rstrip("。！!.").endswith(topic)]
-    return [
-        *(dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]),
-        *dialogue.say_if("question_about", "".join(topics)),
-    ]
+        asking = next((one for one in reversed(sentences(own)) if intents.is_question(one)), own)
+        key = "heard" if heard and dialogue.turn.typed else "said"
+        return dialogue.say_if(key, find_said(dialogue, asking)) or [*dialogue.say_if("heard", heard), *no]
+    topic = "" if heard and dialogue.turn.typed else extract("told_about", own)
+    tells = cue("tells").search(text) or (heard and len(words(own)) > 4)
+    if not (seen or topic or tells) and dialogue.language in intents.GATED:
+        return [*dialogue.say_if("heard", heard), dialogue.say("unclear")]
+    told = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
+    return [*told, *dialogue.say_if("question_about", topic)]
 
 
 def _read_out(dialogue: Dialogue, sum_: str) -> str:

@@ -6,13 +6,19 @@ Everything here is pure and knows nothing of conversations or tools.
 import math
 import re
 from collections import Counter
+from functools import cache
 
 from rtnb.server.languages import closed, together
-from rtnb.server.responder.lexicon import LETTERS, bag, cue
+from rtnb.server.responder.lexicon import FILES, LETTERS, bag, cue
 
 _EMPTY = bag("empty")
 _KEPT = bag("kept")
 _WORDS = re.compile("|".join(sorted(_KEPT | bag("function_words"), key=len, reverse=True)))
+# Words that may stand in any request.
+_HARMLESS = _EMPTY | bag("harmless") | {word for file in FILES.values() for word in file.get("numbers", {})}
+_GLUE = re.compile(
+    "|".join(sorted((word for word in _HARMLESS | bag("function_words") if not word.isascii()), key=len, reverse=True))
+)
 _LIGHT = re.compile("|".join(bag("light_verbs")))
 # English endings, what stands instead of them, and how long a word must be at least.
 _ENDINGS = (("ies", "y", 5), ("ing", "", 6), ("ied", "y", 5), ("ed", "", 5), ("es", "", 5), ("s", "", 4))
@@ -57,6 +63,26 @@ def roots(text: str) -> list[str]:
 def content(text: str) -> list[str]:
     """List the stems of the words that carry meaning."""
     return [stem(word) for word in words(bare(text)) if word.casefold().replace("’", "'") not in _EMPTY]
+
+
+@cache
+def _vocabulary(expression: str) -> frozenset[str]:
+    """Return the words of a regular expression, and each longer one with a hyphen, as it may begin one."""
+    plain = re.sub(r"\(\?<?!(?:[^()]|\([^()]*\))*\)|\\.", " ", expression).casefold().replace("’", "'")
+    found = re.findall(rf"[{LETTERS}]|[a-zà-ÿ']+", plain)
+    return frozenset([*found, *(f"{word}-" for word in found if len(word) > 3)])
+
+
+def beside(text: str, expression: str) -> list[str]:
+    """List the words of a text that carry meaning of their own and that a regular expression does not know.
+
+    Of Chinese two characters count as a word.
+    """
+    known = _vocabulary(expression)
+    left = [word.casefold().replace("’", "'").removesuffix("'s") for word in words(_GLUE.sub(" ", text))]
+    left = [word for word in left if not (word in known or word in _HARMLESS or word.isdigit())]
+    left = [word for word in left if not any(f"{word[:end]}-" in known for end in range(4, len(word) + 1))]
+    return [word for index, word in enumerate(left) if index % 2 == 0 or not unspaced(word)]
 
 
 def bare(text: str) -> str:
