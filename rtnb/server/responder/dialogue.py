@@ -71,7 +71,7 @@ class Dialogue:
 
     def nothing(self) -> str:
         """Say that there is nothing to work on: no words in the recording, or nothing said before."""
-        wordless = any(turn.clips and not turn.heard for turn in self.turns)
+        wordless = self.asked or any(turn.clips and not turn.heard for turn in self.turns)
         return self.say("heard_nothing" if wordless else "said_nothing")
 
     def say_if(self, key: str, x: str | None, otherwise: str = "") -> list[str]:

@@ -147,7 +147,8 @@ def _convert(text: str, language: str) -> Fact | None:
         exact = (base - float(target.get("offset", 0))) / float(target["factor"])
         result = spoken_number(round(exact, 1) if abs(exact) > 1000 else exact)
         filled = {"a": value, "x": given[0] + rest, "b": result, "y": target[language].split(",")[0]}
-        return Fact(KNOWN[language]["converted"].format(**filled), result)
+        holds = re.search(KNOWN[language]["holds"], text)
+        return Fact(KNOWN[language]["held" if holds else "converted"].format(**filled), result)
     return None
 
 

@@ -95,7 +95,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     request, turn, choice = dialogue.request, dialogue.turn, dialogue.request.tool_choice
     tools = request.functions
     own = intents.brief(turn.request)
-    told = cue("statement").search(own) and not intents.is_question(own)
+    told = cue("statement").search(own) and not (intents.is_question(own) or cue("wish").search(own))
     if not tools or choice == "none" or turn.outputs or (told and choice == "auto"):
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
@@ -187,7 +187,9 @@ def _several(dialogue: Dialogue, own: str, role: str | None) -> list[str]:
     """Answer two requests of one turn, where each is known: "The capital of Peru, and what is 9 times 6?"."""
     parts = [part for part in cue("requests_joined").split(own) if part.strip(" ,.!?，。！？")]
     asked = [_Asked(part, [(intents.intent_of(part), part)]) for part in parts]
-    if not 2 <= len(parts) <= 3 or any(cue("statement").search(part) for part in parts):
+    if not 2 <= len(parts) <= 3 or any(
+        one.ways[0][0] in ("all_right", *having("polite")) or cue("statement").search(one.own) for one in asked
+    ):
         return []
     each = [_known(dialogue, part, one, [], role) for part, one in zip(parts, asked, strict=True)]
     return [sentence for found in each for sentence in found] if all(each) else []
