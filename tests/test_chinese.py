@@ -142,7 +142,7 @@ ERRORS = {
     "an address": lambda: rtnb.ask("https://example.org/a.wav", practice=True),
     "base64": lambda: rtnb.ask("data:audio/wav;base64,UklGR", practice=True),
     "map": lambda: rtnb.map([TONE], " ", practice=True),
-    "concurrency": lambda: rtnb.map([TONE], "What?", concurrency=99, practice=True),
+    "concurrency": lambda: rtnb.map([TONE], "What?", concurrency=999, practice=True),
     "transcribe": lambda: rtnb.transcribe(TONE, model="gpt-realtime-2.1", practice=True),
     "translate": lambda: rtnb.translate(TONE, to="", practice=True),
     "translate model": lambda: rtnb.translate(TONE, to="es", model="gpt-realtime-2.1", practice=True),

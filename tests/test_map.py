@@ -1,7 +1,10 @@
 """A folder of recordings: a few at a time, each paid for once, failures as rows, a budget that holds."""
 
+import functools
 import json
+import multiprocessing
 import threading
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from dialogue import serve, usage
 import rtnb
 from rtnb.audio import Clip
 from rtnb.errors import ConnectionFailed, InputError, KeyRefused
+from rtnb.jobs.map import answer
 
 PRICE = 1000 * 0.6e-6 + 100 * 2.4e-6  # 1,000 text tokens in and 100 out on gpt-realtime-2.1-mini (price list)
 
@@ -216,3 +220,81 @@ def test_a_progress_bar_counts(capsys):
     with serve(Server()) as url:
         rtnb.map([clip(1), clip(2), clip(1)], "What is it?", url=url).wait(20)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_an_iterator_is_read_only_as_far_as_is_asked():
+    server, read = Server(), []
+
+    def coming():
+        for number in range(6):
+            read.append(number)
+            yield clip(number)
+
+    with serve(server) as url:
+        results = ask(coming(), url, out=None, concurrency=1)
+        assert len(read) <= 2 or server.asked  # nothing was read ahead of the first question
+        results.wait(20)
+    assert [row.name for row in results] == [f"clip {number}" for number in range(6)]
+    assert (server.asked, read) == (6, [*range(6)])
+
+
+def test_what_an_iterator_raises_ends_the_map_and_loses_no_answer():
+    server = Server()
+
+    def broken():
+        yield clip(1)
+        raise OSError("the share is gone")
+
+    with serve(server) as url:
+        results = ask(broken(), url, concurrency=1)
+        with pytest.raises(OSError, match="the share is gone"):
+            results.wait(20)
+    assert [row.status for row in results.rows] == ["completed"]
+
+
+def test_the_same_recording_twice_is_one_question_and_two_rows():
+    server = Server()
+    with serve(server) as url:
+        results = ask(iter([clip(1), clip(2), clip(1)]), url, out=None, concurrency=2).wait(20)
+    assert (server.asked, len(results)) == (2, 3)
+    assert results[0].text == results[2].text
+
+
+def test_a_hundred_at_once_are_taken_and_more_are_refused():
+    server = Server()
+    with serve(server) as url:
+        assert len(ask([clip(n, 0.1) for n in range(100)], url, out=None, concurrency=100).wait(60)) == 100
+    with pytest.raises(InputError, match="concurrency"):
+        rtnb.map([clip(1)], "What?", concurrency=101, practice=True)
+
+
+def test_the_account_is_waited_for_where_it_has_no_room(monkeypatch):
+    waits = []
+    monkeypatch.setattr("rtnb.money.limits.wait_before", lambda stated, age, tokens: waits.append([*stated]) or 0.0)
+    stated = [{"name": "tokens", "limit": 1000, "remaining": 0, "reset_seconds": 2.0}]
+
+    def talks(talk):
+        talk.open()
+        talk.take_sound()
+        talk.take_message()
+        talk.say({"type": "rate_limits.updated", "rate_limits": stated})
+        talk.answer("Yes.", usage=usage())
+
+    with serve(talks) as url:
+        ask([clip(1), clip(2)], url, out=None, concurrency=1).wait(20)
+        paced = len(waits)
+        assert stated in waits
+        ask([clip(1), clip(2)], url, out=None, concurrency=1, rate=None).wait(20)
+    assert len(waits) - paced == paced - 2  # a session asks for itself as well
+    with pytest.raises(InputError, match="rate"):
+        rtnb.map([clip(1)], "What?", rate="fast", practice=True)
+
+
+def test_one_recording_is_a_function_that_a_pool_of_processes_runs(tmp_path):
+    for number in (1, 2):
+        clip(number).save(tmp_path / f"{number}.wav")
+    question = functools.partial(answer, prompt="What is it?")
+    spawn = multiprocessing.get_context("spawn")
+    with serve(Server()) as url, ProcessPoolExecutor(2, mp_context=spawn) as pool:
+        rows = pool.map(functools.partial(question, url=url), [tmp_path / "1.wav", tmp_path / "2.wav"], timeout=300)
+        assert [(row.name, row.status) for row in rows] == [("1.wav", "completed"), ("2.wav", "completed")]

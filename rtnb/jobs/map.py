@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import io
 import json
-from collections import deque
-from collections.abc import Iterator, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,7 +22,7 @@ from rtnb.audio import Clip, open_stream
 from rtnb.audio.source import is_file, read_whole
 from rtnb.errors import AudioError, BudgetExceeded, ConnectionFailed, InputError, KeyMissing, KeyRefused, RtnbError
 from rtnb.jobs.rows import Row, RowsFile
-from rtnb.money import Budget, amounts, money
+from rtnb.money import Budget, amounts, limits, money
 from rtnb.opening import ConnectionOptions, ServerOptions, configuration, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
@@ -80,7 +81,15 @@ class Results(Interruptible["Results"]):
     """
 
     def __init__(
-        self, jobs: list[_Job], file: RowsFile | None, connection: dict[str, Any], concurrency: int, show: bool
+        self,
+        jobs: Iterable[_Job],
+        source: str,
+        file: RowsFile | None,
+        connection: dict[str, Any],
+        concurrency: int,
+        *,
+        paced: bool,
+        show: bool,
     ) -> None:
         from tqdm.auto import tqdm
 
@@ -88,11 +97,20 @@ class Results(Interruptible["Results"]):
         self._file, self.path = file, file.path if file is not None else None
         self.stopped: str | None = None
         self.skipped = self._dead = self._under_way = 0
-        self._jobs, self._connection, self._concurrency = jobs, connection, concurrency
+        self._tokens = 0  # the most that one has taken
+        self._connection, self._concurrency, self._source, self._paced = connection, concurrency, source, paced
+        self._lazy = not isinstance(jobs, Sequence)  # whether how many there are is known at the end only
+        self._jobs: list[_Job] = [] if self._lazy else [*jobs]
+        self._coming = iter(jobs)
+        self._pulling = asyncio.Lock()
+        self._how = {name: value for name in _MATTERS if (value := connection[name]) is not None}
+        self._known: dict[str, Row] = {}  # what the file holds
+        self._stated: tuple[list[dict[str, Any]], float] = [], 0.0  # the account's limits, and when they were stated
         self._rows: dict[str, Row] = {}  # rows are only added, so that any thread may read them
+        self._times: Counter[str] = Counter()  # how many recordings with this key there have been
         self._running: set[Reply] = set()
         self._cancelled = False
-        self._bar: Any = tqdm(total=len(jobs), unit="recording", disable=not show)
+        self._bar: Any = tqdm(total=len(self._jobs) or None, unit="recording", disable=not show)
         self._future_of_run = io_thread.submit(self._run())
 
     # --- what there is
@@ -174,7 +192,7 @@ class Results(Interruptible["Results"]):
         where = f", {printable(self.path)}" if self.path else ""
         count = say("{count} of {all}", count=len(self), all=len(self._jobs)) + failed
         why = f": {self.stopped}" if self.stopped else ""
-        return f"Results({count}, {money(self.usd)}, {self._jobs[0].row.source}{where}{state}){why}"
+        return f"Results({count}, {money(self.usd)}, {self._source}{where}{state}){why}"
 
     def _repr_html_(self) -> str:
         shown = [*self.rows, *(self.unfinished if self.done else [])]
@@ -192,7 +210,8 @@ class Results(Interruptible["Results"]):
                 if await asyncio.to_thread(self._file.take):
                     break
                 await asyncio.sleep(0.1)
-            await self._identify()
+            if self._file is not None and not self._cancelled:
+                self._known = await asyncio.to_thread(self._file.read)
             await self._ask_all()
         except BaseException as raised:
             error = raised
@@ -208,53 +227,71 @@ class Results(Interruptible["Results"]):
             error.reply = self
         settle(self._future, self, error if isinstance(error, Exception) and not self.stopped else None)
 
-    async def _identify(self) -> None:
-        """Find out for each recording which question it is, and which of them the file has answered."""
-        known = await asyncio.to_thread(self._file.read) if self._file is not None and not self._cancelled else {}
-        how = {name: value for name in _MATTERS if (value := self._connection[name]) is not None}
-        for job in self._jobs:
-            if self._cancelled:
-                return
-            await asyncio.to_thread(job.identify, how)
-            if (row := known.get(job.row.key)) and row.over and row.key not in self._rows:
-                self._rows[row.key] = row
-                self.skipped += 1
-
     async def _ask_all(self) -> None:
-        # The same recording twice is one question.
-        waiting = deque({job.row.key: job for job in self._jobs if job.row.key not in self._rows}.values())
-        self._bar.update(len(self.rows))
-        workers = [asyncio.ensure_future(self._work(waiting)) for _ in range(self._concurrency)]
+        workers = [asyncio.ensure_future(self._work()) for _ in range(self._concurrency)]
         try:
             await asyncio.gather(*workers)
         finally:
             # Those under way have been paid for: they are waited for and written down.
             await asyncio.gather(*workers, return_exceptions=True)
+            for job in self._jobs if self._known else ():  # those that nobody came to may be answered in the file
+                await self._identify(job)
 
-    async def _work(self, waiting: deque[_Job]) -> None:
+    async def _work(self) -> None:
         """Ask about one recording after the other, until something ends them all."""
         try:
-            while waiting and not self._cancelled:
-                await self._one(waiting.popleft())
+            while not self._cancelled and (job := await self._next()) is not None:
+                await self._one(job)
         except BaseException:
-            waiting.clear()
+            self._coming = iter(())
             raise
 
+    async def _next(self) -> _Job | None:
+        async with self._pulling:  # whatever yields recordings is asked by one thread at a time
+            job = await asyncio.to_thread(next, self._coming, None)
+        if job is not None and self._lazy:
+            self._jobs.append(job)
+        return job
+
+    async def _identify(self, job: _Job) -> bool:
+        """Find out which question it is. Return False for one that is answered, also in the file, or under way."""
+        if job.row.key:
+            return False
+        await asyncio.to_thread(job.identify, self._how)
+        key = job.row.key
+        self._times[key] += 1
+        if (row := self._known.get(key)) and row.over and key not in self._rows:
+            self._rows[key] = row
+            self.skipped += 1
+        if key in self._rows:
+            self._bar.update(1)
+        return self._times[key] == 1 and key not in self._rows
+
     async def _one(self, job: _Job) -> None:
+        if not await self._identify(job):
+            return
         self._under_way += 1
         if self._file is not None:
             await asyncio.to_thread(self._file.prove, self._under_way)
+        await self._pace(job)
         row, audio = await self._answer(job) if not self._cancelled else (None, None)
         self._under_way -= 1
         if row is None:
             return
-        self._rows[row.key] = row
+        self._rows[row.key], self._tokens = row, max(self._tokens, row.tokens)
         if self._file is not None:
             await asyncio.to_thread(self._file.append, row)
             # The words, which were asked for, are safe by now, whatever becomes of the audio.
             if audio is not None and row.sound:
                 await asyncio.to_thread(audio.save, row.sound)
-        self._bar.update(sum(other.row.key == row.key for other in self._jobs))
+        self._bar.update(self._times[row.key])
+
+    async def _pace(self, job: _Job) -> None:
+        """Wait until the account has room for one more beside those under way, by what the server stated last."""
+        stated, at = self._stated
+        tokens = self._tokens * self._under_way
+        if self._paced and (seconds := limits.wait_before(stated, time.monotonic() - at, tokens)):
+            await asyncio.sleep(seconds)
 
     async def _answer(self, job: _Job) -> tuple[Row | None, Clip | None]:
         if job.problem is not None:
@@ -266,6 +303,8 @@ class Results(Interruptible["Results"]):
             with contextlib.suppress(RtnbError):
                 await reply
             self._running.discard(reply)
+            if session.conversation.rate_limits:
+                self._stated = session.conversation.rate_limits, time.monotonic()
             error, audio, sound = reply.error, reply.audio, None
             if isinstance(error, ConnectionFailed):
                 if self._cancelled:
@@ -310,6 +349,7 @@ def map(
     model: str | None = None,
     modalities: Literal["audio", "text"] | Sequence[Literal["audio", "text"]] = "text",
     concurrency: int = 4,
+    rate: Literal["account"] | None = "account",
     budget: float | Budget | None = None,
     out: str | Path | None = "results.jsonl",
     show: bool = True,
@@ -324,11 +364,14 @@ def map(
 
     Args:
         clips: Recordings: whatever `ask` takes as one, an upload box, a list of them, or a folder, which stands for all
-            files in it that are recordings; hidden ones are left out.
+            files in it that are recordings; hidden ones are left out. An iterator is read as its recordings are asked
+            about, in another thread.
         prompt: The question.
         model: The model's name. None: `gpt-realtime-2.1-mini`.
         modalities: `"text"`, or `"audio"` for spoken answers, saved beside the file.
-        concurrency: How many at a time, 1–32.
+        concurrency: How many at a time, 1–100; one process holds no more sessions.
+        rate: `"account"` waits before a question for which the account has no room, by the limits the server stated
+            last. None asks at once.
         budget: US dollars that all of it may cost, or a budget shared with others. Nothing is begun that what is left
             does not cover. None: no limit.
         out: The file of JSON Lines that answers are appended to; what it holds is not asked again. One map at a time
@@ -353,10 +396,16 @@ def map(
     """
     if not isinstance(prompt, str) or not prompt.strip():
         raise InputError("Your question is blank, or no text. Say what to do with the recordings.")
-    if not 1 <= concurrency <= 32:
-        raise InputError(f"Your concurrency={concurrency} is out of range. Give a number from 1 to 32.")
+    if not 1 <= concurrency <= limits.MAX_SESSIONS:
+        raise InputError(f"Your concurrency={concurrency} is out of range. Give 1 to {limits.MAX_SESSIONS}.")
+    if rate not in ("account", None):
+        raise InputError(f"Your rate={rate!r} is not known. Give 'account' or None.")
     parts.read_parts([prompt])  # raises here what each of the questions would
-    recordings = parts.read_recordings(clips)
+    recordings: Iterable[parts.Recording]
+    if isinstance(clips, Iterator):
+        recordings = (one for some in clips for one in parts.read_recordings(some))
+    else:
+        recordings = parts.read_recordings(clips)
     how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
     configuration(cast(ConnectionOptions, how), where.provider)  # raises here what each of the sessions would
@@ -364,14 +413,36 @@ def map(
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)
     file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
-    if file is not None:  # in a folder that is asked about again, answers are no recordings
+    if file is not None and isinstance(
+        recordings, list
+    ):  # in a folder that is asked about again, answers are no recordings
         recordings = [one for one in recordings if not file.spoke(one.source)] or recordings
-    jobs = [_job(one, source=where.source, prompt=prompt, model=how["model"]) for one in recordings]
+    made = (_job(one, source=where.source, prompt=prompt, model=how["model"]) for one in recordings)
     try:
         if file is not None and not file.take():
             print(say(_BUSY, path=printable(file.path)))
-        return Results(jobs, file, how, concurrency, show)
+        jobs = list(made) if isinstance(recordings, list) else made
+        return Results(jobs, where.source, file, how, concurrency, paced=rate is not None, show=show)
     except BaseException:  # the stop button can be pressed here too
         if file is not None:
             file.release()
         raise
+
+
+def answer(recording: Any, prompt: str, **options: Any) -> Row:
+    """Ask the question of one recording and wait for its row: what `map` does for each, as a function of its own.
+
+    It can be pickled and holds nothing between calls, so that a pool of processes or a cluster can run it:
+    `pool.map(functools.partial(answer, prompt="Summarize."), paths)`.
+
+    Args:
+        recording: One recording, as `map` takes them.
+        prompt: The question.
+        **options: As `map` takes them, without `out`.
+
+    Raises:
+        InputError: If it is not one recording, or an argument is not what `map` takes.
+        KeyMissing: If a key is needed and none is found.
+    """
+    [row] = map([recording], prompt, out=None, concurrency=1, **{"show": False, **options}).wait()
+    return row

@@ -19,7 +19,7 @@ from rtnb.texts.language import say, translate
 CODES = frozenset({"rate_limit_exceeded", "inference_rate_limit_exceeded", "tokens_rate_limit_exceeded"})
 """Codes of a failed response that mean "later", not "never"."""
 
-MAX_SESSIONS = 50
+MAX_SESSIONS = 100
 """How many sessions one process holds at a time; the next one waits for its turn. No number is documented today, the
 preview of 2024 allowed about 100 for the whole account."""
 

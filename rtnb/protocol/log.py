@@ -59,9 +59,9 @@ class Log(Sequence[Entry]):
         'response.done'
     """
 
-    def __init__(self) -> None:
-        self._columns = _Columns()
-        self._indices: Sequence[int] | None = None  # of what stands in it; None for a log that grows
+    def __init__(self, columns: _Columns | None = None, indices: Sequence[int] | None = None) -> None:
+        self._columns = columns or _Columns()
+        self._indices = indices  # of what stands in it; None for a log that grows
 
     @property
     def heard(self) -> Spool:
@@ -77,7 +77,7 @@ class Log(Sequence[Entry]):
     def __getitem__(self, key: slice) -> "Log": ...
     def __getitem__(self, key: int | slice) -> "Entry | Log":
         indices = range(len(self)) if self._indices is None else self._indices
-        return self._columns.entry(indices[key]) if isinstance(key, int) else self._with(indices[key])
+        return self._columns.entry(indices[key]) if isinstance(key, int) else Log(self._columns, indices[key])
 
     def sent(self, event: Event, at_seconds: float) -> Entry:
         """Keep a client event."""
@@ -107,12 +107,7 @@ class Log(Sequence[Entry]):
             InputError: If `pattern` is no text.
         """
         indices = range(len(self)) if self._indices is None else self._indices
-        return self._with([index for index in indices if fnmatchcase(self._columns.types[index], pattern)])
-
-    def _with(self, indices: Sequence[int]) -> "Log":
-        log = Log()
-        log._columns, log._indices = self._columns, indices
-        return log
+        return Log(self._columns, [index for index in indices if fnmatchcase(self._columns.types[index], pattern)])
 
     def _repr_html_(self) -> str:
         return event_table(self)

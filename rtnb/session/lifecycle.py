@@ -250,6 +250,7 @@ class Lifecycle:
         self.queue.close()
         settle(self.opened, error=gone)
         self.channel.fail_expected(gone)
+        self.channel.forget()
         self.router.fail_all(gone)
         self.meter.renew()
         self._tell(Closed(end.code, end.reason, self.error))

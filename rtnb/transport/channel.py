@@ -102,6 +102,7 @@ class Channel:
         self._born = time.perf_counter()
         self._transport: Transport | None = None
         self._expected: dict[str, _Expectation] = {}
+        self._looks: dict[Callable[[], None], asyncio.TimerHandle] = {}  # what looks whether something owed has come
         self._last_error = (0.0, "")  # when the server said it, and what
 
     @property
@@ -145,6 +146,11 @@ class Channel:
         if complaint is not None:
             return connection_errors.in_session(complaint, frame.code, frame.reason, self._where.url)
         return frame
+
+    def forget(self) -> None:
+        """Wait for nothing any more: else a minute of ended sessions stays in memory."""
+        while self._looks:
+            self._looks.popitem()[1].cancel()
 
     async def close(self) -> None:
         """Say goodbye and wait for the server's."""
@@ -252,6 +258,7 @@ class Channel:
 
         def look() -> None:
             nonlocal at_work, sent, waits
+            self._looks.pop(look, None)
             if is_over():
                 return
             taken = 0 if self._transport is None else self._transport.sent_frames
@@ -261,7 +268,7 @@ class Channel:
             worked = [self._worked_at.get(of, 0.0) for of in ({"", response_id} if response_id else self._worked_at)]
             left = limit - (self.seconds - max(at_work, *worked, 0.0))
             if left > 0:
-                asyncio.get_running_loop().call_later(left, look)
+                self._looks[look] = asyncio.get_running_loop().call_later(left, look)
             else:
                 said_at, said = self._last_error
                 silence = self.silence(limit, "The server ")

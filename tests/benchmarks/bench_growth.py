@@ -222,12 +222,40 @@ def turns_shown(url: str, size: int) -> Measured:
     return figures
 
 
+def many(url: str, size: int) -> Measured:
+    """`rtnb.map` over so many recordings of 0.2 s, 16 at a time."""
+    import numpy as np
+
+    import rtnb
+
+    figures, first_seconds = Measured(), list[float]()
+    begun = time.perf_counter()
+
+    def coming() -> Any:
+        for number in range(size):
+            noise = np.random.default_rng(number).standard_normal(4800) * 3000
+            yield rtnb.Clip.from_array(noise.astype(np.int16), rate_hz=24_000, name=f"clip {number}")
+
+    def run() -> None:
+        results = rtnb.map(coming(), "What is it?", url=url, model="text-3", out=None, concurrency=16, show=False)
+        while not len(results):
+            time.sleep(0.002)
+        first_seconds.append(time.perf_counter() - begun)
+        results.wait()
+
+    figures.step("map", run)
+    figures["first answer, s"] = first_seconds[0]
+    figures["ms per recording"] = figures["map, CPU s"] / size * 1000
+    return figures
+
+
 ROWS: dict[str, tuple[Callable[[str, int], Measured], int]] = {
     "text_reply": (text_reply, 1_600),
     "translation": (translation, 1_000),
     "session": (session, 100),
     "replay": (replay, 40),
     "turns_shown": (turns_shown, 36),
+    "many": (many, 200),
 }
 
 

@@ -166,6 +166,7 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
         if isinstance(asked, Detect):
             yield Detect(pcm, first and asked.first)
         else:
-            yield asked._replace(pcm=pcm, probabilities=asked.probabilities if first else (), last=False)
+            speech = asked.probabilities if first else ()
+            yield TranscribeStream(asked.job, pcm, False, asked.language, speech, asked.quiet, asked.pause)
     if isinstance(asked, TranscribeStream) and asked.last:
-        yield asked._replace(pcm=b"", probabilities=())
+        yield TranscribeStream(asked.job, b"", True, asked.language, (), asked.quiet, asked.pause)
