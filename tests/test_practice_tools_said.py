@@ -108,6 +108,8 @@ def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> s
         (DRINK, "给我来两杯小杯奶茶，谢谢", {"drink": "奶茶", "size": "小杯", "count": 2}),
         (TIMER, "set a timer for seven and a half minutes", {"minutes": 7.5}),
         (TIMER, "set a timer for half an hour", {"minutes": 30}),
+        (TIMER, "start a timer for three quarters of an hour", {"minutes": 45}),
+        (ORDER, "can you get me one bottle of sparkling water", {"item": "sparkling water", "quantity": 1}),
         (TIMER, "set a timer for an hour and a half", {"minutes": 90}),
         (TIMER, "Time me for ninety seconds", {"minutes": 1.5}),
         (PIZZA, "two small pizzas with extra cheese please", {"size": "small", "topping": "cheese", "quantity": 2}),
@@ -145,6 +147,14 @@ def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: st
         "取消七点的闹钟",
         "The lights in the office are on.",
         "I love rainy days in Paris.",
+        "What is the speed of light?",
+        "Who should I call?",
+        "I'm reading a book at the table.",
+        "Is the weather a good topic for small talk?",
+        "Never mind the weather.",
+        "灯泡是谁发明的",
+        "有没有靠窗的桌子",
+        "天气好的话我们去公园",
         "闹钟响了吗",
         "灯为什么会亮",
         "天气预报准吗",
@@ -162,7 +172,7 @@ def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: st
     ],
 )
 def test_a_mention_an_idiom_or_a_refusal_calls_nothing_and_asks_for_nothing(words: str) -> None:
-    tools = [WEATHER, TIMER, LIGHT, ORDER, WEATHER_ZH, ALARM, DRINK, REMIND, CALL]
+    tools = [WEATHER, TIMER, LIGHT, ORDER, WEATHER_ZH, ALARM, DRINK, REMIND, CALL, TABLE]
     for some in (tools, *([one] for one in tools)):
         assert calls(some, words) == []
         answer = say(words, tools=some)
@@ -174,6 +184,7 @@ def test_a_mention_an_idiom_or_a_refusal_calls_nothing_and_asks_for_nothing(word
     ("definition", "turns", "arguments"),
     [
         (ORDER, ["I'd like some lasagne.", "For two. Actually, make it three."], {"item": "lasagne", "quantity": 3}),
+        (ORDER, ["I'd like some rice", "two portions"], {"item": "rice", "quantity": 2}),
         (ORDER, ["two coffees please", "Actually, make it three"], {"item": "coffee", "quantity": 3}),
         (DRINK, ["我要两杯美式。", "中杯的，谢谢。"], {"drink": "美式", "size": "中杯", "count": 2}),
         (WEATHER, ["What's the weather in Oslo?", "and in Bergen?"], {"city": "Bergen"}),
@@ -259,7 +270,9 @@ def test_a_quantity_is_converted_whole(question: str, number: str) -> None:
     assert number in say(question)
 
 
-@pytest.mark.parametrize("question", ["What is 3 kilometres 4 in miles?", "两斤三两是多少克"])
+@pytest.mark.parametrize(
+    "question", ["What is 3 kilometres 4 in miles?", "两斤三两是多少克", "两个小时一刻钟是多少分钟"]
+)
 def test_a_quantity_that_is_not_understood_whole_is_not_converted(question: str) -> None:
     assert not re.search(r"\d", say(question))
 
@@ -304,3 +317,23 @@ def test_to_be_called_is_not_always_to_be_named(words: str) -> None:
 )
 def test_names_are_still_taken(words: str, name: str) -> None:
     assert last_name([words]) == name
+
+
+@pytest.mark.parametrize(
+    ("turns", "result"),
+    [
+        (["what is 10 plus 5", "times two"], "30"),
+        (["How much is 12 times 12?", "Now halve it."], "72"),
+        (["How much is 12 times 12?", "Now halve it.", "And add six."], "78"),
+        (["25加17等于多少", "再减去10", "乘以2呢"], "64"),
+        (["十加五", "再乘以二"], "30"),
+    ],
+)
+def test_a_sum_goes_on(turns: list[str], result: str) -> None:
+    *before, last = turns
+    items = [message("…", "assistant")]
+    for one in before:
+        pieces = [piece.text for piece in think(Request(items=[*items, message(one)])) if isinstance(piece, Text)]
+        items += [message(one), message(together(pieces), "assistant")]
+    pieces = [piece.text for piece in think(Request(items=[*items, message(last)])) if isinstance(piece, Text)]
+    assert result in together(pieces)

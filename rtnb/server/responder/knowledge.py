@@ -161,9 +161,7 @@ def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tup
     """
     units, found, head, end = _table("units", language), numbers(text), text[: unit.start()], unit.end()
     before = [one for one in found if one.end <= len(head) and re.fullmatch(r"[-个°度\s]*", head[one.end :])]
-    # "Three quarters of an hour".
-    parts = (part for pattern, part in KNOWN[language]["parts"] if re.search(pattern, head, re.IGNORECASE))
-    value = before[-1].value if before else next(parts, 1)
+    value = before[-1].value if before else 1
     value = -value if before and cue("below_zero").search(head[: before[-1].start]) else value
     factor = float(source["factor"])
     base = value * factor + float(source.get("offset", 0))
@@ -176,7 +174,7 @@ def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tup
         if name and units[name]["kind"] == source["kind"] and float(units[name]["factor"]) < factor:
             base += one.value * float(units[name]["factor"])
             end = max(one.end, text.casefold().find(name, one.end) + len(name))
-        elif not name and language == "zh" and re.fullmatch("[1-9一二三四五六七八九]{1,2}", digits):
+        elif not name and source["kind"] != "time" and cue("decimals").match(text, one.start):
             base, end = base + one.value / 10 ** len(digits) * factor, one.end
         else:
             return None

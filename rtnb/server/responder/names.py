@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from rtnb.server.responder.lexicon import bag, cue, entries, extract, patterns, source
+from rtnb.server.responder.lexicon import bag, cue, entries, patterns, source
 from rtnb.server.responder.numbers import numbers
 from rtnb.server.responder.text_extraction import stem
 
@@ -49,8 +49,8 @@ def places(text: str) -> list[str]:
 
 def _chinese_places(text: str) -> list[str]:
     """List what is left of a Chinese request without the words of weather and time, where it can be a place."""
-    if goal := extract("place_to", text):
-        return [goal]
+    if ends := [place for ends in cue("ends_of_way").findall(text) for place in ends if place]:
+        return ends
     runs = re.findall(r"[\u4e00-\u9fff·]+", cue("beside_places").sub(" ", text))
     parts = [part for run in runs for part in re.split("(?<=..)[和与跟](?=..)", run.split("的")[0])]
     found = [cue("edge_of_place").sub("", part) for part in parts]

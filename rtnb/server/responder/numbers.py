@@ -63,11 +63,11 @@ def numbers(text: str) -> list[Number]:
         elif word in _ORDINALS and (word != "second" or before in ("the", "my", "your")):
             value, ordinal = _ORDINALS[word], True
         else:
-            half = cue("half").match(text, start)  # "half an hour", "half a million"
+            half = cue("half").match(text, start)  # "half an hour", "a quarter of a million"
             value, after = _word_number(tokens, index + len(_TOKEN.findall(half[0])) if half else index)
             if tokens[after][0] == "dozen":
                 value, after = 12 * (1 if value is None else value), after + 1
-            value = (1 if value is None else value) / 2 if half else value
+            value = (1 if value is None else value) * part_of(half[0]) if half else value
         index = max(after, index + 1)
         end = tokens[index - 1][2]
         if value is not None and (half := cue("and_a_half").match(text, end)):

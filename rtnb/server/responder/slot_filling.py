@@ -273,6 +273,7 @@ class _Reader:
     def _place(self, parameter: Parameter) -> str | None:
         text, found = self._request, places(self._request)
         way = next((word for word, meant in _WAYS.items() if parameter.stems & meant), None)
+        found = found[::-1] if way == "to" and not text.isascii() else found
         for place in found if way else ():
             if re.search(rf"\b{way}\s+(?:the\s+|my\s+)?{re.escape(place)}", text, re.IGNORECASE):
                 return self._fresh([place])

@@ -38,9 +38,9 @@ class Match(NamedTuple):
 
 
 def _score(tool: Schema, request: str) -> float:
-    if lexicon.cue("undoes").search(request) and not lexicon.cue("undo").search(
-        f"{tool['name']} {tool.get('description')}"
-    ):
+    own = f"{tool['name']} {tool.get('description')}"
+    asks, acts, undoes, undo = (lexicon.cue(key) for key in ("only_asks", "acts", "undoes", "undo"))
+    if (undoes.search(request) and not undo.search(own)) or (acts.search(own) and asks.search(request)):
         return 0
     request = lexicon.cue("no_order").sub(" ", request)
     asked = {*roots(request), *(word for said, word in _TOOL_WORDS.items() if said.search(request.casefold()))}
