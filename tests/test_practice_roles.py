@@ -225,3 +225,16 @@ def test_how_often_something_was_said_is_counted() -> None:
     talk = Talk()
     talk.ask("My dog likes fish, and fish only.")
     assert talk.ask("How many times did I say “fish”?") == "You have said that 2 times."
+
+
+def test_a_desk_adds_up_what_it_has_said_of_each_part() -> None:
+    prices = {"wheel": 12, "brakes": 8, "chain": 15}
+    desk = Talk(
+        "You are the front desk of a bicycle workshop. Ask if a detail is missing.",
+        DESK,
+        repair_price=lambda part: f"{part}: {prices[part]} dollars",
+        book=lambda name, hour: f"{hour} o'clock for {name}",
+    )
+    desk.ask("Good morning. The wheel is loose, and the brakes are weak.")
+    assert "20 dollars" in desk.ask("Great, and how much will it cost?")
+    assert desk.ask("All right. Thank you.") == "You are welcome."

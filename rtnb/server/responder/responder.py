@@ -57,7 +57,7 @@ def think(request: Request) -> Iterator[Text | Call]:
     exact, whole = intent in having("exact"), intent in having("as_said")
     limits = limits_of(dialogue, whole=whole)
     answer = _answer(dialogue, asked, matches, role)
-    if role and not (exact or intent in ("i_said", "bye") or limits.asked_now):
+    if role and not (exact or intent in ("i_said", "bye", "thanks") or limits.asked_now):
         answer = _in_role(dialogue, role, answer, greeted=intent in ("greet", "can"))
     said = _fit(dialogue, answer, limits, whole=whole) or [dialogue.say("wrote_nothing")]
     begun = len(dialogue.turns) > 1 or dialogue.turn.outputs or dialogue.asked
@@ -86,7 +86,11 @@ def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool
     if limits.words is not None and len(words(together(parts))) > limits.words:
         verbatim = whole and not dialogue.word
         short = first_words(together(parts), limits.words) if verbatim else dialogue.word or dialogue.say("too_long")
-        parts = parts[:1] if not verbatim and len(words(parts[0])) <= limits.words else [closed(short)]
+        parts = (
+            parts[:1]
+            if not verbatim and len(words(parts[0])) <= limits.words
+            else [closed(short) if verbatim else short.rstrip(".。") + dialogue.say("stop")]
+        )
     return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
 
 
@@ -96,7 +100,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
     tools = request.functions
     own = intents.brief(turn.request)
     told = cue("statement").search(own) and not (intents.is_question(own) or cue("wish").search(own))
-    if not tools or choice == "none" or turn.outputs or (told and choice == "auto"):
+    if not tools or choice == "none" or turn.outputs:
         # After a result the answer is the result, also where calls are required: rules have nothing to add by
         # calling again, and a client that answers every call would go round for ever.
         return []
@@ -118,7 +122,7 @@ def _matches(dialogue: Dialogue) -> list[Match]:
         matches = [match for match in choose(asked, tools) if match.calls] or matches
     if not matches and not intents.is_command(text) and len(words(text)) <= 8:
         matches = follow_up(text, [*map(intents.brief, dialogue.earlier)], tools)
-    return matches
+    return [match for match in matches if match.calls or not told]  # "I like the light here" asks for no detail
 
 
 def _asked(dialogue: Dialogue) -> _Asked:
@@ -202,7 +206,10 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match], ro
         return [about_fact(name, dialogue.language)]
     lacking = next((match for match in matches if match.missing and match.score >= 2.5), None)
     need = dialogue.join([label(dialogue, name, lacking.tool) for name in lacking.missing] if lacking else [])
-    if found := _by_intent(dialogue, asked, polite=False) or dialogue.say_if("need", need):
+    total = dialogue.say_if(
+        "total", _total(dialogue, lacking.tool["name"]) if lacking and cue("total").search(own) else ""
+    )
+    if found := _by_intent(dialogue, asked, polite=False) or total or dialogue.say_if("need", need):
         return found
     before = next(reversed(dialogue.answers), "") if cue("sum_goes_on").search(own) else ""
     result = [one for one in numbers.numbers(before) if cue("equals").search(before)][-1:]
@@ -219,6 +226,16 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match], ro
         agreed = dialogue.say("yes" if known.word.casefold() in own.casefold() else "no") if supposed else ""
         return [*filter(None, [agreed]), known.text]
     return []
+
+
+def _total(dialogue: Dialogue, tool: str) -> str:
+    """Add up what a tool has said of several things, each with its unit; "" for nothing."""
+    ours = {call_id for call_id, (name, _) in dialogue.calls.items() if name == tool}
+    outputs = dict.fromkeys(said for turn in dialogue.turns for call_id, said in turn.outputs if call_id in ours)
+    figures = [(output, found[-1]) for output in outputs if (found := numbers.numbers(output))]
+    units = {output[figure.end :].strip(" .。") for output, figure in figures}
+    sum_ = numbers.spoken_number(sum(figure.value for _, figure in figures))
+    return f"{sum_} {units.pop()}" if len(units) == 1 else ""
 
 
 def _by_intent(dialogue: Dialogue, asked: _Asked, *, polite: bool) -> list[str]:
