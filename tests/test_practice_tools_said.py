@@ -100,6 +100,11 @@ def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> s
         (WEATHER, "帮我查一下奥斯陆的天气", {"city": "奥斯陆"}),
         (WEATHER, "请问呼和浩特现在冷不冷", {"city": "呼和浩特"}),
         (ORDER, "can i get three veggie burgers", {"item": "veggie burger", "quantity": 3}),
+        (ORDER, "Let me have six oysters", {"item": "oyster", "quantity": 6}),
+        (REMIND, "remind me to buy milk tomorrow at nine", {"text": "buy milk", "time": "nine"}),
+        (MESSAGE, "tell Lucy that dinner is ready", {"to": "Lucy", "text": "dinner is ready"}),
+        (WEATHER, "福州最近天气怎么样", {"city": "福州"}),
+        (WEATHER, "我老家在徐州，那边冷吗", {"city": "徐州"}),
         (ORDER, "two coffees please", {"item": "coffee", "quantity": 2}),
         (ORDER, "I'll have four croissants.", {"item": "croissant", "quantity": 4}),
         (ORDER, "I'd like a cup of green tea, please", {"item": "green tea", "quantity": 1}),
@@ -149,6 +154,9 @@ def test_an_argument_holds_its_value_and_nothing_else(definition: Any, words: st
         "I love rainy days in Paris.",
         "What is the speed of light?",
         "Who should I call?",
+        "I'd like a word with the manager.",
+        "天气不好我心情也不好",
+        "灯笼真好看",
         "I'm reading a book at the table.",
         "Is the weather a good topic for small talk?",
         "Never mind the weather.",
@@ -271,7 +279,8 @@ def test_a_quantity_is_converted_whole(question: str, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "question", ["What is 3 kilometres 4 in miles?", "两斤三两是多少克", "两个小时一刻钟是多少分钟"]
+    "question",
+    ["What is 3 kilometres 4 in miles?", "两斤三两是多少克", "两个小时一刻钟是多少分钟", "half of half of 100"],
 )
 def test_a_quantity_that_is_not_understood_whole_is_not_converted(question: str) -> None:
     assert not re.search(r"\d", say(question))

@@ -52,7 +52,7 @@ def _chinese_places(text: str) -> list[str]:
     if ends := [place for ends in cue("ends_of_way").findall(text) for place in ends if place]:
         return ends
     runs = re.findall(r"[\u4e00-\u9fff·]+", cue("beside_places").sub(" ", text))
-    parts = [part for run in runs for part in re.split("(?<=..)[和与跟](?=..)", run.split("的")[0])]
+    parts = [part for run in runs for part in re.split("(?<=..)[和与跟](?=..)", run.split("的")[0].split("在")[-1])]
     found = [cue("edge_of_place").sub("", part) for part in parts]
     return [place for place in found if 2 <= len(place) <= 7 and not cue("no_place").search(place)]
 

@@ -164,6 +164,8 @@ def arithmetic(text: str) -> tuple[str, float] | None:
         where it has none (a division by zero).
     """
     flat = _flat(re.sub(r"\d{4}-\d{1,2}-\d{1,2}", "a date", text[:2_000]))
+    if cue("unsolved").search(flat):  # "half of half of 100"
+        return None
     candidates = re.findall(r"(?:(?<![\d)\w])-\s*)?[\d(][\d\s.+\-*/%()]*[\d)]", flat)
     for candidate in sorted(candidates, key=len, reverse=True):
         with contextlib.suppress(ArithmeticError, ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
