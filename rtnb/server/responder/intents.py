@@ -38,7 +38,8 @@ def _has(name: str, parts: list[str]) -> bool:
     """Return whether sentences have an intent, with hardly a word beside it that means something else."""
     if (most := FILES["en"]["intents"][name].get("beside")) is None:
         return bool(INTENTS[name].search(together(parts)))
-    fitting = [part for part in parts if INTENTS[name].search(part)]
+    searched = [_GIVEN.sub(" ", part) if name in having("polite") else part for part in parts]  # “谢谢”的拼音
+    fitting = [part for part in searched if INTENTS[name].search(part)]
     if any(guess(part) not in GATED for part in fitting):
         return True
     own = (cue("accounted").sub(" ", _GIVEN.sub(" ", part)) for part in fitting)

@@ -57,7 +57,7 @@ def think(request: Request) -> Iterator[Text | Call]:
     exact, whole = intent in having("exact"), intent in having("as_said")
     limits = limits_of(dialogue, whole=whole)
     answer = _answer(dialogue, asked, matches, role)
-    if role and not (exact or intent in ("i_said", "bye", "thanks") or limits.asked_now):
+    if role and not (exact or intent in ("i_said", "bye", "thanks") or limits.asked_now or limits.words):
         answer = _in_role(dialogue, role, answer, greeted=intent in ("greet", "can"))
     said = _fit(dialogue, answer, limits, whole=whole) or [dialogue.say("wrote_nothing")]
     begun = len(dialogue.turns) > 1 or dialogue.turn.outputs or dialogue.asked
