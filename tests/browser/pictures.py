@@ -24,9 +24,12 @@ CELLS = [
     'import rtnb\ntalk = rtnb.samples()["talk"]\n'
     "def weather(city: str) -> str:\n"
     '    """Return the weather of today in a city."""\n'
-    '    return f"Rain in {city} from three o\'clock, 9 degrees"',
+    '    return f"Rain in {city} from three o\'clock, 9 degrees"\n'
+    "def order(dish: str, size: str) -> str:\n"
+    '    """Order food."""\n'
+    '    return "it is on its way"',
     'reply = await rtnb.ask(talk, "Summarize this audio content", practice=True)',
-    "call = rtnb.call(tools=[weather], practice=True)",
+    "call = rtnb.call(tools=[weather, order], practice=True)",
     ("markdown", "&nbsp;"),
 ]
 # What belongs to the notebook's page and not to what is shown.
