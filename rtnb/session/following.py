@@ -14,8 +14,8 @@ from rtnb.protocol import client_events
 from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
 from rtnb.protocol.updates import Errored
-from rtnb.session.context import TurnContext
 from rtnb.session.exchanges import is_type, unwatched
+from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.router import goes_on
 from rtnb.session.updates import ToolRan
@@ -38,7 +38,7 @@ _GOES_ON_SECONDS = 5.0
 _LATE_SECONDS = 1.5
 
 
-def expect_item(context: TurnContext, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any) -> Part:
+def expect_item(context: Lifecycle, turn: TurnState, event: Event, doing: str, answer: str, **fields: Any) -> Part:
     """Send an event from which the server makes an item of this turn, without waiting for it."""
     announced = context.channel.expect(event, is_type(answer, **fields), doing)
 
@@ -50,7 +50,7 @@ def expect_item(context: TurnContext, turn: TurnState, event: Event, doing: str,
     return unwatched(taken())
 
 
-def create_item(context: TurnContext, turn: TurnState, item: Event, doing: str, **like: Any) -> Part:
+def create_item(context: Lifecycle, turn: TurnState, item: Event, doing: str, **like: Any) -> Part:
     """Send an item of this turn, without waiting for the server to announce one like it."""
     return expect_item(context, turn, client_events.item_create(item), doing, "conversation.item.added", **like)
 
@@ -68,7 +68,7 @@ async def ended(response: Response, updates: asyncio.Queue[Any], asked_id: str |
 
 
 async def respond(
-    context: TurnContext, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
+    context: Lifecycle, turn: TurnState, sent: Sequence[Any] = (), settings: Mapping[str, Any] | None = None
 ) -> None:
     """Ask for a response and wait until it has begun; the first refusal of what was sent before is raised first.
 
@@ -113,7 +113,7 @@ async def respond(
             raise error
 
 
-async def _others_ended(context: TurnContext) -> bool:
+async def _others_ended(context: Lifecycle) -> bool:
     """Wait until the response under way is over. Return False if none was."""
     if (active := context.channel.conversation.active_response()) is None:
         return False
@@ -122,7 +122,7 @@ async def _others_ended(context: TurnContext) -> bool:
     return True
 
 
-async def _until_welcome(context: TurnContext) -> None:
+async def _until_welcome(context: Lifecycle) -> None:
     """Wait until nothing speaks against an answer that no caller asked for."""
     while True:
         if context.gate is not None:
@@ -131,7 +131,7 @@ async def _until_welcome(context: TurnContext) -> None:
             return
 
 
-async def _wait_for_room(context: TurnContext, turn: TurnState) -> None:
+async def _wait_for_room(context: Lifecycle, turn: TurnState) -> None:
     """Wait where the server has said that the next response would go beyond the account's allowance."""
     talk = context.channel.conversation
     if not talk.rate_limits or talk.rate_limits_at is None:
@@ -142,7 +142,7 @@ async def _wait_for_room(context: TurnContext, turn: TurnState) -> None:
         await _wait(context, turn, seconds, "Your account's limit is nearly reached")
 
 
-async def _wait(context: TurnContext, turn: TurnState, seconds: float, why: str) -> None:
+async def _wait(context: Lifecycle, turn: TurnState, seconds: float, why: str) -> None:
     """Wait before asking again; keep and print that rtnb does."""
     sentence = f"{why}: rtnb waits {seconds:.1f} s and asks again by itself."
     turn.warnings.append(sentence)
@@ -153,7 +153,7 @@ async def _wait(context: TurnContext, turn: TurnState, seconds: float, why: str)
 # --- following ---------------------------------------------------------------------------------------------------
 
 
-async def follow(context: TurnContext, turn: TurnState) -> None:
+async def follow(context: Lifecycle, turn: TurnState) -> None:
     """Follow the answer to its end: over a pause the server took for the end of a turn, and through tool calls."""
     rounds = tries = 0
     answered: list[Mapping[str, Any]] = []
@@ -213,7 +213,7 @@ def _after_call(settings: Mapping[str, Any], *, last: bool) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != "tool_choice" or v in ("auto", "none")}
 
 
-def calls_ours(context: TurnContext, response: Response) -> bool:
+def calls_ours(context: Lifecycle, response: Response) -> bool:
     """Return whether a response waits for a function or an approval of ours."""
     ours = any(call.get("name") in context.tools for call in response.calls) or bool(_questions(response))
     return response.status == "completed" and ours
@@ -223,7 +223,7 @@ def _questions(response: Response) -> list[dict[str, Any]]:
     return [item for item in response.output if item.get("type") == "mcp_approval_request"]
 
 
-async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
+async def _run_tools(context: Lifecycle, turn: TurnState, calls: Sequence[Mapping[str, Any]]) -> Sent:
     """Run the functions of one response, all at once, and send what they return."""
     # All calls of a response want an answer before the next one (docs, guide realtime-conversations), so a name the
     # model made up is answered too; only a definition without a function is the caller's own to answer.
@@ -242,7 +242,7 @@ async def _run_tools(context: TurnContext, turn: TurnState, calls: Sequence[Mapp
     return [create_item(context, turn, item, "a tool's result", type=item["type"]) for item in outputs]
 
 
-async def _approved(context: TurnContext, turn: TurnState, response: Response) -> bool:
+async def _approved(context: Lifecycle, turn: TurnState, response: Response) -> bool:
     """Answer the questions whether MCP tools may be called. Return False where the caller must, or nothing follows."""
     names = ("server_label", "name", "arguments")
     asked = [Approval(one.get("id") or "", *(str(one.get(n) or "") for n in names)) for one in _questions(response)]
@@ -266,14 +266,14 @@ async def _approved(context: TurnContext, turn: TurnState, response: Response) -
     return True
 
 
-def send_approval(context: TurnContext, turn: TurnState, approval: Approval, yes: bool, reason: str = "") -> Part:
+def send_approval(context: Lifecycle, turn: TurnState, approval: Approval, yes: bool, reason: str = "") -> Part:
     """Send whether an MCP tool may be called."""
     item = {"type": "mcp_approval_response", "approval_request_id": approval.id, "approve": yes}
     item |= {"reason": reason} if reason else {}
     return create_item(context, turn, item, "an approval", type=item["type"])
 
 
-async def next_response(context: TurnContext, turn: TurnState, after: Response | None) -> bool:
+async def next_response(context: Lifecycle, turn: TurnState, after: Response | None) -> bool:
     """Wait for a response that the server begins by itself. Return False if none comes."""
     try:
         async with asyncio.timeout(_GOES_ON_SECONDS), context.listeners.queued() as updates:

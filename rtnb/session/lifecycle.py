@@ -26,7 +26,7 @@ from rtnb.protocol.items import Response, Turn
 from rtnb.protocol.updates import Odd
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
-from rtnb.session.reply import Approval, TurnState
+from rtnb.session.reply import Approval
 from rtnb.session.router import Router, Unasked
 from rtnb.session.tools import Toolbox
 from rtnb.session.updates import Closed, Listeners, Reconnecting, warning_of
@@ -70,7 +70,15 @@ class Lifecycle:
         timeout: Seconds for which a server that owes something may send nothing. None: as long as it likes.
 
     Attributes:
-        settings: The session object that was asked for. What else a turn may ask for is told by `TurnContext`.
+        settings: The session object that was asked for.
+        channel: Where events go and come from, with the log and the conversation.
+        provider: The kind of server, and what it lacks.
+        queue: The order of calls, in which a turn has its place.
+        router: To which turn a response belongs.
+        listeners: Called with every update.
+        meter: Checks and books what it spends.
+        gate: Awaited before the answer to unasked calls is asked for. None: it is asked for at once.
+        own_detection: The turn detection of a server that turned out to take no commit. None for all others.
         state: `"connecting"`, `"open"` or `"closed"`.
         warnings: Sentences about what was odd but stopped nothing.
         sent_raw: Ids of the last events that were sent as they are, of which nothing waits for a refusal.
@@ -185,13 +193,11 @@ class Lifecycle:
             # Not at once: a task cancelled before its first step would not even say that it is over.
             self._loop.call_soon(self._life.cancel)
 
-    async def placed(self, turn: TurnState) -> None:
-        """Wait for the place of a turn in the order of calls."""
-        self.check_open()
-        await turn.place
-
     def turn_detection(self) -> dict[str, Any] | None:
-        """Return the turn detection in force: the server's, or what was asked for where it does not say."""
+        """Return the turn detection in force: the server's, or what was asked for where it does not say.
+
+        None where the caller ends turns.
+        """
         if self.own_detection is not None:
             return self.own_detection
         effective = self.channel.conversation.session or self.settings

@@ -286,7 +286,8 @@ class Session(Requests):
         life, state = self.lifecycle, TurnState(Reservation(), **fields)
 
         async def in_place() -> None:
-            await life.placed(state)
+            life.check_open()
+            await state.place
             async with life.listeners.queued() as state.steering:
                 await taking(life, state, *args)
 

@@ -17,8 +17,8 @@ from rtnb.errors import BudgetExceeded, ConnectionFailed, RtnbError, ServerError
 from rtnb.protocol import client_events, error_events
 from rtnb.protocol.updates import Committed, Errored, ResponseStarted, SpeechStarted, SpeechStopped
 from rtnb.session import following
-from rtnb.session.context import TurnContext
 from rtnb.session.following import Sent, expect_item, follow, respond
+from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import Message, Recording, Step
 from rtnb.session.reply import Approval, TurnState
 from rtnb.session.updates import Overspent
@@ -35,7 +35,7 @@ _AHEAD_BYTES = 256 << 10
 _COMMIT_WAIT_SECONDS = 5.0
 
 
-async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]) -> None:
+async def take_turn(context: Lifecycle, turn: TurnState, steps: Sequence[Step]) -> None:
     """Take one turn from its first part to its last response.
 
     Raises:
@@ -63,7 +63,7 @@ async def take_turn(context: TurnContext, turn: TurnState, steps: Sequence[Step]
     await follow(context, turn)
 
 
-async def take_side(context: TurnContext, turn: TurnState) -> None:
+async def take_side(context: Lifecycle, turn: TurnState) -> None:
     """Take an out-of-band response, which runs beside the conversation's own turns.
 
     Raises:
@@ -83,7 +83,7 @@ async def take_side(context: TurnContext, turn: TurnState) -> None:
 
 
 async def take_approved(
-    context: TurnContext, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
+    context: Lifecycle, turn: TurnState, approvals: Sequence[Approval], yes: bool, reason: str
 ) -> None:
     """Send whether MCP tools may be called, and follow how the model goes on.
 
@@ -102,7 +102,7 @@ async def take_approved(
     await follow(context, turn)
 
 
-async def take_unasked(context: TurnContext, turn: TurnState) -> None:
+async def take_unasked(context: Lifecycle, turn: TurnState) -> None:
     """Follow a response that no caller asked for, from its function calls on; nobody awaits what comes of it.
 
     Raises:
@@ -137,7 +137,7 @@ async def _reads(step: Step) -> Mapping[str, Any] | float:
         return stream.seconds or 0.0
 
 
-async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
+async def _send(context: Lifecycle, turn: TurnState, step: Step, *, ending: bool = True) -> Sent:
     """Send one part, without waiting for the server to take it."""
     if isinstance(step, Message):
         item = client_events.message("user", step.content)
@@ -146,11 +146,11 @@ async def _send(context: TurnContext, turn: TurnState, step: Step, *, ending: bo
     return [_commit(context, turn)] if ending else []
 
 
-def _commit(context: TurnContext, turn: TurnState) -> asyncio.Future[Any]:
+def _commit(context: Lifecycle, turn: TurnState) -> asyncio.Future[Any]:
     return expect_item(context, turn, client_events.commit(), "a recording", "input_audio_buffer.committed")
 
 
-async def _send_audio(context: TurnContext, turn: TurnState, recording: Recording) -> None:
+async def _send_audio(context: Lifecycle, turn: TurnState, recording: Recording) -> None:
     """Append a recording block by block, read off the I/O thread, never far ahead of the socket."""
     loop = asyncio.get_running_loop()
     stream = await loop.run_in_executor(None, recording.open)
@@ -165,7 +165,7 @@ async def _send_audio(context: TurnContext, turn: TurnState, recording: Recordin
     turn.progress = (sent_before + sent_seconds, total_before + sent_seconds)
 
 
-async def _takes_commits(context: TurnContext, turn: TurnState, sent: Sent) -> bool:
+async def _takes_commits(context: Lifecycle, turn: TurnState, sent: Sent) -> bool:
     """Return whether the server took our commit; one that does not know the event gets `server_vad` by itself.
 
     Known servers are known to take it; of an unknown one it is found out with the first recording.
@@ -197,7 +197,7 @@ def trailing_silence(detection: Mapping[str, Any]) -> bytes:
     return pcm.silence(max(least_ms, int(detection.get("silence_duration_ms") or 0) + 200) / 1000)
 
 
-async def _end_by_detection(context: TurnContext, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
+async def _end_by_detection(context: Lifecycle, turn: TurnState, detection: Mapping[str, Any], sent: Sent) -> None:
     """Send the silence that ends a turn after a recording, and wait until the answer has begun."""
     context.router.claim(turn)
     context.channel.append(trailing_silence(detection))
