@@ -8,11 +8,8 @@ from rtnb.audio.pcm import RATE_HZ
 from rtnb.errors import InputError
 from rtnb.jobs.audio_job import recording_of
 from rtnb.jobs.plain_transcription import PlainTranscription
-from rtnb.jobs.subtitles import Segment
 from rtnb.jobs.transcription import Transcription
 from rtnb.opening import ServerOptions, find_server, open_session, takes_options
-
-__all__ = ["Segment", "Transcription", "transcribe"]
 
 MODEL = "gpt-live-transcribe"
 

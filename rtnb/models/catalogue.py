@@ -19,18 +19,8 @@ from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import language, say
 
 __all__ = ["CAPTIONS", "DEFAULT", "STALE_DAYS", "VOICES", "WARN_DAYS", "Limits", "Model", "Prices", "Rate"]
-__all__ += [
-    "age",
-    "get",
-    "known_on",
-    "limits",
-    "load",
-    "price",
-    "read",
-    "shutdown_notice",
-    "stale_notice",
-    "warn_shutdown",
-]
+__all__ += ["age", "get", "known_on", "limits", "load", "price", "read"]
+__all__ += ["shutdown_notice", "stale_notice", "warn_shutdown"]
 
 WARN_DAYS = 90
 """How many days before its shutdown a model begins to warn."""
