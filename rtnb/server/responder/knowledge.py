@@ -161,6 +161,9 @@ def _quantity(text: str, unit: re.Match[str], source: Row, language: str) -> tup
     """
     units, found, head, end = _table("units", language), numbers(text), text[: unit.start()], unit.end()
     before = [one for one in found if one.end <= len(head) and re.fullmatch(r"[-个°度\s]*", head[one.end :])]
+    # "Of two and a bit pounds" nothing is known.
+    if not before and (cue("unsolved").search(head[-12:]) or re.fullmatch(r"(?i)\w{3,}(?<!celsiu)s", unit[0])):
+        return None
     value = before[-1].value if before else 1
     value = -value if before and cue("below_zero").search(head[: before[-1].start]) else value
     factor = float(source["factor"])

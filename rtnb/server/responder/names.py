@@ -76,7 +76,7 @@ def dates(text: str) -> list[str]:
 def clock(said: str) -> str:
     """Write a time of day in hours and minutes: "7 pm" as "19:00", 下午三点半 as "15:30"; as it is if it is unclear."""
     found = [int(one.value) for one in numbers(re.sub("[:：点时]", " ", said))]
-    if not 1 <= len(found) <= 2 or found[0] > 24 or re.search(r"(?i)quarter|past|\bto\b|noon|night", said):
+    if not 1 <= len(found) <= 2 or found[0] > 24 or re.search(r"(?i)quarter|past|\bto\b|noon|night|后|\bin\b", said):
         return said
     hour, minute = [*found, 0][:2]
     minute = 30 if "半" in said else 15 * minute if "刻" in said else minute

@@ -71,7 +71,7 @@ def numbers(text: str) -> list[Number]:
         index = max(after, index + 1)
         end = tokens[index - 1][2]
         if value is not None and (half := cue("and_a_half").match(text, end)):
-            value, end, index = value + 0.5, half.end(), index + len(_TOKEN.findall(half[0]))
+            value, end, index = value + part_of(half[0]), half.end(), index + len(_TOKEN.findall(half[0]))
         # Some hundred digits in a row are more than a float holds.
         if value is not None and math.isfinite(value):
             whole = float(value).is_integer() and abs(value) < 1e15

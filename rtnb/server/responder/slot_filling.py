@@ -29,6 +29,7 @@ _SECONDS = {"millisecond": 0.001, "second": 1, "minute": 60, "hour": 3600, "day"
 _CHINESE_UNITS: dict[str, str] = entries("chinese_units")
 # What stands behind a number of something, and the stems of the parameters that take it.
 _MEASURES = [(by, {*map(stem, of.split())}) for by, of in entries("measures").items()]
+_GUESTS = {"guest", "peopl", "person"}
 _COUNTS = {"quantity", "count", "amount", "number", "qty"}
 _TIMED = {"tim", "hour", "when", "datetim", "dat"}
 _NO_THINGS = bag("empty") - {"of", "with", "and", "without", "no", "the", "in", "on", "hot", "all", "more"}
@@ -198,7 +199,7 @@ class _Reader:
         text, about, found = self._request, parameter.stems, self._numbers
         if any(_TIMED & other.stems for other in self._known if other is not parameter):
             # The hour of a time is no number of anything else.
-            hours = [time.span() for time in cue("times").finditer(text)]
+            hours = [time.span() for key in ("times", "dates") for time in cue(key).finditer(text)]
             found = [one for one in found if not any(at <= one.start < end for at, end in hours)]
         units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in parameter.description)
         wanted = "millisecond" if "ms" in about else next(units, None)
@@ -209,7 +210,8 @@ class _Reader:
         beside = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
         any_unit = wanted is not None or len(found) == 1
         fitting = (one for one in found if _within(one.value, parameter.schema))
-        rest = (one for one in fitting if any_unit or one not in timed)
+        rest = [one for one in fitting if any_unit or one not in timed]
+        rest = rest if len(rest) == 1 or not about & _GUESTS else []
         if (number := next(itertools.chain(measured, beside, rest), None)) is not None:
             return self._take(number)
         return 1 if about & _COUNTS and cue("one_of").search(text) else None  # "a latte"
