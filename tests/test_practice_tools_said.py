@@ -131,6 +131,7 @@ def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> s
         (LIGHT, "Turn off the bedroom light.", {"room": "bedroom", "on": False}),
         (ALARM, "明天早上六点半叫我起床", {"time": "06:30"}),
         (ALARM, "定一个下午三点的闹钟", {"time": "15:00"}),
+        (TABLE, "book a table for 2 at 6", {"time": "6", "guests": 2}),
         (TABLE, "19 点订一张 4 人桌", {"time": "19:00", "guests": 4}),
         (TABLE, "订一个明天晚上七点三个人的位子", {"time": "19:00", "guests": 3}),
     ],
@@ -228,12 +229,28 @@ def test_each_order_of_one_request_is_a_call() -> None:
     assert calls([ORDER], "two coffees and three teas please") == [], "two amounts in one breath are asked for again"
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("Don't call anybody, please.", "All right, I will not."),
+        ("Never turn on the light without asking me.", "All right, I will not."),
+        ("don't tell me a joke", "All right, I will not."),
+        ("不要开灯，谢谢", "好的，那我就不做了。"),
+        ("别给我讲故事了", "好的，那我就不做了。"),
+    ],
+)
+def test_what_is_refused_is_acknowledged(words: str, answer: str) -> None:
+    assert say(words, tools=[CALL, LIGHT]) == answer
+    assert say(words) == answer
+
+
 def test_what_is_no_value_of_a_parameter_is_asked_for() -> None:
     for words, definition in (
         ("帮我预订二十号晚上六点的桌子，两大一小", TABLE),
         ("我要打车", TAXI),
         ("换一杯小杯的", DRINK),
         ("set a timer", TIMER),
+        ("开灯", LIGHT),
     ):
         assert calls([definition], words) == []
 

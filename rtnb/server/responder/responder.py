@@ -132,7 +132,8 @@ def _asked(dialogue: Dialogue) -> _Asked:
     if turn.heard and cue("answer_what_is_heard").search(intents.brief(together(turn.typed))):
         turn.typed = []
     lead = intents.without_lead(turn.request)
-    own = cue("forbids").sub("", lead).lstrip(" ,，") or lead
+    refused = intents.intent_of(lead) == "will_not"  # and nothing else is asked for
+    own = lead if refused else cue("forbids").sub("", lead).lstrip(" ,，") or lead
     command = intents.brief(intents.command_and_rest(own)[0])
     intent = intents.intent_of(command)
     wish = intents.standing([dialogue.request.instructions, *reversed(dialogue.system)])

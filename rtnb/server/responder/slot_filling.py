@@ -199,7 +199,7 @@ class _Reader:
         text, about, found = self._request, parameter.stems, self._numbers
         if any(_TIMED & other.stems for other in self._known if other is not parameter):
             # The hour of a time is no number of anything else.
-            hours = [time.span() for key in ("times", "dates") for time in cue(key).finditer(text)]
+            hours = [time.span() for key in ("times", "dates", "bare_hour") for time in cue(key).finditer(text)]
             found = [one for one in found if not any(at <= one.start < end for at, end in hours)]
         units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in parameter.description)
         wanted = "millisecond" if "ms" in about else next(units, None)
