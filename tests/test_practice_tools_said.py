@@ -104,6 +104,8 @@ def say(text: str, *before: str, tools: list[dict[str, Any]] | None = None) -> s
         (DRINK, "给我妈来一杯大杯豆浆", {"drink": "豆浆", "size": "大杯", "count": 1}),
         (REMIND, "remind me in ten minutes to check the oven", {"text": "check the oven", "time": "in ten minutes"}),
         (REMIND_ZH, "半小时后提醒我关火", {"content": "关火", "time": "半小时后"}),
+        (MESSAGE, "send John a message that I am late", {"to": "John", "text": "I am late"}),
+        (DRINK, "给我两杯大杯红茶", {"drink": "红茶", "size": "大杯", "count": 2}),
         (ORDER, "Let me have six oysters", {"item": "oyster", "quantity": 6}),
         (REMIND, "remind me to buy milk tomorrow at nine", {"text": "buy milk", "time": "nine"}),
         (MESSAGE, "tell Lucy that dinner is ready", {"to": "Lucy", "text": "dinner is ready"}),
