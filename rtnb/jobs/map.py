@@ -208,10 +208,9 @@ class Results(Interruptible["Results"]):
         try:
             while self._file is not None and not self._cancelled:
                 if await asyncio.to_thread(self._file.take):
+                    self._known = await asyncio.to_thread(self._file.read)
                     break
                 await asyncio.sleep(0.1)
-            if self._file is not None and not self._cancelled:
-                self._known = await asyncio.to_thread(self._file.read)
             await self._ask_all()
         except BaseException as raised:
             error = raised
@@ -413,9 +412,8 @@ def map(
         how["practice"] = True  # decided, and said, once; a saved session comes before it
     how["budget"] = Budget.of(budget)
     file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
-    if file is not None and isinstance(
-        recordings, list
-    ):  # in a folder that is asked about again, answers are no recordings
+    # In a folder that is asked about again, answers are no recordings.
+    if file is not None and isinstance(recordings, list):
         recordings = [one for one in recordings if not file.spoke(one.source)] or recordings
     made = (_job(one, source=where.source, prompt=prompt, model=how["model"]) for one in recordings)
     try:

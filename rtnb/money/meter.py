@@ -56,11 +56,9 @@ def _has_mcp(session: Mapping[str, Any]) -> bool:
 def _know_kinds(used: Usage, model: models.Model) -> None:
     """Refuse tokens of a kind whose price is not known: they would count as nothing."""
     if kinds := ", ".join(translate(line.what) for line in cost(used, model).lines if line.usd is None):
-        wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known."
-        prices = (
-            f"Say all, as rtnb.models.price({model.name!r}, text=(in, cached, out), audio=…), or leave budget= out."
-        )
-        raise InputError(f"{wrong} {prices}", model=model.name)
+        wrong = f"Your budget cannot count {model.name}, for its price of {kinds} is not known. "
+        price = f"rtnb.models.price({model.name!r}, text=(in, cached, out), audio=…)"
+        raise InputError(wrong + f"Say all, as {price}, or leave budget= out.", model=model.name)
 
 
 def _costs(response: Response) -> bool:
@@ -118,8 +116,6 @@ class Meter:
     overspent: BudgetExceeded | None = None
     _audio: Hold = field(default_factory=Hold)  # for what is billed by the minute
     _standing: Reservation = field(default_factory=lambda: Reservation(standing=True))
-    _asked: list[Reservation] = field(default_factory=list)
-    _running: dict[str, Reservation] = field(default_factory=dict)  # by response id
     _uncounted: bool = False  # whether a response came of which the server did not say what it cost
     _own_tokens: Any = None  # `max_output_tokens` of the session, as its user wants it
 
@@ -155,7 +151,8 @@ class Meter:
         self._clear()
 
     def _clear(self) -> None:
-        self._asked, self._running = [], {}
+        self._asked: list[Reservation] = []
+        self._running: dict[str, Reservation] = {}  # by response id
         self._configured, self._cap = False, 0  # the cap in the server's settings
         self._history = Usage()  # what the last response read and wrote
         self._session: Mapping[str, Any] = {}  # its settings

@@ -156,8 +156,7 @@ class _Player:
 
     def _find(self, asked: Any, before: tuple[Any, ...] | None = None) -> Exchange | None:
         """Find the recorded answer to the same question: the next that was not played yet, or else the first."""
-        found = [one for one in self._exchanges.asked if one.asks(asked)]
-        found = [one for one in found if before in (None, one.before)]
+        found = [one for one in self._exchanges.asked if one.asks(asked) and before in (None, one.before)]
         exchange = min(found, key=lambda one: (one.question[:3] != asked[:3], one.used), default=None)
         if exchange is not None:
             exchange.used += 1

@@ -50,11 +50,8 @@ def save_session(
 
     lines = []
     for entry, place in zip(entries, places, strict=True):
-        about_it: dict[str, Any] = {
-            "at": round(entry.at_seconds, 6),
-            "by": "us" if entry.direction == "sent" else "server",
-        }
-        about_it |= {"sound": place} if place else {}
+        by = "us" if entry.direction == "sent" else "server"
+        about_it = {"at": round(entry.at_seconds, 6), "by": by, **({"sound": place} if place else {})}
         event = entry.json.decode()
         if len(event) >= _LONG or may_hold_secrets(event, known):
             event = scrubbed(entry.silent if place else _without_audio(entry.silent, tracks["more"], pictures))
