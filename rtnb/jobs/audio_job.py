@@ -4,7 +4,7 @@ Transcriptions and translations are such sessions; `AudioJob` is what their hand
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 from rtnb.audio import pcm
@@ -12,7 +12,7 @@ from rtnb.errors import BudgetExceeded, ConnectionFailed, InputError
 from rtnb.protocol.updates import Odd
 from rtnb.session.parts import Recording, pcm_of, read_recordings
 from rtnb.session.session import Session
-from rtnb.session.updates import Closed
+from rtnb.session.updates import Closed, Listeners
 from rtnb.texts.arguments import checks_call
 from rtnb.texts.language import Warnings
 from rtnb.transport import connection_errors, io_thread
@@ -61,6 +61,7 @@ class AudioJob(Stream[T, P]):
         self._total_seconds: float | None = None  # while unknown
         self._appended: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._all_sent = False
+        self._pieces = Listeners(keep=True)  # called with each piece in its turn, and with None behind the last
         self._news = asyncio.Event()
         self._running = io_thread.submit(self._run())
 
@@ -108,26 +109,17 @@ class AudioJob(Stream[T, P]):
         """Return why something is missing. None where everything has come, however the session ends now."""
         raise NotImplementedError
 
-    def _ready(self) -> Sequence[P]:
-        """Return all pieces that have come, in their order."""
-        raise NotImplementedError
-
     # --- on the I/O thread
 
     async def _run(self) -> None:
-        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
         def take(update: Any) -> None:
             if isinstance(update, Odd):
                 self.warnings.append(update.sentence)
             elif not isinstance(update, Closed):
                 self._take(update)
-            elif not gone.done():
-                gone.set_result(None)
 
         end = self.session.subscribe(take)
-        if self.session.state == "closed":
-            gone.set_result(None)
+        gone = asyncio.shield(asyncio.wrap_future(self.session.lifecycle.ended))
         work = asyncio.ensure_future(self._work())
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +134,7 @@ class AudioJob(Stream[T, P]):
         self.session.lifecycle.meter.renew()  # what was sent is booked before its caller reads the budget
         error = connection_errors.of_reply(error, self, "start it again.")
         settle(self._future, self, error)  # what a job is awaited for is the job itself
-        self._news.set()
+        self._pieces.tell(None)
         self.session.close()
 
     async def _work(self) -> None:
@@ -194,15 +186,4 @@ class AudioJob(Stream[T, P]):
         await self._news.wait()
 
     def _feed_to(self, put: Callable[[P | None], object]) -> Callable[[], object]:
-        async def feed() -> None:
-            given, over = 0, False
-            while not over:
-                over = self.done  # looked at first: what comes last is there before it is over
-                for piece in self._ready()[given:]:
-                    given += 1
-                    put(piece)
-                if not over:
-                    await self._next()
-            put(None)
-
-        return io_thread.submit(feed()).cancel
+        return self._pieces.subscribe(put)

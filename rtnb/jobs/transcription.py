@@ -11,7 +11,6 @@ import asyncio
 import functools
 from collections import deque
 from dataclasses import replace
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +64,7 @@ class Transcription(AudioJob["Transcription", Segment]):
         self._items: dict[str, int] = {}  # item id → number of its stretch
         self._parts: dict[int, list[Segment]] = {}  # what the model told apart inside a stretch
         self._done: dict[int, list[Segment]] = {}
+        self._passed_on = 0  # how many stretches, in their order, who iterates has
         super().__init__(session, recording)
 
     # --- what there is
@@ -145,10 +145,6 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     # --- on the I/O thread
 
-    def _ready(self) -> list[Segment]:
-        """Return the segments with none missing before them."""
-        return [segment for number in takewhile(self._done.__contains__, count()) for segment in self._done[number]]
-
     def _missing(self) -> BaseException | None:
         if self._all_sent and len(self._done) == len(self._cuts):
             return None
@@ -223,6 +219,10 @@ class Transcription(AudioJob["Transcription", Segment]):
     def _settle(self, number: int, text: str, error: str | None = None) -> None:
         whole = replace(self._cuts[number], text=text.strip(), error=error)
         self._done[number] = self._parts.get(number) or [whole]
+        while self._passed_on in self._done:
+            for segment in self._done[self._passed_on]:
+                self._pieces.tell(segment)
+            self._passed_on += 1
         if error:
             self.warnings.append(f"{short_clock(whole.start_seconds)} could not be transcribed: {error}")
         self._news.set()

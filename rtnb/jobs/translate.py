@@ -48,7 +48,6 @@ class Translation(AudioJob["Translation", Delta]):
     def __init__(self, session: Session, recording: Recording | None, to: str) -> None:
         self.to = to
         self._sent_seconds = 0.0
-        self._pieces: list[Delta] = []
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
         super().__init__(session, recording)
 
@@ -116,9 +115,6 @@ class Translation(AudioJob["Translation", Delta]):
 
     # --- on the I/O thread
 
-    def _ready(self) -> list[Delta]:
-        return self._pieces
-
     def _missing(self) -> BaseException | None:
         if self._whole:
             return None
@@ -148,7 +144,7 @@ class Translation(AudioJob["Translation", Delta]):
 
     def _take(self, update: Any) -> None:
         if (piece := Delta.of(update)) is not None:
-            self._pieces.append(piece)
+            self._pieces.tell(piece)
         elif update.event["type"] == "session.closed":
             # The only orderly end, and only once it was asked for: then nothing is left to come (SDK docstring).
             self._whole = self._asked
