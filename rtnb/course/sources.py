@@ -75,23 +75,16 @@ def read(path: Path) -> Source:
     Raises:
         ValueError: If a Markdown cell lacks one of the languages, or a line before the first cell is not understood.
     """
-    minutes, blocks = 0, list[tuple[str, list[str], int]]()
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if match := re.fullmatch(r"%% (en|zh|code)\s*", line):
-            blocks.append((match[1], [], number))
-        elif match := re.fullmatch(r"%% minutes: (\d+)\s*", line):
-            minutes = int(match[1])
-        elif blocks:
-            blocks[-1][1].append(line)
-        elif line.strip() and not line.startswith("<!--"):
-            raise ValueError(f"{path.name}:{number}: {line!r} stands before the first cell")
+    head, *blocks = re.split(r"^%% (en|zh|code)[ \t]*$", path.read_text("utf-8"), flags=re.MULTILINE)
+    if strange := re.search(r"^(?!<!--|%% minutes: \d+\s*$).*\S.*$", head, re.MULTILINE):
+        raise ValueError(f"{path.name}: {strange[0]!r} stands before the first cell")
+    minutes = re.search(r"^%% minutes: (\d+)", head, re.MULTILINE)
     cells, waiting = list[Cell](), dict[str, str]()
-    for kind, lines, number in blocks:
-        text = "\n".join(lines).strip("\n")
+    for kind, text in zip(blocks[::2], (block.strip("\n") for block in blocks[1::2]), strict=True):
         if kind == "code" and waiting:
-            raise ValueError(f"{path.name}:{number}: the Markdown cell before lacks a language")
+            raise ValueError(f"{path.name}: the Markdown cell before {text[:60]!r} lacks a language")
         if kind in waiting or (kind == "zh" and "en" not in waiting):
-            raise ValueError(f"{path.name}:{number}: English and Chinese must take turns")
+            raise ValueError(f"{path.name}: English and Chinese must take turns at {text[:60]!r}")
         if kind == "code":
             cells.append(Cell("code", {language: _in(language, text) for language in LANGUAGES}))
         else:
@@ -101,7 +94,7 @@ def read(path: Path) -> Source:
             waiting = {}
     if waiting:
         raise ValueError(f"{path.name}: the last Markdown cell lacks a language")
-    return Source(path.stem, minutes, tuple(cells))
+    return Source(path.stem, int(minutes[1]) if minutes else 0, tuple(cells))
 
 
 def _in(language: str, text: str) -> str:
