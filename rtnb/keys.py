@@ -331,10 +331,7 @@ def _ask(name: str) -> tuple[list[str], str]:
             # Where what is typed cannot be hidden, getpass warns and shows it. Then rather not ask at all.
             warnings.simplefilter("error", getpass.GetPassWarning)
             return [getpass.getpass(f"{name}: ")], "nothing was typed"
-    except (EOFError, getpass.GetPassWarning):
+    # The end of the input, the warning, or ipykernel's StdinNotImplementedError where a notebook runs without a user
+    # (nbclient, papermill).
+    except Exception:
         return [], "nobody is there to answer, or what is typed cannot be hidden"
-    except Exception as error:
-        # ipykernel raises its StdinNotImplementedError where a notebook runs without a user (nbclient, papermill).
-        if type(error).__name__ != "StdinNotImplementedError":
-            raise
-        return [], "nobody is there to answer"
