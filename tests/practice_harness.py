@@ -123,7 +123,7 @@ class Harness:
         start, until = len(self.events), self.now + seconds
         while self.session.due is not None and self.session.due <= until:
             self.now = max(self.now, self.session.due)
-            self._take(self.session.advance(self.now))
+            self._take(self.session.take(self.now))
         self.now = until
         return self.events[start:]
 

@@ -74,7 +74,7 @@ class ServerSession:
 
     def _advance(self) -> None:
         self._timer = self._due = None
-        self._absorb(self.script.advance(self._loop.time()))
+        self._absorb(self.script.take(self._loop.time()))
 
     def _absorb(self, outputs: list[Effect]) -> None:
         if sent := [output for output in outputs if isinstance(output, _SENT)]:

@@ -2,7 +2,7 @@
 
 A session owns no socket, clock or source of chance: times and ids are passed to it. Work for the ASR, the responder
 and the TTS it asks for in its effects (`Transcribe`, `Respond`, `Speak` …), and their results come back through `take`,
-with the method of the same verb (`transcribed`, `responded`, `spoke` …). `due` is the time at which `advance` must be
+with the method of the same verb (`transcribed`, `responded`, `spoke` …). `due` is the time at which `take` must be
 called next.
 """
 
@@ -86,12 +86,8 @@ class Session:
 
     @property
     def due(self) -> float | None:
-        """Time at which `advance` must be called next; None for not before the next input."""
+        """Time at which `take` must be called next; None for not before the next input."""
         return self._timers[0][0] if self._timers and not self.closed else None
-
-    def advance(self, now: float) -> list[Effect]:
-        """Let time pass."""
-        return self.take(now)
 
     def receive(self, frame: str | bytes, now: float) -> list[Effect]:
         """Take a frame of the client: text, or (refused) binary."""
