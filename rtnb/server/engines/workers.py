@@ -167,6 +167,4 @@ def _in_pieces(asked: Detect | TranscribeStream | Stop) -> Iterator[Detect | Tra
             yield Detect(pcm, first and asked.first)
         else:
             speech = asked.probabilities if first else ()
-            yield TranscribeStream(asked.job, pcm, False, asked.language, speech, asked.quiet, asked.pause)
-    if isinstance(asked, TranscribeStream) and asked.last:
-        yield TranscribeStream(asked.job, b"", True, asked.language, (), asked.quiet, asked.pause)
+            yield TranscribeStream(asked.job, pcm, False, asked.language, speech, asked.quiet)

@@ -81,7 +81,8 @@ class InputAudioBuffer:
         """
         if message := error_events.commit_refusal(self._buffer.ms):
             raise ApiError(message, code=error_events.COMMIT_EMPTY)
-        item_id = self._speech_item or self._transcripts.streaming_item_id
+        streaming = self._transcripts.streaming
+        item_id = self._speech_item or (None if streaming is None else streaming.item_id)
         self._feed(self._buffer.end)
         audio = self._buffer.take_all()
         self._forget_turn()
@@ -129,7 +130,7 @@ class InputAudioBuffer:
 
         What was not understood is one too; where the ASR broke, the item will be transcribed as a whole.
         """
-        if not self._transcripts.is_under_way(job):
+        if self._transcripts.streaming is None or self._transcripts.streaming.name != job:
             return
         if not isinstance(transcript, Transcript | Unintelligible):
             self._transcripts.drop()
@@ -142,7 +143,7 @@ class InputAudioBuffer:
 
     def _feed(self, end: int) -> None:
         """Feed the ASR up to a position: what was appended after the end of the turn is not of it."""
-        if self._transcripts.streaming_item_id is not None and end > self._fed:
+        if self._transcripts.streaming is not None and end > self._fed:
             self._transcripts.feed(self._buffer.between(self._fed, end), self._known(self._fed, end))
             self._fed = end
 

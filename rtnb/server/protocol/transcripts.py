@@ -44,7 +44,7 @@ class Transcripts:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._jobs: dict[str, _Job] = {}
-        self._streaming: _Job | None = None  # transcribes what is being appended
+        self.streaming: _Job | None = None  # transcribes what is being appended
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -55,11 +55,6 @@ class Transcripts:
     def streams(self) -> bool:
         """True where the session's transcription model sends deltas while the user speaks."""
         return bool(models.get(self.asked.get("model", "")).streams)
-
-    @property
-    def streaming_item_id(self) -> str | None:
-        """Id of the item that is being transcribed before it is committed."""
-        return None if self._streaming is None else self._streaming.item_id
 
     @property
     def language(self) -> str | None:
@@ -82,39 +77,34 @@ class Transcripts:
     def begin(self, pcm: bytes, item_id: str | None = None, probabilities: tuple[float, ...] = ()) -> None:
         """Begin to transcribe an item that will be committed later; `probabilities` of speech, as far as known."""
         self.drop()
-        self._streaming = self._new_job(item_id or self._session.ids.new("item"))
+        self.streaming = self._new_job(item_id or self._session.ids.new("item"))
         how = (False, self.language, probabilities, not self.streams)
-        self._session.ask(TranscribeStream(self._streaming.name, pcm, *how))
+        self._session.ask(TranscribeStream(self.streaming.name, pcm, *how))
 
-    def feed(self, pcm: bytes, probabilities: tuple[float, ...] = ()) -> bool:
-        """Add audio to what is being transcribed; return whether anything is."""
-        if self._streaming is not None and pcm:
-            self._session.ask(TranscribeStream(self._streaming.name, pcm, probabilities=probabilities))
-        return self._streaming is not None
+    def feed(self, pcm: bytes, probabilities: tuple[float, ...] = ()) -> None:
+        """Add audio to what is being transcribed, if anything is."""
+        if self.streaming is not None and pcm:
+            self._session.ask(TranscribeStream(self.streaming.name, pcm, probabilities=probabilities))
 
     def pause(self) -> None:
         """Ask for the words so far while nothing is said: they may be all, and then they are there at once."""
-        if self._streaming is not None:
-            self._session.ask(TranscribeStream(self._streaming.name, b"", pause=True))
-
-    def is_under_way(self, job: str) -> bool:
-        """Return whether a job transcribes what is being appended."""
-        return self._streaming is not None and self._streaming.name == job
+        if self.streaming is not None:
+            self._session.ask(TranscribeStream(self.streaming.name, b"", pause=True))
 
     def drop(self) -> None:
         """Forget what is being transcribed: it will not be committed."""
-        if self._streaming is not None:
-            self._session.ask(Stop(self._streaming.name))
-            del self._jobs[self._streaming.name]
-        self._streaming = None
+        if self.streaming is not None:
+            self._session.ask(Stop(self.streaming.name))
+            del self._jobs[self.streaming.name]
+        self.streaming = None
 
     def transcribe(self, item: Item) -> None:
         """Transcribe a committed item to its end."""
         item.transcribing = True
-        if self._streaming and (self._streaming.language != self.language or not self.works_beside):
+        if self.streaming and (self.streaming.language != self.language or not self.works_beside):
             self.drop()  # the settings have changed since it began
-        if self._streaming is not None and self._streaming.item_id == item.id:
-            streaming, self._streaming = self._streaming, None
+        if self.streaming is not None and self.streaming.item_id == item.id:
+            streaming, self.streaming = self.streaming, None
             streaming.item = item
             self._session.ask(TranscribeStream(streaming.name, b"", last=True))
         else:
@@ -138,8 +128,8 @@ class Transcripts:
     def transcribed(self, job: str, transcript: Transcript | BaseException) -> None:
         """Take the ASR's last word on a job."""
         work = self._jobs.pop(job, None)
-        if work is self._streaming:
-            self._streaming = None  # it broke before the item was committed, which will be transcribed as a whole
+        if work is self.streaming:
+            self.streaming = None  # it broke before the item was committed, which will be transcribed as a whole
         if work is None or work.item is None:
             return
         item = work.item
