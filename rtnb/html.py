@@ -131,13 +131,8 @@ def player(
     more = f"<span> · {_text(note)}</span>" if note else ""
     if not compact:
         more += f'<span class="where"> · {_text(say("Run this cell to hear it."))}</span>'
-    controls = (
-        say("Play {name}", name=label),
-        say("Pause {name}", name=label),
-        say("Position in {name}", name=label),
-        say("Speed"),
-        say("Download {name}", name=label),
-    )
+    named = (say(text, name=label) for text in ("Play {name}", "Pause {name}", "Position in {name}"))
+    controls = (*named, say("Speed"), say("Download {name}", name=label))
     source = f"data:audio/ogg;base64,{base64.b64encode(sound).decode()}"
     body = (
         f'{_ONCE[0]}<figure class="rtnb-audio{" one" if compact else ""}" role="group" '

@@ -46,7 +46,7 @@ def show(reply: Reply) -> None:
     """
     with _harmless():
         if (where := frontend.detect()).name == "terminal":
-            _TerminalView(reply).start()
+            _TerminalView(reply)
         elif frontend.kernel() is not None:
             _NotebookView(reply, where).start()
 
@@ -245,8 +245,6 @@ class _TerminalView:
         self._verbose = reply.session.lifecycle.verbose  # the words come whole, below the lines of the events
         how = {"unit": "s", "leave": False, "bar_format": _bar_format(reply.progress[1]), "disable": self._verbose}
         self._bar = tqdm(total=reply.progress[1], desc=say("Sending"), **how)
-
-    def start(self) -> None:
         self._reply.subscribe(self._take)
         io_thread.io_loop().call_soon_threadsafe(self._tick)
 
