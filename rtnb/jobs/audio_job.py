@@ -38,6 +38,7 @@ class AudioJob(Stream[T, P]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        source: Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name.
         warnings: Plain sentences about what was odd but stopped nothing.
     """
 
@@ -53,7 +54,7 @@ class AudioJob(Stream[T, P]):
             recording: The audio. None: pieces are appended until `finish()`.
         """
         super().__init__()
-        self.session = session
+        self.session, self.source = session, session.source
         self.warnings = Warnings()
         self._recording, self._finished = recording, recording is not None
         self._name = "live" if recording is None else recording.label
@@ -64,11 +65,6 @@ class AudioJob(Stream[T, P]):
         self._pieces = Listeners(keep=True)  # called with each piece in its turn, and with None behind the last
         self._news = asyncio.Event()
         self._running = io_thread.submit(self._run())
-
-    @property
-    def source(self) -> str:
-        """Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name."""
-        return self.session.source
 
     def append(self, pcm: bytes) -> None:
         """Add audio, where no source was given: s16le mono 24 kHz, any length, silence included. Never blocks.

@@ -47,6 +47,7 @@ class Transcription(AudioJob["Transcription", Segment]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        source: Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name.
         warnings: Plain sentences about what was odd but stopped nothing.
 
     Examples:

@@ -36,8 +36,10 @@ class Translation(AudioJob["Translation", Delta]):
 
     Attributes:
         session: The session it runs on; `session.log` has every event.
+        source: Answering side: `"openai"`, `"practice"`, `"replay"` or the host's name.
         warnings: Plain sentences about what was odd but stopped nothing.
         to: The language it is translated into.
+        model: Name of the model that translates.
 
     Examples:
         >>> spoken = rtnb.translate(rtnb.samples()["question"], to="es", practice=True).wait()
@@ -46,7 +48,7 @@ class Translation(AudioJob["Translation", Delta]):
     """
 
     def __init__(self, session: Session, recording: Recording | None, to: str) -> None:
-        self.to = to
+        self.to, self.model = to, session.model
         self._sent_seconds = 0.0
         self._asked = self._whole = False  # whether the end was asked for, and whether it came
         super().__init__(session, recording)
@@ -70,11 +72,6 @@ class Translation(AudioJob["Translation", Delta]):
     def source_text(self) -> str:
         """Words of the original, where `transcription` is on; "" otherwise."""
         return self._words("user")
-
-    @property
-    def model(self) -> str:
-        """Name of the model that translates."""
-        return self.session.model
 
     @property
     def progress(self) -> tuple[float, float | None]:

@@ -53,6 +53,9 @@ class Timeline:
         title: What it is of.
         spans: What lasts, in order of beginning.
         marks: What happens at a moment, in order.
+        seconds_to_first_sound: Seconds from each question to the first audio of its answer; of a written one, to its
+            first word.
+        interruptions: Marks where the user spoke over the model, and where an answer was truncated to what had played.
 
     Examples:
         >>> reply = rtnb.ask(rtnb.samples()["question"], practice=True, show=False).wait()
@@ -64,21 +67,14 @@ class Timeline:
         self.title = title
         self.spans: tuple[Span, ...] = tuple(sorted(spans, key=lambda span: span.start_seconds))
         self.marks: tuple[Mark, ...] = tuple(sorted(marks, key=lambda mark: mark.at_seconds))
+        waits = (mark.at_seconds - mark.since_seconds for mark in self.marks if mark.since_seconds is not None)
+        self.seconds_to_first_sound: tuple[float, ...] = tuple(waits)
+        self.interruptions = tuple(mark for mark in self.marks if mark.kind in ("interrupted", "truncated"))
 
     @classmethod
     def read(cls, title: str, log: Log, conversation: Conversation, begin: int = 0, end: int | None = None) -> Timeline:
         """Draw the entries of a log from index `begin` up to `end`; None takes all to the last."""
         return cls(title, *measure(log, conversation, begin, end))
-
-    @property
-    def seconds_to_first_sound(self) -> tuple[float, ...]:
-        """Seconds from each question to the first audio of its answer; of a written one, to its first word."""
-        return tuple(mark.at_seconds - mark.since_seconds for mark in self.marks if mark.since_seconds is not None)
-
-    @property
-    def interruptions(self) -> tuple[Mark, ...]:
-        """Marks where the user spoke over the model, and where an answer was truncated to what had played."""
-        return tuple(mark for mark in self.marks if mark.kind in ("interrupted", "truncated"))
 
     def _words(self) -> list[tuple[float, str, str, str]]:
         """Return what is drawn as `(second, lane, what, duration)`."""
