@@ -74,7 +74,7 @@ def clock(dialogue: Dialogue, request: str) -> list[str]:
 
 def who(dialogue: Dialogue, request: str) -> list[str]:
     """Say who is speaking."""
-    return [*dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions)), dialogue.say("who")]
+    return dialogue.say_if("intro_as", extract("persona", dialogue.request.instructions), "who")
 
 
 def hear_you(dialogue: Dialogue, request: str) -> list[str]:
@@ -91,7 +91,8 @@ def tell(dialogue: Dialogue, request: str) -> list[str]:
             text, fits = knowledge.tell(kind, topic or request, told, dialogue.language)
             if fits or not topic:
                 return sentences(text)
-            return [dialogue.say("not_about"), *sentences(knowledge.tell(kind, "short 短", told, dialogue.language)[0])]
+            text, _ = knowledge.tell(kind, "short 短 " + request.replace(topic, " "), told, dialogue.language)
+            return [dialogue.say("not_about"), *sentences(text)]
     return [dialogue.say("no_invention")]
 
 
@@ -253,12 +254,19 @@ def find_said(dialogue: Dialogue, question: str) -> str | None:
     said = (sentence for text in texts for sentence in sentences(text))
     pool = [one for one in said if not (one.rstrip().endswith(("?", "？")) or is_command(one))]
     for told in (told for asks, told in TOLD if re.search(asks, question, re.IGNORECASE)):
-        if found := [sentence for sentence in pool if re.search(told, sentence, re.IGNORECASE)]:
-            return found[-1]
+        if found := [index for index, sentence in enumerate(pool) if re.search(told, sentence, re.IGNORECASE)]:
+            return _as_corrected(pool, found[-1])
     scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
     best, index = max(scored, default=(0, -1))
     # Half of what is asked about must be there, or we would answer beside the point.
-    return pool[index] if best and best * 2 >= len(wanted) else None
+    return _as_corrected(pool, index) if best and best * 2 >= len(wanted) else None
+
+
+def _as_corrected(said: list[str], index: int) -> str:
+    """Return a sentence, or the last of those behind it that take it back: "No, sorry, it's pasta."."""
+    while cue("takes_back").search("".join(said[index + 1 : index + 2])):
+        index += 1
+    return said[index]
 
 
 def which_language(dialogue: Dialogue, request: str) -> list[str]:
@@ -379,8 +387,10 @@ def _plural(dialogue: Dialogue, key: str, count: int) -> list[str]:
 def count(dialogue: Dialogue, request: str) -> list[str]:
     """Count what the request names."""
     turn, given = dialogue.turn, "".join(quoted(request)[:1])
-    if cue("letter_counted").search(request):
-        return []  # "How many a's are in banana?"
+    if letter := extract("letter_counted", request):
+        word = extract("word_searched", request) or latin_word(request)
+        x = word.casefold().count(letter.casefold())
+        return [dialogue.say("count_letter", word=word, letter=letter, x=x)] if len(word) > 1 else []
     if word := extract("letters_in", request) or (latin_word(request) if "字母" in request else ""):
         return [dialogue.say("count_letters", word=word, x=sum(map(str.isalpha, word)))]
     if not (given or _given(dialogue, request) or cue("counts_here").search(request)):

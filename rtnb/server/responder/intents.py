@@ -9,7 +9,8 @@ from rtnb.server.responder.lexicon import FILES, INTENTS, LETTERS, cue, having, 
 from rtnb.server.responder.text_extraction import beside, content, quoted, sentences
 
 # Words given to be worked on: what stands behind a colon or between quotation marks.
-_GIVEN = re.compile(r"(?s)(?<!\d)[:：](?!\d).*|[“\"「《][^”\"」》]*[”\"」》]")
+_QUOTATION = re.compile(r"[“\"「《][^”\"」》]*[”\"」》]")
+_GIVEN = re.compile(rf"(?s)(?<!\d)[:：](?!\d).*|{_QUOTATION.pattern}")
 # Languages whose harmless words are listed.
 GATED = ("en", "zh")
 # Where a sentence ends, its mark left with it: what tells something asks for nothing.
@@ -30,7 +31,7 @@ def brief(text: str) -> str:
 
 def intent_of(text: str) -> str | None:
     """Return the intent of a text; None where no rule knows it, or where it only tells something."""
-    parts = [part for part in _PARTS.split(text[:600]) if not cue("statement").search(part)]
+    parts = [part for part in _PARTS.split(text[:600]) if not cue("statement").search(_QUOTATION.sub("…", part))]
     return next((name for name in INTENTS if _has(name, parts)), None)
 
 
@@ -38,8 +39,8 @@ def _has(name: str, parts: list[str]) -> bool:
     """Return whether sentences have an intent, with hardly a word beside it that means something else."""
     if (most := FILES["en"]["intents"][name].get("beside")) is None:
         return bool(INTENTS[name].search(together(parts)))
-    searched = [_GIVEN.sub(" ", part) if name in having("polite") else part for part in parts]  # “谢谢”的拼音
-    fitting = [part for part in searched if INTENTS[name].search(part)]
+    given = _GIVEN if name in having("polite") else _QUOTATION  # “谢谢”的拼音
+    fitting = [part for part in parts if INTENTS[name].search(given.sub(" ", part))]
     if any(guess(part) not in GATED for part in fitting):
         return True
     own = (cue("accounted").sub(" ", _GIVEN.sub(" ", part)) for part in fitting)

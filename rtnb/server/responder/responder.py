@@ -89,9 +89,15 @@ def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool
         parts = (
             parts[:1]
             if not verbatim and len(words(parts[0])) <= limits.words
-            else [closed(short) if verbatim else short.rstrip(".。") + dialogue.say("stop")]
+            else _refusals(dialogue, parts)
+            or [closed(short) if verbatim else short.rstrip(".。") + dialogue.say("stop")]
         )
     return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
+
+
+def _refusals(dialogue: Dialogue, answer: Sequence[str]) -> list[str]:
+    """List the sentences of an answer that say that there is none."""
+    return [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]
 
 
 def _matches(dialogue: Dialogue) -> list[Match]:
@@ -157,10 +163,10 @@ def _in_role(dialogue: Dialogue, role: str, answer: list[str], *, greeted: bool)
         return answer
     if not dialogue.turn.outputs and (greeted or not own or cue("play_a_role").search(own)):
         return [personas.greeting(role, dialogue.language)]
-    if refused := [no for no in map(dialogue.say, ("no_answer", "no_doing")) if no in answer]:
+    if refused := _refusals(dialogue, answer):
         tools = [plain(tool["name"]) for tool in dialogue.request.functions]
         answer = [dialogue.say("no_role"), *dialogue.say_if("role_tools", dialogue.join(tools) if tools else "")]
-    before, number = " ".join(dialogue.answers[-2:]), len(dialogue.answers)
+    before, number = " ".join(dialogue.answers[-2:]), 0 if refused else len(dialogue.answers)
     asks = personas.in_role(role, dialogue.language, answer, own, before, number)
     return [*answer, *[one for one in asks[-1:] if one not in answer]] if refused else asks
 
@@ -189,15 +195,19 @@ def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str |
 
 
 def _several(dialogue: Dialogue, own: str, role: str | None) -> list[str]:
-    """Answer two requests of one turn, where each is known: "The capital of Peru, and what is 9 times 6?"."""
-    parts = [part for part in cue("requests_joined").split(own) if part.strip(" ,.!?，。！？")]
+    """Answer two requests of one turn, where one is known: "The capital of Peru, and what is 9 times 6?"."""
+    parts = [intents.without_lead(part) for part in cue("requests_joined").split(own) if re.search(r"\w", part)]
+    parts = [part for part in parts if re.search(r"\w", cue("accounted").sub("", part))]
     asked = [_Asked(part, [(intents.intent_of(part), part)]) for part in parts]
     if not 2 <= len(parts) <= 3 or any(
         one.ways[0][0] in ("all_right", *having("polite")) or cue("statement").search(one.own) for one in asked
     ):
         return []
     each = [_known(dialogue, part, one, [], role) for part, one in zip(parts, asked, strict=True)]
-    return [sentence for found in each for sentence in found] if all(each) else []
+    unknown = [part for part, found in zip(parts, each, strict=True) if not found]
+    if any(cue("refers_back").search(part) or not intents.is_question(part) for part in unknown) or not any(each):
+        return []
+    return [sentence for found in each for sentence in found or [dialogue.say("no_answer")]]
 
 
 def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match], role: str | None) -> list[str]:
@@ -248,19 +258,21 @@ def _by_intent(dialogue: Dialogue, asked: _Asked, *, polite: bool) -> list[str]:
 def _to_other(dialogue: Dialogue, asked: _Asked, seen: bool, role: str | None) -> list[str]:
     """Answer words that no rule knows: a question, something to do, a name, or anything else."""
     own, text, heard = asked.own, intents.brief(asked.own), dialogue.turn.heard
-    bidden = cue("bidding").search(text)
+    bidden, broken = cue("bidding").search(text), cue("unfinished").search(text)
     question = (intents.is_question(text) or cue("asks_inside").search(text)) and not bidden
     if dialogue.asked and not question:  # a note of any kind: rules can say what was said
         return ANSWERS["summarise"](dialogue, asked.ways[-1][1])
     if role and not question and (not bidden or cue("wish").search(text)):
         return []
+    if cue("takes_back").search(text) and dialogue.earlier and not question:
+        return [dialogue.say("all_right")]
     if question or bidden:
-        no = [] if seen else [dialogue.say("no_answer" if question else "no_doing")]
+        no = [] if seen else [dialogue.say("unclear" if broken else "no_answer" if question else "no_doing")]
         asking = next((one for one in reversed(sentences(own)) if intents.is_question(one)), own)
         key = "heard" if heard and dialogue.turn.typed else "said"
         return dialogue.say_if(key, find_said(dialogue, asking)) or [*dialogue.say_if("heard", heard), *no]
     topic = "" if heard and dialogue.turn.typed else extract("told_about", own)
-    tells = cue("tells").search(text) or (heard and len(words(own)) > 4)
+    tells = not broken and (cue("tells").search(text) or (heard and len(words(own)) > 4))
     if not (seen or topic or tells) and dialogue.language in intents.GATED:
         return [*dialogue.say_if("heard", heard), dialogue.say("unclear")]
     told = dialogue.say_if("heard", heard) or [dialogue.say("said", x=own)]
