@@ -40,7 +40,7 @@ def test_the_command_is_understood() -> None:
     commands = [line for block in blocks("en", "sh") for line in block.splitlines() if line.startswith("rtnb ")]
     assert commands
     for command in commands:
-        cli._parser().parse_args(shlex.split(command)[1:])  # ends the test where a word is off
+        cli._parser(words := shlex.split(command)[1:]).parse_args(words)  # ends the test where a word is off
 
 
 def test_its_calls_are_taken() -> None:

@@ -92,7 +92,7 @@ class Clip(Sampled):
             raise AudioError(several, name=name or "", problem="not one recording")
         source, its_name = parts[0]
         if isinstance(source, Samples):
-            source = cls.from_array(source.array, rate_hz=source.rate_hz, name=name)
+            source = cls.from_array(source.array, rate_hz=check_rate(source.rate_hz), name=name)
         if isinstance(source, Clip):
             return source if rate_hz in (None, source.rate_hz) else source.resample(rate_hz or RATE_HZ)
         with open_stream(source, rate_hz=rate_hz, name=name or its_name, track=track) as stream:  # type: ignore[arg-type]

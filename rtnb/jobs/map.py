@@ -401,7 +401,7 @@ def map(
         raise InputError(f"Your rate={rate!r} is not known. Give 'account' or None.")
     parts.read_parts([prompt])  # raises here what each of the questions would
     recordings: Iterable[parts.Recording]
-    if isinstance(clips, Iterator):
+    if isinstance(clips, Iterator) and not hasattr(clips, "read"):  # an open file iterates over lines
         recordings = (one for some in clips for one in parts.read_recordings(some))
     else:
         recordings = parts.read_recordings(clips)
