@@ -1,7 +1,6 @@
 """Facts about the course's own subject: which question asks for one, and its answer with the catalogue's figures."""
 
 import re
-from collections.abc import Sequence
 from functools import cache
 
 from rtnb import models
@@ -15,51 +14,39 @@ FACTS = _SHEETS["en"]
 
 
 @cache
-def _word(word: str) -> re.Pattern[str]:
-    """Compile a word of a fact: each alternative whole or as its plural in Latin letters, anywhere in Chinese."""
-    return _any(_alternatives(word))
+def _any(words: str) -> re.Pattern[str]:
+    """Compile what finds any of these words: whole or as its plural in Latin letters, anywhere in Chinese.
 
-
-def _any(each: Sequence[str]) -> re.Pattern[str]:
-    """Compile what finds any of these alternatives.
-
-    All Latin ones stand in one group: each by itself, two thousand of them take a quarter of a second to compile.
+    A bar stands between alternatives of a word. All Latin ones stand in one group: each by itself, two thousand of
+    them take a quarter of a second to compile.
     """
-    latin = "|".join(one for one in each if one.isascii())
-    found = [one for one in each if not one.isascii()]
+    each = {one for word in words.split() for one in ([f"(?:{word})"] if "(" in word else word.split("|"))}
+    found = sorted(each, key=len, reverse=True)
+    latin = "|".join(filter(str.isascii, found))
+    found = [one for one in found if not one.isascii()]
     found += [rf"(?<![a-z\d_])(?:{latin})(?:e?s)?(?![a-z\d_])"] if latin else []
     return re.compile("|".join(found), re.IGNORECASE)
 
 
-def _alternatives(word: str) -> list[str]:
-    return [f"(?:{word})"] if "(" in word else word.split("|")
-
-
 @cache
-def _phrases(name: str, *keys: str) -> list[str]:
-    return [phrase for sheet in _SHEETS.values() for key in keys for phrase in sheet[name].get(key, ())]
+def _phrases(*names: str, asked: bool = True) -> list[str]:
+    """List the phrases of some facts, those that only a question has among them."""
+    keys = ("subject", "asked") if asked else ("subject",)
+    return [
+        phrase for name in names for sheet in _SHEETS.values() for key in keys for phrase in sheet[name].get(key, ())
+    ]
 
 
 _ASKS, _OTHERS = (
     re.compile("|".join(pattern for words in _WORDS for pattern in words[key]), re.IGNORECASE)
     for key in ("asks", "others")
 )
-
-
-@cache
-def _own(*names: str) -> re.Pattern[str]:
-    """Compile the words of some facts."""
-    used = " ".join(phrase for name in names for phrase in _phrases(name, "subject", "asked"))
-    return _any(sorted({one for word in used.split() for one in _alternatives(word)}, key=len, reverse=True))
-
-
-_COMMON_WORDS = " ".join(words[key] for words in _WORDS for key in ("common", "field"))
-_COMMON = _any(sorted(_COMMON_WORDS.split(), key=len, reverse=True))
+_COMMON = " ".join(words[key] for words in _WORDS for key in ("common", "field"))
 
 
 def _beside(sentence: str, *names: str) -> list[str]:
     """List the words of a question that neither these facts nor any question has, of Chinese pairs of characters."""
-    rest = _ASKS.sub(" ", _COMMON.sub(" ", _own(*names).sub(" ", sentence)))
+    rest = _ASKS.sub(" ", _any(_COMMON).sub(" ", _any(" ".join(_phrases(*names))).sub(" ", sentence)))
     return re.findall(rf"[{LETTERS}]{{1,2}}|[^\W\d_{LETTERS}]+", rest)
 
 
@@ -76,8 +63,8 @@ def fact(text: str, *, role: bool = False) -> str | None:
             continue
         for name in FACTS:
             closed = (role and FACTS[name].get("everyday")) or _beside(sentence, name)
-            phrases = _phrases(name, *["subject"] if closed else ["subject", "asked"])
-            if any(all(_word(word).search(sentence) for word in phrase.split()) for phrase in phrases):
+            phrases = _phrases(name, asked=not closed)
+            if any(all(_any(word).search(sentence) for word in phrase.split()) for phrase in phrases):
                 return name
     return None
 

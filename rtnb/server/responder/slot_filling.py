@@ -66,31 +66,11 @@ class Parameter:
         self.stems = {stem(word) for word in split_name(name)}
         self.description = str(self.schema.get("description") or "").casefold()
         self.format = "email" if "e-mail" in self.description else str(self.schema.get("format") or "")
-        self.options = self._options()
-        self.kind = self._kind()
+        self.options = _options(self.schema)
+        self.kind = _kind(self.schema)
         self.is_place = bool(self.stems & _PLACES or re.search(r"\b(?:city|country|town)\b", self.description))
         self.is_person = bool(self.stems & _PEOPLE) and not self.stems & _NO_PEOPLE
         self.is_thing = bool(self.stems & _THINGS or (cue("thing_described").search(self.description)))
-
-    def _kind(self) -> str:
-        named = self.schema.get("type")
-        types = [one for one in named if one != "null"] if isinstance(named, list) else [named]
-        branches = (one for one in self._branches("anyOf", "oneOf") if one.get("type") != "null")
-        kind = next(filter(None, itertools.chain(types, (Parameter("", one).kind for one in branches))), None)
-        if kind is None and "enum" in self.schema:
-            kind = {bool: "boolean", int: "integer", float: "number"}.get(type(next(iter(self.options), "")))
-        return str(kind or ("object" if "properties" in self.schema else "string"))
-
-    def _options(self) -> list[Any]:
-        only = [self.schema["const"]] if "const" in self.schema else None
-        within = [one.get("enum") for one in reversed(self._branches("oneOf", "anyOf"))]
-        options = next((one for one in (self.schema.get("enum"), only, *within) if one is not None), None)
-        return options if isinstance(options, list) else []
-
-    def _branches(self, *several: str) -> list[Schema]:
-        """List the schemas that it may follow instead, under these keywords."""
-        listed = [self.schema[key] for key in several if isinstance(self.schema.get(key), list)]
-        return [one for branches in listed for one in branches if isinstance(one, Mapping)]
 
     def named(self, text: str) -> list[Any]:
         """List the values it allows, the places or the people that a text names."""
@@ -100,8 +80,8 @@ class Parameter:
 
     def mentioned(self, text: str) -> list[Any]:
         """List the values it allows that a text mentions, in the order of the text."""
-        found = [option for option in self.options if _mentions(text, str(option))]
-        return sorted(found, key=lambda option: at.start() if (at := _find(str(option), text)) else len(text))
+        found = [(at.start(), option) for option in self.options if (at := _find(str(option), text))]
+        return [option for _, option in sorted(found, key=lambda one: one[0])]
 
 
 def parameters(schema: Any) -> list[Parameter]:
@@ -110,16 +90,34 @@ def parameters(schema: Any) -> list[Parameter]:
     return [Parameter(*entry) for entry in properties.items()] if isinstance(properties, Mapping) else []
 
 
+def _branches(schema: Schema) -> list[Schema]:
+    """List the schemas that a value may follow instead."""
+    listed = [schema[key] for key in ("anyOf", "oneOf") if isinstance(schema.get(key), list)]
+    return [one for branches in listed for one in branches if isinstance(one, Mapping)]
+
+
+def _kind(schema: Schema) -> str:
+    """Return the JSON type of a schema's values, null apart."""
+    named = schema.get("type")
+    several = [*(named if isinstance(named, list) else [named]), *map(_kind, _branches(schema))]
+    kinds = sorted(filter(None, several), key=lambda kind: kind == "null")  # null only where there is nothing else
+    return str(next(iter(kinds), "object" if "properties" in schema else "string"))
+
+
+def _options(schema: Schema) -> list[Any]:
+    """List the values that a schema allows, its own or those of its branches."""
+    own = [schema["const"]] if "const" in schema else schema.get("enum")
+    return own if isinstance(own, list) else [option for one in _branches(schema) for option in _options(one)]
+
+
 def _find(option: str, text: str) -> re.Match[str] | None:
+    """Find a value in a text, as it is written or as it is said: "dollars" for "usd"."""
     spaced = re.escape(option.replace("_", " ").replace("-", " ").strip()).replace(r"\ ", r"[\s_-]+")
-    return re.search(rf"(?<!\w){spaced}(?:s|es)?(?!\w)" if option.isascii() else spaced, text, re.IGNORECASE)
-
-
-def _mentions(text: str, option: str) -> bool:
-    alone = len(option) == 1 and not option.isdigit()
-    found = re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text) if alone else option and _find(option, text)
-    said = _VALUES.get(option.casefold(), ())
-    return bool(found) or any(re.search(rf"(?<!\w){word}(?!\w)", text, re.IGNORECASE) for word in said)
+    own = rf"(?<!\w){spaced}(?:s|es)?(?!\w)" if option.isascii() else spaced
+    # A letter stands for itself alone, and not for the article "a".
+    own = rf"(?-i:(?<!\w){re.escape(option)}(?!\w))" if re.fullmatch("[A-Za-z]", option) else own
+    said = [rf"(?<!\w){word}(?!\w)" for word in _VALUES.get(option.casefold(), ())]
+    return re.search("|".join([own, *said]), text, re.IGNORECASE) if option.strip() else None
 
 
 def fill(schema: Any, request: str, *, insist: bool) -> tuple[dict[str, Any], list[str]]:
@@ -203,7 +201,7 @@ class _Reader:
             found = [one for one in found if not any(at <= one.start < end for at, end in hours)]
         units = (unit for unit in _SECONDS if stem(unit) in about or f"{unit}s" in parameter.description)
         wanted = "millisecond" if "ms" in about else next(units, None)
-        timed = {number: unit for number in found if (unit := _unit_after(text, number))}
+        timed = {number: said for number in found if (said := _time_behind(text, number))}
         if wanted is not None and timed:
             return self._duration(parameter, wanted, timed)
         measured = (one for one in found if any(re.match(by, text[one.end :]) for by, of in _MEASURES if about & of))
@@ -220,17 +218,17 @@ class _Reader:
         self._numbers.remove(number)
         return number.value
 
-    def _duration(self, parameter: Parameter, wanted: str, timed: Mapping[Number, str]) -> int | float:
+    def _duration(self, parameter: Parameter, wanted: str, timed: Mapping[Number, tuple[str, float]]) -> int | float:
         """Return a time in the unit of the parameter.
 
         With a parameter for minutes beside the one for seconds each takes its own, alone it takes the sum.
         """
-        same = [number for number, unit in timed.items() if unit == wanted]
+        same = [number for number, (unit, _) in timed.items() if unit == wanted]
         beside = {root for other in self._known if other.name != parameter.name for root in other.stems}
         if len(timed) > 1 and same and any(stem(unit) in beside for unit in _SECONDS):
             return self._take(same[0])
-        each = ((self._take(one) + _more(self._request, one)) * _SECONDS[unit] for one, unit in timed.items())
-        said = sum(each) / _SECONDS[wanted]
+        self._numbers = [one for one in self._numbers if one not in timed]
+        said = sum(seconds for _, seconds in timed.values()) / _SECONDS[wanted]
         return int(said) if said == int(said) else said
 
     # ── Texts ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -284,16 +282,14 @@ class _Reader:
         return f"{value}, {pair[1]}" if pair else value
 
 
-def _more(text: str, number: Number) -> float:
-    """Return which part of its unit is said behind a time: 0.5 for "an hour and a half"."""
-    found = re.match(rf"\s*\w+{source('unit_and_part')}", text[number.end :])
-    return part_of(found[0]) if found else 0
-
-
-def _unit_after(text: str, number: Number) -> str | None:
-    units = ((unit, rf"{unit[:3]}(?:{unit[3:]})?s?\b" if len(unit) > 4 else rf"{unit}s?\b") for unit in _SECONDS)
-    said = ((unit, rf"[\s-]*(?:{english}|个?(?:{_CHINESE_UNITS[unit]}))") for unit, english in units)
-    return next((unit for unit, one in said if re.match(one, text[number.end :], re.IGNORECASE)), None)
+def _time_behind(text: str, number: Number) -> tuple[str, float] | None:
+    """Return the unit of time behind a number, and how many seconds are said with it: "an hour and a half"."""
+    for unit, seconds in _SECONDS.items():
+        english = rf"{unit[:3]}(?:{unit[3:]})?s?\b" if len(unit) > 4 else rf"{unit}s?\b"
+        each = rf"[\s-]*(?:{english}|个?(?:{_CHINESE_UNITS[unit]}))({source('unit_and_part')})?"
+        if found := re.match(each, text[number.end :], re.IGNORECASE):
+            return unit, (number.value + (part_of(found[1]) if found[1] else 0)) * seconds
+    return None
 
 
 def _within(value: float, schema: Schema) -> bool:
@@ -337,12 +333,8 @@ def _emails(parameter: Parameter, text: str) -> list[str]:
 
 
 def _times(parameter: Parameter, text: str) -> list[str]:
-    return [clock(one) if not one.isascii() or "hh:mm" in parameter.description else one for one in times(text)]
-
-
-def _currencies(text: str) -> list[str]:
-    said = {code: "|".join(_VALUES[code]) for code in ("usd", "eur", "gbp", "jpy", "cny")}
-    return [code.upper() for word in words(text.casefold()) for code, one in said.items() if re.fullmatch(one, word)]
+    said = [clock(one) if not one.isascii() or "hh:mm" in parameter.description else one for one in times(text)]
+    return [*dates(text), *said] if "dat" in parameter.stems else said
 
 
 def _languages(parameter: Parameter, text: str) -> list[str]:
@@ -350,6 +342,7 @@ def _languages(parameter: Parameter, text: str) -> list[str]:
     return [code if short else languages.NAMES[code][0] for code in languages.named(text)]
 
 
+_CURRENCIES = Parameter("currency", {"enum": ["USD", "EUR", "GBP", "JPY", "CNY"]})
 # Texts of a certain form: the formats of the parameters that take one, stems of their names, stems that such a name
 # must not have, and how the text is found. The first that fits is taken.
 _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] = (
@@ -357,16 +350,11 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("uri url", "url uri link websit", "", lambda one, text: re.findall(r"(?:https?://|www\.)\S*[^\s.,!?]", text)),
     ("", "phon telephon mobil", "", lambda one, text: re.findall(r"\+?\d[\d\s().-]{4,}\d", text)),
     ("date", "dat day", "tim", lambda one, text: dates(text)),
-    (
-        "time",
-        "tim hour",
-        "zon timezon",
-        lambda one, text: [*(dates(text) if "dat" in one.stems else ()), *_times(one, text)],
-    ),
+    ("time", "tim hour", "zon timezon", _times),
     ("date-time", "when datetim start deadlin", "", lambda one, text: [" ".join(dates(text)[:1] + times(text)[:1])]),
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
-    ("", "currency currenc", "", lambda one, text: _currencies(text)),
+    ("", "currency currenc", "", lambda one, text: _CURRENCIES.mentioned(text)),
     ("", "siz", "", lambda one, text: [extract("size_said", text)]),
     ("", "topp flavour flavor extra fill", "", lambda one, text: [extract("with_said", text)]),
 )
