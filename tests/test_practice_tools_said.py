@@ -257,6 +257,13 @@ def test_what_is_no_value_of_a_parameter_is_asked_for() -> None:
         assert calls([definition], words) == []
 
 
+def test_a_value_of_one_character_is_found_inside_a_chinese_word() -> None:
+    state = {"type": "string", "enum": ["开", "关"]}
+    lamp = tool("control_light", "打开或关闭房间的灯", ["room", "state"], room=described("房间"), state=state)
+    assert calls([lamp], "帮我把卧室的灯打开") == [{"room": "卧室", "state": "开"}]
+    assert calls([lamp], "关掉客厅的灯") == [{"room": "客厅", "state": "关"}]
+
+
 def test_two_places_in_chinese_are_two_calls() -> None:
     assert calls([WEATHER], "奥斯陆和卑尔根的天气怎么样") == [{"city": "奥斯陆"}, {"city": "卑尔根"}]
     assert places("呼和浩特天气怎么样") == ["呼和浩特"]

@@ -203,7 +203,7 @@ class _Reader:
         wanted = "millisecond" if "ms" in about else next(units, None)
         timed = {number: said for number in found if (said := _time_behind(text, number))}
         if wanted is not None and timed:
-            return self._duration(parameter, wanted, timed)
+            return self._duration(wanted, timed)
         measured = (one for one in found if any(re.match(by, text[one.end :]) for by, of in _MEASURES if about & of))
         beside = (one for one in found if about & {*roots(text[: one.start])[-2:], *roots(text[one.end :])[:1]} - WEAK)
         any_unit = wanted is not None or len(found) == 1
@@ -218,14 +218,14 @@ class _Reader:
         self._numbers.remove(number)
         return number.value
 
-    def _duration(self, parameter: Parameter, wanted: str, timed: Mapping[Number, tuple[str, float]]) -> int | float:
+    def _duration(self, wanted: str, timed: Mapping[Number, tuple[str, float]]) -> int | float:
         """Return a time in the unit of the parameter.
 
         With a parameter for minutes beside the one for seconds each takes its own, alone it takes the sum.
         """
         same = [number for number, (unit, _) in timed.items() if unit == wanted]
-        beside = {root for other in self._known if other.name != parameter.name for root in other.stems}
-        if len(timed) > 1 and same and any(stem(unit) in beside for unit in _SECONDS):
+        taking = sum(any(stem(unit) in one.stems for unit in _SECONDS) for one in self._known)
+        if len(timed) > 1 and same and taking > 1:
             return self._take(same[0])
         self._numbers = [one for one in self._numbers if one not in timed]
         said = sum(seconds for _, seconds in timed.values()) / _SECONDS[wanted]
@@ -244,8 +244,6 @@ class _Reader:
         for formats, stems_, not_, read in _FORMS:
             if parameter.format in formats.split() or (about & {*stems_.split()} and not about & {*not_.split()}):
                 return self._fresh(read(parameter, text))
-        if about & {"expression", "calculation", "formula", "equation", "sum"} and (found := arithmetic(text)):
-            return found[0]
         if not parameter.is_place and (marked := quoted(text)):
             return self._fresh(marked)
         if parameter.is_thing:
@@ -309,9 +307,9 @@ def _boolean(parameter: Parameter, text: str) -> bool | None:
 
 
 def _array(parameter: Parameter, text: str) -> list[Any]:
-    item = Parameter(parameter.name.removesuffix("s"), parameter.schema.get("items"))
-    if item.options:
-        return item.mentioned(text)
+    item = Parameter(parameter.name, parameter.schema.get("items"))
+    if item.options or item.is_place:
+        return item.named(text)
     if item.kind in ("integer", "number"):
         return [int(number.value) if item.kind == "integer" else number.value for number in numbers(text)]
     if item.kind == "object":
@@ -319,8 +317,6 @@ def _array(parameter: Parameter, text: str) -> list[Any]:
         return [arguments] if arguments and not missing else []
     if item.kind != "string":
         return []
-    if item.is_place or parameter.is_place:
-        return places(text)
     parts = re.split(source("joins_entries"), extract("list_of_items", text))
     listed = [re.sub(r"^(?:a|an|some|the)\s+", "", part).strip() for part in parts if part.strip()]
     return quoted(text) or (item.named(text) if item.is_person else listed)
@@ -355,6 +351,7 @@ _FORMS: tuple[tuple[str, str, str, Callable[[Parameter, str], list[str]]], ...] 
     ("", "color colour", "", lambda one, text: [word for word in words(text.casefold()) if word in bag("colours")]),
     ("", "languag lang local", "", _languages),
     ("", "currency currenc", "", lambda one, text: _CURRENCIES.mentioned(text)),
+    ("", "expression calculation formula equation sum", "", lambda one, text: [*(arithmetic(text) or ())][:1]),
     ("", "siz", "", lambda one, text: [extract("size_said", text)]),
     ("", "topp flavour flavor extra fill", "", lambda one, text: [extract("with_said", text)]),
 )

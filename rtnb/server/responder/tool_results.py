@@ -35,9 +35,8 @@ def label(dialogue: Dialogue, name: str, tool: Mapping[str, Any] | None = None) 
     known = lexicon.FILES[dialogue.language].get("value_names", {})
     parameter = next((one for one in parameters((tool or {}).get("parameters")) if one.name == name), None)
     own = re.match(r"[\u4e00-\u9fff]{2,6}(?=$|[，,（(：:])", parameter.description) if parameter and known else None
-    if parameter and parameter.kind == "boolean":
-        return own[0] if own else dialogue.say("which_state", x=known.get(plain(name), plain(name)))
-    return own[0] if own else known.get(plain(name), plain(name))
+    said = own[0] if own else known.get(plain(name), plain(name))
+    return dialogue.say("which_state", x=said) if parameter and parameter.kind == "boolean" and not own else said
 
 
 def _in_words(dialogue: Dialogue, value: Any) -> str:
@@ -66,8 +65,8 @@ def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
     tool = label(dialogue, re.sub(r"^(?:get|fetch|lookup|look_up|find|query)_?(?=[A-Za-z])", "", name) or "tool")
     value = from_json(output)
     result = _in_words(dialogue, value)
-    given = [argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40]
-    given = [one for one in given if not (dates(one) or times(one))]
+    texts = (argument for argument in arguments.values() if isinstance(argument, str) and len(argument) < 40)
+    given = next((text for text in texts if not (dates(text) or times(text))), None)
     if isinstance(value, dict) and (error := value.get("error")):
         return dialogue.say("result_error", tool=tool.capitalize(), x=_in_words(dialogue, error))
     if not result or value is None:
@@ -78,6 +77,6 @@ def about_output(dialogue: Dialogue, call_id: str, output: str) -> str:
         return dialogue.say("result_refused", x=result.removeprefix("Error:").strip())
     if isinstance(value, str) and max(len(value.split()), sum(sign > "\u2e80" for sign in value)) > 2:
         return closed(value.strip()[:1].upper() + value.strip()[1:])
-    if given and given[0].casefold() not in result.casefold():
-        return dialogue.say("result_for", given=given[0], x=result)
+    if given and given.casefold() not in result.casefold():
+        return dialogue.say("result_for", given=given, x=result)
     return dialogue.say("result", tool=tool.capitalize(), x=result)
