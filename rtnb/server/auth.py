@@ -53,13 +53,13 @@ class Auth:
         self._key = key
         self._issued: dict[str, tuple[float, dict[str, Any]]] = {}
 
-    def issue(self, session: dict[str, Any], expires_at: float) -> str:
-        """Make an `ek_` secret that opens a session with these settings until `expires_at` (Unix seconds)."""
-        value = "ek_" + secrets.token_hex(16)
+    def issue(self, session: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Make an `ek_` secret that opens a session with these settings for so long; return it as the API shows it."""
+        value, expires_at = "ek_" + secrets.token_hex(16), int(time.time() + seconds)
         self._issued[value] = (expires_at, session)
         if len(self._issued) > 10_000:
             del self._issued[next(iter(self._issued))]
-        return value
+        return {"value": value, "expires_at": expires_at}
 
     def check(self, key: str, *, refuse_all: bool = False) -> dict[str, Any] | None:
         """Check a key.

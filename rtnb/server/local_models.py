@@ -23,14 +23,13 @@ _OTHERS = "Found here: {names}. Choose with brain_model=."
 def _models(port: int) -> Iterator[str]:
     """Ask a port of this computer which models it serves; nothing else is sent."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+    # Others than these programs listen on such ports too, practice servers of ours among them.
+    strange = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError)
+    with contextlib.closing(connection), contextlib.suppress(*strange):
         connection.request("GET", "/v1/models")
-        listed = json.loads(connection.getresponse().read(1 << 20))
-        # Others than these programs listen on such ports too, practice servers of ours among them.
-        models = listed.get("data") if isinstance(listed, dict) else None
-        own = [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
-        names = [one.get("id") for one in own if one.get("owned_by") != "rtnb practice"]
-        yield from (name for name in names if isinstance(name, str) and not _NO_CHAT.search(name))
+        listed = json.loads(connection.getresponse().read(1 << 20))["data"]
+        names = [one["id"] for one in listed if one.get("owned_by") != "rtnb practice"]
+        yield from [name for name in names if not _NO_CHAT.search(name)]
 
 
 def choose(model: str | None) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """HTTP endpoints beside the sockets: ephemeral secrets, `GET /v1/models`, a page that says hello."""
 
 import json
-import time
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,8 +60,8 @@ def _client_secret(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     if kind == "realtime":
         model = _model(settings.MODELS, wanted.get("model", "gpt-realtime-2.1"), "session.model")
     session = _session(kind, wanted, model, ids)
-    expires_at = int(time.time()) + (checked.get("expires_after") or {}).get("seconds", 600)  # the default (SDK)
-    return {"value": auth.issue(session, expires_at), "expires_at": expires_at, "session": session}
+    seconds = (checked.get("expires_after") or {}).get("seconds", 600)  # the default (SDK)
+    return {**auth.issue(session, seconds), "session": session}
 
 
 def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
@@ -71,8 +70,7 @@ def _beta_session(asked: Any, auth: Auth, ids: Ids) -> dict[str, Any]:
     model = _model(settings.BETA_MODELS, name, "model")
     wanted, own = beta_interface.nested(asked | {"model": name}, beta_interface.OWN)
     session = _session("realtime", wanted, model, ids)
-    expires_at = int(time.time()) + 60  # OpenAI docs of the time: a client secret expires after one minute
-    secret = {"value": auth.issue(session, expires_at), "expires_at": expires_at}
+    secret = auth.issue(session, 60)  # OpenAI docs of the time: a client secret expires after one minute
     return {**beta_interface.flat(session, own), "client_secret": secret}
 
 

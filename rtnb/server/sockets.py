@@ -36,7 +36,7 @@ from rtnb.server.server_session import ServerSession
 from rtnb.web.connection import Connection, Inflating
 from rtnb.web.http import Request, Response, api_error, is_target, offered_protocols
 from rtnb.web.origins import OriginCheck, cross_origin
-from rtnb.web.send_queue import CloseFrame, Frame, SendQueue
+from rtnb.web.send_queue import SendQueue
 from rtnb.web.server import listen, masked_log
 
 _PING_SECONDS = models.limits().ping_seconds
@@ -228,12 +228,9 @@ class Server:
 
 
 async def _reject(connection: Connection, refusal: Rejected) -> None:
-    now = asyncio.get_running_loop().time()
     event = {"type": "error", "event_id": Ids(random.Random()).new("event"), "error": refusal.error()}
-    queue = SendQueue(connection, log=_log)
-    queue.send([Frame(now, orjson.dumps(event)), CloseFrame(now, refusal.close_code, refusal.reason)])
-    await connection.wait_closed()
-    await queue.finish()
+    await connection.send(orjson.dumps(event), text=True)
+    await connection.close(refusal.close_code, refusal.reason)
 
 
 def _failing(engines: Engines, faults: Faults) -> Engines:
