@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import logging
 import random
 import re
 import ssl
@@ -45,7 +44,6 @@ _OPEN_SECONDS = 10.0  # for the whole handshake: a client that sends it byte by 
 _PATHS = re.compile("/v1/realtime(/translations)?/?|/openai(/v1)?/realtime/?")
 _NO_CALL = "No session found for the provided call_id"  # recorded
 
-_log = logging.getLogger("rtnb.practice")
 _socket_log = masked_log("rtnb.practice.sockets")
 
 
@@ -159,7 +157,7 @@ class Server:
             seed = handshake.query.get("seed") or self._config.seed
             chance = random.Random() if seed is None else random.Random(f"{seed}/{next(self._numbers)}")
             with self._session(connection.request, handshake, faults, chance) as (session, write):
-                queue = SendQueue(connection, on_send=lambda text: write("server", text), log=_log)
+                queue = SendQueue(connection, on_send=lambda text: write("server", text))
                 injector = FaultInjector(faults, chance)
 
                 def send(outputs: list[Send | Close]) -> None:

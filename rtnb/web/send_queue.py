@@ -5,7 +5,7 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
-from logging import Logger, getLogger
+from logging import getLogger
 from typing import NamedTuple
 
 from websockets.exceptions import ConnectionClosed
@@ -57,13 +57,10 @@ class SendQueue:
     Args:
         connection: The connection.
         on_send: Called with each text as it goes out.
-        log: Where a dropped connection is reported.
     """
 
-    def __init__(
-        self, connection: Connection, *, on_send: Callable[[bytes], None] = lambda text: None, log: Logger = _log
-    ) -> None:
-        self._connection, self._on_send, self._log = connection, on_send, log
+    def __init__(self, connection: Connection, *, on_send: Callable[[bytes], None] = lambda text: None) -> None:
+        self._connection, self._on_send = connection, on_send
         self._waiting: list[tuple[float, int, Outgoing]] = []  # a heap
         self._count = itertools.count()
         self._bytes = 0
@@ -86,7 +83,7 @@ class SendQueue:
             self._bytes += frame.size if isinstance(frame, Frame) else 0
         self._more.set()
         if self._bytes > _BACKLOG_BYTES:
-            self._log.warning("A client has not read %d MB: its socket is dropped.", self._bytes >> 20)
+            _log.warning("A client has not read %d MB: its socket is dropped.", self._bytes >> 20)
             self._waiting.clear()
             self._bytes = 0
             self._connection.transport.abort()
