@@ -38,24 +38,17 @@ def receive_while_busy(widget: Any) -> None:
         widget.comm._reply_subshell_for = lambda data, asked_by_page: asked_by_page
 
 
-_watched: Any = None  # the shell whose cells are watched
-_free_since = -math.inf  # as long as they are not; `math.inf` while a cell runs
+# The shell whose cells are watched, and since when none has run; `math.inf` while one runs.
+_cells: dict[str, Any] = {"shell": None, "free_since": -math.inf}
 
 
 def watch_cells() -> None:
     """Take note from now on of when cells run, for `free_seconds`. To be called in a cell; safe to call again."""
-    global _watched
     shell = getattr(frontend.kernel(), "shell", None)
-    if shell is not None and shell is not _watched:
-        _watched = shell
-        _note_free_since(math.inf)
-        shell.events.register("pre_run_cell", lambda *_: _note_free_since(math.inf))
-        shell.events.register("post_run_cell", lambda *_: _note_free_since(time.monotonic()))
-
-
-def _note_free_since(since: float) -> None:
-    global _free_since
-    _free_since = since
+    if shell is not None and shell is not _cells["shell"]:
+        _cells.update(shell=shell, free_since=math.inf)
+        shell.events.register("pre_run_cell", lambda *_: _cells.update(free_since=math.inf))
+        shell.events.register("post_run_cell", lambda *_: _cells.update(free_since=time.monotonic()))
 
 
 def free_seconds() -> float:
@@ -63,7 +56,7 @@ def free_seconds() -> float:
 
     0 while one runs, infinity where there are no cells or they are not watched.
     """
-    return max(0.0, time.monotonic() - _free_since)
+    return max(0.0, time.monotonic() - float(_cells["free_since"]))
 
 
 def serve_until(done: Callable[[], bool], *, there: Callable[[], bool]) -> None:
