@@ -19,7 +19,7 @@ from rtnb.money import Budget, Cost, Usage, limits
 from rtnb.money.bill import Bill, transcription_model
 from rtnb.money.meter import Reservation
 from rtnb.protocol import frames
-from rtnb.protocol.items import Response, Turns
+from rtnb.protocol.items import Response
 from rtnb.session import following, settings, turn
 from rtnb.session.lifecycle import Lifecycle
 from rtnb.session.parts import read_parts
@@ -41,6 +41,7 @@ class Session(Requests):
 
     Attributes:
         conversation: The state of the conversation.
+        turns: Turns so far: role, words, audio.
         log: Every event both ways, with its time and its audio.
         model: The model's name.
         url: The address without anything secret.
@@ -87,6 +88,7 @@ class Session(Requests):
         self.warnings = self.lifecycle.warnings
         self.log = self.lifecycle.channel.log
         self.conversation = self.lifecycle.channel.conversation
+        self.turns = self.conversation.turns
         self._opened: Handle[None] = Handle(self.lifecycle.opened)
         self._ended: Handle[None] = Handle(self.lifecycle.ended)
         # Last: a response that nobody asked for may end before this returns.
@@ -143,11 +145,6 @@ class Session(Requests):
     def id(self) -> str | None:
         """Id that the server gave the session. None before it is open."""
         return self.conversation.session.get("id")
-
-    @property
-    def turns(self) -> Turns:
-        """Turns so far: role, words, audio."""
-        return self.conversation.turns
 
     @property
     def usage(self) -> Usage:

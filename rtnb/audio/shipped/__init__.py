@@ -1,7 +1,7 @@
 """Recordings that ship with the package: by name, by number, with what is said in them."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +31,11 @@ def _clip(name: str) -> Clip:
 class Samples(Sequence[Clip]):
     """Shipped recordings: a sequence of clips that also takes names.
 
+    Attributes:
+        names: Names of the recordings, in order.
+        texts: Words of each recording, by name.
+        voices: Voice of each recording, by name.
+
     Examples:
         >>> rtnb.samples()["question"]
         Clip(question, 1.9 s)
@@ -38,20 +43,10 @@ class Samples(Sequence[Clip]):
         'What is the capital of Norway?'
     """
 
-    @property
-    def names(self) -> list[str]:
-        """Names of the recordings, in order."""
-        return [entry["name"] for entry in _listed()]
-
-    @property
-    def texts(self) -> Mapping[str, str]:
-        """Words of each recording, by name."""
-        return {entry["name"]: entry["text"] for entry in _listed()}
-
-    @property
-    def voices(self) -> Mapping[str, str]:
-        """Voice of each recording, by name."""
-        return {entry["name"]: entry["voice"] for entry in _listed()}
+    def __init__(self) -> None:
+        self.names = [entry["name"] for entry in _listed()]
+        self.texts = {entry["name"]: entry["text"] for entry in _listed()}
+        self.voices = {entry["name"]: entry["voice"] for entry in _listed()}
 
     @property
     def dialogue(self) -> list[Clip]:
@@ -64,7 +59,7 @@ class Samples(Sequence[Clip]):
         return next(Path(str(files(__name__))).glob("lesson-*.rtnb"))
 
     def __len__(self) -> int:
-        return len(_listed())
+        return len(self.names)
 
     @overload
     def __getitem__(self, key: int | str) -> Clip: ...
