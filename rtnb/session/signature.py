@@ -27,10 +27,7 @@ def docstring(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
         return "", {}
     import docstring_parser
 
-    try:
-        parsed = docstring_parser.parse(text)
-    except docstring_parser.ParseError:
-        return text, {}
+    parsed = docstring_parser.parse(text)
     arguments = {argument.arg_name: " ".join((argument.description or "").split()) for argument in parsed.params}
     said = "\n\n".join(part.strip() for part in (parsed.short_description, parsed.long_description) if part)
     return said, arguments
