@@ -240,7 +240,7 @@ def test_one_more_than_are_held_and_idle_is_refused_in_words(monkeypatch, capsys
     monkeypatch.setattr(limits, "_IDLE_SECONDS", 0.3)
     with serve(answers) as url:
         held = [connect(url=url).wait(20) for _ in range(2)]
-        with pytest.raises(ConnectionFailed, match=r"^You have 50 sessions open.*close\(\)\.$"):
+        with pytest.raises(ConnectionFailed, match=r"^You have 100 sessions open.*close\(\)\.$"):
             connect(url=url).ask("Hi").wait(20)
         assert "waits until another ends" in capsys.readouterr().out
         held.pop().close().wait(20)
