@@ -16,10 +16,11 @@ from functools import partial
 from typing import Any
 
 from rtnb.protocol import server_events, updates
+from rtnb.protocol.entry import Spool
 from rtnb.protocol.frames import Event, check_event, decode_odd_audio
 from rtnb.protocol.history import History
 from rtnb.protocol.input_audio import InputAudio
-from rtnb.protocol.items import TRANSLATION_ITEMS, Keep, Response, Turn, Turns, with_response_id
+from rtnb.protocol.items import TRANSLATION_ITEMS, Response, Turn, Turns, with_response_id
 from rtnb.protocol.updates import Update
 from rtnb.texts.arguments import checks_call
 
@@ -30,7 +31,7 @@ class Conversation:
     Args:
         heard: Returns the user's audio between two byte offsets from the first byte ever appended; None if nobody
             kept it.
-        keep: Keeps audio of the server's outside memory and returns what reads it. None: it stays in memory.
+        sounds: What holds the audio of the server's, where somebody keeps it already. None: one of its own.
 
     Attributes:
         session: The session's configuration as the server last sent it.
@@ -43,13 +44,13 @@ class Conversation:
     """
 
     @checks_call
-    def __init__(self, heard: Callable[[int, int], bytes] | None = None, keep: Keep | None = None) -> None:
+    def __init__(self, heard: Callable[[int, int], bytes] | None = None, sounds: Spool | None = None) -> None:
         self.turns = Turns()
         self.responses: dict[str, Response] = {}
         self.rate_limits: list[dict[str, Any]] = []
         self.rate_limits_at: float | None = None
         self.transcribed: list[tuple[Turn, dict[str, Any]]] = []
-        self._heard, self._keep = heard, keep
+        self._heard, self._sounds = heard, sounds or Spool()
         self._begin_session(0)
 
     def _begin_session(self, appended_bytes: int) -> None:
@@ -98,13 +99,16 @@ class Conversation:
         running = (r for r in reversed(self.responses.values()) if r.active and r.conversation_id is not None)
         return next(running, None)
 
-    def apply(self, event: Event, at_seconds: float = 0.0, pcm: bytes | None = None) -> list[Update]:
+    def apply(
+        self, event: Event, at_seconds: float = 0.0, pcm: bytes | None = None, sound_at: int | None = None
+    ) -> list[Update]:
         """Fold one server event.
 
         Args:
             event: The event as it came; Beta names are understood, and fields of other types than the API's.
             at_seconds: When it came, on the log's clock.
             pcm: The audio of a delta where it was decoded already; its base64 may then be left out.
+            sound_at: At which byte of what holds the audio this one stands. None: it is not there yet.
 
         Returns:
             What changed, in order; never empty. Last, `Odd` for what was not in the API's form.
@@ -114,8 +118,9 @@ class Conversation:
         """
         check_event(event)
         came, (event, odd) = event, server_events.read(event)
-        if unread := [name for name in ("item", "part", "response") if came.get(name) and event.get(name) is None]:
-            raise ValueError(f"its {unread[0]} is no object")
+        for name in () if event is came else ("item", "part", "response"):
+            if came.get(name) and event.get(name) is None:
+                raise ValueError(f"its {name} is no object")
         kind, said = event["type"], ""
         changes: list[Update] = []
         if audio := kind.endswith("output_audio.delta"):
@@ -133,7 +138,7 @@ class Conversation:
         if kind in ("response.created", "response.done"):
             self._responses[response_id].take_over(event.get("response") or {})
         if audio:
-            changes += self._audio(event, at_seconds, pcm or b"")
+            changes += self._audio(event, at_seconds, pcm or b"", sound_at)
         elif fold := _FOLDS.get(kind):
             changes += fold(self, event, at_seconds) or ()
         changes = changes or [updates.Other(event, at_seconds)]
@@ -182,7 +187,7 @@ class Conversation:
         item_id = item.get("id") or ""
         if (turn := self._own(item_id)) is None:
             role = "assistant" if response_id else "user"
-            turn = self._items[item_id] = Turn(item_id, role, in_conversation=False, keep=self._keep)
+            turn = self._items[item_id] = Turn(item_id, role, in_conversation=False, sounds=self._sounds)
         if in_conversation and not turn.in_conversation:
             # A response announces its item before the conversation does (recorded): only now we know it belongs.
             self._place(turn, previous)
@@ -251,8 +256,6 @@ class Conversation:
                 self._place(turn, None)
         for number, item in enumerate(response.output):
             yield from self._output(event, at, response, number, item)
-        for turn in response.turns:
-            turn.put_away()
         if not again:
             yield updates.ResponseEnded(event, at, response)
 
@@ -333,16 +336,16 @@ class Conversation:
         except ValueError as error:
             yield updates.Odd.of(event, at, f"The server sent audio that cannot be read ({error}); the log has it.")
         else:
-            yield from self._spoken(event, at, turn, rest) if rest else ()
+            yield from self._spoken(event, at, turn, rest, None) if rest else ()
 
-    def _audio(self, event: Event, at: float, pcm: bytes) -> Iterable[Update]:
+    def _audio(self, event: Event, at: float, pcm: bytes, sound_at: int | None) -> Iterable[Update]:
         translation = event["type"] == "session.output_audio.delta"
         turn = self._side("assistant", TRANSLATION_ITEMS["assistant"]) if translation else self._answering(event)
-        return self._spoken(event, at, turn, pcm)
+        return self._spoken(event, at, turn, pcm, sound_at)
 
-    def _spoken(self, event: Event, at: float, turn: Turn, data: bytes) -> Iterable[Update]:
+    def _spoken(self, event: Event, at: float, turn: Turn, data: bytes, sound_at: int | None) -> Iterable[Update]:
         pcm, odd = turn.samples_in(data)
-        whole, start_ms = turn.add_audio(pcm)
+        whole, start_ms = turn.add_audio(pcm, sound_at if pcm is data else None)
         if turn.response_id and (response := self._responses[turn.response_id]).first_sound_at is None:
             response.first_sound_at = at
         yield updates.AudioDelta(event, at, turn.response_id or "", turn.item_id, whole, start_ms, turn.phase)

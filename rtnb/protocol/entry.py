@@ -3,10 +3,8 @@
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, dumps, encode_audio, parse
@@ -14,46 +12,61 @@ from rtnb.protocol.frames import Event, dumps, encode_audio, parse
 APPEND = "input_audio_buffer.append"
 
 
+_IN_MEMORY_BYTES = 128 << 10
+
+
 class Spool:
-    """Bytes written in order by one thread and read anywhere by any; a little in memory, then on disk.
+    """Bytes written in order by one thread and read anywhere by any; the last few in memory, the others on disk.
 
     The file on disk has no name where the system can do so, and is gone when the process ends, however it ends.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=512 << 10)  # noqa: SIM115 - lives as long as we
-        weakref.finalize(self, self._file.close)
+        self._file: IO[bytes] | None = None
+        self._last = bytearray()  # what is not on disk yet
         self._lock = threading.Lock()
-        self._at = self.size = 0  # a seek costs more than the write, and most writes go on where the last one ended
+        self.size = 0
 
     def write(self, data: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
         with self._lock:
             start = self.size
-            if self._at != start:
-                self._file.seek(start)
-            self._file.write(data)
-            self._at = self.size = start + len(data)
+            self._last += data
+            self.size = start + len(data)
+            if len(self._last) > _IN_MEMORY_BYTES:  # one large write costs much less than many small ones
+                self._move()
             return start
+
+    def _move(self) -> None:
+        """Move to disk what is not there yet."""
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we
+            weakref.finalize(self, self._file.close)
+        self._file.seek(self.size - len(self._last))
+        self._file.write(self._last)
+        self._last = bytearray()
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from offset `start` up to `end`, both clamped to what is there."""
         start = max(0, start)
         with self._lock:
+            at = start - (self.size - len(self._last))
+            if at >= 0:
+                return bytes(self._last[at : max(at, at + end - start)])
+            if at + end - start > 0:
+                self._move()
+            assert self._file is not None
             self._file.seek(start)
-            self._at = -1
-            return self._file.read(max(0, min(end, self.size) - start))
-
-    def keep(self, data: bytes) -> Callable[[], bytes]:
-        """Add bytes at the end and return what reads them."""
-        start = self.write(data)
-        return partial(self.read, start, start + len(data))
+            return self._file.read(max(0, end - start))
 
     def line(self, start: int) -> bytes:
-        """Return the bytes from offset `start` to the end of the line."""
+        """Return the bytes from offset `start` to the end of the line, which was written as a whole."""
         with self._lock:
+            at = start - (self.size - len(self._last))
+            if at >= 0:
+                return bytes(self._last[at : self._last.find(b"\n", at)])
+            assert self._file is not None
             self._file.seek(start)
-            self._at = -1
             return self._file.readline()
 
 

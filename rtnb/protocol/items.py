@@ -12,17 +12,12 @@ from rtnb.audio.clip import Clip, from_wire
 from rtnb.audio.formats import sniff
 from rtnb.audio.pcm import BYTES_PER_MS, whole_samples
 from rtnb.audio.shape import wav_header
+from rtnb.protocol.entry import Spool
 from rtnb.protocol.frames import Event, decode_odd_audio
 from rtnb.texts.language import say, translate
 
 TRANSLATION_ITEMS = {"user": "original", "assistant": "translation"}
 """A translation session has no items; its two sides are kept as one turn each, under these ids."""
-
-
-Keep = Callable[[bytes], Callable[[], bytes]]
-"""Keeps bytes outside memory and returns what reads them."""
-
-_LONG_BYTES = 1 << 20  # of audio of one turn in memory: 22 s
 
 
 class SoFar(NamedTuple):
@@ -63,7 +58,7 @@ class Turn:
         spoken: True for what has or had audio.
         heard: Returns the user's audio of this turn. None for a turn of the model, or where nobody kept it.
         audio_bytes: Size of the audio that the server has sent for this turn.
-        keep: Keeps audio outside memory and returns what reads it. None: it stays in memory.
+        sounds: What holds the audio that the server has sent.
         first_id: Its id in the server session it is from; "" until it is given to another one, which may rename it.
 
     Examples:
@@ -89,9 +84,8 @@ class Turn:
     heard: Callable[[], bytes] | None = field(default=None, repr=False)
     audio_bytes: int = 0
     first_id: str = ""
-    keep: Keep | None = field(default=None, repr=False)
-    _sound: list[bytes | Callable[[], bytes]] = field(default_factory=list, repr=False)  # pieces, or what reads them
-    _sound_bytes: int = 0  # of the pieces in memory
+    sounds: Spool = field(default_factory=Spool, repr=False)
+    _stretches: list[tuple[int, int]] = field(default_factory=list, repr=False)  # of `sounds`, that are its audio
     _half_sample: bytes = field(default=b"", repr=False)
     _compressed: bool = False
     # spoken or not → words by content index
@@ -120,7 +114,7 @@ class Turn:
     @property
     def pcm(self) -> bytes:
         """Audio that the server has sent for this turn, s16le mono 24 kHz, also what was never played."""
-        return b"".join(piece if isinstance(piece, bytes) else piece() for piece in self._sound)
+        return b"".join(self.sounds.read(*stretch) for stretch in self._stretches)
 
     @property
     def audio_ms(self) -> float:
@@ -247,33 +241,28 @@ class Turn:
         whole, _ = self.samples_in(b"".join(map(decode_odd_audio, parts)))
         return whole[self.audio_bytes :] if len(whole) > self.audio_bytes and whole.startswith(self.pcm) else b""
 
-    def add_audio(self, pcm: bytes) -> tuple[bytes, float]:
+    def add_audio(self, pcm: bytes, sound_at: int | None = None) -> tuple[bytes, float]:
         """Take over one piece of the server's audio.
 
         Args:
             pcm: One delta, s16le mono 24 kHz. It may end in the middle of a sample; who plays it wants whole ones.
+            sound_at: At which byte of `sounds` it stands. None: it is added there.
 
         Returns:
             The whole samples that are complete now, and where they begin, in milliseconds from the turn's beginning.
         """
         start_ms = (self.audio_bytes - len(self._half_sample)) / BYTES_PER_MS
         self.spoken = True
-        self._sound.append(pcm)
-        self.audio_bytes, self._sound_bytes = self.audio_bytes + len(pcm), self._sound_bytes + len(pcm)
-        if self._sound_bytes > _LONG_BYTES:
-            self.put_away()
+        start = self.sounds.write(pcm) if sound_at is None else sound_at
+        if self._stretches and self._stretches[-1][1] == start:  # nearly all
+            self._stretches[-1] = self._stretches[-1][0], start + len(pcm)
+        else:
+            self._stretches.append((start, start + len(pcm)))
+        self.audio_bytes += len(pcm)
         pcm = self._half_sample + pcm
         whole = whole_samples(pcm)
         self._half_sample = pcm[len(whole) :]
         return whole, start_ms
-
-    def put_away(self) -> None:
-        """Move its audio out of memory, where something else can keep it."""
-        pieces = [piece for piece in self._sound if isinstance(piece, bytes)]
-        if pieces and self.keep is not None:
-            # Another list, for another thread may be reading this one.
-            self._sound = [*(piece for piece in self._sound if callable(piece)), self.keep(b"".join(pieces))]
-            self._sound_bytes = 0
 
 
 class Turns(list[Turn]):

@@ -68,6 +68,11 @@ class Log(Sequence[Entry]):
         """Audio appended to the input audio buffer over the whole session, decoded."""
         return self._columns.heard
 
+    @property
+    def spoken(self) -> Spool:
+        """Audio that the server has sent over the whole session, decoded."""
+        return self._columns.spoken
+
     def __len__(self) -> int:
         return len(self._columns.at_seconds) if self._indices is None else len(self._indices)
 

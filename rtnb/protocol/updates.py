@@ -111,7 +111,11 @@ class ResponseStarted(Update):
     response: Response
 
 
-class TextDelta(_OfAnswer):
+class Piece(_OfAnswer):
+    """Words or audio of an answer as they come; nearly all updates are one."""
+
+
+class TextDelta(Piece):
     """Words of the model: `piece` is new, `whole` is all of this item so far, `phase` is its turn's."""
 
     piece: str
@@ -125,7 +129,7 @@ class TextDelta(_OfAnswer):
         return str(self.so_far)
 
 
-class AudioDelta(_OfAnswer):
+class AudioDelta(Piece):
     """Audio of the model: whole samples of s16le mono 24 kHz that begin `start_ms` into its item.
 
     Its `event` has the base64 left out; the log has it. `phase` is its turn's.

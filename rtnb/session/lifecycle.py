@@ -23,7 +23,7 @@ from rtnb.money.bill import transcription_model
 from rtnb.money.meter import Meter
 from rtnb.protocol import frames, server_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import Odd
+from rtnb.protocol.updates import Odd, Piece
 from rtnb.session import exchanges, history, settings
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import Approval
@@ -361,9 +361,10 @@ class Lifecycle:
     # --- what the channel calls
 
     def _tell(self, update: Any) -> None:
-        self.meter.took(update)
-        if sentence := warning_of(update, self.sent_raw):
-            self._note(update, sentence)
+        if not isinstance(update, Piece):  # which costs nothing and is nothing odd
+            self.meter.took(update)
+            if sentence := warning_of(update, self.sent_raw):
+                self._note(update, sentence)
         self.router.route(update)
         self.listeners.tell(update)
 

@@ -20,7 +20,7 @@ from typing import Any
 from rtnb.errors import ResponseFailed, RtnbError
 from rtnb.protocol import client_events
 from rtnb.protocol.items import Response, Turn
-from rtnb.protocol.updates import AudioDelta, ItemAdded, ItemDone, RateLimits, ResponseEnded, ResponseStarted, TextDelta
+from rtnb.protocol.updates import ItemAdded, ItemDone, Piece, RateLimits, ResponseEnded, ResponseStarted
 from rtnb.session.call_queue import CallQueue
 from rtnb.session.reply import TurnState
 from rtnb.transport.channel import Channel
@@ -105,7 +105,7 @@ class Router:
 
     def route(self, update: Any) -> None:
         """Pass an update on to the listeners of the turns it belongs to."""
-        if isinstance(update, TextDelta | AudioDelta):  # nearly all updates, and their owner is plain
+        if isinstance(update, Piece):  # its owner is plain
             if (turn := self._owners.get(update.response_id)) is not None:
                 turn.updates.tell(update)
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtnb.errors import BudgetExceeded
 from rtnb.protocol import error_events
-from rtnb.protocol.updates import AudioDelta, Errored, Frozen, InputTranscriptFailed, Odd, TextDelta
+from rtnb.protocol.updates import Errored, Frozen, InputTranscriptFailed, Odd, Piece
 from rtnb.session.tools import ToolCall
 from rtnb.texts.shortening import with_full_stop
 
@@ -146,7 +146,7 @@ class Listeners:
         queue: asyncio.Queue[Any] = asyncio.Queue()
 
         def put(update: Any) -> None:
-            if words or not isinstance(update, TextDelta | AudioDelta):
+            if words or not isinstance(update, Piece):
                 queue.put_nowait(update)
 
         end = self.subscribe(put)

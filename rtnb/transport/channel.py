@@ -13,10 +13,10 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from rtnb.errors import RtnbError, ServerError, mask_secrets
+from rtnb.errors import RtnbError, ServerError, mask_kept, mask_secrets
 from rtnb.protocol import beta, client_events, error_events, frames
 from rtnb.protocol.conversation import Conversation
-from rtnb.protocol.entry import Entry, Spool
+from rtnb.protocol.entry import Entry
 from rtnb.protocol.frames import Event
 from rtnb.protocol.items import Response
 from rtnb.protocol.log import Log, take_audio
@@ -90,7 +90,7 @@ class Channel:
         timeout: float | None = None,
     ) -> None:
         self.log = Log()
-        self.conversation = Conversation(self.log.heard.read, Spool().keep)
+        self.conversation = Conversation(self.log.heard.read, self.log.spoken)
         self.provider = where.provider
         self._where, self._open, self._verbose = where, open_transport, verbose
         self._before, self._tell, self._unread, self._silent = before, tell, unread, silent
@@ -316,28 +316,33 @@ class Channel:
         odd: list[str] = []
         try:
             event = frames.loads(frame, odd.append)
-        except ValueError as error:
-            text = frame[:100_000].decode("utf-8", "replace")
+            pcm = take_audio(event)
+            if b'"error"' in (line := frames.dumps(event)):  # that is where a server quotes a key
+                event = frames.loads(mask_kept(line.decode(), words=False))
+        except (TypeError, ValueError) as error:
+            text = mask_kept(frame[:100_000].decode("utf-8", "replace"), words=False)
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
-        pcm = take_audio(event)
-        self._show("←", self.log.received(event, at, pcm))
+        entry = self.log.received(event, at, pcm)
+        self._show("←", entry)
         try:
-            updates = self.conversation.apply(event, at, pcm or None)
-            updates += [Odd.of(updates[0].event, at, sentence) for sentence in odd]
+            updates = self.conversation.apply(event, at, pcm or None, entry.sound_at if pcm else None)
+            folded = updates[0].event
+            updates += [Odd.of(folded, at, sentence) for sentence in odd]
             if event["type"].startswith(_AT_WORK):
-                self._worked_at[updates[0].event.get("response_id") or ""] = at
+                self._worked_at[folded.get("response_id") or ""] = at
             for update in updates:
                 self._tell(update)
-            for said in {id(update.event): update.event for update in updates}.values():
-                self._settle(said, usual=isinstance(event.get("error"), dict))
+            if self._expected or folded["type"] == "error":
+                for said in {id(update.event): update.event for update in updates}.values():
+                    self._settle(said, usual=isinstance(event.get("error"), dict))
         except Exception as error:  # whatever form a server gives it, the next event is read all the same
             _log.debug("rtnb: an event could not be read", exc_info=True)
             self._unread(*frames.type_of(frame), f"{type(error).__name__}: {error}")
             self._tell(Other(event, at))  # some of it may have been taken over
             return None
-        return updates[0].event
+        return folded
 
     def _settle(self, event: Event, *, usual: bool) -> None:
         """Hand an event to the first question that waits for it; `usual`: an error in the API's form."""

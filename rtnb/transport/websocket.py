@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from rtnb.errors import RtnbError, mask_kept, mask_record, mask_secrets
+from rtnb.errors import RtnbError, mask_record, mask_secrets
 from rtnb.transport import connection_errors
 from rtnb.transport.endpoint import Address
 
@@ -175,15 +175,12 @@ class WebSocket:
     async def receive(self) -> bytes | End:
         """Wait for the next frame, or the end."""
         try:
-            frame = await self._socket.recv(decode=False)
+            return await self._socket.recv(decode=False)
         except websockets.ConnectionClosed:
             wire = self._socket.protocol
             if wire.close_sent is not None and not wire.close_rcvd_then_sent:
                 return End(wire.close_sent.code, wire.close_sent.reason, ours=True)
             return End(wire.close_code, mask_secrets(wire.close_reason or ""))
-        if b'"error"' not in frame:  # that is where a server quotes a key; audio must not be searched for one
-            return frame
-        return mask_kept(frame.decode(errors="surrogateescape"), words=False).encode(errors="surrogateescape")
 
     async def drained(self, at_most_bytes: int = 0) -> None:
         """Wait until no more than this many bytes of audio wait to be sent."""

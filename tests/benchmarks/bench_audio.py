@@ -54,7 +54,6 @@ print(json.dumps({"first_ms": first_ms, "added_mb": (peak_kb() - before) / 1024,
 
 def hour(folder: Path) -> list[Path]:
     """Write an hour of noisy stereo tones at 44.1 kHz as wav, and the same in every other format."""
-    import av
     import soundfile
 
     rng = np.random.default_rng(1)
@@ -65,20 +64,23 @@ def hour(folder: Path) -> list[Path]:
     with soundfile.SoundFile(wav, "w", 44_100, 2, "PCM_16") as file:
         for _ in range(MINUTES * 6):
             file.write(block)
-    paths = [wav]
-    for kind in FORMATS[1:]:
-        path = folder / f"hour.{kind}"
-        codec = {"mp3": "libmp3lame", "m4a": "aac", "webm": "libopus", "flac": "flac", "ogg": "libopus"}[kind]
-        with av.open(str(path), "w") as out, av.open(str(wav)) as source:
-            rate_hz = 48_000 if codec == "libopus" else 44_100
-            track = out.add_stream(codec, rate=rate_hz, layout="stereo")
-            convert = av.AudioResampler(format=track.codec_context.format, layout="stereo", rate=rate_hz)
-            for frame in source.decode(audio=0):
-                for part in convert.resample(frame):
-                    out.mux(track.encode(part))
-            out.mux(track.encode(None))
-        paths.append(path)
-    return paths
+    return [wav, *(encode(wav, folder / f"hour.{kind}") for kind in FORMATS[1:])]
+
+
+def encode(wav: Path, path: Path) -> Path:
+    """Write a stereo wav of 44.1 kHz in the format of another path's ending."""
+    import av
+
+    codec = {"mp3": "libmp3lame", "m4a": "aac", "webm": "libopus", "flac": "flac", "ogg": "libopus"}[path.suffix[1:]]
+    with av.open(str(path), "w") as out, av.open(str(wav)) as source:
+        rate_hz = 48_000 if codec == "libopus" else 44_100
+        track = out.add_stream(codec, rate=rate_hz, layout="stereo")
+        convert = av.AudioResampler(format=track.codec_context.format, layout="stereo", rate=rate_hz)
+        for frame in source.decode(audio=0):
+            for part in convert.resample(frame):
+                out.mux(track.encode(part))
+        out.mux(track.encode(None))
+    return path
 
 
 def measure(program: str, path: Path) -> dict[str, float]:

@@ -7,7 +7,6 @@ imported before the clock starts, beside the article's way (decode it all, then 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 
 from bench_audio import MINUTES, hour
-from bench_streaming import send_article, serve
+from bench_streaming import Server, send_article
 
 
 def peak_kb() -> int:
@@ -34,7 +33,8 @@ def run(name: str, url: str, path: str) -> None:
         warm.ask("warm").wait(30)
     before_kb = peak_kb()
     if name == "article":
-        first = send_article(url, path)
+        asked = time.perf_counter()
+        first = send_article(lambda: None, url, path)
     else:
         with connect(url=url) as chat:
             asked = time.perf_counter()
@@ -49,21 +49,14 @@ def run(name: str, url: str, path: str) -> None:
 
 
 def main() -> None:
-    port = multiprocessing.Value("i", 0)
-    server = multiprocessing.Process(target=serve, args=(0.01, port), daemon=True)
-    server.start()
-    while not port.value:
-        time.sleep(0.02)
-    url = f"ws://127.0.0.1:{port.value}/v1/realtime"
-    print(f"Recordings of {MINUTES} minutes; limits: first append within 100 ms, less than 15 MB added")
-    with tempfile.TemporaryDirectory() as folder:
+    print(f"Recordings of {MINUTES} minutes; limits: first append within 100 ms, at most 12 MB added")
+    with tempfile.TemporaryDirectory() as folder, Server(0.01) as url:
         for path in hour(Path(folder)):
             for way in ("rtnb", "article") if path.suffix == ".wav" else ("rtnb",):
                 words = [sys.executable, __file__, "--run", way, url, str(path)]
                 done = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
                 print(f"  {way:8} {path.suffix:5} first append after {done['first_ms']:8.1f} ms, "
                       f"{done['added_mb']:7.1f} MB added")  # fmt: skip
-    server.terminate()
 
 
 if __name__ == "__main__":
