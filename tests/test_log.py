@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 
 from rtnb.protocol import frames
+from rtnb.protocol.conversation import Conversation
 from rtnb.protocol.entry import Spool
 from rtnb.protocol.log import Log
 
@@ -76,3 +77,33 @@ def test_a_spool_is_read_while_it_is_written():
     assert spool.read(-5, 3) == b"012"
     assert spool.read(2_999_995, 4_000_000) == b"56789"
     assert spool.read(10, 5) == b""
+
+
+def test_a_spool_is_read_alike_where_it_is_on_disk_and_where_it_is_not_yet():
+    spool, whole = Spool(), b""
+    for number in range(2_000):
+        line = b"%d " % number * 40 + b"\n"
+        assert spool.write(line) == len(whole)
+        whole += line
+        assert spool.line(len(whole) - len(line)).rstrip() == line.rstrip()
+    starts = [0, *(at + 1 for at, byte in enumerate(whole[:-1]) if byte == 10)]
+    assert [spool.line(start).rstrip() for start in starts[::50]] == [
+        whole[start : whole.index(b"\n", start)].rstrip() for start in starts[::50]
+    ]
+    assert spool.read(0, spool.size) == whole  # also across the border between the two
+    assert spool.read(len(whole) - 5, len(whole) + 5) == whole[-5:]
+    spool.write(b"more")
+    assert spool.read(len(whole) - 5, spool.size) == whole[-5:] + b"more"
+
+
+def test_the_audio_of_an_answer_is_kept_once():
+    log = Log()
+    talk = Conversation(sounds=log.spoken)
+    answer = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    talk.apply({"type": "response.created", "response": {"id": "r", "status": "in_progress"}})
+    for number in range(50):
+        piece = bytes([number]) * 12_000
+        delta = {"type": "response.output_audio.delta", "delta": "", **answer}
+        talk.apply(delta, 0.0, piece, log.received(delta, 0.0, piece).sound_at)
+    assert log.spoken.size == 50 * 12_000
+    assert talk.turn("i").pcm == b"".join(bytes([number]) * 12_000 for number in range(50))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import math
 import re
@@ -18,6 +19,13 @@ from rtnb.errors import RtnbError, mask_secrets
 from rtnb.opening import connect
 from rtnb.server import server
 from rtnb.session.session import Session
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """The keys of other tests, which may be pieces of these words, are gone with their sessions."""
+    gc.collect()
+
 
 # Each of these holds no key, however much it may look like one for a moment.
 ORDINARY = [

@@ -45,14 +45,15 @@ _BEGINNINGS = {
 }
 
 # How a recording begins behind another. By chance each but the last two is less likely than once in a terabyte; those
-# two, bare frames, are looked into. Each begins with a byte of its own, by which `re` searches ten times faster.
+# two, bare frames, are looked into. Each begins with a byte of its own, outside of any group, by which `re` searches
+# seven times faster.
 _ANY = [_BEGINNINGS[demuxer] for demuxer in ("rifx", "flac", "matroska", "au", "caf", "amr", "asf", "w64", "flv")]
 _ANY += [rb"RIFF....WAVE", rb"RF64....WAVE", rb"FORM....AIF[FC]", rb"OggS\0[\x02\x06]", rb"\0\0..ftyp"]
 _ANY += [rb"ID3[\x02-\x04]\0.[\0-\x7f]{4}", rb"\xff[\xe2-\xff]..(.{9}|.{17}|.{32})(Xing|Info)"]
 _ANY += [
-    rb"(?P<mpegts>G@[\0\x11].{185}G.{187}G)",
-    rb"(?P<aac>\xff[\xf0\xf1\xf8\xf9])",
-    rb"(?P<mp3>\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd])",
+    rb"G(?P<mpegts>@[\0\x11].{185}G.{187}G)",
+    rb"\xff(?P<aac>[\xf0\xf1\xf8\xf9])",
+    rb"\xff(?P<mp3>[\xe2-\xe5\xf2-\xf5\xfa-\xfd])",
 ]
 _JOINT = re.compile(b"|".join(_ANY), re.DOTALL)
 
@@ -218,10 +219,12 @@ def joint_in(data: bytes, demuxer: str, start: int, stop: int) -> int | None:
         at = end = found.start()
         if at >= stop:
             return None
+        if found.lastgroup == demuxer:
+            continue
         # Frames in a row are never so many by chance, and within another container never so long.
         count, length_of = 0, FRAMES.get(found.lastgroup or "")
         while length_of and (count < 4 or end < at + 1_000) and (length := length_of(data, end)):
             count, end = count + 1, end + length
-        if found.lastgroup != demuxer and (not length_of or (count >= 4 and end >= at + 1_000)):
+        if not length_of or (count >= 4 and end >= at + 1_000):
             return at
     return None

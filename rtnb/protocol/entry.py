@@ -4,7 +4,7 @@ import tempfile
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from rtnb.protocol.event_types import AUDIO_FIELDS
 from rtnb.protocol.frames import Event, dumps, encode_audio, parse
@@ -22,7 +22,8 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] | None = None
+        self._file = tempfile.SpooledTemporaryFile(max_size=1)  # noqa: SIM115 - lives as long as we
+        weakref.finalize(self, self._file.close)
         self._last = bytearray()  # what is not on disk yet
         self._lock = threading.Lock()
         self.size = 0
@@ -39,9 +40,6 @@ class Spool:
 
     def _move(self) -> None:
         """Move to disk what is not there yet."""
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as we
-            weakref.finalize(self, self._file.close)
         self._file.seek(self.size - len(self._last))
         self._file.write(self._last)
         self._last = bytearray()
@@ -55,7 +53,6 @@ class Spool:
                 return bytes(self._last[at : max(at, at + end - start)])
             if at + end - start > 0:
                 self._move()
-            assert self._file is not None
             self._file.seek(start)
             return self._file.read(max(0, end - start))
 
@@ -65,7 +62,6 @@ class Spool:
             at = start - (self.size - len(self._last))
             if at >= 0:
                 return bytes(self._last[at : self._last.find(b"\n", at)])
-            assert self._file is not None
             self._file.seek(start)
             return self._file.readline()
 
