@@ -267,7 +267,9 @@ def _client(name: str, url: str, size: str) -> None:
     print(json.dumps(ROWS[name][0](url, int(size))))
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str]) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+    """Print the rows; gives the figures of each at its size and at ten times that size."""
+    found = {}
     port = multiprocessing.Value("i", 0)
     server = multiprocessing.Process(target=serve, args=(port,), daemon=True)
     server.start()
@@ -277,13 +279,14 @@ def main(names: list[str]) -> None:
     for name in names or ROWS:
         run, size = ROWS[name]
         print(f"{name}: {(run.__doc__ or '').splitlines()[0]}")
-        small, large = (_run(name, url, size * times) for times in (1, 10))
+        small, large = found[name] = _run(name, url, size), _run(name, url, size * 10)
         for figure, value in large.items():
             growth = value / small[figure] if small[figure] else 0.0
             print(
                 f"  {figure:24} {small[figure]:9.2f} at {size:,}  {value:9.2f} at {size * 10:,}  growth {growth:5.1f}"
             )
     server.terminate()
+    return found
 
 
 def _run(name: str, url: str, size: int) -> dict[str, float]:

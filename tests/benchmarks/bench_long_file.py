@@ -48,15 +48,19 @@ def run(name: str, url: str, path: str) -> None:
     print(json.dumps({"first_ms": first * 1000, "added_mb": added_kb / 1024}))
 
 
-def main() -> None:
+def main() -> dict[str, float]:
+    """Print the table; gives the megabytes that each way adds."""
+    added_mb = {}
     print(f"Recordings of {MINUTES} minutes; limits: first append within 100 ms, at most 12 MB added")
     with tempfile.TemporaryDirectory() as folder, Server(0.01) as url:
         for path in hour(Path(folder)):
             for way in ("rtnb", "article") if path.suffix == ".wav" else ("rtnb",):
                 words = [sys.executable, __file__, "--run", way, url, str(path)]
                 done = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+                added_mb[f"{way} {path.suffix[1:]}"] = done["added_mb"]
                 print(f"  {way:8} {path.suffix:5} first append after {done['first_ms']:8.1f} ms, "
                       f"{done['added_mb']:7.1f} MB added")  # fmt: skip
+    return added_mb
 
 
 if __name__ == "__main__":
