@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtnb import __version__
+import rtnb
 from rtnb.errors import InputError, RtnbError
 from rtnb.texts.language import say
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     about = "Talk to the OpenAI Realtime API; with no key, to a practice server on this computer."
     parser = argparse.ArgumentParser(prog="rtnb", description=say(about))
-    parser.add_argument("--version", action="version", version=f"rtnb {__version__}")
+    parser.add_argument("--version", action="version", version=f"rtnb {rtnb.__version__}")
     commands = parser.add_subparsers(title=say("commands"), metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int | None], about: str) -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     doctor("--url", help=say("another server that speaks the protocol"))
     doctor("--learners", type=int, default=1, metavar="N", help=say("how many will pay (default: %(default)s)"))
 
-    command("prices", _prices, "show models, prices and shutdown dates")
+    command("prices", lambda _: print(rtnb.prices()), "show models, prices and shutdown dates")
 
     notebooks = command("notebooks", _notebooks, "copy the tutorial notebooks out of the package")
     notebooks.add_argument("folder", type=Path, help=say("where to; made if need be"))
@@ -97,14 +97,7 @@ def _practice(args: argparse.Namespace) -> int:
     return serve(args)
 
 
-def _prices(args: argparse.Namespace) -> None:
-    from rtnb.money import prices
-
-    print(prices())
-
-
 def _demo(args: argparse.Namespace) -> int:
-    from rtnb import models
     from rtnb.asking import ask
     from rtnb.audio import pcm
 
@@ -114,7 +107,7 @@ def _demo(args: argparse.Namespace) -> int:
     reply = ask(source, args.prompt, practice=args.practice, verbose=args.verbose, **chosen)
     reply.wait()
     appends = [entry.sound_bytes for entry in reply.session.log if entry.type == "input_audio_buffer.append"]
-    kind = models.provider_of(reply.session.url)
+    kind = rtnb.models.provider_of(reply.session.url)
     print("\n" + say("Answer:    {text}", text=reply.text))
     sent = {"seconds": pcm.seconds(sum(appends)), "chunks": len(appends), "events": len(reply.events)}
     print(say("Sent:      {seconds:.1f} s of sound in {chunks} chunks; {events} events came back", **sent))

@@ -31,7 +31,7 @@ class Conversation:
     Args:
         heard: Returns the user's audio between two byte offsets from the first byte ever appended; None if nobody
             kept it.
-        sounds: What holds the audio of the server's, where somebody keeps it already. None: one of its own.
+        sounds: What holds the server's audio; what `apply` is given as `pcm` is its end already. None: its own.
 
     Attributes:
         session: The session's configuration as the server last sent it.
@@ -50,7 +50,7 @@ class Conversation:
         self.rate_limits: list[dict[str, Any]] = []
         self.rate_limits_at: float | None = None
         self.transcribed: list[tuple[Turn, dict[str, Any]]] = []
-        self._heard, self._sounds = heard, sounds or Spool()
+        self._heard, self._sounds, self._are_kept = heard, sounds or Spool(), sounds is not None
         self._begin_session(0)
 
     def _begin_session(self, appended_bytes: int) -> None:
@@ -99,16 +99,13 @@ class Conversation:
         running = (r for r in reversed(self.responses.values()) if r.active and r.conversation_id is not None)
         return next(running, None)
 
-    def apply(
-        self, event: Event, at_seconds: float = 0.0, pcm: bytes | None = None, sound_at: int | None = None
-    ) -> list[Update]:
+    def apply(self, event: Event, at_seconds: float = 0.0, pcm: bytes | None = None) -> list[Update]:
         """Fold one server event.
 
         Args:
             event: The event as it came; Beta names are understood, and fields of other types than the API's.
             at_seconds: When it came, on the log's clock.
             pcm: The audio of a delta where it was decoded already; its base64 may then be left out.
-            sound_at: At which byte of what holds the audio this one stands. None: it is not there yet.
 
         Returns:
             What changed, in order; never empty. Last, `Odd` for what was not in the API's form.
@@ -118,10 +115,9 @@ class Conversation:
         """
         check_event(event)
         came, (event, odd) = event, server_events.read(event)
-        for name in () if event is came else ("item", "part", "response"):
-            if came.get(name) and event.get(name) is None:
-                raise ValueError(f"its {name} is no object")
-        kind, said = event["type"], ""
+        if unread := [name for name in ("item", "part", "response") if came.get(name) and event.get(name) is None]:
+            raise ValueError(f"its {unread[0]} is no object")
+        kind, said, kept = event["type"], "", self._are_kept and pcm is not None
         changes: list[Update] = []
         if audio := kind.endswith("output_audio.delta"):
             pcm = decode_odd_audio(event.get("delta") or "") if pcm is None else pcm
@@ -138,7 +134,7 @@ class Conversation:
         if kind in ("response.created", "response.done"):
             self._responses[response_id].take_over(event.get("response") or {})
         if audio:
-            changes += self._audio(event, at_seconds, pcm or b"", sound_at)
+            changes += self._audio(event, at_seconds, pcm or b"", kept)
         elif fold := _FOLDS.get(kind):
             changes += fold(self, event, at_seconds) or ()
         changes = changes or [updates.Other(event, at_seconds)]
@@ -336,16 +332,16 @@ class Conversation:
         except ValueError as error:
             yield updates.Odd.of(event, at, f"The server sent audio that cannot be read ({error}); the log has it.")
         else:
-            yield from self._spoken(event, at, turn, rest, None) if rest else ()
+            yield from self._spoken(event, at, turn, rest, False) if rest else ()
 
-    def _audio(self, event: Event, at: float, pcm: bytes, sound_at: int | None) -> Iterable[Update]:
+    def _audio(self, event: Event, at: float, pcm: bytes, kept: bool) -> Iterable[Update]:
         translation = event["type"] == "session.output_audio.delta"
         turn = self._side("assistant", TRANSLATION_ITEMS["assistant"]) if translation else self._answering(event)
-        return self._spoken(event, at, turn, pcm, sound_at)
+        return self._spoken(event, at, turn, pcm, kept)
 
-    def _spoken(self, event: Event, at: float, turn: Turn, data: bytes, sound_at: int | None) -> Iterable[Update]:
+    def _spoken(self, event: Event, at: float, turn: Turn, data: bytes, kept: bool) -> Iterable[Update]:
         pcm, odd = turn.samples_in(data)
-        whole, start_ms = turn.add_audio(pcm, sound_at if pcm is data else None)
+        whole, start_ms = turn.add_audio(pcm, kept=kept and pcm is data)
         if turn.response_id and (response := self._responses[turn.response_id]).first_sound_at is None:
             response.first_sound_at = at
         yield updates.AudioDelta(event, at, turn.response_id or "", turn.item_id, whole, start_ms, turn.phase)

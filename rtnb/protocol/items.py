@@ -241,19 +241,19 @@ class Turn:
         whole, _ = self.samples_in(b"".join(map(decode_odd_audio, parts)))
         return whole[self.audio_bytes :] if len(whole) > self.audio_bytes and whole.startswith(self.pcm) else b""
 
-    def add_audio(self, pcm: bytes, sound_at: int | None = None) -> tuple[bytes, float]:
+    def add_audio(self, pcm: bytes, *, kept: bool = False) -> tuple[bytes, float]:
         """Take over one piece of the server's audio.
 
         Args:
             pcm: One delta, s16le mono 24 kHz. It may end in the middle of a sample; who plays it wants whole ones.
-            sound_at: At which byte of `sounds` it stands. None: it is added there.
+            kept: Whether it is the end of `sounds` already.
 
         Returns:
             The whole samples that are complete now, and where they begin, in milliseconds from the turn's beginning.
         """
         start_ms = (self.audio_bytes - len(self._half_sample)) / BYTES_PER_MS
         self.spoken = True
-        start = self.sounds.write(pcm) if sound_at is None else sound_at
+        start = self.sounds.size - len(pcm) if kept else self.sounds.write(pcm)
         if self._stretches and self._stretches[-1][1] == start:  # nearly all
             self._stretches[-1] = self._stretches[-1][0], start + len(pcm)
         else:

@@ -324,10 +324,9 @@ class Channel:
             self.log.received({"type": "rtnb.malformed", "bytes": len(frame), "text": text}, at)
             self._unread(*frames.type_of(frame), str(error))
             return None
-        entry = self.log.received(event, at, pcm)
-        self._show("←", entry)
+        self._show("←", self.log.received(event, at, pcm))
         try:
-            updates = self.conversation.apply(event, at, pcm or None, entry.sound_at if pcm else None)
+            updates = self.conversation.apply(event, at, pcm or None)
             folded = updates[0].event
             updates += [Odd.of(folded, at, sentence) for sentence in odd]
             if event["type"].startswith(_AT_WORK):
