@@ -129,7 +129,7 @@ def test_a_summary_is_as_long_as_asked() -> None:
         ("说：晚安", "晚安。"),
         ("Say “good night, and sleep well”", "good night, and sleep well."),
         ("请说“晚安，明天见”", "晚安，明天见。"),
-        ("把“苹果”重复三遍", "苹果。"),
+        ("把“苹果”重复三遍", "苹果。苹果。苹果。"),
         ("Count from 1 to 4", "1, 2, 3, 4."),
         ("从一数到五", "1、2、3、4、5。"),
         ("请数到三", "1、2、3。"),

@@ -154,16 +154,20 @@ def exactly(dialogue: Dialogue, request: str) -> list[str]:
 def say(dialogue: Dialogue, request: str) -> list[str]:
     """Say what is given, or what was said before: "Say it again"."""
     if marked := quoted(request):
-        return [marked[0]]
+        return _over(marked[0], request)
     given, what = _given(dialogue, request), extract("given_to_say", request).strip()
     if not given and cue("said_before").search(what) and len(what.split()) < 5:
         given = dialogue.material
     elif not given and not re.match(r"(?i)(?:something|anything|a few|nothing|a|your|my|it|that|what)\b", what):
         given = re.sub(r"(?i)\s+(?:please|to me|for me|in [a-z]+)[.!?]*$", "", what)
-    found = cue("times_over").search(given)
-    times_ = max(1, *(int(number.value) for number in numbers(found[0])), 2 * ("twice" in found[0])) if found else 1
-    given = given[: found.start()] if found else given
-    return [languages.closed(given.rstrip("?？ "))] * min(times_, 10) if given else []
+    return _over(languages.closed(cue("times_over").sub("", given).rstrip("?？ ")), request) if given else []
+
+
+def _over(said: str, request: str) -> list[str]:
+    """Say words as many times as a request asks for: "Say hello three times.", 把“你好”说三遍."""
+    found = cue("times_over").search(request)
+    count = max(1, *(int(one.value) for one in numbers(found[0])), 2 * ("twice" in found[0])) if found else 1
+    return [said] if count == 1 else [languages.closed(said)] * min(count, 10)
 
 
 def repeat(dialogue: Dialogue, request: str) -> list[str]:
@@ -178,8 +182,9 @@ def repeat(dialogue: Dialogue, request: str) -> list[str]:
     if users and silent and not (given or quoted(request)):
         mine = cue("my_words").search(request)
         return said_last(dialogue, request) if mine else i_said(dialogue, dialogue.say("again"))  # "Could you repeat?"
-    said = given or "".join(quoted(request)[:1]) or dialogue.material or ("" if users else dialogue.turn.text)
-    return _closed(dialogue, said)
+    if own := given or "".join(quoted(request)[:1]):
+        return _over(languages.closed(own), request)
+    return _closed(dialogue, dialogue.material or ("" if users else dialogue.turn.text))
 
 
 def transcribe(dialogue: Dialogue, request: str) -> list[str]:

@@ -69,9 +69,15 @@ def fact(text: str, *, role: bool = False) -> str | None:
     return None
 
 
-def about_fact(name: str, language: str) -> str:
-    """Return the answer of a fact in a language, in English where that has none."""
+def about_fact(name: str, language: str, question: str = "") -> str:
+    """Return the answer of a fact in a language, in English where that has none.
+
+    The figures are those of the model that the question names, where the catalogue has them, else of the usual one.
+    """
     ended = next(ending["on"] for ending in models.read()["ending"] if "Beta" in ending["what"])
-    known = {"models": models.load(), "default": models.get(models.DEFAULT), "limits": models.limits()}
     text: str = _SHEETS.get(language, _SHEETS["en"])[name]["answer"]
-    return text.format(**known, voices=", ".join(models.VOICES), azure=models.provider("azure"), beta_end=ended)
+    asked, usual = re.sub(r"[\s-]+", "-", question.casefold()), models.get(models.DEFAULT)
+    named = models.get(max((one for one in models.load() if one in asked), key=len, default=models.DEFAULT))
+    known = {"models": models.load(), "default": usual, "limits": models.limits(), "azure": models.provider("azure")}
+    model = named if named.kind == "realtime" and named.prices else usual
+    return text.format(**known, model=model, voices=", ".join(models.VOICES), beta_end=ended)

@@ -197,7 +197,7 @@ def _answer(dialogue: Dialogue, asked: _Asked, matches: list[Match], role: str |
 def _several(dialogue: Dialogue, own: str, role: str | None) -> list[str]:
     """Answer two requests of one turn, where one is known: "The capital of Peru, and what is 9 times 6?"."""
     parts = [intents.without_lead(part) for part in cue("requests_joined").split(own) if re.search(r"\w", part)]
-    parts = [part for part in parts if re.search(r"\w", cue("accounted").sub("", part))]
+    parts = [one for one in parts if re.search(r"\w", cue("accounted").sub("", one)) and not cue("pace").search(one)]
     asked = [_Asked(part, [(intents.intent_of(part), part)]) for part in parts]
     if not 2 <= len(parts) <= 3 or any(
         one.ways[0][0] in ("all_right", *having("polite")) or cue("statement").search(one.own) for one in asked
@@ -214,7 +214,7 @@ def _known(dialogue: Dialogue, own: str, asked: _Asked, matches: list[Match], ro
     """Do what is asked, or answer from what is known: the course, sums, units and facts."""
     elsewhere = dialogue.request.instructions != INSTRUCTIONS or bool(dialogue.turn.typed and dialogue.turn.heard)
     if asked.ways[-1][0] not in having("memory") and (name := fact(own, role=elsewhere)):
-        return [about_fact(name, dialogue.language)]
+        return [about_fact(name, dialogue.language, own)]
     lacking = next((match for match in matches if match.missing and match.score >= 2.5), None)
     need = dialogue.join([label(dialogue, name, lacking.tool) for name in lacking.missing] if lacking else [])
     total = dialogue.say_if(
