@@ -139,9 +139,8 @@ def _convert(text: str, language: str) -> Fact | None:
     wanted = re.search(rf"(?:{into})({unit})", text, re.IGNORECASE)
     for given in re.finditer(unit, text, re.IGNORECASE):
         source, target = units[given[0].casefold()], units[wanted[1].casefold()] if wanted else {"kind": ""}
-        if source is target or source["kind"] != target["kind"]:
-            continue
-        if (quantity := _quantity(text, given, source, language)) is None:
+        other = source is not target and source["kind"] == target["kind"]
+        if not other or (quantity := _quantity(text, given, source, language)) is None:
             continue
         base, value, rest = quantity
         exact = (base - float(target.get("offset", 0))) / float(target["factor"])

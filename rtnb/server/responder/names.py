@@ -21,7 +21,6 @@ def proper_names(text: str) -> list[str]:
         parts = [re.sub("['’]s$", "", part.strip(".’'")) for part in match.group().split()]
         starts = not re.search(r"\w[^.!?]*$", text[: match.start()])  # a small word has a capital there
         small = bag("empty") if starts and len(parts) == 1 else frozenset()
-        small |= {parts[0].casefold()} if small and stem(parts[0]) in _NO_PLACES else set()
         names = [at for at, part in enumerate(parts) if not (part in _NOT_NAMES or part.casefold() in small)]
         found += [" ".join(parts[names[0] : names[-1] + 1]).strip(".,'’")] if names else []
     return [*filter(None, dict.fromkeys(found))]
@@ -62,8 +61,7 @@ def last_name(texts: Iterable[str]) -> str | None:
     searches = ((pattern, text[:20_000]) for text in reversed([*texts]) for pattern in patterns("own_name"))
     for match in (match for search in searches for match in reversed([*re.finditer(*search, re.IGNORECASE)])):
         name = match[1].strip(".,’'")
-        small = name.casefold() in bag("not_my_name") | bag("empty") or name.title() in _NOT_NAMES
-        if not small and name not in _NOT_NAMES:
+        if name.casefold() not in bag("not_my_name") | bag("empty") and not {name, name.title()} & _NOT_NAMES:
             return name if name[:1].isupper() or not name.isascii() else name.title()
     return None
 

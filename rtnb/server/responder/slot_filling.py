@@ -153,10 +153,8 @@ def _unsaid(parameter: Parameter, request: str, *, insist: bool) -> Any:
         return default
     if parameter.options:
         return parameter.options[0]
-    if parameter.kind == "object":
-        return fill(parameter.schema, request, insist=True)[0]
     number = low if isinstance(low, int | float) else 0
-    made_up = {"boolean": False, "array": [], "integer": number, "number": number}
+    made_up = {"boolean": False, "array": [], "object": {}, "integer": number, "number": number}
     return made_up.get(parameter.kind, request.strip()[:200])
 
 
@@ -272,10 +270,8 @@ class _Reader:
         text, found = self._request, places(self._request)
         way = next((word for word, meant in _WAYS.items() if parameter.stems & meant), None)
         found = found[::-1] if way == "to" and not text.isascii() else found
-        for place in found if way else ():
-            if re.search(rf"\b{way}\s+(?:the\s+|my\s+)?{re.escape(place)}", text, re.IGNORECASE):
-                return self._fresh([place])
-        value = self._fresh(found)
+        led = (place for place in found if way and re.search(rf"(?i)\b{way}\s+(?:the |my )?{re.escape(place)}", text))
+        value = self._fresh([*led, *found])
         pair = value and re.search(rf"{re.escape(value)},\s*([A-Z]\w+(?:\s[A-Z]\w+)*)", text)
         return f"{value}, {pair[1]}" if pair else value
 
