@@ -84,14 +84,12 @@ def _fit(dialogue: Dialogue, said: Sequence[str], limits: Limits, *, whole: bool
         parts += [text] if kept else sentences(text) or [text]
     parts = parts[: limits.sentences]
     if limits.words is not None and len(words(together(parts))) > limits.words:
-        verbatim = whole and not dialogue.word
-        short = first_words(together(parts), limits.words) if verbatim else dialogue.word or dialogue.say("too_long")
-        parts = (
-            parts[:1]
-            if not verbatim and len(words(parts[0])) <= limits.words
-            else _refusals(dialogue, parts)
-            or [closed(short) if verbatim else short.rstrip(".。") + dialogue.say("stop")]
-        )
+        if whole and not dialogue.word:  # the user's words, as they are
+            parts = [closed(first_words(together(parts), limits.words))]
+        elif len(words(parts[0])) > limits.words:
+            short = (dialogue.word or dialogue.say("too_long")).rstrip(".。") + dialogue.say("stop")
+            parts = _refusals(dialogue, parts) or [short]
+        parts = parts[:1]
     return [part for part in (closed(limits.prefix), *parts, closed(limits.suffix)) if part.strip()]
 
 
