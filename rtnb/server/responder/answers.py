@@ -91,7 +91,7 @@ def tell(dialogue: Dialogue, request: str) -> list[str]:
             text, fits = knowledge.tell(kind, topic or request, told, dialogue.language)
             if fits or not topic:
                 return sentences(text)
-            text, _ = knowledge.tell(kind, "short 短 " + request.replace(topic, " "), told, dialogue.language)
+            text, _ = knowledge.tell(kind, request.replace(topic, " ") + " short 短", told, dialogue.language)
             return [dialogue.say("not_about"), *sentences(text)]
     return [dialogue.say("no_invention")]
 
@@ -258,20 +258,15 @@ def find_said(dialogue: Dialogue, question: str) -> str | None:
     texts = [*dialogue.earlier, *([turn.heard] if turn.typed and turn.heard else sentences(turn.text)[:-1])]
     said = (sentence for text in texts for sentence in sentences(text))
     pool = [one for one in said if not (one.rstrip().endswith(("?", "？")) or is_command(one))]
-    for told in (told for asks, told in TOLD if re.search(asks, question, re.IGNORECASE)):
-        if found := [index for index, sentence in enumerate(pool) if re.search(told, sentence, re.IGNORECASE)]:
-            return _as_corrected(pool, found[-1])
-    scored = [(len(wanted & set(content(sentence))), index) for index, sentence in enumerate(pool)]
-    best, index = max(scored, default=(0, -1))
-    # Half of what is asked about must be there, or we would answer beside the point.
-    return _as_corrected(pool, index) if best and best * 2 >= len(wanted) else None
-
-
-def _as_corrected(said: list[str], index: int) -> str:
-    """Return a sentence, or the last of those behind it that take it back: "No, sorry, it's pasta."."""
-    while cue("takes_back").search("".join(said[index + 1 : index + 2])):
+    told = [told for asks, told in TOLD if re.search(asks, question, re.IGNORECASE)]
+    fitting = [at for at, one in enumerate(pool) if any(re.search(each, one, re.IGNORECASE) for each in told)]
+    best, index = max(((len(wanted & set(content(one))), at) for at, one in enumerate(pool)), default=(0, -1))
+    if not fitting and not (best and best * 2 >= len(wanted)):
+        return None  # half of what is asked about must be there, or we would answer beside the point
+    index = fitting[-1] if fitting else index
+    while cue("takes_back").search("".join(pool[index + 1 : index + 2])):  # "No, sorry, it's pasta."
         index += 1
-    return said[index]
+    return pool[index]
 
 
 def which_language(dialogue: Dialogue, request: str) -> list[str]:
