@@ -229,7 +229,7 @@ def test_its_commands_are_understood(language, capsys, tmp_path, monkeypatch):
     for command in commands(language):
         words = shlex.split(command)
         if words[0] == "rtnb":
-            cli._parser().parse_args(words[1:])  # ends the test where a word is off
+            cli._parser(words[1:]).parse_args(words[1:])  # ends the test where a word is off
             found.add(words[1])
         elif words[0] == "python":
             notebooks.main([*words[3:], "--folder", str(NOTEBOOKS)])

@@ -150,7 +150,9 @@ def test_its_commands_are_understood(page: str) -> None:
     for section in guide_pages.sections(page, "en").values():
         for line in "".join(guide_pages.blocks(section, "sh")).replace("\\\n", " ").splitlines():
             if line.startswith("rtnb "):
-                cli._parser().parse_args(shlex.split(line, comments=True)[1:])  # ends the test where a word is off
+                cli._parser(words := shlex.split(line, comments=True)[1:]).parse_args(
+                    words
+                )  # ends the test where a word is off
 
 
 @pytest.mark.parametrize("language", guide_pages.LANGUAGES)

@@ -203,7 +203,7 @@ def test_a_language_is_known_by_its_file(tmp_path, monkeypatch):
     (tmp_path / "texts" / "fr.toml").write_text('tag = "fr"\n[player]\n"Download" = "Télécharger"\n', "utf-8")
     texts_of.languages.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(texts_of, "files", lambda package: tmp_path)
+        patched.setattr(texts_of, "__file__", str(tmp_path / "texts" / "language.py"))
         assert language("fr-CA") == "fr"
         assert say("Download") == "Télécharger"
         assert texts_of.widget_texts("player") == {"fr": {"tag": "fr", "sentences": {"Download": "Télécharger"}}}

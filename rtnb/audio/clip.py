@@ -248,7 +248,7 @@ class Clip(Sampled):
         """Encode the clip as the bytes of a file.
 
         Args:
-            format: "opus" (ogg with Opus, about 27 kbit/s: one minute is 200 kB), "wav", "flac", "mp3", "ogg" (the same
+            format: "opus" (ogg with Opus at 22 kbit/s: one minute is 170 kB), "wav", "flac", "mp3", "ogg" (the same
                 as "opus"), "m4a", "aac", "webm", "aiff", "au" or "caf".
 
         Raises:

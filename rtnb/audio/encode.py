@@ -11,8 +11,8 @@ from rtnb.audio.resample import resampled
 from rtnb.errors import AudioError
 
 # Opus so encoded keeps a minute of speech in a notebook under 300 kB. The mean distance of its log mel bands from those
-# of the samples shipped is 1.8 dB, with libopus's "voip" at its slowest 1.6 dB; that takes six times as long.
-_SPEECH = {"b": "21000", "application": "audio", "compression_level": "2", "frame_duration": "20"}
+# of the samples shipped is 2.1 dB, with libopus's "voip" at its slowest 1.6 dB; that takes seven times as long.
+_SPEECH = {"b": "22000", "application": "audio", "compression_level": "2", "frame_duration": "60", "vbr": "constrained"}
 # Format → FFmpeg's muxer and encoder for it, and the encoder's options, of which "b" is bits per second.
 _RECIPES: dict[str, tuple[str, str, dict[str, str]]] = {
     "opus": ("ogg", "libopus", _SPEECH),
