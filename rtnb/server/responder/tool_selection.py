@@ -4,7 +4,6 @@ A tool is known by the words of its name, its description and its parameters. A 
 not made unless the client insists on one.
 """
 
-import itertools
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -114,8 +113,8 @@ def follow_up(text: str, earlier: Sequence[str], tools: Sequence[Schema]) -> lis
     if not before or (before[0].calls and (back > 1 or not goes_on)):
         return []
     tool, thing = before[0].tool, re.sub(r"(?i)^\W*(?:and|what about|how about|or)\s+", "", text)
-    schema = tool.get("parameters")
-    again = next((words for words in (thing, f"in {thing}") if fill(schema, words, insist=False)[0]), None)
+    said = (words for words in (thing, f"in {thing}") if fill(tool.get("parameters"), words, insist=False)[0])
+    again = next(said, None)
     return [_match(tool, before[0].score, *earlier[-back:], again)] if again else []
 
 
@@ -123,9 +122,9 @@ def _match(tool: Schema, score: float, *texts: str, insist: bool = False) -> Mat
     """Fill the arguments of a tool from a request and what is said after it, the last word on each counting."""
     schema, name, request = tool.get("parameters"), tool["name"], texts[-1]
     parts = [part for text in texts for part in lexicon.cue("corrects").split(text) if part.strip()]
-    first, *more = [fill(schema, part, insist=insist) for part in parts or texts]
-    arguments = dict(itertools.chain(first[0].items(), *(later[0].items() for later in more)))
-    missing = [name for name in first[1] if name not in arguments]
+    said = [fill(schema, part, insist=insist) for part in parts or texts]
+    arguments = {key: value for values, _ in said for key, value in values.items()}
+    missing = [name for name in said[0][1] if name not in arguments]
     parameter, values = _listed(schema, request)
     if values and not any(other != parameter for other in missing):
         return Match(tool, score, tuple(Call(name, {**arguments, parameter: value}) for value in values))
