@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from rtnb.image import described
 from rtnb.server.languages import together
-from rtnb.server.responder import slot_filling
-from rtnb.server.responder.numbers import arithmetic, numbers
+from rtnb.server.nlu import slot_filling
+from rtnb.server.nlu.numbers import arithmetic, numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
 
 FOX = (

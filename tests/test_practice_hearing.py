@@ -28,9 +28,9 @@ from rtnb.server.engines.engines import installed
 from rtnb.server.engines.moonshine import Word
 from rtnb.server.engines.not_understood import not_understood
 from rtnb.server.engines.unsuitable import suitable
+from rtnb.server.nlu.lexicon import TEMPLATES
 from rtnb.server.protocol.effects import Respond, Transcribe, Unintelligible
 from rtnb.server.protocol.requests import Request
-from rtnb.server.responder.lexicon import TEMPLATES
 
 REPEATS = 20 if os.environ.get("RTNB_LONG") else 3
 SOURCES = Path(__file__).parent.parent / "notebooks" / "source"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import rtnb
-from rtnb.server.responder.intents import intent_of
-from rtnb.server.responder.lexicon import FILES, INTENTS, TEMPLATES
+from rtnb.server.nlu.intents import intent_of
+from rtnb.server.nlu.lexicon import FILES, INTENTS, TEMPLATES
 
 
 def test_every_language_has_templates_with_the_same_blanks() -> None:

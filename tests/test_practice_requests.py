@@ -13,9 +13,10 @@ from rtnb.audio import samples
 from rtnb.server import languages
 from rtnb.server.engines import asr
 from rtnb.server.languages import together
+from rtnb.server.nlu import text_extraction
 from rtnb.server.protocol import settings
 from rtnb.server.protocol.effects import Respond
-from rtnb.server.responder import answers, responder, text_extraction
+from rtnb.server.responder import answers, responder
 from rtnb.server.responder.responder import Call, Request, Text
 
 DEFAULT = settings.defaults("realtime", session_id="s", expires_at=0, model=settings.MODELS["gpt-realtime"])[

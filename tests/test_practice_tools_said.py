@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rtnb.server.languages import together
-from rtnb.server.responder.names import last_name, places
-from rtnb.server.responder.numbers import numbers
+from rtnb.server.nlu.names import last_name, places
+from rtnb.server.nlu.numbers import numbers
 from rtnb.server.responder.responder import Call, Request, Text, think
 
 

@@ -57,6 +57,8 @@ STEP = {name: step for step, names in enumerate(LAYERS) for name in names}
 # The practice server stands beside the layers: it uses those up to `web`, and few may import it.
 SERVER_USES_UP_TO = "web"
 SERVER_USERS = {"opening", "cli", "course", "diagnosis", "classroom"}
+# Its rooms, like the layers; files beside them, which put them together, are free.
+ROOMS_OF_THE_SERVER = [("protocol",), ("nlu", "llm"), ("responder",), ("engines",)]
 # From here on, modules may use the public names of `rtnb` itself; those below take only its `__version__`.
 PUBLIC_NAMES_FROM = "asking"
 
@@ -250,6 +252,18 @@ def test_the_practice_server_is_imported_only_in_the_call_that_starts_it():
     for module in MODULES:
         targets = {top_of(target) for target, _ in imports_of(module, in_functions=False)}
         assert top_of(module) == "server" or "server" not in targets, f"{module} imports the server when it is imported"
+
+
+def test_the_rooms_of_the_practice_server_import_lower_ones_alone():
+    steps = {f"rtnb.server.{room}": step for step, rooms in enumerate(ROOMS_OF_THE_SERVER) for room in rooms}
+    rooms = {module: ".".join(module.split(".")[:3]) for module in MODULES if module.count(".") > 2 or module in steps}
+    inside_server = {room for room in rooms.values() if room.startswith("rtnb.server.")}
+    assert inside_server == set(steps), "Each room needs its place in ROOMS_OF_THE_SERVER"
+    for module, room in rooms.items():
+        for target, _ in imports_of(module):
+            other = rooms.get(target, room)
+            if room in steps and other in steps and other != room:
+                assert steps[other] < steps[room], f"{module} imports {target}, which is not below it"
 
 
 def test_only_transport_and_web_import_websockets():

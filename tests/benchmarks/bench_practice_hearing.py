@@ -27,7 +27,7 @@ import websockets
 
 from rtnb.audio import samples
 from rtnb.server.engines import asr, tts, vad
-from rtnb.server.responder.numbers import numbers, spoken_number
+from rtnb.server.nlu.numbers import numbers, spoken_number
 
 ANSWERS = (
     "I am the practice voice, not a language model.",

@@ -26,7 +26,7 @@ def not_understood(request: Request) -> list[Text]:
     clips = [part for part in turn if part["type"] == "input_audio"]
     if any(part["transcript"] for part in clips) or not any(part.get("unintelligible") for part in clips):
         return []
-    from rtnb.server.responder.lexicon import TEMPLATES  # not at the top: it takes long to read
+    from rtnb.server.nlu.lexicon import TEMPLATES  # not at the top: it takes long to read
 
     written = (str(part.get("text") or "") for item in request.items for part in item.get("content", ()))
     named = request.prompt_language or ""

@@ -1,1 +1,1 @@
-"""Responder of the practice server: its answers, by rule or from a chat endpoint."""
+"""Responder of the practice server: its answers, by rule."""

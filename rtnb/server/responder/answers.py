@@ -5,13 +5,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from rtnb.server import languages
-from rtnb.server.responder import intents, knowledge, personas
+from rtnb.server.nlu import intents
+from rtnb.server.nlu.intents import command_and_rest, intent_of, is_command, is_question
+from rtnb.server.nlu.lexicon import LETTERS, TOLD, bag, cue, extract, having
+from rtnb.server.nlu.names import dates, last_name, times
+from rtnb.server.nlu.numbers import numbers
+from rtnb.server.nlu.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
+from rtnb.server.responder import knowledge, personas
 from rtnb.server.responder.dialogue import Dialogue, limits_of
-from rtnb.server.responder.intents import command_and_rest, intent_of, is_command, is_question
-from rtnb.server.responder.lexicon import LETTERS, TOLD, bag, cue, extract, having
-from rtnb.server.responder.names import dates, last_name, times
-from rtnb.server.responder.numbers import numbers
-from rtnb.server.responder.text_extraction import content, keywords, quoted, sentences, stem, summary, unspaced, words
 
 _DAYS = (("after_tomorrow", 2), ("tomorrow", 1), ("yesterday", -1))  # days from today, by what is said
 _UNDECIDED = ("other", "unknown", "unclear", "none", "neutral", "neutr")  # stems of classes for what fits no other

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rtnb.server import languages
+from rtnb.server.nlu import intents
+from rtnb.server.nlu.lexicon import TEMPLATES, cue, extract
+from rtnb.server.nlu.numbers import numbers
+from rtnb.server.nlu.text_extraction import sentences
 from rtnb.server.protocol.requests import Request
 from rtnb.server.protocol.settings import INSTRUCTIONS
-from rtnb.server.responder import intents
-from rtnb.server.responder.lexicon import TEMPLATES, cue, extract
-from rtnb.server.responder.numbers import numbers
-from rtnb.server.responder.text_extraction import sentences
 
 
 @dataclass(slots=True)

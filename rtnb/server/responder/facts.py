@@ -4,10 +4,10 @@ import re
 from functools import cache
 
 from rtnb import models
-from rtnb.server.responder.lexicon import LETTERS, read
-from rtnb.server.responder.text_extraction import sentences
+from rtnb.server.nlu.lexicon import LETTERS, read
+from rtnb.server.nlu.text_extraction import sentences
 
-_SHEETS = read("facts_", "en", "zh")
+_SHEETS = read(__file__, "facts_", "en", "zh")
 _WORDS = [sheet.pop("words") for sheet in _SHEETS.values()]
 FACTS = _SHEETS["en"]
 """Facts by their names, in the order in which they are tried."""

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rtnb.server.languages import named
-from rtnb.server.responder.lexicon import cue, read
-from rtnb.server.responder.numbers import numbers, part_of, spoken_number
-from rtnb.server.responder.text_extraction import beside, quoted, sentences
+from rtnb.server.nlu.lexicon import cue, read
+from rtnb.server.nlu.numbers import numbers, part_of, spoken_number
+from rtnb.server.nlu.text_extraction import beside, quoted, sentences
 
 Row = dict[str, str]
 
 
-KNOWN = read("knowledge_", "en", "zh")
+KNOWN = read(__file__, "knowledge_", "en", "zh")
 """What is known in each language, as the files say it."""
 
 
@@ -26,7 +26,7 @@ def _rows(table: dict[str, str]) -> list[Row]:
     return [{key: cell for key, cell in zip(columns, row, strict=True) if cell} for row in cells]
 
 
-TABLES = {name: _rows(table) for name, table in read("", "tables")["tables"].items()}
+TABLES = {name: _rows(table) for name, table in read(__file__, "", "tables")["tables"].items()}
 """Tables by their names; a cell may hold several words for one thing, the one to say first, with commas between."""
 
 

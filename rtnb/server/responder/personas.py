@@ -3,9 +3,9 @@
 import re
 from functools import cache
 
-from rtnb.server.responder.lexicon import read
+from rtnb.server.nlu.lexicon import read
 
-_SHEETS = read("personas_", "en", "zh")
+_SHEETS = read(__file__, "personas_", "en", "zh")
 
 
 @cache

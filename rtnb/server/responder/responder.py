@@ -10,16 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from rtnb.server.languages import closed, gap, together
+from rtnb.server.nlu import intents, names, numbers
+from rtnb.server.nlu.lexicon import cue, extract, having
+from rtnb.server.nlu.text_extraction import first_words, sentences, words
+from rtnb.server.nlu.tool_selection import Match, choose, follow_up
 from rtnb.server.protocol.requests import Call, Request, Text
 from rtnb.server.protocol.settings import INSTRUCTIONS
-from rtnb.server.responder import intents, knowledge, names, numbers, personas
+from rtnb.server.responder import knowledge, personas
 from rtnb.server.responder.answers import ANSWERS, find_said, judge
 from rtnb.server.responder.dialogue import Dialogue, Limits, limits_of, read_dialogue
 from rtnb.server.responder.facts import about_fact, fact
-from rtnb.server.responder.lexicon import cue, extract, having
-from rtnb.server.responder.text_extraction import first_words, sentences, words
 from rtnb.server.responder.tool_results import about_output, about_pictures, label, plain
-from rtnb.server.responder.tool_selection import Match, choose, follow_up
 
 _MANNERS = (("faster", "slower"), ("louder", "quieter"))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from rtnb.image import described
 from rtnb.server.languages import closed
-from rtnb.server.responder import lexicon
+from rtnb.server.nlu import lexicon
+from rtnb.server.nlu.names import dates, times
+from rtnb.server.nlu.numbers import spoken_number
+from rtnb.server.nlu.slot_filling import parameters
+from rtnb.server.nlu.text_extraction import unspaced
 from rtnb.server.responder.dialogue import Dialogue, from_json
-from rtnb.server.responder.names import dates, times
-from rtnb.server.responder.numbers import spoken_number
-from rtnb.server.responder.slot_filling import parameters
-from rtnb.server.responder.text_extraction import unspaced
 
 _DONE = (True, "ok", "success", "done", "confirmed", "started", "sent", "booked", "set")
 _UNITS: dict[str, str] = lexicon.entries("result_units")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rtnb.server import languages
-from rtnb.server.responder.lexicon import bag, cue, entries, extract, source
-from rtnb.server.responder.names import clock, dates, last_name, places, proper_names, times
-from rtnb.server.responder.numbers import Number, arithmetic, numbers, part_of
-from rtnb.server.responder.text_extraction import quoted, roots, stem, words
+from rtnb.server.nlu.lexicon import bag, cue, entries, extract, source
+from rtnb.server.nlu.names import clock, dates, last_name, places, proper_names, times
+from rtnb.server.nlu.numbers import Number, arithmetic, numbers, part_of
+from rtnb.server.nlu.text_extraction import quoted, roots, stem, words
 
 Schema = Mapping[str, Any]
 _PLACES = frozenset(map(stem, bag("place_parameters")))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import add, mod, mul, sub, truediv
 from typing import Any, NamedTuple
 
-from rtnb.server.responder.lexicon import FILES, LETTERS, cue, entries, source
+from rtnb.server.nlu.lexicon import FILES, LETTERS, cue, entries, source
 
 _VALUES: dict[str, int] = entries("numbers")
 _SCALES = {word: value for word, value in _VALUES.items() if value >= 100}  # Chinese ones behind digits, as in 3万

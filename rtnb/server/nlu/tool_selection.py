@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rtnb.server.nlu import lexicon, numbers
+from rtnb.server.nlu.slot_filling import WEAK, Schema, fill, parameters, split_name
+from rtnb.server.nlu.text_extraction import content, roots, stem
 from rtnb.server.protocol.requests import Call
-from rtnb.server.responder import lexicon, numbers
-from rtnb.server.responder.slot_filling import WEAK, Schema, fill, parameters, split_name
-from rtnb.server.responder.text_extraction import content, roots, stem
 
 # Words that mean a tool without being in its name.
 _ALIKE = [frozenset(map(stem, line.split())) for line in lexicon.entries("alike").values()]

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from rtnb.server.responder.lexicon import bag, cue, entries, patterns, source
-from rtnb.server.responder.numbers import numbers
-from rtnb.server.responder.text_extraction import stem
+from rtnb.server.nlu.lexicon import bag, cue, entries, patterns, source
+from rtnb.server.nlu.numbers import numbers
+from rtnb.server.nlu.text_extraction import stem
 
 _NOT_NAMES = bag("not_names")
 # Words of what is asked for are no places: "Is it going to rain in Dublin?"

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 
-def read(name: str, *languages: str) -> dict[str, dict[str, Any]]:
-    """Read the TOML files that stand beside this one, one for each language: `name` and its code."""
-    folder = Path(__file__).parent
+def read(beside: str, name: str, *languages: str) -> dict[str, dict[str, Any]]:
+    """Read the TOML files that stand beside a file, one for each language: `name` and its code."""
+    folder = Path(beside).parent
     return {code: tomllib.loads((folder / f"{name}{code}.toml").read_text("utf-8")) for code in languages}
 
 
-FILES = read("", "en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
+FILES = read(__file__, "", "en", "fr", "es", "de", "it", "pt", "nl", "sv", "zh", "ja")
 # Inside a character class: kana and Chinese characters, which stand beside each other without a space.
 LETTERS = r"\u3040-\u30ff\u3400-\u9fff"
 TEMPLATES: dict[str, dict[str, str]] = {code: file["templates"] for code, file in FILES.items() if "templates" in file}

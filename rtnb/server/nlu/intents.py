@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 
 from rtnb.server.languages import guess, together
-from rtnb.server.responder.lexicon import FILES, INTENTS, LETTERS, cue, having, source
-from rtnb.server.responder.text_extraction import beside, content, quoted, sentences
+from rtnb.server.nlu.lexicon import FILES, INTENTS, LETTERS, cue, having, source
+from rtnb.server.nlu.text_extraction import beside, content, quoted, sentences
 
 # Words given to be worked on: what stands behind a colon or between quotation marks.
 _QUOTATION = re.compile(r"[“\"「《][^”\"」》]*[”\"」》]")

@@ -9,7 +9,7 @@ from collections import Counter
 from functools import cache
 
 from rtnb.server.languages import closed, together
-from rtnb.server.responder.lexicon import FILES, LETTERS, bag, cue
+from rtnb.server.nlu.lexicon import FILES, LETTERS, bag, cue
 
 _EMPTY = bag("empty")
 _KEPT = bag("kept")
