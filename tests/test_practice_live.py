@@ -23,8 +23,8 @@ class Machine:
     def open(self, now: float) -> list[Effect]:
         return []
 
-    def take(self, now: float, act: Callable[..., list[Effect]], *args: Any) -> list[Effect]:
-        return act(*args, now)
+    def take(self, now: float, act: Callable[..., list[Effect]] | None = None, *args: Any) -> list[Effect]:
+        return act(*args, now) if act else self._advance(now)
 
     def spoke(self, job: str, piece: int, now: float) -> list[Effect]:
         self.notes.append(piece)
@@ -33,7 +33,7 @@ class Machine:
             pass
         return [Send(now, {"type": "said", "piece": piece})]
 
-    def advance(self, now: float) -> list[Effect]:
+    def _advance(self, now: float) -> list[Effect]:
         assert self.due is not None
         self.notes.append(now - self.due)
         self.due = None
