@@ -259,6 +259,37 @@ def test_a_short_word_is_of_the_language_so_far(short: str) -> None:
     assert "You said" in say(answered("42"), typed("My dear old friend is here."), prompt_language="fr")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What's new?",
+        "Where's the station?",
+        "It's late.",
+        "I'm hungry.",
+        "I’m lost.",
+        "Don't stop.",
+        "Convert 9 km to miles.",
+    ],
+)
+def test_an_english_sentence_is_answered_in_english_after_another_language(text: str) -> None:
+    for before in ([typed("Guten Tag"), answered("Hallo! Was möchtest du üben?")], [typed("你好"), answered("你好！")]):
+        assert languages.guess(say(*before, typed(text))) == "en"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Wie heißt du?", "Ich bin die Übungsstimme von rtnb"),
+        ("¿Cómo te llamas?", "Soy la voz de práctica de rtnb"),
+        ("Comment tu t’appelles ?", "Je suis la voix d'exercice de rtnb"),
+        ("Comment vous appelez-vous ?", "Je suis la voix d'exercice de rtnb"),
+        ("Come ti chiami?", "I am rtnb's practice voice"),
+    ],
+)
+def test_the_practice_voice_says_its_name_in_the_language_of_the_question(text: str, answer: str) -> None:
+    assert say(typed(text)).startswith(answer)
+
+
 def test_the_language_that_the_session_names_reaches_the_responder() -> None:
     harness = Harness()
     harness.update(audio={"input": {"transcription": {"model": "whisper-1", "language": "fr"}}})

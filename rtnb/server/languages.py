@@ -69,9 +69,9 @@ def guess(text: str, default: str = "en") -> str:
         return next(alike, top)
     low = text.casefold()
     words = set(re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", low.replace("’", "'")))
-    # "die", "no" and "a" are words of many languages: one of up to three plain letters is half a sign.
+    # "die", "no" and "a" are words of many languages: one of up to three plain letters is half a sign ("I'm" is not).
     scores = {
-        language: sum(0.5 if len(word) <= 3 and word.isascii() else 1.0 for word in words & common)
+        language: sum(0.5 if len(word) <= 3 and word.isascii() and word.isalpha() else 1.0 for word in words & common)
         + 1.5 * sum(low.count(mark) for mark in _MARKS.get(language, ""))
         for language, common in _COMMON.items()
     }
