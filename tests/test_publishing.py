@@ -174,6 +174,7 @@ def test_the_five_lines_run_as_they_stand(tmp_path, monkeypatch):
     assert space["reply"].source == "practice"
     assert (tmp_path / "output_audio.wav").stat().st_size > 10_000
     assert space["call"].state == "ready"
+    assert "`box`: it shows" in (REPO / "README.md").read_text("utf-8")  # a box that is only assigned shows nothing
 
 
 def test_the_readme_fits_under_two_hundred_lines():
