@@ -400,6 +400,7 @@ def test_good_speech_has_no_problems():
 
 def test_each_way_to_spoil_it_is_named():
     assert "only silence" in problem_of(Clip.silence(2))
+    assert ("level", "silence") in Clip.silence(2).check().facts()
     assert "next to nothing" in problem_of(scaled(0.0002))
     assert "very quiet" in problem_of(scaled(0.01))
     assert "clipped" in problem_of(scaled(8))

@@ -53,13 +53,13 @@ class Check:
     def facts(self) -> list[tuple[str, str]]:
         """Return what was measured, as pairs of a name and a value in words."""
         clip = self.clip
-        other = clip.recorded_hz not in (None, clip.rate_hz)
-        recorded = translate(f" (recorded at {clip.recorded_hz} Hz)") if other else ""
+        level = f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})" if self.peak_db > -np.inf else "silence"
+        recorded = f" (recorded at {clip.recorded_hz} Hz)" if clip.recorded_hz not in (None, clip.rate_hz) else ""
         facts = [
             ("length", f"{clip.seconds:.1f} s, of it {self.silent_seconds:.1f} s silent"),
-            ("level", f"{_db(self.speech_db)} (loudest sample {_db(self.peak_db)})"),
+            ("level", level),
             ("clipped", f"{self.clipped:.2%} of the samples"),
-            ("rate", f"{clip.rate_hz} Hz" + recorded),
+            ("rate", f"{clip.rate_hz} Hz" + translate(recorded)),
             ("frequencies", f"up to about {self.bandwidth_hz / 1000:.1f} kHz"),
             *([("pitch of the voice", say("about {hz} Hz", hz=f"{self.pitch_hz:.0f}"))] if self.pitch_hz else []),
         ]
