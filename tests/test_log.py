@@ -1,7 +1,15 @@
 """The log keeps events to the letter and their sound outside memory."""
 
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+import tempfile
 import threading
 import tracemalloc
+
+import pytest
 
 from rtnb.protocol import frames
 from rtnb.protocol.conversation import Conversation
@@ -108,3 +116,79 @@ def test_the_audio_of_an_answer_is_kept_once():
         talk.apply(delta, 0.0, piece)
     assert log.spoken.size == 50 * 12_000
     assert talk.turn("i").pcm == b"".join(bytes([number]) * 12_000 for number in range(50))
+
+
+def fill_the_disk(monkeypatch, room_bytes):
+    """Let the disk take so many bytes, each write a part of what it is given, and then refuse."""
+    left, write = [room_bytes], os.write
+
+    def full(descriptor, data):
+        if not isinstance(data, bytearray):
+            return write(descriptor, data)
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = write(descriptor, data[: left[0]])
+        left[0] -= taken
+        return taken
+
+    monkeypatch.setattr(os, "write", full)
+    return left
+
+
+@pytest.mark.parametrize("room_bytes", [0, 1_000, 200_001])
+def test_what_a_full_disk_does_not_take_stays_in_memory(monkeypatch, room_bytes):
+    left = fill_the_disk(monkeypatch, room_bytes)
+    spool, lines = Spool(), [b"%d " % number * 100 + b"\n" for number in range(2_000)]
+    starts = [spool.write(line) for line in lines]
+    assert [spool.line(start) for start in starts] == [line.rstrip(b"\n") for line in lines]
+    assert spool.read(0, spool.size) == b"".join(lines)
+    left[0] = 1 << 30  # somebody makes room
+    starts += [spool.write(line) for line in lines]
+    assert [spool.line(start) for start in starts] == [line.rstrip(b"\n") for line in lines] * 2
+    assert left[0] < 1 << 30
+
+
+def test_without_a_place_for_temporary_files_the_log_goes_on(monkeypatch):
+    def nowhere(*_, **__):
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    log = Log()
+    for number in range(30):
+        log.appended(f"e{number}", bytes([number]) * 48_000, 0.0)
+    assert [entry.sound for entry in log] == [bytes([number]) * 48_000 for number in range(30)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_reads_without_moving_what_its_parent_writes():
+    spool, lines = Spool(), [b"%d " % number * 100 + b"\n" for number in range(6_000)]
+    starts = [spool.write(line) for line in lines[:3_000]]
+    if not (child := os.fork()):
+        wrong = 1
+        with contextlib.suppress(BaseException):
+            wrong = sum(
+                spool.line(start) + b"\n" != line for start, line in zip(starts * 5, lines[:3_000] * 5, strict=True)
+            )
+        os._exit(min(wrong, 1))
+    starts += [spool.write(line) for line in lines[3_000:]]
+    assert os.waitpid(child, 0)[1] == 0
+    assert spool.read(0, spool.size) == b"".join(lines)
+
+
+def test_a_last_line_without_its_end_is_read_whole():
+    spool = Spool()
+    spool.write(b"one\ntwo")
+    assert (spool.line(0), spool.line(4), spool.line(7)) == (b"one", b"two", b"")
+
+
+def test_a_program_reads_the_log_while_it_ends():
+    program = """
+import atexit
+from rtnb.protocol.entry import Spool
+atexit.register(lambda: print(len(spool.read(0, 1 << 20))))
+spool = Spool()
+spool.write(bytes(1 << 20))
+"""
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("1048576\n", "")

@@ -1,7 +1,9 @@
 """Entry of the log: an event with its time and its direction, and the spools that keep what it holds outside memory."""
 
+import contextlib
+import mmap
+import os
 import tempfile
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,58 +14,64 @@ from rtnb.protocol.frames import Event, dumps, encode_audio, parse
 APPEND = "input_audio_buffer.append"
 
 
-_IN_MEMORY_BYTES = 128 << 10
+_BLOCK_BYTES = 128 << 10
 
 
 class Spool:
     """Bytes written in order by one thread and read anywhere by any; the last few in memory, the others on disk.
 
-    The file on disk has no name where the system can do so, and is gone when the process ends, however it ends.
+    The file on disk has no name where the system can do so, and is gone when the process ends, however it ends. What a
+    full disk does not take stays in memory.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=1)  # noqa: SIM115 - lives as long as we
-        weakref.finalize(self, self._file.close)
-        self._last = bytearray()  # what is not on disk yet
-        self._lock = threading.Lock()
-        self.size = 0
+        self._file: int | None = None  # its descriptor: what a buffer cannot write would be in nobody's hands
+        self._last = 0, bytearray()  # where begins what is not on disk yet, and that: one object, for who reads now
+        self._most = _BLOCK_BYTES
+        self._found = 0, b""  # what was read last: lines are mostly read in order
+
+    @property
+    def size(self) -> int:
+        """How many bytes have been written."""
+        return self._last[0] + len(self._last[1])
 
     def write(self, data: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
-        with self._lock:
-            start = self.size
-            self._last += data
-            self.size = start + len(data)
-            if len(self._last) > _IN_MEMORY_BYTES:  # one large write costs much less than many small ones
-                self._move()
-            return start
-
-    def _move(self) -> None:
-        """Move to disk what is not there yet."""
-        self._file.seek(self.size - len(self._last))
-        self._file.write(self._last)
-        self._last = bytearray()
+        start, (_, last) = self.size, self._last
+        last += data
+        if len(last) > self._most:  # one large write costs much less than many small ones
+            with contextlib.suppress(OSError):
+                if self._file is None:
+                    with tempfile.TemporaryFile() as file:
+                        self._file = os.dup(file.fileno())
+                    weakref.finalize(self, os.close, self._file).atexit = False  # it may be read at the very end
+                os.lseek(self._file, self._last[0], os.SEEK_SET)
+                while self._last[1]:
+                    written = os.write(self._file, self._last[1])
+                    self._last = self._last[0] + written, self._last[1][written:]
+            self._most = max(_BLOCK_BYTES, 2 * len(self._last[1]))
+        return start
 
     def read(self, start: int, end: int) -> bytes:
         """Return the bytes from offset `start` up to `end`, both clamped to what is there."""
-        start = max(0, start)
-        with self._lock:
-            at = start - (self.size - len(self._last))
-            if at >= 0:
-                return bytes(self._last[at : max(at, at + end - start)])
-            if at + end - start > 0:
-                self._move()
-            self._file.seek(start)
-            return self._file.read(max(0, end - start))
+        start, (at, last), found = max(0, start), self._last, b""
+        if self._file is not None and start < min(at, end):
+            # Not through the file's position, which a forked child shares with us.
+            with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as on_disk:
+                found = on_disk[start : min(at, end)]
+        return found + last[max(0, start - at) : max(0, end - at)]
 
     def line(self, start: int) -> bytes:
-        """Return the bytes from offset `start` to the end of the line, which was written as a whole."""
-        with self._lock:
-            at = start - (self.size - len(self._last))
-            if at >= 0:
-                return bytes(self._last[at : self._last.find(b"\n", at)])
-            self._file.seek(start)
-            return self._file.readline()
+        """Return the bytes from offset `start` to the end of the line."""
+        (at, found), size = self._found, 0
+        while start < at or (end := found.find(b"\n", start - at)) < 0:
+            if len(found) < size:
+                return found  # the last, without its end
+            size = size * 2 or _BLOCK_BYTES
+            at, found = start, self.read(start, start + size)
+            if size == _BLOCK_BYTES:
+                self._found = at, found
+        return found[start - at : end]
 
 
 @dataclass(slots=True, eq=False, repr=False)
