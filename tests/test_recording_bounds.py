@@ -239,6 +239,15 @@ def with_line(text):
     return make
 
 
+def a_place_in_an_event_without_audio(path):
+    soundfile.write(path.with_suffix(".flac"), np.zeros(24_000, "<i2"), RATE_HZ)
+    heard = path.with_suffix(".flac").read_bytes()
+    files = {"session.json": about(sizes={"heard": 48_000}), "heard.flac": heard}
+    write(
+        path, {**files, "events.jsonl": lines({"at": 0, "by": "us", "sound": ["heard", 0, 9], "event": {"type": "x"}})}
+    )
+
+
 TOO_LARGE = [
     a_bomb_of_text, lists_in_lists, one_long_line, a_million_tiny_events, blank_lines, eight_gigabytes_said_whole,
     a_track_of_zeros, one_sound_a_thousand_times, one_sound_a_thousand_times_inside, one_picture_a_thousand_times,
@@ -274,6 +283,7 @@ SMALL_LIES = {
     "a place of fractions": with_line('{"at": 0, "by": "us", "sound": ["heard", 0.0, 0.0], "event": {"type": "x"}}'),
     "a place of two": with_line('{"at": 0, "by": "us", "sound": ["heard", 0], "event": {"type": "x"}}'),
     "a place inside": with_line('{"at": 0, "by": "us", "event": {"type": "x", "audio": {"sound": ["more", 0, 9]}}}'),
+    "a place in an event without audio": a_place_in_an_event_without_audio,
     "a place of lists": with_line('{"at": 0, "by": "us", "sound": [[], 0, 0], "event": {"type": "x"}}'),
 }
 

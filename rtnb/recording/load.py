@@ -211,7 +211,8 @@ def _checked(
     size_bytes = 0 if place is None else _size(place, sizes)
     # Nearly all are short, and hold nothing that stands for something larger.
     longer = len(text) > 10_000 or text.count(b"{") + text.count(b"[") > 50 or b"\\" in text
-    longer = longer or b'"picture"' in text or text.count(b'"sound"') > (place is not None)
+    of_audio = place is not None and GA_NAMES.get(kind, kind) in AUDIO_FIELDS
+    longer = longer or b'"picture"' in text or text.count(b'"sound"') > of_audio
     weight = _weight(_event_in(line), sizes, pictures) if longer else 0
     kind = sys.intern(kind if sent else GA_NAMES.get(kind, kind))
     return RecordedEvent(at_seconds, sent, kind, size_bytes, spool, at), weight
