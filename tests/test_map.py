@@ -3,7 +3,11 @@
 import functools
 import json
 import multiprocessing
+import queue
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -250,6 +254,53 @@ def test_what_an_iterator_raises_ends_the_map_and_loses_no_answer():
         with pytest.raises(OSError, match="the share is gone"):
             results.wait(20)
     assert [row.status for row in results.rows] == ["completed"]
+
+
+def test_an_iterator_that_waits_for_its_next_recording_holds_up_no_end():
+    server, more = Server(), queue.Queue()
+    more.put(clip(1))
+    with serve(server) as url:
+        results = ask(iter(more.get, None), url, concurrency=2)
+        while not results.rows:
+            time.sleep(0.01)
+        results.cancel()
+        with pytest.raises(InputError, match="You cancelled this"):
+            results.wait(20)
+        assert [row.status for row in results.rows] == ["completed"]
+        more.put(clip(2))  # one that comes too late is left where it is
+        assert [row.name for row in ask([clip(1)], url).wait(20)] == ["clip 1"]
+    assert server.asked == 1
+
+
+def test_an_error_ends_a_map_whose_iterator_waits():
+    more = queue.Queue()
+    more.put(clip(1))
+
+    def refuse(talk):
+        talk.open()
+        talk.take_sound()
+        talk.take_message()
+        talk.answer("no", usage=usage(input_text=1_000_000, output_text=1_000_000))
+
+    with serve(refuse) as url:
+        results = ask(iter(more.get, None), url, budget=0.01, out=None, concurrency=2)
+        while not results.rows:
+            time.sleep(0.01)
+        more.put(clip(2))
+        assert "budget" in str(results.wait(20).stopped)
+    assert results.unfinished[0].name == "clip 2"
+
+
+def test_a_program_ends_while_an_iterator_waits():
+    program = """
+import queue, rtnb
+options = {"url": "ws://127.0.0.1:9/v1/realtime", "out": None, "show": False}
+results = rtnb.map(iter(queue.Queue().get, None), "What is it?", **options)
+results.cancel()
+results.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "You cancelled this" in done.stderr
 
 
 def test_the_same_recording_twice_is_one_question_and_two_rows():

@@ -299,16 +299,17 @@ def test_audio_of_an_answer_is_kept_whatever_the_recordings_name(name):
     assert Path(row.sound).parent == Path("results_sounds")
 
 
-def test_spoken_answers_in_a_folder_that_is_asked_about_again_are_no_recordings(tmp_path):
+@pytest.mark.parametrize("given", [lambda folder: folder, lambda folder: iter([folder])])
+def test_spoken_answers_in_a_folder_that_is_asked_about_again_are_no_recordings(given, tmp_path):
     for number in range(2):
         clip(number).save(tmp_path / f"{number}.wav")
     server = Speaker()
     with serve(server) as url:
         for _ in range(3):
-            results = ask(tmp_path, url, modalities="audio", out=tmp_path / "r.jsonl").wait(20)
+            results = ask(given(tmp_path), url, modalities="audio", out=tmp_path / "r.jsonl").wait(20)
             assert [row.name for row in results] == ["0.wav", "1.wav"]
         assert server.asked == 2
-        about = ask(tmp_path / "r_sounds", url, out=tmp_path / "r.jsonl").wait(20)  # these were meant
+        about = ask(given(tmp_path / "r_sounds"), url, out=tmp_path / "r.jsonl").wait(20)  # these were meant
     assert len(about.rows) == 2
 
 

@@ -7,6 +7,7 @@ taken up where it ended by running the same cell again. One map at a time writes
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ from rtnb.money import Budget, amounts, limits, money
 from rtnb.opening import ConnectionOptions, ServerOptions, configuration, connect, find_server, takes_options
 from rtnb.session import parts, settings
 from rtnb.session.reply import Reply
+from rtnb.session.tools import in_thread
 from rtnb.texts.language import say, translate
 from rtnb.texts.shortening import printable
 from rtnb.transport import io_thread
@@ -102,7 +104,7 @@ class Results(Interruptible["Results"]):
         self._lazy = not isinstance(jobs, Sequence)  # whether how many there are is known at the end only
         self._jobs: list[_Job] = [] if self._lazy else [*jobs]
         self._coming = iter(jobs)
-        self._pulling = asyncio.Lock()
+        self._pulling, self._pull = asyncio.Lock(), asyncio.Future[_Job | None](loop=io_thread.io_loop())
         self._how = {name: value for name in _MATTERS if (value := connection[name]) is not None}
         self._known: dict[str, Row] = {}  # what the file holds
         self._stated: tuple[list[dict[str, Any]], float] = [], 0.0  # the account's limits, and when they were stated
@@ -158,6 +160,7 @@ class Results(Interruptible["Results"]):
         they are waited for and kept.
         """
         self._cancelled = True
+        io_thread.io_loop().call_soon_threadsafe(self._pull_no_more)
         for reply in list(self._running):
             sent_seconds, seconds = reply.progress
             if seconds is None or sent_seconds < seconds:
@@ -220,7 +223,7 @@ class Results(Interruptible["Results"]):
         if isinstance(error, BudgetExceeded):
             spent = {"limit": money(error.limit_usd), "spent": money(error.spent_usd)}
             self.stopped = say(_OVER, **spent, left=len(self.unfinished), all=len(self._jobs))
-        elif not isinstance(error, Exception) and self.unfinished:
+        elif not isinstance(error, Exception) and (self.unfinished or error):
             error = InputError("You cancelled this. What was answered is kept; run the same line again to go on.")
         if isinstance(error, RtnbError):
             error.reply = self
@@ -242,12 +245,17 @@ class Results(Interruptible["Results"]):
             while not self._cancelled and (job := await self._next()) is not None:
                 await self._one(job)
         except BaseException:
-            self._coming = iter(())
+            self._pull_no_more()
             raise
+
+    def _pull_no_more(self) -> None:
+        self._coming = iter(())
+        self._pull.cancel()
 
     async def _next(self) -> _Job | None:
         async with self._pulling:  # whatever yields recordings is asked by one thread at a time
-            job = await asyncio.to_thread(next, self._coming, None)
+            self._pull = asyncio.ensure_future(in_thread(functools.partial(next, self._coming, None)))
+            job = await self._pull
         if job is not None and self._lazy:
             self._jobs.append(job)
         return job
@@ -400,11 +408,8 @@ def map(
     if rate not in ("account", None):
         raise InputError(f"Your rate={rate!r} is not known. Give 'account' or None.")
     parts.read_parts([prompt])  # raises here what each of the questions would
-    recordings: Iterable[parts.Recording]
-    if isinstance(clips, Iterator) and not hasattr(clips, "read"):  # an open file iterates over lines
-        recordings = (one for some in clips for one in parts.read_recordings(some))
-    else:
-        recordings = parts.read_recordings(clips)
+    lazy = isinstance(clips, Iterator) and not hasattr(clips, "read")  # an open file iterates over lines
+    found = (parts.read_recordings(some) for some in clips) if lazy else iter([parts.read_recordings(clips)])
     how = {**connection, "model": model or models.DEFAULT, "modalities": settings.modality(modalities)}
     where = find_server(how["model"], cast(ServerOptions, connection))
     configuration(cast(ConnectionOptions, how), where.provider)  # raises here what each of the sessions would
@@ -413,13 +418,12 @@ def map(
     how["budget"] = Budget.of(budget)
     file = None if out is None else RowsFile(out, sounds=how["modalities"] == "audio")
     # In a folder that is asked about again, answers are no recordings.
-    if file is not None and isinstance(recordings, list):
-        recordings = [one for one in recordings if not file.spoke(one.source)] or recordings
-    made = (_job(one, source=where.source, prompt=prompt, model=how["model"]) for one in recordings)
+    recordings = ([one for one in some if file is None or not file.spoke(one.source)] or some for some in found)
+    made = (_job(one, source=where.source, prompt=prompt, model=how["model"]) for some in recordings for one in some)
     try:
         if file is not None and not file.take():
             print(say(_BUSY, path=printable(file.path)))
-        jobs = list(made) if isinstance(recordings, list) else made
+        jobs = made if lazy else list(made)
         return Results(jobs, where.source, file, how, concurrency, paced=rate is not None, show=show)
     except BaseException:  # the stop button can be pressed here too
         if file is not None:

@@ -242,7 +242,7 @@ class Tool:
         args, kwargs = signature.bound(self.function, values)
         if inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(type(plain).__call__):
             return await self.function(*args, **kwargs)
-        result = await _in_thread(functools.partial(self.function, *args, **kwargs))
+        result = await in_thread(functools.partial(self.function, *args, **kwargs))
         # A plain function may still hand back something to await (a lambda around a coroutine, a decorated
         # function).
         return await result if inspect.isawaitable(result) else result
@@ -383,7 +383,7 @@ def _as_text(result: Any) -> str:
     return to_json(result, fallback=str, inf_nan_mode="constants").decode()
 
 
-async def _in_thread(function: Callable[[], Any]) -> Any:
+async def in_thread(function: Callable[[], Any]) -> Any:
     """Run a blocking function in a thread of its own and await its result.
 
     Not `asyncio.to_thread`: its threads are joined when Python ends, so that one function that hangs would
