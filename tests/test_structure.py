@@ -84,7 +84,7 @@ TOLERANCE = {
 
 # --- what `python tests/test_structure.py` prints ---
 CAPS = {
-    "code lines of Python": 20050,
+    "code lines of Python": 20056,
     "lines of JS": 3599,
     "circles of imports": 0,
     "modules in circles of imports": 0,
