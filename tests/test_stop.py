@@ -5,6 +5,7 @@ In real kernels: the one of this Python, and the one of Colab's age where `RTNB_
 
 import ast
 import asyncio
+import base64
 import contextlib
 import os
 import signal
@@ -13,8 +14,10 @@ import time
 from pathlib import Path
 
 import pytest
+from dialogue import serve
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
+from websockets.exceptions import ConnectionClosed
 
 import rtnb
 
@@ -111,10 +114,22 @@ def test_a_stopped_cell_ends_at_once_and_its_answer_is_cancelled_and_kept(kernel
     assert kernel.value("again.status", "again = await chat.ask('hello')") == "completed"
 
 
+def unending(talk):
+    """Translate a second, and go on for as long as the client does."""
+    talk.say({"type": "session.created", "session": {"id": "s", "type": "translation", "audio": {}}})
+    talk.say({"type": "session.updated", "session": {"id": "s", **talk.expect("session.update")["session"]}})
+    talk.expect("session.input_audio_buffer.append")
+    talk.say({"type": "session.output_audio.delta", "delta": base64.b64encode(bytes(48_000)).decode()})
+    with contextlib.suppress(ConnectionClosed, TimeoutError):
+        while True:
+            talk.hear()
+
+
 @pytest.mark.parametrize("waiting", ["await job", "job.wait()"])
 def test_a_stopped_translation_keeps_what_came(kernel, waiting):
-    code = f"job = begun(rtnb.translate(talk, to='es', url=server.url))\n{waiting}"
-    error, seconds = kernel.run(code, stop_at="begun")
+    with serve(unending) as url:
+        code = f"job = begun(rtnb.translate(talk, to='es', url={url!r}))\n{waiting}"
+        error, seconds = kernel.run(code, stop_at="begun")
     assert error in ("KeyboardInterrupt", "CancelledError")
     assert seconds < 5
     over = "try:\n    job.wait(60)\nexcept rtnb.RtnbError:\n    pass\n"
